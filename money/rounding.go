@@ -1,0 +1,93 @@
+package money
+
+import "math/bits"
+
+// Rate is a share in parts per million: 20 % is 200_000. It is between
+// nothing and the whole.
+type Rate int64
+
+// rateWhole is 100 %.
+const rateWhole = 1_000_000
+
+// ParseRate reads a percentage as people write it, "20" or "8.875": at most
+// four digits after the point, 0 to 100. Errors are CodeFormat, CodeDigits
+// and CodeOverflow.
+func ParseRate(d Decimal) (Rate, error) {
+	n, err := d.scaled(4, 4, "a percentage")
+	if err != nil {
+		return 0, err
+	}
+	if n < 0 || n > rateWhole {
+		return 0, errorf(CodeOverflow, "a percentage is between 0 and 100")
+	}
+	return Rate(n), nil
+}
+
+// Decimal returns the percentage without trailing zeros: "20", "8.875".
+func (r Rate) Decimal() Decimal {
+	// A virtual currency has six digits; two more make parts per million of
+	// one out of parts per million of a hundred.
+	return Amount{Units: Units(r) * 100}.Decimal()
+}
+
+// Rate returns the share of the amount, rounded half-up in the last ledger
+// unit: the tax on a net amount. Errors is CodeOverflow, also for a rate
+// outside 0 to 100 %.
+func (a Amount) Rate(rate Rate) (Amount, error) {
+	return a.fraction(rate, rateWhole)
+}
+
+// RateIncluded returns the part of the amount that the rate has added to it,
+// rounded half-up in the last ledger unit: the tax within a gross amount.
+// Errors as of Rate.
+func (a Amount) RateIncluded(rate Rate) (Amount, error) {
+	return a.fraction(rate, rateWhole+int64(rate))
+}
+
+func (a Amount) fraction(rate Rate, whole int64) (Amount, error) {
+	if rate < 0 || rate > rateWhole {
+		return Amount{}, errorf(CodeOverflow, "a percentage is between 0 and 100")
+	}
+	if !a.Units.inRange() {
+		return Amount{}, overflow("the amount")
+	}
+	hi, lo := bits.Mul64(a.Units.magnitude(), uint64(rate))
+	quotient := roundHalfUp(hi, lo, uint64(whole))
+	return a.product(0, quotient, a.Units < 0)
+}
+
+// RoundToMinor returns the amount in whole minor units, halves away from
+// zero. The error is CodeOverflow.
+func (a Amount) RoundToMinor() (Amount, error) {
+	minor := roundHalfUp(0, a.Units.magnitude(), uint64(UnitsPerMinor))
+	hi, lo := bits.Mul64(minor, uint64(UnitsPerMinor))
+	return a.product(hi, lo, a.Units < 0)
+}
+
+// roundHalfUp is the one rounding rule: the quotient of a 128-bit magnitude,
+// halves going up. The caller puts the sign back, so halves go away from
+// zero. The divisor must be greater than hi.
+func roundHalfUp(hi, lo, divisor uint64) uint64 {
+	quotient, remainder := bits.Div64(hi, lo, divisor)
+	// remainder*2 would do as well here, but not for every divisor.
+	if remainder >= divisor-remainder {
+		quotient++
+	}
+	return quotient
+}
+
+// CeilTo returns the least multiple of step that is not below the amount: a
+// shortfall becomes something that can be charged. A step below one is
+// CodeStep, a result out of range CodeOverflow.
+func (a Amount) CeilTo(step Units) (Amount, error) {
+	if step < 1 {
+		return Amount{}, errorf(CodeStep, "a step is at least one ledger unit")
+	}
+	remainder := a.Units % step
+	down := Amount{a.Units - remainder, a.Currency}
+	if remainder <= 0 {
+		// Division goes toward zero, which is up for negative amounts.
+		return down.product(0, down.Units.magnitude(), a.Units < 0)
+	}
+	return down.Add(Amount{step, a.Currency})
+}
