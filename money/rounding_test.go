@@ -1,0 +1,127 @@
+package money_test
+
+import (
+	"testing"
+
+	"purser/money"
+)
+
+func TestRoundToMinor(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in       money.Decimal
+		currency string
+		want     money.Decimal
+	}{
+		{"2.1572", "USD", "2.16"},
+		{"0.005", "USD", "0.01"},
+		{"0.00499999", "USD", "0.00"},
+		{"-0.005", "USD", "-0.01"},
+		{"-0.00499999", "USD", "0.00"},
+		{"0.015", "USD", "0.02"},
+		{"0.025", "USD", "0.03"},
+		{"7.00", "USD", "7.00"},
+		{"0.5", "JPY", "1"},
+		{"0.499999", "JPY", "0"},
+		{"1.5", "JPY", "2"},
+		{"5.1235", "KWD", "5.124"},
+		{"5.1234", "KWD", "5.123"},
+		{"1.5", "POINTS", "2"},
+	} {
+		got, err := parse(t, tt.in, tt.currency).RoundToMinor()
+		if err != nil || got.Decimal() != tt.want || got.Currency != tt.currency {
+			t.Errorf("%s %s rounds to %s, %v, want %s", tt.in, tt.currency, got, err, tt.want)
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in             money.Decimal
+		percent        money.Decimal
+		currency       string
+		want, included money.Decimal
+	}{
+		{"100.00", "20", "USD", "20.00", "16.66666667"},
+		{"120.00", "20", "USD", "24.00", "20.00"},
+		{"-120.00", "20", "USD", "-24.00", "-20.00"},
+		{"2.1572", "8.875", "USD", "0.1914515", "0.17584524"},
+		{"0.00000001", "50", "USD", "0.00000001", "0.00"},
+		{"0.00000001", "49.9999", "USD", "0.00", "0.00"},
+		{"-0.00000001", "50", "USD", "-0.00000001", "0.00"},
+		{"0.00000001", "100", "USD", "0.00000001", "0.00000001"},
+		{"500", "10", "JPY", "50", "45.454545"},
+		{"5.124", "5", "KWD", "0.2562", "0.244"},
+		{"10000000000", "100", "USD", "10000000000.00", "5000000000.00"},
+		{"10000000000", "0", "USD", "0.00", "0.00"},
+	} {
+		rate, err := money.ParseRate(tt.percent)
+		if err != nil {
+			t.Fatalf("rate %s: %v", tt.percent, err)
+		}
+		a := parse(t, tt.in, tt.currency)
+		if got, err := a.Rate(rate); err != nil || got.Decimal() != tt.want || got.Currency != tt.currency {
+			t.Errorf("%s %% of %s = %s, %v, want %s", tt.percent, a, got, err, tt.want)
+		}
+		if got, err := a.RateIncluded(rate); err != nil || got.Decimal() != tt.included {
+			t.Errorf("%s %% within %s = %s, %v, want %s", tt.percent, a, got, err, tt.included)
+		}
+	}
+}
+
+func TestParseRate(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[money.Decimal]money.Rate{
+		"0": 0, "20": 200_000, "8.875": 88_750, "0.0001": 1, "100": 1_000_000, "99.9999": 999_999, "20.0000": 200_000,
+	} {
+		got, err := money.ParseRate(in)
+		if err != nil || got != want {
+			t.Errorf("ParseRate(%s) = %d, %v, want %d", in, got, err, want)
+		}
+		back, err := money.ParseRate(got.Decimal())
+		if err != nil || back != want {
+			t.Errorf("the rate %s is written as %s", in, got.Decimal())
+		}
+	}
+	for in, want := range map[money.Decimal]money.ErrorCode{
+		"-1": money.CodeOverflow, "100.0001": money.CodeOverflow, "101": money.CodeOverflow,
+		"99999999999999999999": money.CodeOverflow,
+		"8.87501":              money.CodeDigits, "20.00000": money.CodeDigits,
+		"20%": money.CodeFormat, "": money.CodeFormat, "2e1": money.CodeFormat,
+	} {
+		_, err := money.ParseRate(in)
+		wantCode(t, err, want)
+	}
+	if got := money.Rate(88_750).Decimal(); got != "8.875" {
+		t.Errorf("the rate is written as %s", got)
+	}
+}
+
+func TestCeilTo(t *testing.T) {
+	t.Parallel()
+	cent := money.UnitsPerMinor
+	for _, tt := range []struct {
+		in   money.Decimal
+		step money.Units
+		want money.Decimal
+	}{
+		{"2.1572", cent, "2.16"},
+		{"2.15000001", cent, "2.16"},
+		{"2.15", cent, "2.15"},
+		{"0", cent, "0.00"},
+		{"-2.1572", cent, "-2.15"},
+		{"-0.001", cent, "0.00"},
+		{"2.1572", 1000 * cent, "10.00"},
+		{"2.1572", 1, "2.1572"},
+	} {
+		got, err := parse(t, tt.in, "USD").CeilTo(tt.step)
+		if err != nil || got.Decimal() != tt.want {
+			t.Errorf("%s raised to a multiple of %d units = %s, %v, want %s", tt.in, tt.step, got, err, tt.want)
+		}
+	}
+	for _, step := range []money.Units{0, -1, -cent} {
+		_, err := parse(t, "1", "USD").CeilTo(step)
+		wantCode(t, err, money.CodeStep)
+	}
+}
