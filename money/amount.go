@@ -27,7 +27,7 @@ const (
 )
 
 // Add returns u + v, or CodeOverflow beyond ±MaxUnits.
-func (u Units) Add(v Units) (Units, error) {
+func (u Units) Plus(v Units) (Units, error) {
 	if !u.inRange() || !v.inRange() {
 		return 0, overflow("the sum")
 	}
@@ -39,7 +39,7 @@ func (u Units) Add(v Units) (Units, error) {
 }
 
 // Sub returns u - v, or CodeOverflow beyond ±MaxUnits.
-func (u Units) Sub(v Units) (Units, error) {
+func (u Units) Minus(v Units) (Units, error) {
 	if !u.inRange() || !v.inRange() {
 		return 0, overflow("the difference")
 	}
@@ -147,7 +147,7 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
 	}
-	units, err := a.Units.Add(b.Units)
+	units, err := a.Units.Plus(b.Units)
 	if err != nil {
 		return Amount{}, err
 	}
@@ -159,7 +159,7 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
 	}
-	units, err := a.Units.Sub(b.Units)
+	units, err := a.Units.Minus(b.Units)
 	if err != nil {
 		return Amount{}, err
 	}
