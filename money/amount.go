@@ -26,7 +26,7 @@ const (
 	lineDigits = 4
 )
 
-// Add returns u + v, or CodeOverflow beyond ±MaxUnits.
+// Plus returns u + v, or CodeOverflow beyond ±MaxUnits.
 func (u Units) Plus(v Units) (Units, error) {
 	if !u.inRange() || !v.inRange() {
 		return 0, overflow("the sum")
@@ -38,7 +38,7 @@ func (u Units) Plus(v Units) (Units, error) {
 	return 0, overflow("the sum")
 }
 
-// Sub returns u - v, or CodeOverflow beyond ±MaxUnits.
+// Minus returns u - v, or CodeOverflow beyond ±MaxUnits.
 func (u Units) Minus(v Units) (Units, error) {
 	if !u.inRange() || !v.inRange() {
 		return 0, overflow("the difference")
