@@ -1,0 +1,42 @@
+package testdb_test
+
+import (
+	"testing"
+
+	"entgo.io/ent/dialect"
+
+	"purser/testdb"
+)
+
+func TestDatabasesAreEmptyAndApart(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		dialect string
+		tables  string
+	}{
+		{"sqlite", dialect.SQLite, `SELECT count(*) FROM sqlite_master WHERE type = 'table'`},
+		{"postgres", dialect.Postgres, `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			open := testdb.SQLite
+			if test.dialect == dialect.Postgres {
+				open = testdb.Postgres
+			}
+			first, second := open(t), open(t)
+			if first.Dialect != test.dialect {
+				t.Fatalf("dialect = %q, want %q", first.Dialect, test.dialect)
+			}
+			if _, err := first.Write.ExecContext(t.Context(), `CREATE TABLE here (id bigint PRIMARY KEY)`); err != nil {
+				t.Fatal(err)
+			}
+			if n := testdb.Count(t, first.Read, test.tables); n != 1 {
+				t.Errorf("tables in the first database = %d, want 1", n)
+			}
+			if n := testdb.Count(t, second.Read, test.tables); n != 0 {
+				t.Errorf("tables in the second database = %d, want 0", n)
+			}
+		})
+	}
+}
