@@ -1,0 +1,209 @@
+package schema
+
+import (
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Balance is what a payer has in one currency. Everything that a decision
+// about spending needs stands on its row; amount and usage are projections of
+// the ledger entries that name it.
+type Balance struct{ ent.Schema }
+
+// Annotations of Balance.
+func (Balance) Annotations() []schema.Annotation {
+	return append(listed(), entsql.Checks(map[string]string{
+		"balances_held":         "held_units >= 0",
+		"balances_unpaid":       "unpaid_units >= 0",
+		"balances_credit_limit": "credit_limit_units IS NULL OR credit_limit_units >= 0",
+		"balances_sequence":     "last_seq >= 0",
+	}))
+}
+
+// Mixin of Balance.
+func (Balance) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+
+// Fields of Balance.
+func (Balance) Fields() []ent.Field {
+	return []ent.Field{
+		fixedRef("payer_id"),
+		field.String("currency").Immutable().NotEmpty().Annotations(hidden()),
+		units("amount_units"),
+		units("usage_units"),
+		units("held_units"),
+		units("unpaid_units"),
+		field.Enum("billing_mode").Values("PREPAID", "POSTPAID").Annotations(hidden()),
+		optionalUnits("credit_limit_units"),
+		field.Bool("auto_reload_enabled").Default(false).Annotations(hidden()),
+		optionalUnits("auto_reload_threshold_units"),
+		optionalUnits("auto_reload_amount_units"),
+		optionalUnits("auto_reload_daily_cap_units"),
+		optionalUnits("auto_reload_monthly_cap_units"),
+		ref("auto_reload_provider_id"),
+		ref("auto_reload_payment_method_id"),
+		hiddenText("auto_reload_suspended_reason"),
+		field.Bool("auto_reload_in_flight").Default(false).Annotations(hidden()),
+		optionalUnits("low_balance_level_units"),
+		field.Bool("low_balance_noticed").Default(false).Annotations(hidden()),
+		field.String("period").Comment("the open billing period, YYYY-MM in the organization's time zone").Annotations(hidden()),
+		field.Int64("version").Default(0).Annotations(hidden()),
+		field.Int64("last_seq").Default(0).Annotations(hidden()),
+		field.Bytes("last_hash").Annotations(hidden()),
+	}
+}
+
+// Edges of Balance.
+func (Balance) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("payer", Payer.Type).Ref("balances").Field("payer_id").Unique().Required().Immutable(),
+		edge.To("entries", LedgerEntry.Type).Annotations(entgql.RelayConnection()),
+	}
+}
+
+// Indexes of Balance.
+func (Balance) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("organization_id", "payer_id", "currency").Unique()}
+}
+
+// LedgerEntry is one transfer from one account to another. Rows are never
+// changed or deleted.
+type LedgerEntry struct{ ent.Schema }
+
+// Annotations of LedgerEntry.
+func (LedgerEntry) Annotations() []schema.Annotation {
+	return append(filtered(), entsql.Checks(map[string]string{
+		"ledger_entries_amount":   "amount_units > 0",
+		"ledger_entries_accounts": "debit_account <> credit_account",
+		"ledger_entries_chain":    "(balance_id IS NULL) = (seq IS NULL)",
+		"ledger_entries_key":      "(operation IS NULL) = (idempotency_key IS NULL)",
+	}))
+}
+
+// Mixin of LedgerEntry.
+func (LedgerEntry) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}} }
+
+// Fields of LedgerEntry.
+func (LedgerEntry) Fields() []ent.Field {
+	fixed := func(name string) ent.Field {
+		return field.String(name).Optional().Nillable().Immutable().Annotations(hidden())
+	}
+	return []ent.Field{
+		field.String("transaction_id").Immutable().Annotations(hidden()),
+		fixed("balance_id"),
+		field.Int64("seq").Optional().Nillable().Immutable().Annotations(hidden()),
+		field.String("currency").Immutable().Annotations(hidden()),
+		field.String("debit_account").Immutable(),
+		field.String("credit_account").Immutable(),
+		field.Enum("kind").Values("TOP_UP", "RELOAD", "USAGE", "CREDIT", "ADJUSTMENT", "REFUND", "DISPUTE", "INVOICE",
+			"INVOICE_PAYMENT", "CREDIT_NOTE", "TAX", "FEE", "PAYOUT", "ROUNDING", "WRITE_OFF", "REVERSAL").Immutable(),
+		field.String("reversed_kind").Optional().Nillable().Immutable().Annotations(hidden()).
+			Comment("for a REVERSAL the kind it reverses, so that a statement needs no second look-up"),
+		fixedUnits("amount_units"),
+		field.Int64("amount_after_units").Optional().Nillable().Immutable().Annotations(hidden()),
+		field.Int64("usage_after_units").Optional().Nillable().Immutable().Annotations(hidden()),
+		field.String("description").Optional().Nillable().Immutable(),
+		field.JSON("metadata", map[string]string{}).Optional().Immutable().Annotations(hidden()),
+		fixed("payment_id"), fixed("invoice_id"), fixed("hold_id"), fixed("refund_id"), fixed("dispute_id"),
+		fixed("credit_note_id"), fixed("provider_id"), fixed("reverses_id"),
+		field.String("actor").Immutable(),
+		field.Time("effective_at").Immutable(),
+		field.Time("booked_at").Immutable(),
+		fixed("cause_key"),
+		fixed("operation"),
+		fixed("idempotency_key"),
+		field.Bytes("fingerprint").Optional().Immutable().Annotations(hidden()),
+		field.Bytes("hash").Immutable().Annotations(hidden()),
+	}
+}
+
+// Edges of LedgerEntry.
+func (LedgerEntry) Edges() []ent.Edge {
+	noFilter := entgql.Skip(entgql.SkipWhereInput)
+	return []ent.Edge{
+		edge.From("balance", Balance.Type).Ref("entries").Field("balance_id").Unique().Immutable().Annotations(noFilter),
+		edge.To("payment", Payment.Type).Field("payment_id").Unique().Immutable().Annotations(noFilter),
+		edge.To("invoice", Invoice.Type).Field("invoice_id").Unique().Immutable().Annotations(noFilter),
+	}
+}
+
+// Indexes of LedgerEntry. The id is time-ordered, so a page of one balance
+// walks (organization_id, balance_id, id) from its end.
+func (LedgerEntry) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("organization_id", "balance_id", "seq").Unique(),
+		index.Fields("organization_id", "balance_id", "id"),
+		index.Fields("organization_id", "operation", "idempotency_key").Unique(),
+		index.Fields("organization_id", "cause_key").Unique(),
+		index.Fields("organization_id", "reverses_id"),
+	}
+}
+
+// LedgerSeal chains the entries that touch no balance.
+type LedgerSeal struct{ ent.Schema }
+
+// Annotations of LedgerSeal.
+func (LedgerSeal) Annotations() []schema.Annotation { return []schema.Annotation{internal()} }
+
+// Mixin of LedgerSeal.
+func (LedgerSeal) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+
+// Fields of LedgerSeal.
+func (LedgerSeal) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("seq").Immutable(),
+		fixedRef("entry_id"),
+		field.Bytes("hash").Immutable(),
+	}
+}
+
+// Indexes of LedgerSeal.
+func (LedgerSeal) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("organization_id", "seq").Unique(),
+		index.Fields("organization_id", "entry_id").Unique(),
+	}
+}
+
+// Hold is an amount set aside for work in progress.
+type Hold struct{ ent.Schema }
+
+// Annotations of Hold.
+func (Hold) Annotations() []schema.Annotation {
+	return []schema.Annotation{internal(), entsql.Checks(map[string]string{
+		"holds_amount": "amount_units > 0 AND captured_units >= 0",
+	})}
+}
+
+// Mixin of Hold.
+func (Hold) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+
+// Fields of Hold.
+func (Hold) Fields() []ent.Field {
+	return []ent.Field{
+		fixedRef("payer_id"),
+		fixedRef("balance_id"),
+		field.String("currency").Immutable(),
+		fixedUnits("amount_units"),
+		units("captured_units"),
+		field.Enum("status").Values("OPEN", "CAPTURED", "RELEASED", "EXPIRED").Default("OPEN"),
+		field.Time("expires_at"),
+		text("description"),
+		field.String("idempotency_key").Optional().Nillable().Immutable(),
+		field.Bytes("fingerprint").Optional().Immutable(),
+	}
+}
+
+// Indexes of Hold.
+func (Hold) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("organization_id", "idempotency_key").Unique(),
+		index.Fields("organization_id", "payer_id", "id"),
+		index.Fields("organization_id", "balance_id", "status"),
+		index.Fields("organization_id", "status", "expires_at"),
+	}
+}

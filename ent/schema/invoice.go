@@ -1,0 +1,151 @@
+package schema
+
+import (
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Invoice is a bill to a payer. Once finalized it changes only by payments
+// and credit notes.
+type Invoice struct{ ent.Schema }
+
+// Annotations of Invoice.
+func (Invoice) Annotations() []schema.Annotation {
+	return append(filtered(), entsql.Checks(map[string]string{
+		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
+		"invoices_number":  "status = 'DRAFT' OR number IS NOT NULL OR finalized_at IS NULL",
+		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
+	}))
+}
+
+// Mixin of Invoice.
+func (Invoice) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+
+// Fields of Invoice.
+func (Invoice) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("number").Optional().Nillable(),
+		field.Enum("status").Values("DRAFT", "OPEN", "PAID", "UNCOLLECTIBLE", "VOID").Default("DRAFT"),
+		fixedRef("payer_id"),
+		ref("provider_id"),
+		field.Enum("collection").Values("AUTOMATIC", "SEND", "BALANCE").Default("AUTOMATIC"),
+		field.String("currency").Immutable().NotEmpty().Annotations(hidden()),
+		units("subtotal_units"),
+		units("tax_units"),
+		units("total_units"),
+		units("amount_due_units"),
+		units("amount_paid_units"),
+		optionalText("description"),
+		field.Time("due_at").Optional().Nillable().Annotations(hidden()),
+		field.Time("finalizes_at").Optional().Nillable(),
+		field.Time("finalized_at").Optional().Nillable(),
+		field.Time("paid_at").Optional().Nillable(),
+		field.Time("voided_at").Optional().Nillable().Annotations(hidden()),
+		optionalText("hosted_url"),
+		optionalText("pdf_url"),
+		optionalText("receipt_url"),
+		ref("quote_id"),
+		ref("subscription_id"),
+		field.Int("attempts").Default(0),
+		field.Time("next_attempt_at").Optional().Nillable(),
+		field.Enum("dunning").Values("NONE", "RUNNING", "EXHAUSTED").Default("NONE"),
+		field.Time("period_start").Optional().Nillable().Annotations(hidden()),
+		field.Time("period_end").Optional().Nillable().Annotations(hidden()),
+		field.String("gateway_invoice_id").Optional().Nillable().Annotations(hidden()),
+		field.String("public_token").Immutable().Sensitive(),
+		field.String("pending_call_id").Optional().Nillable().Annotations(hidden()).
+			Comment("the gateway call that is changing it; nobody else may"),
+	}
+}
+
+// Edges of Invoice.
+func (Invoice) Edges() []ent.Edge {
+	noFilter := entgql.Skip(entgql.SkipWhereInput)
+	return []ent.Edge{
+		edge.From("payer", Payer.Type).Ref("invoices").Field("payer_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("provider", Provider.Type).Field("provider_id").Unique().Annotations(noFilter),
+		edge.To("quote", Quote.Type).Field("quote_id").Unique().Annotations(noFilter),
+		edge.To("lines", InvoiceLine.Type).Annotations(noFilter, entgql.MapsTo("lineItems")),
+		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection(), noFilter),
+	}
+}
+
+// Indexes of Invoice.
+func (Invoice) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("organization_id", "number").Unique(),
+		index.Fields("organization_id", "provider_id", "gateway_invoice_id").Unique(),
+		index.Fields("organization_id", "quote_id").Unique(),
+		index.Fields("organization_id", "public_token").Unique(),
+		index.Fields("organization_id", "payer_id", "id"),
+		index.Fields("organization_id", "status", "finalizes_at"),
+		index.Fields("organization_id", "status", "next_attempt_at"),
+		index.Fields("organization_id", "updated_at"),
+	}
+}
+
+// InvoiceLine is one position of an invoice.
+type InvoiceLine struct{ ent.Schema }
+
+// Annotations of InvoiceLine.
+func (InvoiceLine) Annotations() []schema.Annotation {
+	return []schema.Annotation{entgql.Skip(entgql.SkipWhereInput), entgql.Implements("LineItem"),
+		entsql.Checks(map[string]string{"invoice_lines_quantity": "quantity >= 1"})}
+}
+
+// Mixin of InvoiceLine.
+func (InvoiceLine) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}} }
+
+// Fields of InvoiceLine.
+func (InvoiceLine) Fields() []ent.Field {
+	return append(lineFields(), fixedRef("invoice_id"))
+}
+
+// Edges of InvoiceLine.
+func (InvoiceLine) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("invoice", Invoice.Type).Ref("lines").Field("invoice_id").Unique().Required().Immutable(),
+		edge.To("price", Price.Type).Field("price_id").Unique().Immutable(),
+	}
+}
+
+// Indexes of InvoiceLine.
+func (InvoiceLine) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("organization_id", "invoice_id", "position").Unique()}
+}
+
+// CreditNote takes back part of a finalized invoice.
+type CreditNote struct{ ent.Schema }
+
+// Annotations of CreditNote.
+func (CreditNote) Annotations() []schema.Annotation {
+	return []schema.Annotation{internal(), entsql.Checks(map[string]string{"credit_notes_amount": "total_units > 0 AND tax_units >= 0"})}
+}
+
+// Mixin of CreditNote.
+func (CreditNote) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+
+// Fields of CreditNote.
+func (CreditNote) Fields() []ent.Field {
+	return []ent.Field{
+		fixedRef("invoice_id"),
+		field.String("number").Immutable(),
+		field.String("currency").Immutable(),
+		fixedUnits("total_units"),
+		fixedUnits("tax_units"),
+		field.String("reason").Immutable(),
+	}
+}
+
+// Indexes of CreditNote.
+func (CreditNote) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("organization_id", "number").Unique(),
+		index.Fields("organization_id", "invoice_id", "id"),
+	}
+}

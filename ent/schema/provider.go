@@ -1,0 +1,80 @@
+package schema
+
+import (
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Provider is a merchant account at a gateway. Its environment is its
+// organization's.
+type Provider struct{ ent.Schema }
+
+// Annotations of Provider.
+func (Provider) Annotations() []schema.Annotation { return listed() }
+
+// Mixin of Provider.
+func (Provider) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+
+// Fields of Provider.
+func (Provider) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("slug").Immutable().NotEmpty(),
+		field.String("name").NotEmpty(),
+		optionalText("description"),
+		field.Enum("kind").Values("STRIPE", "WORLDPAY").Immutable(),
+		field.Enum("status").Values("ACTIVE", "ARCHIVED").Default("ACTIVE"),
+		optionalText("merchant_code"),
+		hiddenText("auth_type"),
+		optionalText("publishable_key"),
+		optionalText("secret_hint"),
+		field.Bytes("secret_sealed").Optional().Sensitive(),
+		field.Bytes("webhook_secret_sealed").Optional().Sensitive(),
+		field.Bytes("webhook_secret_previous_sealed").Optional().Sensitive(),
+		field.Bytes("mac_secret_sealed").Optional().Sensitive(),
+		field.Bool("legacy_mac").Default(false).Annotations(hidden()),
+		hiddenText("endpoint"),
+		field.Int("credential_version").Default(1).Annotations(hidden()),
+		field.String("webhook_token").Immutable().Sensitive(),
+		hiddenText("webhook_endpoint_id"),
+		field.String("global_provider_id").Optional().Nillable().Immutable().Annotations(hidden()),
+	}
+}
+
+// Indexes of Provider.
+func (Provider) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("organization_id", "slug").Unique(),
+		index.Fields("organization_id", "webhook_token").Unique(),
+	}
+}
+
+// GlobalProvider is a merchant account of the operator, which organizations
+// use through a provider of their own that points to it.
+type GlobalProvider struct{ ent.Schema }
+
+// Annotations of GlobalProvider.
+func (GlobalProvider) Annotations() []schema.Annotation {
+	return []schema.Annotation{Reference, entgql.Skip(entgql.SkipWhereInput)}
+}
+
+// Fields of GlobalProvider.
+func (GlobalProvider) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable().NotEmpty(),
+		field.String("slug").Immutable().Unique(),
+		field.String("name").NotEmpty(),
+		field.Enum("kind").Values("STRIPE", "WORLDPAY").Immutable(),
+		field.Enum("environment").Values("SANDBOX", "TEST", "LIVE").Immutable().Annotations(hidden()),
+		field.Enum("status").Values("ACTIVE", "ARCHIVED").Default("ACTIVE"),
+		optionalText("publishable_key"),
+		optionalText("merchant_code"),
+		optionalText("secret_hint"),
+		field.Bytes("secret_sealed").Optional().Sensitive(),
+		field.Bytes("webhook_secret_sealed").Optional().Sensitive(),
+		field.Int("credential_version").Default(1).Annotations(hidden()),
+		field.Time("created_at").Immutable(),
+	}
+}

@@ -1,0 +1,80 @@
+package ent
+
+import (
+	"purser/ent/payment"
+	"purser/ent/price"
+)
+
+// The small objects that the public schema shows as parts of a row.
+
+// Recurrence says how often a price is paid.
+type Recurrence struct {
+	Interval      price.RecurrenceInterval
+	IntervalCount int
+}
+
+// Recurrence is how often the price is paid, or nil when once.
+func (p *Price) Recurrence() *Recurrence {
+	if p.RecurrenceInterval == nil {
+		return nil
+	}
+	return &Recurrence{Interval: *p.RecurrenceInterval, IntervalCount: p.RecurrenceCount}
+}
+
+// Recurrence is how often the line is paid, or nil when once.
+func (l *QuoteLine) Recurrence() *Recurrence {
+	if l.RecurrenceInterval == nil {
+		return nil
+	}
+	return &Recurrence{Interval: price.RecurrenceInterval(*l.RecurrenceInterval), IntervalCount: l.RecurrenceCount}
+}
+
+// Failure says why a payment or one try at it failed.
+type Failure struct {
+	Code        string
+	DeclineCode *string
+	Message     string
+}
+
+func failure(code, declineCode, message string) *Failure {
+	if code == "" {
+		return nil
+	}
+	f := &Failure{Code: code, Message: message}
+	if declineCode != "" {
+		f.DeclineCode = &declineCode
+	}
+	return f
+}
+
+// Failure is why the payment failed, or nil.
+func (p *Payment) Failure() *Failure {
+	if p.Status != "FAILED" {
+		return nil
+	}
+	return failure(p.FailureCode, p.FailureDeclineCode, p.FailureMessage)
+}
+
+// Failure is why the try failed, or nil.
+func (a *PaymentAttempt) Failure() *Failure {
+	return failure(a.FailureCode, a.FailureDeclineCode, a.FailureMessage)
+}
+
+// Card is what may be known about a saved card.
+type Card struct {
+	Brand    string
+	Last4    string
+	ExpMonth int
+	ExpYear  int
+}
+
+// Card is the saved card, or nil until the gateway has it.
+func (m *PaymentMethod) Card() *Card {
+	if m.Last4 == "" {
+		return nil
+	}
+	return &Card{Brand: m.Brand, Last4: m.Last4, ExpMonth: m.ExpMonth, ExpYear: m.ExpYear}
+}
+
+// ShownStatus is the try's status in the words of a payment's.
+func (a *PaymentAttempt) ShownStatus() payment.Status { return payment.Status(a.Status) }

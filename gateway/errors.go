@@ -1,0 +1,20 @@
+package gateway
+
+import "errors"
+
+// Errors of VerifyEvent.
+var (
+	// ErrSignature: the delivery was not signed by the gateway for us, or not
+	// now.
+	ErrSignature = errors.New("the signature does not fit the body, the secret or the time")
+	// ErrNoSecret: the provider has no webhook signing secret yet.
+	ErrNoSecret = errors.New("the provider has no webhook signing secret")
+	// ErrMalformed: the body is not an event.
+	ErrMalformed = errors.New("the body is not an event")
+)
+
+// Money reports whether money moved or may have moved: such an outcome must
+// never be shown as failed.
+func (o Outcome) Money() bool {
+	return o.Status == StatusSucceeded || o.Status == StatusUnknown || o.Status == StatusProcessing || o.Status == StatusActionNeeded
+}

@@ -1,0 +1,399 @@
+// Package gateway holds what Purser and a payment gateway say to each other:
+// the capabilities an adapter may offer, the requests made of them, and the
+// outcomes they report. It owns no state and knows neither the database nor
+// the domain's rules; the adapters live in gateway/stripe and
+// gateway/worldpay.
+//
+// Invariants every adapter keeps (held by gateway/gatewaytest):
+//   - the same request with the same Call.Key never moves money twice;
+//   - an outcome is Declined, Rejected or Unavailable only when the gateway
+//     said so, or surely nothing happened; everything else is Unknown;
+//   - amounts that the gateway confirms are reported as it confirmed them,
+//     never as they were asked for.
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"purser/money"
+)
+
+// Kind names a gateway.
+type Kind string
+
+// The gateways.
+const (
+	KindStripe   Kind = "STRIPE"
+	KindWorldpay Kind = "WORLDPAY"
+)
+
+// Environment is where an account's money is: the built-in sandbox, the
+// gateway's test system, or real.
+type Environment string
+
+// The environments.
+const (
+	EnvironmentSandbox Environment = "SANDBOX"
+	EnvironmentTest    Environment = "TEST"
+	EnvironmentLive    Environment = "LIVE"
+)
+
+// Account is one merchant account with its secrets opened. It is built for
+// one call and never stored or logged.
+type Account struct {
+	OrganizationID string
+	ProviderID     string
+	Kind           Kind
+	Environment    Environment
+	// CredentialVersion changes with the credentials, so that an adapter may
+	// keep one client per (ProviderID, CredentialVersion).
+	CredentialVersion int
+	SecretKey         string
+	PublishableKey    string
+}
+
+// Call identifies one intent stored before the request leaves. Key is the
+// idempotency key at the gateway; an operation of several requests derives
+// one key a step from it. Metadata with CallID, OrganizationID and ProviderID
+// goes on every object the gateway lets carry any.
+type Call struct {
+	ID      string
+	Key     string
+	Subject string // id of the quote, invoice, payment or payment method it is about
+	// StartedAt is when the intent was stored; zero means just now. Gateways
+	// forget keys after a time: past it an adapter finds out what became of the
+	// call instead of sending it again, so that no key moves money twice.
+	StartedAt time.Time
+}
+
+// Status is how a call ended.
+type Status string
+
+// The ends of a call.
+const (
+	StatusSucceeded    Status = "SUCCEEDED"
+	StatusActionNeeded Status = "ACTION_NEEDED" // the payer must act (3-D Secure, hosted page)
+	StatusProcessing   Status = "PROCESSING"    // accepted, the result comes later
+	StatusDeclined     Status = "DECLINED"      // the bank or the gateway's rules said no to the payer
+	StatusRejected     Status = "REJECTED"      // the gateway refused the request itself; nothing happened
+	StatusUnavailable  Status = "UNAVAILABLE"   // surely nothing happened; may be tried again (429, no connection)
+	StatusUnknown      Status = "UNKNOWN"       // it may have happened: ask again, never call it failed
+)
+
+// Outcome is the part of a result that every operation shares. In a
+// PaymentResult and a CardResult it is the state of the payment or the setup,
+// after acting and after reading alike, so that one function can finish both;
+// closing a page or giving up a payment is Succeeded when it is closed, with
+// the payment's own state beside it. In the other results it tells how the
+// operation went, and reading an object in whatever state is Succeeded.
+type Outcome struct {
+	Status    Status
+	Failure   *Failure
+	RequestID string // the gateway's own id of the request, for its support
+}
+
+// Failure says why a call was declined or rejected.
+type Failure struct {
+	Code        string // the gateway's code, lower case: card_declined, expired_card, authentication_required …
+	DeclineCode string // the issuer's reason where it may be shown; empty for lost, stolen and fraud reasons
+	Message     string // one sentence for a person
+	Hard        bool   // true: the same card will not work later either
+}
+
+// NextAction is what the payer must do.
+type NextAction struct {
+	RedirectURL  string
+	ExpiresAt    time.Time
+	ClientSecret string
+}
+
+// Customer is the payer as the gateway knows it. With an empty ID the
+// adapter creates it and reports the new id.
+type Customer struct {
+	ID      string
+	PayerID string
+	Name    string
+	Email   string
+}
+
+// Line is one position of a quote or an invoice. Total is quantity × unit
+// amount, exact; UnitMinor is set when the unit amount is whole minor units.
+type Line struct {
+	Description string
+	Quantity    int64
+	UnitAmount  money.Amount
+	Total       money.Amount
+}
+
+// Card is what may be known about a saved card.
+type Card struct {
+	Brand    string
+	Last4    string
+	ExpMonth int
+	ExpYear  int
+}
+
+// Adapter is what every gateway offers. The capability interfaces below are
+// found by type assertion.
+type Adapter interface {
+	Kind() Kind
+	// TestAccount asks the gateway who the credentials belong to. No money
+	// moves; it may be repeated.
+	TestAccount(ctx context.Context, a Account) AccountResult
+}
+
+// AccountResult describes the merchant account behind the credentials.
+type AccountResult struct {
+	Outcome
+	AccountID      string
+	Country        string
+	ChargesEnabled bool
+}
+
+// Quotes is offered by gateways that keep quotes of their own.
+type Quotes interface {
+	// FinalizeQuote makes the quote with its customer and lines and finalizes it.
+	FinalizeQuote(ctx context.Context, a Account, c Call, r QuoteRequest) QuoteResult
+	// AcceptQuote accepts it; the invoice that the gateway makes is set to
+	// advance only when we say so. Already accepted is success.
+	AcceptQuote(ctx context.Context, a Account, c Call, quoteID string) QuoteResult
+	// CancelQuote cancels it. Already canceled is success.
+	CancelQuote(ctx context.Context, a Account, c Call, quoteID string) QuoteResult
+	// QuotePDF returns the gateway's document, at most 8 MiB.
+	QuotePDF(ctx context.Context, a Account, quoteID string) ([]byte, error)
+	// FetchQuote reads it again.
+	FetchQuote(ctx context.Context, a Account, quoteID string) QuoteResult
+}
+
+// QuoteRequest is a quote to be mirrored.
+type QuoteRequest struct {
+	Customer    Customer
+	Currency    string
+	Lines       []Line
+	Description string
+	ExpiresAt   time.Time
+}
+
+// QuoteResult is a quote as the gateway has it.
+type QuoteResult struct {
+	Outcome
+	QuoteID    string
+	CustomerID string
+	Number     string
+	State      string // draft, open, accepted, canceled
+	Total      money.Amount
+	ExpiresAt  time.Time
+	InvoiceID  string
+}
+
+// Invoices is offered by gateways that keep invoices of their own.
+type Invoices interface {
+	// FinalizeInvoice finalizes the invoice named by r.InvoiceID, or makes
+	// one of the request's lines first. Already finalized is success.
+	FinalizeInvoice(ctx context.Context, a Account, c Call, r InvoiceRequest) InvoiceResult
+	// PayInvoice charges a saved card for a finalized invoice. Already paid
+	// is success.
+	PayInvoice(ctx context.Context, a Account, c Call, r InvoicePayRequest) InvoiceResult
+	// SettleInvoice marks it paid out of band. Already paid is success.
+	SettleInvoice(ctx context.Context, a Account, c Call, invoiceID string) InvoiceResult
+	// VoidInvoice voids it. Already void is success.
+	VoidInvoice(ctx context.Context, a Account, c Call, invoiceID string) InvoiceResult
+	// DeleteDraftInvoice removes an invoice that was never finalized.
+	DeleteDraftInvoice(ctx context.Context, a Account, c Call, invoiceID string) InvoiceResult
+	// FetchInvoice reads it again.
+	FetchInvoice(ctx context.Context, a Account, invoiceID string) InvoiceResult
+}
+
+// InvoiceRequest is an invoice to be finalized.
+type InvoiceRequest struct {
+	InvoiceID   string // set when the gateway already has the draft
+	Customer    Customer
+	Currency    string
+	Lines       []Line
+	Tax         money.Amount
+	Total       money.Amount
+	Description string
+	DueAt       time.Time // zero: due at once
+}
+
+// InvoicePayRequest charges a saved card.
+type InvoicePayRequest struct {
+	InvoiceID       string
+	PaymentMethodID string
+	OffSession      bool
+	ReturnURL       string
+}
+
+// InvoiceResult is an invoice as the gateway has it.
+type InvoiceResult struct {
+	Outcome
+	InvoiceID   string
+	CustomerID  string
+	Number      string
+	State       string // draft, open, paid, uncollectible, void
+	Total       money.Amount
+	AmountPaid  money.Amount
+	PaidOutside bool // paid out of band, no money moved at the gateway
+	HostedURL   string
+	PDFURL      string
+	Payment     PaymentState // the payment behind it, where there is one
+	NextAction  NextAction
+}
+
+// HostedPayments is offered by gateways with a payment page of their own.
+type HostedPayments interface {
+	StartHostedPayment(ctx context.Context, a Account, c Call, r HostedPaymentRequest) PaymentResult
+	// ExpireHostedPayment closes the page. Already closed is success; already
+	// paid is reported as such.
+	ExpireHostedPayment(ctx context.Context, a Account, c Call, referenceID string) PaymentResult
+	// FetchHostedPayment reads the page's state and the payment behind it.
+	FetchHostedPayment(ctx context.Context, a Account, referenceID string) PaymentResult
+}
+
+// HostedPaymentRequest asks for a page on which the payer pays Amount.
+type HostedPaymentRequest struct {
+	Customer    Customer
+	Amount      money.Amount
+	Description string
+	OrderCode   string
+	SaveCard    bool
+	SuccessURL  string
+	CancelURL   string
+	ExpiresAt   time.Time
+}
+
+// Charges is offered by gateways that can charge a saved card.
+type Charges interface {
+	ChargeCard(ctx context.Context, a Account, c Call, r ChargeRequest) PaymentResult
+	FetchPayment(ctx context.Context, a Account, gatewayPaymentID string) PaymentResult
+	// CancelPayment gives up an unfinished payment. Already canceled is
+	// success; already paid is reported as such.
+	CancelPayment(ctx context.Context, a Account, c Call, gatewayPaymentID string) PaymentResult
+}
+
+// ChargeRequest charges a saved card.
+type ChargeRequest struct {
+	CustomerID      string
+	PaymentMethodID string
+	Amount          money.Amount
+	Description     string
+	OrderCode       string
+	OffSession      bool
+	ReturnURL       string // where 3-D Secure ends; empty: the client secret is used instead
+}
+
+// PaymentState is the gateway's view of one payment.
+type PaymentState struct {
+	Status           Status // SUCCEEDED, ACTION_NEEDED, PROCESSING, DECLINED; empty when there is none yet
+	Canceled         bool   // given up or expired: no money will come
+	GatewayPaymentID string // the id a credit is unique by (Stripe: pi_…)
+	ChargeID         string
+	Amount           money.Amount // as the gateway confirmed it
+	ReceiptURL       string
+	PaymentMethodID  string
+	Card             *Card
+	Failure          *Failure
+}
+
+// PaymentResult is the outcome of a charge or a hosted payment.
+type PaymentResult struct {
+	Outcome
+	ReferenceID string // the page's id (Stripe: cs_…), empty for direct charges
+	CustomerID  string
+	Payment     PaymentState
+	NextAction  NextAction
+	CallID      string // from the object's metadata, when read
+	Subject     string
+}
+
+// Cards is offered by gateways that keep cards for later.
+type Cards interface {
+	// AttachCard saves a card the browser or app has turned into a token.
+	AttachCard(ctx context.Context, a Account, c Call, r CardRequest) CardResult
+	// SetupCard prepares saving a card: a hosted page when ReturnURL is
+	// given, else a client secret.
+	SetupCard(ctx context.Context, a Account, c Call, r CardRequest) CardResult
+	// FetchSetup reads a setup again; reference is CardResult.ReferenceID.
+	FetchSetup(ctx context.Context, a Account, reference string) CardResult
+	// SetDefaultCard makes it the one charged by default.
+	SetDefaultCard(ctx context.Context, a Account, c Call, customerID, cardID string) CardResult
+	// DetachCard forgets it. Already gone is success.
+	DetachCard(ctx context.Context, a Account, c Call, cardID string) CardResult
+}
+
+// CardRequest saves a card.
+type CardRequest struct {
+	Customer    Customer
+	Token       string
+	MakeDefault bool
+	ReturnURL   string
+	CancelURL   string
+}
+
+// CardResult is a saved card, or what is still to be done for it.
+type CardResult struct {
+	Outcome
+	ReferenceID     string // the setup's id (seti_… or cs_…)
+	CustomerID      string
+	PaymentMethodID string
+	Card            Card
+	NextAction      NextAction
+	CallID          string
+	Subject         string
+}
+
+// Event is a notification whose signature was verified. It is only a hint:
+// its object is read again before anything is applied.
+type Event struct {
+	ID        string
+	Type      string
+	Live      bool
+	CreatedAt time.Time
+	Object    Object
+	Raw       []byte
+}
+
+// ObjectKind says what an event is about, in the words of the capabilities.
+type ObjectKind string
+
+// What an event may be about.
+const (
+	ObjectQuote   ObjectKind = "quote"
+	ObjectInvoice ObjectKind = "invoice"
+	ObjectPayment ObjectKind = "payment" // FetchPayment
+	ObjectHosted  ObjectKind = "hosted"  // FetchHostedPayment
+	ObjectSetup   ObjectKind = "setup"   // FetchSetup
+	ObjectCard    ObjectKind = "card"
+	ObjectOther   ObjectKind = "other"
+)
+
+// Object names the gateway object an event is about, with the metadata we
+// put on it (CallID and Subject are empty on foreign objects).
+type Object struct {
+	Kind       ObjectKind
+	ID         string
+	CallID     string
+	Subject    string
+	ProviderID string
+}
+
+// Events is offered by gateways that notify us.
+type Events interface {
+	// VerifyEvent checks a delivery's raw body and headers against the
+	// secrets (current first, previous after). No secret is a refusal. It
+	// returns ErrSignature for a forged, stale or future one and
+	// ErrMalformed for a body that is no event.
+	VerifyEvent(raw []byte, h http.Header, secrets []string, now time.Time) (Event, error)
+	// RegisterEndpoint asks the gateway to send events to url and returns the
+	// signing secret.
+	RegisterEndpoint(ctx context.Context, a Account, c Call, url string) EndpointResult
+}
+
+// EndpointResult is a registered webhook endpoint.
+type EndpointResult struct {
+	Outcome
+	EndpointID string
+	Secret     string
+}
