@@ -1,0 +1,266 @@
+package stripe
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	sdk "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/webhook"
+
+	"purser/gateway"
+)
+
+const (
+	// signatureHeader carries the time and the signatures of a delivery.
+	signatureHeader = "Stripe-Signature"
+	// signatureTolerance is how far its time may be from ours, both ways.
+	signatureTolerance = 300 * time.Second
+	// signaturesMax bounds the work that a header can cause: a rolled secret
+	// makes two.
+	signaturesMax = 10
+)
+
+// VerifyEvent checks a delivery against each secret that is not empty: an
+// empty one would accept what anybody can sign. The version of the event's
+// object is not asked for, because the object is read again anyway.
+func (a *Adapter) VerifyEvent(raw []byte, h http.Header, secrets []string, now time.Time) (gateway.Event, error) {
+	usable := 0
+	for _, secret := range secrets {
+		if strings.TrimSpace(secret) != "" {
+			usable++
+		}
+	}
+	if usable == 0 {
+		return gateway.Event{}, gateway.ErrNoSecret
+	}
+	at, signatures, ok := parseSignature(h.Values(signatureHeader))
+	if !ok {
+		return gateway.Event{}, gateway.ErrSignature
+	}
+	if d := now.Sub(at); d > signatureTolerance || d < -signatureTolerance {
+		return gateway.Event{}, gateway.ErrSignature
+	}
+	if !signedByAny(at, raw, signatures, secrets) {
+		return gateway.Event{}, gateway.ErrSignature
+	}
+	return parseEvent(raw)
+}
+
+// signedByAny compares each signature with each secret's.
+func signedByAny(at time.Time, raw []byte, signatures [][]byte, secrets []string) bool {
+	found := false
+	for _, secret := range secrets {
+		if strings.TrimSpace(secret) == "" {
+			continue
+		}
+		want := webhook.ComputeSignature(at, raw, secret)
+		for _, signature := range signatures {
+			if hmac.Equal(signature, want) {
+				found = true
+			}
+		}
+	}
+	return found
+}
+
+// parseSignature reads t=<seconds>,v1=<hex>[,v1=<hex>]. Two times would leave
+// open which one was signed, so they are refused.
+func parseSignature(values []string) (at time.Time, signatures [][]byte, ok bool) {
+	if len(values) != 1 || len(values[0]) > 4096 {
+		return time.Time{}, nil, false
+	}
+	times := 0
+	for _, part := range strings.Split(values[0], ",") {
+		name, value, found := strings.Cut(part, "=")
+		if !found {
+			return time.Time{}, nil, false
+		}
+		switch name {
+		case "t":
+			seconds, err := strconv.ParseInt(value, 10, 64)
+			if err != nil || seconds < 0 || seconds > 1<<40 || strconv.FormatInt(seconds, 10) != value {
+				return time.Time{}, nil, false
+			}
+			at = time.Unix(seconds, 0)
+			times++
+		case "v1":
+			if signature, err := hex.DecodeString(value); err == nil && len(signatures) < signaturesMax {
+				signatures = append(signatures, signature)
+			}
+		}
+	}
+	return at, signatures, times == 1 && len(signatures) > 0
+}
+
+// delivery is what is read of an event: its object in a few fields, because
+// the rest may be of another version of the API.
+type delivery struct {
+	ID       string `json:"id"`
+	Object   string `json:"object"`
+	Type     string `json:"type"`
+	Created  int64  `json:"created"`
+	Livemode bool   `json:"livemode"`
+	Data     struct {
+		Object json.RawMessage `json:"object"`
+	} `json:"data"`
+}
+
+type deliveredObject struct {
+	ID       string            `json:"id"`
+	Object   string            `json:"object"`
+	Mode     string            `json:"mode"`
+	Invoice  reference         `json:"invoice"`
+	Metadata map[string]string `json:"metadata"`
+}
+
+// reference is the id of an object that may be expanded.
+type reference string
+
+// UnmarshalJSON takes an id, an object with one, or null.
+func (r *reference) UnmarshalJSON(b []byte) error {
+	var id string
+	if err := json.Unmarshal(b, &id); err == nil {
+		*r = reference(id)
+		return nil
+	}
+	var object struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(b, &object); err != nil {
+		return err
+	}
+	*r = reference(object.ID)
+	return nil
+}
+
+func parseEvent(raw []byte) (gateway.Event, error) {
+	var d delivery
+	if err := json.Unmarshal(raw, &d); err != nil || d.ID == "" || d.Type == "" || (d.Object != "" && d.Object != "event") {
+		return gateway.Event{}, gateway.ErrMalformed
+	}
+	var object deliveredObject
+	if err := json.Unmarshal(d.Data.Object, &object); err != nil {
+		return gateway.Event{}, gateway.ErrMalformed
+	}
+	return gateway.Event{
+		ID:        d.ID,
+		Type:      d.Type,
+		Live:      d.Livemode,
+		CreatedAt: time.Unix(d.Created, 0).UTC(),
+		Object:    objectOf(object),
+		Raw:       raw,
+	}, nil
+}
+
+// objectOf says in the capabilities' words what to read again. The payment of
+// an invoice leads to its invoice: our metadata stands there.
+func objectOf(d deliveredObject) gateway.Object {
+	o := gateway.Object{
+		Kind:       gateway.ObjectOther,
+		ID:         d.ID,
+		CallID:     d.Metadata[metaCall],
+		Subject:    d.Metadata[metaSubject],
+		ProviderID: d.Metadata[metaProvider],
+	}
+	if d.ID == "" {
+		return o
+	}
+	switch d.Object {
+	case "quote":
+		o.Kind = gateway.ObjectQuote
+	case "invoice":
+		o.Kind = gateway.ObjectInvoice
+	case "payment_intent":
+		o.Kind = gateway.ObjectPayment
+		if d.Invoice != "" {
+			o.Kind, o.ID = gateway.ObjectInvoice, string(d.Invoice)
+		}
+	case "checkout.session":
+		switch d.Mode {
+		case string(sdk.CheckoutSessionModePayment):
+			o.Kind = gateway.ObjectHosted
+		case string(sdk.CheckoutSessionModeSetup):
+			o.Kind = gateway.ObjectSetup
+		}
+	case "setup_intent":
+		o.Kind = gateway.ObjectSetup
+	case "payment_method":
+		o.Kind = gateway.ObjectCard
+	}
+	return o
+}
+
+// endpointEvents are the events that an endpoint is registered for. Charges
+// themselves are left out: they race their payment_intent.
+func endpointEvents() []string {
+	return []string{
+		"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.requires_action",
+		"payment_intent.canceled", "payment_intent.processing",
+		"invoice.finalized", "invoice.updated", "invoice.sent", "invoice.paid", "invoice.payment_failed",
+		"invoice.payment_action_required", "invoice.finalization_failed", "invoice.voided", "invoice.marked_uncollectible",
+		"quote.finalized", "quote.accepted", "quote.canceled",
+		"setup_intent.succeeded", "setup_intent.setup_failed",
+		"payment_method.attached", "payment_method.detached", "payment_method.updated", "payment_method.automatically_updated",
+		"customer.subscription.created", "customer.subscription.updated", "customer.subscription.deleted",
+		"customer.subscription.paused", "customer.subscription.resumed", "customer.subscription.trial_will_end",
+		"checkout.session.completed", "checkout.session.async_payment_succeeded",
+		"checkout.session.async_payment_failed", "checkout.session.expired",
+		"charge.refunded", "charge.refund.updated",
+		"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
+		"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
+		"customer.updated", "customer.deleted",
+	}
+}
+
+// RegisterEndpoint asks for events in the version that this adapter reads.
+// The signing secret is told once, in the answer: where that is lost for good
+// the endpoint is removed again, and a new call is needed.
+func (a *Adapter) RegisterEndpoint(ctx context.Context, acc gateway.Account, c gateway.Call, url string) (res gateway.EndpointResult) {
+	o := a.begin(ctx, acc, c, "endpoint_register")
+	defer o.end(&res.Outcome)
+	const step = "endpoint"
+	made, p := create(o, step, func() (*sdk.WebhookEndpoint, *problem) {
+		return newest[sdk.WebhookEndpoint](o, step, func(l sdk.ListParams) *sdk.Iter {
+			return o.c.endpoints.List(&sdk.WebhookEndpointListParams{ListParams: l}).Iter
+		})
+	}, func(p sdk.Params) (*sdk.WebhookEndpoint, error) {
+		return o.c.endpoints.New(&sdk.WebhookEndpointParams{
+			Params:        p,
+			URL:           sdk.String(url),
+			APIVersion:    sdk.String(sdk.APIVersion),
+			EnabledEvents: sdk.StringSlice(endpointEvents()),
+			Description:   sdk.String("Purser"),
+			Metadata:      o.metadata(step),
+		})
+	})
+	if p != nil {
+		res.Outcome = p.Outcome
+		return res
+	}
+	if made.Secret == "" {
+		return o.dropEndpoint(made.ID)
+	}
+	res.Outcome = o.succeeded()
+	res.EndpointID, res.Secret = made.ID, made.Secret
+	return res
+}
+
+// dropEndpoint removes an endpoint whose secret nobody knows.
+func (o *operation) dropEndpoint(id string) (res gateway.EndpointResult) {
+	_, p := write(o, "drop", func(p sdk.Params) (*sdk.WebhookEndpoint, error) {
+		return o.c.endpoints.Del(id, &sdk.WebhookEndpointParams{Params: p})
+	})
+	if p != nil && !p.absent {
+		res.Outcome, res.EndpointID = p.unsettled().Outcome, id
+		return res
+	}
+	res.Outcome = gateway.Outcome{Status: gateway.StatusUnavailable, RequestID: o.requestID,
+		Failure: &gateway.Failure{Code: "secret_lost", Message: "the endpoint's signing secret was lost on the way; register it again"}}
+	return res
+}

@@ -1,0 +1,242 @@
+package stripe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	sdk "github.com/stripe/stripe-go/v76"
+
+	"purser/gateway"
+)
+
+// Codes of failures that this adapter finds itself.
+const (
+	codeBadRequest    = "bad_request"       // the caller's request cannot be put to Stripe
+	codeBadKeys       = "bad_keys"          // CheckKeys refused
+	codeNoAddress     = "no_address"        // the environment has no address
+	codeTotalMismatch = "total_mismatch"    // Stripe's total is another than ours
+	codeUnreadable    = "unreadable_answer" // an answer that is no answer
+	codeCanceled      = "canceled"          // given up: no money will come
+	codeExpired       = "expired"           // the page closed before a payment
+)
+
+// Codes of Stripe's that decide what an answer means.
+const (
+	codeKeyInUse       = "idempotency_key_in_use"
+	codeAuthentication = "authentication_required"
+	codeMissing        = "resource_missing"
+	codeCardDeclined   = "card_declined"
+)
+
+// errNoObject stands for a successful answer without an object in it.
+var errNoObject = errors.New("the answer names no object")
+
+// problem is a step that did not end with an object.
+type problem struct {
+	gateway.Outcome
+	err    *sdk.Error // what Stripe said, where it said something readable
+	stored bool       // the answer is, or may be, stored under the key: a replay will not tell more
+	absent bool       // Stripe knows no such object
+}
+
+// is reports whether the problem is Stripe's answer with one of the codes.
+func (p *problem) is(codes ...string) bool {
+	if p == nil || p.Failure == nil {
+		return false
+	}
+	for _, code := range codes {
+		if p.Failure.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// worthLooking reports whether the object itself can tell more than the
+// answer: a refusal may mean that it already is as it was asked to be, and a
+// stored answer hides what happened.
+func (p *problem) worthLooking() bool {
+	return p.stored || p.Status == gateway.StatusRejected && !p.absent
+}
+
+// unsettled is the problem as one whose end is not known: asking again helps.
+func (p *problem) unsettled() *problem {
+	q := *p
+	q.Status = gateway.StatusUnknown
+	return &q
+}
+
+// afterLooking is what remains of a problem (nil: of an old answer) when
+// looking at the object failed as well.
+func (p *problem) afterLooking(look *problem) *problem {
+	if p == nil {
+		p = look
+	}
+	if look.Status == gateway.StatusRejected {
+		return p
+	}
+	return p.unsettled()
+}
+
+// refusal is a refusal of our own.
+func refusal(code, message string) *problem {
+	return &problem{Outcome: gateway.Outcome{
+		Status:  gateway.StatusRejected,
+		Failure: &gateway.Failure{Code: code, Message: message},
+	}}
+}
+
+// unreadable is an answer whose amounts or states make no sense here: what it
+// reports must not be booked, and must not be called failed.
+func unreadable(requestID string, err error) *problem {
+	return &problem{Outcome: gateway.Outcome{
+		Status:    gateway.StatusUnknown,
+		RequestID: requestID,
+		Failure:   &gateway.Failure{Code: codeUnreadable, Message: err.Error()},
+	}}
+}
+
+// classify turns an error of the SDK into what it means for the caller.
+func classify(err error, ex *exchange) *problem {
+	p := &problem{Outcome: gateway.Outcome{Status: gateway.StatusUnknown, RequestID: ex.id()}}
+	var se *sdk.Error
+	if !errors.As(err, &se) || se.HTTPStatusCode < 400 {
+		return classifyPlain(p, err, ex)
+	}
+	p.err = se
+	if p.RequestID == "" {
+		p.RequestID = se.RequestID
+	}
+	p.Failure = failureOf(se)
+	switch status := se.HTTPStatusCode; {
+	case status == http.StatusTooManyRequests:
+		p.Status = gateway.StatusUnavailable
+	case status >= 500:
+		p.stored = true
+	case status == http.StatusConflict, status == http.StatusFailedDependency, status == http.StatusRequestTimeout:
+		// Another request with the key is under way, or Stripe waits for
+		// somebody else: what becomes of it is told later.
+	case se.Type == sdk.ErrorTypeIdempotency:
+		// An earlier request with this key said something else, and it may have
+		// happened.
+		p.stored = true
+	case needsAction(se):
+		p.Status = gateway.StatusActionNeeded
+	case status == http.StatusPaymentRequired, se.Type == sdk.ErrorTypeCard:
+		p.Status = gateway.StatusDeclined
+	default:
+		p.Status = gateway.StatusRejected
+		p.absent = status == http.StatusNotFound || string(se.Code) == codeMissing && se.Param == "id"
+	}
+	return p
+}
+
+// classifyPlain handles what is no error object of Stripe's: no connection, a
+// reset, a time-out, a body that cannot be read, a proxy's page.
+func classifyPlain(p *problem, err error, ex *exchange) *problem {
+	switch status := ex.status.Load(); {
+	case ex.unsent():
+		p.Status = gateway.StatusUnavailable
+		p.Failure = &gateway.Failure{Code: "no_connection", Message: "no connection to the payment gateway"}
+	case status == http.StatusTooManyRequests:
+		p.Status = gateway.StatusUnavailable
+		p.Failure = &gateway.Failure{Code: "rate_limit", Message: "the payment gateway asks to slow down"}
+	case status >= 500:
+		p.stored = true
+		p.Failure = &gateway.Failure{Code: "gateway_error", Message: "the payment gateway had an error"}
+	case status != 0:
+		p.stored = status < 300
+		p.Failure = &gateway.Failure{Code: codeUnreadable, Message: "the payment gateway's answer cannot be read"}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		p.Failure = &gateway.Failure{Code: "timeout", Message: "the payment gateway did not answer in time"}
+	default:
+		p.Failure = &gateway.Failure{Code: "connection_lost", Message: "the connection to the payment gateway was lost"}
+	}
+	return p
+}
+
+// answerError reads the error out of an answer that the SDK has not seen.
+func answerError(status int, body []byte) error {
+	var answer struct {
+		Error *sdk.Error `json:"error"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Error == nil {
+		return errNoObject
+	}
+	answer.Error.HTTPStatusCode = status
+	return answer.Error
+}
+
+// needsAction reports whether the payer can still make it succeed by
+// authenticating.
+func needsAction(e *sdk.Error) bool {
+	switch string(e.Code) {
+	case codeAuthentication, "invoice_payment_intent_requires_action", "subscription_payment_intent_requires_action":
+		return true
+	}
+	return string(e.Code) == codeCardDeclined && string(e.DeclineCode) == codeAuthentication
+}
+
+// hiddenReasons are the issuer's reasons that the payer must not learn, since
+// the payer may be the thief.
+func hiddenReason(code string) bool {
+	switch code {
+	case "fraudulent", "lost_card", "stolen_card", "pickup_card", "restricted_card", "merchant_blacklist", "security_violation":
+		return true
+	}
+	return false
+}
+
+// hardReason reports whether the same card will be declined again.
+func hardReason(code string) bool {
+	switch code {
+	case "expired_card", "incorrect_number", "invalid_number", "invalid_account", "new_account_information_available",
+		"invalid_expiry_month", "invalid_expiry_year", "card_not_supported", "currency_not_supported",
+		"do_not_try_again", "revocation_of_all_authorizations", "revocation_of_authorization",
+		"stop_payment_order", "service_not_allowed", "transaction_not_allowed", "not_permitted":
+		return true
+	}
+	return hiddenReason(code)
+}
+
+// failureOf is what may be shown of an error of Stripe's.
+func failureOf(e *sdk.Error) *gateway.Failure {
+	f := &gateway.Failure{
+		Code:        string(e.Code),
+		DeclineCode: string(e.DeclineCode),
+		Message:     redact(e.Msg),
+		Hard:        hardReason(string(e.Code)) || hardReason(string(e.DeclineCode)),
+	}
+	if f.Code == "" {
+		f.Code = string(e.Type)
+	}
+	if hiddenReason(f.DeclineCode) || hiddenReason(f.Code) {
+		f.DeclineCode = ""
+		f.Code = codeCardDeclined
+		f.Message = "The card was declined."
+	}
+	if f.Message == "" {
+		f.Message = "The payment gateway gave no reason."
+	}
+	return f
+}
+
+// secretPattern matches keys, signing secrets and client secrets.
+var secretPattern = regexp.MustCompile(`\b(?:(?:sk|rk|pk)_(?:test|live)|whsec)_[0-9A-Za-z*_]+|\b[a-z]+_[0-9A-Za-z]+_secret_[0-9A-Za-z]+`)
+
+// messageLengthMax bounds a gateway's sentence, in bytes.
+const messageLengthMax = 500
+
+// redact takes secrets and line ends out of a gateway's sentence.
+func redact(message string) string {
+	message = secretPattern.ReplaceAllString(message, "***")
+	message = strings.Join(strings.Fields(message), " ")
+	if len(message) > messageLengthMax {
+		message = strings.ToValidUTF8(message[:messageLengthMax], "") + "…"
+	}
+	return message
+}
