@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The variables that messages and the order of reading refer to.
+const (
+	envProfile    = "PURSER_PROFILE"
+	envMasterKey  = "PURSER_MASTER_KEY"
+	envSandbox    = "PURSER_SANDBOX"
+	envSandboxURL = "PURSER_SANDBOX_URL"
+)
+
+// setting is one line of the table: how a setting is called, read, shown and
+// described.
+type setting struct {
+	env     string
+	boolean bool
+	// initial says the default, values what may be set, both in Markdown.
+	initial, values string
+	// summary is one clause for the help text, details are the sentences that
+	// the reference adds.
+	summary, details string
+	// set reads the value. Its error repeats the value only where it cannot
+	// be secret.
+	set func(*Config, string) error
+	// show returns the value for people, with what is secret masked, and ""
+	// where nothing is set.
+	show func(Config) string
+}
+
+// flag returns the name of the flag: PURSER_PUBLIC_URL is --public-url.
+func (s setting) flag() string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(s.env, prefix)), "_", "-")
+}
+
+func (s setting) name() string { return s.env + " (--" + s.flag() + ")" }
+
+const masked = "***"
+
+func mask(value string) string {
+	if value == "" {
+		return ""
+	}
+	return masked
+}
+
+// settings returns the table, in the order of the reference.
+func settings() []setting {
+	return []setting{
+		{
+			env: envProfile, initial: "`dev`", values: "`dev`, `production`",
+			summary: "purpose of this server",
+			details: "`dev` makes a demo organization at the first start and prints how to reach it. `production` makes no demo data, prints no secret, leaves the sandbox off, writes its log as JSON, and does not start without `PURSER_MASTER_KEY`.",
+			set:     func(c *Config, v string) (err error) { c.Profile, err = parseProfile(v); return err },
+			show:    func(c Config) string { return string(c.Profile) },
+		},
+		{
+			env: "PURSER_ADDR", initial: "`127.0.0.1:8080`", values: "`host:port`",
+			summary: "address to listen on",
+			details: "Without a host, as in `:8080`, the server listens on all interfaces. Port 0 takes any free port.",
+			set:     func(c *Config, v string) (err error) { c.Addr, err = parseAddr(v); return err },
+			show:    func(c Config) string { return c.Addr },
+		},
+		{
+			env: "PURSER_PUBLIC_URL", initial: "the listening address, over http", values: "`http://…`, `https://…`",
+			summary: "address under which browsers and gateways reach this server",
+			details: "It stands in links to hosted pages and in the webhook addresses that gateways are given. It has no path.",
+			set:     func(c *Config, v string) (err error) { c.PublicURL, err = parseBaseURL(v); return err },
+			show:    func(c Config) string { return c.PublicURL },
+		},
+		{
+			env: "PURSER_ALLOWED_ORIGINS", initial: "none", values: "origins, separated by commas",
+			summary: "web pages of other hosts that may call the API",
+			details: "Each is `scheme://host` or `scheme://host:port`, for instance `https://portal.example.com`. There is no `*`: a token in a browser is worth money. The server's own pages need no entry.",
+			set:     func(c *Config, v string) (err error) { c.AllowedOrigins, err = parseOrigins(v); return err },
+			show:    func(c Config) string { return strings.Join(c.AllowedOrigins, ",") },
+		},
+		{
+			env: "PURSER_DATA", initial: "`./data`", values: "folder",
+			summary: "folder for the files of this server",
+			details: "It holds the SQLite database, the sandbox's own state, and the master key that `dev` makes. It is made when it is missing.",
+			set:     func(c *Config, v string) error { c.Data = v; return nil },
+			show:    func(c Config) string { return c.Data },
+		},
+		{
+			env: "DATABASE_URL", initial: "SQLite in the data folder", values: "`postgres://…`",
+			summary: "PostgreSQL database to use instead of SQLite",
+			details: "The form is `postgres://user:password@host:port/database?sslmode=…`.",
+			set:     func(c *Config, v string) error { c.DatabaseURL = v; return checkDatabaseURL(v) },
+			show:    func(c Config) string { return showDatabaseURL(c.DatabaseURL) },
+		},
+		{
+			env: envMasterKey, initial: "made and kept in the data folder (dev), required (production)", values: "32 bytes in base64 or hex",
+			summary: "key that seals the secrets of providers",
+			details: "`openssl rand -base64 32` makes one. Whoever loses it has to enter the secrets of all providers again. To change it, put the new key before the old one, separated by a comma: the first seals, all of them open.",
+			set:     func(c *Config, v string) (err error) { c.MasterKeys, err = parseMasterKeys(v); return err },
+			show:    func(c Config) string { return strings.Join(repeat(masked, len(c.MasterKeys)), ",") },
+		},
+		{
+			env: "PURSER_BOOTSTRAP_TOKEN", initial: "made at the first start", values: "`pur_demo_<id>_<secret>`",
+			summary: "token of the demo organization",
+			details: "Sets the value of the demo organization's token, which has the scopes BILLING, ACCOUNT and ADMIN and may read and write. The secret has at least 32 characters. Without a demo organization, so in production, it has no effect.",
+			set:     func(c *Config, v string) error { c.BootstrapToken = v; return checkToken(v, false) },
+			show:    func(c Config) string { return mask(c.BootstrapToken) },
+		},
+		{
+			env: "PURSER_SYSTEM_TOKEN", initial: "none: there is no operator", values: "`pur_system_<id>_<secret>`",
+			summary: "token of the operator, who makes organizations",
+			details: "It has the scope SYSTEM, which reaches organizations and global providers and no organization's data. The secret has at least 32 characters.",
+			set:     func(c *Config, v string) error { c.SystemToken = v; return checkToken(v, true) },
+			show:    func(c Config) string { return mask(c.SystemToken) },
+		},
+		{
+			env: envSandbox, boolean: true, initial: "`true` (dev), `false` (production)", values: "`true`, `false`",
+			summary: "whether organizations in SANDBOX are served",
+			details: "They pay with test cards at a sandbox that speaks the gateways' own protocols; no money moves.",
+			set:     func(c *Config, v string) (err error) { c.Sandbox, err = parseBool(v); return err },
+			show:    func(c Config) string { return strconv.FormatBool(c.Sandbox) },
+		},
+		{
+			env: envSandboxURL, initial: "the built-in sandbox", values: "`http://…`, `https://…`",
+			summary: "address of a sandbox that runs elsewhere",
+			details: "For instance one that `purser sandbox` has started. It has no path, and needs `PURSER_SANDBOX` to be true.",
+			set:     func(c *Config, v string) (err error) { c.SandboxURL, err = parseBaseURL(v); return err },
+			show:    func(c Config) string { return c.SandboxURL },
+		},
+		{
+			env: "PURSER_LOG_FORMAT", initial: "`text` (dev), `json` (production)", values: "`text`, `json`",
+			summary: "form of the log lines",
+			details: "`text` is for people, `json` for programs: one object a line.",
+			set:     func(c *Config, v string) (err error) { c.LogFormat, err = parseLogFormat(v); return err },
+			show:    func(c Config) string { return string(c.LogFormat) },
+		},
+	}
+}
+
+func repeat(s string, n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = s
+	}
+	return all
+}
+
+func oneOf(value string, first, second string) error {
+	return fmt.Errorf("%q is neither %s nor %s", value, first, second)
+}
