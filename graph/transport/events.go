@@ -1,0 +1,175 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"purser/auth"
+)
+
+const (
+	// keepAlive is how often a silent event stream sends a comment and a
+	// WebSocket a ping, so that proxies and dead peers are noticed.
+	keepAlive = 15 * time.Second
+	// writeTimeout bounds one write to a stream: a reader that stops reading
+	// must not hold its subscription forever.
+	writeTimeout = 10 * time.Second
+)
+
+// serveEvents carries an operation as server-sent events: `next` per answer,
+// then `complete`. A document that is refused is answered the same way,
+// because a browser's EventSource shows nothing of an HTTP error.
+func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer string, params *graphql.RawParams) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stream := &eventStream{w: w, control: http.NewResponseController(w)}
+	viewer := auth.FromContext(ctx)
+
+	op, refused := s.prepare(ctx, params)
+	if refused != nil {
+		if statusOf(refused.list, mediaJSON) != http.StatusOK {
+			s.refused(w, r, mediaJSON, refused)
+			return
+		}
+		s.finished(ctx, firstCode(refused.response.Errors), 0)
+		if stream.open() == nil && stream.next(s.encode(refused.response), "") == nil {
+			_ = stream.complete()
+		}
+		return
+	}
+	if stream.open() != nil {
+		return
+	}
+	s.metrics.Stream(1)
+	defer s.metrics.Stream(-1)
+
+	ended, release := s.revalidator.watch(bearer, viewer)
+	defer release()
+	answers := s.answers(ctx, op)
+	ticker := time.NewTicker(keepAlive)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case resp, more := <-answers:
+			if !more {
+				_ = stream.complete()
+				return
+			}
+			id, _ := resp.Extensions["cursor"].(string)
+			err = stream.next(s.encode(resp), id)
+		case <-ticker.C:
+			err = stream.comment("ping")
+		case <-ended:
+			// The answer is the same as on the next request: 401.
+			list := s.present(ctx, unauthenticated("the credentials have expired or were revoked").gql())
+			if stream.next(s.encode(&graphql.Response{Errors: gqlerror.List{list}}), "") == nil {
+				_ = stream.complete()
+			}
+			return
+		case <-s.closing:
+			// Without `complete`: the client is to connect again.
+			return
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// answers runs an operation and sends its answers until it ends or ctx does.
+// It logs the operation when it is over.
+func (s *server) answers(ctx context.Context, op *graphql.OperationContext) <-chan *graphql.Response {
+	out := make(chan *graphql.Response)
+	go func() {
+		defer close(out)
+		send := func(resp *graphql.Response) bool {
+			select {
+			case out <- resp:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		if op.Operation.Operation != ast.Subscription {
+			send(s.execute(ctx, op))
+			return
+		}
+		start, failure := time.Now(), ""
+		defer func() { s.finished(ctx, failure, time.Since(start)) }()
+		responses, ctx := s.dispatch(ctx, op)
+		for {
+			resp := s.next(responses, ctx)
+			if resp == nil {
+				return
+			}
+			if failure == "" {
+				failure = firstCode(resp.Errors)
+			}
+			if !send(resp) {
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// eventStream writes server-sent events.
+type eventStream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (e *eventStream) open() error {
+	h := e.w.Header()
+	h.Set("Content-Type", mediaEvents+"; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	h.Add("Vary", "Accept")
+	e.w.WriteHeader(http.StatusOK)
+	return e.comment("ready")
+}
+
+func (e *eventStream) comment(text string) error {
+	return e.send(": " + text + "\n\n")
+}
+
+// next sends an answer. JSON holds no line break, and an id with one is left
+// out, because it could write a field of its own.
+func (e *eventStream) next(body []byte, id string) error {
+	text := "event: next\n"
+	if id != "" && !strings.ContainsAny(id, "\r\n\x00") {
+		text += "id: " + id + "\n"
+	}
+	return e.send(text + "data: " + string(body) + "\n\n")
+}
+
+func (e *eventStream) complete() error {
+	// An event without data is not dispatched by browsers.
+	return e.send("event: complete\ndata:\n\n")
+}
+
+func (e *eventStream) send(text string) error {
+	// The server's own write timeout counts from the request and would end
+	// every stream; writers that know no deadline are tests'.
+	_ = e.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	// Lifted again: over HTTP/2 a deadline that passes between two events
+	// resets the stream.
+	defer func() { _ = e.control.SetWriteDeadline(time.Time{}) }()
+	if _, err := e.w.Write([]byte(text)); err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	if err := e.control.Flush(); err != nil {
+		return fmt.Errorf("flush event: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"context"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/lexer"
+	"github.com/vektah/gqlparser/v2/parser"
+)
+
+// gate refuses documents whose validation or execution would cost more than
+// their size suggests. It runs before gqlgen parses, needs no schema, and
+// takes time linear in the text plus a constant number of expanded fields:
+// gqlgen's own complexity limit walks fragments without a memo and is itself
+// an exponential attack.
+type gate struct {
+	limits    *Limits
+	documents *documentCache
+	persisted *persistedQueries
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+} = (*gate)(nil)
+
+// ExtensionName names the extension in gqlgen's diagnostics.
+func (g *gate) ExtensionName() string { return "Gate" }
+
+// Validate accepts every schema.
+func (g *gate) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationParameters resolves a persisted query and measures text and
+// variables.
+func (g *gate) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	remember, bad := g.persisted.resolve(params)
+	if bad != nil {
+		return bad.gql()
+	}
+	// What is in the cache has passed already.
+	if _, known := g.documents.Get(ctx, params.Query); !known {
+		if _, err := g.inspect(params.Query); err != nil {
+			return err
+		}
+	}
+	if bad := g.inspectVariables(params.Variables); bad != nil {
+		return bad.gql()
+	}
+	remember()
+	return nil
+}
+
+// inspect measures the text of a document. The measure is returned also with
+// an error, as far as it came.
+func (g *gate) inspect(query string) (*measure, *gqlerror.Error) {
+	m := &measure{limits: g.limits}
+	if n := len(query); n > g.limits.QueryBytes {
+		return m, limitError("bytes of query text", int64(n), int64(g.limits.QueryBytes)).gql()
+	}
+	// Nobody else's name for the source, so that errors carry no file.
+	source := &ast.Source{Input: query}
+	if err := m.countTokens(source); err != nil {
+		return m, err
+	}
+	document, err := parser.ParseQuery(source)
+	if err != nil {
+		return m, parseError(err)
+	}
+	if bad := m.document(document); bad != nil {
+		return m, bad.gql()
+	}
+	return m, nil
+}
+
+// countTokens counts to the end of the text, so that the error can name the
+// actual value; a lexer's pass over 64 KiB is cheap.
+func (m *measure) countTokens(source *ast.Source) *gqlerror.Error {
+	lex := lexer.New(source)
+	for {
+		token, err := lex.ReadToken()
+		if err != nil {
+			return parseError(err)
+		}
+		if token.Kind == lexer.EOF {
+			break
+		}
+		m.tokens++
+		m.work++
+	}
+	if m.tokens > m.limits.QueryTokens {
+		return limitError("tokens of query text", int64(m.tokens), int64(m.limits.QueryTokens)).gql()
+	}
+	return nil
+}
+
+func parseError(err error) *gqlerror.Error {
+	shown, ok := err.(*gqlerror.Error)
+	if !ok {
+		shown = &gqlerror.Error{Message: err.Error()}
+	}
+	errcode.Set(shown, errcode.ParseFailed)
+	return shown
+}
+
+// inspectVariables measures the JSON of the variables.
+func (g *gate) inspectVariables(variables map[string]any) *Error {
+	for _, value := range variables {
+		if bad := g.inspectVariable(value, 1); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
+func (g *gate) inspectVariable(value any, depth int) *Error {
+	if depth > g.limits.Depth+1 {
+		// The reader has stopped at its own bound, so the deepest level is
+		// not worth walking to.
+		return limitError("nesting of variables", int64(depth-1), int64(g.limits.Depth))
+	}
+	switch value := value.(type) {
+	case []any:
+		if n, limit := len(value), g.limits.listMax(); n > limit {
+			return Errorf(CodeBadUserInput, "a list in variables has %d items; the limit is %d", n, limit)
+		}
+		for _, item := range value {
+			if bad := g.inspectVariable(item, depth+1); bad != nil {
+				return bad
+			}
+		}
+	case map[string]any:
+		for _, item := range value {
+			if bad := g.inspectVariable(item, depth+1); bad != nil {
+				return bad
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+
+	"purser/auth"
+)
+
+// server is the handler that New returns.
+type server struct {
+	authenticate func(ctx context.Context, bearer string) (context.Context, error)
+	closing      <-chan struct{}
+	cursors      *cursorSigner
+	exec         *executor.Executor
+	limits       *Limits
+	logger       *slog.Logger
+	metrics      Metrics
+	now          func() time.Time
+	origins      *origins
+	presentError graphql.ErrorPresenterFunc
+	principal    func(ctx context.Context) string
+
+	buckets     *buckets
+	requests    *gauge
+	streams     *gauge
+	revalidator *revalidator
+}
+
+// cursorKeyBytesMin is the shortest key that signs cursors.
+const cursorKeyBytesMin = 16
+
+// New returns the handler of the GraphQL endpoint. It panics where a required
+// option is missing or an origin is malformed: nothing that happens later
+// could make such a handler work.
+func New(o Options) http.Handler {
+	switch {
+	case o.Schema == nil:
+		panic("transport: Options.Schema is required")
+	case o.Authenticate == nil:
+		panic("transport: Options.Authenticate is required")
+	case len(o.CursorKey) < cursorKeyBytesMin:
+		panic("transport: Options.CursorKey needs at least 16 bytes")
+	}
+	sources, err := newOrigins(o.AllowedOrigins)
+	if err != nil {
+		panic("transport: " + err.Error())
+	}
+	if o.Limits == nil {
+		o.Limits = DefaultLimits()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = noMetrics{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Principal == nil {
+		o.Principal = viewerPrincipal
+	}
+	if o.Revalidate <= 0 {
+		o.Revalidate = time.Second
+	}
+
+	s := &server{
+		authenticate: o.Authenticate,
+		closing:      o.Closing,
+		cursors:      &cursorSigner{key: o.CursorKey, schema: o.Schema.Schema()},
+		exec:         executor.New(o.Schema),
+		limits:       o.Limits,
+		logger:       o.Logger,
+		metrics:      o.Metrics,
+		now:          o.Now,
+		origins:      sources,
+		presentError: o.PresentError,
+		principal:    o.Principal,
+		buckets:      newBuckets(o.Limits, o.Now),
+		requests:     newGauge(o.Limits.InFlight),
+		streams:      newGauge(o.Limits.Streams),
+		revalidator:  newRevalidator(o.Authenticate, o.Revalidate),
+	}
+	p := &pages{limits: o.Limits}
+	documents := newDocumentCache(o.Limits, p)
+	s.exec.SetErrorPresenter(s.present)
+	s.exec.SetRecoverFunc(s.recovered)
+	s.exec.SetQueryCache(documents)
+	s.exec.SetDisableSuggestion(o.Production)
+	s.exec.Use(&gate{limits: o.Limits, documents: documents, persisted: newPersistedQueries(o.Limits)})
+	s.exec.Use(&admission{limits: o.Limits, pages: p, buckets: s.buckets, schema: o.Schema.Schema()})
+	return s
+}
+
+// ServeHTTP answers one request or carries one stream.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := requestIDOf(r)
+	r = r.WithContext(WithRequestID(r.Context(), id))
+	w.Header().Set("X-Request-Id", id)
+	secure(w.Header())
+	s.origins.cors(w, r)
+	defer s.recoverRequest(w, r)
+
+	if isUpgrade(r) {
+		s.serveSocket(w, r)
+		return
+	}
+	switch r.Method {
+	case http.MethodOptions:
+		w.Header().Set("Allow", allowedMethods)
+		w.WriteHeader(http.StatusNoContent)
+	case http.MethodGet, http.MethodPost:
+		s.serve(w, r)
+	default:
+		w.Header().Set("Allow", allowedMethods)
+		e := Errorf(CodeBadUserInput, "the method %s is not accepted; use POST, or GET for queries", cut(r.Method, 16))
+		e.status = http.StatusMethodNotAllowed
+		s.fail(w, r, e)
+	}
+}
+
+// recoverRequest answers INTERNAL after a panic in this package. The
+// executor's panics never come this far.
+func (s *server) recoverRequest(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	s.logger.ErrorContext(r.Context(), "panic in the graphql endpoint",
+		slog.String("request_id", RequestID(r.Context())),
+		slog.Any("panic", p),
+		slog.String("stack", string(debug.Stack())))
+	s.fail(w, r, Errorf(CodeInternal, "internal error"))
+}
+
+// serve carries an operation over POST or GET, answered once or as events.
+func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	if err := s.origins.protection.Check(r); err != nil {
+		e := Errorf(CodeForbidden, "requests from this origin are not accepted")
+		e.status = http.StatusForbidden
+		s.fail(w, r, e)
+		return
+	}
+
+	bearer, ctx, bad := s.credentials(r)
+	if bad != nil {
+		if bad.Code == CodeUnauthenticated {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="purser"`)
+		}
+		s.fail(w, r, bad)
+		return
+	}
+	c := s.newCall(ctx)
+	c.via = viaOf(r)
+	ctx = withCall(ctx, c)
+	r = r.WithContext(ctx)
+
+	if _, wait, ok := s.buckets.take(c.principal, 1); !ok {
+		s.failLater(w, r, rateLimited(wait), wait)
+		return
+	}
+	streaming := c.via == viaEvents || c.via == viaEventsGet
+	running := s.requests
+	if streaming {
+		running = s.streams
+	}
+	if !running.enter(c.principal) {
+		s.failLater(w, r, tooManyAtOnce(running.limit), 1)
+		return
+	}
+	defer running.leave(c.principal)
+
+	params, bad := s.read(w, r, c)
+	if bad != nil {
+		s.fail(w, r, bad)
+		return
+	}
+	if streaming {
+		s.serveEvents(w, r, bearer, params)
+		return
+	}
+
+	mediaType := negotiate(r)
+	op, refused := s.prepare(ctx, params)
+	if refused != nil {
+		s.refused(w, r, mediaType, refused)
+		return
+	}
+	s.write(w, r, http.StatusOK, mediaType, s.execute(ctx, op))
+}
+
+// read reads what a request brings: key, last event and parameters.
+func (s *server) read(w http.ResponseWriter, r *http.Request, c *call) (*graphql.RawParams, *Error) {
+	var bad *Error
+	if c.idempotencyKey, bad = idempotencyKeyOf(r); bad != nil {
+		bad.status = http.StatusBadRequest
+		return nil, bad
+	}
+	c.lastEventID = r.Header.Get("Last-Event-ID")
+	var params *graphql.RawParams
+	if r.Method == http.MethodGet {
+		params, bad = s.readURL(r)
+	} else {
+		params, bad = s.readBody(w, r)
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	params.Headers = r.Header
+	return params, nil
+}
+
+// refused answers a request whose document, variables or price was refused.
+func (s *server) refused(w http.ResponseWriter, r *http.Request, mediaType string, refused *refusal) {
+	ctx := r.Context()
+	if wait := callFrom(ctx).retryAfter; wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(wait))
+	}
+	status := statusOf(refused.list, mediaType)
+	if status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	s.finished(ctx, firstCode(refused.response.Errors), 0)
+	s.write(w, r, status, mediaType, refused.response)
+}
+
+// failLater answers an error that will pass.
+func (s *server) failLater(w http.ResponseWriter, r *http.Request, e *Error, seconds int) {
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	s.fail(w, r, e)
+}
+
+func tooManyAtOnce(limit int) *Error {
+	e := Errorf(CodeRateLimited, "%d requests are running already, which is the limit; wait for one to end", limit)
+	e.Extensions = map[string]any{"retryAfterSeconds": 1}
+	return e
+}
+
+// credentials reads and checks the bearer token of a request.
+func (s *server) credentials(r *http.Request) (bearer string, _ context.Context, _ *Error) {
+	bearer, ok := bearerOf(r.Header.Get("Authorization"))
+	if !ok {
+		return "", nil, unauthenticated("credentials are required: Authorization: Bearer …")
+	}
+	ctx, bad := s.check(r.Context(), bearer)
+	return bearer, ctx, bad
+}
+
+// check calls the given Authenticate.
+func (s *server) check(ctx context.Context, bearer string) (context.Context, *Error) {
+	out, err := s.authenticate(ctx, bearer)
+	switch {
+	case err == nil:
+		return out, nil
+	case errors.Is(err, auth.ErrUnauthenticated):
+		return nil, unauthenticated("the credentials are unknown, expired or revoked")
+	default:
+		if ctx.Err() == nil {
+			s.logger.ErrorContext(ctx, "credentials cannot be checked",
+				slog.String("request_id", RequestID(ctx)), slog.Any("error", err))
+		}
+		return nil, Errorf(CodeUnavailable, "credentials cannot be checked now; try again")
+	}
+}
+
+func unauthenticated(message string) *Error {
+	e := Errorf(CodeUnauthenticated, "%s", message)
+	e.status = http.StatusUnauthorized
+	return e
+}
+
+// bearerOf returns the token of an Authorization value.
+func bearerOf(header string) (string, bool) {
+	scheme, token, found := strings.Cut(strings.TrimSpace(header), " ")
+	token = strings.TrimSpace(token)
+	return token, found && strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+func (s *server) newCall(ctx context.Context) *call {
+	c := &call{principal: s.principal(ctx), cursors: s.cursors}
+	if v := auth.FromContext(ctx); v != nil {
+		c.organization = v.OrganizationID
+	}
+	return c
+}
+
+func viaOf(r *http.Request) via {
+	switch {
+	case r.Method == http.MethodGet && wantsEvents(r):
+		return viaEventsGet
+	case r.Method == http.MethodGet:
+		return viaGet
+	case wantsEvents(r):
+		return viaEvents
+	default:
+		return viaPost
+	}
+}

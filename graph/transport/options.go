@@ -1,0 +1,220 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"purser/auth"
+)
+
+// Options are the dependencies and settings of New. Schema, Authenticate and
+// CursorKey are required.
+type Options struct {
+	// AllowedOrigins are the origins (`https://app.example.com`) whose pages
+	// may call the endpoint from a browser. The endpoint's own origin always
+	// may. Defaults to none.
+	AllowedOrigins []string
+	// Authenticate turns the value after "Bearer " into a context that carries
+	// the viewer. auth.ErrUnauthenticated answers 401 UNAUTHENTICATED; any
+	// other error means that the credentials could not be checked and answers
+	// 503 UNAVAILABLE. It is called again every Revalidate while a stream is
+	// open.
+	Authenticate func(ctx context.Context, bearer string) (context.Context, error)
+	// Closing ends all open streams when it is closed, so that a server can
+	// shut down. Defaults to never.
+	Closing <-chan struct{}
+	// CursorKey signs pagination cursors: at least 16 bytes, the same on every
+	// instance, kept secret.
+	CursorKey []byte
+	// Limits bound what one request and one caller may do. Defaults to
+	// DefaultLimits().
+	Limits *Limits
+	// Logger gets one line per operation and one per internal error. Defaults
+	// to discarding.
+	Logger *slog.Logger
+	// Metrics counts operations and streams. Defaults to counting nothing.
+	Metrics Metrics
+	// Now is the clock of rate limits and token expiry. Defaults to time.Now.
+	Now func() time.Time
+	// PresentError turns a resolver's error into the one the caller sees. An
+	// error of this package's type Error never reaches it. Whatever it answers
+	// with CodeInternal is logged and gets the request id. Defaults to
+	// CodeInternal for everything.
+	PresentError graphql.ErrorPresenterFunc
+	// Principal names whom limits are counted for. Defaults to the viewer's
+	// organization and token or session.
+	Principal func(ctx context.Context) string
+	// Production leaves suggestions ("did you mean") out of validation errors.
+	Production bool
+	// Revalidate is the interval at which the credentials of an open stream
+	// are checked again. Defaults to 1 s.
+	Revalidate time.Duration
+	// Schema executes the operations.
+	Schema graphql.ExecutableSchema
+}
+
+// Metrics observes the endpoint. Implementations must be safe for concurrent
+// use and must bound the number of names they keep: the caller chooses them.
+type Metrics interface {
+	// Operation is called once per query, mutation or finished subscription,
+	// and once per refused request. Kind and name are empty when the request
+	// was refused before they were known. Code is empty for success, otherwise
+	// the code of the first error.
+	Operation(kind ast.Operation, name, code string, duration time.Duration)
+	// Stream is called with +1 when a WebSocket or an event stream opens and
+	// with −1 when it ends.
+	Stream(delta int)
+}
+
+// Limits bound one request and one caller. Every limit is inclusive.
+type Limits struct {
+	// BodyBytes bounds an HTTP body and a WebSocket message. 1 MiB.
+	BodyBytes int64
+	// QueryBytes and QueryTokens bound the text of a document. 64 KiB, 4,000.
+	QueryBytes  int
+	QueryTokens int
+	// Depth bounds the nesting of fields after fragment expansion, of values,
+	// of types, and of variables. 15.
+	Depth int
+	// Fields bounds the fields of a document after fragment expansion. 1,000.
+	Fields int
+	// Selections bounds fields, fragment spreads and inline fragments after
+	// expansion. 4,000.
+	Selections int
+	// SameField bounds how often one response name may be selected at one
+	// place, whose cost in the validator is quadratic. 50.
+	SameField int
+	// RootFields bounds the fields of an operation's root. 20.
+	RootFields int
+	// Mutations bounds the fields of a mutation's root. 10.
+	Mutations int
+	// Operations and Fragments bound the definitions of a document. 20, 50.
+	Operations int
+	Fragments  int
+	// Variables bounds the variables an operation declares. 100.
+	Variables int
+	// Aliases bounds the aliased fields of one selection set. 100.
+	Aliases int
+	// Directives bounds the directives of a document, DirectivesPerField those
+	// at one place. 50, 5.
+	Directives         int
+	DirectivesPerField int
+	// PageSize bounds `first` and `last`; PageDefault is filled in where
+	// neither is given. 100, 20.
+	PageSize    int
+	PageDefault int
+	// Nodes bounds the objects that all connections of an operation can
+	// return, page sizes multiplied through the nesting. 50,000.
+	Nodes int
+	// List bounds the length of a list in arguments, Lists that of single
+	// ones, named by schema coordinate: "Type.field(argument:)" or
+	// "InputType.field". 250; 100 ids for Query.nodes, 1,000 events for a
+	// batch of usage.
+	List  int
+	Lists map[string]int
+	// VariableBytes bounds the size of all variables, each counted as often as
+	// fields use it. 4 MiB.
+	VariableBytes int
+	// QueryTimeout and MutationTimeout bound the execution. 10 s, 25 s.
+	QueryTimeout    time.Duration
+	MutationTimeout time.Duration
+	// InFlight bounds the requests that one principal has running, Streams the
+	// WebSockets and event streams it has open. 20, 100.
+	InFlight int
+	Streams  int
+	// SocketOperations bounds the operations open on one WebSocket, and
+	// SocketInit the time until it has presented credentials. 20, 5 s.
+	SocketOperations int
+	SocketInit       time.Duration
+	// Errors and ErrorBytes bound the errors of one answer. 20, 64 KiB.
+	Errors     int
+	ErrorBytes int
+	// BucketPoints is what a principal may spend at once, RestorePerSecond
+	// what it gets back. 1,000, 50.
+	BucketPoints     int
+	RestorePerSecond int
+	// Principals bounds the callers whose buckets are remembered. 10,000.
+	Principals int
+	// CachedQueries and CachedQueryBytes bound the documents kept parsed, and
+	// apart from them the persisted ones. 1,000, 4 MiB of text.
+	CachedQueries    int
+	CachedQueryBytes int
+}
+
+// DefaultLimits returns the limits that docs publish.
+func DefaultLimits() *Limits {
+	return &Limits{
+		BodyBytes:          1 << 20,
+		QueryBytes:         64 << 10,
+		QueryTokens:        4000,
+		Depth:              15,
+		Fields:             1000,
+		Selections:         4000,
+		SameField:          50,
+		RootFields:         20,
+		Mutations:          10,
+		Operations:         20,
+		Fragments:          50,
+		Variables:          100,
+		Aliases:            100,
+		Directives:         50,
+		DirectivesPerField: 5,
+		PageSize:           100,
+		PageDefault:        20,
+		Nodes:              50000,
+		List:               250,
+		Lists: map[string]int{
+			"Query.nodes(ids:)":            100,
+			"UsageRecordBatchInput.events": 1000,
+		},
+		VariableBytes:    4 << 20,
+		QueryTimeout:     10 * time.Second,
+		MutationTimeout:  25 * time.Second,
+		InFlight:         20,
+		Streams:          100,
+		SocketOperations: 20,
+		SocketInit:       5 * time.Second,
+		Errors:           20,
+		ErrorBytes:       64 << 10,
+		BucketPoints:     1000,
+		RestorePerSecond: 50,
+		Principals:       10000,
+		CachedQueries:    1000,
+		CachedQueryBytes: 4 << 20,
+	}
+}
+
+// list returns the bound for the list at a schema coordinate.
+func (l *Limits) list(coordinate string) int {
+	if n, ok := l.Lists[coordinate]; ok {
+		return n
+	}
+	return l.List
+}
+
+// listMax returns the largest bound of any list.
+func (l *Limits) listMax() int {
+	longest := l.List
+	for _, n := range l.Lists {
+		longest = max(longest, n)
+	}
+	return longest
+}
+
+// viewerPrincipal counts limits per organization and credential.
+func viewerPrincipal(ctx context.Context) string {
+	v := auth.FromContext(ctx)
+	if v == nil {
+		return ""
+	}
+	return v.OrganizationID + "/" + v.Actor()
+}
+
+type noMetrics struct{}
+
+func (noMetrics) Operation(ast.Operation, string, string, time.Duration) {}
+func (noMetrics) Stream(int)                                             {}
