@@ -1,0 +1,992 @@
+-- create "access_tokens" table
+CREATE TABLE `access_tokens` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `name` text NOT NULL,
+  `scopes` json NOT NULL,
+  `permission` text NOT NULL,
+  `digest` blob NOT NULL,
+  `hint` text NOT NULL,
+  `expires_at` datetime NULL,
+  `last_used_at` datetime NULL,
+  `revoked_at` datetime NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `access_tokens_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `access_tokens_permission_known` CHECK (permission IN ('READ', 'READ_WRITE'))
+);
+-- create "audit_events" table
+CREATE TABLE `audit_events` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `actor` text NOT NULL,
+  `action` text NOT NULL,
+  `subject` text NOT NULL,
+  `details` json NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `audit_events_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "auditevent_organization_id_subject_id" to table: "audit_events"
+CREATE INDEX `auditevent_organization_id_subject_id` ON `audit_events` (`organization_id`, `subject`, `id`);
+-- create "balances" table
+CREATE TABLE `balances` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `currency` text NOT NULL,
+  `amount_units` integer NOT NULL DEFAULT (0),
+  `usage_units` integer NOT NULL DEFAULT (0),
+  `held_units` integer NOT NULL DEFAULT (0),
+  `unpaid_units` integer NOT NULL DEFAULT (0),
+  `billing_mode` text NOT NULL,
+  `credit_limit_units` integer NULL,
+  `auto_reload_enabled` bool NOT NULL DEFAULT (false),
+  `auto_reload_threshold_units` integer NULL,
+  `auto_reload_amount_units` integer NULL,
+  `auto_reload_daily_cap_units` integer NULL,
+  `auto_reload_monthly_cap_units` integer NULL,
+  `auto_reload_provider_id` text NULL,
+  `auto_reload_payment_method_id` text NULL,
+  `auto_reload_suspended_reason` text NOT NULL DEFAULT (''),
+  `auto_reload_in_flight` bool NOT NULL DEFAULT (false),
+  `low_balance_level_units` integer NULL,
+  `low_balance_noticed` bool NOT NULL DEFAULT (false),
+  `period` text NOT NULL,
+  `version` integer NOT NULL DEFAULT (0),
+  `last_seq` integer NOT NULL DEFAULT (0),
+  `last_hash` blob NOT NULL,
+  `payer_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `balances_payers_balances` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `balances_auto_reload_provider_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `balances_auto_reload_payment_method_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `balances_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `balances_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_auto_reload_amount_units_range` CHECK (auto_reload_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_auto_reload_daily_cap_units_range` CHECK (auto_reload_daily_cap_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_auto_reload_monthly_cap_units_range` CHECK (auto_reload_monthly_cap_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_auto_reload_threshold_units_range` CHECK (auto_reload_threshold_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_billing_mode_known` CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
+  CONSTRAINT `balances_credit_limit` CHECK (credit_limit_units IS NULL OR credit_limit_units >= 0),
+  CONSTRAINT `balances_credit_limit_units_range` CHECK (credit_limit_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_held` CHECK (held_units >= 0),
+  CONSTRAINT `balances_held_units_range` CHECK (held_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_low_balance_level_units_range` CHECK (low_balance_level_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_sequence` CHECK (last_seq >= 0),
+  CONSTRAINT `balances_unpaid` CHECK (unpaid_units >= 0),
+  CONSTRAINT `balances_unpaid_units_range` CHECK (unpaid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_usage_units_range` CHECK (usage_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "balance_organization_id_payer_id_currency" to table: "balances"
+CREATE UNIQUE INDEX `balance_organization_id_payer_id_currency` ON `balances` (`organization_id`, `payer_id`, `currency`);
+-- create "credit_notes" table
+CREATE TABLE `credit_notes` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `invoice_id` text NOT NULL,
+  `number` text NOT NULL,
+  `currency` text NOT NULL,
+  `total_units` integer NOT NULL,
+  `tax_units` integer NOT NULL,
+  `reason` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `credit_notes_invoice_id_fk` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `credit_notes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `credit_notes_amount` CHECK (total_units > 0 AND tax_units >= 0),
+  CONSTRAINT `credit_notes_tax_units_range` CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `credit_notes_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "creditnote_organization_id_number" to table: "credit_notes"
+CREATE UNIQUE INDEX `creditnote_organization_id_number` ON `credit_notes` (`organization_id`, `number`);
+-- create index "creditnote_organization_id_invoice_id_id" to table: "credit_notes"
+CREATE INDEX `creditnote_organization_id_invoice_id_id` ON `credit_notes` (`organization_id`, `invoice_id`, `id`);
+-- create "currencies" table
+CREATE TABLE `currencies` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `code` text NOT NULL,
+  `name` text NOT NULL,
+  `display_name` text NOT NULL,
+  `description` text NULL,
+  `status` text NOT NULL DEFAULT ('ACTIVE'),
+  `virtual` bool NOT NULL DEFAULT (false),
+  `minimum_top_up_units` integer NULL,
+  `credit_limit_units` integer NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `currencies_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `currencies_credit_limit_units_range` CHECK (credit_limit_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `currencies_limits` CHECK ((minimum_top_up_units IS NULL OR minimum_top_up_units >= 0) AND (credit_limit_units IS NULL OR credit_limit_units >= 0)),
+  CONSTRAINT `currencies_minimum_top_up_units_range` CHECK (minimum_top_up_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `currencies_status_known` CHECK (status IN ('ACTIVE', 'INACTIVE'))
+);
+-- create index "currency_organization_id_code" to table: "currencies"
+CREATE UNIQUE INDEX `currency_organization_id_code` ON `currencies` (`organization_id`, `code`);
+-- create "disputes" table
+CREATE TABLE `disputes` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `currency` text NOT NULL,
+  `amount_units` integer NOT NULL,
+  `status` text NOT NULL,
+  `reason` text NULL,
+  `evidence_due_at` datetime NULL,
+  `gateway_dispute_id` text NOT NULL,
+  `payment_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `disputes_payments_disputes` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `disputes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `disputes_amount` CHECK (amount_units > 0),
+  CONSTRAINT `disputes_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `disputes_status_known` CHECK (status IN ('WARNING', 'NEEDS_RESPONSE', 'UNDER_REVIEW', 'WON', 'LOST'))
+);
+-- create index "dispute_organization_id_payment_id_gateway_dispute_id" to table: "disputes"
+CREATE UNIQUE INDEX `dispute_organization_id_payment_id_gateway_dispute_id` ON `disputes` (`organization_id`, `payment_id`, `gateway_dispute_id`);
+-- create "email_templates" table
+CREATE TABLE `email_templates` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `kind` text NOT NULL,
+  `locale` text NOT NULL,
+  `subject` text NOT NULL,
+  `body` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `email_templates_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "emailtemplate_organization_id_kind_locale" to table: "email_templates"
+CREATE UNIQUE INDEX `emailtemplate_organization_id_kind_locale` ON `email_templates` (`organization_id`, `kind`, `locale`);
+-- create "gateway_calls" table
+CREATE TABLE `gateway_calls` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `provider_id` text NOT NULL,
+  `operation` text NOT NULL,
+  `subject` text NOT NULL,
+  `gateway_key` text NOT NULL,
+  `request` json NOT NULL,
+  `state` text NOT NULL DEFAULT ('OPEN'),
+  `outcome` text NOT NULL DEFAULT (''),
+  `failure_code` text NOT NULL DEFAULT (''),
+  `failure_message` text NOT NULL DEFAULT (''),
+  `gateway_request_id` text NOT NULL DEFAULT (''),
+  `attempts` integer NOT NULL DEFAULT (0),
+  `next_check_at` datetime NULL,
+  `lease_until` datetime NULL,
+  `fence` integer NOT NULL DEFAULT (0),
+  `finished_at` datetime NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `gateway_calls_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `gateway_calls_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `gateway_calls_operation_known` CHECK (operation IN ('QUOTE_FINALIZE', 'QUOTE_ACCEPT', 'QUOTE_CANCEL', 'INVOICE_FINALIZE', 'INVOICE_PAY', 'INVOICE_SETTLE', 'INVOICE_VOID', 'INVOICE_DISCARD', 'HOSTED_PAYMENT', 'CHARGE', 'PAYMENT_CANCEL', 'CARD_ATTACH', 'CARD_SETUP', 'CARD_DEFAULT', 'CARD_DETACH', 'REFUND', 'ENDPOINT_REGISTER')),
+  CONSTRAINT `gateway_calls_state_known` CHECK (state IN ('OPEN', 'DONE', 'REVIEW'))
+);
+-- create index "gatewaycall_organization_id_gateway_key" to table: "gateway_calls"
+CREATE UNIQUE INDEX `gatewaycall_organization_id_gateway_key` ON `gateway_calls` (`organization_id`, `gateway_key`);
+-- create index "gatewaycall_organization_id_state_next_check_at" to table: "gateway_calls"
+CREATE INDEX `gatewaycall_organization_id_state_next_check_at` ON `gateway_calls` (`organization_id`, `state`, `next_check_at`);
+-- create index "gatewaycall_organization_id_subject_id" to table: "gateway_calls"
+CREATE INDEX `gatewaycall_organization_id_subject_id` ON `gateway_calls` (`organization_id`, `subject`, `id`);
+-- create "gateway_customers" table
+CREATE TABLE `gateway_customers` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `payer_id` text NOT NULL,
+  `provider_id` text NOT NULL,
+  `gateway_customer_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `gateway_customers_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `gateway_customers_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `gateway_customers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "gatewaycustomer_organization_id_provider_id_payer_id" to table: "gateway_customers"
+CREATE UNIQUE INDEX `gatewaycustomer_organization_id_provider_id_payer_id` ON `gateway_customers` (`organization_id`, `provider_id`, `payer_id`);
+-- create index "gatewaycustomer_organization_id_provider_id_gateway_customer_id" to table: "gateway_customers"
+CREATE UNIQUE INDEX `gatewaycustomer_organization_id_provider_id_gateway_customer_id` ON `gateway_customers` (`organization_id`, `provider_id`, `gateway_customer_id`);
+-- create "gateway_events" table
+CREATE TABLE `gateway_events` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `provider_id` text NOT NULL,
+  `gateway_event_id` text NOT NULL,
+  `type` text NOT NULL,
+  `status` text NOT NULL DEFAULT ('RECEIVED'),
+  `object_kind` text NOT NULL,
+  `object_id` text NOT NULL,
+  `call_id` text NOT NULL DEFAULT (''),
+  `subject` text NOT NULL DEFAULT (''),
+  `error` text NULL,
+  `attempts` integer NOT NULL DEFAULT (0),
+  `next_attempt_at` datetime NULL,
+  `received_at` datetime NOT NULL,
+  `applied_at` datetime NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `gateway_events_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `gateway_events_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `gateway_events_status_known` CHECK (status IN ('RECEIVED', 'APPLIED', 'IGNORED', 'WAITING', 'MISMATCHED', 'FAILED'))
+);
+-- create index "gatewayevent_organization_id_provider_id_gateway_event_id" to table: "gateway_events"
+CREATE UNIQUE INDEX `gatewayevent_organization_id_provider_id_gateway_event_id` ON `gateway_events` (`organization_id`, `provider_id`, `gateway_event_id`);
+-- create index "gatewayevent_organization_id_status_next_attempt_at" to table: "gateway_events"
+CREATE INDEX `gatewayevent_organization_id_status_next_attempt_at` ON `gateway_events` (`organization_id`, `status`, `next_attempt_at`);
+-- create "global_providers" table
+CREATE TABLE `global_providers` (
+  `id` text NOT NULL,
+  `slug` text NOT NULL,
+  `name` text NOT NULL,
+  `kind` text NOT NULL,
+  `environment` text NOT NULL,
+  `status` text NOT NULL DEFAULT ('ACTIVE'),
+  `publishable_key` text NULL,
+  `merchant_code` text NULL,
+  `secret_hint` text NULL,
+  `secret_sealed` blob NULL,
+  `webhook_secret_sealed` blob NULL,
+  `credential_version` integer NOT NULL DEFAULT (1),
+  `created_at` datetime NOT NULL,
+  PRIMARY KEY (`id`),
+  CONSTRAINT `global_providers_environment_known` CHECK (environment IN ('SANDBOX', 'TEST', 'LIVE')),
+  CONSTRAINT `global_providers_kind_known` CHECK (kind IN ('STRIPE', 'WORLDPAY')),
+  CONSTRAINT `global_providers_status_known` CHECK (status IN ('ACTIVE', 'ARCHIVED'))
+);
+-- create index "global_providers_slug_key" to table: "global_providers"
+CREATE UNIQUE INDEX `global_providers_slug_key` ON `global_providers` (`slug`);
+-- create "holds" table
+CREATE TABLE `holds` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `payer_id` text NOT NULL,
+  `balance_id` text NOT NULL,
+  `currency` text NOT NULL,
+  `amount_units` integer NOT NULL,
+  `captured_units` integer NOT NULL DEFAULT (0),
+  `status` text NOT NULL DEFAULT ('OPEN'),
+  `expires_at` datetime NOT NULL,
+  `description` text NOT NULL DEFAULT (''),
+  `idempotency_key` text NULL,
+  `fingerprint` blob NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `holds_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `holds_balance_id_fk` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `holds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `holds_amount` CHECK (amount_units > 0 AND captured_units >= 0),
+  CONSTRAINT `holds_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `holds_captured_units_range` CHECK (captured_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `holds_status_known` CHECK (status IN ('OPEN', 'CAPTURED', 'RELEASED', 'EXPIRED'))
+);
+-- create index "hold_organization_id_idempotency_key" to table: "holds"
+CREATE UNIQUE INDEX `hold_organization_id_idempotency_key` ON `holds` (`organization_id`, `idempotency_key`);
+-- create index "hold_organization_id_payer_id_id" to table: "holds"
+CREATE INDEX `hold_organization_id_payer_id_id` ON `holds` (`organization_id`, `payer_id`, `id`);
+-- create index "hold_organization_id_balance_id_status" to table: "holds"
+CREATE INDEX `hold_organization_id_balance_id_status` ON `holds` (`organization_id`, `balance_id`, `status`);
+-- create index "hold_organization_id_status_expires_at" to table: "holds"
+CREATE INDEX `hold_organization_id_status_expires_at` ON `holds` (`organization_id`, `status`, `expires_at`);
+-- create "idempotency_records" table
+CREATE TABLE `idempotency_records` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `scope` text NOT NULL,
+  `key` text NOT NULL,
+  `fingerprint` blob NOT NULL,
+  `subject` text NOT NULL,
+  `second_subject` text NOT NULL DEFAULT (''),
+  `call_id` text NOT NULL DEFAULT (''),
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `idempotency_records_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "idempotencyrecord_organization_id_scope_key" to table: "idempotency_records"
+CREATE UNIQUE INDEX `idempotencyrecord_organization_id_scope_key` ON `idempotency_records` (`organization_id`, `scope`, `key`);
+-- create index "idempotencyrecord_organization_id_created_at" to table: "idempotency_records"
+CREATE INDEX `idempotencyrecord_organization_id_created_at` ON `idempotency_records` (`organization_id`, `created_at`);
+-- create "invoices" table
+CREATE TABLE `invoices` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `number` text NULL,
+  `status` text NOT NULL DEFAULT ('DRAFT'),
+  `collection` text NOT NULL DEFAULT ('AUTOMATIC'),
+  `currency` text NOT NULL,
+  `subtotal_units` integer NOT NULL DEFAULT (0),
+  `tax_units` integer NOT NULL DEFAULT (0),
+  `total_units` integer NOT NULL DEFAULT (0),
+  `amount_due_units` integer NOT NULL DEFAULT (0),
+  `amount_paid_units` integer NOT NULL DEFAULT (0),
+  `description` text NULL,
+  `due_at` datetime NULL,
+  `finalizes_at` datetime NULL,
+  `finalized_at` datetime NULL,
+  `paid_at` datetime NULL,
+  `voided_at` datetime NULL,
+  `hosted_url` text NULL,
+  `pdf_url` text NULL,
+  `receipt_url` text NULL,
+  `subscription_id` text NULL,
+  `attempts` integer NOT NULL DEFAULT (0),
+  `next_attempt_at` datetime NULL,
+  `dunning` text NOT NULL DEFAULT ('NONE'),
+  `period_start` datetime NULL,
+  `period_end` datetime NULL,
+  `gateway_invoice_id` text NULL,
+  `public_token` text NOT NULL,
+  `pending_call_id` text NULL,
+  `provider_id` text NULL,
+  `quote_id` text NULL,
+  `payer_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `invoices_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoices_quotes_quote` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoices_payers_invoices` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoices_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoices_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoices_amount_due_units_range` CHECK (amount_due_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_amount_paid_units_range` CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_amounts` CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
+  CONSTRAINT `invoices_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT `invoices_dunning_known` CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
+  CONSTRAINT `invoices_number` CHECK (status = 'DRAFT' OR number IS NOT NULL OR finalized_at IS NULL),
+  CONSTRAINT `invoices_paid` CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
+  CONSTRAINT `invoices_status_known` CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
+  CONSTRAINT `invoices_subtotal_units_range` CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_tax_units_range` CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "invoice_organization_id_number" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_number` ON `invoices` (`organization_id`, `number`);
+-- create index "invoice_organization_id_provider_id_gateway_invoice_id" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_provider_id_gateway_invoice_id` ON `invoices` (`organization_id`, `provider_id`, `gateway_invoice_id`);
+-- create index "invoice_organization_id_quote_id" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_quote_id` ON `invoices` (`organization_id`, `quote_id`);
+-- create index "invoice_organization_id_public_token" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_public_token` ON `invoices` (`organization_id`, `public_token`);
+-- create index "invoice_organization_id_payer_id_id" to table: "invoices"
+CREATE INDEX `invoice_organization_id_payer_id_id` ON `invoices` (`organization_id`, `payer_id`, `id`);
+-- create index "invoice_organization_id_status_finalizes_at" to table: "invoices"
+CREATE INDEX `invoice_organization_id_status_finalizes_at` ON `invoices` (`organization_id`, `status`, `finalizes_at`);
+-- create index "invoice_organization_id_status_next_attempt_at" to table: "invoices"
+CREATE INDEX `invoice_organization_id_status_next_attempt_at` ON `invoices` (`organization_id`, `status`, `next_attempt_at`);
+-- create index "invoice_organization_id_updated_at" to table: "invoices"
+CREATE INDEX `invoice_organization_id_updated_at` ON `invoices` (`organization_id`, `updated_at`);
+-- create "invoice_lines" table
+CREATE TABLE `invoice_lines` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `position` integer NOT NULL,
+  `description` text NOT NULL,
+  `quantity` integer NOT NULL,
+  `currency` text NOT NULL,
+  `unit_amount_units` integer NOT NULL,
+  `amount_units` integer NOT NULL,
+  `invoice_id` text NOT NULL,
+  `price_id` text NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `invoice_lines_invoices_lines` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoice_lines_prices_price` FOREIGN KEY (`organization_id`, `price_id`) REFERENCES `prices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoice_lines_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoice_lines_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoice_lines_quantity` CHECK (quantity >= 1),
+  CONSTRAINT `invoice_lines_unit_amount_units_range` CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "invoiceline_organization_id_invoice_id_position" to table: "invoice_lines"
+CREATE UNIQUE INDEX `invoiceline_organization_id_invoice_id_position` ON `invoice_lines` (`organization_id`, `invoice_id`, `position`);
+-- create "ledger_entries" table
+CREATE TABLE `ledger_entries` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `transaction_id` text NOT NULL,
+  `seq` integer NULL,
+  `currency` text NOT NULL,
+  `debit_account` text NOT NULL,
+  `credit_account` text NOT NULL,
+  `kind` text NOT NULL,
+  `reversed_kind` text NULL,
+  `amount_units` integer NOT NULL,
+  `amount_after_units` integer NULL,
+  `usage_after_units` integer NULL,
+  `description` text NULL,
+  `metadata` json NULL,
+  `hold_id` text NULL,
+  `refund_id` text NULL,
+  `dispute_id` text NULL,
+  `credit_note_id` text NULL,
+  `provider_id` text NULL,
+  `reverses_id` text NULL,
+  `actor` text NOT NULL,
+  `effective_at` datetime NOT NULL,
+  `booked_at` datetime NOT NULL,
+  `cause_key` text NULL,
+  `operation` text NULL,
+  `idempotency_key` text NULL,
+  `fingerprint` blob NULL,
+  `hash` blob NOT NULL,
+  `balance_id` text NULL,
+  `payment_id` text NULL,
+  `invoice_id` text NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `ledger_entries_balances_entries` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_payments_payment` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_invoices_invoice` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_refund_id_fk` FOREIGN KEY (`organization_id`, `refund_id`) REFERENCES `refunds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_dispute_id_fk` FOREIGN KEY (`organization_id`, `dispute_id`) REFERENCES `disputes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_credit_note_id_fk` FOREIGN KEY (`organization_id`, `credit_note_id`) REFERENCES `credit_notes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_reverses_id_fk` FOREIGN KEY (`organization_id`, `reverses_id`) REFERENCES `ledger_entries` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_accounts` CHECK (debit_account <> credit_account),
+  CONSTRAINT `ledger_entries_amount` CHECK (amount_units > 0),
+  CONSTRAINT `ledger_entries_amount_after_units_range` CHECK (amount_after_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `ledger_entries_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `ledger_entries_chain` CHECK ((balance_id IS NULL) = (seq IS NULL)),
+  CONSTRAINT `ledger_entries_key` CHECK ((operation IS NULL) = (idempotency_key IS NULL)),
+  CONSTRAINT `ledger_entries_kind_known` CHECK (kind IN ('TOP_UP', 'RELOAD', 'USAGE', 'CREDIT', 'ADJUSTMENT', 'REFUND', 'DISPUTE', 'INVOICE', 'INVOICE_PAYMENT', 'CREDIT_NOTE', 'TAX', 'FEE', 'PAYOUT', 'ROUNDING', 'WRITE_OFF', 'REVERSAL')),
+  CONSTRAINT `ledger_entries_usage_after_units_range` CHECK (usage_after_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "ledgerentry_organization_id_balance_id_seq" to table: "ledger_entries"
+CREATE UNIQUE INDEX `ledgerentry_organization_id_balance_id_seq` ON `ledger_entries` (`organization_id`, `balance_id`, `seq`);
+-- create index "ledgerentry_organization_id_balance_id_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_balance_id_id` ON `ledger_entries` (`organization_id`, `balance_id`, `id`);
+-- create index "ledgerentry_organization_id_operation_idempotency_key" to table: "ledger_entries"
+CREATE UNIQUE INDEX `ledgerentry_organization_id_operation_idempotency_key` ON `ledger_entries` (`organization_id`, `operation`, `idempotency_key`);
+-- create index "ledgerentry_organization_id_cause_key" to table: "ledger_entries"
+CREATE UNIQUE INDEX `ledgerentry_organization_id_cause_key` ON `ledger_entries` (`organization_id`, `cause_key`);
+-- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_reverses_id` ON `ledger_entries` (`organization_id`, `reverses_id`);
+-- create "ledger_seals" table
+CREATE TABLE `ledger_seals` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `seq` integer NOT NULL,
+  `entry_id` text NOT NULL,
+  `hash` blob NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `ledger_seals_entry_id_fk` FOREIGN KEY (`organization_id`, `entry_id`) REFERENCES `ledger_entries` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_seals_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "ledgerseal_organization_id_seq" to table: "ledger_seals"
+CREATE UNIQUE INDEX `ledgerseal_organization_id_seq` ON `ledger_seals` (`organization_id`, `seq`);
+-- create index "ledgerseal_organization_id_entry_id" to table: "ledger_seals"
+CREATE UNIQUE INDEX `ledgerseal_organization_id_entry_id` ON `ledger_seals` (`organization_id`, `entry_id`);
+-- create "memberships" table
+CREATE TABLE `memberships` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `role` text NOT NULL DEFAULT ('MEMBER'),
+  `developer_id` text NOT NULL,
+  `company_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `memberships_payers_memberships` FOREIGN KEY (`organization_id`, `developer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `memberships_payers_members` FOREIGN KEY (`organization_id`, `company_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `memberships_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `memberships_role_known` CHECK (role IN ('ADMIN', 'MEMBER'))
+);
+-- create index "membership_organization_id_company_id_developer_id" to table: "memberships"
+CREATE UNIQUE INDEX `membership_organization_id_company_id_developer_id` ON `memberships` (`organization_id`, `company_id`, `developer_id`);
+-- create index "membership_organization_id_company_id_id" to table: "memberships"
+CREATE INDEX `membership_organization_id_company_id_id` ON `memberships` (`organization_id`, `company_id`, `id`);
+-- create index "membership_organization_id_developer_id_id" to table: "memberships"
+CREATE INDEX `membership_organization_id_developer_id_id` ON `memberships` (`organization_id`, `developer_id`, `id`);
+-- create "number_counters" table
+CREATE TABLE `number_counters` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `name` text NOT NULL,
+  `value` integer NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `number_counters_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "numbercounter_organization_id_name" to table: "number_counters"
+CREATE UNIQUE INDEX `numbercounter_organization_id_name` ON `number_counters` (`organization_id`, `name`);
+-- create "organizations" table
+CREATE TABLE `organizations` (
+  `id` text NOT NULL,
+  `slug` text NOT NULL,
+  `name` text NOT NULL,
+  `status` text NOT NULL DEFAULT ('ACTIVE'),
+  `environment` text NOT NULL,
+  `default_currency` text NOT NULL,
+  `time_zone` text NOT NULL DEFAULT ('UTC'),
+  `country` text NULL,
+  `addresses` json NOT NULL,
+  `billing_type` text NOT NULL DEFAULT ('BOTH'),
+  `billing_cycle` text NOT NULL DEFAULT ('CALENDAR_MONTH'),
+  `tax_model` text NOT NULL DEFAULT ('UNDISCLOSED'),
+  `support_email` text NULL,
+  `finance_support_email` text NULL,
+  `sender_email` text NULL,
+  `thank_you_url` text NULL,
+  `charging_enabled` bool NOT NULL DEFAULT (true),
+  `dunning_retry_days` integer NOT NULL DEFAULT (3),
+  `dunning_attempts_max` integer NOT NULL DEFAULT (3),
+  `dunning_final` text NOT NULL DEFAULT ('LEAVE'),
+  `send_net_days` integer NOT NULL DEFAULT (14),
+  `number_period` text NOT NULL DEFAULT ('MONTHLY'),
+  `allowed_return_origins` json NOT NULL,
+  `default_provider_id` text NULL,
+  `test_twin_of` text NULL,
+  `created_at` datetime NOT NULL,
+  PRIMARY KEY (`id`),
+  CONSTRAINT `organizations_billing_cycle_known` CHECK (billing_cycle IN ('CALENDAR_MONTH', 'PRORATED')),
+  CONSTRAINT `organizations_billing_type_known` CHECK (billing_type IN ('PREPAID', 'POSTPAID', 'BOTH')),
+  CONSTRAINT `organizations_dunning_final_known` CHECK (dunning_final IN ('LEAVE', 'MARK_UNCOLLECTIBLE', 'CANCEL_SUBSCRIPTION')),
+  CONSTRAINT `organizations_environment_known` CHECK (environment IN ('SANDBOX', 'TEST', 'LIVE')),
+  CONSTRAINT `organizations_number_period_known` CHECK (number_period IN ('MONTHLY', 'YEARLY')),
+  CONSTRAINT `organizations_slug` CHECK (length(slug) BETWEEN 2 AND 32 AND slug NOT IN ('system', 'global')),
+  CONSTRAINT `organizations_status_known` CHECK (status IN ('ACTIVE', 'INACTIVE')),
+  CONSTRAINT `organizations_tax_model_known` CHECK (tax_model IN ('DISCLOSED', 'UNDISCLOSED', 'HYBRID'))
+);
+-- create index "organizations_slug_key" to table: "organizations"
+CREATE UNIQUE INDEX `organizations_slug_key` ON `organizations` (`slug`);
+-- create "outboxes" table
+CREATE TABLE `outboxes` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `kind` text NOT NULL,
+  `subject` text NOT NULL,
+  `payload` json NOT NULL,
+  `available_at` datetime NOT NULL,
+  `attempts` integer NOT NULL DEFAULT (0),
+  `sent_at` datetime NULL,
+  `error` text NOT NULL DEFAULT (''),
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `outboxes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "outbox_organization_id_sent_at_available_at" to table: "outboxes"
+CREATE INDEX `outbox_organization_id_sent_at_available_at` ON `outboxes` (`organization_id`, `sent_at`, `available_at`);
+-- create "payers" table
+CREATE TABLE `payers` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `kind` text NOT NULL,
+  `email` text NULL,
+  `slug` text NULL,
+  `name` text NOT NULL,
+  `billing_email` text NULL,
+  `external_id` text NULL,
+  `billing_mode` text NOT NULL DEFAULT ('PREPAID'),
+  `status` text NOT NULL DEFAULT ('ACTIVE'),
+  `tax_rate_ppm` integer NULL,
+  `tax_id` text NULL,
+  `locale` text NOT NULL DEFAULT (''),
+  `address` json NULL,
+  `metadata` json NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `payers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payers_billing_mode_known` CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
+  CONSTRAINT `payers_identity` CHECK ((kind = 'DEVELOPER' AND email IS NOT NULL AND slug IS NULL) OR (kind = 'COMPANY' AND email IS NULL AND slug IS NOT NULL)),
+  CONSTRAINT `payers_kind_known` CHECK (kind IN ('DEVELOPER', 'COMPANY')),
+  CONSTRAINT `payers_status_known` CHECK (status IN ('ACTIVE', 'SUSPENDED', 'CLOSED')),
+  CONSTRAINT `payers_tax_rate` CHECK (tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000)
+);
+-- create index "payer_organization_id_email" to table: "payers"
+CREATE UNIQUE INDEX `payer_organization_id_email` ON `payers` (`organization_id`, `email`);
+-- create index "payer_organization_id_slug" to table: "payers"
+CREATE UNIQUE INDEX `payer_organization_id_slug` ON `payers` (`organization_id`, `slug`);
+-- create index "payer_organization_id_external_id" to table: "payers"
+CREATE UNIQUE INDEX `payer_organization_id_external_id` ON `payers` (`organization_id`, `external_id`);
+-- create index "payer_organization_id_kind_id" to table: "payers"
+CREATE INDEX `payer_organization_id_kind_id` ON `payers` (`organization_id`, `kind`, `id`);
+-- create "payer_sessions" table
+CREATE TABLE `payer_sessions` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `payer_id` text NOT NULL,
+  `digest` blob NOT NULL,
+  `expires_at` datetime NOT NULL,
+  `revoked_at` datetime NULL,
+  `created_by` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `payer_sessions_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payer_sessions_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create index "payersession_organization_id_payer_id_id" to table: "payer_sessions"
+CREATE INDEX `payersession_organization_id_payer_id_id` ON `payer_sessions` (`organization_id`, `payer_id`, `id`);
+-- create "payments" table
+CREATE TABLE `payments` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `status` text NOT NULL DEFAULT ('PROCESSING'),
+  `purpose` text NOT NULL,
+  `currency` text NOT NULL,
+  `amount_units` integer NOT NULL,
+  `refunded_units` integer NOT NULL DEFAULT (0),
+  `order_code` text NOT NULL,
+  `reference_id` text NULL,
+  `gateway_payment_id` text NULL,
+  `recurring` bool NOT NULL DEFAULT (false),
+  `save_card` bool NOT NULL DEFAULT (false),
+  `action_url` text NOT NULL DEFAULT (''),
+  `action_expires_at` datetime NULL,
+  `action_secret_sealed` blob NULL,
+  `failure_code` text NOT NULL DEFAULT (''),
+  `failure_decline_code` text NOT NULL DEFAULT (''),
+  `failure_message` text NOT NULL DEFAULT (''),
+  `receipt_url` text NULL,
+  `return_urls` json NULL,
+  `public_token` text NOT NULL,
+  `settled_at` datetime NULL,
+  `next_check_at` datetime NULL,
+  `checks` integer NOT NULL DEFAULT (0),
+  `invoice_id` text NULL,
+  `payer_id` text NULL,
+  `provider_id` text NOT NULL,
+  `balance_id` text NULL,
+  `payment_method_id` text NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `payments_invoices_payments` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payments_payers_payments` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payments_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payments_balances_balance` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payments_payment_methods_payment_method` FOREIGN KEY (`organization_id`, `payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payments_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payments_amount` CHECK (amount_units > 0 AND refunded_units >= 0 AND refunded_units <= amount_units),
+  CONSTRAINT `payments_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `payments_purpose_known` CHECK (purpose IN ('TOP_UP', 'AUTO_RELOAD', 'INVOICE', 'TEST')),
+  CONSTRAINT `payments_refunded_units_range` CHECK (refunded_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `payments_settled` CHECK (status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)),
+  CONSTRAINT `payments_status_known` CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
+);
+-- create index "payment_organization_id_order_code" to table: "payments"
+CREATE UNIQUE INDEX `payment_organization_id_order_code` ON `payments` (`organization_id`, `order_code`);
+-- create index "payment_organization_id_provider_id_gateway_payment_id" to table: "payments"
+CREATE UNIQUE INDEX `payment_organization_id_provider_id_gateway_payment_id` ON `payments` (`organization_id`, `provider_id`, `gateway_payment_id`);
+-- create index "payment_organization_id_provider_id_reference_id" to table: "payments"
+CREATE UNIQUE INDEX `payment_organization_id_provider_id_reference_id` ON `payments` (`organization_id`, `provider_id`, `reference_id`);
+-- create index "payment_organization_id_public_token" to table: "payments"
+CREATE UNIQUE INDEX `payment_organization_id_public_token` ON `payments` (`organization_id`, `public_token`);
+-- create index "payment_organization_id_payer_id_id" to table: "payments"
+CREATE INDEX `payment_organization_id_payer_id_id` ON `payments` (`organization_id`, `payer_id`, `id`);
+-- create index "payment_organization_id_invoice_id_id" to table: "payments"
+CREATE INDEX `payment_organization_id_invoice_id_id` ON `payments` (`organization_id`, `invoice_id`, `id`);
+-- create index "payment_organization_id_next_check_at" to table: "payments"
+CREATE INDEX `payment_organization_id_next_check_at` ON `payments` (`organization_id`, `next_check_at`);
+-- create index "payment_organization_id_updated_at" to table: "payments"
+CREATE INDEX `payment_organization_id_updated_at` ON `payments` (`organization_id`, `updated_at`);
+-- create "payment_attempts" table
+CREATE TABLE `payment_attempts` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `number` integer NOT NULL,
+  `status` text NOT NULL DEFAULT ('PROCESSING'),
+  `call_id` text NOT NULL,
+  `gateway_request_id` text NOT NULL DEFAULT (''),
+  `failure_code` text NOT NULL DEFAULT (''),
+  `failure_decline_code` text NOT NULL DEFAULT (''),
+  `failure_message` text NOT NULL DEFAULT (''),
+  `finished_at` datetime NULL,
+  `payment_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `payment_attempts_payments_attempts` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payment_attempts_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payment_attempts_status_known` CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
+);
+-- create index "paymentattempt_organization_id_payment_id_number" to table: "payment_attempts"
+CREATE UNIQUE INDEX `paymentattempt_organization_id_payment_id_number` ON `payment_attempts` (`organization_id`, `payment_id`, `number`);
+-- create index "paymentattempt_organization_id_payment_id_id" to table: "payment_attempts"
+CREATE INDEX `paymentattempt_organization_id_payment_id_id` ON `payment_attempts` (`organization_id`, `payment_id`, `id`);
+-- create "payment_methods" table
+CREATE TABLE `payment_methods` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `status` text NOT NULL DEFAULT ('PENDING'),
+  `gateway_customer_id` text NULL,
+  `gateway_id` text NULL,
+  `setup_reference` text NULL,
+  `brand` text NOT NULL DEFAULT (''),
+  `last4` text NOT NULL DEFAULT (''),
+  `exp_month` integer NOT NULL DEFAULT (0),
+  `exp_year` integer NOT NULL DEFAULT (0),
+  `is_default` bool NOT NULL DEFAULT (false),
+  `make_default` bool NOT NULL DEFAULT (false),
+  `action_url` text NOT NULL DEFAULT (''),
+  `action_secret_sealed` blob NULL,
+  `failure_message` text NOT NULL DEFAULT (''),
+  `next_check_at` datetime NULL,
+  `checks` integer NOT NULL DEFAULT (0),
+  `payer_id` text NOT NULL,
+  `provider_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `payment_methods_payers_payment_methods` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payment_methods_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payment_methods_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `payment_methods_status_known` CHECK (status IN ('PENDING', 'ACTIVE', 'FAILED', 'DETACHED'))
+);
+-- create index "paymentmethod_organization_id_provider_id_gateway_id" to table: "payment_methods"
+CREATE UNIQUE INDEX `paymentmethod_organization_id_provider_id_gateway_id` ON `payment_methods` (`organization_id`, `provider_id`, `gateway_id`);
+-- create index "paymentmethod_organization_id_provider_id_setup_reference" to table: "payment_methods"
+CREATE UNIQUE INDEX `paymentmethod_organization_id_provider_id_setup_reference` ON `payment_methods` (`organization_id`, `provider_id`, `setup_reference`);
+-- create index "paymentmethod_organization_id_payer_id_id" to table: "payment_methods"
+CREATE INDEX `paymentmethod_organization_id_payer_id_id` ON `payment_methods` (`organization_id`, `payer_id`, `id`);
+-- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
+CREATE INDEX `paymentmethod_organization_id_next_check_at` ON `payment_methods` (`organization_id`, `next_check_at`);
+-- create "prices" table
+CREATE TABLE `prices` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `currency` text NOT NULL,
+  `unit_amount_units` integer NOT NULL,
+  `recurrence_interval` text NULL,
+  `recurrence_count` integer NOT NULL DEFAULT (1),
+  `nickname` text NULL,
+  `active` bool NOT NULL DEFAULT (true),
+  `product_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `prices_products_prices` FOREIGN KEY (`organization_id`, `product_id`) REFERENCES `products` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `prices_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `prices_recurrence` CHECK (recurrence_count >= 1),
+  CONSTRAINT `prices_recurrence_interval_known` CHECK (recurrence_interval IN ('DAY', 'WEEK', 'MONTH', 'YEAR')),
+  CONSTRAINT `prices_unit_amount` CHECK (unit_amount_units >= 0),
+  CONSTRAINT `prices_unit_amount_units_range` CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "price_organization_id_product_id_id" to table: "prices"
+CREATE INDEX `price_organization_id_product_id_id` ON `prices` (`organization_id`, `product_id`, `id`);
+-- create "products" table
+CREATE TABLE `products` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `name` text NOT NULL,
+  `description` text NULL,
+  `active` bool NOT NULL DEFAULT (true),
+  `provider_id` text NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `products_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `products_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
+);
+-- create "providers" table
+CREATE TABLE `providers` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `slug` text NOT NULL,
+  `name` text NOT NULL,
+  `description` text NULL,
+  `kind` text NOT NULL,
+  `status` text NOT NULL DEFAULT ('ACTIVE'),
+  `merchant_code` text NULL,
+  `auth_type` text NOT NULL DEFAULT (''),
+  `publishable_key` text NULL,
+  `secret_hint` text NULL,
+  `secret_sealed` blob NULL,
+  `webhook_secret_sealed` blob NULL,
+  `webhook_secret_previous_sealed` blob NULL,
+  `mac_secret_sealed` blob NULL,
+  `legacy_mac` bool NOT NULL DEFAULT (false),
+  `endpoint` text NOT NULL DEFAULT (''),
+  `credential_version` integer NOT NULL DEFAULT (1),
+  `webhook_token` text NOT NULL,
+  `webhook_endpoint_id` text NOT NULL DEFAULT (''),
+  `global_provider_id` text NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `providers_global_provider_id_fk` FOREIGN KEY (`global_provider_id`) REFERENCES `global_providers` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `providers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `providers_kind_known` CHECK (kind IN ('STRIPE', 'WORLDPAY')),
+  CONSTRAINT `providers_status_known` CHECK (status IN ('ACTIVE', 'ARCHIVED'))
+);
+-- create index "provider_organization_id_slug" to table: "providers"
+CREATE UNIQUE INDEX `provider_organization_id_slug` ON `providers` (`organization_id`, `slug`);
+-- create index "provider_organization_id_webhook_token" to table: "providers"
+CREATE UNIQUE INDEX `provider_organization_id_webhook_token` ON `providers` (`organization_id`, `webhook_token`);
+-- create "quotes" table
+CREATE TABLE `quotes` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `number` text NULL,
+  `status` text NOT NULL DEFAULT ('DRAFT'),
+  `currency` text NULL,
+  `total_units` integer NOT NULL DEFAULT (0),
+  `description` text NULL,
+  `expires_at` datetime NULL,
+  `finalized_at` datetime NULL,
+  `accepted_at` datetime NULL,
+  `gateway_quote_id` text NULL,
+  `subscription_id` text NULL,
+  `revision_of_id` text NULL,
+  `public_token` text NOT NULL,
+  `pending_call_id` text NULL,
+  `payer_id` text NULL,
+  `provider_id` text NULL,
+  `invoice_id` text NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `quotes_payers_quotes` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_invoices_invoice` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_revision_of_id_fk` FOREIGN KEY (`organization_id`, `revision_of_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_complete` CHECK (status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL)),
+  CONSTRAINT `quotes_status_known` CHECK (status IN ('DRAFT', 'OPEN', 'ACCEPTED', 'CANCELED', 'EXPIRED')),
+  CONSTRAINT `quotes_total` CHECK (total_units >= 0),
+  CONSTRAINT `quotes_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "quote_organization_id_number" to table: "quotes"
+CREATE UNIQUE INDEX `quote_organization_id_number` ON `quotes` (`organization_id`, `number`);
+-- create index "quote_organization_id_provider_id_gateway_quote_id" to table: "quotes"
+CREATE UNIQUE INDEX `quote_organization_id_provider_id_gateway_quote_id` ON `quotes` (`organization_id`, `provider_id`, `gateway_quote_id`);
+-- create index "quote_organization_id_public_token" to table: "quotes"
+CREATE UNIQUE INDEX `quote_organization_id_public_token` ON `quotes` (`organization_id`, `public_token`);
+-- create index "quote_organization_id_payer_id_id" to table: "quotes"
+CREATE INDEX `quote_organization_id_payer_id_id` ON `quotes` (`organization_id`, `payer_id`, `id`);
+-- create index "quote_organization_id_status_expires_at" to table: "quotes"
+CREATE INDEX `quote_organization_id_status_expires_at` ON `quotes` (`organization_id`, `status`, `expires_at`);
+-- create index "quote_organization_id_updated_at" to table: "quotes"
+CREATE INDEX `quote_organization_id_updated_at` ON `quotes` (`organization_id`, `updated_at`);
+-- create "quote_lines" table
+CREATE TABLE `quote_lines` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `position` integer NOT NULL,
+  `description` text NOT NULL,
+  `quantity` integer NOT NULL,
+  `currency` text NOT NULL,
+  `unit_amount_units` integer NOT NULL,
+  `amount_units` integer NOT NULL,
+  `recurrence_interval` text NULL,
+  `recurrence_count` integer NOT NULL DEFAULT (1),
+  `quote_id` text NOT NULL,
+  `price_id` text NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `quote_lines_quotes_lines` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quote_lines_prices_price` FOREIGN KEY (`organization_id`, `price_id`) REFERENCES `prices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quote_lines_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quote_lines_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `quote_lines_quantity` CHECK (quantity >= 1),
+  CONSTRAINT `quote_lines_recurrence_interval_known` CHECK (recurrence_interval IN ('DAY', 'WEEK', 'MONTH', 'YEAR')),
+  CONSTRAINT `quote_lines_unit_amount_units_range` CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+);
+-- create index "quoteline_organization_id_quote_id_position" to table: "quote_lines"
+CREATE UNIQUE INDEX `quoteline_organization_id_quote_id_position` ON `quote_lines` (`organization_id`, `quote_id`, `position`);
+-- create "refunds" table
+CREATE TABLE `refunds` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `currency` text NOT NULL,
+  `amount_units` integer NOT NULL,
+  `status` text NOT NULL DEFAULT ('PROCESSING'),
+  `reason` text NULL,
+  `gateway_refund_id` text NULL,
+  `payment_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `refunds_payments_refunds` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `refunds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `refunds_amount` CHECK (amount_units > 0),
+  CONSTRAINT `refunds_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `refunds_status_known` CHECK (status IN ('PROCESSING', 'SUCCEEDED', 'FAILED'))
+);
+-- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
+CREATE UNIQUE INDEX `refund_organization_id_payment_id_gateway_refund_id` ON `refunds` (`organization_id`, `payment_id`, `gateway_refund_id`);
+-- create "subscriptions" table
+CREATE TABLE `subscriptions` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
+  `payer_id` text NOT NULL,
+  `provider_id` text NULL,
+  `payment_method_id` text NULL,
+  `quote_id` text NULL,
+  `latest_invoice_id` text NULL,
+  `currency` text NOT NULL,
+  `status` text NOT NULL DEFAULT ('INCOMPLETE'),
+  `collection` text NOT NULL DEFAULT ('AUTOMATIC'),
+  `current_period_start` datetime NOT NULL,
+  `current_period_end` datetime NOT NULL,
+  `renews_at` datetime NULL,
+  `trial_ends_at` datetime NULL,
+  `canceled_at` datetime NULL,
+  `cancel_at_period_end` bool NOT NULL DEFAULT (false),
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `subscriptions_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_payment_method_id_fk` FOREIGN KEY (`organization_id`, `payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_quote_id_fk` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_latest_invoice_id_fk` FOREIGN KEY (`organization_id`, `latest_invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT `subscriptions_status_known` CHECK (status IN ('INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
+);
+-- create index "subscription_organization_id_quote_id" to table: "subscriptions"
+CREATE UNIQUE INDEX `subscription_organization_id_quote_id` ON `subscriptions` (`organization_id`, `quote_id`);
+-- create index "subscription_organization_id_payer_id_id" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_payer_id_id` ON `subscriptions` (`organization_id`, `payer_id`, `id`);
+-- create index "subscription_organization_id_status_renews_at" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_status_renews_at` ON `subscriptions` (`organization_id`, `status`, `renews_at`);
+-- create "subscription_items" table
+CREATE TABLE `subscription_items` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `subscription_id` text NOT NULL,
+  `price_id` text NOT NULL,
+  `position` integer NOT NULL,
+  `quantity` integer NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `subscription_items_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscription_items_price_id_fk` FOREIGN KEY (`organization_id`, `price_id`) REFERENCES `prices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscription_items_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscription_items_quantity` CHECK (quantity >= 1)
+);
+-- create index "subscriptionitem_organization_id_subscription_id_position" to table: "subscription_items"
+CREATE UNIQUE INDEX `subscriptionitem_organization_id_subscription_id_position` ON `subscription_items` (`organization_id`, `subscription_id`, `position`);
+-- create "webhook_deliveries" table
+CREATE TABLE `webhook_deliveries` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `endpoint_id` text NOT NULL,
+  `outbox_id` text NOT NULL,
+  `attempt` integer NOT NULL,
+  `status` text NOT NULL DEFAULT ('PENDING'),
+  `http_status` integer NOT NULL DEFAULT (0),
+  `error` text NOT NULL DEFAULT (''),
+  `next_attempt_at` datetime NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `webhook_deliveries_endpoint_id_fk` FOREIGN KEY (`organization_id`, `endpoint_id`) REFERENCES `webhook_endpoints` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `webhook_deliveries_outbox_id_fk` FOREIGN KEY (`organization_id`, `outbox_id`) REFERENCES `outboxes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `webhook_deliveries_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `webhook_deliveries_status_known` CHECK (status IN ('PENDING', 'DELIVERED', 'FAILED'))
+);
+-- create index "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" to table: "webhook_deliveries"
+CREATE UNIQUE INDEX `webhookdelivery_organization_id_endpoint_id_outbox_id_attempt` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `outbox_id`, `attempt`);
+-- create index "webhookdelivery_organization_id_status_next_attempt_at" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_status_next_attempt_at` ON `webhook_deliveries` (`organization_id`, `status`, `next_attempt_at`);
+-- create "webhook_endpoints" table
+CREATE TABLE `webhook_endpoints` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `url` text NOT NULL,
+  `status` text NOT NULL DEFAULT ('ACTIVE'),
+  `event_types` json NOT NULL,
+  `secret_sealed` blob NOT NULL,
+  `secret_previous_sealed` blob NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `webhook_endpoints_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `webhook_endpoints_status_known` CHECK (status IN ('ACTIVE', 'DISABLED'))
+);
