@@ -27,16 +27,18 @@ import (
 type CompanyResolver interface {
 	TaxRate(ctx context.Context, obj *model.Company) (*money.Decimal, error)
 
+	Balances(ctx context.Context, obj *model.Company, currency *string) ([]*ent.Balance, error)
 	Balance(ctx context.Context, obj *model.Company, currency string) (*ent.Balance, error)
-	DefaultPaymentMethod(ctx context.Context, obj *model.Company) (*ent.PaymentMethod, error)
+	DefaultPaymentMethod(ctx context.Context, objs []*model.Company) ([]*ent.PaymentMethod, error)
 
 	CanSpend(ctx context.Context, obj *model.Company, amount model.MoneyInput) (*model.SpendCheck, error)
 }
 type DeveloperResolver interface {
 	TaxRate(ctx context.Context, obj *model.Developer) (*money.Decimal, error)
 
+	Balances(ctx context.Context, obj *model.Developer, currency *string) ([]*ent.Balance, error)
 	Balance(ctx context.Context, obj *model.Developer, currency string) (*ent.Balance, error)
-	DefaultPaymentMethod(ctx context.Context, obj *model.Developer) (*ent.PaymentMethod, error)
+	DefaultPaymentMethod(ctx context.Context, objs []*model.Developer) ([]*ent.PaymentMethod, error)
 
 	CanSpend(ctx context.Context, obj *model.Developer, amount model.MoneyInput) (*model.SpendCheck, error)
 }
@@ -55,6 +57,20 @@ func (ec *executionContext) field_Company_balance_args(ctx context.Context, rawA
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "currency",
 		func(ctx context.Context, v any) (string, error) {
 			return ec.unmarshalNCurrencyCode2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["currency"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Company_balances_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "currency",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCurrencyCode2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -273,6 +289,20 @@ func (ec *executionContext) field_Developer_balance_args(ctx context.Context, ra
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "currency",
 		func(ctx context.Context, v any) (string, error) {
 			return ec.unmarshalNCurrencyCode2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["currency"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Developer_balances_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "currency",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCurrencyCode2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -714,7 +744,8 @@ func (ec *executionContext) _Company_balances(ctx context.Context, field graphql
 			return ec.fieldContext_Company_balances(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Balances(ctx)
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Company().Balances(ctx, obj, fc.Args["currency"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Balance) graphql.Marshaler {
@@ -724,15 +755,26 @@ func (ec *executionContext) _Company_balances(ctx context.Context, field graphql
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Company_balances(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Company_balances(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Company",
 		Field:      field,
 		IsMethod:   true,
-		IsResolver: false,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Balance(ctx, field)
 		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Company_balances_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -790,7 +832,7 @@ func (ec *executionContext) _Company_defaultPaymentMethod(ctx context.Context, f
 			return ec.fieldContext_Company_defaultPaymentMethod(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Company().DefaultPaymentMethod(ctx, obj)
+			return ec.resolveBatch_Company_defaultPaymentMethod(ctx, field, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.PaymentMethod) graphql.Marshaler {
@@ -811,6 +853,40 @@ func (ec *executionContext) fieldContext_Company_defaultPaymentMethod(_ context.
 		},
 	}
 	return fc, nil
+}
+func (ec *executionContext) resolveBatch_Company_defaultPaymentMethod(ctx context.Context, field graphql.CollectedField, obj *model.Company) (any, error) {
+	resolver := ec.Resolvers.Company()
+	group := graphql.GetBatchParentGroup(ctx, "Company")
+	if group != nil {
+		parents, ok := group.Parents.([]*model.Company)
+		if ok {
+			idx, ok := graphql.BatchParentIndex(ctx)
+			if ok {
+				key := field.Alias
+				if key == "" {
+					key = field.Name
+				}
+				result := group.GetFieldResult(key, func() (any, error) {
+					return resolver.DefaultPaymentMethod(ctx, parents)
+				})
+				return graphql.ResolveBatchGroupResult[*ent.PaymentMethod](
+					ctx,
+					idx,
+					len(parents),
+					result,
+					"Company.defaultPaymentMethod",
+					group.IndexMap,
+				)
+			}
+		}
+	}
+	results, err := resolver.DefaultPaymentMethod(ctx, []*model.Company{obj})
+	return graphql.ResolveBatchSingleResult[*ent.PaymentMethod](
+		ctx,
+		results,
+		err,
+		"Company.defaultPaymentMethod",
+	)
 }
 
 func (ec *executionContext) _Company_paymentMethods(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
@@ -1824,7 +1900,8 @@ func (ec *executionContext) _Developer_balances(ctx context.Context, field graph
 			return ec.fieldContext_Developer_balances(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Balances(ctx)
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Developer().Balances(ctx, obj, fc.Args["currency"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Balance) graphql.Marshaler {
@@ -1834,15 +1911,26 @@ func (ec *executionContext) _Developer_balances(ctx context.Context, field graph
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Developer_balances(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Developer_balances(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Developer",
 		Field:      field,
 		IsMethod:   true,
-		IsResolver: false,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Balance(ctx, field)
 		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Developer_balances_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -1900,7 +1988,7 @@ func (ec *executionContext) _Developer_defaultPaymentMethod(ctx context.Context,
 			return ec.fieldContext_Developer_defaultPaymentMethod(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Developer().DefaultPaymentMethod(ctx, obj)
+			return ec.resolveBatch_Developer_defaultPaymentMethod(ctx, field, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.PaymentMethod) graphql.Marshaler {
@@ -1921,6 +2009,40 @@ func (ec *executionContext) fieldContext_Developer_defaultPaymentMethod(_ contex
 		},
 	}
 	return fc, nil
+}
+func (ec *executionContext) resolveBatch_Developer_defaultPaymentMethod(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (any, error) {
+	resolver := ec.Resolvers.Developer()
+	group := graphql.GetBatchParentGroup(ctx, "Developer")
+	if group != nil {
+		parents, ok := group.Parents.([]*model.Developer)
+		if ok {
+			idx, ok := graphql.BatchParentIndex(ctx)
+			if ok {
+				key := field.Alias
+				if key == "" {
+					key = field.Name
+				}
+				result := group.GetFieldResult(key, func() (any, error) {
+					return resolver.DefaultPaymentMethod(ctx, parents)
+				})
+				return graphql.ResolveBatchGroupResult[*ent.PaymentMethod](
+					ctx,
+					idx,
+					len(parents),
+					result,
+					"Developer.defaultPaymentMethod",
+					group.IndexMap,
+				)
+			}
+		}
+	}
+	results, err := resolver.DefaultPaymentMethod(ctx, []*model.Developer{obj})
+	return graphql.ResolveBatchSingleResult[*ent.PaymentMethod](
+		ctx,
+		results,
+		err,
+		"Developer.defaultPaymentMethod",
+	)
 }
 
 func (ec *executionContext) _Developer_paymentMethods(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
@@ -5338,6 +5460,7 @@ func (ec *executionContext) marshalNCompanyCreatePayload2ᚖpurserᚋgraphᚋmod
 }
 
 func (ec *executionContext) marshalNCompanyEdge2ᚕᚖpurserᚋgraphᚋmodelᚐCompanyEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.CompanyEdge) graphql.Marshaler {
+	ctx = graphql.WithBatchParents(ctx, "CompanyEdge", v, nil)
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
@@ -5487,6 +5610,7 @@ func (ec *executionContext) marshalNDeveloperCreatePayload2ᚖpurserᚋgraphᚋm
 }
 
 func (ec *executionContext) marshalNDeveloperEdge2ᚕᚖpurserᚋgraphᚋmodelᚐDeveloperEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.DeveloperEdge) graphql.Marshaler {
+	ctx = graphql.WithBatchParents(ctx, "DeveloperEdge", v, nil)
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
@@ -5552,6 +5676,7 @@ func (ec *executionContext) marshalNMembershipConnection2ᚖpurserᚋentᚐMembe
 }
 
 func (ec *executionContext) marshalNMembershipEdge2ᚕᚖpurserᚋentᚐMembershipEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.MembershipEdge) graphql.Marshaler {
+	ctx = graphql.WithBatchParents(ctx, "MembershipEdge", v, nil)
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]

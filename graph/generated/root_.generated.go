@@ -148,7 +148,7 @@ type ComplexityRoot struct {
 	Company struct {
 		Address              func(childComplexity int) int
 		Balance              func(childComplexity int, currency string) int
-		Balances             func(childComplexity int) int
+		Balances             func(childComplexity int, currency *string) int
 		BillingEmail         func(childComplexity int) int
 		BillingMode          func(childComplexity int) int
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
@@ -230,7 +230,7 @@ type ComplexityRoot struct {
 	Developer struct {
 		Address              func(childComplexity int) int
 		Balance              func(childComplexity int, currency string) int
-		Balances             func(childComplexity int) int
+		Balances             func(childComplexity int, currency *string) int
 		BillingEmail         func(childComplexity int) int
 		BillingMode          func(childComplexity int) int
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
@@ -1298,7 +1298,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Company.Balances(childComplexity), true
+		args, err := ec.field_Company_balances_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Company.Balances(childComplexity, args["currency"].(*string)), true
 	case "Company.billingEmail":
 		if e.ComplexityRoot.Company.BillingEmail == nil {
 			break
@@ -1638,7 +1643,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Developer.Balances(childComplexity), true
+		args, err := ec.field_Developer_balances_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Developer.Balances(childComplexity, args["currency"].(*string)), true
 	case "Developer.billingEmail":
 		if e.ComplexityRoot.Developer.BillingEmail == nil {
 			break
@@ -5419,7 +5429,7 @@ interface Payer implements Node {
   externalId: String
   billingMode: BillingMode!
   status: PayerStatus!
-  "The share of tax, such as \"0.19\"."
+  "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
   address: Address
   metadata: Metadata!
@@ -5448,7 +5458,7 @@ type Developer implements Node & Payer {
   externalId: String
   billingMode: BillingMode!
   status: PayerStatus!
-  "The share of tax, such as \"0.19\"."
+  "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
   address: Address
   metadata: Metadata!
@@ -5480,7 +5490,7 @@ type Company implements Node & Payer {
   externalId: String
   billingMode: BillingMode!
   status: PayerStatus!
-  "The share of tax, such as \"0.19\"."
+  "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
   address: Address
   metadata: Metadata!
@@ -5578,6 +5588,7 @@ input DeveloperCreateInput {
   externalId: String
   billingMode: BillingMode! = PREPAID
   billingEmail: String
+  "Percent, such as \"19\"."
   taxRate: Decimal
   address: AddressInput
   metadata: Metadata
@@ -5590,6 +5601,7 @@ input DeveloperUpdateInput {
   name: String
   externalId: String
   billingEmail: String
+  "Percent, such as \"19\"."
   taxRate: Decimal
   address: AddressInput
   metadata: Metadata
@@ -5606,6 +5618,7 @@ input CompanyCreateInput {
   billingMode: BillingMode! = PREPAID
   billingEmail: String
   taxId: String
+  "Percent, such as \"19\"."
   taxRate: Decimal
   address: AddressInput
   metadata: Metadata
@@ -5618,6 +5631,7 @@ input CompanyUpdateInput {
   externalId: String
   billingEmail: String
   taxId: String
+  "Percent, such as \"19\"."
   taxRate: Decimal
   address: AddressInput
   metadata: Metadata

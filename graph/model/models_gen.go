@@ -133,12 +133,13 @@ type CompanyClosePayload struct {
 
 type CompanyCreateInput struct {
 	// Short name: 2 to 64 of a–z, 0–9, - and _.
-	Slug           string            `json:"slug"`
-	Name           string            `json:"name"`
-	ExternalID     *string           `json:"externalId,omitempty"`
-	BillingMode    payer.BillingMode `json:"billingMode"`
-	BillingEmail   *string           `json:"billingEmail,omitempty"`
-	TaxID          *string           `json:"taxId,omitempty"`
+	Slug         string            `json:"slug"`
+	Name         string            `json:"name"`
+	ExternalID   *string           `json:"externalId,omitempty"`
+	BillingMode  payer.BillingMode `json:"billingMode"`
+	BillingEmail *string           `json:"billingEmail,omitempty"`
+	TaxID        *string           `json:"taxId,omitempty"`
+	// Percent, such as "19".
 	TaxRate        *money.Decimal    `json:"taxRate,omitempty"`
 	Address        *AddressInput     `json:"address,omitempty"`
 	Metadata       map[string]string `json:"metadata,omitempty"`
@@ -172,15 +173,16 @@ type CompanyMemberRemovePayload struct {
 }
 
 type CompanyUpdateInput struct {
-	ID           string            `json:"id"`
-	Name         *string           `json:"name,omitempty"`
-	ExternalID   *string           `json:"externalId,omitempty"`
-	BillingEmail *string           `json:"billingEmail,omitempty"`
-	TaxID        *string           `json:"taxId,omitempty"`
-	TaxRate      *money.Decimal    `json:"taxRate,omitempty"`
-	Address      *AddressInput     `json:"address,omitempty"`
-	Metadata     map[string]string `json:"metadata,omitempty"`
-	Status       *payer.Status     `json:"status,omitempty"`
+	ID           string  `json:"id"`
+	Name         *string `json:"name,omitempty"`
+	ExternalID   *string `json:"externalId,omitempty"`
+	BillingEmail *string `json:"billingEmail,omitempty"`
+	TaxID        *string `json:"taxId,omitempty"`
+	// Percent, such as "19".
+	TaxRate  *money.Decimal    `json:"taxRate,omitempty"`
+	Address  *AddressInput     `json:"address,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Status   *payer.Status     `json:"status,omitempty"`
 }
 
 type CompanyUpdatePayload struct {
@@ -224,11 +226,12 @@ type DeveloperClosePayload struct {
 }
 
 type DeveloperCreateInput struct {
-	Email          string            `json:"email"`
-	Name           string            `json:"name"`
-	ExternalID     *string           `json:"externalId,omitempty"`
-	BillingMode    payer.BillingMode `json:"billingMode"`
-	BillingEmail   *string           `json:"billingEmail,omitempty"`
+	Email        string            `json:"email"`
+	Name         string            `json:"name"`
+	ExternalID   *string           `json:"externalId,omitempty"`
+	BillingMode  payer.BillingMode `json:"billingMode"`
+	BillingEmail *string           `json:"billingEmail,omitempty"`
+	// Percent, such as "19".
 	TaxRate        *money.Decimal    `json:"taxRate,omitempty"`
 	Address        *AddressInput     `json:"address,omitempty"`
 	Metadata       map[string]string `json:"metadata,omitempty"`
@@ -241,15 +244,16 @@ type DeveloperCreatePayload struct {
 }
 
 type DeveloperUpdateInput struct {
-	ID           string            `json:"id"`
-	Email        *string           `json:"email,omitempty"`
-	Name         *string           `json:"name,omitempty"`
-	ExternalID   *string           `json:"externalId,omitempty"`
-	BillingEmail *string           `json:"billingEmail,omitempty"`
-	TaxRate      *money.Decimal    `json:"taxRate,omitempty"`
-	Address      *AddressInput     `json:"address,omitempty"`
-	Metadata     map[string]string `json:"metadata,omitempty"`
-	Status       *payer.Status     `json:"status,omitempty"`
+	ID           string  `json:"id"`
+	Email        *string `json:"email,omitempty"`
+	Name         *string `json:"name,omitempty"`
+	ExternalID   *string `json:"externalId,omitempty"`
+	BillingEmail *string `json:"billingEmail,omitempty"`
+	// Percent, such as "19".
+	TaxRate  *money.Decimal    `json:"taxRate,omitempty"`
+	Address  *AddressInput     `json:"address,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Status   *payer.Status     `json:"status,omitempty"`
 }
 
 type DeveloperUpdatePayload struct {

@@ -1,0 +1,92 @@
+package billing
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+
+	"purser/ent"
+	"purser/ent/idempotencyrecord"
+)
+
+// Operation is one run of a mutation as its idempotency key knows it. Keys
+// are scoped by organization; the fingerprint is of the mutation's name and
+// its input.
+type operation struct {
+	name        string
+	key         string
+	fingerprint []byte
+}
+
+// Bounds of a client's key.
+const keyLengthMax = 200
+
+// keyScope is the scope of every key but those of usage and holds, which live
+// on their own rows.
+const keyScope = "operation"
+
+// KeyRule says whether a mutation needs a key.
+type keyRule bool
+
+const (
+	keyRequired keyRule = true
+	keyOptional keyRule = false
+)
+
+// newOperation names one run of a mutation. Without a client's key it gets
+// one of its own, by which a transaction that must run again recognises what
+// it has already done. It is made before the transaction begins.
+func (s *Service) newOperation(name string, key *string, rule keyRule, input any) (operation, error) {
+	op := operation{name: name}
+	switch {
+	case key == nil || *key == "":
+		if rule == keyRequired {
+			return op, refuse(CodeRequired, "idempotencyKey", "an idempotency key is needed: any text of your own, the same when you try again")
+		}
+		op.key = "internal:" + s.newSecret(16)
+	case len(*key) > keyLengthMax:
+		return op, refuse(CodeInvalid, "idempotencyKey", "the idempotency key has %d characters, at most %d are allowed", len(*key), keyLengthMax)
+	default:
+		op.key = "client:" + *key
+	}
+	canonical, err := json.Marshal(input) // fields in order of the type, maps sorted
+	if err != nil {
+		return op, fmt.Errorf("fingerprint %s: %w", name, err)
+	}
+	sum := sha256.Sum256(append([]byte(name+"\n"), canonical...))
+	op.fingerprint = sum[:]
+	return op, nil
+}
+
+// replay finds the record of an earlier run of the same operation, or nil. A
+// key used for something else is refused.
+func (tx *Tx) replay(ctx context.Context, op operation) (*ent.IdempotencyRecord, error) {
+	r, err := tx.IdempotencyRecord.Query().
+		Where(idempotencyrecord.Scope(keyScope), idempotencyrecord.Key(op.key)).Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look up idempotency key: %w", err)
+	case subtle.ConstantTimeCompare(r.Fingerprint, op.fingerprint) != 1:
+		return nil, refuse(CodeIdempotencyKeyReused, "idempotencyKey", "this idempotency key was used before with another input: use a new key for a new operation")
+	}
+	return r, nil
+}
+
+// remember stores what the operation made. A second transaction with the same
+// key fails on it and runs again, finding the first one's.
+func (tx *Tx) remember(ctx context.Context, op operation, subject, second, callID string) error {
+	err := tx.IdempotencyRecord.Create().
+		SetID(tx.s.newID(prefixRecord)).
+		SetScope(keyScope).SetKey(op.key).SetFingerprint(op.fingerprint).
+		SetSubject(subject).SetSecondSubject(second).SetCallID(callID).
+		SetCreatedAt(tx.Now).
+		Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("remember idempotency key: %w", err)
+	}
+	return nil
+}

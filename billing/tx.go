@@ -1,0 +1,117 @@
+package billing
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"purser/auth"
+	"purser/database"
+	"purser/ent"
+)
+
+// Tx is one transaction with one point in time.
+type Tx struct {
+	*ent.Client
+	// Now is the transaction's only time.
+	Now time.Time
+	s   *Service
+	sql *sql.Tx
+	// pending is what is told to the live feed after the commit.
+	pending []Change
+}
+
+// How often and how long a transaction is tried again.
+const (
+	txTriesMax  = 8
+	txWaitFirst = 2 * time.Millisecond
+	txWaitMax   = 250 * time.Millisecond
+)
+
+// inTx runs f in a transaction and commits. It is the only way to write.
+//
+// f may run several times: when the database asks for it (serialization
+// failures, deadlocks, busy), when a compare-and-set was lost (errRetry), when
+// another transaction took a unique key first, and when the reply to COMMIT
+// was lost. f must therefore find out by itself that it has already happened:
+// rows it makes carry ids and idempotency keys made before f ran, state
+// changes are compare-and-set. f never calls a gateway.
+func (s *Service) inTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
+	wait := txWaitFirst
+	for try := 1; ; try++ {
+		err := s.runTx(ctx, f)
+		again := errors.Is(err, errRetry) || database.IsRetryable(err) || database.IsUniqueViolation(err) || database.IsOutcomeUnknown(err)
+		if !again || try == txTriesMax {
+			return err
+		}
+		s.log.DebugContext(ctx, "transaction tried again", "try", try, "error", err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("transaction: %w", errors.Join(context.Cause(ctx), err))
+		case <-time.After(wait/2 + rand.N(wait)):
+		}
+		wait = min(2*wait, txWaitMax)
+	}
+}
+
+func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (err error) {
+	stx, err := s.db.Write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			// After a failed commit this answers sql.ErrTxDone; the cause
+			// is what matters.
+			_ = stx.Rollback()
+		}
+	}()
+	tx := &Tx{
+		Client: ent.NewClient(ent.Driver(txDriver{entsql.NewDriver(s.db.Dialect, entsql.Conn{ExecQuerier: stx})})),
+		Now:    s.now(),
+		s:      s,
+		sql:    stx,
+	}
+	if err := f(ctx, tx); err != nil {
+		return err
+	}
+	if err := stx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w: %w", database.ErrOutcomeUnknown, err)
+	}
+	s.changes.publish(tx.pending)
+	return nil
+}
+
+// txDriver lets ent open a "transaction" inside the one that is open: ent
+// wraps some single operations in one of its own.
+type txDriver struct{ *entsql.Driver }
+
+func (d txDriver) Tx(context.Context) (dialect.Tx, error) { return dialect.NopTx(d), nil }
+
+// forUpdate locks the rows of a query on PostgreSQL and leaves SQLite, which
+// has one writer, alone. It saves retries; correctness never needs it.
+func (tx *Tx) forUpdate(s *entsql.Selector) {
+	if s.Dialect() == dialect.Postgres {
+		s.ForUpdate()
+	}
+}
+
+// organizationID is the tenant the transaction acts for.
+func (tx *Tx) organizationID(ctx context.Context) string {
+	return auth.FromContext(ctx).OrganizationID
+}
+
+// cas turns the count of a conditional update into errRetry when nothing
+// matched.
+func cas(n int, err error) error {
+	if err == nil && n == 0 {
+		return errRetry
+	}
+	return err
+}
