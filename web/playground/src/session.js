@@ -1,0 +1,34 @@
+// What the page remembers. The access token lives in sessionStorage only: it
+// ends with the browser tab and is never written to disk by this page.
+// Captured values are ids, no secrets; localStorage lets a second window
+// (for the live tab) use them as well.
+
+const tokenKey = "purser:token";
+const valuesKey = "purser:values";
+
+/** The token typed in this browser tab, or null when none was ever typed. */
+export function loadToken() {
+  return sessionStorage.getItem(tokenKey);
+}
+
+export function saveToken(token) {
+  sessionStorage.setItem(tokenKey, token);
+}
+
+export function loadValues() {
+  try {
+    const values = JSON.parse(localStorage.getItem(valuesKey) ?? "{}");
+    return values !== null && typeof values === "object" && !Array.isArray(values) ? values : {};
+  } catch {
+    return {};
+  }
+}
+
+export function saveValues(values) {
+  localStorage.setItem(valuesKey, JSON.stringify(values));
+}
+
+/** Forgets edited tabs, history and captured values; the token stays. */
+export function resetPage() {
+  localStorage.clear();
+}
