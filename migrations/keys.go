@@ -213,3 +213,19 @@ func parenthesized(expression string) string {
 	}
 	return expression
 }
+
+// TenantTables returns the names of the tables whose rows belong to one
+// organization each.
+func TenantTables() ([]string, error) {
+	tables, err := Tables()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range tables {
+		if isTenant(t) {
+			names = append(names, t.Name)
+		}
+	}
+	return names, nil
+}
