@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -30,7 +31,7 @@ func Backup(ctx context.Context, db *sql.DB, path string) (err error) {
 			err = errors.Join(fmt.Errorf("back up database: %w", err), os.Remove(file.Name()))
 		}
 	}()
-	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", file.Name()); err != nil {
+	if err := vacuumInto(ctx, db, file.Name()); err != nil {
 		return err
 	}
 	if err := file.Sync(); err != nil {
@@ -44,6 +45,33 @@ func Backup(ctx context.Context, db *sql.DB, path string) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// vacuumInto copies the database on a connection of db. A reading connection
+// refuses even to write another file, so it is allowed to for so long.
+func vacuumInto(ctx context.Context, db *sql.DB, path string) (err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var refuses bool
+	if err := conn.QueryRowContext(ctx, "PRAGMA query_only").Scan(&refuses); err != nil {
+		return err
+	}
+	if refuses {
+		defer func() {
+			if _, restoreErr := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA query_only = 1"); restoreErr != nil {
+				_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // out of the pool with it
+				err = errors.Join(err, restoreErr)
+			}
+		}()
+		if _, err := conn.ExecContext(ctx, "PRAGMA query_only = 0"); err != nil {
+			return err
+		}
+	}
+	_, err = conn.ExecContext(ctx, "VACUUM INTO ?", path)
+	return err
 }
 
 // syncDir puts the names in a folder on disk.

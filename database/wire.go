@@ -60,6 +60,11 @@ func (d *wireDialer) DialContext(ctx context.Context, network, address string) (
 	}
 	w := &wire{Conn: base}
 	if slot, ok := ctx.Value(dialedKey{}).(*dialed); ok {
+		if slot.wire != nil {
+			// The driver dials again after the server declined TLS and leaves
+			// the first connection open, which holds one of the server's.
+			_ = slot.wire.Close()
+		}
 		slot.wire = w
 	}
 	return w, nil

@@ -1,0 +1,145 @@
+package testdb
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"testing"
+	"testing/fstest"
+
+	"ariga.io/atlas/sql/migrate"
+	"entgo.io/ent/dialect"
+
+	"purser/database"
+	"purser/migrations"
+)
+
+// partitions is into how many parts each tenant table is cut.
+const partitions = 4
+
+// PartitionedPostgres returns an open PostgreSQL database with the newest
+// migrations, in which every tenant table is cut into four partitions by the
+// hash of organization_id: what a distributed database spreads over machines.
+// The program takes it for an ordinary migrated database. It is closed and
+// dropped when the test ends.
+func PartitionedPostgres(t testing.TB, opts ...database.Option) *database.DB {
+	t.Helper()
+	return Open(t, PartitionedPostgresURL(t), opts...)
+}
+
+// PartitionedPostgresURL returns the URL of a database as PartitionedPostgres
+// opens it.
+func PartitionedPostgresURL(t testing.TB) string {
+	t.Helper()
+	url := PostgresURL(t)
+	db := Open(t, url)
+	dir, err := migrations.Dir(dialect.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut, err := partitioned(dir)
+	if err != nil {
+		t.Fatalf("partition the migrations: %v", err)
+	}
+	Migrate(t, db, cut)
+	// The program compares the files that were applied with its own.
+	local, err := memDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, err := local.Checksum()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := local.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		sum, err := sums.SumByName(file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Write.ExecContext(t.Context(), "UPDATE purser_revisions SET hash = $1 WHERE version = $2", sum, file.Version()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return url
+}
+
+// createTable finds a table's creation in a migration file, in which its last
+// line is its own.
+var createTable = regexp.MustCompile(`(?ms)^CREATE TABLE "(\w+)" \(.*?^\);$`)
+
+// partitioned returns migrations for PostgreSQL whose tenant tables are
+// partitioned.
+func partitioned(dir fs.FS) (fs.FS, error) {
+	tenants, err := migrations.TenantTables()
+	if err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(dir, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	cut := make(fstest.MapFS)
+	made := 0
+	for _, name := range names {
+		content, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		content = createTable.ReplaceAllFunc(content, func(create []byte) []byte {
+			table := string(createTable.FindSubmatch(create)[1])
+			if !slices.Contains(tenants, table) {
+				return create
+			}
+			made++
+			var out bytes.Buffer
+			fmt.Fprintf(&out, "%s\nPARTITION BY HASH (%q);\n", bytes.TrimSuffix(create, []byte(";")), organizationColumn)
+			for i := range partitions {
+				fmt.Fprintf(&out, "CREATE TABLE \"%s_p%d\" PARTITION OF %q FOR VALUES WITH (MODULUS %d, REMAINDER %d);\n", table, i, table, partitions, i)
+			}
+			return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+		})
+		cut[name] = &fstest.MapFile{Data: content}
+	}
+	if made < len(tenants) {
+		return nil, fmt.Errorf("found the creation of %d of %d tenant tables", made, len(tenants))
+	}
+	local, err := memDir(cut)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := local.Checksum()
+	if err != nil {
+		return nil, err
+	}
+	text, err := sum.MarshalText()
+	if err != nil {
+		return nil, err
+	}
+	cut[migrate.HashFileName] = &fstest.MapFile{Data: text}
+	return cut, nil
+}
+
+// memDir copies the SQL files of a directory into Atlas's form.
+func memDir(dir fs.FS) (*migrate.MemDir, error) {
+	names, err := fs.Glob(dir, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	local := new(migrate.MemDir)
+	for _, name := range names {
+		content, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := local.WriteFile(name, content); err != nil {
+			return nil, err
+		}
+	}
+	return local, nil
+}
