@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -45,7 +46,7 @@ func TestTabsTellTheStoryInOrder(t *testing.T) {
 // used by a later one, and each variable be declared.
 func TestTabsHandValuesOn(t *testing.T) {
 	t.Parallel()
-	schema := loadContract(t)
+	schema := loadSchema(t)
 	captured := map[string]bool{"uuid": true, "origin": true}
 	used := map[string]bool{}
 	var all []string
@@ -124,13 +125,22 @@ func TestMutationsCarryFreshKeys(t *testing.T) {
 	}
 }
 
-func loadContract(t *testing.T) *ast.Schema {
+// loadSchema reads the public contract.
+func loadSchema(t *testing.T) *ast.Schema {
 	t.Helper()
-	text, err := os.ReadFile("testdata/contract.graphql")
+	files, err := filepath.Glob("../schema/*.graphql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "contract.graphql", Input: string(text)})
+	var sources []*ast.Source
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, &ast.Source{Name: file, Input: string(text)})
+	}
+	schema, err := gqlparser.LoadSchema(sources...)
 	if err != nil {
 		t.Fatal(err)
 	}

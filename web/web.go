@@ -46,9 +46,10 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Handler serves the page at "/", its configuration at
-// "/playground/config.json", its files under "/playground/assets/" and the
-// licences of what it contains at "/playground/licenses.txt". Every other
-// path is answered 404.
+// "/playground/config.json", its files under "/playground/assets/", the
+// licences of what it contains at "/playground/licenses.txt", and at
+// "/favicon.ico" the icon that browsers ask for on the pages of the whole
+// host. Every other path is answered 404.
 func Handler(opts Options) http.Handler {
 	if opts.Endpoint == "" {
 		opts.Endpoint = "/graphql"
@@ -70,6 +71,9 @@ func Handler(opts Options) http.Handler {
 	for _, name := range assetNames() {
 		// The names carry a hash of the content, so a file never changes.
 		mux.Handle("GET /playground/assets/"+name, staticFile("assets/"+name, "public, max-age=31536000, immutable"))
+		if strings.HasPrefix(name, "icon-") {
+			mux.Handle("GET /favicon.ico", staticFile("assets/"+name, "public, max-age=86400"))
+		}
 	}
 	return secured(mux)
 }

@@ -99,6 +99,7 @@ func TestOnlyKnownPathsAndMethods(t *testing.T) {
 	h := web.Handler(web.Options{})
 	for target, want := range map[string]int{
 		"/":                                http.StatusOK,
+		"/favicon.ico":                     http.StatusOK,
 		"/index.html":                      http.StatusNotFound,
 		"/graphql":                         http.StatusNotFound,
 		"/playground/assets/":              http.StatusNotFound,

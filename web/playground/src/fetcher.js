@@ -49,7 +49,11 @@ export function createFetcher({ endpoint, token, values, origin, onAnswer, onSta
       return post(endpoint, token, params, options, onStatus);
     }
     const captures = parseCaptures(query);
-    const operation = getOperationAST(parse(query), operationName);
+    const document = parse(query);
+    // Just after a change of tabs GraphiQL still names the last tab's
+    // operation; where there is only one, no name is needed.
+    const operation = getOperationAST(document, operationName) ?? getOperationAST(document);
+    params.operationName = operation?.name?.value;
     if (operation?.operation === "subscription") {
       return subscribe(endpoint, token, params, (answer) => finish(captures, answer));
     }

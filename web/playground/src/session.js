@@ -28,6 +28,25 @@ export function saveValues(values) {
   localStorage.setItem(valuesKey, JSON.stringify(values));
 }
 
+/**
+ * To be called before GraphiQL starts. It opens a further tab when the last
+ * query it stored is in none of its tabs, which happens when the page was left
+ * between two of its delayed writes; the active tab's own text cannot differ.
+ */
+export function alignStoredQuery() {
+  let tab;
+  try {
+    const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState"));
+    tab = tabs[activeTabIndex];
+  } catch {
+    return;
+  }
+  for (const part of ["query", "variables"]) {
+    if (typeof tab?.[part] === "string") localStorage.setItem(`graphiql:${part}`, tab[part]);
+    else localStorage.removeItem(`graphiql:${part}`);
+  }
+}
+
 /** Forgets edited tabs, history and captured values; the token stays. */
 export function resetPage() {
   localStorage.clear();

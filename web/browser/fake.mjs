@@ -1,0 +1,214 @@
+// A stand-in for the server behind the playground and for the hosted pages:
+// it lets the tests of this folder be tested without the product. It keeps
+// just enough state for the example tabs to run in order, validates their
+// documents against the schema itself, and prints its address.
+
+import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { buildSchema, graphql } from "graphql";
+import { makeServer } from "graphql-ws";
+import { WebSocketServer } from "ws";
+import { hostedPage } from "./fake_pages.mjs";
+
+const token = process.env.PURSER_TOKEN;
+const publicUrl = process.env.PURSER_URL;
+const schemaFolder = new URL("../../schema/", import.meta.url);
+const schemaFiles = (await readdir(schemaFolder)).filter((name) => name.endsWith(".graphql"));
+const schema = buildSchema((await Promise.all(schemaFiles.map((name) => readFile(new URL(name, schemaFolder), "utf8")))).join("\n"));
+
+let ids = 0;
+const newId = (prefix) => `${prefix}_${String((ids += 1)).padStart(4, "0")}`;
+const usd = (amount) => ({ amount, currency: "USD" });
+const done = (payload) => ({ ...payload, userErrors: [] });
+const refuse = (code, message) => ({ userErrors: [{ code, message, field: ["input"] }] });
+
+const store = new Map();
+const add = (prefix, object) => {
+  const stored = { id: newId(prefix), ...object };
+  store.set(stored.id, stored);
+  return stored;
+};
+const get = (id, type) => {
+  const object = store.get(id);
+  return object?.__typename === type ? object : null;
+};
+
+const entries = [];
+let remaining = 100;
+const listeners = new Set();
+const balance = () => ({
+  amount: usd("100.00"),
+  usage: usd((100 - remaining).toFixed(4)),
+  remaining: usd(remaining.toFixed(4)),
+  available: usd(remaining.toFixed(4)),
+  updatedAt: new Date().toISOString(),
+  entries: () => ({ edges: [...entries].reverse().map((node) => ({ node })), pageInfo: { hasNextPage: false, endCursor: null } }),
+});
+
+/** Changes the balance and tells the subscriptions. */
+function book(kind, amount, debitAccount, creditAccount) {
+  remaining += amount;
+  const entry = add("ent", {
+    kind,
+    amount: usd(amount.toFixed(4)),
+    remainingAfter: usd(remaining.toFixed(4)),
+    debitAccount,
+    creditAccount,
+    description: null,
+    bookedAt: new Date().toISOString(),
+  });
+  entries.push(entry);
+  for (const listener of listeners) listener();
+  return entry;
+}
+
+const ada = add("dev", {
+  __typename: "Developer",
+  name: "Ada Lovelace",
+  email: "ada@example.com",
+  billingMode: "PREPAID",
+  balances: () => [balance()],
+  balance,
+});
+const provider = add("prv", { name: "Stripe sandbox", kind: "STRIPE" });
+const price = add("prc", { nickname: "one-off", unitAmount: usd("49.00"), recurrence: null });
+const monthly = add("prc", { nickname: "monthly", unitAmount: usd("19.00"), recurrence: { interval: "MONTH", intervalCount: 1 } });
+
+const sum = (lineItems) => lineItems.reduce((total, line) => total + Number(line.unitAmount?.amount ?? price.unitAmount.amount) * line.quantity, 0).toFixed(2);
+
+function newInvoice(total) {
+  return add("inv", { __typename: "Invoice", status: "DRAFT", total: usd(total), amountDue: usd(total), amountPaid: usd("0.00") });
+}
+
+/** Marks a payment's outcome and what it pays for, as a gateway event would. */
+function settle(payment, status) {
+  payment.status = status;
+  payment.nextAction = null;
+  if (status !== "SUCCEEDED") {
+    payment.failure = { code: "declined", message: "The card was declined." };
+    return;
+  }
+  payment.settledAt = new Date().toISOString();
+  payment.receiptUrl = `${publicUrl}/hosted/receipt/${payment.id}`;
+  const { invoice } = payment;
+  if (invoice) {
+    Object.assign(invoice, { status: "PAID", amountPaid: invoice.total, amountDue: usd("0.00"), paidAt: payment.settledAt, receiptUrl: payment.receiptUrl });
+  } else {
+    book("TOP_UP", Number(payment.amount.amount), "clearing", ada.id);
+  }
+}
+
+const root = {
+  node: ({ id }) => store.get(id) ?? null,
+  viewer: { serverVersion: "fake" },
+  organization: { slug: "demo", name: "Demo", environment: "SANDBOX", defaultCurrency: "USD", defaultProvider: provider },
+  payer: ({ by }) => (by.developerEmail === ada.email || by.id === ada.id ? ada : null),
+  products: { edges: [{ node: { name: "Platform", prices: [monthly, price] } }] },
+
+  quoteCreate: ({ input }) =>
+    done({
+      quote: add("quo", {
+        __typename: "Quote",
+        status: "DRAFT",
+        total: usd(sum(input.lineItems)),
+        lineItems: input.lineItems.map((line) => ({ description: line.description ?? "Platform", quantity: line.quantity, amount: usd(sum([line])) })),
+        allowedActions: ["FINALIZE", "CANCEL"],
+      }),
+    }),
+  quoteFinalize({ input }) {
+    const quote = get(input.id, "Quote");
+    if (quote?.status !== "DRAFT") return refuse("INVALID_STATE", "the quote is no draft");
+    return done({ quote: Object.assign(quote, { status: "OPEN", number: "Q-1", pdfUrl: `${publicUrl}/hosted/pdf/${quote.id}`, expiresAt: new Date(Date.now() + 864e5).toISOString() }) });
+  },
+  quoteAccept({ input }) {
+    const quote = get(input.id, "Quote");
+    if (quote?.status !== "OPEN") return refuse("INVALID_STATE", "the quote is not open");
+    return done({ quote: Object.assign(quote, { status: "ACCEPTED", invoice: newInvoice(quote.total.amount) }) });
+  },
+  invoiceCreate: ({ input }) => done({ invoice: newInvoice(sum(input.lineItems)) }),
+  invoiceFinalize({ input }) {
+    const invoice = get(input.id, "Invoice");
+    if (invoice?.status !== "DRAFT") return refuse("INVALID_STATE", "the invoice is no draft");
+    return done({ invoice: Object.assign(invoice, { status: "OPEN", number: "2026-0001", hostedUrl: `${publicUrl}/hosted/invoice/${invoice.id}`, pdfUrl: `${publicUrl}/hosted/pdf/${invoice.id}` }) });
+  },
+  invoicePay({ input }) {
+    const invoice = get(input.id, "Invoice");
+    const method = get(input.paymentMethodId, "PaymentMethod");
+    if (invoice?.status !== "OPEN") return refuse("INVALID_STATE", "the invoice is not open");
+    const payment = add("pmt", { __typename: "Payment", orderCode: newId("ORDER"), amount: invoice.amountDue, invoice, returnUrl: input.returnUrl });
+    if (method.behaviour === "pm_card_authenticationRequired") {
+      payment.status = "REQUIRES_ACTION";
+      payment.nextAction = { __typename: "RedirectAction", url: `${publicUrl}/hosted/3ds/${payment.id}`, expiresAt: null };
+    } else {
+      settle(payment, method.behaviour === "pm_card_visa" ? "SUCCEEDED" : "FAILED");
+    }
+    return done({ invoice, payment });
+  },
+  paymentMethodAttach: ({ input }) =>
+    done({ paymentMethod: add("pmd", { __typename: "PaymentMethod", behaviour: input.gatewayToken, card: { brand: "visa", last4: "4242" } }) }),
+  paymentStart({ input }) {
+    const payment = add("pmt", { __typename: "Payment", status: "REQUIRES_ACTION", orderCode: newId("ORDER"), amount: input.amount });
+    payment.nextAction = { __typename: "RedirectAction", url: `${publicUrl}/hosted/checkout/${payment.id}`, expiresAt: null };
+    return done({ payment });
+  },
+  usageRecord: ({ input }) => done({ entry: book("USAGE", -Number(input.amount.amount), ada.id, "revenue"), balance: balance() }),
+
+  async *balanceChanged() {
+    let wake = () => {};
+    let due = 0;
+    const listener = () => {
+      due += 1;
+      wake();
+    };
+    listeners.add(listener);
+    try {
+      for (;;) {
+        if (due === 0) await new Promise((resolve) => (wake = resolve));
+        due -= 1;
+        yield { balanceChanged: balance() };
+      }
+    } finally {
+      listeners.delete(listener);
+    }
+  },
+};
+
+const authorized = (value) => value === `Bearer ${token}`;
+
+async function answer(request, response) {
+  let body = "";
+  for await (const chunk of request) body += chunk;
+  if (!request.url.startsWith("/graphql")) {
+    hostedPage({ request, response, body, store, settle, newPayment: (invoice) => add("pmt", { __typename: "Payment", orderCode: newId("ORDER"), amount: invoice.amountDue, invoice }) });
+    return;
+  }
+  const reply = (status, value) => response.writeHead(status, { "Content-Type": "application/graphql-response+json" }).end(JSON.stringify(value));
+  if (!authorized(request.headers.authorization)) {
+    reply(401, { errors: [{ message: "the access token is unknown", extensions: { code: "UNAUTHENTICATED" } }] });
+    return;
+  }
+  const { query, operationName, variables } = JSON.parse(body);
+  reply(200, await graphql({ schema, rootValue: root, source: query, operationName, variableValues: variables }));
+}
+
+const server = createServer((request, response) => void answer(request, response));
+const sockets = new WebSocketServer({ server, path: "/graphql", handleProtocols: () => "graphql-transport-ws" });
+const transport = makeServer({ schema, roots: { subscription: root }, onConnect: ({ connectionParams }) => authorized(connectionParams?.Authorization) });
+sockets.on("connection", (socket, request) => {
+  const closed = transport.opened(
+    {
+      protocol: socket.protocol,
+      send: (data) => new Promise((resolve, reject) => socket.send(data, (error) => (error ? reject(error) : resolve()))),
+      close: (code, reason) => socket.close(code, reason),
+      onMessage: (handle) => socket.on("message", (data) => void handle(String(data))),
+    },
+    { socket, request },
+  );
+  socket.once("close", (code, reason) => closed(code, String(reason)));
+});
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+console.log(`http://127.0.0.1:${server.address().port}`);
+// The parent closes our standard input when it ends, however it ends.
+process.stdin.resume().on("end", () => process.exit(0));

@@ -1,0 +1,241 @@
+// The playground in a real browser.
+
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { assertNoSideways, assertNoUserErrors, assertQuiet, baseUrl, exampleTabs, openBrowser, openPage, run, scenario, screenshot, token, until } from "./harness.mjs";
+
+let browser;
+let tabs;
+before(async () => {
+  browser = await openBrowser();
+  tabs = await exampleTabs();
+});
+after(() => browser?.close());
+
+const tokenField = (page) => page.getByLabel("Access token");
+const status = (page) => page.locator("#token-status");
+const play = (page) => page.locator(".graphiql-execute-button");
+const tabButtons = (page) => page.locator(".graphiql-tab-button");
+
+async function connect(page) {
+  await tokenField(page).fill(token);
+  await tokenField(page).press("Enter");
+  await until("the page is connected", async () => (await status(page).textContent()) === "Connected");
+}
+
+/** The text of the answer pane; the editor draws only what is in view. */
+const answerText = (page) => page.evaluate(() => document.querySelector(".result-window .CodeMirror").CodeMirror.getValue());
+
+/** Presses play on the current tab and returns the answer. */
+async function press(page) {
+  const answered = page.waitForResponse((response) => response.url() === `${baseUrl}/graphql`);
+  await play(page).click();
+  await answered;
+  return JSON.parse(await until("an answer is shown", () => answerText(page)));
+}
+
+scenario("the page loads from its own host only, without errors", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  await connect(page);
+  assert.deepEqual(await tabButtons(page).allTextContents(), tabs.map(({ name }) => name));
+  // Documentation, history and both dialogs add elements and styles of their own.
+  await page.getByLabel("Show Documentation Explorer").click();
+  await page.locator(".graphiql-doc-explorer").getByText("Query", { exact: false }).first().waitFor();
+  await screenshot(page, "playground-docs");
+  await page.getByLabel("Show History").click();
+  for (const name of ["Open short keys dialog", "Open settings dialog"]) {
+    await page.getByLabel(name).click();
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+  }
+  await page.locator(".graphiql-query-editor .CodeMirror").click();
+  await page.keyboard.press("Control+End");
+  await page.keyboard.press("Control+Space");
+  assertQuiet(page);
+  await page.close();
+});
+
+scenario("the answer's headers are strict", async () => {
+  const response = await fetch(`${baseUrl}/`);
+  const policy = response.headers.get("content-security-policy");
+  assert.match(policy, /default-src 'none'/);
+  assert.match(policy, /frame-ancestors 'none'/);
+  assert.doesNotMatch(policy, /unsafe|https?:|\*/);
+  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  assert.equal(response.headers.get("referrer-policy"), "no-referrer");
+});
+
+scenario("the policy stops inline script and foreign hosts", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  await page.evaluate(() => {
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.effectiveDirective));
+    const script = document.createElement("script");
+    script.textContent = "window.inlineScriptRan = true";
+    document.head.append(script);
+    const style = document.createElement("style");
+    style.textContent = "body { display: none }";
+    document.head.append(style);
+    fetch("https://example.invalid/").catch(() => {});
+  });
+  await until("three violations are seen", () => page.evaluate(() => window.violations.length >= 3));
+  const seen = await page.evaluate(() => ({ violations: window.violations.sort(), ran: window.inlineScriptRan === true, display: getComputedStyle(document.body).display }));
+  assert.deepEqual(seen, { violations: ["connect-src", "script-src-elem", "style-src-elem"], ran: false, display: "block" });
+  await page.close();
+});
+
+scenario("the token stays in the session and a wrong one is said to be wrong", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  await tokenField(page).fill("pur_demo_nobody_0000");
+  await until("the token is refused", async () => (await status(page).textContent()) === "Token refused");
+  await tokenField(page).fill("");
+  await until("the page asks for a token", async () => (await status(page).textContent()) === "No access token");
+  await connect(page);
+  const kept = await page.evaluate(() => ({ local: JSON.stringify({ ...localStorage }), session: JSON.stringify({ ...sessionStorage }), cookies: document.cookie }));
+  assert.ok(kept.session.includes(token));
+  assert.ok(!kept.local.includes(token), "the token is in localStorage");
+  assert.equal(kept.cookies, "");
+  await page.reload();
+  await tabButtons(page).first().waitFor();
+  assert.equal(await tokenField(page).inputValue(), token);
+  assert.equal(await tokenField(page).getAttribute("type"), "password");
+  await page.close();
+});
+
+scenario("the example tabs run in order, by pressing play", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  await connect(page);
+  const count = await tabButtons(page).count();
+  assert.equal(count, tabs.length);
+  for (let index = 0; index < count; index++) {
+    const { name, query } = tabs[index];
+    await tabButtons(page).nth(index).click();
+    if (query.includes("subscription ")) {
+      const opened = page.waitForEvent("websocket");
+      await play(page).click();
+      const socket = await opened;
+      await until("the stream is subscribed", () => page.locator(".graphiql-execute-button[aria-label^='Stop']").count());
+      // Usage is recorded again until the stream, which opens in its own time, tells of it.
+      const usage = tabs.find((tab) => tab.name.startsWith("11 "));
+      const values = await page.evaluate(() => JSON.parse(localStorage.getItem("purser:values")));
+      await until("the stream tells of new usage", async () => {
+        assertNoUserErrors(await run(usage.query, { payerId: values.payerId, key: crypto.randomUUID() }));
+        return (await answerText(page)).includes("remaining");
+      });
+      await screenshot(page, "playground-live");
+      const closed = socket.waitForEvent("close");
+      await play(page).click();
+      await closed;
+      continue;
+    }
+    const answer = await press(page);
+    assert.equal(answer.errors, undefined, `${name}: ${JSON.stringify(answer.errors)}`);
+    assertNoUserErrors(answer);
+    assert.equal(await page.locator(".purser-chip-missing").count(), 0, `${name} did not capture what it promises`);
+    if (name.startsWith("3 ")) assert.equal(await page.locator('.purser-link[data-name="pdfUrl"]').count(), 1);
+    if (name.startsWith("6 ")) assert.equal(answer.data.invoicePay.invoice.status, "PAID");
+    if (name.startsWith("7 ")) assert.equal(answer.data.invoicePay.payment.status, "FAILED");
+    if (name.startsWith("8 ")) assert.equal(answer.data.invoicePay.payment.status, "REQUIRES_ACTION");
+    await screenshot(page, `playground-tab-${String(index + 1).padStart(2, "0")}`);
+  }
+  assertQuiet(page);
+
+  // After a reload the same tabs are there, none added, and values are kept.
+  await page.reload();
+  await tabButtons(page).first().waitFor();
+  assert.deepEqual(await tabButtons(page).allTextContents(), tabs.map(({ name }) => name));
+  await page.close();
+});
+
+scenario("a tab run too early says which one comes first", async () => {
+  const page = await openPage(browser);
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await tabButtons(page).first().waitFor();
+  await connect(page);
+  await tabButtons(page).filter({ hasText: /^3 / }).click();
+  await play(page).click();
+  const text = await until("an answer is shown", () => answerText(page));
+  assert.match(text, /run the tab “2 Write a quote” first/);
+  assertQuiet(page);
+  await page.close();
+});
+
+scenario("Ctrl-Enter in the editor runs the operation", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  await connect(page);
+  await tabButtons(page).first().click();
+  await page.locator(".graphiql-query-editor .CodeMirror").click();
+  const answered = page.waitForResponse((response) => response.url() === `${baseUrl}/graphql`);
+  await page.keyboard.press("Control+Enter");
+  assert.equal((await answered).status(), 200);
+  await page.close();
+});
+
+scenario("edited tabs survive a reload, and the button brings the examples back", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  await connect(page);
+  await page.locator(".graphiql-tab-add").click();
+  await page.locator(".graphiql-query-editor .CodeMirror").click();
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type("# Mine\n{ viewer { serverVersion } }");
+  await until("the edited tab is stored", () => page.evaluate(() => (localStorage.getItem("graphiql:tabState") ?? "").includes("# Mine")));
+  await page.reload();
+  await tabButtons(page).first().waitFor();
+  assert.deepEqual(await tabButtons(page).allTextContents(), [...tabs.map(({ name }) => name), "Mine"]);
+  page.once("dialog", (dialog) => dialog.accept());
+  await page.getByRole("button", { name: "Reset tabs" }).click();
+  await until("the examples are back", async () => (await tabButtons(page).count()) === tabs.length);
+  assert.equal(await tokenField(page).inputValue(), token);
+  assertQuiet(page);
+  await page.close();
+});
+
+scenario("a narrow window has no sideways scrolling", async () => {
+  const page = await openPage(browser);
+  await page.setViewportSize({ width: 320, height: 640 });
+  await tabButtons(page).first().waitFor();
+  await connect(page);
+  await assertNoSideways(page);
+  await screenshot(page, "playground-320");
+  assertQuiet(page);
+  await page.close();
+});
+
+scenario("dark mode works", async () => {
+  const page = await openPage(browser);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await tabButtons(page).first().waitFor();
+  await connect(page);
+  await tabButtons(page).first().click();
+  await press(page);
+  const [paper, ink] = await page.evaluate(() => {
+    const style = getComputedStyle(document.body);
+    return [style.backgroundColor, style.color].map((text) => text.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0));
+  });
+  assert.ok(paper < 200 && ink > 500, `dark mode shows ${ink} on ${paper}`);
+  await screenshot(page, "playground-dark");
+  assertQuiet(page);
+  await page.close();
+});
+
+scenario("without JavaScript the page says how to go on", async () => {
+  const plain = await openBrowser({ javaScriptEnabled: false });
+  try {
+    const page = await openPage(plain);
+    await page.getByRole("heading", { name: "Purser" }).waitFor();
+    assert.match(await page.locator("pre").textContent(), /curl .*\/graphql/);
+    await page.setViewportSize({ width: 320, height: 640 });
+    await screenshot(page, "playground-no-script");
+    assertQuiet(page);
+  } finally {
+    await plain.close();
+  }
+});
