@@ -335,7 +335,7 @@ func (b *bundle) send(method, path, body string, headers ...string) *response {
 		b.t.Fatal(err)
 	}
 	out := &response{status: resp.StatusCode, header: resp.Header, raw: string(raw)}
-	if strings.Contains(resp.Header.Get("Content-Type"), "json") {
+	if strings.Contains(resp.Header.Get("Content-Type"), "json") && resp.Header.Get("Content-Encoding") == "" {
 		if err := json.Unmarshal(raw, out); err != nil {
 			b.t.Fatalf("answer is not JSON: %v\n%s", err, raw)
 		}

@@ -1,0 +1,485 @@
+package transport
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"purser/auth"
+	"purser/graph/transport/transporttest"
+)
+
+func get(query string, more ...string) string {
+	v := url.Values{"query": {query}}
+	for i := 0; i < len(more); i += 2 {
+		v.Add(more[i], more[i+1])
+	}
+	return "?" + v.Encode()
+}
+
+func TestCredentialsAreRequired(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	for _, c := range []struct{ name, method, path, body, authorization string }{
+		{"no credentials", "POST", "", `{"query":"{ hello }"}`, ""},
+		{"introspection without credentials", "POST", "", `{"query":"{ __schema { queryType { name } } }"}`, ""},
+		{"over GET", "GET", get("{ hello }"), "", ""},
+		{"unknown", "POST", "", `{"query":"{ hello }"}`, "Bearer nobody"},
+		{"another scheme", "POST", "", `{"query":"{ hello }"}`, "Basic " + tokenA},
+		{"empty", "POST", "", `{"query":"{ hello }"}`, "Bearer "},
+		{"before the body is looked at", "POST", "", `not even JSON`, ""},
+	} {
+		resp := b.send(c.method, c.path, c.body, "Authorization", c.authorization)
+		if resp.status != http.StatusUnauthorized || resp.code() != CodeUnauthenticated || resp.Data != nil {
+			t.Errorf("%s: %d %s", c.name, resp.status, resp.raw)
+		}
+		if got := resp.header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer") {
+			t.Errorf("%s: WWW-Authenticate %q", c.name, got)
+		}
+	}
+	if resp := b.post("{ __schema { queryType { name } } }", nil); resp.raw == "" || resp.Data["__schema"] == nil {
+		t.Errorf("introspection with credentials: %s", resp.raw)
+	}
+	b.tokens.breakWith(errors.New("pq: the database is on fire"))
+	resp := b.post("{ hello }", nil)
+	if resp.status != http.StatusServiceUnavailable || resp.code() != CodeUnavailable || strings.Contains(resp.raw, "fire") {
+		t.Errorf("credentials that cannot be checked: %d %s", resp.status, resp.raw)
+	}
+	if !strings.Contains(b.log.String(), "fire") {
+		t.Error("the reason is not in the log")
+	}
+}
+
+func TestRequestsThatAreMalformed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	for _, c := range []struct {
+		name, method, path, body, contentType string
+		status                                int
+		message                               string
+	}{
+		{"no JSON", "POST", "", "{", "application/json", 400, "the body is not JSON"},
+		{"an array", "POST", "", `[{"query":"{ hello }"}]`, "application/json", 400, "the body must be a JSON object"},
+		{"two objects", "POST", "", `{"query":"{ hello }"}{}`, "application/json", 400, "the body has data after its end"},
+		{"a key twice", "POST", "", `{"query":"{ hello }","query":"{ __typename }"}`, "application/json", 400, `the body has the key "query" twice`},
+		{"a variable twice", "POST", "", `{"query":"{ hello }","variables":{"a":{"b":1,"b":2}}}`, "application/json", 400, `the body has the key "b" twice`},
+		{"a key in capitals", "POST", "", `{"QUERY":"{ hello }"}`, "application/json", 400, "query must be given"},
+		{"not UTF-8", "POST", "", "{\"query\":\"{ hello }\xff\"}", "application/json", 400, "the body is not UTF-8"},
+		{"nested too deep", "POST", "", `{"query":"{ hello }","variables":{"a":` + strings.Repeat("[", 3000) + strings.Repeat("]", 3000) + `}}`, "application/json", 400, "nested more than 128 levels"},
+		{"not closed", "POST", "", `{"query":` + strings.Repeat("[", 100), "application/json", 400, "the body is not JSON"},
+		{"variables that are a list", "POST", "", `{"query":"{ hello }","variables":[]}`, "application/json", 400, "variables must be an object or null"},
+		{"a query that is a number", "POST", "", `{"query":1}`, "application/json", 400, "query must be a string"},
+		{"an operation name that is a number", "POST", "", `{"query":"{ hello }","operationName":1}`, "application/json", 400, "operationName must be a string or null"},
+		{"extensions that are text", "POST", "", `{"query":"{ hello }","extensions":"x"}`, "application/json", 400, "extensions must be an object or null"},
+		{"multipart", "POST", "", "--x\r\n\r\n--x--", "multipart/form-data; boundary=x", 415, "application/json"},
+		{"urlencoded", "POST", "", get("{ hello }")[1:], "application/x-www-form-urlencoded", 415, "application/json"},
+		{"plain text", "POST", "", `{"query":"{ hello }"}`, "text/plain", 415, "application/json"},
+		{"GraphQL as it is", "POST", "", `{ hello }`, "application/graphql", 415, "application/json"},
+		{"Latin-1", "POST", "", `{"query":"{ hello }"}`, "application/json; charset=iso-8859-1", 415, "UTF-8"},
+		{"too large", "POST", "", `{"query":"{ hello }","x":"` + strings.Repeat("x", 1<<20) + `"}`, "application/json", 413, "the limit is 1048576"},
+		{"a parameter twice", "GET", get("{ hello }", "query", "{ __typename }"), "", "", 400, "the parameter query is given 2 times"},
+		{"variables that are no JSON", "GET", get("{ hello }", "variables", "{"), "", "", 400, "the parameter variables is not JSON"},
+		{"variables with a key twice", "GET", get("{ hello }", "variables", `{"a":1,"a":2}`), "", "", 400, "twice"},
+		{"a broken escape", "GET", "?query=%zz", "", "", 400, "malformed"},
+		{"another method", "PUT", "", "", "", 405, "the method PUT is not accepted"},
+	} {
+		headers := []string{"Content-Type", c.contentType}
+		resp := b.send(c.method, c.path, c.body, headers...)
+		if resp.status != c.status || resp.code() != CodeBadUserInput || !strings.Contains(resp.message(), c.message) {
+			t.Errorf("%s: %d %s, want %d with %q", c.name, resp.status, cut(resp.raw, 300), c.status, c.message)
+		}
+		if strings.Contains(resp.raw, `"data"`) || len(resp.raw) > 1024 {
+			t.Errorf("%s: the answer holds data or an echo: %s", c.name, cut(resp.raw, 300))
+		}
+	}
+	if resp := b.send("POST", "", `{"query":"{ hello }","unknown":[1]}`); resp.Data["hello"] != "world" {
+		t.Errorf("an unknown key is to be ignored: %s", resp.raw)
+	}
+}
+
+func TestCompressedBodiesAreRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	resp := b.send("POST", "", "x", "Content-Encoding", "gzip")
+	if resp.status != http.StatusUnsupportedMediaType {
+		t.Errorf("%d %s", resp.status, resp.raw)
+	}
+}
+
+// TestStatusFollowsTheMediaType: the same refusals are 200 where the caller
+// knows plain JSON only.
+func TestStatusFollowsTheMediaType(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	for _, c := range []struct {
+		name, accept, query, mediaType string
+		status                         int
+		code                           string
+	}{
+		{"an answer", "", "{ hello }", mediaJSON, 200, ""},
+		{"an answer as graphql", mediaGraphQL, "{ hello }", mediaGraphQL, 200, ""},
+		{"no GraphQL", "*/*", "{", mediaJSON, 200, CodeParseFailed},
+		{"no GraphQL as graphql", mediaGraphQL, "{", mediaGraphQL, 400, CodeParseFailed},
+		{"invalid", mediaJSON, "{ gone }", mediaJSON, 200, CodeValidationFailed},
+		{"invalid as graphql", mediaGraphQL + ", " + mediaJSON + ";q=0.9", "{ gone }", mediaGraphQL, 400, CodeValidationFailed},
+		{"too much", mediaJSON, "{ " + strings.Repeat("hello ", 60) + "}", mediaJSON, 200, CodeComplexity},
+		{"too much as graphql", mediaGraphQL, "{ " + strings.Repeat("hello ", 60) + "}", mediaGraphQL, 400, CodeComplexity},
+		{"JSON preferred", mediaGraphQL + ";q=0.5, " + mediaJSON, "{ gone }", mediaJSON, 200, CodeValidationFailed},
+		{"a browser", "text/html,application/xhtml+xml,*/*;q=0.8", "{ hello }", mediaJSON, 200, ""},
+		{"nothing that can be met", "text/html", "{ hello }", mediaJSON, 200, ""},
+		{"a resolver's error", mediaGraphQL, `{ fail(with: "secret") }`, mediaGraphQL, 200, CodeInternal},
+	} {
+		resp := b.post(c.query, nil, "Accept", c.accept)
+		if resp.status != c.status || resp.code() != c.code {
+			t.Errorf("%s: %d %s, want %d %s", c.name, resp.status, resp.raw, c.status, c.code)
+		}
+		if got := resp.header.Get("Content-Type"); got != c.mediaType+"; charset=utf-8" {
+			t.Errorf("%s: Content-Type %q", c.name, got)
+		}
+	}
+}
+
+func TestGetIsForQueries(t *testing.T) {
+	t.Parallel()
+	ran := false
+	b := setup(t, map[string]transporttest.Resolver{
+		"Mutation.hello": func(context.Context, any, map[string]any) (any, error) { ran = true; return "world", nil },
+	}, nil)
+	if resp := b.send("GET", get("query A { hello } query B { a: hello }", "operationName", "B"), ""); resp.Data["a"] != "world" {
+		t.Errorf("query: %s", resp.raw)
+	}
+	resp := b.send("GET", get("query($t: String) { echo(text: $t) }", "variables", `{"t":"x"}`), "")
+	if resp.Data["echo"] != `{"text":"x"}` {
+		t.Errorf("variables: %s", resp.raw)
+	}
+	resp = b.send("GET", get("mutation { hello }"), "")
+	if resp.status != http.StatusMethodNotAllowed || resp.header.Get("Allow") != "POST" || ran {
+		t.Errorf("mutation: %d %s", resp.status, resp.raw)
+	}
+	for name, send := range map[string]func() *response{
+		"GET":  func() *response { return b.send("GET", get("subscription { tick { id } }"), "") },
+		"POST": func() *response { return b.post("subscription { tick { id } }", nil) },
+	} {
+		if resp := send(); resp.code() != CodeBadUserInput || !strings.Contains(resp.message(), "text/event-stream") {
+			t.Errorf("subscription over %s: %s", name, resp.raw)
+		}
+	}
+}
+
+func TestETag(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	first := b.send("GET", get("{ hello }"), "")
+	tag := first.header.Get("ETag")
+	if tag == "" || first.header.Get("Cache-Control") != "private, no-cache" {
+		t.Fatalf("ETag %q, Cache-Control %q", tag, first.header.Get("Cache-Control"))
+	}
+	again := b.send("GET", get("{ hello }"), "", "If-None-Match", `"other", `+tag)
+	if again.status != http.StatusNotModified || again.raw != "" || again.header.Get("ETag") != tag {
+		t.Errorf("unchanged: %d %q", again.status, again.raw)
+	}
+	if other := b.send("GET", get("{ a: hello }"), "", "If-None-Match", tag); other.status != http.StatusOK {
+		t.Errorf("changed: %d", other.status)
+	}
+	if failed := b.send("GET", get(`{ fail(with: "x") }`), ""); failed.header.Get("ETag") != "" || failed.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("an answer with errors must not be kept: %v", failed.header)
+	}
+	if posted := b.post("{ hello }", nil); posted.header.Get("ETag") != "" || posted.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("an answer to POST must not be kept: %v", posted.header)
+	}
+}
+
+func TestGzip(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	long := "{ developers(first: 100) { edges { node { id name } } } }"
+	plain := b.post(long, nil, "Accept-Encoding", "identity")
+	if plain.header.Get("Content-Encoding") != "" {
+		t.Error("compressed for who does not want it")
+	}
+	if refused := b.post(long, nil, "Accept-Encoding", "gzip;q=0"); refused.header.Get("Content-Encoding") != "" {
+		t.Error("compressed for who refuses it")
+	}
+	packed := b.post(long, nil, "Accept-Encoding", "br, gzip")
+	if packed.header.Get("Content-Encoding") != "gzip" || len(packed.raw) >= len(plain.raw) {
+		t.Fatalf("not compressed: %v, %d of %d bytes", packed.header, len(packed.raw), len(plain.raw))
+	}
+	r, err := gzip.NewReader(strings.NewReader(packed.raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, c response
+	if json.Unmarshal(raw, &a) != nil || json.Unmarshal([]byte(plain.raw), &c) != nil {
+		t.Fatal("no JSON")
+	}
+	if edges(t, a.Data["developers"]) != 100 || edges(t, c.Data["developers"]) != 100 {
+		t.Error("the answers differ")
+	}
+	if short := b.post("{ hello }", nil, "Accept-Encoding", "gzip"); short.header.Get("Content-Encoding") != "" {
+		t.Error("a short answer was compressed")
+	}
+}
+
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	preflight := []string{"Access-Control-Request-Method", "POST", "Authorization", ""}
+	resp := b.send("OPTIONS", "", "", append(preflight, "Origin", "https://app.example.com")...)
+	for header, want := range map[string]string{
+		"Access-Control-Allow-Origin":      "https://app.example.com",
+		"Access-Control-Allow-Methods":     allowedMethods,
+		"Access-Control-Allow-Headers":     allowedHeaders,
+		"Access-Control-Max-Age":           preflightSeconds,
+		"Access-Control-Allow-Credentials": "",
+		"Allow":                            allowedMethods,
+	} {
+		if got := resp.header.Get(header); got != want {
+			t.Errorf("preflight: %s is %q, want %q", header, got, want)
+		}
+	}
+	if resp.status != http.StatusNoContent {
+		t.Errorf("preflight: %d", resp.status)
+	}
+	resp = b.send("OPTIONS", "", "", append(preflight, "Origin", "https://evil.example.com")...)
+	if got := resp.header.Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("preflight from elsewhere: %q", got)
+	}
+
+	resp = b.post("{ hello }", nil, "Origin", "https://app.example.com", "Sec-Fetch-Site", "cross-site")
+	if resp.Data["hello"] != "world" || resp.header.Get("Access-Control-Allow-Origin") != "https://app.example.com" ||
+		resp.header.Get("Access-Control-Expose-Headers") != exposedHeaders {
+		t.Errorf("from a listed origin: %s %v", resp.raw, resp.header)
+	}
+	for name, headers := range map[string][]string{
+		"another origin":  {"Origin", "https://evil.example.com", "Sec-Fetch-Site", "cross-site"},
+		"no Sec-Fetch":    {"Origin", "https://evil.example.com"},
+		"a null origin":   {"Origin", "null"},
+		"another port":    {"Origin", "https://app.example.com:444"},
+		"a subdomain":     {"Origin", "https://x.app.example.com", "Sec-Fetch-Site", "same-site"},
+		"another scheme":  {"Origin", "http://app.example.com"},
+		"a longer domain": {"Origin", "https://app.example.com.evil.com"},
+	} {
+		resp := b.post("{ hello }", nil, headers...)
+		if resp.status != http.StatusForbidden || resp.code() != CodeForbidden || resp.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("from %s: %d %s", name, resp.status, resp.raw)
+		}
+	}
+}
+
+func TestEveryAnswerIsGuarded(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	for _, resp := range []*response{
+		b.post("{ hello }", nil),
+		b.post("{", nil),
+		b.send("PUT", "", ""),
+		b.post("{ hello }", nil, "Authorization", ""),
+	} {
+		for header, want := range map[string]string{
+			"X-Content-Type-Options":  "nosniff",
+			"Referrer-Policy":         "no-referrer",
+			"X-Frame-Options":         "DENY",
+			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+		} {
+			if got := resp.header.Get(header); got != want {
+				t.Errorf("%d: %s is %q, want %q", resp.status, header, got, want)
+			}
+		}
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	if resp := b.post("{ hello }", nil, "X-Request-Id", "abc-1"); resp.header.Get("X-Request-Id") != "abc-1" {
+		t.Errorf("a given id: %q", resp.header.Get("X-Request-Id"))
+	}
+	for _, bad := range []string{"a b", "a\"b", strings.Repeat("x", 129), "ä"} {
+		if got := b.post("{ hello }", nil, "X-Request-Id", bad).header.Get("X-Request-Id"); got == bad || len(got) < 20 {
+			t.Errorf("the id %q became %q", bad, got)
+		}
+	}
+	resp := b.post(`{ fail(with: "secret") }`, nil, "X-Request-Id", "abc-2")
+	if resp.Errors[0].Extensions["requestId"] != "abc-2" || !strings.Contains(b.log.String(), "request_id=abc-2") {
+		t.Errorf("an internal error does not lead to the log: %s", resp.raw)
+	}
+}
+
+func TestIdempotencyKeyHeader(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	const one = "mutation { usageRecordBatch(input: {events: []}) { key } }"
+	if resp := b.post(one, nil, "Idempotency-Key", "key-1"); resp.Data["usageRecordBatch"].(map[string]any)["key"] != "key-1" {
+		t.Errorf("one mutation: %s", resp.raw)
+	}
+	if resp := b.post(one, nil); resp.Data["usageRecordBatch"].(map[string]any)["key"] != "" {
+		t.Errorf("without the header: %s", resp.raw)
+	}
+	for name, query := range map[string]string{
+		"two mutations":             "mutation { a: hello b: hello }",
+		"two through a fragment":    "mutation { ...f } fragment f on Mutation { a: hello b: hello }",
+		"two that merge, but count": "mutation { hello ...f } fragment f on Mutation { hello }",
+	} {
+		resp := b.post(query, nil, "Idempotency-Key", "key-1")
+		if resp.code() != CodeBadUserInput || !strings.Contains(resp.message(), "belongs to one mutation; the operation has 2") || resp.Data != nil {
+			t.Errorf("%s: %s", name, resp.raw)
+		}
+	}
+	if resp := b.post("{ hello }", nil, "Idempotency-Key", "key-1"); resp.Data["hello"] != "world" {
+		t.Errorf("a query: %s", resp.raw)
+	}
+	for _, bad := range []string{strings.Repeat("x", 256), "a b", "a\tb", "ä"} {
+		if resp := b.post(one, nil, "Idempotency-Key", bad); resp.status != http.StatusBadRequest || resp.code() != CodeBadUserInput {
+			t.Errorf("the key %q: %d %s", bad, resp.status, resp.raw)
+		}
+	}
+}
+
+func TestPersistedQueries(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	send := func(query, hash string, version any) *response {
+		body, err := json.Marshal(map[string]any{
+			"query":      query,
+			"extensions": map[string]any{"persistedQuery": map[string]any{"version": version, "sha256Hash": hash}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.send("POST", "", string(body))
+	}
+	hashOf := func(query string) string {
+		sum := sha256.Sum256([]byte(query))
+		return hex.EncodeToString(sum[:])
+	}
+	const query = "{ hello }"
+	if resp := send("", hashOf(query), 1); resp.code() != CodePersistedQueryNotFound || resp.message() != "PersistedQueryNotFound" {
+		t.Errorf("unknown: %s", resp.raw)
+	}
+	if resp := send(query, hashOf("another"), 1); resp.code() != CodeBadUserInput || resp.Data != nil {
+		t.Errorf("another's hash: %s", resp.raw)
+	}
+	if resp := send("", hashOf("another"), 1); resp.code() != CodePersistedQueryNotFound {
+		t.Errorf("a wrong pair was kept: %s", resp.raw)
+	}
+	if resp := send(query, hashOf(query), 1); resp.Data["hello"] != "world" {
+		t.Errorf("register: %s", resp.raw)
+	}
+	if resp := send("", hashOf(query), 1); resp.Data["hello"] != "world" {
+		t.Errorf("known: %s", resp.raw)
+	}
+	extensions := fmt.Sprintf(`{"persistedQuery":{"version":1,"sha256Hash":"%s"}}`, hashOf(query))
+	if resp := b.send("GET", "?extensions="+url.QueryEscape(extensions), ""); resp.Data["hello"] != "world" {
+		t.Errorf("known, over GET: %s", resp.raw)
+	}
+	for name, resp := range map[string]*response{
+		"another version": send(query, hashOf(query), 2),
+		"a short hash":    send(query, "abc", 1),
+		"no object":       b.send("POST", "", `{"extensions":{"persistedQuery":"x"}}`),
+	} {
+		if resp.code() != CodeBadUserInput {
+			t.Errorf("%s: %s", name, resp.raw)
+		}
+	}
+	attack := doubling(40)
+	if resp := send(attack, hashOf(attack), 1); resp.code() != CodeComplexity {
+		t.Errorf("attack: %s", resp.raw)
+	}
+	if resp := send("", hashOf(attack), 1); resp.code() != CodePersistedQueryNotFound {
+		t.Errorf("a refused document was kept: %s", resp.raw)
+	}
+}
+
+func TestSuggestionsOnlyOutsideProduction(t *testing.T) {
+	t.Parallel()
+	for _, production := range []bool{false, true} {
+		b := setup(t, nil, func(o *Options) { o.Production = production })
+		resp := b.post("{ helo }", nil)
+		if got := strings.Contains(resp.raw, "Did you mean"); got == production || resp.code() != CodeValidationFailed {
+			t.Errorf("production %v: %s", production, resp.raw)
+		}
+	}
+}
+
+func TestNewNeedsItsDependencies(t *testing.T) {
+	t.Parallel()
+	good := Options{
+		Schema: transporttest.New(nil),
+		Authenticate: func(ctx context.Context, _ string) (context.Context, error) {
+			return auth.NewContext(ctx, &auth.Viewer{}), nil
+		},
+		CursorKey: testKey,
+	}
+	New(good)
+	for name, change := range map[string]func(*Options){
+		"no schema":            func(o *Options) { o.Schema = nil },
+		"no authentication":    func(o *Options) { o.Authenticate = nil },
+		"a short key":          func(o *Options) { o.CursorKey = testKey[:15] },
+		"an origin with path":  func(o *Options) { o.AllowedOrigins = []string{"https://a.example.com/"} },
+		"every origin":         func(o *Options) { o.AllowedOrigins = []string{"*"} },
+		"a wildcard":           func(o *Options) { o.AllowedOrigins = []string{"https://*.example.com"} },
+		"an origin, no scheme": func(o *Options) { o.AllowedOrigins = []string{"a.example.com"} },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: made a handler", name)
+				}
+			}()
+			o := good
+			change(&o)
+			New(o)
+		}()
+	}
+}
+
+// FuzzBody sends anything as a body: the reader and the standard library agree
+// on what is an object, apart from what the reader refuses on purpose.
+func FuzzBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"query":"{ hello }"}`, `{"query":"{ hello }","variables":{"a":[1,{"b":null}]}}`, `{"a":1,"a":2}`, `[]`, `{}{}`, "", "{", "nul",
+		`{"a":1e400}`, `{"` + "\xff" + `":1}`, `{"\u0000":"\ud800"}`, strings.Repeat(`{"a":`, 200),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		object, bad := decodeObject(body, "the body")
+		if bad != nil {
+			if bad.Code == "" || bad.Message == "" || bad.status != http.StatusBadRequest {
+				t.Fatalf("an error without code, text or status: %#v", bad)
+			}
+			return
+		}
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.UseNumber()
+		var want map[string]any
+		if err := dec.Decode(&want); err != nil {
+			t.Fatalf("accepted what the standard library refuses: %v", err)
+		}
+		a, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a, b) {
+			t.Fatalf("read %s, want %s", a, b)
+		}
+	})
+}
