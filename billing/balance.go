@@ -1,0 +1,139 @@
+package billing
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"purser/ent"
+	"purser/ent/balance"
+	"purser/ent/currency"
+	"purser/ent/invoice"
+	"purser/ent/payer"
+	"purser/money"
+)
+
+// ensureBalance returns the payer's balance in the currency, made when there
+// is none yet. The currency must be one the organization sells in.
+func (tx *Tx) ensureBalance(ctx context.Context, p *ent.Payer, code, field string) (*ent.Balance, error) {
+	b, err := tx.balanceOf(ctx, p.ID, code)
+	if b != nil || err != nil {
+		return b, err
+	}
+	c, err := tx.usableCurrency(ctx, code, field)
+	if err != nil {
+		return nil, err
+	}
+	return tx.createBalance(ctx, p, code, c.CreditLimitUnits)
+}
+
+// settledBalance is ensureBalance for what has already happened: money that a
+// gateway has taken and invoices that are out are booked even where the
+// organization has stopped selling in the currency since.
+func (tx *Tx) settledBalance(ctx context.Context, payerID, code string) (*ent.Balance, error) {
+	b, err := tx.balanceOf(ctx, payerID, code)
+	if b != nil || err != nil {
+		return b, err
+	}
+	p, err := tx.payer(ctx, payerID, "")
+	if err != nil {
+		return nil, err
+	}
+	c, err := tx.Currency.Query().Where(currency.Code(code)).Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return tx.createBalance(ctx, p, code, nil)
+	case err != nil:
+		return nil, fmt.Errorf("read currency %s: %w", code, err)
+	}
+	return tx.createBalance(ctx, p, code, c.CreditLimitUnits)
+}
+
+// balanceOf returns the payer's balance in the currency, or nil.
+func (tx *Tx) balanceOf(ctx context.Context, payerID, code string) (*ent.Balance, error) {
+	b, err := tx.Balance.Query().Where(balance.PayerID(payerID), balance.Currency(code)).Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read balance of %s in %s: %w", payerID, code, err)
+	}
+	return b, nil
+}
+
+func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limit *money.Units) (*ent.Balance, error) {
+	period, err := tx.period(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unpaid, err := tx.unpaid(ctx, p.ID, code)
+	if err != nil {
+		return nil, err
+	}
+	create := tx.Balance.Create().
+		SetID(tx.s.newID(prefixBalance)).SetPayerID(p.ID).SetCurrency(code).
+		SetBillingMode(balance.BillingMode(p.BillingMode)).
+		SetUnpaidUnits(unpaid).
+		SetPeriod(period).SetLastHash([]byte{}).
+		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
+	if p.BillingMode == payer.BillingModePOSTPAID {
+		create.SetNillableCreditLimitUnits(limit)
+	}
+	b, err := create.Save(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("make balance of %s in %s: %w", p.ID, code, err)
+	}
+	tx.changed(ctx, ChangeBalance, b.ID, p.ID)
+	return b, nil
+}
+
+// countUnpaid brings unpaid of the payer's balance to the amount due of its
+// open and uncollectible invoices. It is called after the invoice's row was
+// changed, in the same transaction.
+//
+// The balance is made where there is none: were it left out, a transaction
+// that makes the balance and one that finalizes an invoice could miss each
+// other. Now they meet at the unique key of the balance, and the later one
+// runs again and counts both.
+func (tx *Tx) countUnpaid(ctx context.Context, payerID, code string) error {
+	b, err := tx.Balance.Query().Where(balance.PayerID(payerID), balance.Currency(code)).
+		Unique(false).Modify(tx.forUpdate).Only(ctx)
+	if ent.IsNotFound(err) {
+		_, err = tx.settledBalance(ctx, payerID, code)
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("read balance of %s in %s: %w", payerID, code, err)
+	}
+	unpaid, err := tx.unpaid(ctx, payerID, code)
+	if err != nil {
+		return err
+	}
+	// Written also when nothing seems to change: only the comparison of the
+	// version shows that nobody else has counted since the balance was read.
+	n, err := tx.Balance.Update().
+		Where(balance.ID(b.ID), balance.Version(b.Version)).
+		SetUnpaidUnits(unpaid).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
+		Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("count unpaid invoices of balance %s: %w", b.ID, err)
+	}
+	tx.changed(ctx, ChangeBalance, b.ID, payerID)
+	return nil
+}
+
+// unpaid sums what is due on the payer's open and uncollectible invoices.
+func (tx *Tx) unpaid(ctx context.Context, payerID, code string) (money.Units, error) {
+	var sums []struct{ Sum sql.NullInt64 }
+	err := tx.Invoice.Query().
+		Where(invoice.PayerID(payerID), invoice.Currency(code), invoice.StatusIn(invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE)).
+		Aggregate(ent.As(ent.Sum(invoice.FieldAmountDueUnits), "sum")).
+		Scan(ctx, &sums)
+	if err != nil {
+		return 0, fmt.Errorf("sum unpaid invoices of %s in %s: %w", payerID, code, err)
+	}
+	if len(sums) == 0 {
+		return 0, nil
+	}
+	return money.Units(sums[0].Sum.Int64), nil
+}
