@@ -6,5 +6,6 @@
 // on a server that the test process starts once for itself, as an ordinary
 // user, on a unix socket in a folder of its own, and that ends with the process
 // however the process ends. A missing PostgreSQL fails the test; it never skips
-// it.
+// it. On a server named by URL one database stays behind, purser_template_…, per
+// state of the migrations (see MigratedURL).
 package testdb

@@ -2,14 +2,17 @@ package testdb
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
-	"ariga.io/atlas/sql/migrate"
+	atlas "ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
 
 	"purser/database"
@@ -33,8 +36,6 @@ func PartitionedPostgres(t testing.TB, opts ...database.Option) *database.DB {
 // opens it.
 func PartitionedPostgresURL(t testing.TB) string {
 	t.Helper()
-	url := PostgresURL(t)
-	db := Open(t, url)
 	dir, err := migrations.Dir(dialect.Postgres)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +44,8 @@ func PartitionedPostgresURL(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("partition the migrations: %v", err)
 	}
-	Migrate(t, db, cut)
+	url := MigratedURL(t, dialect.Postgres, cut)
+	db := Open(t, url)
 	// The program compares the files that were applied with its own.
 	local, err := memDir(dir)
 	if err != nil {
@@ -121,17 +123,17 @@ func partitioned(dir fs.FS) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	cut[migrate.HashFileName] = &fstest.MapFile{Data: text}
+	cut[atlas.HashFileName] = &fstest.MapFile{Data: text}
 	return cut, nil
 }
 
 // memDir copies the SQL files of a directory into Atlas's form.
-func memDir(dir fs.FS) (*migrate.MemDir, error) {
+func memDir(dir fs.FS) (*atlas.MemDir, error) {
 	names, err := fs.Glob(dir, "*.sql")
 	if err != nil {
 		return nil, err
 	}
-	local := new(migrate.MemDir)
+	local := new(atlas.MemDir)
 	for _, name := range names {
 		content, err := fs.ReadFile(dir, name)
 		if err != nil {
@@ -143,3 +145,76 @@ func memDir(dir fs.FS) (*migrate.MemDir, error) {
 	}
 	return local, nil
 }
+
+// CheckPartitions asks PostgreSQL for the plan of each recorded statement, with
+// its arguments, and fails the test for those that touch more than one
+// partition, unless they may span organizations. db is a database from
+// PartitionedPostgres that the recorder does not listen to; it is only read.
+func (r *Recorder) CheckPartitions(t testing.TB, db *database.DB) {
+	t.Helper()
+	asked := make(map[string]bool)
+	for _, s := range r.Statements() {
+		verb, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(s.Query)), " ")
+		if s.AllTenants || !slices.Contains([]string{"select", "insert", "update", "delete", "with"}, verb) {
+			continue
+		}
+		values := make([]any, len(s.Args))
+		for i, arg := range s.Args {
+			values[i] = arg.Value
+		}
+		key := fmt.Sprintf("%s %q", s.Query, values)
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
+		var plan []byte
+		if err := db.Read.QueryRowContext(t.Context(), "EXPLAIN (FORMAT JSON) "+s.Query, values...).Scan(&plan); err != nil {
+			t.Errorf("explain %s: %v", s, err)
+			continue
+		}
+		touched, err := partitionsOf(plan)
+		if err != nil {
+			t.Errorf("explain %s: %v", s, err)
+			continue
+		}
+		if len(touched) > 1 {
+			t.Errorf("statement touches the partitions %v instead of one:\n\t%s", touched, s)
+		}
+	}
+	if len(asked) == 0 {
+		t.Errorf("no statement was recorded whose partitions could be checked")
+	}
+}
+
+// partitionsOf returns the numbers of the partitions that a plan reads or
+// writes. The tables of one organization have the same number everywhere.
+func partitionsOf(plan []byte) ([]string, error) {
+	var tree any
+	if err := json.Unmarshal(plan, &tree); err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	found := make(map[string]bool)
+	var walk func(any)
+	walk = func(node any) {
+		switch node := node.(type) {
+		case []any:
+			for _, child := range node {
+				walk(child)
+			}
+		case map[string]any:
+			if name, ok := node["Relation Name"].(string); ok {
+				if match := partitionName.FindStringSubmatch(name); match != nil {
+					found[match[1]] = true
+				}
+			}
+			for _, child := range node {
+				walk(child)
+			}
+		}
+	}
+	walk(tree)
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// partitionName is how partitioned names the parts of a table.
+var partitionName = regexp.MustCompile(`_p(\d)$`)

@@ -169,7 +169,7 @@ func (s *Server) prepare() error {
 // it is, to be started again. PostgreSQL's log keeps away from the process's
 // own output, on whose end `go test` waits.
 const watchdog = `
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c temp_file_limit=1GB >>"$2/log" 2>&1 &
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c temp_file_limit=1GB -c max_wal_size=4GB -c checkpoint_timeout=1h -c wal_level=minimal -c max_wal_senders=0 >>"$2/log" 2>&1 &
 server=$!
 cat >/dev/null
 if kill -QUIT "$server" 2>/dev/null; then

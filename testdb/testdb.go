@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -92,7 +93,11 @@ func createDatabase(t testing.TB, admin, template string) string {
 			t.Logf("drop test database %s: %v", name, err)
 		}
 	})
-	return withDatabase(t, admin, name)
+	url, err := withDatabase(admin, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
 }
 
 // execute runs one statement on a connection of its own.
@@ -107,14 +112,13 @@ func execute(ctx context.Context, url, statement string) error {
 }
 
 // withDatabase returns the URL of another database on the same server.
-func withDatabase(t testing.TB, server, name string) string {
-	t.Helper()
+func withDatabase(server, name string) (string, error) {
 	parsed, err := url.Parse(server)
 	if err != nil {
-		t.Fatalf("parse the test server's URL: %v", err)
+		return "", errors.New("the URL of the test server is malformed")
 	}
 	parsed.Path = "/" + name
-	return parsed.String()
+	return parsed.String(), nil
 }
 
 // Count returns the number of rows that a query of the form

@@ -1,8 +1,11 @@
 package testdb_test
 
 import (
+	"sync"
 	"testing"
+	"testing/fstest"
 
+	"ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
 
 	"purser/testdb"
@@ -38,5 +41,36 @@ func TestDatabasesAreEmptyAndApart(t *testing.T) {
 				t.Errorf("tables in the second database = %d, want 0", n)
 			}
 		})
+	}
+}
+
+// Many tests that want migrated databases at once each get one of their own.
+func TestMigratedDatabasesAreApart(t *testing.T) {
+	t.Parallel()
+	const file, content = "20260101000000_first.sql", "CREATE TABLE here (id bigint PRIMARY KEY);"
+	sums := new(migrate.MemDir)
+	if err := sums.WriteFile(file, []byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := sums.Checksum()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := sum.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := fstest.MapFS{file: {Data: []byte(content)}, migrate.HashFileName: {Data: text}}
+	for _, name := range []string{dialect.SQLite, dialect.Postgres} {
+		var group sync.WaitGroup
+		for range 4 {
+			db := testdb.Migrated(t, name, dir)
+			group.Go(func() {
+				if _, err := db.Write.ExecContext(t.Context(), `INSERT INTO here (id) VALUES (1)`); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		group.Wait()
 	}
 }
