@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"text/template"
 
@@ -43,8 +44,8 @@ func eachDialect(t *testing.T, run func(t *testing.T, db *database.DB)) {
 
 // TestMigrationsAgree fails when the files do not lead to ent's tables as
 // Composite leaves them. With PURSER_TEST_UPDATE it writes the files instead:
-// "init" makes the first file anew and removes the others, anything else
-// becomes the name of the next file.
+// "init" makes the first file anew and removes the others, "sum" sums up files
+// that were edited by hand, anything else becomes the name of the next file.
 func TestMigrationsAgree(t *testing.T) {
 	update := os.Getenv("PURSER_TEST_UPDATE")
 	eachDialect(t, func(t *testing.T, db *database.DB) {
@@ -69,12 +70,18 @@ func TestMigrationsAgree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Errorf("the schema and migrations/%s disagree; migrations/README.md says how to write this file:\n%s", folder, content)
+		t.Errorf("the schema and migrations/%s disagree; migrations/README.md says how to write this file:\n%s", folder, shortened(content))
 	})
 }
 
 func writeMigration(t *testing.T, db *database.DB, folder, name string) {
-	if name == "init" {
+	switch name {
+	case "sum":
+		sumUp(t, folder)
+		return
+	case "1":
+		name = "change"
+	case "init":
 		old, err := filepath.Glob(filepath.Join(folder, "*"))
 		if err != nil {
 			t.Fatal(err)
@@ -85,13 +92,26 @@ func writeMigration(t *testing.T, db *database.DB, folder, name string) {
 			}
 		}
 	}
-	if name == "1" {
-		name = "change"
-	}
 	if err := diff(t, db, folder, name); err != nil && !errors.Is(err, migrate.ErrNoPlan) {
 		t.Fatal(err)
 	}
 	t.Logf("migrations/%s ends with %s", folder, newest(t, folder))
+}
+
+// sumUp writes atlas.sum for the files as they are.
+func sumUp(t *testing.T, folder string) {
+	t.Helper()
+	local, err := migrate.NewLocalDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := local.Checksum()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate.WriteSumFile(local, sum); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // diff writes the file that leads from the migrations in dir to the tables of
@@ -225,4 +245,13 @@ func newest(t *testing.T, dir string) string {
 		t.Fatalf("no migrations in %s: %v", dir, err)
 	}
 	return slices.Max(found)
+}
+
+// shortened leaves the beginning of a file, which tells what it is about.
+func shortened(content []byte) string {
+	lines := strings.SplitAfter(string(content), "\n")
+	if linesMax := 20; len(lines) > linesMax {
+		lines = append(lines[:linesMax:linesMax], fmt.Sprintf("… and %d more lines", len(lines)-linesMax))
+	}
+	return strings.Join(lines, "")
 }

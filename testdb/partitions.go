@@ -68,6 +68,9 @@ func PartitionedPostgresURL(t testing.TB) string {
 			t.Fatal(err)
 		}
 	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
 	return url
 }
 

@@ -317,6 +317,8 @@ CREATE TABLE "invoices" (
   "period_start" timestamptz NULL,
   "period_end" timestamptz NULL,
   "gateway_invoice_id" character varying NULL,
+  "next_check_at" timestamptz NULL,
+  "checks" bigint NOT NULL DEFAULT 0,
   "public_token" character varying NOT NULL,
   "pending_call_id" character varying NULL,
   "provider_id" character varying NULL,
@@ -335,6 +337,8 @@ CREATE TABLE "invoices" (
   CONSTRAINT "invoices_tax_units_range" CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
+-- create index "invoice_organization_id_next_check_at" to table: "invoices"
+CREATE INDEX "invoice_organization_id_next_check_at" ON "invoices" ("organization_id", "next_check_at");
 -- create index "invoice_organization_id_number" to table: "invoices"
 CREATE UNIQUE INDEX "invoice_organization_id_number" ON "invoices" ("organization_id", "number");
 -- create index "invoice_organization_id_payer_id_id" to table: "invoices"

@@ -340,6 +340,8 @@ CREATE TABLE `invoices` (
   `period_start` datetime NULL,
   `period_end` datetime NULL,
   `gateway_invoice_id` text NULL,
+  `next_check_at` datetime NULL,
+  `checks` integer NOT NULL DEFAULT (0),
   `public_token` text NOT NULL,
   `pending_call_id` text NULL,
   `provider_id` text NULL,
@@ -377,6 +379,8 @@ CREATE INDEX `invoice_organization_id_payer_id_id` ON `invoices` (`organization_
 CREATE INDEX `invoice_organization_id_status_finalizes_at` ON `invoices` (`organization_id`, `status`, `finalizes_at`);
 -- create index "invoice_organization_id_status_next_attempt_at" to table: "invoices"
 CREATE INDEX `invoice_organization_id_status_next_attempt_at` ON `invoices` (`organization_id`, `status`, `next_attempt_at`);
+-- create index "invoice_organization_id_next_check_at" to table: "invoices"
+CREATE INDEX `invoice_organization_id_next_check_at` ON `invoices` (`organization_id`, `next_check_at`);
 -- create index "invoice_organization_id_updated_at" to table: "invoices"
 CREATE INDEX `invoice_organization_id_updated_at` ON `invoices` (`organization_id`, `updated_at`);
 -- create "invoice_lines" table
