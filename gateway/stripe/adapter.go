@@ -6,8 +6,10 @@
 // leaves once, with a key derived from the call's, and asking again is the
 // caller's, with the same call. What it keeps:
 //
-//   - every POST and DELETE carries an explicit Idempotency-Key, one a step,
-//     and our metadata, so that its object can be found by it;
+//   - every POST and DELETE carries an explicit Idempotency-Key: one a step
+//     where something is made or charged, so that it is made once; one an
+//     attempt where an object only changes its state, which cannot happen twice;
+//   - every object carries our metadata and can be found by it;
 //   - an answer that Stripe replays from its store is old, so the object is
 //     read again and reported as it is now;
 //   - a stored server error tells nothing, so the object is looked for by its
@@ -22,6 +24,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sdk "github.com/stripe/stripe-go/v76"
@@ -76,6 +79,8 @@ type Adapter struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	observe func(string, gateway.Status, time.Duration)
+
+	attempts atomic.Uint64
 
 	mu      sync.Mutex
 	clients map[clientKey]*client

@@ -302,8 +302,9 @@ func (a *Adapter) SetDefaultCard(ctx context.Context, acc gateway.Account, c gat
 	return res
 }
 
+// setDefault returns the customer with the card expanded.
 func (o *operation) setDefault(customerID, cardID string) (*sdk.Customer, *problem) {
-	return write(o, "default", func(p sdk.Params) (*sdk.Customer, error) {
+	return change(o, "default", func(p sdk.Params) (*sdk.Customer, error) {
 		params := &sdk.CustomerParams{
 			Params:          p,
 			InvoiceSettings: &sdk.CustomerInvoiceSettingsParams{DefaultPaymentMethod: sdk.String(cardID)},
@@ -318,7 +319,7 @@ func (a *Adapter) DetachCard(ctx context.Context, acc gateway.Account, c gateway
 	o := a.begin(ctx, acc, c, "card_detach")
 	defer o.end(&res.Outcome)
 	res.PaymentMethodID, res.CallID, res.Subject = cardID, c.ID, c.Subject
-	_, p := write(o, "detach", func(p sdk.Params) (*sdk.PaymentMethod, error) {
+	_, p := change(o, "detach", func(p sdk.Params) (*sdk.PaymentMethod, error) {
 		return o.c.cards.Detach(cardID, &sdk.PaymentMethodDetachParams{Params: p})
 	})
 	if p != nil && p.worthLooking() {

@@ -65,7 +65,7 @@ func (a *Adapter) RegisterEndpoint(ctx context.Context, acc gateway.Account, c g
 
 // dropEndpoint removes an endpoint whose secret nobody knows.
 func (o *operation) dropEndpoint(id string) (res gateway.EndpointResult) {
-	_, p := write(o, "drop", func(p sdk.Params) (*sdk.WebhookEndpoint, error) {
+	_, p := change(o, "drop", func(p sdk.Params) (*sdk.WebhookEndpoint, error) {
 		return o.c.endpoints.Del(id, &sdk.WebhookEndpointParams{Params: p})
 	})
 	if p != nil && !p.absent {

@@ -136,7 +136,7 @@ func (a *Adapter) ExpireHostedPayment(ctx context.Context, acc gateway.Account, 
 	o := a.begin(ctx, acc, c, "hosted_expire")
 	defer o.end(&res.Outcome)
 	res.ReferenceID = referenceID
-	_, p := write(o, "expire", func(p sdk.Params) (*sdk.CheckoutSession, error) {
+	_, p := change(o, "expire", func(p sdk.Params) (*sdk.CheckoutSession, error) {
 		return o.c.sessions.Expire(referenceID, &sdk.CheckoutSessionExpireParams{Params: p})
 	})
 	if p != nil && !p.worthLooking() {

@@ -56,7 +56,7 @@ func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c ga
 		return o.invoiceResult(inv)
 	}
 	o.replayed = false
-	inv, p = write(o, "finalize", func(p sdk.Params) (*sdk.Invoice, error) {
+	inv, p = change(o, "finalize", func(p sdk.Params) (*sdk.Invoice, error) {
 		params := &sdk.InvoiceFinalizeInvoiceParams{Params: p, AutoAdvance: sdk.Bool(false)}
 		params.AddExpand("payment_intent.latest_charge")
 		return o.c.invoices.FinalizeInvoice(res.InvoiceID, params)
@@ -160,7 +160,7 @@ func (o *operation) dropInvoice(res gateway.InvoiceResult, why *problem) gateway
 
 // deleteDraft deletes a draft; one that is gone is a success.
 func (o *operation) deleteDraft(id, step string) *problem {
-	_, p := write(o, step, func(p sdk.Params) (*sdk.Invoice, error) {
+	_, p := change(o, step, func(p sdk.Params) (*sdk.Invoice, error) {
 		return o.c.invoices.Del(id, &sdk.InvoiceParams{Params: p})
 	})
 	if p == nil || p.absent {
@@ -296,7 +296,7 @@ func (o *operation) lateInvoicePayment(id string) gateway.InvoiceResult {
 func (a *Adapter) SettleInvoice(ctx context.Context, acc gateway.Account, c gateway.Call, invoiceID string) (res gateway.InvoiceResult) {
 	o := a.begin(ctx, acc, c, "invoice_settle")
 	defer o.end(&res.Outcome)
-	inv, p := write(o, "settle", func(p sdk.Params) (*sdk.Invoice, error) {
+	inv, p := change(o, "settle", func(p sdk.Params) (*sdk.Invoice, error) {
 		params := &sdk.InvoicePayParams{Params: p, PaidOutOfBand: sdk.Bool(true)}
 		params.AddExpand("payment_intent.latest_charge")
 		return o.c.invoices.Pay(invoiceID, params)
@@ -308,7 +308,7 @@ func (a *Adapter) SettleInvoice(ctx context.Context, acc gateway.Account, c gate
 func (a *Adapter) VoidInvoice(ctx context.Context, acc gateway.Account, c gateway.Call, invoiceID string) (res gateway.InvoiceResult) {
 	o := a.begin(ctx, acc, c, "invoice_void")
 	defer o.end(&res.Outcome)
-	inv, p := write(o, "void", func(p sdk.Params) (*sdk.Invoice, error) {
+	inv, p := change(o, "void", func(p sdk.Params) (*sdk.Invoice, error) {
 		params := &sdk.InvoiceVoidInvoiceParams{Params: p}
 		params.AddExpand("payment_intent.latest_charge")
 		return o.c.invoices.VoidInvoice(invoiceID, params)

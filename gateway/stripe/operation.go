@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"reflect"
+	"strconv"
 	"time"
 
 	sdk "github.com/stripe/stripe-go/v76"
@@ -17,7 +18,7 @@ const (
 	// keyMax is the longest Idempotency-Key that Stripe takes, in characters.
 	keyMax = 255
 	// stepMax is the longest step added to a call's key.
-	stepMax = 40
+	stepMax = 70
 	// lookMax bounds how many objects a search by metadata reads.
 	lookMax = 500
 	// clockSlack is how far Stripe's clock and ours may differ.
@@ -132,6 +133,19 @@ func write[T any](o *operation, step string, send func(sdk.Params) (*T, error)) 
 	return exchangeOnce(o, o.call.Key+":"+step, send)
 }
 
+// change makes one POST or DELETE that cannot happen twice: it moves an object
+// into a state, or sets fields to values. Each attempt has a key of its own, so
+// that an error stored under a key does not stand in the way of the next; a
+// change made before is a refusal then, and the object tells so.
+func change[T any](o *operation, step string, send func(sdk.Params) (*T, error)) (*T, *problem) {
+	return write(o, step+"-"+o.a.attempt(o.start), send)
+}
+
+// attempt returns a text that no other attempt has.
+func (a *Adapter) attempt(start time.Time) string {
+	return strconv.FormatInt(start.UnixNano(), 36) + "-" + strconv.FormatUint(a.attempts.Add(1), 36)
+}
+
 func exchangeOnce[T any](o *operation, key string, send func(sdk.Params) (*T, error)) (*T, *problem) {
 	if o.refused != nil {
 		return nil, o.refused
@@ -190,6 +204,17 @@ func create[T any](o *operation, step string, find finder[T], send func(sdk.Para
 		return found, nil
 	}
 	return nil, p
+}
+
+// createSpare is create for what does no harm when there are two of it, a
+// customer or a product: where a stored error hides that there is none, another
+// attempt makes it.
+func createSpare[T any](o *operation, step string, find finder[T], send func(sdk.Params) (*T, error)) (*T, *problem) {
+	object, p := create(o, step, find, send)
+	if p == nil || !p.stored {
+		return object, p
+	}
+	return change(o, step, send)
 }
 
 // newest searches a list, newest first, for the object with this call's and

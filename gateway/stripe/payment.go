@@ -142,7 +142,7 @@ func (a *Adapter) FetchPayment(ctx context.Context, acc gateway.Account, gateway
 func (a *Adapter) CancelPayment(ctx context.Context, acc gateway.Account, c gateway.Call, gatewayPaymentID string) (res gateway.PaymentResult) {
 	o := a.begin(ctx, acc, c, "payment_cancel")
 	defer o.end(&res.Outcome)
-	pi, p := write(o, "cancel", func(p sdk.Params) (*sdk.PaymentIntent, error) {
+	pi, p := change(o, "cancel", func(p sdk.Params) (*sdk.PaymentIntent, error) {
 		params := &sdk.PaymentIntentCancelParams{Params: p}
 		params.AddExpand("latest_charge")
 		return o.c.payments.Cancel(gatewayPaymentID, params)

@@ -60,7 +60,7 @@ func (a *Adapter) FinalizeQuote(ctx context.Context, acc gateway.Account, c gate
 		return o.quoteResult(made)
 	}
 	o.replayed = false
-	made, p = write(o, "finalize", func(p sdk.Params) (*sdk.Quote, error) {
+	made, p = change(o, "finalize", func(p sdk.Params) (*sdk.Quote, error) {
 		return o.c.quotes.FinalizeQuote(res.QuoteID, &sdk.QuoteFinalizeQuoteParams{Params: p})
 	})
 	made, p = o.settleQuote(res.QuoteID, made, p, sdk.QuoteStatusOpen, sdk.QuoteStatusAccepted)
@@ -151,7 +151,7 @@ func (o *operation) createQuote(r gateway.QuoteRequest, customer string) (*sdk.Q
 // createProduct makes the product that a quote's line names.
 func (o *operation) createProduct(name string, n int) (string, *problem) {
 	step := "product-" + strconv.Itoa(n) + "-" + digest(name)
-	made, p := create(o, step, func() (*sdk.Product, *problem) {
+	made, p := createSpare(o, step, func() (*sdk.Product, *problem) {
 		return newest[sdk.Product](o, step, func(l sdk.ListParams) *sdk.Iter {
 			return o.c.products.List(&sdk.ProductListParams{ListParams: l}).Iter
 		})
@@ -174,7 +174,7 @@ func (o *operation) createProduct(name string, n int) (string, *problem) {
 
 // dropQuote gives up a quote made here that must not stand, and reports why.
 func (o *operation) dropQuote(res gateway.QuoteResult, why *problem) gateway.QuoteResult {
-	q, p := write(o, "drop", func(p sdk.Params) (*sdk.Quote, error) {
+	q, p := change(o, "drop", func(p sdk.Params) (*sdk.Quote, error) {
 		return o.c.quotes.Cancel(res.QuoteID, &sdk.QuoteCancelParams{Params: p})
 	})
 	_, p = o.settleQuote(res.QuoteID, q, p, sdk.QuoteStatusCanceled)
@@ -191,7 +191,7 @@ func (o *operation) dropQuote(res gateway.QuoteResult, why *problem) gateway.Quo
 func (a *Adapter) AcceptQuote(ctx context.Context, acc gateway.Account, c gateway.Call, quoteID string) (res gateway.QuoteResult) {
 	o := a.begin(ctx, acc, c, "quote_accept")
 	defer o.end(&res.Outcome)
-	q, p := write(o, "accept", func(p sdk.Params) (*sdk.Quote, error) {
+	q, p := change(o, "accept", func(p sdk.Params) (*sdk.Quote, error) {
 		return o.c.quotes.Accept(quoteID, &sdk.QuoteAcceptParams{Params: p})
 	})
 	if q, p = o.settleQuote(quoteID, q, p, sdk.QuoteStatusAccepted); p != nil {
@@ -212,7 +212,7 @@ func (a *Adapter) AcceptQuote(ctx context.Context, acc gateway.Account, c gatewa
 // adoptInvoice stops the clock that would finalize and charge the invoice
 // without us. It matters for drafts only.
 func (o *operation) adoptInvoice(id string) *problem {
-	_, p := write(o, "adopt", func(p sdk.Params) (*sdk.Invoice, error) {
+	_, p := change(o, "adopt", func(p sdk.Params) (*sdk.Invoice, error) {
 		return o.c.invoices.Update(id, &sdk.InvoiceParams{
 			Params:      p,
 			AutoAdvance: sdk.Bool(false),
@@ -234,7 +234,7 @@ func (o *operation) adoptInvoice(id string) *problem {
 func (a *Adapter) CancelQuote(ctx context.Context, acc gateway.Account, c gateway.Call, quoteID string) (res gateway.QuoteResult) {
 	o := a.begin(ctx, acc, c, "quote_cancel")
 	defer o.end(&res.Outcome)
-	q, p := write(o, "cancel", func(p sdk.Params) (*sdk.Quote, error) {
+	q, p := change(o, "cancel", func(p sdk.Params) (*sdk.Quote, error) {
 		return o.c.quotes.Cancel(quoteID, &sdk.QuoteCancelParams{Params: p})
 	})
 	if q, p = o.settleQuote(quoteID, q, p, sdk.QuoteStatusCanceled); p != nil {
