@@ -83,6 +83,10 @@ type Invoice struct {
 	PeriodEnd *time.Time `json:"period_end,omitempty"`
 	// GatewayInvoiceID holds the value of the "gateway_invoice_id" field.
 	GatewayInvoiceID *string `json:"gateway_invoice_id,omitempty"`
+	// when the gateway is asked how it stands, should no event ever come
+	NextCheckAt *time.Time `json:"next_check_at,omitempty"`
+	// Checks holds the value of the "checks" field.
+	Checks int `json:"checks,omitempty"`
 	// PublicToken holds the value of the "public_token" field.
 	PublicToken string `json:"-"`
 	// the gateway call that is changing it; nobody else may
@@ -171,11 +175,11 @@ func (*Invoice) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldAttempts:
+		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldAttempts, invoice.FieldChecks:
 			values[i] = new(sql.NullInt64)
 		case invoice.FieldID, invoice.FieldOrganizationID, invoice.FieldNumber, invoice.FieldStatus, invoice.FieldPayerID, invoice.FieldProviderID, invoice.FieldCollection, invoice.FieldCurrency, invoice.FieldDescription, invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldQuoteID, invoice.FieldSubscriptionID, invoice.FieldDunning, invoice.FieldGatewayInvoiceID, invoice.FieldPublicToken, invoice.FieldPendingCallID:
 			values[i] = new(sql.NullString)
-		case invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldDueAt, invoice.FieldFinalizesAt, invoice.FieldFinalizedAt, invoice.FieldPaidAt, invoice.FieldVoidedAt, invoice.FieldNextAttemptAt, invoice.FieldPeriodStart, invoice.FieldPeriodEnd:
+		case invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldDueAt, invoice.FieldFinalizesAt, invoice.FieldFinalizedAt, invoice.FieldPaidAt, invoice.FieldVoidedAt, invoice.FieldNextAttemptAt, invoice.FieldPeriodStart, invoice.FieldPeriodEnd, invoice.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -401,6 +405,19 @@ func (_m *Invoice) assignValues(columns []string, values []any) error {
 				_m.GatewayInvoiceID = new(string)
 				*_m.GatewayInvoiceID = value.String
 			}
+		case invoice.FieldNextCheckAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_check_at", values[i])
+			} else if value.Valid {
+				_m.NextCheckAt = new(time.Time)
+				*_m.NextCheckAt = value.Time
+			}
+		case invoice.FieldChecks:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field checks", values[i])
+			} else if value.Valid {
+				_m.Checks = int(value.Int64)
+			}
 		case invoice.FieldPublicToken:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field public_token", values[i])
@@ -601,6 +618,14 @@ func (_m *Invoice) String() string {
 		builder.WriteString("gateway_invoice_id=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	if v := _m.NextCheckAt; v != nil {
+		builder.WriteString("next_check_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("checks=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Checks))
 	builder.WriteString(", ")
 	builder.WriteString("public_token=<sensitive>")
 	builder.WriteString(", ")

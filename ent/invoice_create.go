@@ -423,6 +423,34 @@ func (_c *InvoiceCreate) SetNillableGatewayInvoiceID(v *string) *InvoiceCreate {
 	return _c
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (_c *InvoiceCreate) SetNextCheckAt(v time.Time) *InvoiceCreate {
+	_c.mutation.SetNextCheckAt(v)
+	return _c
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableNextCheckAt(v *time.Time) *InvoiceCreate {
+	if v != nil {
+		_c.SetNextCheckAt(*v)
+	}
+	return _c
+}
+
+// SetChecks sets the "checks" field.
+func (_c *InvoiceCreate) SetChecks(v int) *InvoiceCreate {
+	_c.mutation.SetChecks(v)
+	return _c
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableChecks(v *int) *InvoiceCreate {
+	if v != nil {
+		_c.SetChecks(*v)
+	}
+	return _c
+}
+
 // SetPublicToken sets the "public_token" field.
 func (_c *InvoiceCreate) SetPublicToken(v string) *InvoiceCreate {
 	_c.mutation.SetPublicToken(v)
@@ -567,6 +595,10 @@ func (_c *InvoiceCreate) defaults() error {
 		v := invoice.DefaultDunning
 		_c.mutation.SetDunning(v)
 	}
+	if _, ok := _c.mutation.Checks(); !ok {
+		v := invoice.DefaultChecks
+		_c.mutation.SetChecks(v)
+	}
 	return nil
 }
 
@@ -643,6 +675,9 @@ func (_c *InvoiceCreate) check() error {
 		if err := invoice.DunningValidator(v); err != nil {
 			return &ValidationError{Name: "dunning", err: fmt.Errorf(`ent: validator failed for field "Invoice.dunning": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Checks(); !ok {
+		return &ValidationError{Name: "checks", err: errors.New(`ent: missing required field "Invoice.checks"`)}
 	}
 	if _, ok := _c.mutation.PublicToken(); !ok {
 		return &ValidationError{Name: "public_token", err: errors.New(`ent: missing required field "Invoice.public_token"`)}
@@ -802,6 +837,14 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.GatewayInvoiceID(); ok {
 		_spec.SetField(invoice.FieldGatewayInvoiceID, field.TypeString, value)
 		_node.GatewayInvoiceID = &value
+	}
+	if value, ok := _c.mutation.NextCheckAt(); ok {
+		_spec.SetField(invoice.FieldNextCheckAt, field.TypeTime, value)
+		_node.NextCheckAt = &value
+	}
+	if value, ok := _c.mutation.Checks(); ok {
+		_spec.SetField(invoice.FieldChecks, field.TypeInt, value)
+		_node.Checks = value
 	}
 	if value, ok := _c.mutation.PublicToken(); ok {
 		_spec.SetField(invoice.FieldPublicToken, field.TypeString, value)
@@ -1405,6 +1448,42 @@ func (u *InvoiceUpsert) UpdateGatewayInvoiceID() *InvoiceUpsert {
 // ClearGatewayInvoiceID clears the value of the "gateway_invoice_id" field.
 func (u *InvoiceUpsert) ClearGatewayInvoiceID() *InvoiceUpsert {
 	u.SetNull(invoice.FieldGatewayInvoiceID)
+	return u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *InvoiceUpsert) SetNextCheckAt(v time.Time) *InvoiceUpsert {
+	u.Set(invoice.FieldNextCheckAt, v)
+	return u
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateNextCheckAt() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldNextCheckAt)
+	return u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *InvoiceUpsert) ClearNextCheckAt() *InvoiceUpsert {
+	u.SetNull(invoice.FieldNextCheckAt)
+	return u
+}
+
+// SetChecks sets the "checks" field.
+func (u *InvoiceUpsert) SetChecks(v int) *InvoiceUpsert {
+	u.Set(invoice.FieldChecks, v)
+	return u
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateChecks() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldChecks)
+	return u
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *InvoiceUpsert) AddChecks(v int) *InvoiceUpsert {
+	u.Add(invoice.FieldChecks, v)
 	return u
 }
 
@@ -2025,6 +2104,48 @@ func (u *InvoiceUpsertOne) UpdateGatewayInvoiceID() *InvoiceUpsertOne {
 func (u *InvoiceUpsertOne) ClearGatewayInvoiceID() *InvoiceUpsertOne {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearGatewayInvoiceID()
+	})
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *InvoiceUpsertOne) SetNextCheckAt(v time.Time) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetNextCheckAt(v)
+	})
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateNextCheckAt() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateNextCheckAt()
+	})
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *InvoiceUpsertOne) ClearNextCheckAt() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearNextCheckAt()
+	})
+}
+
+// SetChecks sets the "checks" field.
+func (u *InvoiceUpsertOne) SetChecks(v int) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetChecks(v)
+	})
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *InvoiceUpsertOne) AddChecks(v int) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddChecks(v)
+	})
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateChecks() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateChecks()
 	})
 }
 
@@ -2815,6 +2936,48 @@ func (u *InvoiceUpsertBulk) UpdateGatewayInvoiceID() *InvoiceUpsertBulk {
 func (u *InvoiceUpsertBulk) ClearGatewayInvoiceID() *InvoiceUpsertBulk {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearGatewayInvoiceID()
+	})
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *InvoiceUpsertBulk) SetNextCheckAt(v time.Time) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetNextCheckAt(v)
+	})
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateNextCheckAt() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateNextCheckAt()
+	})
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *InvoiceUpsertBulk) ClearNextCheckAt() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearNextCheckAt()
+	})
+}
+
+// SetChecks sets the "checks" field.
+func (u *InvoiceUpsertBulk) SetChecks(v int) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetChecks(v)
+	})
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *InvoiceUpsertBulk) AddChecks(v int) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddChecks(v)
+	})
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateChecks() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateChecks()
 	})
 }
 

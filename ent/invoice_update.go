@@ -556,6 +556,47 @@ func (_u *InvoiceUpdate) ClearGatewayInvoiceID() *InvoiceUpdate {
 	return _u
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *InvoiceUpdate) SetNextCheckAt(v time.Time) *InvoiceUpdate {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableNextCheckAt(v *time.Time) *InvoiceUpdate {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *InvoiceUpdate) ClearNextCheckAt() *InvoiceUpdate {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetChecks sets the "checks" field.
+func (_u *InvoiceUpdate) SetChecks(v int) *InvoiceUpdate {
+	_u.mutation.ResetChecks()
+	_u.mutation.SetChecks(v)
+	return _u
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableChecks(v *int) *InvoiceUpdate {
+	if v != nil {
+		_u.SetChecks(*v)
+	}
+	return _u
+}
+
+// AddChecks adds value to the "checks" field.
+func (_u *InvoiceUpdate) AddChecks(v int) *InvoiceUpdate {
+	_u.mutation.AddChecks(v)
+	return _u
+}
+
 // SetPendingCallID sets the "pending_call_id" field.
 func (_u *InvoiceUpdate) SetPendingCallID(v string) *InvoiceUpdate {
 	_u.mutation.SetPendingCallID(v)
@@ -880,6 +921,18 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.GatewayInvoiceIDCleared() {
 		_spec.ClearField(invoice.FieldGatewayInvoiceID, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(invoice.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(invoice.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Checks(); ok {
+		_spec.SetField(invoice.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedChecks(); ok {
+		_spec.AddField(invoice.FieldChecks, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.PendingCallID(); ok {
 		_spec.SetField(invoice.FieldPendingCallID, field.TypeString, value)
@@ -1579,6 +1632,47 @@ func (_u *InvoiceUpdateOne) ClearGatewayInvoiceID() *InvoiceUpdateOne {
 	return _u
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *InvoiceUpdateOne) SetNextCheckAt(v time.Time) *InvoiceUpdateOne {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableNextCheckAt(v *time.Time) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *InvoiceUpdateOne) ClearNextCheckAt() *InvoiceUpdateOne {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetChecks sets the "checks" field.
+func (_u *InvoiceUpdateOne) SetChecks(v int) *InvoiceUpdateOne {
+	_u.mutation.ResetChecks()
+	_u.mutation.SetChecks(v)
+	return _u
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableChecks(v *int) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetChecks(*v)
+	}
+	return _u
+}
+
+// AddChecks adds value to the "checks" field.
+func (_u *InvoiceUpdateOne) AddChecks(v int) *InvoiceUpdateOne {
+	_u.mutation.AddChecks(v)
+	return _u
+}
+
 // SetPendingCallID sets the "pending_call_id" field.
 func (_u *InvoiceUpdateOne) SetPendingCallID(v string) *InvoiceUpdateOne {
 	_u.mutation.SetPendingCallID(v)
@@ -1933,6 +2027,18 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	}
 	if _u.mutation.GatewayInvoiceIDCleared() {
 		_spec.ClearField(invoice.FieldGatewayInvoiceID, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(invoice.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(invoice.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Checks(); ok {
+		_spec.SetField(invoice.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedChecks(); ok {
+		_spec.AddField(invoice.FieldChecks, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.PendingCallID(); ok {
 		_spec.SetField(invoice.FieldPendingCallID, field.TypeString, value)

@@ -13175,6 +13175,9 @@ type InvoiceMutation struct {
 	period_start         *time.Time
 	period_end           *time.Time
 	gateway_invoice_id   *string
+	next_check_at        *time.Time
+	checks               *int
+	addchecks            *int
 	public_token         *string
 	pending_call_id      *string
 	clearedFields        map[string]struct{}
@@ -14756,6 +14759,111 @@ func (m *InvoiceMutation) ResetGatewayInvoiceID() {
 	delete(m.clearedFields, invoice.FieldGatewayInvoiceID)
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (m *InvoiceMutation) SetNextCheckAt(t time.Time) {
+	m.next_check_at = &t
+}
+
+// NextCheckAt returns the value of the "next_check_at" field in the mutation.
+func (m *InvoiceMutation) NextCheckAt() (r time.Time, exists bool) {
+	v := m.next_check_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextCheckAt returns the old "next_check_at" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldNextCheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextCheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextCheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextCheckAt: %w", err)
+	}
+	return oldValue.NextCheckAt, nil
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (m *InvoiceMutation) ClearNextCheckAt() {
+	m.next_check_at = nil
+	m.clearedFields[invoice.FieldNextCheckAt] = struct{}{}
+}
+
+// NextCheckAtCleared returns if the "next_check_at" field was cleared in this mutation.
+func (m *InvoiceMutation) NextCheckAtCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldNextCheckAt]
+	return ok
+}
+
+// ResetNextCheckAt resets all changes to the "next_check_at" field.
+func (m *InvoiceMutation) ResetNextCheckAt() {
+	m.next_check_at = nil
+	delete(m.clearedFields, invoice.FieldNextCheckAt)
+}
+
+// SetChecks sets the "checks" field.
+func (m *InvoiceMutation) SetChecks(i int) {
+	m.checks = &i
+	m.addchecks = nil
+}
+
+// Checks returns the value of the "checks" field in the mutation.
+func (m *InvoiceMutation) Checks() (r int, exists bool) {
+	v := m.checks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChecks returns the old "checks" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldChecks(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChecks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChecks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChecks: %w", err)
+	}
+	return oldValue.Checks, nil
+}
+
+// AddChecks adds i to the "checks" field.
+func (m *InvoiceMutation) AddChecks(i int) {
+	if m.addchecks != nil {
+		*m.addchecks += i
+	} else {
+		m.addchecks = &i
+	}
+}
+
+// AddedChecks returns the value that was added to the "checks" field in this mutation.
+func (m *InvoiceMutation) AddedChecks() (r int, exists bool) {
+	v := m.addchecks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetChecks resets all changes to the "checks" field.
+func (m *InvoiceMutation) ResetChecks() {
+	m.checks = nil
+	m.addchecks = nil
+}
+
 // SetPublicToken sets the "public_token" field.
 func (m *InvoiceMutation) SetPublicToken(s string) {
 	m.public_token = &s
@@ -15064,7 +15172,7 @@ func (m *InvoiceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceMutation) Fields() []string {
-	fields := make([]string, 0, 33)
+	fields := make([]string, 0, 35)
 	if m.organization_id != nil {
 		fields = append(fields, invoice.FieldOrganizationID)
 	}
@@ -15158,6 +15266,12 @@ func (m *InvoiceMutation) Fields() []string {
 	if m.gateway_invoice_id != nil {
 		fields = append(fields, invoice.FieldGatewayInvoiceID)
 	}
+	if m.next_check_at != nil {
+		fields = append(fields, invoice.FieldNextCheckAt)
+	}
+	if m.checks != nil {
+		fields = append(fields, invoice.FieldChecks)
+	}
 	if m.public_token != nil {
 		fields = append(fields, invoice.FieldPublicToken)
 	}
@@ -15234,6 +15348,10 @@ func (m *InvoiceMutation) Field(name string) (ent.Value, bool) {
 		return m.PeriodEnd()
 	case invoice.FieldGatewayInvoiceID:
 		return m.GatewayInvoiceID()
+	case invoice.FieldNextCheckAt:
+		return m.NextCheckAt()
+	case invoice.FieldChecks:
+		return m.Checks()
 	case invoice.FieldPublicToken:
 		return m.PublicToken()
 	case invoice.FieldPendingCallID:
@@ -15309,6 +15427,10 @@ func (m *InvoiceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldPeriodEnd(ctx)
 	case invoice.FieldGatewayInvoiceID:
 		return m.OldGatewayInvoiceID(ctx)
+	case invoice.FieldNextCheckAt:
+		return m.OldNextCheckAt(ctx)
+	case invoice.FieldChecks:
+		return m.OldChecks(ctx)
 	case invoice.FieldPublicToken:
 		return m.OldPublicToken(ctx)
 	case invoice.FieldPendingCallID:
@@ -15539,6 +15661,20 @@ func (m *InvoiceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetGatewayInvoiceID(v)
 		return nil
+	case invoice.FieldNextCheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextCheckAt(v)
+		return nil
+	case invoice.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChecks(v)
+		return nil
 	case invoice.FieldPublicToken:
 		v, ok := value.(string)
 		if !ok {
@@ -15579,6 +15715,9 @@ func (m *InvoiceMutation) AddedFields() []string {
 	if m.addattempts != nil {
 		fields = append(fields, invoice.FieldAttempts)
 	}
+	if m.addchecks != nil {
+		fields = append(fields, invoice.FieldChecks)
+	}
 	return fields
 }
 
@@ -15599,6 +15738,8 @@ func (m *InvoiceMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAmountPaidUnits()
 	case invoice.FieldAttempts:
 		return m.AddedAttempts()
+	case invoice.FieldChecks:
+		return m.AddedChecks()
 	}
 	return nil, false
 }
@@ -15649,6 +15790,13 @@ func (m *InvoiceMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAttempts(v)
+		return nil
+	case invoice.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddChecks(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Invoice numeric field %s", name)
@@ -15708,6 +15856,9 @@ func (m *InvoiceMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(invoice.FieldGatewayInvoiceID) {
 		fields = append(fields, invoice.FieldGatewayInvoiceID)
+	}
+	if m.FieldCleared(invoice.FieldNextCheckAt) {
+		fields = append(fields, invoice.FieldNextCheckAt)
 	}
 	if m.FieldCleared(invoice.FieldPendingCallID) {
 		fields = append(fields, invoice.FieldPendingCallID)
@@ -15776,6 +15927,9 @@ func (m *InvoiceMutation) ClearField(name string) error {
 		return nil
 	case invoice.FieldGatewayInvoiceID:
 		m.ClearGatewayInvoiceID()
+		return nil
+	case invoice.FieldNextCheckAt:
+		m.ClearNextCheckAt()
 		return nil
 	case invoice.FieldPendingCallID:
 		m.ClearPendingCallID()
@@ -15880,6 +16034,12 @@ func (m *InvoiceMutation) ResetField(name string) error {
 		return nil
 	case invoice.FieldGatewayInvoiceID:
 		m.ResetGatewayInvoiceID()
+		return nil
+	case invoice.FieldNextCheckAt:
+		m.ResetNextCheckAt()
+		return nil
+	case invoice.FieldChecks:
+		m.ResetChecks()
 		return nil
 	case invoice.FieldPublicToken:
 		m.ResetPublicToken()

@@ -18,3 +18,15 @@ var (
 func (o Outcome) Money() bool {
 	return o.Status == StatusSucceeded || o.Status == StatusUnknown || o.Status == StatusProcessing || o.Status == StatusActionNeeded
 }
+
+// Known reports whether the gateway has answered: an unknown outcome, an
+// unreachable gateway and a refused question say nothing about the object
+// that was asked for.
+func (o Outcome) Known() bool {
+	switch o.Status {
+	case StatusSucceeded, StatusActionNeeded, StatusProcessing, StatusDeclined:
+		return true
+	default:
+		return false
+	}
+}

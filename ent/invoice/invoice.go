@@ -80,6 +80,10 @@ const (
 	FieldPeriodEnd = "period_end"
 	// FieldGatewayInvoiceID holds the string denoting the gateway_invoice_id field in the database.
 	FieldGatewayInvoiceID = "gateway_invoice_id"
+	// FieldNextCheckAt holds the string denoting the next_check_at field in the database.
+	FieldNextCheckAt = "next_check_at"
+	// FieldChecks holds the string denoting the checks field in the database.
+	FieldChecks = "checks"
 	// FieldPublicToken holds the string denoting the public_token field in the database.
 	FieldPublicToken = "public_token"
 	// FieldPendingCallID holds the string denoting the pending_call_id field in the database.
@@ -167,6 +171,8 @@ var Columns = []string{
 	FieldPeriodStart,
 	FieldPeriodEnd,
 	FieldGatewayInvoiceID,
+	FieldNextCheckAt,
+	FieldChecks,
 	FieldPublicToken,
 	FieldPendingCallID,
 }
@@ -208,6 +214,8 @@ var (
 	DefaultAmountPaidUnits money.Units
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
+	// DefaultChecks holds the default value on creation for the "checks" field.
+	DefaultChecks int
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -456,6 +464,16 @@ func ByPeriodEnd(opts ...sql.OrderTermOption) OrderOption {
 // ByGatewayInvoiceID orders the results by the gateway_invoice_id field.
 func ByGatewayInvoiceID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGatewayInvoiceID, opts...).ToFunc()
+}
+
+// ByNextCheckAt orders the results by the next_check_at field.
+func ByNextCheckAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextCheckAt, opts...).ToFunc()
+}
+
+// ByChecks orders the results by the checks field.
+func ByChecks(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChecks, opts...).ToFunc()
 }
 
 // ByPublicToken orders the results by the public_token field.

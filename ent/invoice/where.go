@@ -211,6 +211,16 @@ func GatewayInvoiceID(v string) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldGatewayInvoiceID, v))
 }
 
+// NextCheckAt applies equality check predicate on the "next_check_at" field. It's identical to NextCheckAtEQ.
+func NextCheckAt(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// Checks applies equality check predicate on the "checks" field. It's identical to ChecksEQ.
+func Checks(v int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldChecks, v))
+}
+
 // PublicToken applies equality check predicate on the "public_token" field. It's identical to PublicTokenEQ.
 func PublicToken(v string) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldPublicToken, v))
@@ -1939,6 +1949,96 @@ func GatewayInvoiceIDEqualFold(v string) predicate.Invoice {
 // GatewayInvoiceIDContainsFold applies the ContainsFold predicate on the "gateway_invoice_id" field.
 func GatewayInvoiceIDContainsFold(v string) predicate.Invoice {
 	return predicate.Invoice(sql.FieldContainsFold(FieldGatewayInvoiceID, v))
+}
+
+// NextCheckAtEQ applies the EQ predicate on the "next_check_at" field.
+func NextCheckAtEQ(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtNEQ applies the NEQ predicate on the "next_check_at" field.
+func NextCheckAtNEQ(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIn applies the In predicate on the "next_check_at" field.
+func NextCheckAtIn(vs ...time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtNotIn applies the NotIn predicate on the "next_check_at" field.
+func NextCheckAtNotIn(vs ...time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtGT applies the GT predicate on the "next_check_at" field.
+func NextCheckAtGT(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtGTE applies the GTE predicate on the "next_check_at" field.
+func NextCheckAtGTE(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLT applies the LT predicate on the "next_check_at" field.
+func NextCheckAtLT(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLTE applies the LTE predicate on the "next_check_at" field.
+func NextCheckAtLTE(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIsNil applies the IsNil predicate on the "next_check_at" field.
+func NextCheckAtIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldNextCheckAt))
+}
+
+// NextCheckAtNotNil applies the NotNil predicate on the "next_check_at" field.
+func NextCheckAtNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldNextCheckAt))
+}
+
+// ChecksEQ applies the EQ predicate on the "checks" field.
+func ChecksEQ(v int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldChecks, v))
+}
+
+// ChecksNEQ applies the NEQ predicate on the "checks" field.
+func ChecksNEQ(v int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldChecks, v))
+}
+
+// ChecksIn applies the In predicate on the "checks" field.
+func ChecksIn(vs ...int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldIn(FieldChecks, vs...))
+}
+
+// ChecksNotIn applies the NotIn predicate on the "checks" field.
+func ChecksNotIn(vs ...int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotIn(FieldChecks, vs...))
+}
+
+// ChecksGT applies the GT predicate on the "checks" field.
+func ChecksGT(v int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGT(FieldChecks, v))
+}
+
+// ChecksGTE applies the GTE predicate on the "checks" field.
+func ChecksGTE(v int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGTE(FieldChecks, v))
+}
+
+// ChecksLT applies the LT predicate on the "checks" field.
+func ChecksLT(v int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLT(FieldChecks, v))
+}
+
+// ChecksLTE applies the LTE predicate on the "checks" field.
+func ChecksLTE(v int) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLTE(FieldChecks, v))
 }
 
 // PublicTokenEQ applies the EQ predicate on the "public_token" field.

@@ -596,6 +596,10 @@ func init() {
 	invoiceDescAttempts := invoiceFields[22].Descriptor()
 	// invoice.DefaultAttempts holds the default value on creation for the attempts field.
 	invoice.DefaultAttempts = invoiceDescAttempts.Default.(int)
+	// invoiceDescChecks is the schema descriptor for checks field.
+	invoiceDescChecks := invoiceFields[29].Descriptor()
+	// invoice.DefaultChecks holds the default value on creation for the checks field.
+	invoice.DefaultChecks = invoiceDescChecks.Default.(int)
 	// invoiceDescID is the schema descriptor for id field.
 	invoiceDescID := invoiceMixinFields0[0].Descriptor()
 	// invoice.IDValidator is a validator for the "id" field. It is called by the builders before save.

@@ -57,6 +57,9 @@ func (Invoice) Fields() []ent.Field {
 		field.Time("period_start").Optional().Nillable().Annotations(hidden()),
 		field.Time("period_end").Optional().Nillable().Annotations(hidden()),
 		field.String("gateway_invoice_id").Optional().Nillable().Annotations(hidden()),
+		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()).
+			Comment("when the gateway is asked how it stands, should no event ever come"),
+		field.Int("checks").Default(0).Annotations(hidden()),
 		field.String("public_token").Immutable().Sensitive(),
 		field.String("pending_call_id").Optional().Nillable().Annotations(hidden()).
 			Comment("the gateway call that is changing it; nobody else may"),
@@ -85,6 +88,7 @@ func (Invoice) Indexes() []ent.Index {
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "status", "finalizes_at"),
 		index.Fields("organization_id", "status", "next_attempt_at"),
+		index.Fields("organization_id", "next_check_at"),
 		index.Fields("organization_id", "updated_at"),
 	}
 }

@@ -1,0 +1,285 @@
+package billing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"purser/auth"
+	"purser/ent"
+	"purser/ent/gatewaycall"
+	"purser/gateway"
+)
+
+// A gateway call is an intent: a row committed before the request leaves,
+// with everything needed to ask again unchanged. Whoever begins it holds it
+// for callLease; after that the resume job may take it over.
+const (
+	callLease = 45 * time.Second
+	// callAskMax is how long an unknown outcome is asked for before a person
+	// has to look. Adapters know by Call.StartedAt when the gateway may have
+	// forgotten our key, and find out without sending again.
+	callAskMax = 7 * 24 * time.Hour
+	// callWaitMax bounds how long a duplicate waits for the first.
+	callWaitMax   = 20 * time.Second
+	callWaitFirst = 20 * time.Millisecond
+	callWaitEach  = 250 * time.Millisecond
+)
+
+// Call is an open gateway call as the front door makes it.
+type Call struct {
+	gateway.Call
+	Kind    gateway.Kind
+	Account gateway.Account
+}
+
+// openCall stores the intent to ask the provider's gateway. The id is made
+// before the transaction, so that its owner recognises it afterwards.
+func (tx *Tx) openCall(ctx context.Context, id, providerID string, op gatewaycall.Operation, subject string, request any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", op, err)
+	}
+	err = tx.GatewayCall.Create().
+		SetID(id).SetProviderID(providerID).SetOperation(op).SetSubject(subject).
+		SetGatewayKey("purser:" + tx.organizationID(ctx) + ":" + id).
+		SetRequest(body).
+		SetAttempts(1).SetLeaseUntil(tx.Now.Add(callLease)).SetNextCheckAt(tx.Now.Add(callLease)).
+		SetCreatedAt(tx.Now).
+		Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("store intent %s: %w", op, err)
+	}
+	return nil
+}
+
+// call makes an open call ready to be asked: it opens the provider's secrets.
+func (s *Service) call(ctx context.Context, id string) (*Call, *ent.GatewayCall, error) {
+	row, err := s.read.GatewayCall.Query().Where(gatewaycall.ID(id)).Only(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read call %s: %w", id, err)
+	}
+	account, err := s.OpenAccount(ctx, row.ProviderID)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Call{
+		Call:    gateway.Call{ID: row.ID, Key: row.GatewayKey, Subject: row.Subject, StartedAt: row.CreatedAt},
+		Kind:    account.Kind,
+		Account: account,
+	}, row, nil
+}
+
+// begun says what Begin found: a call of its own to make, or a call that
+// somebody else is making, for which it has waited.
+func (s *Service) begun(ctx context.Context, callID, ownID string) (*Call, error) {
+	switch callID {
+	case "":
+		return nil, nil
+	case ownID:
+		c, _, err := s.call(ctx, callID)
+		return c, err
+	default:
+		return nil, s.awaitCall(ctx, callID)
+	}
+}
+
+// awaitCall waits until a call that another request is making is closed. It
+// gives up silently when that takes too long: the caller then sees the
+// objects as they are, PROCESSING.
+func (s *Service) awaitCall(ctx context.Context, id string) error {
+	deadline := time.NewTimer(callWaitMax)
+	defer deadline.Stop()
+	for wait := callWaitFirst; ; wait = min(2*wait, callWaitEach) {
+		open, err := s.read.GatewayCall.Query().
+			Where(gatewaycall.ID(id), gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.LeaseUntilGT(s.now())).Exist(ctx)
+		if err != nil {
+			return fmt.Errorf("wait for call %s: %w", id, err)
+		}
+		if !open {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// verdict is what an outcome means for the intent behind a call.
+type verdict int
+
+const (
+	verdictAgain verdict = iota // not known yet, ask again
+	verdictDone                 // settled: apply the result
+	verdictFreed                // surely nothing happened: give the objects free
+	verdictKnown                // somebody else has settled it before
+)
+
+// settleCall closes the call or sets the time of the next question. It is
+// called in the transaction that applies the result.
+func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*ent.GatewayCall, verdict, error) {
+	c, err := tx.GatewayCall.Query().Where(gatewaycall.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read call %s: %w", id, err)
+	}
+	if c.State == gatewaycall.StateDONE {
+		return c, verdictKnown, nil
+	}
+	u := tx.GatewayCall.Update().
+		Where(gatewaycall.ID(id), gatewaycall.StateEQ(c.State), gatewaycall.Attempts(c.Attempts)).
+		SetOutcome(string(o.Status)).SetGatewayRequestID(o.RequestID)
+	if o.Failure != nil {
+		u.SetFailureCode(cut(o.Failure.Code, 100)).SetFailureMessage(cut(o.Failure.Message, 500))
+	}
+	v := verdictDone
+	switch o.Status {
+	case gateway.StatusUnknown:
+		v = verdictAgain
+	case gateway.StatusUnavailable:
+		// Only the first to ask may conclude that nothing happened: an
+		// earlier request of the same call may have arrived. Later ones may
+		// when the adapter has looked and found nothing.
+		v = verdictAgain
+		if c.Attempts == 1 || (o.Failure != nil && o.Failure.Code == "expired") {
+			v = verdictFreed
+		}
+	case gateway.StatusRejected:
+		v = verdictFreed
+	}
+	if v != verdictAgain {
+		u.SetState(gatewaycall.StateDONE).SetFinishedAt(tx.Now).ClearNextCheckAt().ClearLeaseUntil()
+		return c, v, cas(u.Save(ctx))
+	}
+	next := tx.Now.Add(askAgainIn(c.Attempts))
+	u.ClearLeaseUntil()
+	if next.After(c.CreatedAt.Add(callAskMax)) {
+		u.SetState(gatewaycall.StateREVIEW).ClearNextCheckAt()
+		tx.s.log.ErrorContext(ctx, "gateway call needs review", "call_id", id, "operation", c.Operation, "subject", c.Subject)
+	} else {
+		u.SetNextCheckAt(next)
+	}
+	return c, v, cas(u.Save(ctx))
+}
+
+// askAgainIn is the time until the next question after so many: 15 s, 1 m,
+// 5 m, 30 m, 2 h, then hourly for a day, then daily.
+func askAgainIn(attempts int) time.Duration {
+	schedule := []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour}
+	switch {
+	case attempts <= len(schedule):
+		return schedule[max(attempts, 1)-1]
+	case attempts <= len(schedule)+21:
+		return time.Hour
+	default:
+		return 24 * time.Hour
+	}
+}
+
+// callRefusal turns a call that moved nothing into the caller's refusal.
+func callRefusal(field string, o gateway.Outcome) error {
+	message := "the gateway refused the request"
+	if o.Failure != nil && o.Failure.Message != "" {
+		message = o.Failure.Message
+	}
+	switch {
+	case o.Status == gateway.StatusUnavailable:
+		return refuse(CodeProviderUnavailable, field, "the gateway cannot be reached, nothing happened: try again")
+	case o.Failure != nil && o.Failure.Code == "unsupported":
+		return refuse(CodeProviderUnsupported, field, "%s", message)
+	default:
+		return refuse(CodeProviderRefused, field, "%s", message)
+	}
+}
+
+// DueCall is an open call that nobody holds.
+type DueCall struct {
+	*Call
+	Operation gatewaycall.Operation
+	Request   json.RawMessage
+}
+
+// ClaimDueCalls takes over up to limit open calls of the viewer's
+// organization whose owner has not finished them in time. Two servers never
+// take the same one.
+func (s *Service) ClaimDueCalls(ctx context.Context, limit int) ([]DueCall, error) {
+	now := s.now()
+	rows, err := s.read.GatewayCall.Query().
+		Where(gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.NextCheckAtLTE(now)).
+		Order(ent.Asc(gatewaycall.FieldNextCheckAt)).Limit(limit).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list due calls: %w", err)
+	}
+	var due []DueCall
+	for _, row := range rows {
+		taken := false
+		err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+			n, err := tx.GatewayCall.Update().
+				Where(gatewaycall.ID(row.ID), gatewaycall.StateEQ(gatewaycall.StateOPEN),
+					gatewaycall.Attempts(row.Attempts), gatewaycall.NextCheckAtLTE(now)).
+				SetAttempts(row.Attempts + 1).
+				SetLeaseUntil(tx.Now.Add(callLease)).SetNextCheckAt(tx.Now.Add(callLease)).
+				Save(ctx)
+			taken = n == 1
+			return err
+		})
+		if err != nil {
+			return due, fmt.Errorf("take call %s: %w", row.ID, err)
+		}
+		if !taken {
+			continue
+		}
+		c, full, err := s.call(ctx, row.ID)
+		if err != nil {
+			return due, err
+		}
+		due = append(due, DueCall{Call: c, Operation: full.Operation, Request: full.Request})
+	}
+	return due, nil
+}
+
+// cut shortens a text of a gateway's for storing.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && text[n]&0xc0 == 0x80 { // not inside a character
+		n--
+	}
+	return text[:n]
+}
+
+// Detached returns a context for the gateway call and Finish: a client that
+// hangs up must not cancel money that is already moving.
+func Detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}
+
+// errMismatch says that the gateway confirmed something else than was stored.
+var errMismatch = errors.New("the gateway's object does not fit what was stored")
+
+// finishFailed parks a call whose outcome does not fit what was stored: a
+// person has to look, nothing was applied, and nothing is called failed.
+func (s *Service) finishFailed(ctx context.Context, callID string, cause error) error {
+	if !errors.Is(cause, errMismatch) {
+		return fmt.Errorf("finish call %s: %w", callID, cause)
+	}
+	s.log.ErrorContext(ctx, "gateway call needs review", "call_id", callID, "error", cause)
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.GatewayCall.Update().
+			Where(gatewaycall.ID(callID), gatewaycall.StateEQ(gatewaycall.StateOPEN)).
+			SetState(gatewaycall.StateREVIEW).SetFailureCode("mismatch").SetFailureMessage(cut(cause.Error(), 500)).
+			ClearNextCheckAt().ClearLeaseUntil().Save(ctx)
+		return err
+	})
+}
+
+// system marks work that nobody asked for by name.
+func system(ctx context.Context, part string) context.Context {
+	return auth.Internal(ctx, part, auth.FromContext(ctx).OrganizationID)
+}

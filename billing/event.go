@@ -1,0 +1,202 @@
+package billing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"purser/ent"
+	"purser/ent/gatewayevent"
+	"purser/ent/invoice"
+	"purser/ent/payment"
+	"purser/ent/paymentmethod"
+	"purser/ent/quote"
+	"purser/gateway"
+)
+
+// How often an event whose object is not known yet is looked at again, and
+// when it is given up.
+const (
+	eventTriesMax = 12
+	eventLease    = 45 * time.Second
+)
+
+// StoreEvent keeps a verified notification, once per provider and event id,
+// before it is answered. It returns the id of the stored event, and "" when it
+// was stored and settled before.
+func (s *Service) StoreEvent(ctx context.Context, providerID string, e gateway.Event) (string, error) {
+	id, stored := s.newID(prefixEvent), ""
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		row, err := tx.GatewayEvent.Query().
+			Where(gatewayevent.ProviderID(providerID), gatewayevent.GatewayEventID(e.ID)).Only(ctx)
+		switch {
+		case err == nil:
+			stored = row.ID
+			if row.Status != gatewayevent.StatusRECEIVED && row.Status != gatewayevent.StatusWAITING {
+				stored = ""
+			}
+			return nil
+		case !ent.IsNotFound(err):
+			return err
+		}
+		stored = id
+		return tx.GatewayEvent.Create().
+			SetID(id).SetProviderID(providerID).SetGatewayEventID(e.ID).SetType(cut(e.Type, 100)).
+			SetObjectKind(string(e.Object.Kind)).SetObjectID(e.Object.ID).
+			SetCallID(e.Object.CallID).SetSubject(e.Object.Subject).
+			SetReceivedAt(tx.Now).SetNextAttemptAt(tx.Now).
+			Exec(ctx)
+	})
+	if err != nil {
+		return "", fmt.Errorf("store event %s: %w", e.ID, err)
+	}
+	return stored, nil
+}
+
+// EventToApply is a stored event with what must be read again of the gateway:
+// the event itself is only a hint.
+type EventToApply struct {
+	EventID string
+	Subject string // our object, "" when the event is of nothing that we know
+	Object  gateway.Object
+	Kind    gateway.Kind
+	Account gateway.Account
+}
+
+// ClaimEvent takes an event for applying; nil when it is settled or somebody
+// else has it.
+func (s *Service) ClaimEvent(ctx context.Context, id string) (*EventToApply, error) {
+	var row *ent.GatewayEvent
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		e, err := tx.GatewayEvent.Query().Where(gatewayevent.ID(id)).Only(ctx)
+		if err != nil {
+			return err
+		}
+		row = nil
+		n, err := tx.GatewayEvent.Update().
+			Where(gatewayevent.ID(id), gatewayevent.Attempts(e.Attempts),
+				gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING),
+				gatewayevent.NextAttemptAtLTE(tx.Now)).
+			SetAttempts(e.Attempts + 1).SetNextAttemptAt(tx.Now.Add(eventLease)).Save(ctx)
+		if n == 1 {
+			row = e
+		}
+		return err
+	})
+	if err != nil || row == nil {
+		return nil, err
+	}
+	account, err := s.OpenAccount(ctx, row.ProviderID)
+	if err != nil {
+		return nil, err
+	}
+	out := &EventToApply{
+		EventID: row.ID, Kind: account.Kind, Account: account,
+		Object: gateway.Object{Kind: gateway.ObjectKind(row.ObjectKind), ID: row.ObjectID, CallID: row.CallID, Subject: row.Subject},
+	}
+	out.Subject, err = s.subjectOf(ctx, row)
+	return out, err
+}
+
+// subjectOf finds our object that an event's object belongs to: by the
+// gateway's id that we stored, else by the metadata that we put on it. The
+// latter only names a row; whether it fits is checked when it is applied.
+func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, error) {
+	first := func(ids []string, err error) (string, error) {
+		if err != nil {
+			return "", fmt.Errorf("find the object of event %s: %w", e.ID, err)
+		}
+		if len(ids) == 0 {
+			return "", nil
+		}
+		return ids[0], nil
+	}
+	named := func(prefix string) string {
+		if strings.HasPrefix(e.Subject, prefix+"_") {
+			return e.Subject
+		}
+		return ""
+	}
+	switch gateway.ObjectKind(e.ObjectKind) {
+	case gateway.ObjectQuote:
+		return first(s.read.Quote.Query().Where(quote.ProviderID(e.ProviderID),
+			quote.Or(quote.GatewayQuoteID(e.ObjectID), quote.ID(named(prefixQuote)))).IDs(ctx))
+	case gateway.ObjectInvoice:
+		return first(s.read.Invoice.Query().Where(invoice.ProviderID(e.ProviderID),
+			invoice.Or(invoice.GatewayInvoiceID(e.ObjectID), invoice.ID(named(prefixInvoice)))).IDs(ctx))
+	case gateway.ObjectPayment:
+		return first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
+			payment.Or(payment.GatewayPaymentID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
+	case gateway.ObjectHosted:
+		return first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
+			payment.Or(payment.ReferenceID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
+	case gateway.ObjectSetup:
+		return first(s.read.PaymentMethod.Query().Where(paymentmethod.ProviderID(e.ProviderID),
+			paymentmethod.Or(paymentmethod.SetupReference(e.ObjectID), paymentmethod.ID(named(prefixPaymentMethod)))).IDs(ctx))
+	default:
+		return "", nil
+	}
+}
+
+// FinishEvent writes what became of an event. cause is nil when it was
+// applied; ErrForeign when its object is none of ours.
+func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error {
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		e, err := tx.GatewayEvent.Query().Where(gatewayevent.ID(id)).Only(ctx)
+		if err != nil {
+			return err
+		}
+		u := tx.GatewayEvent.Update().
+			Where(gatewayevent.ID(id), gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING))
+		switch {
+		case cause == nil:
+			u.SetStatus(gatewayevent.StatusAPPLIED).SetAppliedAt(tx.Now).ClearNextAttemptAt().ClearError()
+		case errors.Is(cause, ErrForeign):
+			u.SetStatus(gatewayevent.StatusIGNORED).ClearNextAttemptAt()
+		case errors.Is(cause, errMismatch):
+			u.SetStatus(gatewayevent.StatusMISMATCHED).SetError(cut(cause.Error(), 500)).ClearNextAttemptAt()
+			s.log.ErrorContext(ctx, "gateway event does not fit", "event_id", id, "error", cause)
+		case e.Attempts >= eventTriesMax:
+			u.SetStatus(gatewayevent.StatusFAILED).SetError(cut(cause.Error(), 500)).ClearNextAttemptAt()
+			s.log.ErrorContext(ctx, "gateway event given up", "event_id", id, "error", cause)
+		case errors.Is(cause, errWaiting):
+			u.SetStatus(gatewayevent.StatusWAITING).SetNextAttemptAt(tx.Now.Add(checkIn(e.Attempts - 1)))
+		default:
+			u.SetError(cut(cause.Error(), 500)).SetNextAttemptAt(tx.Now.Add(checkIn(e.Attempts - 1)))
+		}
+		_, err = u.Save(ctx)
+		return err
+	})
+}
+
+// DueEvents lists events that wait to be applied.
+func (s *Service) DueEvents(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.GatewayEvent.Query().
+		Where(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(s.now())).
+		Order(ent.Asc(gatewayevent.FieldNextAttemptAt)).Limit(limit).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list due events: %w", err)
+	}
+	return ids, nil
+}
+
+// ErrForeign says that an event's object is none of ours.
+var ErrForeign = errors.New("the object is none of ours")
+
+// errWaiting says that an event's object should be ours but is not there yet.
+var errWaiting = errors.New("the object is not known yet")
+
+// Unclaimed is what an event without a subject means: an object that carries
+// our metadata will appear, any other is foreign.
+func (e *EventToApply) Unclaimed() error {
+	switch {
+	case e.Subject != "":
+		return nil
+	case e.Object.Subject != "":
+		return errWaiting
+	default:
+		return ErrForeign
+	}
+}

@@ -1,0 +1,416 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"purser/auth"
+	"purser/ent"
+	"purser/ent/gatewaycall"
+	"purser/ent/paymentmethod"
+	"purser/ent/schema"
+	"purser/gateway"
+)
+
+// CardDraft saves a card: by a token made in the browser or the app
+// (GatewayToken), or by a setup that the payer finishes (no token).
+type CardDraft struct {
+	PayerID      string
+	ProviderID   string // empty: the organization's default
+	GatewayToken string
+	ReturnURL    string
+	MakeDefault  bool
+	Key          *string `json:"-"`
+}
+
+// CardSetup is a begun saving of a card; without a Call there is nothing to
+// ask.
+type CardSetup struct {
+	PaymentMethodID string
+	*Call
+	Request gateway.CardRequest
+}
+
+// failedCardsMax bounds how often saving a card may fail for one payer within
+// an hour, against trying out stolen numbers.
+const failedCardsMax = 10
+
+// BeginCardAttach stores the saving of a card by its token.
+//
+// Codes: REQUIRED, INVALID, NOT_FOUND, INVALID_STATE, LIMIT_EXCEEDED,
+// IDEMPOTENCY_KEY_REUSED.
+func (s *Service) BeginCardAttach(ctx context.Context, d CardDraft) (*CardSetup, error) {
+	if d.GatewayToken == "" {
+		return nil, refuse(CodeRequired, "gatewayToken", "give the token that the gateway's browser library made of the card")
+	}
+	if hasCardNumber(d.GatewayToken) {
+		return nil, refuse(CodeInvalid, "gatewayToken", "this looks like a card number: card numbers never come here, only tokens such as pm_…")
+	}
+	return s.beginCard(ctx, "paymentMethodAttach", gatewaycall.OperationCARD_ATTACH, d)
+}
+
+// BeginCardSetup stores the saving of a card that the payer will enter on a
+// hosted page (ReturnURL given) or in the gateway's own form.
+//
+// Codes: as BeginCardAttach.
+func (s *Service) BeginCardSetup(ctx context.Context, d CardDraft) (*CardSetup, error) {
+	return s.beginCard(ctx, "paymentMethodSetup", gatewaycall.OperationCARD_SETUP, d)
+}
+
+func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.Operation, d CardDraft) (*CardSetup, error) {
+	op, err := s.newOperation(name, d.Key, keyOptional, d)
+	if err != nil {
+		return nil, err
+	}
+	id, callID := s.newID(prefixPaymentMethod), s.newID(prefixCall)
+	var out CardSetup
+	var found string
+	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		earlier, err := tx.replay(ctx, op)
+		if err != nil {
+			return err
+		}
+		if earlier != nil {
+			out.PaymentMethodID, found = earlier.Subject, earlier.CallID
+			return nil
+		}
+		payer, err := tx.activePayer(ctx, d.PayerID, "payerId")
+		if err != nil {
+			return err
+		}
+		provider, err := tx.usableProvider(ctx, d.ProviderID, "providerId")
+		if err != nil {
+			return err
+		}
+		if err := tx.checkReturnURLs(ctx, schema.ReturnURLs{Success: d.ReturnURL}); err != nil {
+			return err
+		}
+		failed, err := tx.PaymentMethod.Query().
+			Where(paymentmethod.PayerID(payer.ID), paymentmethod.StatusEQ(paymentmethod.StatusFAILED),
+				paymentmethod.CreatedAtGT(tx.Now.Add(-time.Hour))).Count(ctx)
+		if err != nil {
+			return fmt.Errorf("count failed cards: %w", err)
+		}
+		if failed >= failedCardsMax {
+			return refuse(CodeLimitExceeded, "payerId", "saving a card has failed %d times within an hour: try again later", failed)
+		}
+		customer, err := tx.customer(ctx, payer, provider.ID)
+		if err != nil {
+			return err
+		}
+		err = tx.PaymentMethod.Create().
+			SetID(id).SetPayerID(payer.ID).SetProviderID(provider.ID).SetMakeDefault(d.MakeDefault).
+			SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("store card: %w", err)
+		}
+		out.PaymentMethodID, found = id, callID
+		out.Request = gateway.CardRequest{
+			Customer: customer, Token: d.GatewayToken, MakeDefault: d.MakeDefault,
+			ReturnURL: d.ReturnURL, CancelURL: d.ReturnURL,
+		}
+		if err := tx.openCall(ctx, callID, provider.ID, kind, id, out.Request); err != nil {
+			return err
+		}
+		return tx.remember(ctx, op, id, "", callID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.Call, err = s.begun(ctx, found, callID)
+	return &out, err
+}
+
+// FinishCard applies the outcome of saving a card. It may be called any
+// number of times; the returned refusal says that nothing was saved.
+func (s *Service) FinishCard(ctx context.Context, callID string, r gateway.CardResult) error {
+	var refusal error
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		refusal = nil
+		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
+		if err != nil || v == verdictKnown {
+			return err
+		}
+		if v == verdictFreed || r.Status == gateway.StatusDeclined {
+			refusal = callRefusal("", r.Outcome)
+			if err := tx.forgetKey(ctx, callID); err != nil {
+				return err
+			}
+		}
+		return tx.applyCard(ctx, c.Subject, r)
+	})
+	if err != nil {
+		return s.finishFailed(ctx, callID, err)
+	}
+	return refusal
+}
+
+// ApplyCard brings the saving of a card to what the gateway said when asked.
+// It may be called any number of times.
+func (s *Service) ApplyCard(ctx context.Context, id string, r gateway.CardResult) error {
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		if r.Known() {
+			return tx.applyCard(ctx, id, r)
+		}
+		m, err := tx.PaymentMethod.Query().Where(paymentmethod.ID(id)).Only(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.PaymentMethod.Update().
+			Where(paymentmethod.ID(id), paymentmethod.StatusEQ(paymentmethod.StatusPENDING)).
+			SetNextCheckAt(tx.Now.Add(checkIn(m.Checks))).SetChecks(m.Checks + 1).Save(ctx)
+		return err
+	})
+}
+
+func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) error {
+	m, err := tx.PaymentMethod.Query().Where(paymentmethod.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
+	if err != nil {
+		return fmt.Errorf("read card %s: %w", id, err)
+	}
+	if m.Status == paymentmethod.StatusACTIVE || m.Status == paymentmethod.StatusDETACHED {
+		return nil
+	}
+	if err := tx.keepCustomer(ctx, m.ProviderID, m.PayerID, r.CustomerID); err != nil {
+		return err
+	}
+	u := tx.PaymentMethod.Update().Where(paymentmethod.ID(id), paymentmethod.StatusEQ(m.Status)).SetUpdatedAt(tx.Now)
+	if r.ReferenceID != "" {
+		u.SetSetupReference(r.ReferenceID)
+	}
+	switch r.Status {
+	case gateway.StatusSucceeded:
+		if twin, err := tx.savedCard(ctx, m.ProviderID, r.PaymentMethodID); err != nil {
+			return err
+		} else if twin != nil {
+			// An event may have told about it before the reply did, or the
+			// same token was given twice: one card, one row.
+			return cas(u.SetStatus(paymentmethod.StatusFAILED).SetFailureMessage("the card is already saved as " + twin.ID).ClearNextCheckAt().Save(ctx))
+		}
+		u.SetStatus(paymentmethod.StatusACTIVE).SetGatewayID(r.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
+			SetBrand(r.Card.Brand).SetLast4(r.Card.Last4).SetExpMonth(r.Card.ExpMonth).SetExpYear(r.Card.ExpYear).
+			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt()
+		if err := cas(u.Save(ctx)); err != nil {
+			return fmt.Errorf("save card %s: %w", id, err)
+		}
+		return tx.defaultCard(ctx, m.PayerID, id, m.MakeDefault)
+	case gateway.StatusActionNeeded:
+		if err := tx.setCardAction(u, m, r.NextAction); err != nil {
+			return err
+		}
+		u.SetNextCheckAt(tx.Now.Add(checkIn(m.Checks))).SetChecks(m.Checks + 1)
+	case gateway.StatusDeclined, gateway.StatusRejected, gateway.StatusUnavailable:
+		message := "the gateway refused the card"
+		if r.Failure != nil {
+			message = r.Failure.Message
+		}
+		u.SetStatus(paymentmethod.StatusFAILED).SetFailureMessage(cut(message, 500)).
+			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt()
+	default:
+		u.SetNextCheckAt(tx.Now.Add(checkIn(m.Checks))).SetChecks(m.Checks + 1)
+	}
+	return cas(u.Save(ctx))
+}
+
+func (tx *Tx) setCardAction(u *ent.PaymentMethodUpdate, m *ent.PaymentMethod, a gateway.NextAction) error {
+	if a.RedirectURL != "" {
+		u.SetActionURL(a.RedirectURL)
+		return nil
+	}
+	sealed, err := tx.s.sealer.Seal(auth.Secret(a.ClientSecret), cardPlace(m))
+	if err != nil {
+		return fmt.Errorf("seal client secret: %w", err)
+	}
+	u.SetActionSecretSealed(sealed)
+	return nil
+}
+
+func cardPlace(m *ent.PaymentMethod) auth.Place {
+	return auth.Place{OrganizationID: m.OrganizationID, EntityID: m.ID, Column: "action_secret"}
+}
+
+// CardClientSecret opens the secret by which the payer's browser finishes
+// saving a card, or returns "" when there is none.
+func (s *Service) CardClientSecret(m *ent.PaymentMethod) (string, error) {
+	if m.ActionSecretSealed == nil {
+		return "", nil
+	}
+	secret, err := s.sealer.Open(*m.ActionSecretSealed, cardPlace(m))
+	if err != nil {
+		return "", fmt.Errorf("open client secret of %s: %w", m.ID, err)
+	}
+	return string(secret), nil
+}
+
+// savedCard finds a card by the gateway's name for it, or nil.
+func (tx *Tx) savedCard(ctx context.Context, providerID, gatewayID string) (*ent.PaymentMethod, error) {
+	m, err := tx.PaymentMethod.Query().
+		Where(paymentmethod.ProviderID(providerID), paymentmethod.GatewayID(gatewayID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return m, err
+}
+
+// keepCard saves the card that a hosted payment was made with.
+func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentResult) error {
+	known, err := tx.savedCard(ctx, p.ProviderID, r.Payment.PaymentMethodID)
+	if err != nil || known != nil {
+		return err
+	}
+	id := tx.s.newID(prefixPaymentMethod)
+	c := tx.PaymentMethod.Create().
+		SetID(id).SetPayerID(orEmpty(p.PayerID)).SetProviderID(p.ProviderID).
+		SetStatus(paymentmethod.StatusACTIVE).
+		SetGatewayID(r.Payment.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
+		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
+	if k := r.Payment.Card; k != nil {
+		c.SetBrand(k.Brand).SetLast4(k.Last4).SetExpMonth(k.ExpMonth).SetExpYear(k.ExpYear)
+	}
+	if err := c.Exec(ctx); err != nil {
+		return fmt.Errorf("keep card: %w", err)
+	}
+	return tx.defaultCard(ctx, orEmpty(p.PayerID), id, false)
+}
+
+// defaultCard makes a card the payer's default when asked to, or when the
+// payer has none.
+func (tx *Tx) defaultCard(ctx context.Context, payerID, id string, wanted bool) error {
+	others, err := tx.PaymentMethod.Query().
+		Where(paymentmethod.PayerID(payerID), paymentmethod.IsDefault(true), paymentmethod.IDNEQ(id)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("look for a default card: %w", err)
+	}
+	if others && !wanted {
+		return nil
+	}
+	if others {
+		if _, err := tx.PaymentMethod.Update().
+			Where(paymentmethod.PayerID(payerID), paymentmethod.IsDefault(true)).
+			SetIsDefault(false).SetUpdatedAt(tx.Now).Save(ctx); err != nil {
+			return fmt.Errorf("clear the default card: %w", err)
+		}
+	}
+	n, err := tx.PaymentMethod.Update().
+		Where(paymentmethod.ID(id), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE)).
+		SetIsDefault(true).SetUpdatedAt(tx.Now).Save(ctx)
+	return cas(n, err)
+}
+
+// CardChange is a begun change of a saved card; without a Call there is
+// nothing to ask.
+type CardChange struct {
+	PaymentMethodID   string
+	GatewayID         string
+	GatewayCustomerID string
+	*Call
+}
+
+// BeginCardDefault makes a card the payer's default here at once; the gateway
+// is told as well.
+//
+// Codes: NOT_FOUND, INVALID_STATE.
+func (s *Service) BeginCardDefault(ctx context.Context, id string) (*CardChange, error) {
+	return s.beginCardChange(ctx, "paymentMethodSetDefault", id, gatewaycall.OperationCARD_DEFAULT,
+		func(ctx context.Context, tx *Tx, m *ent.PaymentMethod) error {
+			return tx.defaultCard(ctx, m.PayerID, m.ID, true)
+		})
+}
+
+// BeginCardDetach forgets a card here at once; the gateway is told as well,
+// again and again until it has heard.
+//
+// Codes: NOT_FOUND, INVALID_STATE.
+func (s *Service) BeginCardDetach(ctx context.Context, id string) (*CardChange, error) {
+	return s.beginCardChange(ctx, "paymentMethodDetach", id, gatewaycall.OperationCARD_DETACH,
+		func(ctx context.Context, tx *Tx, m *ent.PaymentMethod) error {
+			n, err := tx.PaymentMethod.Update().
+				Where(paymentmethod.ID(m.ID), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE)).
+				SetStatus(paymentmethod.StatusDETACHED).SetIsDefault(false).SetUpdatedAt(tx.Now).Save(ctx)
+			return cas(n, err)
+		})
+}
+
+func (s *Service) beginCardChange(ctx context.Context, name, id string, kind gatewaycall.Operation,
+	change func(context.Context, *Tx, *ent.PaymentMethod) error,
+) (*CardChange, error) {
+	op, err := s.newOperation(name, nil, keyOptional, id)
+	if err != nil {
+		return nil, err
+	}
+	callID := s.newID(prefixCall)
+	out := CardChange{PaymentMethodID: id}
+	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		if earlier, err := tx.replay(ctx, op); err != nil || earlier != nil {
+			return err
+		}
+		m, err := tx.PaymentMethod.Query().Where(paymentmethod.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
+		if err != nil {
+			return orNotFound(err, "id", "payment method", id)
+		}
+		if m.Status != paymentmethod.StatusACTIVE {
+			return refuse(CodeInvalidState, "id", "the card is %s", m.Status)
+		}
+		out.GatewayID, out.GatewayCustomerID = orEmpty(m.GatewayID), orEmpty(m.GatewayCustomerID)
+		if err := change(ctx, tx, m); err != nil {
+			return err
+		}
+		request := gateway.CardRequest{Customer: gateway.Customer{ID: out.GatewayCustomerID}, Token: out.GatewayID}
+		if err := tx.openCall(ctx, callID, m.ProviderID, kind, id, request); err != nil {
+			return err
+		}
+		return tx.remember(ctx, op, id, "", callID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.Call, err = s.begun(ctx, callID, callID)
+	return &out, err
+}
+
+// FinishCardChange notes that the gateway has heard of a change of a card. It
+// may be called any number of times. A gateway that cannot be reached is told
+// later; one that refuses is left alone: the card counts as changed here.
+func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway.CardResult) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		o := r.Outcome
+		if o.Status == gateway.StatusUnavailable {
+			o.Status = gateway.StatusUnknown // tell it again
+		}
+		_, _, err := tx.settleCall(ctx, callID, o)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("finish call %s: %w", callID, err)
+	}
+	return nil
+}
+
+// DueCard is a card whose saving waits for its payer.
+type DueCard struct {
+	PaymentMethodID string
+	Reference       string
+	Kind            gateway.Kind
+	Account         gateway.Account
+}
+
+// DueCards lists cards of the viewer's organization whose saving nobody has
+// told anything about for too long.
+func (s *Service) DueCards(ctx context.Context, limit int) ([]DueCard, error) {
+	rows, err := s.read.PaymentMethod.Query().
+		Where(paymentmethod.NextCheckAtLTE(s.now()), paymentmethod.StatusEQ(paymentmethod.StatusPENDING), paymentmethod.SetupReferenceNotNil()).
+		Order(ent.Asc(paymentmethod.FieldNextCheckAt)).Limit(limit).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list due cards: %w", err)
+	}
+	due := make([]DueCard, 0, len(rows))
+	for _, m := range rows {
+		account, err := s.OpenAccount(ctx, m.ProviderID)
+		if err != nil {
+			return due, err
+		}
+		due = append(due, DueCard{PaymentMethodID: m.ID, Reference: orEmpty(m.SetupReference), Kind: account.Kind, Account: account})
+	}
+	return due, nil
+}

@@ -1,0 +1,62 @@
+package billing
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+
+	"purser/ent/organization"
+	"purser/ent/schema"
+)
+
+// checkReturnURLs refuses addresses that a browser must not be sent to after
+// a hosted page: only the organization's listed origins are good, and in
+// SANDBOX any port of this machine.
+func (tx *Tx) checkReturnURLs(ctx context.Context, r schema.ReturnURLs) error {
+	o, err := tx.organization(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range []struct{ field, address string }{
+		{"success", r.Success}, {"failure", r.Failure}, {"pending", r.Pending}, {"cancel", r.Cancel}, {"error", r.Error},
+	} {
+		if u.address == "" {
+			continue
+		}
+		origin, err := returnOrigin(u.address, o.Environment == organization.EnvironmentSANDBOX)
+		if err != nil {
+			return refuse(CodeInvalid, "returnUrls."+u.field, "%s", err.Error())
+		}
+		if origin != "" && !slices.Contains(o.AllowedReturnOrigins, origin) {
+			return refuse(CodeInvalid, "returnUrls."+u.field, "%s is not among the organization's allowedReturnOrigins: add it with organizationUpdate", origin)
+		}
+	}
+	return nil
+}
+
+type addressError string
+
+func (e addressError) Error() string { return string(e) }
+
+// returnOrigin returns the origin of an address that a browser may be sent
+// to, or "" for this machine in SANDBOX. Go's parser takes addresses that
+// browsers read otherwise (//host, https:/host, backslashes, user@host), so
+// everything but scheme, host, path, query and fragment is refused.
+func returnOrigin(address string, sandbox bool) (string, error) {
+	if len(address) > 2048 || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+		return "", addressError("the address has more than 2,048 characters, a blank, a control character or a backslash")
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Opaque != "" || u.User != nil || u.Hostname() == "" {
+		return "", addressError("the address must be absolute, such as https://portal.example.com/thanks, without a user name")
+	}
+	host := strings.ToLower(u.Host)
+	if sandbox && (u.Scheme == "http" || u.Scheme == "https") && isLoopback(u.Hostname()) {
+		return "", nil
+	}
+	if u.Scheme != "https" {
+		return "", addressError("the address must begin with https:// (http:// is good only for this machine, in SANDBOX)")
+	}
+	return "https://" + strings.TrimSuffix(host, ":443"), nil
+}
