@@ -92,7 +92,7 @@ func (o *operation) cardOfToken(token string) (string, *problem) {
 // createSetup makes a setup of the customer.
 func (o *operation) createSetup(customer string, more func(*sdk.SetupIntentParams)) (*sdk.SetupIntent, *problem) {
 	const step = "setup"
-	return create(o, step, func() (*sdk.SetupIntent, *problem) {
+	return remake(o, step, func() (*sdk.SetupIntent, *problem) {
 		return newest[sdk.SetupIntent](o, step, func(l sdk.ListParams) *sdk.Iter {
 			return o.c.setups.List(&sdk.SetupIntentListParams{ListParams: l, Customer: sdk.String(customer)}).Iter
 		})

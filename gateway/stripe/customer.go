@@ -17,7 +17,7 @@ func (o *operation) ensureCustomer(c gateway.Customer) (string, *problem) {
 		return c.ID, nil
 	}
 	step := "customer-" + digest(c.PayerID, c.Name, c.Email)
-	made, p := createSpare(o, step, func() (*sdk.Customer, *problem) {
+	made, p := remake(o, step, func() (*sdk.Customer, *problem) {
 		return newest[sdk.Customer](o, step, func(l sdk.ListParams) *sdk.Iter {
 			return o.c.customers.List(&sdk.CustomerListParams{ListParams: l}).Iter
 		})

@@ -83,7 +83,7 @@ func (o *operation) makeInvoice(r gateway.InvoiceRequest) (invoiceID, customerID
 		return "", customerID, p
 	}
 	const step = "invoice"
-	inv, p := create(o, step, func() (*sdk.Invoice, *problem) {
+	inv, p := remake(o, step, func() (*sdk.Invoice, *problem) {
 		return newest[sdk.Invoice](o, step, func(l sdk.ListParams) *sdk.Iter {
 			return o.c.invoices.List(&sdk.InvoiceListParams{ListParams: l, Customer: sdk.String(customerID)}).Iter
 		})
@@ -127,7 +127,7 @@ func (o *operation) makeInvoice(r gateway.InvoiceRequest) (invoiceID, customerID
 // addItem adds one position to a draft.
 func (o *operation) addItem(invoiceID, customerID, currency string, n int, it item) *problem {
 	step := "item-" + strconv.Itoa(n)
-	_, p := create(o, step, func() (*sdk.InvoiceItem, *problem) {
+	_, p := remake(o, step, func() (*sdk.InvoiceItem, *problem) {
 		return newest[sdk.InvoiceItem](o, step, func(l sdk.ListParams) *sdk.Iter {
 			return o.c.items.List(&sdk.InvoiceItemListParams{ListParams: l, Invoice: sdk.String(invoiceID)}).Iter
 		})

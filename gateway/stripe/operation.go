@@ -167,7 +167,9 @@ func exchangeOnce[T any](o *operation, key string, send func(sdk.Params) (*T, er
 	}
 	if err != nil {
 		// The SDK returns an empty object beside an error.
-		return nil, o.problem(err, ex)
+		p := o.problem(err, ex)
+		p.replayed = ex.replayed.Load()
+		return nil, p
 	}
 	return object, nil
 }
@@ -206,13 +208,18 @@ func create[T any](o *operation, step string, find finder[T], send func(sdk.Para
 	return nil, p
 }
 
-// createSpare is create for what does no harm when there are two of it, a
-// customer or a product: where a stored error hides that there is none, another
-// attempt makes it.
-func createSpare[T any](o *operation, step string, find finder[T], send func(sdk.Params) (*T, error)) (*T, *problem) {
+// remake is create for what moves no money. An error that Stripe replays will
+// be its answer to this key for good; where the list proves that nothing was
+// made, another attempt makes it, and is found by its metadata from then on.
+// The replay matters: a first error may not be remembered, and then the next
+// request with the key would make a second object.
+func remake[T any](o *operation, step string, find finder[T], send func(sdk.Params) (*T, error)) (*T, *problem) {
 	object, p := create(o, step, find, send)
-	if p == nil || !p.stored {
+	if p == nil || !p.stored || !p.replayed {
 		return object, p
+	}
+	if found, fp := find(); fp != nil || found != nil {
+		return found, fp
 	}
 	return change(o, step, send)
 }

@@ -38,9 +38,10 @@ var errNoObject = errors.New("the answer names no object")
 // problem is a step that did not end with an object.
 type problem struct {
 	gateway.Outcome
-	err    *sdk.Error // what Stripe said, where it said something readable
-	stored bool       // the answer is, or may be, stored under the key: a replay will not tell more
-	absent bool       // Stripe knows no such object
+	err      *sdk.Error // what Stripe said, where it said something readable
+	stored   bool       // the answer is, or may be, stored under the key: a replay will not tell more
+	replayed bool       // the answer is stored, and came from the store
+	absent   bool       // Stripe knows no such object
 }
 
 // is reports whether the problem is Stripe's answer with one of the codes.

@@ -128,7 +128,7 @@ func (o *operation) createQuote(r gateway.QuoteRequest, customer string) (*sdk.Q
 		})
 	}
 	const step = "quote"
-	return create(o, step, func() (*sdk.Quote, *problem) {
+	return remake(o, step, func() (*sdk.Quote, *problem) {
 		return newest[sdk.Quote](o, step, func(l sdk.ListParams) *sdk.Iter {
 			return o.c.quotes.List(&sdk.QuoteListParams{ListParams: l, Customer: sdk.String(customer)}).Iter
 		})
@@ -151,7 +151,7 @@ func (o *operation) createQuote(r gateway.QuoteRequest, customer string) (*sdk.Q
 // createProduct makes the product that a quote's line names.
 func (o *operation) createProduct(name string, n int) (string, *problem) {
 	step := "product-" + strconv.Itoa(n) + "-" + digest(name)
-	made, p := createSpare(o, step, func() (*sdk.Product, *problem) {
+	made, p := remake(o, step, func() (*sdk.Product, *problem) {
 		return newest[sdk.Product](o, step, func(l sdk.ListParams) *sdk.Iter {
 			return o.c.products.List(&sdk.ProductListParams{ListParams: l}).Iter
 		})
