@@ -1,0 +1,447 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"purser/auth"
+	"purser/database"
+	"purser/ent"
+	"purser/ent/globalprovider"
+	"purser/ent/organization"
+	"purser/ent/provider"
+	"purser/gateway"
+)
+
+// ProviderDraft is a new merchant account.
+type ProviderDraft struct {
+	Name        string
+	Description *string
+	Credentials Credentials
+	// MakeDefault makes it the organization's default provider.
+	MakeDefault bool
+}
+
+// Credentials are a merchant account's keys. They are sealed before they are
+// stored and never shown again.
+type Credentials struct {
+	Kind           gateway.Kind
+	SecretKey      auth.Secret
+	PublishableKey string
+	// WebhookSecret may be empty: events are refused until there is one.
+	WebhookSecret auth.Secret
+}
+
+// ProviderChange changes a provider. What is nil stays.
+type ProviderChange struct {
+	ID          string
+	Name        *string
+	Description *string // empty clears
+	Credentials *Credentials
+	// WebhookSecret replaces the signing secret alone. The old one stays good
+	// beside it, so that no event is lost while the gateway changes over.
+	WebhookSecret auth.Secret
+}
+
+// Columns that hold sealed secrets, as they stand in an auth.Place.
+const (
+	columnSecret        = "secret_sealed"
+	columnWebhookSecret = "webhook_secret_sealed"
+	// The previous secret keeps the place it was sealed for.
+)
+
+// webhookTokenBytes is the randomness in a webhook's address.
+const webhookTokenBytes = 24
+
+// CreateProvider adds a merchant account and returns its id. The keys are
+// checked against the organization's environment by the gateway's own rules.
+// Refusals: REQUIRED, INVALID, TAKEN, PROVIDER_UNSUPPORTED.
+func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gateway.Credentials) (string, error) {
+	name, err := label(d.Name, "name", "the name", nameMax)
+	if err != nil {
+		return "", err
+	}
+	slug, err := providerSlug(name)
+	if err != nil {
+		return "", err
+	}
+	description, err := optionalNote(d.Description, "description", "the description")
+	if err != nil {
+		return "", err
+	}
+	id, token := s.newID(prefixProvider), s.newSecret(webhookTokenBytes)
+	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		o, err := tx.organization(ctx)
+		if err != nil {
+			return err
+		}
+		if err := checkCredentials(keys, o, d.Credentials, "credentials"); err != nil {
+			return err
+		}
+		// A run before this one whose COMMIT was not answered has made it.
+		if done, err := tx.Provider.Query().Where(provider.ID(id)).Exist(ctx); err != nil || done {
+			return err
+		}
+		if err := tx.slugIsFree(ctx, slug); err != nil {
+			return err
+		}
+		c := tx.Provider.Create().
+			SetID(id).SetSlug(slug).SetName(name).SetNillableDescription(description).
+			SetKind(provider.Kind(d.Credentials.Kind)).SetWebhookToken(token).
+			SetCreatedAt(tx.Now)
+		sealed, err := s.seal(ctx, id, columnSecret, d.Credentials.SecretKey)
+		if err != nil {
+			return err
+		}
+		c.SetSecretSealed(sealed).SetSecretHint(auth.Hint(d.Credentials.SecretKey.Reveal())).
+			SetNillablePublishableKey(nonEmpty(d.Credentials.PublishableKey))
+		if d.Credentials.WebhookSecret != "" {
+			if sealed, err = s.seal(ctx, id, columnWebhookSecret, d.Credentials.WebhookSecret); err != nil {
+				return err
+			}
+			c.SetWebhookSecretSealed(sealed)
+		}
+		if err := c.Exec(ctx); err != nil {
+			return fmt.Errorf("store provider: %w", err)
+		}
+		if d.MakeDefault || o.DefaultProviderID == nil {
+			if err := tx.setDefaultProvider(ctx, &id); err != nil {
+				return err
+			}
+		}
+		return tx.audit(ctx, "provider.create", id, map[string]string{"slug": slug, "kind": string(d.Credentials.Kind)})
+	})
+	return id, err
+}
+
+// UpdateProvider changes a merchant account. New keys count from the next
+// gateway call on. Refusals: NOT_FOUND, INVALID, INVALID_STATE,
+// PROVIDER_UNSUPPORTED.
+func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gateway.Credentials) error {
+	var name string
+	if c.Name != nil {
+		var err error
+		if name, err = label(*c.Name, "name", "the name", nameMax); err != nil {
+			return err
+		}
+	}
+	description, err := optionalNote(c.Description, "description", "the description")
+	if err != nil {
+		return err
+	}
+	if c.Credentials != nil && c.WebhookSecret != "" && c.Credentials.WebhookSecret != "" {
+		return refuse(CodeInvalid, "webhookSecret", "the webhook signing secret is given twice: with the credentials and alone")
+	}
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		o, err := tx.organization(ctx)
+		if err != nil {
+			return err
+		}
+		p, err := tx.Provider.Query().Where(provider.ID(c.ID)).Only(ctx)
+		if err != nil {
+			return orNotFound(err, "id", "provider", c.ID)
+		}
+		if p.Status != provider.StatusACTIVE {
+			return refuse(CodeInvalidState, "id", "the provider %s is archived and cannot be changed", p.Name)
+		}
+		u := tx.Provider.Update().Where(provider.ID(p.ID), provider.StatusEQ(p.Status), provider.CredentialVersion(p.CredentialVersion))
+		changes := map[string]string{}
+		if c.Name != nil {
+			u.SetName(name)
+			changes["name"] = name
+		}
+		if c.Description != nil {
+			if u.ClearDescription(); description != nil {
+				u.SetDescription(*description)
+			}
+			changes["description"] = "changed"
+		}
+		hook := c.WebhookSecret
+		if cr := c.Credentials; cr != nil {
+			if string(cr.Kind) != string(p.Kind) {
+				return refuse(CodeInvalid, "credentials", "the provider is a %s account: its kind never changes, make another provider", p.Kind)
+			}
+			if p.GlobalProviderID != nil {
+				return refuse(CodeInvalidState, "credentials", "the provider uses an account of the operator, who alone changes its keys")
+			}
+			if err := checkCredentials(keys, o, *cr, "credentials"); err != nil {
+				return err
+			}
+			sealed, err := s.seal(ctx, p.ID, columnSecret, cr.SecretKey)
+			if err != nil {
+				return err
+			}
+			u.SetSecretSealed(sealed).SetSecretHint(auth.Hint(cr.SecretKey.Reveal())).
+				SetPublishableKey(cr.PublishableKey).AddCredentialVersion(1)
+			changes["credentials"] = "rotated"
+			if cr.WebhookSecret != "" {
+				hook = cr.WebhookSecret
+			}
+		}
+		if hook != "" {
+			if keys == nil {
+				return unsupportedKind(p.Kind, "webhookSecret")
+			}
+			if err := keys.CheckWebhookSecret(hook.Reveal()); err != nil {
+				return refuse(CodeInvalid, "webhookSecret", "%v", err)
+			}
+			if err := tx.rotateWebhookSecret(ctx, u, p, hook); err != nil {
+				return err
+			}
+			changes["webhookSecret"] = "rotated"
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		if err := cas(u.Save(ctx)); err != nil {
+			return fmt.Errorf("change provider %s: %w", p.ID, err)
+		}
+		return tx.audit(ctx, "provider.update", p.ID, changes)
+	})
+}
+
+// rotateWebhookSecret makes the secret the current one and keeps the one
+// before it. Setting the same secret again changes nothing, so that the
+// previous one is not lost to a repetition.
+func (tx *Tx) rotateWebhookSecret(ctx context.Context, u *ent.ProviderUpdate, p *ent.Provider, secret auth.Secret) error {
+	if len(p.WebhookSecretSealed) > 0 {
+		current, err := tx.s.open(p, columnWebhookSecret, p.WebhookSecretSealed)
+		if err != nil {
+			return err
+		}
+		if current == secret {
+			return nil
+		}
+		u.SetWebhookSecretPreviousSealed(p.WebhookSecretSealed)
+	}
+	sealed, err := tx.s.seal(ctx, p.ID, columnWebhookSecret, secret)
+	if err != nil {
+		return err
+	}
+	u.SetWebhookSecretSealed(sealed)
+	return nil
+}
+
+// DeleteProvider removes a merchant account that nothing refers to and
+// archives one in use, which it reports. Refusals: NOT_FOUND.
+func (s *Service) DeleteProvider(ctx context.Context, id string) (archived bool, err error) {
+	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		archived = false
+		p, err := tx.Provider.Query().Where(provider.ID(id)).Only(ctx)
+		if err != nil {
+			return orNotFound(err, "id", "provider", id)
+		}
+		if err := tx.dropDefaultProvider(ctx, id); err != nil {
+			return err
+		}
+		used, err := tx.providerInUse(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !used {
+			if err := cas(tx.Provider.Delete().Where(provider.ID(id)).Exec(ctx)); err != nil {
+				if database.IsForeignKeyViolation(err) {
+					return errRetry // somebody began to use it meanwhile
+				}
+				return fmt.Errorf("delete provider %s: %w", id, err)
+			}
+			return tx.audit(ctx, "provider.delete", id, map[string]string{"slug": p.Slug})
+		}
+		archived = true
+		if p.Status == provider.StatusARCHIVED {
+			return nil
+		}
+		err = cas(tx.Provider.Update().Where(provider.ID(id), provider.StatusEQ(p.Status)).SetStatus(provider.StatusARCHIVED).Save(ctx))
+		if err != nil {
+			return fmt.Errorf("archive provider %s: %w", id, err)
+		}
+		return tx.audit(ctx, "provider.archive", id, map[string]string{"slug": p.Slug})
+	})
+	return archived, err
+}
+
+func (tx *Tx) setDefaultProvider(ctx context.Context, id *string) error {
+	u := tx.Organization.Update().Where(organization.ID(tx.organizationID(ctx)))
+	if u.ClearDefaultProviderID(); id != nil {
+		u.SetDefaultProviderID(*id)
+	}
+	if err := cas(u.Save(ctx)); err != nil {
+		return fmt.Errorf("set default provider: %w", err)
+	}
+	return nil
+}
+
+// dropDefaultProvider leaves the organization without a default where it was
+// this provider.
+func (tx *Tx) dropDefaultProvider(ctx context.Context, id string) error {
+	_, err := tx.Organization.Update().
+		Where(organization.ID(tx.organizationID(ctx)), organization.DefaultProviderID(id)).
+		ClearDefaultProviderID().Save(ctx)
+	if err != nil {
+		return fmt.Errorf("drop default provider: %w", err)
+	}
+	return nil
+}
+
+// slugIsFree refuses a slug that another provider has, also a global one: an
+// address or a report that names a provider by it must mean one account.
+func (tx *Tx) slugIsFree(ctx context.Context, slug string) error {
+	taken, err := tx.Provider.Query().Where(provider.Slug(slug)).Exist(ctx)
+	if err == nil && !taken {
+		taken, err = tx.GlobalProvider.Query().Where(globalprovider.Slug(slug)).Exist(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("look for provider %s: %w", slug, err)
+	}
+	if taken {
+		return refuse(CodeTaken, "name", "there is a provider %q already: choose another name", slug)
+	}
+	return nil
+}
+
+var notInProviderSlug = regexp.MustCompile(`[^a-z0-9_-]`)
+
+// providerSlug makes the short id of a provider out of its name: lower case,
+// blanks become underscores.
+func providerSlug(name string) (string, error) {
+	slug := strings.Join(strings.Fields(strings.ToLower(name)), "_")
+	slug = notInProviderSlug.ReplaceAllString(slug, "")
+	if slug = strings.Trim(slug, "_-"); slug == "" {
+		return "", refuse(CodeInvalid, "name", "the name needs a letter a to z or a digit: the provider's short id is made of it")
+	}
+	return slug, nil
+}
+
+func checkCredentials(keys gateway.Credentials, o *ent.Organization, c Credentials, field string) error {
+	at := field + "." + strings.ToLower(string(c.Kind))
+	if keys == nil {
+		return unsupportedKind(provider.Kind(c.Kind), field)
+	}
+	if c.PublishableKey == "" {
+		return refuse(CodeRequired, at+".publishableKey", "the publishable key is missing")
+	}
+	if err := keys.CheckKeys(gateway.Environment(o.Environment), c.SecretKey.Reveal(), c.PublishableKey); err != nil {
+		return refuse(CodeInvalid, at, "%v", err)
+	}
+	if c.WebhookSecret == "" {
+		return nil
+	}
+	if err := keys.CheckWebhookSecret(c.WebhookSecret.Reveal()); err != nil {
+		return refuse(CodeInvalid, at+".webhookSecret", "%v", err)
+	}
+	return nil
+}
+
+func unsupportedKind(kind provider.Kind, field string) error {
+	return refuse(CodeProviderUnsupported, field, "accounts at %s are not offered", kind)
+}
+
+func (s *Service) seal(ctx context.Context, id, column string, secret auth.Secret) ([]byte, error) {
+	sealed, err := s.sealer.Seal(secret, auth.Place{OrganizationID: auth.FromContext(ctx).OrganizationID, EntityID: id, Column: column})
+	if err != nil {
+		return nil, fmt.Errorf("seal %s of %s: %w", column, id, err)
+	}
+	return sealed, nil
+}
+
+func (s *Service) open(p *ent.Provider, column string, sealed []byte) (auth.Secret, error) {
+	return s.sealer.Open(sealed, auth.Place{OrganizationID: p.OrganizationID, EntityID: p.ID, Column: column})
+}
+
+// OpenAccount opens a provider's secrets for one gateway call. The result
+// must not be kept, stored or logged. An archived provider opens as well:
+// what was begun there must be finished.
+func (s *Service) OpenAccount(ctx context.Context, providerID string) (gateway.Account, error) {
+	var a gateway.Account
+	p, err := s.read.Provider.Query().Where(provider.ID(providerID)).Only(ctx)
+	if err != nil {
+		return a, orNotFound(err, "providerId", "provider", providerID)
+	}
+	o, err := s.read.Organization.Query().Where(organization.ID(p.OrganizationID)).Only(ctx)
+	if err != nil {
+		return a, fmt.Errorf("read organization of provider %s: %w", providerID, err)
+	}
+	a = gateway.Account{
+		OrganizationID: p.OrganizationID, ProviderID: p.ID,
+		Kind: gateway.Kind(p.Kind), Environment: gateway.Environment(o.Environment),
+		CredentialVersion: p.CredentialVersion, PublishableKey: orEmpty(p.PublishableKey),
+	}
+	if p.GlobalProviderID != nil {
+		g, err := s.globalProvider(ctx, p)
+		if err != nil {
+			return gateway.Account{}, err
+		}
+		secret, err := s.sealer.Open(g.SecretSealed, globalPlace(g, columnSecret))
+		if err != nil {
+			return gateway.Account{}, err
+		}
+		a.SecretKey, a.PublishableKey, a.CredentialVersion = secret.Reveal(), orEmpty(g.PublishableKey), g.CredentialVersion
+		return a, nil
+	}
+	secret, err := s.open(p, columnSecret, p.SecretSealed)
+	if err != nil {
+		return gateway.Account{}, err
+	}
+	a.SecretKey = secret.Reveal()
+	return a, nil
+}
+
+// WebhookSecrets returns the secrets by which a provider's events may be
+// signed, the current one first; none where it has none yet.
+func (s *Service) WebhookSecrets(ctx context.Context, p *ent.Provider) ([]string, error) {
+	if p.GlobalProviderID != nil {
+		g, err := s.globalProvider(ctx, p)
+		if err != nil || len(g.WebhookSecretSealed) == 0 {
+			return nil, err
+		}
+		secret, err := s.sealer.Open(g.WebhookSecretSealed, globalPlace(g, columnWebhookSecret))
+		if err != nil {
+			return nil, err
+		}
+		return []string{secret.Reveal()}, nil
+	}
+	var secrets []string
+	for _, sealed := range [][]byte{p.WebhookSecretSealed, p.WebhookSecretPreviousSealed} {
+		if len(sealed) == 0 {
+			continue
+		}
+		secret, err := s.open(p, columnWebhookSecret, sealed)
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, secret.Reveal())
+	}
+	return secrets, nil
+}
+
+func (s *Service) globalProvider(ctx context.Context, p *ent.Provider) (*ent.GlobalProvider, error) {
+	g, err := s.read.GlobalProvider.Query().Where(globalprovider.ID(*p.GlobalProviderID)).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read global provider of %s: %w", p.ID, err)
+	}
+	return g, nil
+}
+
+// globalPlace is where a secret of the installation stands.
+func globalPlace(g *ent.GlobalProvider, column string) auth.Place {
+	return auth.Place{EntityID: g.ID, Column: column}
+}
+
+// ProviderByWebhookToken finds the provider that a webhook's address names,
+// or refuses with NOT_FOUND. The viewer is internal and inside the
+// organization.
+func (s *Service) ProviderByWebhookToken(ctx context.Context, token string) (*ent.Provider, error) {
+	p, err := s.read.Provider.Query().Where(provider.WebhookToken(token)).Only(ctx)
+	if err != nil {
+		return nil, orNotFound(err, "", "provider", strconv.Itoa(len(token))+" characters")
+	}
+	return p, nil
+}
+
+// WebhookURL is where a provider's gateway must send its events.
+func (s *Service) WebhookURL(slug string, p *ent.Provider) string {
+	return s.publicLink("webhooks", slug, p.WebhookToken)
+}
