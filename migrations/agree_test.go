@@ -58,7 +58,7 @@ func TestMigrationsAgree(t *testing.T) {
 		if err := os.CopyFS(scratch, os.DirFS(folder)); err != nil {
 			t.Fatal(err)
 		}
-		err := diff(t, db, scratch, "difference")
+		err := diff(t, db, scratch, "difference", tables(t))
 		if errors.Is(err, migrate.ErrNoPlan) {
 			return
 		}
@@ -92,7 +92,7 @@ func writeMigration(t *testing.T, db *database.DB, folder, name string) {
 			}
 		}
 	}
-	if err := diff(t, db, folder, name); err != nil && !errors.Is(err, migrate.ErrNoPlan) {
+	if err := diff(t, db, folder, name, tables(t)); err != nil && !errors.Is(err, migrate.ErrNoPlan) {
 		t.Fatal(err)
 	}
 	t.Logf("migrations/%s ends with %s", folder, newest(t, folder))
@@ -114,20 +114,26 @@ func sumUp(t *testing.T, folder string) {
 	}
 }
 
-// diff writes the file that leads from the migrations in dir to the tables of
-// the schema, or returns migrate.ErrNoPlan when there is nothing to do. db is
-// empty before and after.
-func diff(t *testing.T, db *database.DB, dir, name string) error {
+// tables returns the schema's tables, to be changed at will.
+func tables(t testing.TB) []*schema.Table {
+	t.Helper()
+	tables, err := migrations.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tables
+}
+
+// diff writes the file that leads from the migrations in dir to the tables, or
+// returns migrate.ErrNoPlan when there is nothing to do. db is empty before and
+// after.
+func diff(t *testing.T, db *database.DB, dir, name string, tables []*schema.Table) error {
 	t.Helper()
 	local, err := migrate.NewLocalDir(dir)
 	if err != nil {
 		return err
 	}
 	format, err := numbered(local)
-	if err != nil {
-		return err
-	}
-	tables, err := migrations.Tables()
 	if err != nil {
 		return err
 	}
@@ -224,6 +230,9 @@ func oneConstraintEach(dialectName string) schema.DiffHook {
 					case *atlas.ModifyCheck:
 						first = append(first, &atlas.DropCheck{C: part.From})
 						added = append(added, &atlas.ModifyTable{T: modify.T, Changes: []atlas.Change{&atlas.AddCheck{C: part.To}}})
+					case *atlas.ModifyForeignKey:
+						first = append(first, &atlas.DropForeignKey{F: part.From})
+						added = append(added, &atlas.ModifyTable{T: modify.T, Changes: []atlas.Change{&atlas.AddForeignKey{F: part.To}}})
 					default:
 						first = append(first, part)
 					}
