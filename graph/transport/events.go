@@ -108,14 +108,14 @@ func (s *server) answers(ctx context.Context, op *graphql.OperationContext) <-ch
 		defer func() { s.finished(ctx, failure, time.Since(start)) }()
 		responses, ctx := s.dispatch(ctx, op)
 		for {
-			resp := s.next(responses, ctx)
+			resp, more := s.next(ctx, responses)
 			if resp == nil {
 				return
 			}
 			if failure == "" {
 				failure = firstCode(resp.Errors)
 			}
-			if !send(resp) {
+			if !send(resp) || !more {
 				return
 			}
 		}

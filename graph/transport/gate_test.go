@@ -56,7 +56,9 @@ func TestGateRefusesAttacks(t *testing.T) {
 		}) + " fragment f20 on Developer { id }", CodeComplexity, "nesting of fields: 22; the limit is 15"},
 		{"24 doubling fragments", doubling(24), CodeComplexity, "fields after fragments are expanded: 16777217; the limit is 1000"},
 		{"48 doubling fragments", doubling(48), CodeComplexity, "fields after fragments are expanded"},
-		{"60 doubling fragments", doubling(60), CodeComplexity, "fragments in the document: 61; the limit is 50"},
+		{"60 doubling fragments", doubling(60), CodeComplexity, "fields after fragments are expanded: 1152921504606846977"},
+		{"80 doubling fragments", doubling(80), CodeComplexity, "fields after fragments are expanded: 9223372036854775807"},
+		{"too many fragments", doubling(100), CodeComplexity, "fragments in the document: 101; the limit is 100"},
 		{"fragments that hold nothing", "{ payer { ...f0 } }" + repeat(40, func(i int) string {
 			return fmt.Sprintf(" fragment f%d on Payer { ...f%d ...f%d }", i, i+1, i+1)
 		}) + " fragment f40 on Payer { ...gone }", CodeComplexity, "selections after fragments are expanded"},
@@ -203,12 +205,12 @@ func TestWithinTheLimitsValidationIsCheap(t *testing.T) {
 	for name, query := range map[string]string{
 		"the same field at every level": "{ payer { ... on Developer { " + strings.Repeat("friend { "+strings.Repeat("friend { id } ", 9)+"} ", 5) + "} } }",
 		"fragments side by side": "{ payer { " + repeat(limits.SameField, func(i int) string { return fmt.Sprintf("...f%d ", i) }) + "} }" +
-			repeat(limits.Fragments, func(i int) string {
+			repeat(limits.SameField, func(i int) string {
 				return fmt.Sprintf(" fragment f%d on Developer { id name friend { id name } }", i)
 			}),
-		"a chain of fragments": "{ payer { ...f0 } }" + repeat(limits.Fragments-1, func(i int) string {
+		"a chain of fragments": "{ payer { ...f0 } }" + repeat(limits.SameField, func(i int) string {
 			return fmt.Sprintf(" fragment f%d on Developer { id ...f%d friend { id } }", i, i+1)
-		}) + fmt.Sprintf(" fragment f%d on Developer { name }", limits.Fragments-1),
+		}) + fmt.Sprintf(" fragment f%d on Developer { name }", limits.SameField),
 		"unknown fields": "{ payer { " + repeat(900, func(i int) string { return fmt.Sprintf("unknown%d ", i) }) + "} }",
 		"unused variables": "query(" + repeat(limits.Variables, func(i int) string { return fmt.Sprintf("$v%d: Int ", i) }) + ") { " +
 			"payer { " + repeat(600, func(i int) string { return fmt.Sprintf("f%d ", i) }) + "} }",

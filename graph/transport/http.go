@@ -12,6 +12,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/vektah/gqlparser/v2/validator/core"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"purser/auth"
 )
@@ -96,10 +98,31 @@ func New(o Options) http.Handler {
 	s.exec.SetErrorPresenter(s.present)
 	s.exec.SetRecoverFunc(s.recovered)
 	s.exec.SetQueryCache(documents)
-	s.exec.SetDisableSuggestion(o.Production)
+	if o.Production {
+		s.exec.SetDisableSuggestion(true)
+		s.exec.SetDefaultRulesFn(rulesWithoutSuggestions)
+	}
 	s.exec.Use(&gate{limits: o.Limits, documents: documents, persisted: newPersistedQueries(o.Limits)})
 	s.exec.Use(&admission{limits: o.Limits, pages: p, buckets: s.buckets, schema: o.Schema.Schema()})
+	for _, extension := range o.Extensions {
+		s.exec.Use(extension)
+	}
 	return s
+}
+
+// rulesWithoutSuggestions are the validator's rules without "did you mean".
+// The executor's switch exchanges two of the five that suggest.
+func rulesWithoutSuggestions() *rules.Rules {
+	r := rules.NewDefaultRules()
+	for name, silent := range map[string]core.Rule{
+		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
+		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
+		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	} {
+		r.RemoveRule(name)
+		r.AddRule(silent.Name, silent.RuleFunc)
+	}
+	return r
 }
 
 // ServeHTTP answers one request or carries one stream.
@@ -251,8 +274,8 @@ func tooManyAtOnce(limit int) *Error {
 
 // credentials reads and checks the bearer token of a request.
 func (s *server) credentials(r *http.Request) (bearer string, _ context.Context, _ *Error) {
-	bearer, ok := bearerOf(r.Header.Get("Authorization"))
-	if !ok {
+	bearer = bearerOf(r.Header.Get("Authorization"))
+	if bearer == "" {
 		return "", nil, unauthenticated("credentials are required: Authorization: Bearer …")
 	}
 	ctx, bad := s.check(r.Context(), bearer)
@@ -282,11 +305,14 @@ func unauthenticated(message string) *Error {
 	return e
 }
 
-// bearerOf returns the token of an Authorization value.
-func bearerOf(header string) (string, bool) {
-	scheme, token, found := strings.Cut(strings.TrimSpace(header), " ")
-	token = strings.TrimSpace(token)
-	return token, found && strings.EqualFold(scheme, "Bearer") && token != ""
+// bearerOf returns the token of an Authorization value, empty where it holds
+// none.
+func bearerOf(header string) string {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(header), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 func (s *server) newCall(ctx context.Context) *call {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"purser/auth"
 	"purser/graph/transport/transporttest"
 )
@@ -408,9 +410,15 @@ func TestSuggestionsOnlyOutsideProduction(t *testing.T) {
 	t.Parallel()
 	for _, production := range []bool{false, true} {
 		b := setup(t, nil, func(o *Options) { o.Production = production })
-		resp := b.post("{ helo }", nil)
-		if got := strings.Contains(resp.raw, "Did you mean"); got == production || resp.code() != CodeValidationFailed {
-			t.Errorf("production %v: %s", production, resp.raw)
+		for _, query := range []string{
+			"{ helo }",
+			"{ echo(txt: null) }",
+			"{ echo(where: {statu: null}) }",
+		} {
+			resp := b.post(query, nil)
+			if got := strings.Contains(resp.raw, "Did you mean"); got == production || resp.code() != CodeValidationFailed {
+				t.Errorf("production %v: %s", production, resp.raw)
+			}
 		}
 	}
 }
@@ -444,6 +452,63 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 			change(&o)
 			New(o)
 		}()
+	}
+}
+
+// TestPanicsOutsideTheExecutor are answered INTERNAL as well.
+func TestPanicsOutsideTheExecutor(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, func(o *Options) {
+		o.Authenticate = func(context.Context, string) (context.Context, error) { panic("secret words") }
+	})
+	resp := b.post("{ hello }", nil)
+	if resp.status != http.StatusInternalServerError || resp.code() != CodeInternal || strings.Contains(resp.raw, "secret") {
+		t.Errorf("%d %s", resp.status, resp.raw)
+	}
+	if !strings.Contains(b.log.String(), "secret words") {
+		t.Error("the panic is not in the log")
+	}
+}
+
+// hooks is an extension made of functions.
+type hooks struct {
+	operation func(context.Context, graphql.OperationHandler) graphql.ResponseHandler
+	response  func(context.Context, graphql.ResponseHandler) *graphql.Response
+}
+
+func (hooks) ExtensionName() string                   { return "Hooks" }
+func (hooks) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (h hooks) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	if h.operation == nil {
+		return next(ctx)
+	}
+	return h.operation(ctx, next)
+}
+
+func (h hooks) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	if h.response == nil {
+		return next(ctx)
+	}
+	return h.response(ctx, next)
+}
+
+func TestExtensionsThatFail(t *testing.T) {
+	t.Parallel()
+	for name, h := range map[string]hooks{
+		"a panic": {operation: func(context.Context, graphql.OperationHandler) graphql.ResponseHandler { panic("secret words") }},
+		"an extension that is no JSON": {response: func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+			resp := next(ctx)
+			resp.Extensions["secret"] = func() {}
+			return resp
+		}},
+		"no answer": {response: func(context.Context, graphql.ResponseHandler) *graphql.Response { return nil }},
+	} {
+		b := setup(t, nil, func(o *Options) { o.Extensions = []graphql.HandlerExtension{h} })
+		resp := b.post("{ hello }", nil)
+		if resp.code() != CodeInternal || resp.Data != nil || strings.Contains(resp.raw, "secret") {
+			t.Errorf("%s: %d %s", name, resp.status, resp.raw)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -150,7 +151,16 @@ type refusal struct {
 }
 
 func (s *server) refuse(ctx context.Context, list gqlerror.List) *refusal {
-	return &refusal{response: s.exec.DispatchError(ctx, list), list: list}
+	return &refusal{response: s.failure(ctx, list), list: list}
+}
+
+// failure presents errors as an answer. An extension may swallow what the
+// executor makes of them; the caller gets an answer all the same.
+func (s *server) failure(ctx context.Context, list gqlerror.List) *graphql.Response {
+	if resp := s.exec.DispatchError(ctx, list); resp != nil {
+		return resp
+	}
+	return &graphql.Response{Errors: gqlerror.List{s.present(ctx, list[0])}}
 }
 
 // execute runs a query or a mutation to its one answer.
@@ -158,11 +168,15 @@ func (s *server) execute(ctx context.Context, op *graphql.OperationContext) *gra
 	ctx, cancel := s.deadline(ctx, op.Operation.Operation)
 	defer cancel()
 	start := time.Now()
-	resp := s.next(s.dispatch(ctx, op))
+	responses, inner := s.dispatch(ctx, op)
+	resp, _ := s.next(inner, responses)
 	if resp == nil {
 		// The executor answers nothing once the context has ended.
-		resp = s.exec.DispatchError(graphql.WithOperationContext(ctx, op),
-			gqlerror.List{gqlerror.Wrap(context.Cause(ctx))})
+		err := context.Cause(ctx)
+		if err == nil {
+			err = errors.New("the executor gave no answer")
+		}
+		resp = s.failure(inner, gqlerror.List{gqlerror.Wrap(err)})
 	}
 	s.finished(ctx, firstCode(resp.Errors), time.Since(start))
 	return resp
@@ -186,21 +200,23 @@ func (s *server) dispatch(ctx context.Context, op *graphql.OperationContext) (re
 	defer func() {
 		if p := recover(); p != nil {
 			out = graphql.WithOperationContext(ctx, op)
-			responses = graphql.OneShot(s.exec.DispatchError(out, gqlerror.List{gqlerror.Wrap(s.recovered(ctx, p))}))
+			responses = graphql.OneShot(s.failure(out, gqlerror.List{gqlerror.Wrap(s.recovered(ctx, p))}))
 		}
 	}()
 	return s.exec.DispatchOperation(ctx, op)
 }
 
-// next takes one answer of an operation. Nothing above it recovers in a
-// stream's own goroutine, and a panic there would end the process.
-func (s *server) next(responses graphql.ResponseHandler, ctx context.Context) (resp *graphql.Response) { //nolint:revive // the order dispatch returns them in
+// next takes one answer of an operation; more is false when it was the last,
+// because the operation has panicked. Nothing above it recovers in a stream's
+// own goroutine, and a panic there would end the process.
+func (s *server) next(ctx context.Context, responses graphql.ResponseHandler) (resp *graphql.Response, more bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			resp = s.exec.DispatchError(ctx, gqlerror.List{gqlerror.Wrap(s.recovered(ctx, p))})
+			resp = s.failure(ctx, gqlerror.List{gqlerror.Wrap(s.recovered(ctx, p))})
+			more = false
 		}
 	}()
-	return responses(ctx)
+	return responses(ctx), true
 }
 
 // finished counts and logs an operation, once.

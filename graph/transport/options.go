@@ -30,6 +30,11 @@ type Options struct {
 	// CursorKey signs pagination cursors: at least 16 bytes, the same on every
 	// instance, kept secret.
 	CursorKey []byte
+	// Extensions are used in the executor after the transport's own, for
+	// whatever the resolvers need around operations, fields or answers (an
+	// interceptor of responses can give an event its `extensions.cursor`).
+	// Defaults to none.
+	Extensions []graphql.HandlerExtension
 	// Limits bound what one request and one caller may do. Defaults to
 	// DefaultLimits().
 	Limits *Limits
@@ -92,7 +97,7 @@ type Limits struct {
 	RootFields int
 	// Mutations bounds the fields of a mutation's root. 10.
 	Mutations int
-	// Operations and Fragments bound the definitions of a document. 20, 50.
+	// Operations and Fragments bound the definitions of a document. 20, 100.
 	Operations int
 	Fragments  int
 	// Variables bounds the variables an operation declares. 100.
@@ -158,7 +163,7 @@ func DefaultLimits() *Limits {
 		RootFields:         20,
 		Mutations:          10,
 		Operations:         20,
-		Fragments:          50,
+		Fragments:          100,
 		Variables:          100,
 		Aliases:            100,
 		Directives:         50,

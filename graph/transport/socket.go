@@ -106,7 +106,7 @@ func (s *server) serveSocket(w http.ResponseWriter, r *http.Request) {
 
 	ctx, cancel := context.WithCancel(r.Context())
 	k := &socket{server: s, conn: conn, header: r.Header, operations: map[string]*socketOperation{}}
-	k.bearer, _ = bearerOf(r.Header.Get("Authorization"))
+	k.bearer = bearerOf(r.Header.Get("Authorization"))
 	k.run(ctx)
 	cancel()
 	_ = conn.CloseNow()
@@ -216,7 +216,7 @@ func (k *socket) init(ctx context.Context, payload json.RawMessage) bool {
 		}
 		for _, key := range []string{"Authorization", "authorization"} {
 			if text, ok := object[key].(string); ok {
-				bearer, _ = bearerOf(text)
+				bearer = bearerOf(text)
 			}
 		}
 	}

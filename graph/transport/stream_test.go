@@ -274,17 +274,22 @@ func TestStreamCursors(t *testing.T) {
 			close(events)
 			return (<-chan any)(events), nil
 		},
-		// The cursor of an event travels in the extensions.
-		"Developer.id": func(ctx context.Context, _ any, _ map[string]any) (any, error) {
+	}, func(o *Options) {
+		// The cursor of an event travels in its extensions.
+		o.Extensions = []graphql.HandlerExtension{hooks{response: func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+			resp := next(ctx)
+			if resp == nil || resp.Data == nil {
+				return resp
+			}
 			signed, err := SignCursor(ctx, cursorEncoding.EncodeToString([]byte("43")))
 			if err != nil {
-				return nil, err
+				t.Error(err)
 			}
-			graphql.RegisterExtension(ctx, "cursor", signed)
-			return "d1", nil
-		},
-	}, nil)
-	e := b.events("POST", "", `{"query":"subscription { tick { id } }"}`)
+			resp.Extensions["cursor"] = signed
+			return resp
+		}}}
+	})
+	e := b.events("POST", "", `{"query":"subscription { tick { __typename } }"}`)
 	got := e.next()
 	if got["id"] == "" || !strings.Contains(got["data"], got["id"]) {
 		t.Errorf("the cursor is not the event's id: %v", got)
