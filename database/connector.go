@@ -333,9 +333,9 @@ func (c *conn) lostHarmlessly(err error) error {
 // unknown and lost put the driver's error into the text only: an error that
 // wraps driver.ErrBadConn would make database/sql send the statement again.
 func unknown(err error) error {
-	return fmt.Errorf("%w: no reply from the database: %v", ErrOutcomeUnknown, err)
+	return fmt.Errorf("%w: no reply from the database: %s", ErrOutcomeUnknown, err.Error())
 }
-func lost(err error) error { return fmt.Errorf("%w: %v", ErrConnectionLost, err) }
+func lost(err error) error { return fmt.Errorf("%w: %s", ErrConnectionLost, err.Error()) }
 
 // hasKeyword reports whether query begins with the given upper-case keyword.
 func hasKeyword(query, keyword string) bool {

@@ -60,9 +60,10 @@ func TestAStalePlanIsPreparedAgain(t *testing.T) {
 			db := testdb.Postgres(t, database.WithConnsMax(1))
 			mustExec(t, db.Write, `CREATE TABLE entry (id bigint PRIMARY KEY, amount bigint NOT NULL)`)
 			mustExec(t, db.Write, `INSERT INTO entry (id, amount) VALUES (1, 5)`)
-			read := func(q interface {
-				QueryRowContext(context.Context, string, ...any) *sql.Row
-			}) error {
+			type querier interface {
+				QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+			}
+			read := func(q querier) error {
 				var id, amount int64
 				return q.QueryRowContext(t.Context(), `SELECT * FROM entry WHERE id = $1`, 1).Scan(&id, &amount)
 			}
@@ -144,20 +145,21 @@ func TestOverlappingStatementsAreRefusedOnPostgres(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // the test only reads
+	defer tx.Rollback()
 	result, err := tx.QueryContext(t.Context(), `SELECT generate_series(1, $1::int)`, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer result.Close()
 	var n int
 	if err := tx.QueryRowContext(t.Context(), `SELECT $1::int`, 1).Scan(&n); err == nil || !strings.Contains(err.Error(), "rows of another are open") {
 		t.Errorf("overlapping statement: error = %v, want one about open rows", err)
 	}
 	rowCount := 0
-	for result.Next() {
+	for result.Next() { // closes at the end
 		rowCount++
 	}
-	if err := errors.Join(result.Err(), result.Close()); err != nil || rowCount != 1000 {
+	if err := result.Err(); err != nil || rowCount != 1000 {
 		t.Errorf("read %d rows with error %v, want 1000", rowCount, err)
 	}
 	if err := tx.QueryRowContext(t.Context(), `SELECT $1::int`, 7).Scan(&n); err != nil || n != 7 {
@@ -200,7 +202,7 @@ func TestASavepointRecoversATransaction(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer tx.Rollback() //nolint:errcheck // nothing to do after a commit
+		defer tx.Rollback()
 		for _, step := range []struct {
 			statement string
 			fails     bool
@@ -297,6 +299,7 @@ func TestObserverSeesEveryStatement(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer prepared.Close()
 		if _, err := prepared.ExecContext(t.Context(), 2); err != nil {
 			t.Fatal(err)
 		}
@@ -357,7 +360,7 @@ func TestConflictsAreRetryable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer tx.Rollback() //nolint:errcheck // it has failed by then
+		defer tx.Rollback()
 		var amount int64
 		if err := tx.QueryRowContext(t.Context(), `SELECT amount FROM entry WHERE id = $1`, 1).Scan(&amount); err != nil {
 			t.Fatal(err)
@@ -375,7 +378,7 @@ func TestConflictsAreRetryable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer tx.Rollback() //nolint:errcheck // nothing was written
+		defer tx.Rollback()
 		// A reader's connection stands for another process that writes.
 		other, err := db.Read.Conn(t.Context())
 		if err != nil {

@@ -54,7 +54,7 @@ var balanceWrites = []struct {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // nothing to do after a commit
+		defer tx.Rollback()
 		var amount int64
 		if err := tx.QueryRowContext(ctx, `SELECT amount FROM balance WHERE id = $1 FOR UPDATE`, 1).Scan(&amount); err != nil {
 			return err

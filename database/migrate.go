@@ -269,7 +269,7 @@ func (m *migrator) applyNext(ctx context.Context, conn *sql.Conn) (string, error
 	if err != nil {
 		return "", fmt.Errorf("begin migration: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	defer tx.Rollback()
 	if err := m.lock(ctx, tx); err != nil {
 		return "", fmt.Errorf("wait for other migrations: %w", err)
 	}

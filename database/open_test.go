@@ -122,7 +122,7 @@ func TestConcurrentTransactionsOnSQLite(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // nothing to do after a commit
+		defer tx.Rollback()
 		var amount int64
 		if err := tx.QueryRowContext(ctx, `SELECT amount FROM balance WHERE id = ?`, 1).Scan(&amount); err != nil {
 			return err

@@ -2,6 +2,7 @@ package testdb
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -24,10 +25,10 @@ const victimVariable = "PURSER_TEST_VICTIM"
 func victim() {
 	s, err := newServer()
 	if err != nil {
-		os.Stdout.WriteString("error: " + err.Error() + "\n")
+		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	os.Stdout.WriteString(s.dir + "\n")
+	fmt.Println(s.dir)
 	for {
 		time.Sleep(time.Hour) // until it is killed; an empty select would end as a deadlock
 	}
