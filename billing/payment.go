@@ -254,7 +254,7 @@ func (s *Service) ClientSecret(p *ent.Payment) (string, error) {
 	if p.ActionSecretSealed == nil {
 		return "", nil
 	}
-	secret, err := s.sealer.Open(*p.ActionSecretSealed, actionPlace(p))
+	secret, err := s.sealer.Open(p.ActionSecretSealed, actionPlace(p))
 	if err != nil {
 		return "", fmt.Errorf("open client secret of %s: %w", p.ID, err)
 	}

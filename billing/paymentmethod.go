@@ -236,7 +236,7 @@ func (s *Service) CardClientSecret(m *ent.PaymentMethod) (string, error) {
 	if m.ActionSecretSealed == nil {
 		return "", nil
 	}
-	secret, err := s.sealer.Open(*m.ActionSecretSealed, cardPlace(m))
+	secret, err := s.sealer.Open(m.ActionSecretSealed, cardPlace(m))
 	if err != nil {
 		return "", fmt.Errorf("open client secret of %s: %w", m.ID, err)
 	}

@@ -1,6 +1,9 @@
 package gateway
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Directory finds the adapter of a gateway.
 type Directory map[Kind]Adapter
@@ -27,4 +30,42 @@ func Unsupported(k Kind, what string) Outcome {
 	return Outcome{Status: StatusRejected, Failure: &Failure{
 		Code: "unsupported", Message: fmt.Sprintf("%s cannot %s", k, what),
 	}}
+}
+
+// FetchPayment asks how a payment stands: by its hosted page when it has one,
+// else by the gateway's id.
+func (d Directory) FetchPayment(ctx context.Context, a Account, referenceID, gatewayPaymentID string) PaymentResult {
+	if referenceID != "" {
+		if pages, ok := Capability[HostedPayments](d, a.Kind); ok {
+			return pages.FetchHostedPayment(ctx, a, referenceID)
+		}
+	}
+	if charges, ok := Capability[Charges](d, a.Kind); ok && gatewayPaymentID != "" {
+		return charges.FetchPayment(ctx, a, gatewayPaymentID)
+	}
+	return PaymentResult{Outcome: Unsupported(a.Kind, "tell how a payment stands")}
+}
+
+// FetchInvoice asks how an invoice stands.
+func (d Directory) FetchInvoice(ctx context.Context, a Account, invoiceID string) InvoiceResult {
+	if invoices, ok := Capability[Invoices](d, a.Kind); ok {
+		return invoices.FetchInvoice(ctx, a, invoiceID)
+	}
+	return InvoiceResult{Outcome: Unsupported(a.Kind, "keep invoices")}
+}
+
+// FetchSetup asks how the saving of a card stands.
+func (d Directory) FetchSetup(ctx context.Context, a Account, reference string) CardResult {
+	if cards, ok := Capability[Cards](d, a.Kind); ok {
+		return cards.FetchSetup(ctx, a, reference)
+	}
+	return CardResult{Outcome: Unsupported(a.Kind, "save cards")}
+}
+
+// FetchQuote asks how a quote stands.
+func (d Directory) FetchQuote(ctx context.Context, a Account, quoteID string) QuoteResult {
+	if quotes, ok := Capability[Quotes](d, a.Kind); ok {
+		return quotes.FetchQuote(ctx, a, quoteID)
+	}
+	return QuoteResult{Outcome: Unsupported(a.Kind, "keep quotes")}
 }

@@ -1,0 +1,174 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+
+	"purser/ent"
+	"purser/ent/price"
+	"purser/ent/product"
+	"purser/ent/quoteline"
+	"purser/gateway"
+	"purser/money"
+)
+
+// Bounds of a quote's or an invoice's positions.
+const (
+	linesMax    = 250
+	quantityMax = 1_000_000
+)
+
+// LineDraft is a position to be written: a price of the catalog, or a
+// description with a unit amount.
+type LineDraft struct {
+	PriceID     string
+	Description string
+	UnitAmount  *money.Amount
+	Quantity    int
+}
+
+// line is a position with everything filled in.
+type line struct {
+	description string
+	priceID     *string
+	productID   string
+	providerID  *string // the product's own
+	quantity    int
+	unitAmount  money.Amount
+	amount      money.Amount
+	interval    *price.RecurrenceInterval
+	count       int
+}
+
+// lines fills positions in from the catalog and adds them up: one currency,
+// exact.
+func (tx *Tx) lines(ctx context.Context, drafts []LineDraft, field string) ([]line, money.Amount, error) {
+	var total money.Amount
+	if len(drafts) > linesMax {
+		return nil, total, refuse(CodeLimitExceeded, field, "there are %d positions, at most %d are allowed", len(drafts), linesMax)
+	}
+	out := make([]line, 0, len(drafts))
+	for i, d := range drafts {
+		at := fmt.Sprintf("%s.%d", field, i)
+		l, err := tx.line(ctx, d, at)
+		if err != nil {
+			return nil, total, err
+		}
+		if i == 0 {
+			if _, err := tx.usableCurrency(ctx, l.amount.Currency, at); err != nil {
+				return nil, total, err
+			}
+			total.Currency = l.amount.Currency
+		}
+		if l.amount.Currency != total.Currency {
+			return nil, total, refuse(CodeCurrencyMismatch, at, "this position is in %s, the first in %s: one document has one currency", l.amount.Currency, total.Currency)
+		}
+		if total, err = total.Add(l.amount); err != nil {
+			return nil, total, refusedAmount(err, at)
+		}
+		out = append(out, l)
+	}
+	return out, total, nil
+}
+
+func (tx *Tx) line(ctx context.Context, d LineDraft, field string) (line, error) {
+	l := line{quantity: d.Quantity, count: 1}
+	if d.Quantity < 1 || d.Quantity > quantityMax {
+		return l, refuse(CodeInvalid, field+".quantity", "the quantity must be between 1 and %d", quantityMax)
+	}
+	description, err := optionalLabel(&d.Description, field+".description", "the description", descriptionMax)
+	if err != nil {
+		return l, err
+	}
+	l.description = orEmpty(description)
+	switch {
+	case d.PriceID != "" && d.UnitAmount != nil:
+		return l, refuse(CodeInvalid, field+".unitAmount", "give either priceId or unitAmount")
+	case d.PriceID != "":
+		if err := tx.fillFromPrice(ctx, &l, d.PriceID, field+".priceId"); err != nil {
+			return l, err
+		}
+	case d.UnitAmount == nil:
+		return l, refuse(CodeRequired, field+".unitAmount", "a position needs priceId, or description and unitAmount")
+	case l.description == "":
+		return l, refuse(CodeRequired, field+".description", "a position without priceId needs a description")
+	case d.UnitAmount.Sign() < 0:
+		return l, refuse(CodeInvalid, field+".unitAmount.amount", "a unit amount must not be negative")
+	default:
+		l.unitAmount = *d.UnitAmount
+	}
+	l.amount, err = l.unitAmount.Mul(int64(l.quantity))
+	return l, refusedAmount(err, field+".quantity")
+}
+
+func (tx *Tx) fillFromPrice(ctx context.Context, l *line, id, field string) error {
+	p, err := tx.Price.Query().Where(price.ID(id)).Only(ctx)
+	if err != nil {
+		return orNotFound(err, field, "price", id)
+	}
+	owner, err := tx.Product.Query().Where(product.ID(p.ProductID)).Only(ctx)
+	if err != nil {
+		return fmt.Errorf("read product of price %s: %w", id, err)
+	}
+	if !p.Active || !owner.Active {
+		return refuse(CodeInvalidState, field, "the price is archived: take an active one of the product %q", owner.Name)
+	}
+	l.priceID, l.productID, l.providerID = &p.ID, owner.ID, owner.ProviderID
+	l.unitAmount, l.interval, l.count = p.UnitAmount(), p.RecurrenceInterval, p.RecurrenceCount
+	if l.description == "" {
+		l.description = owner.Name
+	}
+	return nil
+}
+
+// commonProvider is the provider that all products of the positions name, or
+// "".
+func commonProvider(lines []line) string {
+	found := ""
+	for i, l := range lines {
+		if l.providerID == nil || (i > 0 && *l.providerID != found) {
+			return ""
+		}
+		found = *l.providerID
+	}
+	return found
+}
+
+// writeQuoteLines replaces a quote's positions.
+func (tx *Tx) writeQuoteLines(ctx context.Context, quoteID string, lines []line) error {
+	if _, err := tx.QuoteLine.Delete().Where(quoteline.QuoteID(quoteID)).Exec(ctx); err != nil {
+		return fmt.Errorf("remove positions: %w", err)
+	}
+	rows := make([]*ent.QuoteLineCreate, len(lines))
+	for i, l := range lines {
+		rows[i] = tx.QuoteLine.Create().
+			SetID(tx.s.newID(prefixQuoteLine)).SetQuoteID(quoteID).SetPosition(i).
+			SetDescription(l.description).SetNillablePriceID(l.priceID).SetQuantity(l.quantity).
+			SetCurrency(l.amount.Currency).SetUnitAmountUnits(l.unitAmount.Units).SetAmountUnits(l.amount.Units).
+			SetNillableRecurrenceInterval((*quoteline.RecurrenceInterval)(l.interval)).SetRecurrenceCount(l.count)
+	}
+	if err := tx.QuoteLine.CreateBulk(rows...).Exec(ctx); err != nil {
+		return fmt.Errorf("write positions: %w", err)
+	}
+	return nil
+}
+
+// writeInvoiceLines writes an invoice's positions.
+func (tx *Tx) writeInvoiceLines(ctx context.Context, invoiceID string, lines []line) error {
+	rows := make([]*ent.InvoiceLineCreate, len(lines))
+	for i, l := range lines {
+		rows[i] = tx.InvoiceLine.Create().
+			SetID(tx.s.newID(prefixInvoiceLine)).SetInvoiceID(invoiceID).SetPosition(i).
+			SetDescription(l.description).SetNillablePriceID(l.priceID).SetQuantity(l.quantity).
+			SetCurrency(l.amount.Currency).SetUnitAmountUnits(l.unitAmount.Units).SetAmountUnits(l.amount.Units)
+	}
+	if err := tx.InvoiceLine.CreateBulk(rows...).Exec(ctx); err != nil {
+		return fmt.Errorf("write positions: %w", err)
+	}
+	return nil
+}
+
+// gatewayLine is a position as a gateway is told of it.
+func gatewayLine(description string, quantity int, unit, total money.Amount) gateway.Line {
+	return gateway.Line{Description: description, Quantity: int64(quantity), UnitAmount: unit, Total: total}
+}

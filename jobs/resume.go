@@ -1,0 +1,182 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"purser/billing"
+	"purser/ent/gatewaycall"
+	"purser/gateway"
+)
+
+// resumeCalls asks again for every call that nobody has finished in time: the
+// same request under the same key is the question, and the answer goes
+// through the same Finish.
+func (r *Runner) resumeCalls(ctx context.Context) (int, error) {
+	due, err := r.Billing.ClaimDueCalls(ctx, batch)
+	for _, d := range due {
+		if resumed := r.resume(ctx, d); resumed != nil && !isRefusal(resumed) {
+			err = errors.Join(err, fmt.Errorf("resume %s %s: %w", d.Operation, d.ID, resumed))
+		}
+	}
+	return len(due), err
+}
+
+// isRefusal: nobody waits any more for the words of a refusal; it has been
+// written where it belongs.
+func isRefusal(err error) bool {
+	var refusal *billing.Error
+	return errors.As(err, &refusal)
+}
+
+func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
+	ctx, cancel := billing.Detached(ctx, callTimeout)
+	defer cancel()
+	switch d.Operation {
+	case gatewaycall.OperationQUOTE_FINALIZE, gatewaycall.OperationQUOTE_ACCEPT, gatewaycall.OperationQUOTE_CANCEL:
+		return r.resumeQuote(ctx, d)
+	case gatewaycall.OperationINVOICE_FINALIZE, gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE,
+		gatewaycall.OperationINVOICE_VOID, gatewaycall.OperationINVOICE_DISCARD:
+		return r.resumeInvoice(ctx, d)
+	case gatewaycall.OperationHOSTED_PAYMENT, gatewaycall.OperationCHARGE:
+		return r.resumePayment(ctx, d)
+	case gatewaycall.OperationCARD_ATTACH, gatewaycall.OperationCARD_SETUP, gatewaycall.OperationCARD_DEFAULT, gatewaycall.OperationCARD_DETACH:
+		return r.resumeCard(ctx, d)
+	default:
+		return fmt.Errorf("no way to ask for %s again", d.Operation)
+	}
+}
+
+func (r *Runner) resumeQuote(ctx context.Context, d billing.DueCall) error {
+	quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s keeps no quotes", d.Kind)
+	}
+	if d.Operation == gatewaycall.OperationQUOTE_FINALIZE {
+		request, err := requestOf[gateway.QuoteRequest](d)
+		if err != nil {
+			return err
+		}
+		return r.Billing.FinishQuoteFinalization(ctx, d.ID, quotes.FinalizeQuote(ctx, d.Account, d.Call.Call, request))
+	}
+	quoteID, err := requestOf[string](d)
+	if err != nil {
+		return err
+	}
+	if d.Operation == gatewaycall.OperationQUOTE_ACCEPT {
+		return r.Billing.FinishQuoteAcceptance(ctx, d.ID, quotes.AcceptQuote(ctx, d.Account, d.Call.Call, quoteID))
+	}
+	return r.Billing.FinishQuoteCancellation(ctx, d.ID, quotes.CancelQuote(ctx, d.Account, d.Call.Call, quoteID))
+}
+
+func (r *Runner) resumeInvoice(ctx context.Context, d billing.DueCall) error {
+	invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s keeps no invoices", d.Kind)
+	}
+	switch d.Operation {
+	case gatewaycall.OperationINVOICE_FINALIZE:
+		request, err := requestOf[gateway.InvoiceRequest](d)
+		if err != nil {
+			return err
+		}
+		return r.Billing.FinishInvoiceFinalization(ctx, d.ID, invoices.FinalizeInvoice(ctx, d.Account, d.Call.Call, request))
+	case gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE:
+		request, err := requestOf[gateway.InvoicePayRequest](d)
+		if err != nil {
+			return err
+		}
+		if d.Operation == gatewaycall.OperationINVOICE_SETTLE {
+			return r.Billing.FinishInvoicePayment(ctx, d.ID, invoices.SettleInvoice(ctx, d.Account, d.Call.Call, request.InvoiceID))
+		}
+		return r.Billing.FinishInvoicePayment(ctx, d.ID, invoices.PayInvoice(ctx, d.Account, d.Call.Call, request))
+	}
+	invoiceID, err := requestOf[string](d)
+	if err != nil {
+		return err
+	}
+	if d.Operation == gatewaycall.OperationINVOICE_VOID {
+		return r.Billing.FinishInvoiceVoid(ctx, d.ID, invoices.VoidInvoice(ctx, d.Account, d.Call.Call, invoiceID))
+	}
+	return r.Billing.FinishInvoiceVoid(ctx, d.ID, invoices.DeleteDraftInvoice(ctx, d.Account, d.Call.Call, invoiceID))
+}
+
+func (r *Runner) resumePayment(ctx context.Context, d billing.DueCall) error {
+	if d.Operation == gatewaycall.OperationHOSTED_PAYMENT {
+		pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, d.Kind)
+		if !ok {
+			return fmt.Errorf("%s has no payment page", d.Kind)
+		}
+		request, err := requestOf[gateway.HostedPaymentRequest](d)
+		if err != nil {
+			return err
+		}
+		return r.Billing.FinishPayment(ctx, d.ID, pages.StartHostedPayment(ctx, d.Account, d.Call.Call, request))
+	}
+	charges, ok := gateway.Capability[gateway.Charges](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s charges no cards", d.Kind)
+	}
+	request, err := requestOf[gateway.ChargeRequest](d)
+	if err != nil {
+		return err
+	}
+	return r.Billing.FinishPayment(ctx, d.ID, charges.ChargeCard(ctx, d.Account, d.Call.Call, request))
+}
+
+func (r *Runner) resumeCard(ctx context.Context, d billing.DueCall) error {
+	cards, ok := gateway.Capability[gateway.Cards](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s saves no cards", d.Kind)
+	}
+	request, err := requestOf[gateway.CardRequest](d)
+	if err != nil {
+		return err
+	}
+	switch d.Operation {
+	case gatewaycall.OperationCARD_ATTACH:
+		return r.Billing.FinishCard(ctx, d.ID, cards.AttachCard(ctx, d.Account, d.Call.Call, request))
+	case gatewaycall.OperationCARD_SETUP:
+		return r.Billing.FinishCard(ctx, d.ID, cards.SetupCard(ctx, d.Account, d.Call.Call, request))
+	case gatewaycall.OperationCARD_DEFAULT:
+		return r.Billing.FinishCardChange(ctx, d.ID, cards.SetDefaultCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
+	default:
+		return r.Billing.FinishCardChange(ctx, d.ID, cards.DetachCard(ctx, d.Account, d.Call.Call, request.Token))
+	}
+}
+
+// requestOf reads what was asked, as it was stored.
+func requestOf[R any](d billing.DueCall) (R, error) {
+	var request R
+	if err := json.Unmarshal(d.Request, &request); err != nil {
+		return request, fmt.Errorf("read the stored request: %w", err)
+	}
+	return request, nil
+}
+
+// finalizeInvoices finalizes drafts whose time has come.
+func (r *Runner) finalizeInvoices(ctx context.Context) (int, error) {
+	ids, err := r.Billing.InvoicesToFinalize(ctx, batch)
+	for _, id := range ids {
+		if failed := r.finalizeInvoice(ctx, id); failed != nil && !isRefusal(failed) {
+			err = errors.Join(err, failed)
+		}
+	}
+	return len(ids), err
+}
+
+func (r *Runner) finalizeInvoice(ctx context.Context, id string) error {
+	begun, err := r.Billing.BeginInvoiceFinalization(ctx, billing.InvoiceFinalizeDraft{ID: id})
+	if err != nil || begun.Call == nil {
+		return err
+	}
+	ctx, cancel := billing.Detached(ctx, callTimeout)
+	defer cancel()
+	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
+	if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
+		result = invoices.FinalizeInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
+	}
+	return r.Billing.FinishInvoiceFinalization(ctx, begun.ID, result)
+}
