@@ -38,8 +38,7 @@ func TestInBrowser(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", fake)
 	mux.Handle("/hosted/", fake)
-	// No prefilled token: the tests type it.
-	mux.Handle("/", web.Handler(web.Options{Tabs: tabs, Version: "0.0.0-test"}))
+	mux.Handle("/", web.Handler(web.Options{Token: fakeToken, Tabs: tabs, Version: "0.0.0-test"}))
 	server.Config.Handler = mux
 	server.Start()
 	t.Cleanup(server.Close)

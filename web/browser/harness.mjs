@@ -2,8 +2,7 @@
 // and the API for preparing and checking.
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { randomUUID } from "node:crypto";
@@ -18,10 +17,9 @@ const patience = 20_000;
 /** A test that cannot hang: a browser that stops answering fails it. */
 export const scenario = (name, body) => test(name, { timeout: 60_000 }, body);
 
-/** Starts a browser with a profile of its own; close() removes both. */
-export async function openBrowser(options = {}) {
-  const profile = await mkdtemp(join(tmpdir(), "purser-browser-"));
-  const context = await chromium.launchPersistentContext(profile, {
+/** Starts a browser with a profile of its own; its close() removes both. */
+export function openBrowser() {
+  return chromium.launch({
     executablePath: process.env.PURSER_TEST_CHROMIUM || "/usr/bin/chromium",
     headless: true,
     args: [
@@ -33,24 +31,17 @@ export async function openBrowser(options = {}) {
       "--disable-component-update",
       "--disable-sync",
     ],
-    viewport: { width: 1360, height: 860 },
-    ...options,
   });
-  context.setDefaultTimeout(patience);
-  return {
-    context,
-    async close() {
-      await context.close();
-      await rm(profile, { recursive: true, force: true });
-    },
-  };
 }
 
 /**
- * Opens a page that keeps every console error, uncaught error, policy
- * violation and request to another host in page.trouble.
+ * Opens a page in a window with storage of its own. It keeps every console
+ * error, uncaught error, policy violation and request to another host in
+ * page.trouble.
  */
-export async function openPage({ context }, path = "/") {
+export async function openPage(browser, path = "/", options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 860 }, ...options });
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   page.trouble = [];
   const host = new URL(baseUrl).host;
@@ -67,6 +58,7 @@ export async function openPage({ context }, path = "/") {
     if (message.type() === "error") page.trouble.push(`console: ${message.text()} (${message.location().url})`);
   });
   await page.goto(new URL(path, baseUrl).href);
+  await page.bringToFront();
   return page;
 }
 
@@ -121,10 +113,10 @@ export function assertNoUserErrors(value) {
   }
 }
 
-/** The example tabs as the server offers them. */
-export async function exampleTabs() {
+/** What the server tells the page: {endpoint, token, version, tabs}. */
+export async function pageConfig() {
   const response = await fetch(`${baseUrl}/playground/config.json`);
-  return (await response.json()).tabs;
+  return response.json();
 }
 
 /** Runs example tabs over HTTP, handing values on as the page does. */

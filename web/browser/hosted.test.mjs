@@ -3,17 +3,19 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { assertNoSideways, Flow, assertQuiet, exampleTabs, openBrowser, openPage, run, scenario, screenshot, until } from "./harness.mjs";
+import { assertNoSideways, Flow, assertQuiet, pageConfig, openBrowser, openPage, run, scenario, screenshot, until } from "./harness.mjs";
 
 const goodCard = "4242 4242 4242 4242";
 const decliningCard = "4000 0000 0000 0002";
 const challengedCard = "4000 0027 6000 3184";
 
+const noScript = { javaScriptEnabled: false };
+
 let browser;
 let tabs;
 before(async () => {
-  browser = await openBrowser({ javaScriptEnabled: false });
-  tabs = await exampleTabs();
+  browser = await openBrowser();
+  ({ tabs } = await pageConfig());
 });
 after(() => browser?.close());
 
@@ -69,7 +71,7 @@ async function assertUsable(page) {
 
 scenario("an invoice is paid on its hosted page", async () => {
   const invoice = await openInvoice();
-  const page = await openPage(browser, invoice.url);
+  const page = await openPage(browser, invoice.url, noScript);
   await assertUsable(page);
   await screenshot(page, "hosted-invoice");
   await fill(page, goodCard);
@@ -81,12 +83,12 @@ scenario("an invoice is paid on its hosted page", async () => {
   assert.equal(receipt.status(), 200);
   await screenshot(page, "hosted-receipt");
   assertQuiet(page);
-  await page.close();
+  await page.context().close();
 });
 
 scenario("a declined card leaves the invoice open and the form usable", async () => {
   const invoice = await openInvoice();
-  const page = await openPage(browser, invoice.url);
+  const page = await openPage(browser, invoice.url, noScript);
   await fill(page, decliningCard);
   await submit(page).click();
   await page.getByRole("alert").waitFor();
@@ -95,12 +97,12 @@ scenario("a declined card leaves the invoice open and the form usable", async ()
   await fill(page, goodCard);
   await submit(page).click();
   await untilStatus(invoice.id, "PAID");
-  await page.close();
+  await page.context().close();
 });
 
 scenario("an invoice is paid with the keyboard alone", async () => {
   const invoice = await openInvoice();
-  const page = await openPage(browser, invoice.url);
+  const page = await openPage(browser, invoice.url, noScript);
   const reached = [];
   const texts = { number: goodCard, expiry: "12/34", cvc: "123", name: "Ada Lovelace" };
   // No page may hold more stops than this before the last input of its form.
@@ -116,12 +118,12 @@ scenario("an invoice is paid with the keyboard alone", async () => {
   assert.deepEqual([...reached].sort(), Object.keys(texts).sort());
   await page.keyboard.press("Enter");
   await untilStatus(invoice.id, "PAID");
-  await page.close();
+  await page.context().close();
 });
 
 scenario("a balance is topped up on the checkout page", async () => {
   const payment = await openCheckout();
-  const page = await openPage(browser, payment.url);
+  const page = await openPage(browser, payment.url, noScript);
   await assertUsable(page);
   await screenshot(page, "hosted-checkout");
   await fill(page, goodCard);
@@ -130,46 +132,46 @@ scenario("a balance is topped up on the checkout page", async () => {
   await page.waitForLoadState();
   await screenshot(page, "thank-you");
   assertQuiet(page);
-  await page.close();
+  await page.context().close();
 });
 
 scenario("3-D Secure completes a payment", async () => {
   const challenge = await openChallenge();
-  const page = await openPage(browser, challenge.url);
+  const page = await openPage(browser, challenge.url, noScript);
   await screenshot(page, "hosted-3ds");
   await page.locator("#complete").click();
   await untilStatus(challenge.id, "PAID");
   await untilStatus(challenge.paymentId, "SUCCEEDED");
-  await page.close();
+  await page.context().close();
 });
 
 scenario("3-D Secure that fails leaves the invoice open", async () => {
   const challenge = await openChallenge();
-  const page = await openPage(browser, challenge.url);
+  const page = await openPage(browser, challenge.url, noScript);
   await page.locator("#fail").click();
   await untilStatus(challenge.paymentId, "FAILED");
   assert.equal(await statusOf(challenge.id), "OPEN");
-  await page.close();
+  await page.context().close();
 });
 
 scenario("a card that asks for 3-D Secure on the hosted invoice leads there and back", async () => {
   const invoice = await openInvoice();
-  const page = await openPage(browser, invoice.url);
+  const page = await openPage(browser, invoice.url, noScript);
   await fill(page, challengedCard);
   await submit(page).click();
   await page.locator("#complete").click();
   await untilStatus(invoice.id, "PAID");
-  await page.close();
+  await page.context().close();
 });
 
 scenario("the hosted pages fit a narrow window", async () => {
   const [invoice, checkout, challenge] = [await openInvoice(), await openCheckout(), await openChallenge()];
-  const page = await openPage(browser);
+  const page = await openPage(browser, "/", noScript);
   await page.setViewportSize({ width: 320, height: 640 });
   for (const [name, { url }] of Object.entries({ invoice, checkout, challenge })) {
     await page.goto(url);
     await assertNoSideways(page);
     await screenshot(page, `hosted-${name}-320`);
   }
-  await page.close();
+  await page.context().close();
 });

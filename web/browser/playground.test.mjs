@@ -2,13 +2,15 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { assertNoSideways, assertNoUserErrors, assertQuiet, baseUrl, exampleTabs, openBrowser, openPage, run, scenario, screenshot, token, until } from "./harness.mjs";
+import { assertNoSideways, assertNoUserErrors, assertQuiet, baseUrl, openBrowser, openPage, pageConfig, run, scenario, screenshot, token, until } from "./harness.mjs";
 
 let browser;
+let config;
 let tabs;
 before(async () => {
   browser = await openBrowser();
-  tabs = await exampleTabs();
+  config = await pageConfig();
+  tabs = config.tabs;
 });
 after(() => browser?.close());
 
@@ -54,7 +56,16 @@ scenario("the page loads from its own host only, without errors", async () => {
   await page.keyboard.press("Control+End");
   await page.keyboard.press("Control+Space");
   assertQuiet(page);
-  await page.close();
+  await page.context().close();
+});
+
+scenario("the token field holds what the server prefills", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  assert.equal(await tokenField(page).inputValue(), config.token);
+  const expected = config.token === "" ? "No access token" : "Connected";
+  await until(`the page says “${expected}”`, async () => (await status(page).textContent()) === expected);
+  await page.context().close();
 });
 
 scenario("the answer's headers are strict", async () => {
@@ -84,7 +95,7 @@ scenario("the policy stops inline script and foreign hosts", async () => {
   await until("three violations are seen", () => page.evaluate(() => window.violations.length >= 3));
   const seen = await page.evaluate(() => ({ violations: window.violations.sort(), ran: window.inlineScriptRan === true, display: getComputedStyle(document.body).display }));
   assert.deepEqual(seen, { violations: ["connect-src", "script-src-elem", "style-src-elem"], ran: false, display: "block" });
-  await page.close();
+  await page.context().close();
 });
 
 scenario("the token stays in the session and a wrong one is said to be wrong", async () => {
@@ -95,6 +106,7 @@ scenario("the token stays in the session and a wrong one is said to be wrong", a
   await tokenField(page).fill("");
   await until("the page asks for a token", async () => (await status(page).textContent()) === "No access token");
   await connect(page);
+  await until("the old complaint is gone", async () => (await answerText(page)) === "");
   const kept = await page.evaluate(() => ({ local: JSON.stringify({ ...localStorage }), session: JSON.stringify({ ...sessionStorage }), cookies: document.cookie }));
   assert.ok(kept.session.includes(token));
   assert.ok(!kept.local.includes(token), "the token is in localStorage");
@@ -103,7 +115,7 @@ scenario("the token stays in the session and a wrong one is said to be wrong", a
   await tabButtons(page).first().waitFor();
   assert.equal(await tokenField(page).inputValue(), token);
   assert.equal(await tokenField(page).getAttribute("type"), "password");
-  await page.close();
+  await page.context().close();
 });
 
 scenario("the example tabs run in order, by pressing play", async () => {
@@ -114,7 +126,8 @@ scenario("the example tabs run in order, by pressing play", async () => {
   assert.equal(count, tabs.length);
   for (let index = 0; index < count; index++) {
     const { name, query } = tabs[index];
-    await tabButtons(page).nth(index).click();
+    if (index === 0) await tabButtons(page).first().click();
+    else await page.getByRole("button", { name: `Next: ${name}` }).click();
     if (query.includes("subscription ")) {
       const opened = page.waitForEvent("websocket");
       await play(page).click();
@@ -149,13 +162,11 @@ scenario("the example tabs run in order, by pressing play", async () => {
   await page.reload();
   await tabButtons(page).first().waitFor();
   assert.deepEqual(await tabButtons(page).allTextContents(), tabs.map(({ name }) => name));
-  await page.close();
+  await page.context().close();
 });
 
 scenario("a tab run too early says which one comes first", async () => {
   const page = await openPage(browser);
-  await page.evaluate(() => localStorage.clear());
-  await page.reload();
   await tabButtons(page).first().waitFor();
   await connect(page);
   await tabButtons(page).filter({ hasText: /^3 / }).click();
@@ -163,7 +174,7 @@ scenario("a tab run too early says which one comes first", async () => {
   const text = await until("an answer is shown", () => answerText(page));
   assert.match(text, /run the tab “2 Write a quote” first/);
   assertQuiet(page);
-  await page.close();
+  await page.context().close();
 });
 
 scenario("Ctrl-Enter in the editor runs the operation", async () => {
@@ -175,7 +186,7 @@ scenario("Ctrl-Enter in the editor runs the operation", async () => {
   const answered = page.waitForResponse((response) => response.url() === `${baseUrl}/graphql`);
   await page.keyboard.press("Control+Enter");
   assert.equal((await answered).status(), 200);
-  await page.close();
+  await page.context().close();
 });
 
 scenario("edited tabs survive a reload, and the button brings the examples back", async () => {
@@ -195,7 +206,7 @@ scenario("edited tabs survive a reload, and the button brings the examples back"
   await until("the examples are back", async () => (await tabButtons(page).count()) === tabs.length);
   assert.equal(await tokenField(page).inputValue(), token);
   assertQuiet(page);
-  await page.close();
+  await page.context().close();
 });
 
 scenario("a narrow window has no sideways scrolling", async () => {
@@ -206,7 +217,7 @@ scenario("a narrow window has no sideways scrolling", async () => {
   await assertNoSideways(page);
   await screenshot(page, "playground-320");
   assertQuiet(page);
-  await page.close();
+  await page.context().close();
 });
 
 scenario("dark mode works", async () => {
@@ -223,19 +234,16 @@ scenario("dark mode works", async () => {
   assert.ok(paper < 200 && ink > 500, `dark mode shows ${ink} on ${paper}`);
   await screenshot(page, "playground-dark");
   assertQuiet(page);
-  await page.close();
+  await page.context().close();
 });
 
 scenario("without JavaScript the page says how to go on", async () => {
-  const plain = await openBrowser({ javaScriptEnabled: false });
-  try {
-    const page = await openPage(plain);
-    await page.getByRole("heading", { name: "Purser" }).waitFor();
-    assert.match(await page.locator("pre").textContent(), /curl .*\/graphql/);
-    await page.setViewportSize({ width: 320, height: 640 });
-    await screenshot(page, "playground-no-script");
-    assertQuiet(page);
-  } finally {
-    await plain.close();
-  }
+  const page = await openPage(browser, "/", { javaScriptEnabled: false, viewport: { width: 320, height: 640 } });
+  await page.getByRole("heading", { name: "Purser" }).waitFor();
+  assert.ok((await page.locator("h1").boundingBox()).y < 200, "the text is below the window");
+  assert.match(await page.locator("pre").textContent(), /curl .*\/graphql/);
+  await assertNoSideways(page);
+  await screenshot(page, "playground-no-script");
+  assertQuiet(page);
+  await page.context().close();
 });

@@ -29,6 +29,11 @@ const patches = [
       ["const DEFAULT_TITLE", `import { documentTitle } from ${JSON.stringify(join(here, "src/captures.js"))};\nconst DEFAULT_TITLE`],
     ],
   },
+  {
+    // Long lines, the comments of the example tabs among them, are wrapped.
+    file: /@graphiql\/react\/dist\/editor\/query-editor\.js$/,
+    replace: [["lineNumbers: true,", "lineNumbers: true, lineWrapping: true,"]],
+  },
 ];
 
 const patchPlugin = {

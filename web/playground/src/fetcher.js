@@ -24,7 +24,7 @@ export function createFetcher({ endpoint, token, values, origin, onAnswer, onSta
     const value = values()[name];
     if (value !== undefined) return value;
     const tab = origin(name);
-    throw new Error(`{{${name}}} has no value yet: ${tab ? `run the tab “${tab}” first.` : "no tab captures it."}`);
+    throw problem(`{{${name}}} has no value yet: ${tab ? `run the tab “${tab}” first.` : "no tab captures it."}`);
   };
 
   const finish = (captures, answer) => {
@@ -42,7 +42,7 @@ export function createFetcher({ endpoint, token, values, origin, onAnswer, onSta
   return async function fetcher({ query, operationName, variables }, options) {
     if (token === "") {
       onStatus("missing");
-      throw new Error("Enter an access token at the top of the page. A development server prints one when it starts.");
+      throw problem("Enter an access token at the top of the page. A development server prints one when it starts.");
     }
     const params = { query, operationName, variables: expand(variables ?? {}, lookup) };
     if (operationName === introspection) {
@@ -59,6 +59,13 @@ export function createFetcher({ endpoint, token, values, origin, onAnswer, onSta
     }
     return finish(captures, await post(endpoint, token, params, options, onStatus));
   };
+}
+
+/** An error to be read by a person: GraphiQL would show its stack as well. */
+function problem(message) {
+  const error = new Error(message);
+  error.stack = undefined;
+  return error;
 }
 
 async function post(endpoint, token, params, options, onStatus) {
@@ -78,14 +85,14 @@ async function post(endpoint, token, params, options, onStatus) {
     });
   } catch (error) {
     onStatus("offline");
-    throw new Error(`The server does not answer: ${error.message}`);
+    throw problem(`The server does not answer: ${error.message}`);
   }
   onStatus(response.status === 401 ? "refused" : "connected");
   const text = await response.text();
   try {
     return JSON.parse(text);
   } catch {
-    throw new Error(`The server answered ${response.status} with something else than JSON: ${text.slice(0, 200)}`);
+    throw problem(`The server answered ${response.status} with something else than JSON: ${text.slice(0, 200)}`);
   }
 }
 
@@ -118,7 +125,7 @@ function subscribe(endpoint, token, params, onAnswer) {
 /** Close events and error lists as one Error with a sentence in it. */
 function readable(error) {
   if (error instanceof CloseEvent) {
-    return new Error(`The server closed the stream: ${error.reason || "no reason given"} (${error.code})`);
+    return problem(`The server closed the stream: ${error.reason || "no reason given"} (${error.code})`);
   }
   return Array.isArray(error) ? { errors: error } : error;
 }

@@ -13,7 +13,8 @@ export function findLinks(value) {
     } else if (Array.isArray(node)) {
       for (const element of node) visit(element, name);
     } else if (node !== null && typeof node === "object") {
-      for (const [key, child] of Object.entries(node)) visit(child, key);
+      // "url" says little: nextAction { url } is called nextAction.
+      for (const [key, child] of Object.entries(node)) visit(child, key === "url" && name !== "" ? name : key);
     }
   };
   visit(value, "");

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { GraphiQL } from "graphiql";
+import { useEditorContext, useSchemaStore } from "@graphiql/react";
 import { parseCaptures } from "./captures.js";
 import { createFetcher } from "./fetcher.js";
 import { findLinks } from "./links.js";
@@ -26,7 +27,7 @@ export function Playground({ config }) {
   const [token, setToken] = useState(() => loadToken() ?? config.token);
   const [status, setStatus] = useState("waiting");
   const [values, setValues] = useState(loadValues);
-  const [answer, setAnswer] = useState({ links: [], captured: [], missing: [] });
+  const [answer, setAnswer] = useState(null);
 
   const fetcher = useMemo(
     () =>
@@ -40,7 +41,7 @@ export function Playground({ config }) {
           const all = { ...loadValues(), ...captured };
           saveValues(all);
           setValues(all);
-          setAnswer({ links: findLinks(answer), captured: Object.keys(captured), missing });
+          setAnswer({ links: findLinks(answer), captured: Object.keys(captured), missing, failed: Boolean(answer.errors) });
         },
       }),
     [config, token],
@@ -52,6 +53,7 @@ export function Playground({ config }) {
     setToken(text);
   }, []);
 
+  const forgetAnswer = useCallback(() => setAnswer(null), []);
   const defaultTabs = useMemo(() => config.tabs.map(({ query, variables }) => ({ query, variables })), [config]);
 
   return (
@@ -74,9 +76,12 @@ export function Playground({ config }) {
         >
           <GraphiQL.Logo>
             <ResetButton />
+            <a className="purser-licences" href="/playground/licenses.txt" target="_blank" rel="noopener noreferrer">
+              Licences
+            </a>
           </GraphiQL.Logo>
           <GraphiQL.Footer>
-            <AnswerBar answer={answer} values={values} />
+            <AnswerBar answer={answer} values={values} onTabChange={forgetAnswer} />
           </GraphiQL.Footer>
         </GraphiQL>
       </main>
@@ -150,9 +155,27 @@ function ResetButton() {
   );
 }
 
-/** What can be done with the last answer: its links, and what later tabs took from it. */
-function AnswerBar({ answer, values }) {
-  if (answer.links.length === 0 && answer.captured.length === 0 && answer.missing.length === 0) return null;
+/** What can be done with the last answer: its links, what later tabs took from it, and the way on. */
+function AnswerBar({ answer, values, onTabChange }) {
+  const { tabs, activeTabIndex, changeTab, responseEditor } = useEditorContext({ nonNull: true });
+  const { fetchError } = useSchemaStore();
+  const shownError = useRef(null);
+  useEffect(() => {
+    // GraphiQL shows why it could not read the schema where answers go, and
+    // leaves it there when a second try succeeds.
+    if (fetchError === null && shownError.current !== null && responseEditor?.getValue() === shownError.current) {
+      responseEditor.setValue("");
+    }
+    shownError.current = fetchError;
+  }, [fetchError, responseEditor]);
+  const activeTab = tabs[activeTabIndex]?.id;
+  useEffect(() => {
+    onTabChange();
+    // The strip of tabs may be wider than the window.
+    document.getElementById(`graphiql-session-tab-${activeTabIndex}`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [activeTab]);
+  if (answer === null) return null;
+  const next = answer.failed ? undefined : tabs[activeTabIndex + 1];
   return (
     <div className="purser-answer" aria-live="polite">
       {answer.links.map(({ name, href }) => (
@@ -170,6 +193,11 @@ function AnswerBar({ answer, values }) {
           no {name} in this answer
         </span>
       ))}
+      {next && (
+        <button type="button" className="purser-next" onClick={() => changeTab(activeTabIndex + 1)}>
+          Next: {next.title} <span aria-hidden="true">→</span>
+        </button>
+      )}
     </div>
   );
 }
