@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"unicode/utf8"
 
@@ -101,10 +102,7 @@ func (s *server) present(ctx context.Context, err error) *gqlerror.Error {
 		// The parser's and the validator's errors speak about the caller's own
 		// document, and nobody else sets these codes without wrapping.
 	default:
-		shown = s.presentUnknown(ctx, err)
-		if shown == nil {
-			return nil
-		}
+		shown = s.presentUnknown(ctx, err, shown)
 	}
 
 	// A copy, because a presenter may answer with an error it keeps.
@@ -120,43 +118,51 @@ func (s *server) present(ctx context.Context, err error) *gqlerror.Error {
 
 // presentUnknown asks the given presenter about an error that this package
 // did not make, and logs it where nobody knows it.
-func (s *server) presentUnknown(ctx context.Context, err error) *gqlerror.Error {
-	path := graphql.GetPath(ctx)
-	var shown *gqlerror.Error
+func (s *server) presentUnknown(ctx context.Context, err error, raw *gqlerror.Error) *gqlerror.Error {
+	path := raw.Path
+	if path == nil {
+		path = graphql.GetPath(ctx)
+	}
+	show := func(code, message string) *gqlerror.Error {
+		return &gqlerror.Error{Message: message, Path: path, Extensions: map[string]any{"code": code}}
+	}
 	if s.presentError != nil {
-		if shown = s.presentError(ctx, err); shown == nil {
-			return nil
+		if shown := s.presentError(ctx, err); shown != nil && code(shown) != "" && code(shown) != CodeInternal {
+			return shown
 		}
 	}
-	if shown != nil && code(shown) != "" && code(shown) != CodeInternal {
-		return shown
+	if isUnreadArgument(ctx) {
+		if goText.MatchString(raw.Message) {
+			return show(CodeBadUserInput, "the value of an argument cannot be read")
+		}
+		return show(CodeBadUserInput, raw.Message)
 	}
 	// A cancelled statement reports itself in the database's words, so the
 	// context tells better than the error what happened.
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &gqlerror.Error{
-			Message:    "the operation took too long and was stopped",
-			Path:       path,
-			Extensions: map[string]any{"code": CodeUnavailable},
-		}
+		return show(CodeUnavailable, "the operation took too long and was stopped")
 	case errors.Is(ctx.Err(), context.Canceled):
-		return &gqlerror.Error{
-			Message:    "the request was canceled",
-			Path:       path,
-			Extensions: map[string]any{"code": CodeUnavailable},
-		}
+		return show(CodeUnavailable, "the request was canceled")
 	}
 	s.logger.ErrorContext(ctx, "internal error in a graphql operation",
 		slog.String("request_id", RequestID(ctx)),
 		slog.String("path", path.String()),
 		slog.Any("error", err))
-	return &gqlerror.Error{
-		Message:    "internal error",
-		Path:       path,
-		Extensions: map[string]any{"code": CodeInternal},
-	}
+	return show(CodeInternal, "internal error")
 }
+
+// isUnreadArgument reports whether the error is about reading the arguments of
+// a field, before its resolver: generated code sets Args once all are read. A
+// custom scalar's refusal comes this way and wraps nothing that would tell.
+func isUnreadArgument(ctx context.Context) bool {
+	fc := graphql.GetFieldContext(ctx)
+	return fc != nil && fc.Field.Field != nil && len(fc.Field.Arguments) > 0 && fc.Args == nil
+}
+
+// goText finds the names of Go types and packages that gqlgen's own readers
+// put into their errors ("json.Number is not a string").
+var goText = regexp.MustCompile(`map\[|interface \{|\[\]|\*|\b(strconv|json|reflect|runtime)\b|\b[a-z]+\.[A-Z]\w*`)
 
 // recovered is the executor's recover function: the panic goes to the log,
 // the caller learns the request id.

@@ -75,11 +75,41 @@ func TestGivenPresenter(t *testing.T) {
 	if len(kept.Extensions) != 1 {
 		t.Errorf("the presenter's own error was changed: %v", kept.Extensions)
 	}
-	if resp := b.post(`{ fail(with: "x") }`, nil); len(resp.Errors) != 0 {
-		t.Errorf("an error the presenter leaves out: %s", resp.raw)
+	if resp := b.post(`{ fail(with: "secret") }`, nil); resp.code() != CodeInternal || strings.Contains(resp.raw, "secret") {
+		t.Errorf("an error the presenter does not know: %s", resp.raw)
 	}
 	if resp := b.post(`{`, nil); resp.code() != CodeParseFailed {
 		t.Errorf("the transport's own: %s", resp.raw)
+	}
+}
+
+// TestArgumentsThatCannotBeRead are the caller's business, in words that
+// name nothing of Go.
+func TestArgumentsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	var refusal error
+	b := setup(t, nil, func(o *Options) {
+		schema := transporttest.New(basicResolvers())
+		schema.ReadArguments = map[string]func(map[string]any) error{
+			"Query.echo": func(map[string]any) error { return refusal },
+		}
+		o.Schema = schema
+	})
+	for text, want := range map[string]string{
+		"the amount has three digits, two are allowed":    "the amount has three digits, two are allowed",
+		"json.Number is not a string":                     "the value of an argument cannot be read",
+		"map[string]interface {} is not a Decimal":        "the value of an argument cannot be read",
+		"strconv.ParseInt: parsing \"x\": invalid syntax": "the value of an argument cannot be read",
+		"*model.Thing cannot be null":                     "the value of an argument cannot be read",
+	} {
+		refusal = errors.New(text)
+		resp := b.post(`{ echo(text: "x") }`, nil)
+		if resp.code() != CodeBadUserInput || resp.message() != want || len(resp.Errors[0].Path) != 1 {
+			t.Errorf("%q: %s", text, resp.raw)
+		}
+	}
+	if strings.Contains(b.log.String(), "internal error") {
+		t.Error("a caller's mistake was logged as ours")
 	}
 }
 

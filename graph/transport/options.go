@@ -45,10 +45,12 @@ type Options struct {
 	Metrics Metrics
 	// Now is the clock of rate limits and token expiry. Defaults to time.Now.
 	Now func() time.Time
-	// PresentError turns a resolver's error into the one the caller sees. An
-	// error of this package's type Error never reaches it. Whatever it answers
-	// with CodeInternal is logged and gets the request id. Defaults to
-	// CodeInternal for everything.
+	// PresentError turns a resolver's error into the one the caller sees. It
+	// answers nil, or CodeInternal, for an error it does not know; that is
+	// logged and shown as CodeInternal with the request id and no text. An
+	// error of this package's type Error never reaches it, and an argument
+	// that cannot be read is CodeBadUserInput unless it says otherwise.
+	// Defaults to knowing none.
 	PresentError graphql.ErrorPresenterFunc
 	// Principal names whom limits are counted for. Defaults to the viewer's
 	// organization and token or session.

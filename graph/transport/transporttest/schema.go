@@ -31,6 +31,9 @@ type Schema struct {
 	// Resolvers by "Type.field". A field without one is looked up in its
 	// parent, a map.
 	Resolvers map[string]Resolver
+	// ReadArguments may refuse the arguments of a field, by "Type.field", as
+	// a custom scalar does in generated code.
+	ReadArguments map[string]func(raw map[string]any) error
 }
 
 var _ graphql.ExecutableSchema = (*Schema)(nil)
@@ -129,9 +132,20 @@ func (s *Schema) object(ctx context.Context, out *bytes.Buffer, definition *ast.
 			out.WriteByte(',')
 		}
 		fmt.Fprintf(out, "%q:", field.Alias)
-		fctx := graphql.WithFieldContext(ctx, &graphql.FieldContext{
-			Object: definition.Name, Field: field, Args: field.ArgumentMap(op.Variables),
-		})
+		fc := &graphql.FieldContext{Object: definition.Name, Field: field}
+		fctx := graphql.WithFieldContext(ctx, fc)
+		arguments := field.ArgumentMap(op.Variables)
+		if read := s.ReadArguments[definition.Name+"."+field.Name]; read != nil {
+			if err := read(arguments); err != nil {
+				graphql.AddError(fctx, err)
+				if field.Definition.Type.NonNull {
+					return errNull
+				}
+				out.WriteString("null")
+				continue
+			}
+		}
+		fc.Args = arguments
 		if err := s.field(fctx, out, definition, field, parent); err != nil {
 			return err
 		}
