@@ -134,10 +134,12 @@ func (q *Queue) Enqueue(ctx context.Context, tx *sql.Tx, account, target, refere
 		}
 	}
 	for range copies {
-		// A held row gets a negative position, so that its group leaves last to first.
+		// A held row gets a negative position, so that its group leaves last to
+		// first, and the time of the group's first, so that it leaves as one.
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO deliveries (account, target, reference, kind, state, position, held_by, next_attempt_at, created_at)
-			SELECT ?1, ?2, ?3, ?4, ?5, (CASE WHEN ?6 = '' THEN 1 ELSE -1 END) * (COALESCE(MAX(id), 0) + 1), ?6, ?7, ?8 FROM deliveries`,
+			SELECT ?1, ?2, ?3, ?4, ?5, (CASE WHEN ?6 = '' THEN 1 ELSE -1 END) * (COALESCE(MAX(id), 0) + 1), ?6,
+				COALESCE(MIN(CASE WHEN ?6 <> '' AND held_by = ?6 THEN next_attempt_at END), ?7), ?8 FROM deliveries`,
 			account, target, reference, kind, state, heldBy, at, now)
 		if err != nil {
 			return fmt.Errorf("enqueue the delivery of %s to %s: %w", reference, target, err)

@@ -179,19 +179,40 @@ func (b *bundle) listen(events ...string) *receiver {
 // wait returns the deliveries once there are n of them.
 func (r *receiver) wait(t *testing.T, n int) []received {
 	t.Helper()
+	return r.waitFor(t, n, func(list []received) []received { return list })
+}
+
+// distinct returns the events once there are n of them, each as it came first:
+// a delivery that a stop broke off comes again.
+func (r *receiver) distinct(t *testing.T, n int) []received {
+	t.Helper()
+	return r.waitFor(t, n, func(list []received) []received {
+		seen := map[string]bool{}
+		var out []received
+		for _, e := range list {
+			if !seen[e.event.ID] {
+				out = append(out, e)
+			}
+			seen[e.event.ID] = true
+		}
+		return out
+	})
+}
+
+func (r *receiver) waitFor(t *testing.T, n int, view func([]received) []received) []received {
+	t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
 		r.mu.Lock()
-		if len(r.list) >= n {
-			out := append([]received(nil), r.list...)
-			r.mu.Unlock()
-			return out
-		}
+		list := view(append([]received(nil), r.list...))
 		r.mu.Unlock()
+		if len(list) >= n {
+			return list
+		}
 		select {
 		case <-r.arrivals:
 		case <-deadline:
-			t.Fatalf("%d deliveries never came; got %v", n, types(r.list))
+			t.Fatalf("%d deliveries never came; got %v", n, types(list))
 		}
 	}
 }
@@ -350,4 +371,34 @@ func (b *bundle) control(method, path, body string, into any) int {
 		}
 	}
 	return response.StatusCode
+}
+
+// jsonField returns a text inside a JSON document that stripe-go has no field for.
+func jsonField(raw []byte, keys ...string) (string, error) {
+	var at any
+	if err := json.Unmarshal(raw, &at); err != nil {
+		return "", err
+	}
+	for _, key := range keys {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return "", errors.New("no object at " + key)
+		}
+		at = m[key]
+	}
+	text, ok := at.(string)
+	if !ok {
+		return "", errors.New("no text at the end of " + strings.Join(keys, "."))
+	}
+	return text, nil
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came that %s", what)
+		}
+	}
 }

@@ -83,6 +83,8 @@ func createSubscription(t *tx, in *params) (object, error) {
 		return nil, err
 	}
 	t.emit("customer.subscription.created", sub)
+	// The first payment is made here or by the payer, never by a later attempt.
+	inv["auto_advance"] = false
 	if err := t.finalizeInvoice(inv); err != nil {
 		return nil, err
 	}
