@@ -238,3 +238,19 @@ func findPrograms() (string, error) {
 	sort.Slice(found, func(i, j int) bool { return major(found[i]) > major(found[j]) })
 	return filepath.Dir(found[0]), nil
 }
+
+// Serve starts a server, writes the URL for PURSER_TEST_POSTGRES and a newline
+// to out, and stops the server when in ends. It lets the test processes of
+// several packages share one server.
+func Serve(in io.Reader, out io.Writer) error {
+	s, err := newServer()
+	if err != nil {
+		return err
+	}
+	defer s.release() // the watchdog stops the server and removes its folder
+	if _, err := fmt.Fprintln(out, s.adminURL()); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, in)
+	return err
+}
