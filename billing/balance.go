@@ -10,6 +10,7 @@ import (
 	"purser/ent/currency"
 	"purser/ent/invoice"
 	"purser/ent/payer"
+	"purser/ent/predicate"
 	"purser/money"
 )
 
@@ -66,14 +67,14 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 	if err != nil {
 		return nil, err
 	}
-	unpaid, err := tx.unpaid(ctx, p.ID, code)
+	due, err := unpaid(ctx, tx.Client, p.ID, code)
 	if err != nil {
 		return nil, err
 	}
 	create := tx.Balance.Create().
 		SetID(tx.s.newID(prefixBalance)).SetPayerID(p.ID).SetCurrency(code).
 		SetBillingMode(balance.BillingMode(p.BillingMode)).
-		SetUnpaidUnits(unpaid).
+		SetUnpaidUnits(due).
 		SetPeriod(period).SetLastHash([]byte{}).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.BillingMode == payer.BillingModePOSTPAID {
@@ -88,45 +89,50 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 }
 
 // countUnpaid brings unpaid of the payer's balance to the amount due of its
-// open and uncollectible invoices. It is called after the invoice's row was
-// changed, in the same transaction.
+// open and uncollectible invoices. due is what is due on inv from now on; its
+// row may already say so or not yet.
 //
 // The balance is made where there is none: were it left out, a transaction
 // that makes the balance and one that finalizes an invoice could miss each
 // other. Now they meet at the unique key of the balance, and the later one
 // runs again and counts both.
-func (tx *Tx) countUnpaid(ctx context.Context, payerID, code string) error {
-	b, err := tx.Balance.Query().Where(balance.PayerID(payerID), balance.Currency(code)).
+func (tx *Tx) countUnpaid(ctx context.Context, inv *ent.Invoice, due money.Units) error {
+	b, err := tx.Balance.Query().Where(balance.PayerID(inv.PayerID), balance.Currency(inv.Currency)).
 		Unique(false).Modify(tx.forUpdate).Only(ctx)
 	if ent.IsNotFound(err) {
-		_, err = tx.settledBalance(ctx, payerID, code)
-		return err
+		b, err = tx.settledBalance(ctx, inv.PayerID, inv.Currency)
 	}
 	if err != nil {
-		return fmt.Errorf("read balance of %s in %s: %w", payerID, code, err)
+		return fmt.Errorf("read balance of %s in %s: %w", inv.PayerID, inv.Currency, err)
 	}
-	unpaid, err := tx.unpaid(ctx, payerID, code)
+	others, err := unpaid(ctx, tx.Client, inv.PayerID, inv.Currency, invoice.IDNEQ(inv.ID))
 	if err != nil {
 		return err
+	}
+	all, err := others.Plus(due)
+	if err != nil {
+		return refuse(CodeLimitExceeded, "", "the payer's unpaid invoices would leave the range that can be counted exactly")
 	}
 	// Written also when nothing seems to change: only the comparison of the
 	// version shows that nobody else has counted since the balance was read.
 	n, err := tx.Balance.Update().
 		Where(balance.ID(b.ID), balance.Version(b.Version)).
-		SetUnpaidUnits(unpaid).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
+		SetUnpaidUnits(all).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
 		Save(ctx)
 	if err := cas(n, err); err != nil {
 		return fmt.Errorf("count unpaid invoices of balance %s: %w", b.ID, err)
 	}
-	tx.changed(ctx, ChangeBalance, b.ID, payerID)
+	tx.changed(ctx, ChangeBalance, b.ID, inv.PayerID)
 	return nil
 }
 
-// unpaid sums what is due on the payer's open and uncollectible invoices.
-func (tx *Tx) unpaid(ctx context.Context, payerID, code string) (money.Units, error) {
+// unpaid sums what is due on those of the payer's open and uncollectible
+// invoices that fit.
+func unpaid(ctx context.Context, c *ent.Client, payerID, code string, fit ...predicate.Invoice) (money.Units, error) {
 	var sums []struct{ Sum sql.NullInt64 }
-	err := tx.Invoice.Query().
+	err := c.Invoice.Query().
 		Where(invoice.PayerID(payerID), invoice.Currency(code), invoice.StatusIn(invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE)).
+		Where(fit...).
 		Aggregate(ent.As(ent.Sum(invoice.FieldAmountDueUnits), "sum")).
 		Scan(ctx, &sums)
 	if err != nil {

@@ -70,8 +70,9 @@ func (tx *Tx) creditTopUp(ctx context.Context, p *ent.Payment, gatewayPaymentID 
 }
 
 // bookInvoice books a finalized invoice: what the payer owes from now on, by
-// revenue and tax, and the difference to whole minor units. It is called after
-// the invoice's row has become OPEN (or PAID, when there is nothing to pay).
+// revenue and tax, and the difference to whole minor units. It is called in the
+// transaction that makes the invoice OPEN (or PAID, when there is nothing to
+// pay).
 func (tx *Tx) bookInvoice(ctx context.Context, inv *ent.Invoice) error {
 	if inv.SubtotalUnits < 0 || inv.TaxUnits < 0 || inv.TotalUnits < 0 {
 		return refuse(CodeInvalid, "", "the invoice's lines come to less than nothing: credit the payer instead")
@@ -103,11 +104,11 @@ func (tx *Tx) bookInvoice(ctx context.Context, inv *ent.Invoice) error {
 	if inv.TotalUnits == 0 {
 		return nil
 	}
-	return tx.countUnpaid(ctx, inv.PayerID, inv.Currency)
+	return tx.countUnpaid(ctx, inv, inv.TotalUnits)
 }
 
-// creditInvoicePayment books a card payment of an invoice that has succeeded
-// at the gateway, once. It is called after the rows of both were changed.
+// creditInvoicePayment books a card payment that has succeeded at the gateway
+// and pays all that was due on the invoice, once.
 func (tx *Tx) creditInvoicePayment(ctx context.Context, inv *ent.Invoice, p *ent.Payment, gatewayPaymentID string) error {
 	switch {
 	case gatewayPaymentID == "":
@@ -125,11 +126,11 @@ func (tx *Tx) creditInvoicePayment(ctx context.Context, inv *ent.Invoice, p *ent
 	if err != nil {
 		return fmt.Errorf("credit payment %s: %w", p.ID, err)
 	}
-	return tx.countUnpaid(ctx, inv.PayerID, inv.Currency)
+	return tx.countUnpaid(ctx, inv, 0)
 }
 
 // bookInvoiceOutOfBand books that what payments had left of an invoice was
-// paid elsewhere. It is called after the invoice's row has become PAID.
+// paid elsewhere.
 func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error {
 	paid, err := tx.Payment.Query().
 		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusSUCCEEDED)).All(ctx)
@@ -153,11 +154,10 @@ func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error 
 			return fmt.Errorf("book invoice %s as paid: %w", inv.ID, err)
 		}
 	}
-	return tx.countUnpaid(ctx, inv.PayerID, inv.Currency)
+	return tx.countUnpaid(ctx, inv, 0)
 }
 
-// reverseInvoice takes back what finalizing an invoice booked. It is called
-// after the invoice's row has become VOID.
+// reverseInvoice takes back what finalizing an invoice booked: it was voided.
 func (tx *Tx) reverseInvoice(ctx context.Context, inv *ent.Invoice) error {
 	booked, err := tx.LedgerEntry.Query().
 		Where(ledgerentry.CauseKeyIn(invoiceCause(inv.ID, partRevenue), invoiceCause(inv.ID, partTax), invoiceCause(inv.ID, partRounding))).
@@ -171,7 +171,7 @@ func (tx *Tx) reverseInvoice(ctx context.Context, inv *ent.Invoice) error {
 			return fmt.Errorf("void invoice %s: %w", inv.ID, err)
 		}
 	}
-	return tx.countUnpaid(ctx, inv.PayerID, inv.Currency)
+	return tx.countUnpaid(ctx, inv, 0)
 }
 
 // reverse books the mirror of an entry, once.

@@ -145,7 +145,7 @@ func (r *entryRow) move(b *ent.Balance) (amount, usage money.Units, err error) {
 		_, err = amount.Minus(usage)
 	}
 	if err != nil {
-		return 0, 0, refuse(CodeLimitExceeded, "amount", "the balance would leave the range that can be counted exactly")
+		return 0, 0, refuse(CodeLimitExceeded, "amount.amount", "the balance would leave the range that can be counted exactly")
 	}
 	return amount, usage, nil
 }

@@ -1,0 +1,406 @@
+package billing
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+
+	"purser/ent"
+	"purser/ent/balance"
+	"purser/ent/ledgerentry"
+	"purser/ent/payment"
+	"purser/money"
+)
+
+// entryStream gives the entries of a query in order, page by page.
+type entryStream struct {
+	v    *verifier
+	load func(ctx context.Context, after *ent.LedgerEntry, limit int) ([]*ent.LedgerEntry, error)
+	page []*ent.LedgerEntry
+	last *ent.LedgerEntry
+	end  bool
+	// payments and reversed are what the entries of the page name.
+	payments map[string]*ent.Payment
+	reversed map[string]*ent.LedgerEntry
+}
+
+// peek returns the next entry, or nil after the last one.
+func (s *entryStream) peek(ctx context.Context) (*ent.LedgerEntry, error) {
+	if len(s.page) > 0 {
+		return s.page[0], nil
+	}
+	if s.end {
+		return nil, nil
+	}
+	limit := s.v.options.PageRows
+	page, err := s.load(ctx, s.last, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read entries: %w", err)
+	}
+	s.page, s.end = page, len(page) < limit
+	if len(page) == 0 {
+		return nil, nil
+	}
+	s.last = page[len(page)-1]
+	if err := s.loadNamed(ctx); err != nil {
+		return nil, err
+	}
+	s.v.report.Entries += len(page)
+	s.v.progress(ledgerentry.Table, s.v.report.Entries)
+	return page[0], nil
+}
+
+func (s *entryStream) next() { s.page = s.page[1:] }
+
+// loadNamed reads the payments and originals that the page's entries name.
+func (s *entryStream) loadNamed(ctx context.Context) error {
+	var paymentIDs, reversedIDs []string
+	for _, e := range s.page {
+		if booksPayment(e) && e.PaymentID != nil {
+			paymentIDs = append(paymentIDs, *e.PaymentID)
+		}
+		if e.ReversesID != nil {
+			reversedIDs = append(reversedIDs, *e.ReversesID)
+		}
+	}
+	s.payments, s.reversed = map[string]*ent.Payment{}, map[string]*ent.LedgerEntry{}
+	if len(paymentIDs) > 0 {
+		rows, err := s.v.Payment.Query().Where(payment.IDIn(paymentIDs...)).All(ctx)
+		if err != nil {
+			return fmt.Errorf("read payments: %w", err)
+		}
+		for _, p := range rows {
+			s.payments[p.ID] = p
+		}
+	}
+	if len(reversedIDs) > 0 {
+		rows, err := s.v.LedgerEntry.Query().Where(ledgerentry.IDIn(reversedIDs...)).All(ctx)
+		if err != nil {
+			return fmt.Errorf("read reversed entries: %w", err)
+		}
+		for _, e := range rows {
+			s.reversed[e.ID] = e
+		}
+	}
+	return nil
+}
+
+// booksPayment reports whether the entry says that a gateway has taken money.
+func booksPayment(e *ent.LedgerEntry) bool {
+	return (e.Kind == ledgerentry.KindTOP_UP || e.Kind == ledgerentry.KindINVOICE_PAYMENT) &&
+		strings.HasPrefix(e.DebitAccount, clearingAccount(""))
+}
+
+// balances replays every balance from its entries and compares the two.
+func (v *verifier) balances(ctx context.Context) error {
+	entries := &entryStream{v: v, load: func(ctx context.Context, after *ent.LedgerEntry, limit int) ([]*ent.LedgerEntry, error) {
+		q := v.LedgerEntry.Query().Where(ledgerentry.BalanceIDNotNil())
+		if after != nil {
+			q.Where(func(s *entsql.Selector) {
+				s.Where(entsql.CompositeGT([]string{s.C(ledgerentry.FieldBalanceID), s.C(ledgerentry.FieldSeq)}, orEmpty(after.BalanceID), *after.Seq))
+			})
+		}
+		return q.Order(ent.Asc(ledgerentry.FieldBalanceID, ledgerentry.FieldSeq)).Limit(limit).All(ctx)
+	}}
+	last := ""
+	for {
+		page, err := v.Balance.Query().Where(balance.IDGT(last)).Order(ent.Asc(balance.FieldID)).Limit(v.options.PageRows).All(ctx)
+		if err != nil {
+			return fmt.Errorf("read balances: %w", err)
+		}
+		owed, err := v.owed(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, b := range page {
+			if err := v.balance(ctx, b, entries); err != nil {
+				return err
+			}
+			if want := owed.held[b.ID]; b.HeldUnits != want {
+				return v.fault(balance.Table, b.ID, "held_units against its open holds", want, b.HeldUnits)
+			}
+			if want := owed.unpaid[account{b.PayerID, b.Currency}]; b.UnpaidUnits != want {
+				return v.fault(balance.Table, b.ID, "unpaid_units against its payer's open invoices", want, b.UnpaidUnits)
+			}
+		}
+		v.report.Balances += len(page)
+		v.progress(balance.Table, v.report.Balances)
+		if len(page) < v.options.PageRows {
+			break
+		}
+		last = page[len(page)-1].ID
+	}
+	orphan, err := entries.peek(ctx)
+	if orphan != nil {
+		return v.fault(ledgerentry.Table, orphan.ID, "balance_id", "a balance that exists", orEmpty(orphan.BalanceID))
+	}
+	return err
+}
+
+// replayed is a balance as its entries so far have made it.
+type replayed struct {
+	amount, usage money.Units
+	period        string
+	seq           int64
+	hash          []byte
+	at            time.Time
+}
+
+func (r *replayed) rolled(period string) replayed {
+	out := *r
+	out.amount, out.usage, out.period = r.amount-r.usage, 0, period
+	return out
+}
+
+// balance replays one balance from the stream, which stands at its first
+// entry.
+func (v *verifier) balance(ctx context.Context, b *ent.Balance, entries *entryStream) error {
+	start, err := periodAt(b.CreatedAt, v.zone)
+	if err != nil {
+		return err
+	}
+	state := replayed{period: start, hash: []byte{}, at: b.CreatedAt}
+	for {
+		e, err := entries.peek(ctx)
+		if err != nil {
+			return err
+		}
+		if e != nil && *e.BalanceID < b.ID {
+			return v.fault(ledgerentry.Table, e.ID, "balance_id", "a balance that exists", *e.BalanceID)
+		}
+		if e == nil || *e.BalanceID != b.ID {
+			break
+		}
+		if err := v.entry(b, &state, e); err != nil {
+			return err
+		}
+		if err := v.meaning(e, b, entries); err != nil {
+			return err
+		}
+		entries.next()
+	}
+	switch {
+	case b.LastSeq != state.seq:
+		return v.fault(balance.Table, b.ID, "last_seq against its entries", state.seq, b.LastSeq)
+	case !bytes.Equal(b.LastHash, state.hash):
+		return v.fault(balance.Table, b.ID, "last_hash against its entries", hex.EncodeToString(state.hash), hex.EncodeToString(b.LastHash))
+	}
+	return v.projection(b, &state)
+}
+
+// projection compares the balance's columns with what its entries come to.
+// The period may have been opened after the last entry, by a write that
+// booked nothing.
+func (v *verifier) projection(b *ent.Balance, state *replayed) error {
+	want := *state
+	rolled := state.rolled(b.Period)
+	_, newest := periodsAround(b.UpdatedAt)
+	lowest, highest := periodsAround(state.at)
+	switch {
+	case b.Period > state.period && b.Period <= newest && b.AmountUnits == rolled.amount && b.UsageUnits == rolled.usage:
+		want = rolled
+	case b.Period >= lowest && b.Period <= highest:
+		// Near the end of a month the organization's time zone decides, and
+		// that may have changed since.
+		want.period = b.Period
+	}
+	switch {
+	case b.AmountUnits != want.amount:
+		return v.fault(balance.Table, b.ID, "amount_units against its entries", want.amount, b.AmountUnits)
+	case b.UsageUnits != want.usage:
+		return v.fault(balance.Table, b.ID, "usage_units against its entries", want.usage, b.UsageUnits)
+	case b.Period != want.period:
+		return v.fault(balance.Table, b.ID, "period against its entries", want.period, b.Period)
+	}
+	return nil
+}
+
+// periodsAround returns the earliest and the latest period that a time falls
+// into anywhere on earth.
+func periodsAround(at time.Time) (earliest, latest string) {
+	return at.Add(-12 * time.Hour).UTC().Format("2006-01"), at.Add(14 * time.Hour).UTC().Format("2006-01")
+}
+
+// entry checks one entry of a balance against the ones before it and carries
+// the state on.
+func (v *verifier) entry(b *ent.Balance, state *replayed, e *ent.LedgerEntry) error {
+	table := ledgerentry.Table
+	row := storedRow(e)
+	if err := v.canonical(e); err != nil {
+		return err
+	}
+	switch {
+	case row.seq != state.seq+1:
+		return v.fault(table, e.ID, "seq: an entry is missing or moved", state.seq+1, row.seq)
+	case e.Currency != b.Currency:
+		return v.fault(table, e.ID, "currency of its balance", b.Currency, e.Currency)
+	case e.DebitAccount != b.Account() && e.CreditAccount != b.Account():
+		return v.fault(table, e.ID, "one side is its balance", b.Account(), e.DebitAccount+" / "+e.CreditAccount)
+	}
+	period, err := periodAt(e.BookedAt, v.zone)
+	if err != nil {
+		return err
+	}
+	variants := []replayed{*state, state.rolled(period)}
+	if period > state.period {
+		variants[0], variants[1] = variants[1], variants[0]
+	}
+	if earliest, latest := periodsAround(e.BookedAt); earliest == latest {
+		variants = variants[:1] // the same month in every time zone
+	} else if period <= state.period {
+		variants[1].period = latest
+	}
+	var want replayed
+	found := fmt.Sprintf("amount %d, usage %d", row.amountAfter, row.usageAfter)
+	for i, before := range variants {
+		amount, usage, err := row.move(&ent.Balance{ID: b.ID, AmountUnits: before.amount, UsageUnits: before.usage})
+		if err != nil {
+			return v.fault(table, e.ID, "the balance after it", "amounts that can be counted", err)
+		}
+		if i == 0 || amount == row.amountAfter && usage == row.usageAfter {
+			want = replayed{amount: amount, usage: usage, period: before.period}
+		}
+		if amount == row.amountAfter && usage == row.usageAfter {
+			break
+		}
+	}
+	if want.amount != row.amountAfter || want.usage != row.usageAfter {
+		return v.fault(table, e.ID, "the balance after it", fmt.Sprintf("amount %d, usage %d", want.amount, want.usage), found)
+	}
+	if digest := row.digest(state.hash); !bytes.Equal(digest, e.Hash) {
+		return v.fault(table, e.ID, "hash over the row and the one before it", hex.EncodeToString(digest), hex.EncodeToString(e.Hash))
+	}
+	want.seq, want.hash, want.at = row.seq, e.Hash, e.BookedAt
+	*state = want
+	return nil
+}
+
+// canonical refuses a row that reads like another one: the hash does not tell
+// an empty text from none.
+func (v *verifier) canonical(e *ent.LedgerEntry) error {
+	for column, value := range map[string]*string{
+		ledgerentry.FieldReversedKind: e.ReversedKind, ledgerentry.FieldPaymentID: e.PaymentID,
+		ledgerentry.FieldInvoiceID: e.InvoiceID, ledgerentry.FieldHoldID: e.HoldID,
+		ledgerentry.FieldRefundID: e.RefundID, ledgerentry.FieldDisputeID: e.DisputeID,
+		ledgerentry.FieldCreditNoteID: e.CreditNoteID, ledgerentry.FieldProviderID: e.ProviderID,
+		ledgerentry.FieldReversesID: e.ReversesID, ledgerentry.FieldCauseKey: e.CauseKey,
+		ledgerentry.FieldOperation: e.Operation, ledgerentry.FieldIdempotencyKey: e.IdempotencyKey,
+	} {
+		if value != nil && *value == "" {
+			return v.fault(ledgerentry.Table, e.ID, column, "a text or nothing", `""`)
+		}
+	}
+	onBalance := e.BalanceID != nil
+	if (e.Seq != nil) != onBalance || (e.AmountAfterUnits != nil) != onBalance || (e.UsageAfterUnits != nil) != onBalance {
+		return v.fault(ledgerentry.Table, e.ID, "seq and the balance after it are there exactly for entries of a balance", onBalance, !onBalance)
+	}
+	return nil
+}
+
+// looseEntries checks the entries that touch no balance, each for itself; the
+// seals hold them together.
+func (v *verifier) looseEntries(ctx context.Context) error {
+	entries := &entryStream{v: v, load: func(ctx context.Context, after *ent.LedgerEntry, limit int) ([]*ent.LedgerEntry, error) {
+		q := v.LedgerEntry.Query().Where(ledgerentry.BalanceIDIsNil())
+		if after != nil {
+			q.Where(ledgerentry.IDGT(after.ID))
+		}
+		return q.Order(ent.Asc(ledgerentry.FieldID)).Limit(limit).All(ctx)
+	}}
+	for {
+		e, err := entries.peek(ctx)
+		if e == nil || err != nil {
+			return err
+		}
+		if err := v.canonical(e); err != nil {
+			return err
+		}
+		row := storedRow(e)
+		if digest := row.digest(nil); !bytes.Equal(digest, e.Hash) {
+			return v.fault(ledgerentry.Table, e.ID, "hash over the row", hex.EncodeToString(digest), hex.EncodeToString(e.Hash))
+		}
+		for _, side := range []string{e.DebitAccount, e.CreditAccount} {
+			if strings.HasPrefix(side, ent.BalanceAccount("")) {
+				return v.fault(ledgerentry.Table, e.ID, "balance_id", side, "none")
+			}
+		}
+		if err := v.meaning(e, nil, entries); err != nil {
+			return err
+		}
+		entries.next()
+	}
+}
+
+// meaning checks what an entry says about other rows, and sums its accounts.
+func (v *verifier) meaning(e *ent.LedgerEntry, b *ent.Balance, named *entryStream) error {
+	if e.Kind == ledgerentry.KindREVERSAL {
+		if err := v.mirrors(e, named.reversed[orEmpty(e.ReversesID)]); err != nil {
+			return err
+		}
+	}
+	if booksPayment(e) {
+		if err := v.confirms(e, b, named.payments[orEmpty(e.PaymentID)]); err != nil {
+			return err
+		}
+		v.clearing.add(e.DebitAccount, e.Currency, e.AmountUnits)
+	}
+	if e.Kind == ledgerentry.KindWRITE_OFF || orEmpty(e.ReversedKind) == string(ledgerentry.KindWRITE_OFF) {
+		return nil // what was written off is still due
+	}
+	if e.DebitAccount == accountReceivable {
+		v.receivable.add(accountReceivable, e.Currency, e.AmountUnits)
+	}
+	if e.CreditAccount == accountReceivable {
+		v.receivable.add(accountReceivable, e.Currency, -e.AmountUnits)
+	}
+	return nil
+}
+
+// mirrors checks a reversal against the entry that it reverses.
+func (v *verifier) mirrors(e, original *ent.LedgerEntry) error {
+	what := func(kind string, amount money.Units, debit, credit, currency string) string {
+		return fmt.Sprintf("%s of %d %s from %s to %s", kind, amount, currency, debit, credit)
+	}
+	found := what(orEmpty(e.ReversedKind), e.AmountUnits, e.DebitAccount, e.CreditAccount, e.Currency)
+	if original == nil {
+		return v.fault(ledgerentry.Table, e.ID, "reverses_id", "an entry that exists", orEmpty(e.ReversesID))
+	}
+	want := what(string(original.Kind), original.AmountUnits, original.CreditAccount, original.DebitAccount, original.Currency)
+	if want != found {
+		return v.fault(ledgerentry.Table, e.ID, "the mirror of "+original.ID, want, found)
+	}
+	return nil
+}
+
+// confirms checks an entry that books a payment against the payment.
+func (v *verifier) confirms(e *ent.LedgerEntry, b *ent.Balance, p *ent.Payment) error {
+	if p == nil {
+		return v.fault(ledgerentry.Table, e.ID, "payment_id", "a payment that exists", orEmpty(e.PaymentID))
+	}
+	type facts struct{ status, amount, account, cause, subject string }
+	want := facts{
+		status: string(payment.StatusSUCCEEDED), amount: p.Amount().String(), account: clearingAccount(p.ProviderID),
+		cause: paymentCause(p.ProviderID, orEmpty(p.GatewayPaymentID)),
+	}
+	found := facts{
+		status: string(p.Status), amount: money.Amount{Units: e.AmountUnits, Currency: e.Currency}.String(),
+		account: e.DebitAccount, cause: orEmpty(e.CauseKey),
+	}
+	if e.Kind == ledgerentry.KindTOP_UP {
+		want.subject, found.subject = orEmpty(p.PayerID), ""
+		if b != nil {
+			found.subject = b.PayerID
+		}
+	} else {
+		want.subject, found.subject = orEmpty(p.InvoiceID), orEmpty(e.InvoiceID)
+	}
+	if want != found {
+		return v.fault(ledgerentry.Table, e.ID, "payment "+p.ID, fmt.Sprintf("%+v", want), fmt.Sprintf("%+v", found))
+	}
+	return nil
+}
