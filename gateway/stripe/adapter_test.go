@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/stripe/stripe-go/v76"
+
 	"purser/gateway"
 )
 
@@ -98,6 +100,29 @@ func TestClientCache(t *testing.T) {
 	}
 	if kept, _ := a.client(acc); kept != a.clients[clientKey{acc.OrganizationID + "/" + acc.ProviderID, 2}] {
 		t.Error("the newest client was forgotten")
+	}
+}
+
+// TestBackends: the SDK neither retries nor logs by itself, and writes into no
+// configuration that another backend reads.
+func TestBackends(t *testing.T) {
+	t.Parallel()
+	a := New(Config{BaseURL: func(gateway.Environment) (string, string, error) {
+		return "http://127.0.0.1:1/api", "http://127.0.0.1:1/files", nil
+	}})
+	c, p := a.client(testAccount())
+	if p != nil {
+		t.Fatal(p.Failure)
+	}
+	for url, backend := range map[string]sdk.Backend{"http://127.0.0.1:1/api": c.backend, "http://127.0.0.1:1/files": c.quotes.BUploads} {
+		b, ok := backend.(*sdk.BackendImplementation)
+		if !ok {
+			t.Fatalf("backend is a %T", backend)
+		}
+		logger, ok := b.LeveledLogger.(*sdk.LeveledLogger)
+		if b.URL != url || b.MaxNetworkRetries != 0 || !ok || logger.Level != sdk.LevelNull || b.HTTPClient != a.http {
+			t.Errorf("backend = %+v", b)
+		}
 	}
 }
 
