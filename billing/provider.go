@@ -445,3 +445,9 @@ func (s *Service) ProviderByWebhookToken(ctx context.Context, token string) (*en
 func (s *Service) WebhookURL(slug string, p *ent.Provider) string {
 	return s.publicLink("webhooks", slug, p.WebhookToken)
 }
+
+// QuoteDocumentURL is where the document of a finalized quote is, by an
+// unguessable link.
+func (s *Service) QuoteDocumentURL(slug string, q *ent.Quote) string {
+	return s.publicLink("documents", slug, "quotes", q.PublicToken+".pdf")
+}

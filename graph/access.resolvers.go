@@ -7,43 +7,60 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"purser/auth"
+	"purser/billing"
 	"purser/ent"
 	"purser/graph/generated"
 	"purser/graph/model"
+	"time"
 
 	"entgo.io/contrib/entgql"
 )
 
 // Scopes is the resolver for the scopes field.
 func (r *accessTokenResolver) Scopes(ctx context.Context, obj *ent.AccessToken) ([]auth.Scope, error) {
-	panic(fmt.Errorf("not implemented: Scopes - scopes"))
+	return scopes(obj), nil
 }
 
 // AccessTokenCreate is the resolver for the accessTokenCreate field.
 func (r *mutationResolver) AccessTokenCreate(ctx context.Context, input model.AccessTokenCreateInput) (*model.AccessTokenCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: AccessTokenCreate - accessTokenCreate"))
+	id, token, err := r.Billing.CreateToken(ctx, billing.TokenDraft{
+		Name: input.Name, Scopes: input.Scopes, Permission: auth.Permission(input.Permission), ExpiresAt: input.ExpiresAt,
+	})
+	t, u, err := r.accessToken(ctx, id, err)
+	if t == nil {
+		return &model.AccessTokenCreatePayload{UserErrors: u}, err
+	}
+	value := token.Reveal()
+	return &model.AccessTokenCreatePayload{AccessToken: t, Value: &value, UserErrors: u}, nil
 }
 
 // AccessTokenUpdate is the resolver for the accessTokenUpdate field.
 func (r *mutationResolver) AccessTokenUpdate(ctx context.Context, input model.AccessTokenUpdateInput) (*model.AccessTokenUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: AccessTokenUpdate - accessTokenUpdate"))
+	t, u, err := r.accessToken(ctx, input.ID, r.Billing.RenameToken(ctx, input.ID, input.Name))
+	return &model.AccessTokenUpdatePayload{AccessToken: t, UserErrors: u}, err
 }
 
 // AccessTokenRevoke is the resolver for the accessTokenRevoke field.
 func (r *mutationResolver) AccessTokenRevoke(ctx context.Context, input model.AccessTokenRevokeInput) (*model.AccessTokenRevokePayload, error) {
-	panic(fmt.Errorf("not implemented: AccessTokenRevoke - accessTokenRevoke"))
+	t, u, err := r.accessToken(ctx, input.ID, r.Billing.RevokeToken(ctx, input.ID))
+	return &model.AccessTokenRevokePayload{AccessToken: t, UserErrors: u}, err
 }
 
 // PayerSessionCreate is the resolver for the payerSessionCreate field.
 func (r *mutationResolver) PayerSessionCreate(ctx context.Context, input model.PayerSessionCreateInput) (*model.PayerSessionCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: PayerSessionCreate - payerSessionCreate"))
+	token, expires, err := r.Billing.CreatePayerSession(ctx, input.PayerID, time.Duration(input.ExpiresIn)*time.Second)
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return &model.PayerSessionCreatePayload{UserErrors: u}, err
+	}
+	value := token.Reveal()
+	return &model.PayerSessionCreatePayload{Token: &value, ExpiresAt: &expires, UserErrors: u}, nil
 }
 
 // AccessTokens is the resolver for the accessTokens field.
 func (r *queryResolver) AccessTokens(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.AccessTokenConnection, error) {
-	panic(fmt.Errorf("not implemented: AccessTokens - accessTokens"))
+	return r.client().AccessToken.Query().Paginate(ctx, after, first, before, last)
 }
 
 // AccessToken returns generated.AccessTokenResolver implementation.

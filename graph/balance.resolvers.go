@@ -17,12 +17,13 @@ import (
 
 // Payer is the resolver for the payer field.
 func (r *balanceResolver) Payer(ctx context.Context, obj *ent.Balance) (model.Payer, error) {
-	panic(fmt.Errorf("not implemented: Payer - payer"))
+	p, err := obj.Edges.PayerOrErr()
+	return r.payerEdge(ctx, p, err, obj.PayerID)
 }
 
 // Currency is the resolver for the currency field.
 func (r *balanceResolver) Currency(ctx context.Context, obj *ent.Balance) (*ent.Currency, error) {
-	panic(fmt.Errorf("not implemented: Currency - currency"))
+	return r.currency(ctx, obj.Currency)
 }
 
 // BalanceReload is the resolver for the balanceReload field.
@@ -37,7 +38,7 @@ func (r *mutationResolver) UsageRecord(ctx context.Context, input model.UsageRec
 
 // Balances is the resolver for the balances field.
 func (r *queryResolver) Balances(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.BalanceConnection, error) {
-	panic(fmt.Errorf("not implemented: Balances - balances"))
+	return r.client().Balance.Query().Paginate(ctx, after, first, before, last)
 }
 
 // Balance returns generated.BalanceResolver implementation.

@@ -7,7 +7,7 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"purser/billing"
 	"purser/ent"
 	"purser/graph/model"
 
@@ -16,25 +16,35 @@ import (
 
 // ProductCreate is the resolver for the productCreate field.
 func (r *mutationResolver) ProductCreate(ctx context.Context, input model.ProductCreateInput) (*model.ProductCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: ProductCreate - productCreate"))
+	id, err := r.Billing.CreateProduct(ctx, billing.ProductDraft{
+		Name: input.Name, Description: input.Description, ProviderID: input.ProviderID,
+	}, key(ctx, input.IdempotencyKey))
+	p, u, err := r.product(ctx, id, err)
+	return &model.ProductCreatePayload{Product: p, UserErrors: u}, err
 }
 
 // ProductUpdate is the resolver for the productUpdate field.
 func (r *mutationResolver) ProductUpdate(ctx context.Context, input model.ProductUpdateInput) (*model.ProductUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: ProductUpdate - productUpdate"))
+	p, u, err := r.product(ctx, input.ID, r.Billing.UpdateProduct(ctx, billing.ProductChange{
+		ID: input.ID, Name: input.Name, Description: input.Description, ProviderID: input.ProviderID, Active: input.Active,
+	}))
+	return &model.ProductUpdatePayload{Product: p, UserErrors: u}, err
 }
 
 // PriceCreate is the resolver for the priceCreate field.
 func (r *mutationResolver) PriceCreate(ctx context.Context, input model.PriceCreateInput) (*model.PriceCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: PriceCreate - priceCreate"))
+	id, err := r.createPrice(ctx, input)
+	p, u, err := r.price(ctx, id, err)
+	return &model.PriceCreatePayload{Price: p, UserErrors: u}, err
 }
 
 // PriceArchive is the resolver for the priceArchive field.
 func (r *mutationResolver) PriceArchive(ctx context.Context, input model.PriceArchiveInput) (*model.PriceArchivePayload, error) {
-	panic(fmt.Errorf("not implemented: PriceArchive - priceArchive"))
+	p, u, err := r.price(ctx, input.ID, r.Billing.ArchivePrice(ctx, input.ID))
+	return &model.PriceArchivePayload{Price: p, UserErrors: u}, err
 }
 
 // Products is the resolver for the products field.
 func (r *queryResolver) Products(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.ProductWhereInput) (*ent.ProductConnection, error) {
-	panic(fmt.Errorf("not implemented: Products - products"))
+	return r.client().Product.Query().Paginate(ctx, after, first, before, last, ent.WithProductFilter(where.Filter))
 }

@@ -7,8 +7,9 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"purser/billing"
 	"purser/ent"
+	"purser/ent/organization"
 	"purser/ent/payer"
 	"purser/graph/generated"
 	"purser/graph/model"
@@ -18,72 +19,104 @@ import (
 
 // OrganizationCreate is the resolver for the organizationCreate field.
 func (r *mutationResolver) OrganizationCreate(ctx context.Context, input model.OrganizationCreateInput) (*model.OrganizationCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: OrganizationCreate - organizationCreate"))
+	id, token, err := r.Billing.CreateOrganization(ctx, billing.OrganizationDraft{
+		Slug: input.Slug, Name: input.Name, Environment: input.Environment,
+		DefaultCurrency: input.DefaultCurrency, TimeZone: text(input.TimeZone), TestTwinOf: text(input.TestTwinOf),
+	})
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return &model.OrganizationCreatePayload{UserErrors: u}, err
+	}
+	o, err := r.client().Organization.Query().Where(organization.ID(id)).Only(ctx)
+	value := token.Reveal()
+	return &model.OrganizationCreatePayload{Organization: o, Token: &value, UserErrors: u}, err
 }
 
 // OrganizationUpdate is the resolver for the organizationUpdate field.
 func (r *mutationResolver) OrganizationUpdate(ctx context.Context, input model.OrganizationUpdateInput) (*model.OrganizationUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: OrganizationUpdate - organizationUpdate"))
+	change, err := organizationChange(input)
+	if err == nil {
+		err = r.Billing.UpdateOrganization(ctx, change)
+	}
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return &model.OrganizationUpdatePayload{UserErrors: u}, err
+	}
+	o, err := r.organization(ctx)
+	return &model.OrganizationUpdatePayload{Organization: o, UserErrors: u}, err
 }
 
 // CurrencySet is the resolver for the currencySet field.
 func (r *mutationResolver) CurrencySet(ctx context.Context, input model.CurrencySetInput) (*model.CurrencySetPayload, error) {
-	panic(fmt.Errorf("not implemented: CurrencySet - currencySet"))
+	change, err := currencyChange(input)
+	if err == nil {
+		_, err = r.Billing.SetCurrency(ctx, change)
+	}
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return &model.CurrencySetPayload{UserErrors: u}, err
+	}
+	c, err := r.currency(ctx, input.Code)
+	return &model.CurrencySetPayload{Currency: c, UserErrors: u}, err
 }
 
 // CurrencyDelete is the resolver for the currencyDelete field.
 func (r *mutationResolver) CurrencyDelete(ctx context.Context, input model.CurrencyDeleteInput) (*model.CurrencyDeletePayload, error) {
-	panic(fmt.Errorf("not implemented: CurrencyDelete - currencyDelete"))
+	u, err := refused(r.Billing.DeleteCurrency(ctx, input.Code))
+	if err != nil || len(u) > 0 {
+		return &model.CurrencyDeletePayload{UserErrors: u}, err
+	}
+	return &model.CurrencyDeletePayload{DeletedCode: &input.Code, UserErrors: u}, nil
 }
 
 // Currencies is the resolver for the currencies field.
 func (r *organizationResolver) Currencies(ctx context.Context, obj *ent.Organization) ([]*ent.Currency, error) {
-	panic(fmt.Errorf("not implemented: Currencies - currencies"))
+	return r.currencyList(ctx)
 }
 
 // BillingModes is the resolver for the billingModes field.
 func (r *organizationResolver) BillingModes(ctx context.Context, obj *ent.Organization) ([]payer.BillingMode, error) {
-	panic(fmt.Errorf("not implemented: BillingModes - billingModes"))
+	return billingModes(obj), nil
 }
 
 // Dunning is the resolver for the dunning field.
 func (r *organizationResolver) Dunning(ctx context.Context, obj *ent.Organization) (*model.DunningPolicy, error) {
-	panic(fmt.Errorf("not implemented: Dunning - dunning"))
+	return &model.DunningPolicy{RetryDays: obj.DunningRetryDays, AttemptsMax: obj.DunningAttemptsMax, FinalAction: obj.DunningFinal}, nil
 }
 
 // Providers is the resolver for the providers field.
 func (r *organizationResolver) Providers(ctx context.Context, obj *ent.Organization) ([]*ent.Provider, error) {
-	panic(fmt.Errorf("not implemented: Providers - providers"))
+	return r.providerList(ctx)
 }
 
 // DefaultProvider is the resolver for the defaultProvider field.
 func (r *organizationResolver) DefaultProvider(ctx context.Context, obj *ent.Organization) (*ent.Provider, error) {
-	panic(fmt.Errorf("not implemented: DefaultProvider - defaultProvider"))
+	return r.defaultProvider(ctx, obj)
 }
 
 // Developers is the resolver for the developers field.
 func (r *organizationResolver) Developers(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
-	panic(fmt.Errorf("not implemented: Developers - developers"))
+	return r.developers(ctx, after, first, before, last, where)
 }
 
 // Companies is the resolver for the companies field.
 func (r *organizationResolver) Companies(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
-	panic(fmt.Errorf("not implemented: Companies - companies"))
+	return r.companies(ctx, after, first, before, last, where)
 }
 
 // Organization is the resolver for the organization field.
 func (r *queryResolver) Organization(ctx context.Context) (*ent.Organization, error) {
-	panic(fmt.Errorf("not implemented: Organization - organization"))
+	return r.organization(ctx)
 }
 
 // Organizations is the resolver for the organizations field.
 func (r *queryResolver) Organizations(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.OrganizationConnection, error) {
-	panic(fmt.Errorf("not implemented: Organizations - organizations"))
+	return r.client().Organization.Query().Paginate(ctx, after, first, before, last)
 }
 
 // Currencies is the resolver for the currencies field.
 func (r *queryResolver) Currencies(ctx context.Context) ([]*ent.Currency, error) {
-	panic(fmt.Errorf("not implemented: Currencies - currencies"))
+	return r.currencyList(ctx)
 }
 
 // Mutation returns generated.MutationResolver implementation.

@@ -7,7 +7,7 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"purser/billing"
 	"purser/ent"
 	"purser/graph/generated"
 	"purser/graph/model"
@@ -18,117 +18,150 @@ import (
 
 // TaxRate is the resolver for the taxRate field.
 func (r *companyResolver) TaxRate(ctx context.Context, obj *model.Company) (*money.Decimal, error) {
-	panic(fmt.Errorf("not implemented: TaxRate - taxRate"))
+	return taxRate(obj.Payer), nil
 }
 
 // Balances is the resolver for the balances field.
 func (r *companyResolver) Balances(ctx context.Context, obj *model.Company, currency *string) ([]*ent.Balance, error) {
-	panic(fmt.Errorf("not implemented: Balances - balances"))
+	return balancesOf(ctx, obj.Payer, currency)
 }
 
 // Balance is the resolver for the balance field.
 func (r *companyResolver) Balance(ctx context.Context, obj *model.Company, currency string) (*ent.Balance, error) {
-	panic(fmt.Errorf("not implemented: Balance - balance"))
+	return r.balanceOf(ctx, obj.Payer, currency)
 }
 
 // DefaultPaymentMethod is the batch resolver for the defaultPaymentMethod field.
 func (r *companyResolver) DefaultPaymentMethod(ctx context.Context, objs []*model.Company) ([]*ent.PaymentMethod, error) {
-	panic(fmt.Errorf("not implemented: DefaultPaymentMethod - defaultPaymentMethod"))
+	return each(objs, func(c *model.Company) (*ent.PaymentMethod, error) { return r.defaultCard(ctx, c.Payer) })
 }
 
 // CanSpend is the resolver for the canSpend field.
 func (r *companyResolver) CanSpend(ctx context.Context, obj *model.Company, amount model.MoneyInput) (*model.SpendCheck, error) {
-	panic(fmt.Errorf("not implemented: CanSpend - canSpend"))
+	return r.canSpend(ctx, obj.Payer, amount)
 }
 
 // TaxRate is the resolver for the taxRate field.
 func (r *developerResolver) TaxRate(ctx context.Context, obj *model.Developer) (*money.Decimal, error) {
-	panic(fmt.Errorf("not implemented: TaxRate - taxRate"))
+	return taxRate(obj.Payer), nil
 }
 
 // Balances is the resolver for the balances field.
 func (r *developerResolver) Balances(ctx context.Context, obj *model.Developer, currency *string) ([]*ent.Balance, error) {
-	panic(fmt.Errorf("not implemented: Balances - balances"))
+	return balancesOf(ctx, obj.Payer, currency)
 }
 
 // Balance is the resolver for the balance field.
 func (r *developerResolver) Balance(ctx context.Context, obj *model.Developer, currency string) (*ent.Balance, error) {
-	panic(fmt.Errorf("not implemented: Balance - balance"))
+	return r.balanceOf(ctx, obj.Payer, currency)
 }
 
 // DefaultPaymentMethod is the batch resolver for the defaultPaymentMethod field.
 func (r *developerResolver) DefaultPaymentMethod(ctx context.Context, objs []*model.Developer) ([]*ent.PaymentMethod, error) {
-	panic(fmt.Errorf("not implemented: DefaultPaymentMethod - defaultPaymentMethod"))
+	return each(objs, func(d *model.Developer) (*ent.PaymentMethod, error) { return r.defaultCard(ctx, d.Payer) })
 }
 
 // CanSpend is the resolver for the canSpend field.
 func (r *developerResolver) CanSpend(ctx context.Context, obj *model.Developer, amount model.MoneyInput) (*model.SpendCheck, error) {
-	panic(fmt.Errorf("not implemented: CanSpend - canSpend"))
+	return r.canSpend(ctx, obj.Payer, amount)
 }
 
 // Company is the resolver for the company field.
 func (r *membershipResolver) Company(ctx context.Context, obj *ent.Membership) (*model.Company, error) {
-	panic(fmt.Errorf("not implemented: Company - company"))
+	p, err := r.member(ctx, obj.Edges.CompanyOrErr, obj.CompanyID)
+	return &model.Company{Payer: p}, err
 }
 
 // Developer is the resolver for the developer field.
 func (r *membershipResolver) Developer(ctx context.Context, obj *ent.Membership) (*model.Developer, error) {
-	panic(fmt.Errorf("not implemented: Developer - developer"))
+	p, err := r.member(ctx, obj.Edges.DeveloperOrErr, obj.DeveloperID)
+	return &model.Developer{Payer: p}, err
 }
 
 // DeveloperCreate is the resolver for the developerCreate field.
 func (r *mutationResolver) DeveloperCreate(ctx context.Context, input model.DeveloperCreateInput) (*model.DeveloperCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: DeveloperCreate - developerCreate"))
+	id, err := r.Billing.CreateDeveloper(ctx, billing.PayerDraft{
+		Email: input.Email, Name: input.Name, ExternalID: input.ExternalID,
+		BillingMode: input.BillingMode, BillingEmail: input.BillingEmail,
+		TaxRate: input.TaxRate, Address: address(input.Address), Metadata: input.Metadata,
+	}, key(ctx, input.IdempotencyKey))
+	d, u, err := r.developer(ctx, id, err)
+	return &model.DeveloperCreatePayload{Developer: d, UserErrors: u}, err
 }
 
 // DeveloperUpdate is the resolver for the developerUpdate field.
 func (r *mutationResolver) DeveloperUpdate(ctx context.Context, input model.DeveloperUpdateInput) (*model.DeveloperUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: DeveloperUpdate - developerUpdate"))
+	d, u, err := r.developer(ctx, input.ID, r.Billing.UpdateDeveloper(ctx, billing.PayerChange{
+		ID: input.ID, Email: input.Email, Name: input.Name, ExternalID: input.ExternalID,
+		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
+		Metadata: input.Metadata, Status: input.Status,
+	}))
+	return &model.DeveloperUpdatePayload{Developer: d, UserErrors: u}, err
 }
 
 // DeveloperClose is the resolver for the developerClose field.
 func (r *mutationResolver) DeveloperClose(ctx context.Context, input model.DeveloperCloseInput) (*model.DeveloperClosePayload, error) {
-	panic(fmt.Errorf("not implemented: DeveloperClose - developerClose"))
+	d, u, err := r.developer(ctx, input.ID, r.Billing.CloseDeveloper(ctx, input.ID))
+	return &model.DeveloperClosePayload{Developer: d, UserErrors: u}, err
 }
 
 // CompanyCreate is the resolver for the companyCreate field.
 func (r *mutationResolver) CompanyCreate(ctx context.Context, input model.CompanyCreateInput) (*model.CompanyCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: CompanyCreate - companyCreate"))
+	id, err := r.Billing.CreateCompany(ctx, billing.PayerDraft{
+		Slug: input.Slug, TaxID: input.TaxID, Name: input.Name, ExternalID: input.ExternalID,
+		BillingMode: input.BillingMode, BillingEmail: input.BillingEmail,
+		TaxRate: input.TaxRate, Address: address(input.Address), Metadata: input.Metadata,
+	}, key(ctx, input.IdempotencyKey))
+	c, u, err := r.company(ctx, id, err)
+	return &model.CompanyCreatePayload{Company: c, UserErrors: u}, err
 }
 
 // CompanyUpdate is the resolver for the companyUpdate field.
 func (r *mutationResolver) CompanyUpdate(ctx context.Context, input model.CompanyUpdateInput) (*model.CompanyUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: CompanyUpdate - companyUpdate"))
+	c, u, err := r.company(ctx, input.ID, r.Billing.UpdateCompany(ctx, billing.PayerChange{
+		ID: input.ID, Name: input.Name, TaxID: input.TaxID, ExternalID: input.ExternalID,
+		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
+		Metadata: input.Metadata, Status: input.Status,
+	}))
+	return &model.CompanyUpdatePayload{Company: c, UserErrors: u}, err
 }
 
 // CompanyClose is the resolver for the companyClose field.
 func (r *mutationResolver) CompanyClose(ctx context.Context, input model.CompanyCloseInput) (*model.CompanyClosePayload, error) {
-	panic(fmt.Errorf("not implemented: CompanyClose - companyClose"))
+	c, u, err := r.company(ctx, input.ID, r.Billing.CloseCompany(ctx, input.ID))
+	return &model.CompanyClosePayload{Company: c, UserErrors: u}, err
 }
 
 // CompanyMemberAdd is the resolver for the companyMemberAdd field.
 func (r *mutationResolver) CompanyMemberAdd(ctx context.Context, input model.CompanyMemberAddInput) (*model.CompanyMemberAddPayload, error) {
-	panic(fmt.Errorf("not implemented: CompanyMemberAdd - companyMemberAdd"))
+	id, err := r.Billing.AddMember(ctx, input.CompanyID, input.DeveloperID, input.Role)
+	m, u, err := r.membership(ctx, id, err)
+	return &model.CompanyMemberAddPayload{Membership: m, UserErrors: u}, err
 }
 
 // CompanyMemberRemove is the resolver for the companyMemberRemove field.
 func (r *mutationResolver) CompanyMemberRemove(ctx context.Context, input model.CompanyMemberRemoveInput) (*model.CompanyMemberRemovePayload, error) {
-	panic(fmt.Errorf("not implemented: CompanyMemberRemove - companyMemberRemove"))
+	id, err := r.Billing.RemoveMember(ctx, input.CompanyID, input.DeveloperID)
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return &model.CompanyMemberRemovePayload{UserErrors: u}, err
+	}
+	return &model.CompanyMemberRemovePayload{RemovedID: &id, UserErrors: u}, nil
 }
 
 // Payer is the resolver for the payer field.
 func (r *queryResolver) Payer(ctx context.Context, by model.PayerLookup) (model.Payer, error) {
-	panic(fmt.Errorf("not implemented: Payer - payer"))
+	return r.payerBy(ctx, by)
 }
 
 // Developers is the resolver for the developers field.
 func (r *queryResolver) Developers(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
-	panic(fmt.Errorf("not implemented: Developers - developers"))
+	return r.developers(ctx, after, first, before, last, where)
 }
 
 // Companies is the resolver for the companies field.
 func (r *queryResolver) Companies(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
-	panic(fmt.Errorf("not implemented: Companies - companies"))
+	return r.companies(ctx, after, first, before, last, where)
 }
 
 // Company returns generated.CompanyResolver implementation.

@@ -7,7 +7,8 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"purser/auth"
+	"purser/billing"
 	"purser/ent"
 	"purser/ent/organization"
 	"purser/graph/generated"
@@ -16,47 +17,75 @@ import (
 
 // ProviderCreate is the resolver for the providerCreate field.
 func (r *mutationResolver) ProviderCreate(ctx context.Context, input model.ProviderCreateInput) (*model.ProviderCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: ProviderCreate - providerCreate"))
+	credentials, keys := r.credentials(input.Credentials)
+	if credentials == nil {
+		return nil, badInputf("credentials: name the keys of one kind of gateway")
+	}
+	id, err := r.Billing.CreateProvider(ctx, billing.ProviderDraft{
+		Name: input.Name, Description: input.Description, Credentials: *credentials, MakeDefault: input.MakeDefault,
+	}, keys)
+	p, u, err := r.providerPayload(ctx, id, err)
+	return &model.ProviderCreatePayload{Provider: p, UserErrors: u}, err
 }
 
 // ProviderUpdate is the resolver for the providerUpdate field.
 func (r *mutationResolver) ProviderUpdate(ctx context.Context, input model.ProviderUpdateInput) (*model.ProviderUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: ProviderUpdate - providerUpdate"))
+	credentials, _ := r.credentials(input.Credentials)
+	keys, err := r.keysOf(ctx, input.ID)
+	if err != nil {
+		return nil, err
+	}
+	p, u, err := r.providerPayload(ctx, input.ID, r.Billing.UpdateProvider(ctx, billing.ProviderChange{
+		ID: input.ID, Name: input.Name, Description: input.Description,
+		Credentials: credentials, WebhookSecret: auth.Secret(text(input.WebhookSecret)),
+	}, keys))
+	return &model.ProviderUpdatePayload{Provider: p, UserErrors: u}, err
 }
 
 // ProviderDelete is the resolver for the providerDelete field.
 func (r *mutationResolver) ProviderDelete(ctx context.Context, input model.ProviderDeleteInput) (*model.ProviderDeletePayload, error) {
-	panic(fmt.Errorf("not implemented: ProviderDelete - providerDelete"))
+	archived, err := r.Billing.DeleteProvider(ctx, input.ID)
+	if err == nil && !archived {
+		return &model.ProviderDeletePayload{DeletedID: &input.ID, UserErrors: []*model.UserError{}}, nil
+	}
+	p, u, err := r.providerPayload(ctx, input.ID, err)
+	return &model.ProviderDeletePayload{Provider: p, UserErrors: u}, err
 }
 
 // ProviderTest is the resolver for the providerTest field.
 func (r *mutationResolver) ProviderTest(ctx context.Context, input model.ProviderTestInput) (*model.ProviderTestPayload, error) {
-	panic(fmt.Errorf("not implemented: ProviderTest - providerTest"))
+	ok, message, err := r.testProvider(ctx, input.ID)
+	u, err := refused(err)
+	return &model.ProviderTestPayload{Ok: ok, Message: message, UserErrors: u}, err
 }
 
 // Environment is the resolver for the environment field.
 func (r *providerResolver) Environment(ctx context.Context, obj *ent.Provider) (organization.Environment, error) {
-	panic(fmt.Errorf("not implemented: Environment - environment"))
+	o, err := r.organization(ctx)
+	if err != nil {
+		return "", err
+	}
+	return o.Environment, nil
 }
 
 // WebhookURL is the resolver for the webhookUrl field.
 func (r *providerResolver) WebhookURL(ctx context.Context, obj *ent.Provider) (string, error) {
-	panic(fmt.Errorf("not implemented: WebhookURL - webhookUrl"))
+	return r.Billing.WebhookURL(auth.FromContext(ctx).OrganizationSlug, obj), nil
 }
 
 // WebhookConfigured is the resolver for the webhookConfigured field.
 func (r *providerResolver) WebhookConfigured(ctx context.Context, obj *ent.Provider) (bool, error) {
-	panic(fmt.Errorf("not implemented: WebhookConfigured - webhookConfigured"))
+	return len(obj.WebhookSecretSealed) > 0 || obj.GlobalProviderID != nil, nil
 }
 
 // Capabilities is the resolver for the capabilities field.
 func (r *providerResolver) Capabilities(ctx context.Context, obj *ent.Provider) ([]model.ProviderCapability, error) {
-	panic(fmt.Errorf("not implemented: Capabilities - capabilities"))
+	return r.capabilities(obj), nil
 }
 
 // Providers is the resolver for the providers field.
 func (r *queryResolver) Providers(ctx context.Context) ([]*ent.Provider, error) {
-	panic(fmt.Errorf("not implemented: Providers - providers"))
+	return r.providerList(ctx)
 }
 
 // Provider returns generated.ProviderResolver implementation.

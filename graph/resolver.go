@@ -19,6 +19,7 @@ import (
 	"purser/ent"
 	"purser/gateway"
 	"purser/graph/model"
+	"purser/graph/transport"
 )
 
 // Resolver has what the resolvers need.
@@ -64,6 +65,14 @@ func refused(err error) ([]*model.UserError, error) {
 		u.Details = &model.FundsDetails{Required: &d.Required, Available: &d.Available, Held: &d.Held, Shortfall: &d.Shortfall}
 	}
 	return []*model.UserError{u}, nil
+}
+
+// key is the idempotency key of a mutation: the input's, else the header's.
+func key(ctx context.Context, given *string) *string {
+	if header := transport.IdempotencyKey(ctx); given == nil && header != "" {
+		return &header
+	}
+	return given
 }
 
 // organizationID is the caller's tenant.

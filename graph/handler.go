@@ -1,0 +1,108 @@
+package graph
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"entgo.io/ent"
+	"github.com/99designs/gqlgen/graphql"
+
+	"purser/auth"
+	"purser/billing"
+	"purser/gateway"
+	"purser/graph/generated"
+	"purser/graph/transport"
+)
+
+// HandlerConfig is what the GraphQL endpoint is made of. Billing, Gateways
+// and CursorKey are required.
+type HandlerConfig struct {
+	// AllowedOrigins are the origins whose pages may call the endpoint.
+	AllowedOrigins []string
+	Billing        *billing.Service
+	// Closing ends all open streams when it is closed. Defaults to never.
+	Closing <-chan struct{}
+	// CursorKey signs the cursors of lists: at least 16 bytes, the same on
+	// every instance.
+	CursorKey []byte
+	Gateways  gateway.Directory
+	// Limits bound what one request and one caller may do. Defaults to
+	// transport.DefaultLimits().
+	Limits *transport.Limits
+	Logger *slog.Logger
+	// Metrics counts operations. Defaults to counting nothing.
+	Metrics transport.Metrics
+	// Operator is the operator's token; nil: there is no operator.
+	Operator *auth.Token
+	// Production leaves suggestions out of validation errors.
+	Production bool
+	// Version is the server's version, which viewer shows.
+	Version string
+}
+
+// NewHandler returns the handler of the GraphQL endpoint. The error says what
+// is wrong with the operator's token.
+func NewHandler(c HandlerConfig) (http.Handler, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	var store auth.Store = c.Billing
+	if c.Operator != nil {
+		var err error
+		if store, err = auth.WithOperator(store, *c.Operator); err != nil {
+			return nil, err
+		}
+	}
+	c.Billing.Client().Payer.Intercept(ent.InterceptFunc(notePayers))
+	schema := generated.NewExecutableSchema(generated.Config{
+		Resolvers: &Resolver{Billing: c.Billing, Gateways: c.Gateways, Version: c.Version},
+	})
+	a := &authenticator{
+		Authenticator: auth.NewAuthenticator(store, c.Billing.Now),
+		billing:       c.Billing, log: c.Logger,
+	}
+	return transport.New(transport.Options{
+		AllowedOrigins: c.AllowedOrigins,
+		Authenticate:   a.authenticate,
+		Closing:        c.Closing,
+		CursorKey:      c.CursorKey,
+		Extensions:     []graphql.HandlerExtension{&gatekeeper{rules: newRules(), schema: schema.Schema()}},
+		Limits:         c.Limits,
+		Logger:         c.Logger,
+		Metrics:        c.Metrics,
+		Now:            c.Billing.Now,
+		PresentError:   present,
+		Production:     c.Production,
+		Schema:         schema,
+	}), nil
+}
+
+// authenticator turns a credential into a context that carries the viewer.
+type authenticator struct {
+	*auth.Authenticator
+	billing *billing.Service
+	log     *slog.Logger
+}
+
+// touchTimeout bounds the one write that a read may cost, once a minute.
+const touchTimeout = time.Second
+
+func (a *authenticator) authenticate(ctx context.Context, bearer string) (context.Context, error) {
+	v, stale, err := a.Authenticate(ctx, bearer)
+	if err != nil {
+		return nil, err
+	}
+	ctx = auth.NewContext(ctx, v)
+	if stale {
+		touch, cancel := context.WithTimeout(ctx, touchTimeout)
+		defer cancel()
+		// The time of last use is a help for people; the request goes on
+		// without it.
+		if err := a.billing.TouchToken(touch); err != nil {
+			a.log.WarnContext(ctx, "time of last use not recorded", slog.String("token_id", v.TokenID), slog.Any("error", err))
+		}
+	}
+	return ctx, nil
+}

@@ -1,0 +1,154 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+
+	"purser/auth"
+	"purser/billing"
+	"purser/ent"
+	"purser/ent/payment"
+	"purser/ent/provider"
+	"purser/gateway"
+	"purser/graph/model"
+)
+
+// provider is one of the organization's merchant accounts, all of which are
+// read once per operation.
+func (r *Resolver) provider(ctx context.Context, id string) (*ent.Provider, error) {
+	all, err := memoFrom(ctx).providers.get(func() (map[string]*ent.Provider, error) {
+		rows, err := r.client().Provider.Query().All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read providers: %w", err)
+		}
+		out := make(map[string]*ent.Provider, len(rows))
+		for _, p := range rows {
+			out[p.ID] = p
+		}
+		return out, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p := all[id]; p != nil {
+		return p, nil
+	}
+	return nil, fmt.Errorf("read provider %s: it is gone", id)
+}
+
+// capabilities says what the gateway behind a provider can do, by what its
+// adapter offers.
+func (r *Resolver) capabilities(p *ent.Provider) []model.ProviderCapability {
+	a := r.Gateways[gateway.Kind(p.Kind)]
+	out := []model.ProviderCapability{}
+	for _, c := range []struct {
+		name    model.ProviderCapability
+		offered func(gateway.Adapter) bool
+	}{
+		{model.ProviderCapabilityQuotes, offers[gateway.Quotes]},
+		{model.ProviderCapabilityInvoices, offers[gateway.Invoices]},
+		{model.ProviderCapabilityHostedPayments, offers[gateway.HostedPayments]},
+		{model.ProviderCapabilitySavedCards, offers[gateway.Cards]},
+		{model.ProviderCapabilityCharges, offers[gateway.Charges]},
+		{model.ProviderCapabilityEvents, offers[gateway.Events]},
+	} {
+		if c.offered(a) {
+			out = append(out, c.name)
+		}
+	}
+	return out
+}
+
+func offers[C any](a gateway.Adapter) bool {
+	_, ok := a.(C)
+	return ok
+}
+
+// credentials takes over keys of an input and finds who checks them.
+func (r *Resolver) credentials(in *model.ProviderCredentialsInput) (*billing.Credentials, gateway.Credentials) {
+	if in == nil || in.Stripe == nil {
+		return nil, nil
+	}
+	keys, _ := gateway.Capability[gateway.Credentials](r.Gateways, gateway.KindStripe)
+	return &billing.Credentials{
+		Kind:           gateway.KindStripe,
+		SecretKey:      auth.Secret(in.Stripe.SecretKey),
+		PublishableKey: in.Stripe.PublishableKey,
+		WebhookSecret:  auth.Secret(text(in.Stripe.WebhookSecret)),
+	}, keys
+}
+
+// keysOf finds who checks the secrets of an existing provider; nil where
+// there is no such provider or its gateway has no keys, which the domain
+// refuses in its own words.
+func (r *Resolver) keysOf(ctx context.Context, id string) (gateway.Credentials, error) {
+	p, err := r.client().Provider.Query().Where(provider.ID(id)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read provider: %w", err)
+	}
+	keys, _ := gateway.Capability[gateway.Credentials](r.Gateways, gateway.Kind(p.Kind))
+	return keys, nil
+}
+
+// providerPayload is what a mutation answers about a provider.
+func (r *Resolver) providerPayload(ctx context.Context, id string, err error) (*ent.Provider, []*model.UserError, error) {
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return nil, u, err
+	}
+	q, err := r.client().Provider.Query().Where(provider.ID(id)).CollectFields(payload(ctx, "provider"), "Provider", "Node")
+	if err != nil {
+		return nil, u, err
+	}
+	p, err := q.Only(ctx)
+	if err != nil {
+		return nil, u, fmt.Errorf("read provider %s: %w", id, err)
+	}
+	return p, u, nil
+}
+
+// testProvider asks the gateway whether the keys are good, and puts the
+// answer into words.
+func (r *Resolver) testProvider(ctx context.Context, id string) (ok bool, message string, err error) {
+	account, err := r.Billing.OpenAccount(ctx, id)
+	if err != nil {
+		return false, "", err
+	}
+	adapter, found := r.Gateways[account.Kind]
+	if !found {
+		return false, fmt.Sprintf("accounts at %s are not offered", account.Kind), nil
+	}
+	res := adapter.TestAccount(ctx, account)
+	switch {
+	case res.Status == gateway.StatusSucceeded && !res.ChargesEnabled:
+		return false, "The keys are good, but the gateway does not let this account take payments yet: finish its activation there.", nil
+	case res.Status == gateway.StatusSucceeded:
+		return true, fmt.Sprintf("The keys are good: account %s, %s.", res.AccountID, res.Country), nil
+	case res.Failure != nil:
+		return false, res.Failure.Message, nil
+	default:
+		return false, "The gateway did not answer: try again.", nil
+	}
+}
+
+// nextAction is what the payer must do for a payment, or nil.
+func (r *Resolver) nextAction(ctx context.Context, p *ent.Payment) (model.NextAction, error) {
+	if p.Status != payment.StatusREQUIRES_ACTION {
+		return nil, nil
+	}
+	if p.ActionURL != "" {
+		return &model.RedirectAction{URL: p.ActionURL, ExpiresAt: p.ActionExpiresAt}, nil
+	}
+	secret, err := r.Billing.ClientSecret(p)
+	if err != nil || secret == "" {
+		return nil, err
+	}
+	account, err := r.provider(ctx, p.ProviderID)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ClientSecretAction{ClientSecret: secret, PublishableKey: text(account.PublishableKey)}, nil
+}
