@@ -67,4 +67,3 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 	slices.Sort(found)
 	return slices.Compact(found), nil
 }
-

@@ -67,6 +67,10 @@ func refuse(code Code, field, format string, args ...any) *Error {
 	return e
 }
 
+// Refusal makes an Error for a front door that reads input the domain never
+// sees, such as the text of an amount; field is a dotted path.
+func Refusal(code Code, field, message string) *Error { return refuse(code, field, "%s", message) }
+
 func splitPath(path string) []string {
 	var out []string
 	for start, i := 0, 0; i <= len(path); i++ {

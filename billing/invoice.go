@@ -624,17 +624,3 @@ func (s *Service) InvoicesToFinalize(ctx context.Context, limit int) ([]string, 
 	}
 	return ids, nil
 }
-
-// InvoiceActions is what may be done with an invoice now.
-func InvoiceActions(inv *ent.Invoice) []string {
-	switch {
-	case inv.PendingCallID != nil:
-		return nil
-	case inv.Status == invoice.StatusDRAFT:
-		return []string{"FINALIZE", "VOID"}
-	case inv.Status == invoice.StatusOPEN, inv.Status == invoice.StatusUNCOLLECTIBLE:
-		return []string{"PAY", "VOID"}
-	default:
-		return nil
-	}
-}

@@ -414,3 +414,9 @@ func (s *Service) DueCards(ctx context.Context, limit int) ([]DueCard, error) {
 	}
 	return due, nil
 }
+
+// PublishableKey is the key that the gateway's browser library needs.
+func (s *Service) PublishableKey(ctx context.Context, providerID string) (string, error) {
+	a, err := s.OpenAccount(ctx, providerID)
+	return a.PublishableKey, err
+}

@@ -664,17 +664,3 @@ func (s *Service) ExpireQuotes(ctx context.Context, limit int) (int, error) {
 	}
 	return len(ids), nil
 }
-
-// QuoteActions is what may be done with a quote now.
-func (s *Service) QuoteActions(q *ent.Quote) []string {
-	switch {
-	case q.PendingCallID != nil:
-		return nil
-	case q.Status == quote.StatusDRAFT:
-		return []string{"UPDATE", "FINALIZE", "CANCEL"}
-	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || q.ExpiresAt.After(s.now())):
-		return []string{"ACCEPT", "CANCEL"}
-	default:
-		return nil
-	}
-}

@@ -263,20 +263,34 @@ type DuePayment struct {
 	PaymentID        string
 	ReferenceID      string
 	GatewayPaymentID string
+	// InvoiceID and GatewayInvoiceID are set when the payment is an invoice's:
+	// the invoice is asked instead.
+	InvoiceID        string
+	GatewayInvoiceID string
 	Kind             gateway.Kind
 	Account          gateway.Account
 }
 
 // PaymentToCheck returns what must be asked of the gateway to know how a
-// payment stands; nil when it is settled, waits for a call of its own, or
-// belongs to an invoice (which is asked instead).
+// payment stands; nil when it is settled or waits for a call of its own.
 func (s *Service) PaymentToCheck(ctx context.Context, id string) (*DuePayment, error) {
 	p, err := s.read.Payment.Query().Where(payment.ID(id)).Only(ctx)
 	if err != nil {
 		return nil, orNotFound(err, "id", "payment", id)
 	}
 	due := &DuePayment{PaymentID: p.ID, ReferenceID: orEmpty(p.ReferenceID), GatewayPaymentID: orEmpty(p.GatewayPaymentID)}
-	if p.Status == payment.StatusSUCCEEDED || p.InvoiceID != nil || (due.ReferenceID == "" && due.GatewayPaymentID == "") {
+	if p.Status == payment.StatusSUCCEEDED {
+		return nil, nil
+	}
+	if p.InvoiceID != nil {
+		inv, err := s.InvoiceToCheck(ctx, *p.InvoiceID)
+		if err != nil || inv == nil {
+			return nil, err
+		}
+		due.InvoiceID, due.GatewayInvoiceID, due.Kind, due.Account = inv.InvoiceID, inv.GatewayInvoiceID, inv.Kind, inv.Account
+		return due, nil
+	}
+	if due.ReferenceID == "" && due.GatewayPaymentID == "" {
 		return nil, nil
 	}
 	if due.Account, err = s.OpenAccount(ctx, p.ProviderID); err != nil {

@@ -7,8 +7,9 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"purser/billing"
 	"purser/ent"
+	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/model"
 
@@ -17,37 +18,107 @@ import (
 
 // Payer is the resolver for the payer field.
 func (r *invoiceResolver) Payer(ctx context.Context, obj *ent.Invoice) (model.Payer, error) {
-	panic(fmt.Errorf("not implemented: Payer - payer"))
+	p, err := obj.Edges.PayerOrErr()
+	return r.payerEdge(ctx, p, err, obj.PayerID)
 }
 
 // AllowedActions is the resolver for the allowedActions field.
 func (r *invoiceResolver) AllowedActions(ctx context.Context, obj *ent.Invoice) ([]model.InvoiceAction, error) {
-	panic(fmt.Errorf("not implemented: AllowedActions - allowedActions"))
+	return invoiceActions(obj), nil
 }
 
 // InvoiceCreate is the resolver for the invoiceCreate field.
 func (r *mutationResolver) InvoiceCreate(ctx context.Context, input model.InvoiceCreateInput) (*model.InvoiceCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: InvoiceCreate - invoiceCreate"))
+	lines, err := lineDrafts(input.LineItems)
+	var id string
+	if err == nil {
+		id, err = r.Billing.CreateInvoice(ctx, billing.InvoiceDraft{
+			PayerID: input.PayerID, ProviderID: text(input.ProviderID), Lines: lines,
+			Description: input.Description, Collection: input.Collection, Key: key(ctx, input.IdempotencyKey),
+		})
+	}
+	i, errors, err := r.invoicePayload(ctx, id, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.InvoiceCreatePayload{Invoice: i, UserErrors: errors}, nil
 }
 
 // InvoiceFinalize is the resolver for the invoiceFinalize field.
 func (r *mutationResolver) InvoiceFinalize(ctx context.Context, input model.InvoiceFinalizeInput) (*model.InvoiceFinalizePayload, error) {
-	panic(fmt.Errorf("not implemented: InvoiceFinalize - invoiceFinalize"))
+	begun, err := r.Billing.BeginInvoiceFinalization(ctx, billing.InvoiceFinalizeDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
+		if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
+			result = invoices.FinalizeInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishInvoiceFinalization(ctx, begun.ID, result)
+	}
+	i, errors, err := r.invoicePayload(ctx, input.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.InvoiceFinalizePayload{Invoice: i, UserErrors: errors}, nil
 }
 
 // InvoicePay is the resolver for the invoicePay field.
 func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePayInput) (*model.InvoicePayPayload, error) {
-	panic(fmt.Errorf("not implemented: InvoicePay - invoicePay"))
+	begun, err := r.Billing.BeginInvoicePayment(ctx, billing.InvoicePayDraft{
+		InvoiceID: input.ID, PaymentMethodID: text(input.PaymentMethodID), ReturnURL: text(input.ReturnURL),
+		OutOfBand: input.OutOfBand, Key: key(ctx, input.IdempotencyKey),
+	})
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
+		invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
+		switch {
+		case ok && begun.OutOfBand:
+			result = invoices.SettleInvoice(ctx, begun.Account, begun.Call.Call, begun.Request.InvoiceID)
+		case ok:
+			result = invoices.PayInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishInvoicePayment(ctx, begun.ID, result)
+	}
+	i, errors, err := r.invoicePayload(ctx, input.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.InvoicePayPayload{Invoice: i, UserErrors: errors}
+	if i != nil && begun.PaymentID != "" {
+		out.Payment, err = r.payment(ctx, begun.PaymentID)
+	}
+	return out, err
 }
 
 // InvoiceVoid is the resolver for the invoiceVoid field.
 func (r *mutationResolver) InvoiceVoid(ctx context.Context, input model.InvoiceVoidInput) (*model.InvoiceVoidPayload, error) {
-	panic(fmt.Errorf("not implemented: InvoiceVoid - invoiceVoid"))
+	begun, err := r.Billing.BeginInvoiceVoid(ctx, input.ID)
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
+		invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
+		switch {
+		case ok && begun.Draft:
+			result = invoices.DeleteDraftInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
+		case ok:
+			result = invoices.VoidInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
+		}
+		err = r.Billing.FinishInvoiceVoid(ctx, begun.ID, result)
+	}
+	i, errors, err := r.invoicePayload(ctx, input.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.InvoiceVoidPayload{Invoice: i, UserErrors: errors}, nil
 }
 
 // Invoices is the resolver for the invoices field.
 func (r *queryResolver) Invoices(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) (*ent.InvoiceConnection, error) {
-	panic(fmt.Errorf("not implemented: Invoices - invoices"))
+	return r.client().Invoice.Query().Paginate(ctx, after, first, before, last, ent.WithInvoiceFilter(where.Filter))
 }
 
 // Invoice returns generated.InvoiceResolver implementation.

@@ -7,8 +7,9 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"purser/billing"
 	"purser/ent"
+	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/model"
 
@@ -17,62 +18,209 @@ import (
 
 // PaymentStart is the resolver for the paymentStart field.
 func (r *mutationResolver) PaymentStart(ctx context.Context, input model.PaymentStartInput) (*model.PaymentStartPayload, error) {
-	panic(fmt.Errorf("not implemented: PaymentStart - paymentStart"))
+	amount, err := minorAmount(input.Amount, "amount")
+	var begun *billing.HostedPayment
+	if err == nil {
+		begun, err = r.Billing.BeginHostedPayment(ctx, billing.HostedPaymentDraft{
+			PayerID: input.PayerID, Amount: amount, ProviderID: text(input.ProviderID),
+			ReturnURLs: returnURLs(input.ReturnUrls), SaveCard: input.SaveCard, Key: key(ctx, input.IdempotencyKey),
+		})
+	}
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "show a payment page")}
+		if pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, begun.Kind); ok {
+			result = pages.StartHostedPayment(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishPayment(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.PaymentStartPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.Payment, err = r.payment(ctx, begun.PaymentID)
+	}
+	return out, err
 }
 
 // BalanceTopUp is the resolver for the balanceTopUp field.
 func (r *mutationResolver) BalanceTopUp(ctx context.Context, input model.BalanceTopUpInput) (*model.BalanceTopUpPayload, error) {
-	panic(fmt.Errorf("not implemented: BalanceTopUp - balanceTopUp"))
+	amount, err := minorAmount(input.Amount, "amount")
+	var begun *billing.Charge
+	if err == nil {
+		begun, err = r.Billing.BeginCharge(ctx, billing.ChargeDraft{
+			PayerID: input.PayerID, Amount: amount, PaymentMethodID: text(input.PaymentMethodID),
+			ReturnURL: text(input.ReturnURL), Key: key(ctx, input.IdempotencyKey),
+		})
+	}
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "charge a saved card")}
+		if charges, ok := gateway.Capability[gateway.Charges](r.Gateways, begun.Kind); ok {
+			result = charges.ChargeCard(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishPayment(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.BalanceTopUpPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.Payment, out.Balance, err = r.paymentAndBalance(ctx, begun.PaymentID)
+	}
+	return out, err
 }
 
 // PaymentSync is the resolver for the paymentSync field.
 func (r *mutationResolver) PaymentSync(ctx context.Context, input model.PaymentSyncInput) (*model.PaymentSyncPayload, error) {
-	panic(fmt.Errorf("not implemented: PaymentSync - paymentSync"))
+	due, err := r.Billing.PaymentToCheck(ctx, input.ID)
+	if err == nil && due != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		if due.GatewayInvoiceID != "" {
+			err = r.Billing.ApplyInvoice(ctx, due.InvoiceID, r.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
+		} else {
+			err = r.Billing.ApplyPayment(ctx, due.PaymentID, r.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID))
+		}
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.PaymentSyncPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.Payment, err = r.payment(ctx, input.ID)
+	}
+	return out, err
 }
 
 // PaymentMethodSetup is the resolver for the paymentMethodSetup field.
 func (r *mutationResolver) PaymentMethodSetup(ctx context.Context, input model.PaymentMethodSetupInput) (*model.PaymentMethodSetupPayload, error) {
-	panic(fmt.Errorf("not implemented: PaymentMethodSetup - paymentMethodSetup"))
+	begun, err := r.Billing.BeginCardSetup(ctx, billing.CardDraft{
+		PayerID: input.PayerID, ProviderID: text(input.ProviderID), ReturnURL: text(input.ReturnURL),
+		MakeDefault: input.MakeDefault, Key: key(ctx, input.IdempotencyKey),
+	})
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
+		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
+			result = cards.SetupCard(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishCard(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.PaymentMethodSetupPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.PaymentMethod, out.NextAction, err = r.paymentMethodAndAction(ctx, begun.PaymentMethodID)
+	}
+	return out, err
 }
 
 // PaymentMethodAttach is the resolver for the paymentMethodAttach field.
 func (r *mutationResolver) PaymentMethodAttach(ctx context.Context, input model.PaymentMethodAttachInput) (*model.PaymentMethodAttachPayload, error) {
-	panic(fmt.Errorf("not implemented: PaymentMethodAttach - paymentMethodAttach"))
+	begun, err := r.Billing.BeginCardAttach(ctx, billing.CardDraft{
+		PayerID: input.PayerID, ProviderID: text(input.ProviderID), GatewayToken: input.GatewayToken,
+		MakeDefault: input.MakeDefault, Key: key(ctx, input.IdempotencyKey),
+	})
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
+		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
+			result = cards.AttachCard(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishCard(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.PaymentMethodAttachPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.PaymentMethod, out.NextAction, err = r.paymentMethodAndAction(ctx, begun.PaymentMethodID)
+	}
+	return out, err
 }
 
 // PaymentMethodSetDefault is the resolver for the paymentMethodSetDefault field.
 func (r *mutationResolver) PaymentMethodSetDefault(ctx context.Context, input model.PaymentMethodSetDefaultInput) (*model.PaymentMethodSetDefaultPayload, error) {
-	panic(fmt.Errorf("not implemented: PaymentMethodSetDefault - paymentMethodSetDefault"))
+	begun, err := r.Billing.BeginCardDefault(ctx, input.ID)
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
+		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
+			result = cards.SetDefaultCard(ctx, begun.Account, begun.Call.Call, begun.GatewayCustomerID, begun.GatewayID)
+		}
+		err = r.Billing.FinishCardChange(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.PaymentMethodSetDefaultPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.PaymentMethod, err = r.paymentMethod(ctx, input.ID)
+	}
+	return out, err
 }
 
 // PaymentMethodDetach is the resolver for the paymentMethodDetach field.
 func (r *mutationResolver) PaymentMethodDetach(ctx context.Context, input model.PaymentMethodDetachInput) (*model.PaymentMethodDetachPayload, error) {
-	panic(fmt.Errorf("not implemented: PaymentMethodDetach - paymentMethodDetach"))
+	begun, err := r.Billing.BeginCardDetach(ctx, input.ID)
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
+		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
+			result = cards.DetachCard(ctx, begun.Account, begun.Call.Call, begun.GatewayID)
+		}
+		err = r.Billing.FinishCardChange(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.PaymentMethodDetachPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.PaymentMethod, err = r.paymentMethod(ctx, input.ID)
+	}
+	return out, err
 }
 
 // Payer is the resolver for the payer field.
 func (r *paymentResolver) Payer(ctx context.Context, obj *ent.Payment) (model.Payer, error) {
-	panic(fmt.Errorf("not implemented: Payer - payer"))
+	p, err := obj.Edges.PayerOrErr()
+	return r.payerEdge(ctx, p, err, text(obj.PayerID))
 }
 
 // NextAction is the resolver for the nextAction field.
 func (r *paymentResolver) NextAction(ctx context.Context, obj *ent.Payment) (model.NextAction, error) {
-	panic(fmt.Errorf("not implemented: NextAction - nextAction"))
+	return r.nextAction(ctx, obj)
 }
 
 // Expired is the resolver for the expired field.
 func (r *paymentMethodResolver) Expired(ctx context.Context, obj *ent.PaymentMethod) (bool, error) {
-	panic(fmt.Errorf("not implemented: Expired - expired"))
+	return cardExpired(obj, r.Billing.Now()), nil
 }
 
 // Payments is the resolver for the payments field.
 func (r *queryResolver) Payments(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) (*ent.PaymentConnection, error) {
-	panic(fmt.Errorf("not implemented: Payments - payments"))
+	return r.client().Payment.Query().Paginate(ctx, after, first, before, last, ent.WithPaymentFilter(where.Filter))
 }
 
 // GatewayEvents is the resolver for the gatewayEvents field.
 func (r *queryResolver) GatewayEvents(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.GatewayEventConnection, error) {
-	panic(fmt.Errorf("not implemented: GatewayEvents - gatewayEvents"))
+	return r.client().GatewayEvent.Query().Paginate(ctx, after, first, before, last)
 }
 
 // Payment returns generated.PaymentResolver implementation.

@@ -7,8 +7,10 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"purser/auth"
+	"purser/billing"
 	"purser/ent"
+	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/model"
 
@@ -17,47 +19,121 @@ import (
 
 // QuoteCreate is the resolver for the quoteCreate field.
 func (r *mutationResolver) QuoteCreate(ctx context.Context, input model.QuoteCreateInput) (*model.QuoteCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: QuoteCreate - quoteCreate"))
+	lines, err := lineDrafts(input.LineItems)
+	var id string
+	if err == nil {
+		id, err = r.Billing.CreateQuote(ctx, billing.QuoteDraft{
+			PayerID: text(input.PayerID), ProviderID: text(input.ProviderID), Lines: lines,
+			Description: input.Description, ExpiresAt: input.ExpiresAt, Key: key(ctx, input.IdempotencyKey),
+		})
+	}
+	q, errors, err := r.quotePayload(ctx, id, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.QuoteCreatePayload{Quote: q, UserErrors: errors}, nil
 }
 
 // QuoteUpdate is the resolver for the quoteUpdate field.
 func (r *mutationResolver) QuoteUpdate(ctx context.Context, input model.QuoteUpdateInput) (*model.QuoteUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: QuoteUpdate - quoteUpdate"))
+	lines, err := lineDrafts(input.LineItems)
+	if err == nil {
+		change := billing.QuoteChange{
+			ID: input.ID, PayerID: input.PayerID, ProviderID: input.ProviderID,
+			Description: input.Description, ExpiresAt: input.ExpiresAt,
+		}
+		if input.LineItems != nil {
+			change.Lines = &lines
+		}
+		err = r.Billing.UpdateQuote(ctx, change)
+	}
+	q, errors, err := r.quotePayload(ctx, input.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.QuoteUpdatePayload{Quote: q, UserErrors: errors}, nil
 }
 
 // QuoteFinalize is the resolver for the quoteFinalize field.
 func (r *mutationResolver) QuoteFinalize(ctx context.Context, input model.QuoteFinalizeInput) (*model.QuoteFinalizePayload, error) {
-	panic(fmt.Errorf("not implemented: QuoteFinalize - quoteFinalize"))
+	begun, err := r.Billing.BeginQuoteFinalization(ctx, billing.QuoteFinalizeDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.QuoteResult{Outcome: gateway.Unsupported(begun.Kind, "keep quotes")}
+		if quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, begun.Kind); ok {
+			result = quotes.FinalizeQuote(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishQuoteFinalization(ctx, begun.ID, result)
+	}
+	q, errors, err := r.quotePayload(ctx, input.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.QuoteFinalizePayload{Quote: q, UserErrors: errors}, nil
 }
 
 // QuoteAccept is the resolver for the quoteAccept field.
 func (r *mutationResolver) QuoteAccept(ctx context.Context, input model.QuoteAcceptInput) (*model.QuoteAcceptPayload, error) {
-	panic(fmt.Errorf("not implemented: QuoteAccept - quoteAccept"))
+	begun, err := r.Billing.BeginQuoteAcceptance(ctx, billing.QuoteAcceptDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.QuoteResult{Outcome: gateway.Unsupported(begun.Kind, "keep quotes")}
+		if quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, begun.Kind); ok {
+			result = quotes.AcceptQuote(ctx, begun.Account, begun.Call.Call, begun.GatewayQuoteID)
+		}
+		err = r.Billing.FinishQuoteAcceptance(ctx, begun.ID, result)
+	}
+	q, errors, err := r.quotePayload(ctx, input.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.QuoteAcceptPayload{Quote: q, UserErrors: errors}
+	if q != nil {
+		out.Invoice, err = r.invoiceOfQuote(ctx, input.ID)
+	}
+	return out, err
 }
 
 // QuoteCancel is the resolver for the quoteCancel field.
 func (r *mutationResolver) QuoteCancel(ctx context.Context, input model.QuoteCancelInput) (*model.QuoteCancelPayload, error) {
-	panic(fmt.Errorf("not implemented: QuoteCancel - quoteCancel"))
+	begun, err := r.Billing.BeginQuoteCancellation(ctx, input.ID)
+	if err == nil && begun.Call != nil {
+		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		defer cancel()
+		result := gateway.QuoteResult{Outcome: gateway.Unsupported(begun.Kind, "keep quotes")}
+		if quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, begun.Kind); ok {
+			result = quotes.CancelQuote(ctx, begun.Account, begun.Call.Call, begun.GatewayQuoteID)
+		}
+		err = r.Billing.FinishQuoteCancellation(ctx, begun.ID, result)
+	}
+	q, errors, err := r.quotePayload(ctx, input.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.QuoteCancelPayload{Quote: q, UserErrors: errors}, nil
 }
 
 // Quotes is the resolver for the quotes field.
 func (r *queryResolver) Quotes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) (*ent.QuoteConnection, error) {
-	panic(fmt.Errorf("not implemented: Quotes - quotes"))
+	return r.client().Quote.Query().Paginate(ctx, after, first, before, last, ent.WithQuoteFilter(where.Filter))
 }
 
 // Payer is the resolver for the payer field.
 func (r *quoteResolver) Payer(ctx context.Context, obj *ent.Quote) (model.Payer, error) {
-	panic(fmt.Errorf("not implemented: Payer - payer"))
+	p, err := obj.Edges.PayerOrErr()
+	return r.payerEdge(ctx, p, err, text(obj.PayerID))
 }
 
 // PDFURL is the resolver for the pdfUrl field.
 func (r *quoteResolver) PDFURL(ctx context.Context, obj *ent.Quote) (*string, error) {
-	panic(fmt.Errorf("not implemented: PDFURL - pdfUrl"))
+	return quoteDocument(r.Billing, auth.FromContext(ctx).OrganizationSlug, obj), nil
 }
 
 // AllowedActions is the resolver for the allowedActions field.
 func (r *quoteResolver) AllowedActions(ctx context.Context, obj *ent.Quote) ([]model.QuoteAction, error) {
-	panic(fmt.Errorf("not implemented: AllowedActions - allowedActions"))
+	return quoteActions(obj, r.Billing.Now()), nil
 }
 
 // Quote returns generated.QuoteResolver implementation.

@@ -1,0 +1,171 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"purser/billing"
+	"purser/ent"
+	"purser/ent/balance"
+	"purser/ent/invoice"
+	"purser/ent/payment"
+	"purser/ent/paymentmethod"
+	"purser/ent/quote"
+	"purser/ent/schema"
+	"purser/graph/model"
+	"purser/money"
+)
+
+// gatewayDeadline bounds one gateway operation of a mutation; the client's
+// own patience does not.
+const gatewayDeadline = 20 * time.Second
+
+// quotePayload shows the quote after a mutation, or its refusal.
+func (r *Resolver) quotePayload(ctx context.Context, id string, err error) (*ent.Quote, []*model.UserError, error) {
+	refusals, err := refused(err)
+	if err != nil || len(refusals) > 0 {
+		return nil, refusals, err
+	}
+	q, err := r.client().Quote.Query().Where(quote.ID(id)).CollectFields(payload(ctx, "quote"), "Quote", "Node")
+	if err != nil {
+		return nil, nil, err
+	}
+	row, err := q.Only(ctx)
+	return row, refusals, err
+}
+
+// invoicePayload shows the invoice after a mutation, or its refusal.
+func (r *Resolver) invoicePayload(ctx context.Context, id string, err error) (*ent.Invoice, []*model.UserError, error) {
+	refusals, err := refused(err)
+	if err != nil || len(refusals) > 0 {
+		return nil, refusals, err
+	}
+	q, err := r.client().Invoice.Query().Where(invoice.ID(id)).CollectFields(payload(ctx, "invoice"), "Invoice", "Node")
+	if err != nil {
+		return nil, nil, err
+	}
+	row, err := q.Only(ctx)
+	return row, refusals, err
+}
+
+// invoiceOfQuote shows the invoice that accepting a quote made.
+func (r *Resolver) invoiceOfQuote(ctx context.Context, quoteID string) (*ent.Invoice, error) {
+	q, err := r.client().Invoice.Query().Where(invoice.QuoteID(quoteID)).CollectFields(payload(ctx, "invoice"), "Invoice", "Node")
+	if err != nil {
+		return nil, err
+	}
+	i, err := q.Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil // the acceptance is still under way
+	}
+	return i, err
+}
+
+// payment shows a payment after a mutation.
+func (r *Resolver) payment(ctx context.Context, id string) (*ent.Payment, error) {
+	q, err := r.client().Payment.Query().Where(payment.ID(id)).CollectFields(payload(ctx, "payment"), "Payment", "Node")
+	if err != nil {
+		return nil, err
+	}
+	return q.Only(ctx)
+}
+
+// paymentAndBalance shows a top-up with the balance it was for.
+func (r *Resolver) paymentAndBalance(ctx context.Context, id string) (*ent.Payment, *ent.Balance, error) {
+	p, err := r.payment(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	row, err := r.client().Payment.Query().Where(payment.ID(id)).Only(ctx)
+	if err != nil || row.BalanceID == nil {
+		return p, nil, err
+	}
+	q, err := r.client().Balance.Query().Where(balance.ID(*row.BalanceID)).CollectFields(payload(ctx, "balance"), "Balance", "Node")
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := q.Only(ctx)
+	return p, b, err
+}
+
+// paymentMethod shows a saved card after a mutation.
+func (r *Resolver) paymentMethod(ctx context.Context, id string) (*ent.PaymentMethod, error) {
+	q, err := r.client().PaymentMethod.Query().Where(paymentmethod.ID(id)).CollectFields(payload(ctx, "paymentMethod"), "PaymentMethod", "Node")
+	if err != nil {
+		return nil, err
+	}
+	return q.Only(ctx)
+}
+
+// paymentMethodAndAction shows a card that is being saved with what its payer
+// must still do.
+func (r *Resolver) paymentMethodAndAction(ctx context.Context, id string) (*ent.PaymentMethod, model.NextAction, error) {
+	shown, err := r.paymentMethod(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := r.client().PaymentMethod.Query().Where(paymentmethod.ID(id)).Only(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.ActionURL != "" {
+		return shown, &model.RedirectAction{URL: m.ActionURL}, nil
+	}
+	secret, err := r.Billing.CardClientSecret(m)
+	if err != nil || secret == "" {
+		return shown, nil, err
+	}
+	key, err := r.Billing.PublishableKey(ctx, m.ProviderID)
+	if err != nil {
+		return nil, nil, err
+	}
+	return shown, &model.ClientSecretAction{ClientSecret: secret, PublishableKey: key}, nil
+}
+
+// lineDrafts reads positions with their amounts.
+func lineDrafts(inputs []*model.LineItemInput) ([]billing.LineDraft, error) {
+	drafts := make([]billing.LineDraft, len(inputs))
+	for i, in := range inputs {
+		d := billing.LineDraft{PriceID: text(in.PriceID), Description: text(in.Description), Quantity: in.Quantity}
+		if in.UnitAmount != nil {
+			a, err := money.ParseLine(in.UnitAmount.Amount, in.UnitAmount.Currency)
+			if err != nil {
+				return nil, amountRefused(err, fmt.Sprintf("lineItems.%d.unitAmount", i))
+			}
+			d.UnitAmount = &a
+		}
+		drafts[i] = d
+	}
+	return drafts, nil
+}
+
+// minorAmount reads an amount that a gateway is to move: whole minor units.
+func minorAmount(in *model.MoneyInput, field string) (money.Amount, error) {
+	a, err := money.ParseMinor(in.Amount, in.Currency)
+	return a, amountRefused(err, field)
+}
+
+// amountRefused turns the refusal of an amount's text into the domain's, at
+// the part of the input that is wrong.
+func amountRefused(err error, field string) error {
+	var m *money.Error
+	if !errors.As(err, &m) {
+		return err
+	}
+	if m.Code == money.CodeCurrency {
+		return billing.Refusal(billing.CodeCurrencyMismatch, field+".currency", m.Message)
+	}
+	return billing.Refusal(billing.CodeInvalid, field+".amount", m.Message)
+}
+
+// returnURLs are where the browser goes after a hosted page.
+func returnURLs(in *model.ReturnUrlsInput) schema.ReturnURLs {
+	if in == nil {
+		return schema.ReturnURLs{}
+	}
+	return schema.ReturnURLs{
+		Success: text(in.Success), Failure: text(in.Failure), Pending: text(in.Pending), Cancel: text(in.Cancel), Error: text(in.Error),
+	}
+}
