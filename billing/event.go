@@ -10,6 +10,7 @@ import (
 	"purser/ent"
 	"purser/ent/gatewayevent"
 	"purser/ent/invoice"
+	"purser/ent/organization"
 	"purser/ent/payment"
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
@@ -199,4 +200,14 @@ func (e *EventToApply) Unclaimed() error {
 	default:
 		return ErrForeign
 	}
+}
+
+// IsLive reports whether the viewer's organization moves real money, as the
+// gateways say it in their events.
+func (s *Service) IsLive(ctx context.Context) (bool, error) {
+	o, err := s.read.Organization.Query().Only(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read organization: %w", err)
+	}
+	return o.Environment == organization.EnvironmentLIVE, nil
 }

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"purser/ent"
 	"purser/ent/organization"
+	"purser/ent/payment"
 	"purser/ent/schema"
 )
 
@@ -59,4 +61,23 @@ func returnOrigin(address string, sandbox bool) (string, error) {
 		return "", addressError("the address must begin with https:// (http:// is good only for this machine, in SANDBOX)")
 	}
 	return "https://" + strings.TrimSuffix(host, ":443"), nil
+}
+
+// PaymentByPublicToken finds a payment by the unguessable part of its return
+// address, inside the viewer's organization.
+//
+// Codes: NOT_FOUND.
+func (s *Service) PaymentByPublicToken(ctx context.Context, token string) (*ent.Payment, error) {
+	p, err := s.read.Payment.Query().Where(payment.PublicToken(token)).Only(ctx)
+	return p, orNotFound(err, "", "payment", "")
+}
+
+// ThankYouURL is where the viewer's organization sends browsers after a
+// payment, or "".
+func (s *Service) ThankYouURL(ctx context.Context) string {
+	o, err := s.read.Organization.Query().Only(ctx)
+	if err != nil {
+		return ""
+	}
+	return orEmpty(o.ThankYouURL)
 }

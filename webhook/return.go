@@ -1,0 +1,147 @@
+package webhook
+
+import (
+	"context"
+	"embed"
+	"html/template"
+	"net/http"
+	"net/url"
+
+	"purser/billing"
+	"purser/ent"
+	"purser/ent/payment"
+)
+
+//go:embed thanks.html
+var thanksPage embed.FS
+
+var thanksTemplate = template.Must(template.ParseFS(thanksPage, "thanks.html"))
+
+// returned sends a browser on that comes back from a hosted page, after the
+// payment was settled if the gateway says so. The outcome in the address is
+// only what the gateway's page was left by; where the browser goes is told by
+// the payment.
+func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
+	ctx, p, err := h.payment(r.Context(), r.PathValue("organization"), r.PathValue("payment"))
+	if err != nil {
+		http.Error(w, "There is no such payment.", http.StatusNotFound)
+		return
+	}
+	if p, err = h.settle(ctx, p); err != nil {
+		// The payer has done what could be done; jobs find out the rest.
+		h.Logger.WarnContext(ctx, "payment not settled on return", "payment_id", p.ID, "error", err)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	http.Redirect(w, r, h.destination(ctx, p, r.PathValue("organization"), r.PathValue("outcome")), http.StatusSeeOther)
+}
+
+// payment finds the payment that an unguessable address names.
+func (h *Handler) payment(ctx context.Context, slug, token string) (context.Context, *ent.Payment, error) {
+	ctx, err := h.Billing.Inside(ctx, "return", slug)
+	if err != nil {
+		return ctx, nil, err
+	}
+	p, err := h.Billing.PaymentByPublicToken(ctx, token)
+	return ctx, p, err
+}
+
+// settle asks the gateway how a payment stands and applies it; the payment is
+// returned as it stands afterwards, whatever went wrong.
+func (h *Handler) settle(ctx context.Context, p *ent.Payment) (*ent.Payment, error) {
+	due, err := h.Billing.PaymentToCheck(ctx, p.ID)
+	if err != nil || due == nil {
+		return p, err
+	}
+	ctx, cancel := billing.Detached(ctx, applyTimeout)
+	defer cancel()
+	if due.GatewayInvoiceID != "" {
+		err = h.Billing.ApplyInvoice(ctx, due.InvoiceID, h.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
+	} else {
+		err = h.Billing.ApplyPayment(ctx, p.ID, h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID))
+	}
+	if err != nil {
+		return p, err
+	}
+	return h.Billing.PaymentByPublicToken(ctx, p.PublicToken)
+}
+
+// destination is where the browser goes: the address stored for what became
+// of the payment, else the organization's thank-you page, else ours. Only our
+// own name of the payment is added; amounts are not, since nobody may believe
+// them.
+func (h *Handler) destination(ctx context.Context, p *ent.Payment, slug, outcome string) string {
+	var wanted string
+	if u := p.ReturnUrls; u != nil {
+		switch {
+		case p.Status == payment.StatusSUCCEEDED:
+			wanted = u.Success
+		case p.Status == payment.StatusFAILED:
+			wanted = firstOf(u.Failure, u.Success)
+		case outcome == "cancel" || p.Status == payment.StatusCANCELED:
+			wanted = firstOf(u.Cancel, u.Success)
+		default:
+			wanted = firstOf(u.Pending, u.Success)
+		}
+	}
+	if wanted == "" {
+		wanted = h.Billing.ThankYouURL(ctx)
+	}
+	if wanted == "" {
+		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.PublicToken)
+	}
+	u, err := url.Parse(wanted) // checked when it was stored
+	if err != nil {
+		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.PublicToken)
+	}
+	q := u.Query()
+	q.Set("paymentId", p.ID)
+	q.Set("orderCode", p.OrderCode)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func firstOf(urls ...string) string {
+	for _, u := range urls {
+		if u != "" {
+			return u
+		}
+	}
+	return ""
+}
+
+// thanks is the built-in page after a payment.
+func (h *Handler) thanks(w http.ResponseWriter, r *http.Request) {
+	ctx, p, err := h.payment(r.Context(), r.PathValue("organization"), r.PathValue("payment"))
+	if err != nil {
+		http.Error(w, "There is no such payment.", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+thanksStyleHash+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	view := struct {
+		Heading, Text, Amount, OrderCode, ReceiptURL string
+	}{Amount: p.Amount().String(), OrderCode: p.OrderCode}
+	if p.ReceiptURL != nil {
+		view.ReceiptURL = *p.ReceiptURL
+	}
+	switch p.Status {
+	case payment.StatusSUCCEEDED:
+		view.Heading, view.Text = "Thank you", "Your payment has arrived."
+	case payment.StatusFAILED:
+		view.Heading, view.Text = "The payment did not go through", "Nothing was charged. "+p.FailureMessage
+	case payment.StatusCANCELED:
+		view.Heading, view.Text = "The payment was canceled", "Nothing was charged."
+	default:
+		view.Heading, view.Text = "We are waiting for your bank", "The payment is not confirmed yet. You can close this page; it will be settled by itself."
+	}
+	if err := thanksTemplate.Execute(w, view); err != nil {
+		h.Logger.WarnContext(ctx, "thank-you page", "error", err)
+	}
+}
+
+// thanksStyleHash admits the page's one style sheet; a test keeps it true.
+const thanksStyleHash = "iSYLePYGizCv42uDAvoaI7G1kid/f/UxX4LVQmLuAdk="

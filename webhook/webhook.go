@@ -1,0 +1,204 @@
+// Package webhook is the front door for what comes from outside of GraphQL:
+// the gateways' events and the browsers that return from hosted pages.
+//
+// Both only say that something happened. An event is verified, stored and
+// answered; then its object is read again at the gateway, and what the
+// gateway says is applied. A returning browser starts the same reading of the
+// payment it belongs to; nothing in its address is believed.
+package webhook
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"purser/billing"
+	"purser/ent"
+	"purser/gateway"
+)
+
+// Config is what the front door needs.
+type Config struct {
+	Billing  *billing.Service
+	Gateways gateway.Directory
+	Logger   *slog.Logger
+	// AtOnce bounds how many events are applied at the same time. Default 16.
+	AtOnce int
+}
+
+// Bounds of one delivery.
+const (
+	bodyMax       = 1 << 20
+	verifyTimeout = 5 * time.Second
+	applyTimeout  = 30 * time.Second
+)
+
+// Handler serves POST /webhooks/{organization}/{path},
+// GET /return/{organization}/{payment}/{outcome} and
+// GET /thanks/{organization}/{payment}.
+type Handler struct {
+	Config
+	mux   *http.ServeMux
+	slots chan struct{}
+}
+
+// New returns the front door.
+func New(c Config) *Handler {
+	if c.AtOnce == 0 {
+		c.AtOnce = 16
+	}
+	h := &Handler{Config: c, mux: http.NewServeMux(), slots: make(chan struct{}, c.AtOnce)}
+	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
+	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
+	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
+	return h
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+// event takes a delivery: 200 once it is stored, 400 for a forged or broken
+// one, 404 for an unknown address, 413 for one too large, 422 while the
+// provider has no signing secret, 500 when it could not be stored, so that it
+// comes again.
+func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
+	ctx, provider, err := h.provider(r.Context(), r.PathValue("organization"), r.PathValue("path"))
+	if err != nil {
+		h.refuse(w, r, http.StatusNotFound, "there is no such webhook address", err)
+		return
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			h.refuse(w, r, http.StatusRequestEntityTooLarge, "the event is larger than 1 MiB", err)
+			return
+		}
+		h.refuse(w, r, http.StatusBadRequest, "the event could not be read", err)
+		return
+	}
+	id, status, text, err := h.store(ctx, provider, raw, r.Header)
+	if err != nil {
+		h.refuse(w, r, status, text, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", "3")
+	if _, err := io.WriteString(w, "ok\n"); err != nil {
+		h.Logger.DebugContext(ctx, "webhook answer", "error", err)
+	}
+	// The answer leaves now: what follows is ours to repeat, not the
+	// gateway's.
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		h.Logger.DebugContext(ctx, "webhook answer", "error", err)
+	}
+	if id == "" {
+		return
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		return // jobs take it from the table
+	}
+	ctx, cancel := billing.Detached(ctx, applyTimeout)
+	defer cancel()
+	if err := h.Apply(ctx, id); err != nil {
+		h.Logger.WarnContext(ctx, "event not applied yet", "event_id", id, "error", err)
+	}
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, text string, err error) {
+	level := slog.LevelInfo
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	h.Logger.Log(r.Context(), level, "webhook refused", "status", status, "error", err)
+	http.Error(w, text, status)
+}
+
+// provider finds the merchant account that an address names.
+func (h *Handler) provider(ctx context.Context, slug, path string) (context.Context, *ent.Provider, error) {
+	ctx, err := h.Billing.Inside(ctx, "webhook", slug)
+	if err != nil {
+		return ctx, nil, err
+	}
+	p, err := h.Billing.ProviderByWebhookToken(ctx, path)
+	return ctx, p, err
+}
+
+// store verifies a delivery and keeps it. id is empty when it was settled
+// before.
+func (h *Handler) store(ctx context.Context, p *ent.Provider, raw []byte, header http.Header) (id string, status int, text string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	events, ok := gateway.Capability[gateway.Events](h.Gateways, gateway.Kind(p.Kind))
+	if !ok {
+		return "", http.StatusNotFound, "this provider sends no events", errors.New("no events")
+	}
+	secrets, err := h.Billing.WebhookSecrets(ctx, p)
+	if err != nil {
+		return "", http.StatusInternalServerError, "try again", err
+	}
+	e, err := events.VerifyEvent(raw, header, secrets, h.Billing.Now())
+	switch {
+	case errors.Is(err, gateway.ErrNoSecret):
+		return "", http.StatusUnprocessableEntity, "the provider has no webhook signing secret yet: set it with providerUpdate", err
+	case errors.Is(err, gateway.ErrSignature):
+		return "", http.StatusBadRequest, "the signature does not fit: check the provider's webhook signing secret and the clock", err
+	case err != nil:
+		return "", http.StatusBadRequest, "the body is not an event", err
+	}
+	live, err := h.Billing.IsLive(ctx)
+	if err != nil {
+		return "", http.StatusInternalServerError, "try again", err
+	}
+	if e.Live != live {
+		return "", http.StatusBadRequest, "the event is of another environment than the provider's", errors.New("environment differs")
+	}
+	if id, err = h.Billing.StoreEvent(ctx, p.ID, e); err != nil {
+		return "", http.StatusInternalServerError, "try again", err
+	}
+	return id, http.StatusOK, "", nil
+}
+
+// Apply reads the object of a stored event again and applies what the gateway
+// says of it. It may be called any number of times and by anybody; it is also
+// the function that jobs use.
+func (h *Handler) Apply(ctx context.Context, eventID string) error {
+	e, err := h.Billing.ClaimEvent(ctx, eventID)
+	if err != nil || e == nil {
+		return err
+	}
+	cause := e.Unclaimed()
+	if cause == nil {
+		cause = h.apply(ctx, e)
+	}
+	if err := h.Billing.FinishEvent(ctx, e.EventID, cause); err != nil {
+		return err
+	}
+	if errors.Is(cause, billing.ErrForeign) {
+		return nil
+	}
+	return cause
+}
+
+func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
+	switch e.Object.Kind {
+	case gateway.ObjectPayment:
+		return h.Billing.ApplyPayment(ctx, e.Subject, h.Gateways.FetchPayment(ctx, e.Account, "", e.Object.ID))
+	case gateway.ObjectHosted:
+		return h.Billing.ApplyPayment(ctx, e.Subject, h.Gateways.FetchPayment(ctx, e.Account, e.Object.ID, ""))
+	case gateway.ObjectInvoice:
+		return h.Billing.ApplyInvoice(ctx, e.Subject, h.Gateways.FetchInvoice(ctx, e.Account, e.Object.ID))
+	case gateway.ObjectSetup:
+		return h.Billing.ApplyCard(ctx, e.Subject, h.Gateways.FetchSetup(ctx, e.Account, e.Object.ID))
+	case gateway.ObjectQuote:
+		return h.Billing.ApplyQuote(ctx, e.Subject, h.Gateways.FetchQuote(ctx, e.Account, e.Object.ID))
+	default:
+		return billing.ErrForeign
+	}
+}
