@@ -339,11 +339,13 @@ func TestLinterSees(t *testing.T) {
 		"two indexes":     {func(_ *linter, b, o *schema.Table) { o.Indexes = append(o.Indexes, b.Indexes[0]) }, "both have an index"},
 		"long name":       {func(_ *linter, b, _ *schema.Table) { b.Indexes[0].Name = strings.Repeat("x", 64) }, "has 64 bytes"},
 		"upward link": {func(_ *linter, b, o *schema.Table) {
-			o.ForeignKeys = append(o.ForeignKeys, &schema.ForeignKey{Symbol: "x", RefTable: b, Columns: o.PrimaryKey, OnDelete: schema.NoAction, OnUpdate: schema.NoAction})
+			o.ForeignKeys = append(o.ForeignKeys, &schema.ForeignKey{
+				Symbol: "x", RefTable: b, Columns: o.PrimaryKey, OnDelete: schema.NoAction, OnUpdate: schema.NoAction,
+			})
 		}, "a reference table cannot refer to the tenant table balances"},
 		"tenant reference": {func(l *linter, _, _ *schema.Table) { l.classes["balances"] = "reference" }, "reference table with organization_id"},
-		"unlinked":         {func(l *linter, b, _ *schema.Table) { b.Columns[2].Name = "thing_id" }, "column balances.thing_id has no foreign key"},
-		"linked twice":     {func(l *linter, b, _ *schema.Table) { b.ForeignKeys = append(b.ForeignKeys, b.ForeignKeys[0]) }, "has 2 foreign keys"},
+		"unlinked":         {func(_ *linter, b, _ *schema.Table) { b.Columns[2].Name = "thing_id" }, "column balances.thing_id has no foreign key"},
+		"linked twice":     {func(_ *linter, b, _ *schema.Table) { b.ForeignKeys = append(b.ForeignKeys, b.ForeignKeys[0]) }, "has 2 foreign keys"},
 		"linked, exempt":   {func(l *linter, _, _ *schema.Table) { l.notReferences["balances.payer_id"] = "x" }, "a reason to have none"},
 		"exempt, gone":     {func(l *linter, _, _ *schema.Table) { l.notReferences["balances.gone_id"] = "x" }, "NotReferences names balances.gone_id"},
 		"reference, gone": {func(l *linter, _, _ *schema.Table) {
