@@ -7,7 +7,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"purser/ent"
 	"purser/graph/generated"
 	"purser/graph/model"
@@ -28,12 +27,22 @@ func (r *balanceResolver) Currency(ctx context.Context, obj *ent.Balance) (*ent.
 
 // BalanceReload is the resolver for the balanceReload field.
 func (r *mutationResolver) BalanceReload(ctx context.Context, input model.BalanceReloadInput) (*model.BalanceReloadPayload, error) {
-	panic(fmt.Errorf("not implemented: BalanceReload - balanceReload"))
+	made, err := r.reload(ctx, input)
+	b, e, u, err := r.booked(ctx, made, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.BalanceReloadPayload{Balance: b, Entry: e, UserErrors: u}, nil
 }
 
 // UsageRecord is the resolver for the usageRecord field.
 func (r *mutationResolver) UsageRecord(ctx context.Context, input model.UsageRecordInput) (*model.UsageRecordPayload, error) {
-	panic(fmt.Errorf("not implemented: UsageRecord - usageRecord"))
+	made, err := r.recordUsage(ctx, input)
+	b, e, u, err := r.booked(ctx, made, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.UsageRecordPayload{Balance: b, Entry: e, UserErrors: u}, nil
 }
 
 // Balances is the resolver for the balances field.
