@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -193,18 +194,22 @@ func (q *Queue) Run(ctx context.Context) error {
 	var mu sync.Mutex
 	busy := map[string]bool{}
 	for {
+		// Who is busy is asked before what is due: a worker that ends in
+		// between would leave a list that still has what it has just sent.
+		mu.Lock()
+		taken := maps.Clone(busy)
+		mu.Unlock()
 		due, next, err := q.due(ctx)
 		if err != nil && ctx.Err() == nil {
 			q.Logger.Error("reading due deliveries", "error", err)
 		}
 		for target, batch := range due {
-			mu.Lock()
-			taken := busy[target]
-			busy[target] = true
-			mu.Unlock()
-			if taken {
+			if taken[target] {
 				continue
 			}
+			mu.Lock()
+			busy[target] = true
+			mu.Unlock()
 			workers.Go(func() {
 				defer func() {
 					mu.Lock()

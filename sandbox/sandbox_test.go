@@ -3,7 +3,9 @@ package sandbox_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -184,6 +186,12 @@ func TestPagesEscapeAndPolicy(t *testing.T) {
 			t.Errorf("the page is %d %s", w.Code, w.Body)
 		}
 		policy := w.Header().Get("Content-Security-Policy")
+		_, style, _ := strings.Cut(w.Body.String(), "<style>")
+		style, _, _ = strings.Cut(style, "</style>")
+		hash := sha256.Sum256([]byte(style))
+		if !strings.Contains(policy, "style-src 'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+"'") {
+			t.Errorf("the policy does not allow the page's own style: %s", policy)
+		}
 		if strings.HasSuffix(policy, "form-action 'self' http: https:") != leaves {
 			t.Errorf("the policy of a page that leaves=%t is %s", leaves, policy)
 		}

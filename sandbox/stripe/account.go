@@ -11,7 +11,13 @@ func accountRoutes() []route {
 			"id": t.account, "object": "account", "business_profile": object{"name": "Sandbox", "url": nil}, "business_type": "company",
 			"capabilities": object{"card_payments": "active", "transfers": "active"}, "charges_enabled": true, "country": "US", "created": t.now,
 			"default_currency": defaultCurrency, "details_submitted": true, "email": "sandbox@example.com", "livemode": false, "metadata": object{},
-			"payouts_enabled": true, "settings": object{"dashboard": object{"display_name": "Sandbox", "timezone": "Etc/UTC"}}, "type": "standard",
+			"payouts_enabled": true, "type": "standard",
+			"settings": object{
+				"branding":      object{"icon": nil, "logo": nil, "primary_color": nil, "secondary_color": nil},
+				"card_payments": object{"statement_descriptor_prefix": nil, "statement_descriptor_prefix_kana": nil, "statement_descriptor_prefix_kanji": nil},
+				"dashboard":     object{"display_name": "Sandbox", "timezone": "Etc/UTC"},
+				"payments":      object{"statement_descriptor": nil, "statement_descriptor_kana": nil, "statement_descriptor_kanji": nil},
+			},
 		}, nil
 	}}}
 }

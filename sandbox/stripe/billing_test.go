@@ -390,3 +390,47 @@ func TestClock(t *testing.T) {
 	}
 	equal(t, "status of the view", b.control("GET", "clock", "", &clock), 200)
 }
+
+func TestRenewalThatCannotHappenHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	basic, _, monthly := b.catalog()
+	customer := b.customer("pm_card_visa").ID
+	sub := must(b.subscribe(customer, monthly.ID, "allow_incomplete", nil))(t)
+	must(b.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{ProrationBehavior: stripe.String("none"),
+		Items: []*stripe.SubscriptionItemsParams{{ID: stripe.String(sub.Items.Data[0].ID), Quantity: stripe.Int64(1_000_000)}}}))(t)
+	q := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)},
+		ExpiresAt: stripe.Int64(time.Now().Add(60 * day).Unix())}))(t)
+	b.advance(61 * day)
+	equal(t, "quote status", must(b.Quotes.Get(q.ID, nil))(t).Status, stripe.QuoteStatusCanceled)
+	equal(t, "latest invoice", must(b.Subscriptions.Get(sub.ID, nil))(t).LatestInvoice.ID, sub.LatestInvoice.ID)
+}
+
+func TestControlEndpointsBelongToTheirAccount(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pi := must(b.intent("pm_card_visa", "", func(p *stripe.PaymentIntentParams) {
+		p.Metadata = map[string]string{"purser_payment": "pay_1"}
+	}))(t)
+	var state struct {
+		Account        string
+		Charges        []stripe.Charge
+		PaymentIntents []stripe.PaymentIntent `json:"payment_intents"`
+		Refunds        []stripe.Refund
+	}
+	equal(t, "status", b.control("GET", "state", "", &state), 200)
+	equal(t, "account", state.Account, must(b.Accounts.Get())(t).ID)
+	equal(t, "intents", len(state.PaymentIntents), 1)
+	equal(t, "charge", state.Charges[0].PaymentIntent.ID, pi.ID)
+	equal(t, "amount", state.Charges[0].Amount, 2000)
+	equal(t, "metadata", state.Charges[0].Metadata["purser_payment"], "pay_1")
+	equal(t, "refunds", len(state.Refunds), 0)
+
+	for key, want := range map[string]int{"": 401, "sk_live_0123456789abcdef": 401, "sk_test_another0account": 200} {
+		status, body, _ := b.raw("GET", "/_sandbox/state", "", map[string]string{"Authorization": "Bearer " + key})
+		equal(t, "status with key "+key, status, want)
+		if strings.Contains(body, pi.ID) {
+			t.Errorf("the key %q sees another account's payments", key)
+		}
+	}
+}

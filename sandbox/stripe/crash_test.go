@@ -7,12 +7,15 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stripe/stripe-go/v76"
 
 	stripesandbox "purser/sandbox/stripe"
 )
@@ -105,6 +108,19 @@ func TestKilledAtRandom(t *testing.T) {
 		}
 	}
 	equal(t, "succeeded intents, one per charge", succeeded, len(state.Charges))
+	web := httptest.NewServer(http.StripPrefix("/base", server.Handler()))
+	defer web.Close()
+	events := 0
+	list := &stripe.EventListParams{Type: stripe.String("payment_intent.succeeded")}
+	list.Limit = stripe.Int64(100)
+	it := (&bundle{t: t, http: web}).client(testKey).Events.List(list)
+	for it.Next() {
+		events++
+	}
+	if it.Err() != nil {
+		t.Error(it.Err())
+	}
+	equal(t, "events, one per charge", events, len(state.Charges))
 	if answered == 0 {
 		t.Error("no charge was answered: nothing was tested")
 	}

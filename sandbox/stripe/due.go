@@ -11,6 +11,9 @@ import (
 // dueAt is the account time at which something happens to an object by
 // itself; 0 for never.
 func dueAt(o object) int64 {
+	if o.str("_stalled") != "" {
+		return 0
+	}
 	switch status := o.str("status"); o.kind() {
 	case "quote":
 		if status == "draft" || status == "open" {
@@ -140,7 +143,20 @@ func (s *Server) happenOne(ctx context.Context, account, id string) error {
 		if at := dueAt(o); at == 0 || at > t.now {
 			return nil // somebody was faster
 		}
-		return t.happen(o)
+		err = t.attempt(func() error { return t.happen(o) })
+		var refused *apiError
+		if !errors.As(err, &refused) {
+			return err
+		}
+		// It cannot happen now and would not a moment later: the object rests,
+		// or it would hold up everything that is due after it.
+		s.config.Logger.Error("what is due was refused", "object", id, "error", refused.Error())
+		if o, err = t.find(id); err != nil {
+			return err
+		}
+		o["_stalled"] = refused.Error()
+		t.save(o)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("let %s happen: %w", id, err)

@@ -132,7 +132,7 @@ func createWebhookEndpoint(t *tx, in *params) (object, error) {
 		return nil, err
 	}
 	if len(existing) >= webhookEndpointsMax {
-		return nil, conflict("", "You have reached the maximum of %s in test mode.", describe(webhookEndpointsMax, "webhook endpoint"))
+		return nil, conflict("", "You have reached the maximum of %d webhook endpoints in test mode.", webhookEndpointsMax)
 	}
 	t.insert(endpoint)
 	// The secret is shown here and never again.

@@ -1,7 +1,6 @@
 package stripesandbox
 
 import (
-	"fmt"
 	"maps"
 	"math/big"
 	"net/http"
@@ -366,12 +365,4 @@ func formOf(r *http.Request, body []byte) (url.Values, error) {
 		form[name] = append(form[name], values...)
 	}
 	return form, nil
-}
-
-// describe names the amount of a request's list, for messages.
-func describe(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -11,7 +11,8 @@ import (
 
 // tx is one operation of one account: a database transaction, a fixed time and
 // the events that happened. Writes remember their first error instead of
-// returning it; nothing is committed while there is one.
+// returning it; nothing is committed while there is one. It lives no longer than
+// its operation, which is why it may hold the operation's context.
 type tx struct {
 	ctx     context.Context
 	sql     *sql.Tx
