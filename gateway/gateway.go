@@ -100,6 +100,7 @@ type Failure struct {
 	DeclineCode string // the issuer's reason where it may be shown; empty for lost, stolen and fraud reasons
 	Message     string // one sentence for a person
 	Hard        bool   // true: the same card will not work later either
+	Credentials bool   // true: our credentials were refused, which says nothing about an earlier try of the same call
 }
 
 // NextAction is what the payer must do.

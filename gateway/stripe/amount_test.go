@@ -26,8 +26,10 @@ func TestInvoiceItems(t *testing.T) {
 		{name: "one", currency: "USD", total: "10", tax: "0", lines: []gateway.Line{line("Seat", 1, "10", "10", "USD")}, want: []item{{"Seat", 1000}}},
 		{name: "quantity in words", currency: "USD", total: "30", tax: "0", lines: []gateway.Line{line("Seat", 3, "10", "30", "USD")}, want: []item{{"Seat (3 × 10.00 USD)", 3000}}},
 		{name: "tax", currency: "EUR", total: "11.90", tax: "1.90", lines: []gateway.Line{line("Seat", 1, "10", "10", "EUR")}, want: []item{{"Seat", 1000}, {"Tax", 190}}},
-		{name: "cents below are not lost", currency: "USD", total: "16.33", tax: "0",
-			lines: []gateway.Line{line("A", 1, "8.165", "8.165", "USD"), line("B", 1, "8.165", "8.165", "USD")}, want: []item{{"A", 817}, {"B", 816}}},
+		{
+			name: "cents below are not lost", currency: "USD", total: "16.33", tax: "0",
+			lines: []gateway.Line{line("A", 1, "8.165", "8.165", "USD"), line("B", 1, "8.165", "8.165", "USD")}, want: []item{{"A", 817}, {"B", 816}},
+		},
 		{name: "yen", currency: "JPY", total: "500", tax: "0", lines: []gateway.Line{line("A", 1, "500", "500", "JPY")}, want: []item{{"A", 500}}},
 		{name: "dinar", currency: "KWD", total: "5.120", tax: "0", lines: []gateway.Line{line("A", 1, "2.561", "2.561", "KWD"), line("B", 1, "2.559", "2.559", "KWD")}, want: []item{{"A", 2570}, {"B", 2550}}},
 		{name: "króna", currency: "ISK", total: "5", tax: "0", lines: []gateway.Line{line("A", 1, "5", "5", "ISK")}, want: []item{{"A", 500}}},

@@ -230,8 +230,10 @@ func (o *operation) setupPageResult(res gateway.CardResult, s *sdk.CheckoutSessi
 		res.Outcome = gateway.Outcome{Status: gateway.StatusActionNeeded, RequestID: o.requestID}
 		res.NextAction = gateway.NextAction{RedirectURL: s.URL}
 	case s.Status == sdk.CheckoutSessionStatusExpired:
-		res.Outcome = gateway.Outcome{Status: gateway.StatusDeclined, RequestID: o.requestID,
-			Failure: &gateway.Failure{Code: codeExpired, Message: "The page was closed before a card was saved."}}
+		res.Outcome = gateway.Outcome{
+			Status: gateway.StatusDeclined, RequestID: o.requestID,
+			Failure: &gateway.Failure{Code: codeExpired, Message: "The page was closed before a card was saved."},
+		}
 		res.NextAction = gateway.NextAction{}
 	case res.Status == "":
 		res.Outcome = gateway.Outcome{Status: gateway.StatusProcessing, RequestID: o.requestID}

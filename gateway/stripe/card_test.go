@@ -40,8 +40,10 @@ func TestAttachCard(t *testing.T) {
 		{name: "3-D Secure page", set: func(f *fake) {
 			f.on(setups, answer{body: setupJSON("requires_action", `,"next_action":{"type":"redirect_to_url","redirect_to_url":{"url":"https://3ds.example"}}`)})
 		}, want: gateway.StatusActionNeeded, next: gateway.NextAction{RedirectURL: "https://3ds.example"}},
-		{name: "3-D Secure in the form", set: func(f *fake) { f.on(setups, answer{body: setupJSON("requires_action", "")}) },
-			want: gateway.StatusActionNeeded, next: gateway.NextAction{ClientSecret: "seti_1_secret_x"}},
+		{
+			name: "3-D Secure in the form", set: func(f *fake) { f.on(setups, answer{body: setupJSON("requires_action", "")}) },
+			want: gateway.StatusActionNeeded, next: gateway.NextAction{ClientSecret: "seti_1_secret_x"},
+		},
 		{name: "declined", set: func(f *fake) {
 			f.on(setups, answer{status: 402, body: stripeError("card_error", "card_declined", "Declined.", `,"setup_intent":`+setupJSON("requires_payment_method", ""))})
 		}, want: gateway.StatusDeclined, code: "card_declined"},

@@ -72,7 +72,9 @@ func (o *operation) dropEndpoint(id string) (res gateway.EndpointResult) {
 		res.Outcome, res.EndpointID = p.unsettled().Outcome, id
 		return res
 	}
-	res.Outcome = gateway.Outcome{Status: gateway.StatusUnavailable, RequestID: o.requestID,
-		Failure: &gateway.Failure{Code: "secret_lost", Message: "the endpoint's signing secret was lost on the way; register it again"}}
+	res.Outcome = gateway.Outcome{
+		Status: gateway.StatusUnavailable, RequestID: o.requestID,
+		Failure: &gateway.Failure{Code: "secret_lost", Message: "the endpoint's signing secret was lost on the way; register it again"},
+	}
 	return res
 }

@@ -73,8 +73,10 @@ func TestVerifyEventSignature(t *testing.T) {
 
 		{"no JSON", []byte("hello"), signed(now, []byte("hello"), signingSecret), both, gateway.ErrMalformed},
 		{"an empty body", nil, signed(now, nil, signingSecret), both, gateway.ErrMalformed},
-		{"no event", []byte(`{"id":"in_1","object":"invoice","type":"x","data":{"object":{}}}`),
-			signed(now, []byte(`{"id":"in_1","object":"invoice","type":"x","data":{"object":{}}}`), signingSecret), both, gateway.ErrMalformed},
+		{
+			"no event", []byte(`{"id":"in_1","object":"invoice","type":"x","data":{"object":{}}}`),
+			signed(now, []byte(`{"id":"in_1","object":"invoice","type":"x","data":{"object":{}}}`), signingSecret), both, gateway.ErrMalformed,
+		},
 		{"no object", []byte(`{"id":"evt_1","type":"x"}`), signed(now, []byte(`{"id":"evt_1","type":"x"}`), signingSecret), both, gateway.ErrMalformed},
 	}
 	a := New(Config{})

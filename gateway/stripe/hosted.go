@@ -117,8 +117,7 @@ func (o *operation) lateHosted(res gateway.PaymentResult, find finder[sdk.Checko
 	case s != nil:
 		return o.hostedAgain(res, s.ID)
 	}
-	res.Outcome = gateway.Outcome{Status: gateway.StatusUnavailable, RequestID: o.requestID,
-		Failure: &gateway.Failure{Code: codeExpired, Message: "the payment page was never made"}}
+	res.Outcome = o.never("the payment page was never made")
 	return res
 }
 

@@ -68,14 +68,18 @@ func TestHostedPayment(t *testing.T) {
 		code    string
 	}{
 		{"open", open.body, gateway.StatusActionNeeded, gateway.StatusActionNeeded, false, ""},
-		{"open, one card declined", sessionJSON("payment", "open", `,"payment_intent":`+payment("requires_payment_method", `,"last_payment_error":{"type":"card_error","code":"card_declined","message":"No."}`)),
-			gateway.StatusActionNeeded, gateway.StatusActionNeeded, false, "card_declined"},
+		{
+			"open, one card declined", sessionJSON("payment", "open", `,"payment_intent":`+payment("requires_payment_method", `,"last_payment_error":{"type":"card_error","code":"card_declined","message":"No."}`)),
+			gateway.StatusActionNeeded, gateway.StatusActionNeeded, false, "card_declined",
+		},
 		{"paid, page not told yet", sessionJSON("payment", "open", `,"payment_intent":`+payment("succeeded", "")), gateway.StatusSucceeded, gateway.StatusSucceeded, false, ""},
 		{"paid", paid.body, gateway.StatusSucceeded, gateway.StatusSucceeded, false, ""},
 		{"under way", sessionJSON("payment", "complete", `,"payment_intent":`+payment("processing", "")), gateway.StatusProcessing, gateway.StatusProcessing, false, ""},
 		{"complete, payment unseen", sessionJSON("payment", "complete", `,"payment_intent":"pi_1"`), gateway.StatusProcessing, gateway.StatusProcessing, false, ""},
-		{"failed in the end", sessionJSON("payment", "complete", `,"payment_intent":`+payment("requires_payment_method", `,"last_payment_error":{"type":"card_error","code":"card_declined","message":"No."}`)),
-			gateway.StatusDeclined, gateway.StatusDeclined, false, "card_declined"},
+		{
+			"failed in the end", sessionJSON("payment", "complete", `,"payment_intent":`+payment("requires_payment_method", `,"last_payment_error":{"type":"card_error","code":"card_declined","message":"No."}`)),
+			gateway.StatusDeclined, gateway.StatusDeclined, false, "card_declined",
+		},
 		{"closed", closed.body, gateway.StatusDeclined, "", true, codeExpired},
 		{"closed with its payment", sessionJSON("payment", "expired", `,"payment_intent":`+payment("canceled", "")), gateway.StatusDeclined, "", true, codeExpired},
 		{"closed, yet paid", sessionJSON("payment", "expired", `,"payment_intent":`+payment("succeeded", "")), gateway.StatusSucceeded, gateway.StatusSucceeded, false, ""},

@@ -238,14 +238,14 @@ func (o *operation) invoicePaid(inv *sdk.Invoice) gateway.InvoiceResult {
 
 // refusePayment adds to a read invoice what the attempt's refusal says.
 func (o *operation) refusePayment(res *gateway.InvoiceResult, p *problem) {
-	switch p.Status {
-	case gateway.StatusActionNeeded:
+	if p.Status == gateway.StatusActionNeeded {
 		res.Payment.Status = gateway.StatusActionNeeded
 		res.NextAction = gateway.NextAction{RedirectURL: res.HostedURL}
 		if res.HostedURL == "" && p.err.PaymentIntent != nil {
 			res.NextAction.ClientSecret = p.err.PaymentIntent.ClientSecret
 		}
-	case gateway.StatusDeclined:
+	}
+	if p.Status == gateway.StatusDeclined {
 		res.Payment.Status = gateway.StatusDeclined
 		res.Payment.Failure = p.Failure
 	}
@@ -282,13 +282,11 @@ func (o *operation) lateInvoicePayment(id string) gateway.InvoiceResult {
 	if res.Status != gateway.StatusSucceeded || inv.Status == sdk.InvoiceStatusPaid {
 		return res
 	}
-	switch res.Payment.Status {
-	case gateway.StatusProcessing, gateway.StatusActionNeeded, gateway.StatusDeclined:
+	if res.Payment.Status != "" {
 		return o.invoicePaid(inv)
 	}
 	// It is open and nothing was tried: the request never arrived.
-	res.Outcome = gateway.Outcome{Status: gateway.StatusUnavailable, RequestID: o.requestID,
-		Failure: &gateway.Failure{Code: codeExpired, Message: "the payment was never made"}}
+	res.Outcome = o.never("the payment was never made")
 	return res
 }
 

@@ -103,12 +103,18 @@ func TestFinalizeInvoice(t *testing.T) {
 		state string
 		after string // the request that must have been made last
 	}{
-		{"adopted", func(f *fake) { f.on("GET /v1/invoices/in_1", draft).on("POST /v1/invoices/in_1/finalize", open) }, true,
-			gateway.StatusSucceeded, "", "open", "POST /v1/invoices/in_1/finalize"},
-		{"adopted, already finalized", func(f *fake) { f.on("GET /v1/invoices/in_1", open) }, true,
-			gateway.StatusSucceeded, "", "open", "GET /v1/invoices/in_1"},
-		{"adopted, another total", func(f *fake) { f.on("GET /v1/invoices/in_1", other) }, true,
-			gateway.StatusRejected, codeTotalMismatch, "draft", "GET /v1/invoices/in_1"},
+		{
+			"adopted", func(f *fake) { f.on("GET /v1/invoices/in_1", draft).on("POST /v1/invoices/in_1/finalize", open) }, true,
+			gateway.StatusSucceeded, "", "open", "POST /v1/invoices/in_1/finalize",
+		},
+		{
+			"adopted, already finalized", func(f *fake) { f.on("GET /v1/invoices/in_1", open) }, true,
+			gateway.StatusSucceeded, "", "open", "GET /v1/invoices/in_1",
+		},
+		{
+			"adopted, another total", func(f *fake) { f.on("GET /v1/invoices/in_1", other) }, true,
+			gateway.StatusRejected, codeTotalMismatch, "draft", "GET /v1/invoices/in_1",
+		},
 		{"adopted, finalized by another", func(f *fake) {
 			f.on("GET /v1/invoices/in_1", draft, open).on("POST /v1/invoices/in_1/finalize", refused)
 		}, true, gateway.StatusSucceeded, "", "open", "GET /v1/invoices/in_1"},
@@ -130,8 +136,10 @@ func TestFinalizeInvoice(t *testing.T) {
 		{"new, busy half-way", func(f *fake) {
 			f.on("POST /v1/customers", answer{body: `{"id":"cus_1"}`}).on("POST /v1/invoices", draft).on("POST /v1/invoiceitems", busy)
 		}, false, gateway.StatusUnknown, "rate_limit", "", "POST /v1/invoiceitems"},
-		{"new, busy at first", func(f *fake) { f.on("POST /v1/customers", busy) }, false,
-			gateway.StatusUnavailable, "rate_limit", "", "POST /v1/customers"},
+		{
+			"new, busy at first", func(f *fake) { f.on("POST /v1/customers", busy) }, false,
+			gateway.StatusUnavailable, "rate_limit", "", "POST /v1/customers",
+		},
 		{"finalize lost, done", func(f *fake) {
 			f.on("GET /v1/invoices/in_1", draft, open).on("POST /v1/invoices/in_1/finalize", broken)
 		}, true, gateway.StatusSucceeded, "", "open", "GET /v1/invoices/in_1"},

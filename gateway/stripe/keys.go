@@ -40,8 +40,9 @@ func keyMode(env gateway.Environment) (string, error) {
 		return "test", nil
 	case gateway.EnvironmentLive:
 		return "live", nil
+	default:
+		return "", fmt.Errorf("unknown environment %q", env)
 	}
-	return "", fmt.Errorf("unknown environment %q", env)
 }
 
 // kinds of Stripe's secrets that people paste into the wrong field.

@@ -45,7 +45,7 @@ func installMock(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(building)
+	defer func() { _ = os.RemoveAll(building) }() // only a leftover of the build
 	cmd := exec.CommandContext(t.Context(), "go", "install", "github.com/stripe/stripe-mock@"+mockVersion)
 	cmd.Dir = building // outside of any module
 	cmd.Env = append(os.Environ(), "GOBIN="+building, "GOFLAGS=")
@@ -202,8 +202,10 @@ func TestRequestsAreLegal(t *testing.T) {
 	quote := gateway.QuoteRequest{Customer: payer, Currency: "USD", Lines: []gateway.Line{zero}, Description: "Quote", ExpiresAt: time.Now().Add(48 * time.Hour)}
 	invoice := newInvoice(t)
 	adopted := gateway.InvoiceRequest{InvoiceID: "in_1", Currency: "USD", Total: amount(t, "0", "USD")}
-	page := gateway.HostedPaymentRequest{Customer: payer, Amount: amount(t, "12.50", "USD"), Description: "Top-up", OrderCode: "ORDER1", SaveCard: true,
-		SuccessURL: "https://shop.example/ok", CancelURL: "https://shop.example/no", ExpiresAt: time.Now().Add(time.Hour)}
+	page := gateway.HostedPaymentRequest{
+		Customer: payer, Amount: amount(t, "12.50", "USD"), Description: "Top-up", OrderCode: "ORDER1", SaveCard: true,
+		SuccessURL: "https://shop.example/ok", CancelURL: "https://shop.example/no", ExpiresAt: time.Now().Add(time.Hour),
+	}
 	card := gateway.CardRequest{Customer: payer, Token: "pm_card_visa", MakeDefault: true}
 	cardPage := gateway.CardRequest{Customer: payer, ReturnURL: "https://shop.example/ok", CancelURL: "https://shop.example/no"}
 	onSession := charge(t)
@@ -257,8 +259,10 @@ func TestRequestsAreLegal(t *testing.T) {
 	everything()
 	// Once more with lost answers, for the searches: the customer is known, so
 	// that each operation comes to its own.
-	for _, route := range []string{"POST /v1/quotes", "POST /v1/invoices", "POST /v1/invoiceitems", "POST /v1/payment_intents", "POST /v1/setup_intents",
-		"POST /v1/checkout/sessions", "POST /v1/webhook_endpoints", "POST /v1/customers", "POST /v1/products", "POST /v1/payment_methods/:id/detach"} {
+	for _, route := range []string{
+		"POST /v1/quotes", "POST /v1/invoices", "POST /v1/invoiceitems", "POST /v1/payment_intents", "POST /v1/setup_intents",
+		"POST /v1/checkout/sessions", "POST /v1/webhook_endpoints", "POST /v1/customers", "POST /v1/products", "POST /v1/payment_methods/:id/detach",
+	} {
 		w.mu.Lock()
 		w.lose = map[string]bool{route: true}
 		w.mu.Unlock()

@@ -21,6 +21,9 @@ const (
 	stepMax = 70
 	// lookMax bounds how many objects a search by metadata reads.
 	lookMax = 500
+	// firstAsk is how soon after its intent was stored a call is asked for the
+	// first time, at the latest.
+	firstAsk = 5 * time.Second
 	// clockSlack is how far Stripe's clock and ours may differ.
 	clockSlack = 10 * time.Minute
 )
@@ -55,6 +58,9 @@ func (a *Adapter) begin(ctx context.Context, acc gateway.Account, call gateway.C
 		o.ctx, o.cancel = context.WithTimeout(ctx, callTimeout)
 	}
 	o.c, o.refused = a.client(acc)
+	if o.refused != nil && o.askedBefore() {
+		o.refused = o.refused.unsettled()
+	}
 	return o
 }
 
@@ -92,9 +98,24 @@ func (o *operation) succeeded() gateway.Outcome {
 	return gateway.Outcome{Status: gateway.StatusSucceeded, RequestID: o.requestID}
 }
 
+// never is the outcome of a call too old to be sent again, of which Stripe
+// shows that it did nothing.
+func (o *operation) never(message string) gateway.Outcome {
+	return gateway.Outcome{
+		Status:    gateway.StatusUnavailable,
+		Failure:   &gateway.Failure{Code: codeExpired, Message: message},
+		RequestID: o.requestID,
+	}
+}
+
 // stale reports whether Stripe may have forgotten the call's keys.
 func (o *operation) stale() bool {
 	return !o.call.StartedAt.IsZero() && o.start.Sub(o.call.StartedAt) > keyLifetime
+}
+
+// askedBefore reports whether an earlier request of the call may have left.
+func (o *operation) askedBefore() bool {
+	return !o.call.StartedAt.IsZero() && o.start.Sub(o.call.StartedAt) > firstAsk
 }
 
 // metadata is what every object of this step carries. Stripe takes 50 entries
@@ -179,7 +200,11 @@ func (o *operation) problem(err error, ex *exchange) *problem {
 	p := classify(err, ex)
 	if p.Status == gateway.StatusUnavailable && o.acted {
 		// Trying again with a new key would do the earlier steps twice.
-		p.Status = gateway.StatusUnknown
+		return p.unsettled()
+	}
+	if p.locked && o.askedBefore() {
+		// Credentials revoked since tell nothing of what they did before.
+		return p.unsettled()
 	}
 	return p
 }

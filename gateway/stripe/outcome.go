@@ -21,7 +21,7 @@ const (
 	codeTotalMismatch = "total_mismatch"    // Stripe's total is another than ours
 	codeUnreadable    = "unreadable_answer" // an answer that is no answer
 	codeCanceled      = "canceled"          // given up: no money will come
-	codeExpired       = "expired"           // the page closed before a payment
+	codeExpired       = "expired"           // the page closed, or the call grew old, before a payment
 )
 
 // Codes of Stripe's that decide what an answer means.
@@ -41,20 +41,8 @@ type problem struct {
 	err      *sdk.Error // what Stripe said, where it said something readable
 	stored   bool       // the answer is, or may be, stored under the key: a replay will not tell more
 	replayed bool       // the answer is stored, and came from the store
+	locked   bool       // the credentials are refused, whatever they are used for
 	absent   bool       // Stripe knows no such object
-}
-
-// is reports whether the problem is Stripe's answer with one of the codes.
-func (p *problem) is(codes ...string) bool {
-	if p == nil || p.Failure == nil {
-		return false
-	}
-	for _, code := range codes {
-		if p.Failure.Code == code {
-			return true
-		}
-	}
-	return false
 }
 
 // worthLooking reports whether the object itself can tell more than the
@@ -87,7 +75,7 @@ func (p *problem) afterLooking(look *problem) *problem {
 func refusal(code, message string) *problem {
 	return &problem{Outcome: gateway.Outcome{
 		Status:  gateway.StatusRejected,
-		Failure: &gateway.Failure{Code: code, Message: message},
+		Failure: &gateway.Failure{Code: code, Message: message, Credentials: code == codeBadKeys || code == codeNoAddress},
 	}}
 }
 
@@ -131,6 +119,7 @@ func classify(err error, ex *exchange) *problem {
 		p.Status = gateway.StatusDeclined
 	default:
 		p.Status = gateway.StatusRejected
+		p.locked = status == http.StatusUnauthorized || status == http.StatusForbidden
 		p.absent = status == http.StatusNotFound || string(se.Code) == codeMissing && se.Param == "id"
 	}
 	return p

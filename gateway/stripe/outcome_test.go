@@ -33,34 +33,58 @@ func TestChargeOutcomes(t *testing.T) {
 	}{
 		{name: "succeeded", answer: answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded},
 		{name: "processing", answer: answer{body: payment("processing", "")}, want: gateway.StatusProcessing, paid: gateway.StatusProcessing},
-		{name: "3-D Secure", answer: answer{body: payment("requires_action", `,"next_action":{"type":"redirect_to_url","redirect_to_url":{"url":"https://3ds.example"}}`)},
-			want: gateway.StatusActionNeeded, paid: gateway.StatusActionNeeded},
+		{
+			name: "3-D Secure", answer: answer{body: payment("requires_action", `,"next_action":{"type":"redirect_to_url","redirect_to_url":{"url":"https://3ds.example"}}`)},
+			want: gateway.StatusActionNeeded, paid: gateway.StatusActionNeeded,
+		},
 		{name: "canceled", answer: answer{body: payment("canceled", "")}, want: gateway.StatusDeclined, code: codeCanceled},
 		{name: "a state from the future", answer: answer{body: payment("levitating", "")}, want: gateway.StatusUnknown, code: codeUnreadable},
 		{name: "a currency from the future", answer: answer{body: strings.Replace(payment("succeeded", ""), `"usd"`, `"credits"`, 1)}, want: gateway.StatusUnknown, code: codeUnreadable},
 
-		{name: "declined", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "Your card was declined.", `,"decline_code":"insufficient_funds"`+inError)},
-			want: gateway.StatusDeclined, code: "card_declined", reason: "insufficient_funds", paid: gateway.StatusDeclined},
-		{name: "declined without a payment", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "Your card was declined.", "")},
-			want: gateway.StatusDeclined, code: "card_declined"},
-		{name: "expired card", answer: answer{status: 402, body: stripeError("card_error", "expired_card", "Your card has expired.", inError)},
-			want: gateway.StatusDeclined, code: "expired_card", hard: true, paid: gateway.StatusDeclined},
-		{name: "stolen card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is stolen.", `,"decline_code":"stolen_card"`+inError)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined},
-		{name: "lost card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is lost.", `,"decline_code":"lost_card"`+inError)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined},
-		{name: "fraud", answer: answer{status: 402, body: stripeError("card_error", "fraudulent", "Fraud.", `,"decline_code":"fraudulent"`)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true},
-		{name: "authentication required", answer: answer{status: 402, body: stripeError("card_error", "authentication_required", "Authenticate.", `,"decline_code":"authentication_required"`+inError)},
-			want: gateway.StatusActionNeeded, code: "authentication_required", reason: "authentication_required", paid: gateway.StatusActionNeeded},
-		{name: "authentication required as a decline", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "Authenticate.", `,"decline_code":"authentication_required"`+inError)},
-			want: gateway.StatusActionNeeded, code: "card_declined", reason: "authentication_required", paid: gateway.StatusActionNeeded},
-		{name: "declined, replayed, paid since", answer: answer{status: 402, replayed: true, body: stripeError("card_error", "authentication_required", "Authenticate.", inError)},
-			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded},
-		{name: "waiting, replayed, paid since", answer: answer{replayed: true, body: payment("requires_action", "")},
-			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded},
-		{name: "paid, replayed, unreadable since", answer: answer{replayed: true, body: payment("succeeded", "")},
-			again: &answer{status: 401, body: stripeError("invalid_request_error", "api_key_expired", "Expired.", "")}, want: gateway.StatusUnknown, code: "api_key_expired"},
+		{
+			name: "declined", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "Your card was declined.", `,"decline_code":"insufficient_funds"`+inError)},
+			want: gateway.StatusDeclined, code: "card_declined", reason: "insufficient_funds", paid: gateway.StatusDeclined,
+		},
+		{
+			name: "declined without a payment", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "Your card was declined.", "")},
+			want: gateway.StatusDeclined, code: "card_declined",
+		},
+		{
+			name: "expired card", answer: answer{status: 402, body: stripeError("card_error", "expired_card", "Your card has expired.", inError)},
+			want: gateway.StatusDeclined, code: "expired_card", hard: true, paid: gateway.StatusDeclined,
+		},
+		{
+			name: "stolen card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is stolen.", `,"decline_code":"stolen_card"`+inError)},
+			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined,
+		},
+		{
+			name: "lost card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is lost.", `,"decline_code":"lost_card"`+inError)},
+			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined,
+		},
+		{
+			name: "fraud", answer: answer{status: 402, body: stripeError("card_error", "fraudulent", "Fraud.", `,"decline_code":"fraudulent"`)},
+			want: gateway.StatusDeclined, code: "card_declined", hard: true,
+		},
+		{
+			name: "authentication required", answer: answer{status: 402, body: stripeError("card_error", "authentication_required", "Authenticate.", `,"decline_code":"authentication_required"`+inError)},
+			want: gateway.StatusActionNeeded, code: "authentication_required", reason: "authentication_required", paid: gateway.StatusActionNeeded,
+		},
+		{
+			name: "authentication required as a decline", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "Authenticate.", `,"decline_code":"authentication_required"`+inError)},
+			want: gateway.StatusActionNeeded, code: "card_declined", reason: "authentication_required", paid: gateway.StatusActionNeeded,
+		},
+		{
+			name: "declined, replayed, paid since", answer: answer{status: 402, replayed: true, body: stripeError("card_error", "authentication_required", "Authenticate.", inError)},
+			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded,
+		},
+		{
+			name: "waiting, replayed, paid since", answer: answer{replayed: true, body: payment("requires_action", "")},
+			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded,
+		},
+		{
+			name: "paid, replayed, unreadable since", answer: answer{replayed: true, body: payment("succeeded", "")},
+			again: &answer{status: 401, body: stripeError("invalid_request_error", "api_key_expired", "Expired.", "")}, want: gateway.StatusUnknown, code: "api_key_expired",
+		},
 
 		{name: "bad request", answer: answer{status: 400, body: stripeError("invalid_request_error", "parameter_missing", "No amount.", "")}, want: gateway.StatusRejected, code: "parameter_missing"},
 		{name: "bad key", answer: answer{status: 401, body: stripeError("invalid_request_error", "", "Invalid API Key provided: "+testSecretKey, "")}, want: gateway.StatusRejected, code: "invalid_request_error"},
@@ -76,17 +100,23 @@ func TestChargeOutcomes(t *testing.T) {
 		{name: "dependency failed", answer: answer{status: 424, body: stripeError("api_error", "", "Elsewhere.", "")}, want: gateway.StatusUnknown, code: "api_error"},
 		{name: "500, nothing found", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: &none, want: gateway.StatusUnknown, code: "api_error"},
 		{name: "500, search fails", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: &answer{status: 503, body: "busy"}, want: gateway.StatusUnknown, code: "api_error"},
-		{name: "500, found paid", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: ptr(list(payment("succeeded", ""))),
-			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded},
-		{name: "500, found declined", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: ptr(list(declined)),
-			again: &answer{body: declined}, want: gateway.StatusDeclined, code: "card_declined", paid: gateway.StatusDeclined},
+		{
+			name: "500, found paid", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: ptr(list(payment("succeeded", ""))),
+			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded,
+		},
+		{
+			name: "500, found declined", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: ptr(list(declined)),
+			again: &answer{body: declined}, want: gateway.StatusDeclined, code: "card_declined", paid: gateway.StatusDeclined,
+		},
 		{name: "502 of a proxy", answer: answer{status: 502, body: "<html>bad gateway</html>"}, found: &none, want: gateway.StatusUnknown, code: "gateway_error"},
 		{name: "503", answer: answer{status: 503, body: stripeError("api_error", "", "Busy.", "")}, found: &none, want: gateway.StatusUnknown, code: "api_error"},
 		{name: "400 of a proxy", answer: answer{status: 400, body: `{"message":"no"}`}, want: gateway.StatusUnknown, code: codeUnreadable},
 		{name: "200 with a broken body", answer: answer{body: `{"id":"pi_1","amo`}, found: &none, want: gateway.StatusUnknown, code: codeUnreadable},
 		{name: "200 with an empty object", answer: answer{body: `{}`}, found: &none, want: gateway.StatusUnknown, code: codeUnreadable},
-		{name: "200 with a broken body, found paid", answer: answer{body: `<html>`}, found: ptr(list(payment("succeeded", ""))),
-			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded},
+		{
+			name: "200 with a broken body, found paid", answer: answer{body: `<html>`}, found: ptr(list(payment("succeeded", ""))),
+			again: &answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded,
+		},
 		{name: "redirect", answer: answer{status: 307, header: http.Header{"Location": {"http://127.0.0.1:1/"}}}, want: gateway.StatusUnknown, code: codeUnreadable},
 		{name: "connection lost", answer: answer{do: reset}, want: gateway.StatusUnknown, code: "connection_lost"},
 		{name: "no answer in time", answer: answer{do: hang}, want: gateway.StatusUnknown, code: "timeout"},
@@ -282,6 +312,43 @@ func TestForgottenKeys(t *testing.T) {
 		}
 		if got := f.last("GET /v1/payment_intents").form.Get("customer"); got != "cus_1" {
 			t.Errorf("%s: searched the customer %q", tt.name, got)
+		}
+	}
+}
+
+// TestCredentialsRevoked: who may not ask any more does not learn that an
+// earlier request did nothing.
+func TestCredentialsRevoked(t *testing.T) {
+	t.Parallel()
+	revoked := answer{status: 401, body: stripeError("invalid_request_error", "api_key_expired", "Expired.", "")}
+	forbidden := answer{status: 403, body: stripeError("invalid_request_error", "more_permissions_required", "No.", "")}
+	refused := answer{status: 400, body: stripeError("invalid_request_error", "parameter_invalid", "No.", "")}
+	for _, tt := range []struct {
+		name   string
+		answer answer
+		age    time.Duration
+		want   gateway.Status
+	}{
+		{"revoked, first ask", revoked, time.Second, gateway.StatusRejected},
+		{"revoked since", revoked, time.Minute, gateway.StatusUnknown},
+		{"forbidden since", forbidden, time.Minute, gateway.StatusUnknown},
+		{"refused for what it is", refused, time.Minute, gateway.StatusRejected},
+	} {
+		f := newFake(t).on("POST /v1/payment_intents", tt.answer)
+		a, _ := f.adapter()
+		call := testCall()
+		call.StartedAt = time.Now().Add(-tt.age)
+		if res := a.ChargeCard(t.Context(), testAccount(), call, charge(t)); res.Status != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, res.Status, tt.want)
+		}
+		acc := testAccount()
+		acc.SecretKey = "sk_live_51AbCdEfGhIj"
+		want := gateway.StatusRejected
+		if tt.age > firstAsk {
+			want = gateway.StatusUnknown
+		}
+		if res := a.ChargeCard(t.Context(), acc, call, charge(t)); res.Status != want {
+			t.Errorf("%s, with a key of another environment: %s, want %s", tt.name, res.Status, want)
 		}
 	}
 }

@@ -77,8 +77,7 @@ func (o *operation) latePayment(res gateway.PaymentResult, find finder[sdk.Payme
 	case pi != nil:
 		return o.paymentAgain(res, pi.ID)
 	}
-	res.Outcome = gateway.Outcome{Status: gateway.StatusUnavailable, RequestID: o.requestID,
-		Failure: &gateway.Failure{Code: codeExpired, Message: "the payment was never made"}}
+	res.Outcome = o.never("the payment was never made")
 	return res
 }
 
@@ -111,12 +110,11 @@ func (o *operation) paymentRefused(res gateway.PaymentResult, p *problem) gatewa
 	if err != nil {
 		state = gateway.PaymentState{GatewayPaymentID: pi.ID}
 	}
-	switch p.Status {
-	case gateway.StatusActionNeeded:
-		state.Status, state.Failure = gateway.StatusActionNeeded, p.Failure
+	if p.Status == gateway.StatusActionNeeded {
 		res.NextAction = gateway.NextAction{ClientSecret: pi.ClientSecret}
-	case gateway.StatusDeclined:
-		state.Status, state.Failure = gateway.StatusDeclined, p.Failure
+	}
+	if p.Status == gateway.StatusActionNeeded || p.Status == gateway.StatusDeclined {
+		state.Status, state.Failure = p.Status, p.Failure
 	}
 	if state.ChargeID == "" {
 		state.ChargeID = p.err.ChargeID

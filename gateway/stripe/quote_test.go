@@ -20,8 +20,11 @@ func newQuote(t *testing.T) gateway.QuoteRequest {
 	seat := gateway.Line{Description: "Seat", Quantity: 2, UnitAmount: amount(t, "5", "USD"), Total: amount(t, "10", "USD")}
 	return gateway.QuoteRequest{
 		Customer: gateway.Customer{PayerID: "dev_1", Name: "Ada"}, Currency: "USD", Description: "Quote 1", ExpiresAt: time.Unix(1900000000, 0),
-		Lines: []gateway.Line{seat, {Description: "Setup", Quantity: 1, UnitAmount: amount(t, "5", "USD"), Total: amount(t, "5", "USD")},
-			{Description: "Seat", Quantity: 1, UnitAmount: amount(t, "5", "USD"), Total: amount(t, "5", "USD")}},
+		Lines: []gateway.Line{
+			seat,
+			{Description: "Setup", Quantity: 1, UnitAmount: amount(t, "5", "USD"), Total: amount(t, "5", "USD")},
+			{Description: "Seat", Quantity: 1, UnitAmount: amount(t, "5", "USD"), Total: amount(t, "5", "USD")},
+		},
 	}
 }
 
