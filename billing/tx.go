@@ -14,6 +14,7 @@ import (
 	"purser/auth"
 	"purser/database"
 	"purser/ent"
+	"purser/ent/schema"
 )
 
 // Tx is one transaction with one point in time.
@@ -78,7 +79,7 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 		s:      s,
 		sql:    stx,
 	}
-	if err := f(ctx, tx); err != nil {
+	if err := f(schema.WithinDomain(ctx), tx); err != nil {
 		return err
 	}
 	if err := stx.Commit(); err != nil {

@@ -4,7 +4,10 @@
 package main
 
 import (
+	"fmt"
 	"log"
+	"os"
+	"strings"
 
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent/entc"
@@ -43,4 +46,24 @@ func main() {
 	if err != nil {
 		log.Fatalf("ent: %v", err)
 	}
+	if err := fixAliases("./ent/gql_pagination.go"); err != nil {
+		log.Fatalf("ent: %v", err)
+	}
+}
+
+// fixAliases repairs how the generated code looks for the parts of a
+// connection. It compares the response name, so that a document which renames
+// them (all: edges, count: totalCount) would be answered with an empty page and
+// a count of zero.
+func fixAliases(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	const wrong = "if f.Alias == name {"
+	const right = `if f.Alias == name || f.Name == name && (name == edgesField || name == nodeField || name == pageInfoField || name == totalCountField) {`
+	if n := strings.Count(string(b), wrong); n != 1 {
+		return fmt.Errorf("%s: %d places look like the comparison of aliases, want 1", path, n)
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(b), wrong, right, 1)), 0o644)
 }

@@ -81,7 +81,7 @@ func collectedField(ctx context.Context, path ...string) *graphql.CollectedField
 walk:
 	for _, name := range path {
 		for _, f := range graphql.CollectFields(oc, field.Selections, nil) {
-			if f.Alias == name {
+			if f.Alias == name || f.Name == name && (name == edgesField || name == nodeField || name == pageInfoField || name == totalCountField) {
 				field = f
 				continue walk
 			}

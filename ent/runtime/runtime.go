@@ -120,10 +120,15 @@ func init() {
 		})
 	}
 	balanceMixinHooks0 := balanceMixin[0].Hooks()
+	balanceMixinHooks1 := balanceMixin[1].Hooks()
 
 	balance.Hooks[1] = balanceMixinHooks0[0]
+
+	balance.Hooks[2] = balanceMixinHooks1[0]
 	balanceMixinInters0 := balanceMixin[0].Interceptors()
+	balanceMixinInters1 := balanceMixin[1].Interceptors()
 	balance.Interceptors[0] = balanceMixinInters0[0]
+	balance.Interceptors[1] = balanceMixinInters1[0]
 	balanceMixinFields0 := balanceMixin[0].Fields()
 	_ = balanceMixinFields0
 	balanceFields := schema.Balance{}.Fields()
@@ -269,10 +274,15 @@ func init() {
 		})
 	}
 	disputeMixinHooks0 := disputeMixin[0].Hooks()
+	disputeMixinHooks1 := disputeMixin[1].Hooks()
 
 	dispute.Hooks[1] = disputeMixinHooks0[0]
+
+	dispute.Hooks[2] = disputeMixinHooks1[0]
 	disputeMixinInters0 := disputeMixin[0].Interceptors()
+	disputeMixinInters1 := disputeMixin[1].Interceptors()
 	dispute.Interceptors[0] = disputeMixinInters0[0]
+	dispute.Interceptors[1] = disputeMixinInters1[0]
 	disputeMixinFields0 := disputeMixin[0].Fields()
 	_ = disputeMixinFields0
 	disputeFields := schema.Dispute{}.Fields()
@@ -552,10 +562,15 @@ func init() {
 		})
 	}
 	invoiceMixinHooks0 := invoiceMixin[0].Hooks()
+	invoiceMixinHooks1 := invoiceMixin[1].Hooks()
 
 	invoice.Hooks[1] = invoiceMixinHooks0[0]
+
+	invoice.Hooks[2] = invoiceMixinHooks1[0]
 	invoiceMixinInters0 := invoiceMixin[0].Interceptors()
+	invoiceMixinInters1 := invoiceMixin[1].Interceptors()
 	invoice.Interceptors[0] = invoiceMixinInters0[0]
+	invoice.Interceptors[1] = invoiceMixinInters1[0]
 	invoiceMixinFields0 := invoiceMixin[0].Fields()
 	_ = invoiceMixinFields0
 	invoiceFields := schema.Invoice{}.Fields()
@@ -646,10 +661,15 @@ func init() {
 		})
 	}
 	ledgerentryMixinHooks0 := ledgerentryMixin[0].Hooks()
+	ledgerentryMixinHooks1 := ledgerentryMixin[1].Hooks()
 
 	ledgerentry.Hooks[1] = ledgerentryMixinHooks0[0]
+
+	ledgerentry.Hooks[2] = ledgerentryMixinHooks1[0]
 	ledgerentryMixinInters0 := ledgerentryMixin[0].Interceptors()
+	ledgerentryMixinInters1 := ledgerentryMixin[1].Interceptors()
 	ledgerentry.Interceptors[0] = ledgerentryMixinInters0[0]
+	ledgerentry.Interceptors[1] = ledgerentryMixinInters1[0]
 	ledgerentryMixinFields0 := ledgerentryMixin[0].Fields()
 	_ = ledgerentryMixinFields0
 	ledgerentryFields := schema.LedgerEntry{}.Fields()
@@ -846,10 +866,15 @@ func init() {
 		})
 	}
 	payerMixinHooks0 := payerMixin[0].Hooks()
+	payerMixinHooks1 := payerMixin[1].Hooks()
 
 	payer.Hooks[1] = payerMixinHooks0[0]
+
+	payer.Hooks[2] = payerMixinHooks1[0]
 	payerMixinInters0 := payerMixin[0].Interceptors()
+	payerMixinInters1 := payerMixin[1].Interceptors()
 	payer.Interceptors[0] = payerMixinInters0[0]
+	payer.Interceptors[1] = payerMixinInters1[0]
 	payerMixinFields0 := payerMixin[0].Fields()
 	_ = payerMixinFields0
 	payerFields := schema.Payer{}.Fields()
@@ -908,10 +933,15 @@ func init() {
 		})
 	}
 	paymentMixinHooks0 := paymentMixin[0].Hooks()
+	paymentMixinHooks1 := paymentMixin[1].Hooks()
 
 	payment.Hooks[1] = paymentMixinHooks0[0]
+
+	payment.Hooks[2] = paymentMixinHooks1[0]
 	paymentMixinInters0 := paymentMixin[0].Interceptors()
+	paymentMixinInters1 := paymentMixin[1].Interceptors()
 	payment.Interceptors[0] = paymentMixinInters0[0]
+	payment.Interceptors[1] = paymentMixinInters1[0]
 	paymentMixinFields0 := paymentMixin[0].Fields()
 	_ = paymentMixinFields0
 	paymentFields := schema.Payment{}.Fields()
@@ -975,10 +1005,15 @@ func init() {
 		})
 	}
 	paymentattemptMixinHooks0 := paymentattemptMixin[0].Hooks()
+	paymentattemptMixinHooks1 := paymentattemptMixin[1].Hooks()
 
 	paymentattempt.Hooks[1] = paymentattemptMixinHooks0[0]
+
+	paymentattempt.Hooks[2] = paymentattemptMixinHooks1[0]
 	paymentattemptMixinInters0 := paymentattemptMixin[0].Interceptors()
+	paymentattemptMixinInters1 := paymentattemptMixin[1].Interceptors()
 	paymentattempt.Interceptors[0] = paymentattemptMixinInters0[0]
+	paymentattempt.Interceptors[1] = paymentattemptMixinInters1[0]
 	paymentattemptMixinFields0 := paymentattemptMixin[0].Fields()
 	_ = paymentattemptMixinFields0
 	paymentattemptFields := schema.PaymentAttempt{}.Fields()
@@ -1022,10 +1057,15 @@ func init() {
 		})
 	}
 	paymentmethodMixinHooks0 := paymentmethodMixin[0].Hooks()
+	paymentmethodMixinHooks1 := paymentmethodMixin[1].Hooks()
 
 	paymentmethod.Hooks[1] = paymentmethodMixinHooks0[0]
+
+	paymentmethod.Hooks[2] = paymentmethodMixinHooks1[0]
 	paymentmethodMixinInters0 := paymentmethodMixin[0].Interceptors()
+	paymentmethodMixinInters1 := paymentmethodMixin[1].Interceptors()
 	paymentmethod.Interceptors[0] = paymentmethodMixinInters0[0]
+	paymentmethod.Interceptors[1] = paymentmethodMixinInters1[0]
 	paymentmethodMixinFields0 := paymentmethodMixin[0].Fields()
 	_ = paymentmethodMixinFields0
 	paymentmethodFields := schema.PaymentMethod{}.Fields()
@@ -1226,10 +1266,15 @@ func init() {
 		})
 	}
 	quoteMixinHooks0 := quoteMixin[0].Hooks()
+	quoteMixinHooks1 := quoteMixin[1].Hooks()
 
 	quote.Hooks[1] = quoteMixinHooks0[0]
+
+	quote.Hooks[2] = quoteMixinHooks1[0]
 	quoteMixinInters0 := quoteMixin[0].Interceptors()
+	quoteMixinInters1 := quoteMixin[1].Interceptors()
 	quote.Interceptors[0] = quoteMixinInters0[0]
+	quote.Interceptors[1] = quoteMixinInters1[0]
 	quoteMixinFields0 := quoteMixin[0].Fields()
 	_ = quoteMixinFields0
 	quoteFields := schema.Quote{}.Fields()
@@ -1292,10 +1337,15 @@ func init() {
 		})
 	}
 	refundMixinHooks0 := refundMixin[0].Hooks()
+	refundMixinHooks1 := refundMixin[1].Hooks()
 
 	refund.Hooks[1] = refundMixinHooks0[0]
+
+	refund.Hooks[2] = refundMixinHooks1[0]
 	refundMixinInters0 := refundMixin[0].Interceptors()
+	refundMixinInters1 := refundMixin[1].Interceptors()
 	refund.Interceptors[0] = refundMixinInters0[0]
+	refund.Interceptors[1] = refundMixinInters1[0]
 	refundMixinFields0 := refundMixin[0].Fields()
 	_ = refundMixinFields0
 	refundFields := schema.Refund{}.Fields()

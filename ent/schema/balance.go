@@ -26,7 +26,9 @@ func (Balance) Annotations() []schema.Annotation {
 }
 
 // Mixin of Balance.
-func (Balance) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+func (Balance) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, ofPayer("payer_id"), changedMixin{}}
+}
 
 // Fields of Balance.
 func (Balance) Fields() []ent.Field {
@@ -85,7 +87,9 @@ func (LedgerEntry) Annotations() []schema.Annotation {
 }
 
 // Mixin of LedgerEntry.
-func (LedgerEntry) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}} }
+func (LedgerEntry) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, through("balance_id", "balances")}
+}
 
 // Fields of LedgerEntry.
 func (LedgerEntry) Fields() []ent.Field {

@@ -24,7 +24,9 @@ func (Invoice) Annotations() []schema.Annotation {
 }
 
 // Mixin of Invoice.
-func (Invoice) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+func (Invoice) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, payerMixin{column: "payer_id", issued: true, inside: true}, changedMixin{}}
+}
 
 // Fields of Invoice.
 func (Invoice) Fields() []ent.Field {

@@ -26,7 +26,7 @@ func (Payer) Annotations() []schema.Annotation {
 }
 
 // Mixin of Payer.
-func (Payer) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+func (Payer) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, ofPayer("id"), createdMixin{}} }
 
 // Fields of Payer.
 func (Payer) Fields() []ent.Field {

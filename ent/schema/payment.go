@@ -32,7 +32,9 @@ func (Payment) Annotations() []schema.Annotation {
 }
 
 // Mixin of Payment.
-func (Payment) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+func (Payment) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, ofPayer("payer_id"), changedMixin{}}
+}
 
 // Fields of Payment.
 func (Payment) Fields() []ent.Field {
@@ -103,7 +105,9 @@ type PaymentAttempt struct{ ent.Schema }
 func (PaymentAttempt) Annotations() []schema.Annotation { return listed() }
 
 // Mixin of PaymentAttempt.
-func (PaymentAttempt) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+func (PaymentAttempt) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, through("payment_id", "payments"), createdMixin{}}
+}
 
 // Fields of PaymentAttempt.
 func (PaymentAttempt) Fields() []ent.Field {
@@ -142,7 +146,9 @@ type PaymentMethod struct{ ent.Schema }
 func (PaymentMethod) Annotations() []schema.Annotation { return listed() }
 
 // Mixin of PaymentMethod.
-func (PaymentMethod) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+func (PaymentMethod) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, ofPayer("payer_id"), changedMixin{}}
+}
 
 // Fields of PaymentMethod.
 func (PaymentMethod) Fields() []ent.Field {
@@ -194,7 +200,9 @@ func (Refund) Annotations() []schema.Annotation {
 }
 
 // Mixin of Refund.
-func (Refund) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+func (Refund) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, through("payment_id", "payments"), changedMixin{}}
+}
 
 // Fields of Refund.
 func (Refund) Fields() []ent.Field {
@@ -231,7 +239,9 @@ func (Dispute) Annotations() []schema.Annotation {
 }
 
 // Mixin of Dispute.
-func (Dispute) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+func (Dispute) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, through("payment_id", "payments"), changedMixin{}}
+}
 
 // Fields of Dispute.
 func (Dispute) Fields() []ent.Field {

@@ -22,7 +22,9 @@ func (Quote) Annotations() []schema.Annotation {
 }
 
 // Mixin of Quote.
-func (Quote) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, changedMixin{}} }
+func (Quote) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, payerMixin{column: "payer_id", issued: true}, changedMixin{}}
+}
 
 // Fields of Quote.
 func (Quote) Fields() []ent.Field {
