@@ -150,7 +150,11 @@ func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*en
 			v = verdictFreed
 		}
 	case gateway.StatusRejected:
+		// Keys that were revoked meanwhile say nothing about an earlier try.
 		v = verdictFreed
+		if c.Attempts > 1 && o.Failure != nil && o.Failure.Credentials {
+			v = verdictAgain
+		}
 	}
 	if v != verdictAgain {
 		u.SetState(gatewaycall.StateDONE).SetFinishedAt(tx.Now).ClearNextCheckAt().ClearLeaseUntil()

@@ -244,6 +244,10 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 				return err
 			}
 		}
+		r := r
+		if v == verdictAgain {
+			r.Status = gateway.StatusUnknown // whatever this try says, an earlier one may have arrived
+		}
 		return tx.finishInvoiceTry(ctx, callID, r)
 	})
 	if err != nil {

@@ -138,6 +138,10 @@ func (s *Service) FinishCard(ctx context.Context, callID string, r gateway.CardR
 				return err
 			}
 		}
+		r := r
+		if v == verdictAgain {
+			r.Status = gateway.StatusUnknown // whatever this try says, an earlier one may have arrived
+		}
 		return tx.applyCard(ctx, c.Subject, r)
 	})
 	if err != nil {

@@ -247,6 +247,10 @@ func (s *Service) FinishPayment(ctx context.Context, callID string, r gateway.Pa
 				return err
 			}
 		}
+		r := r
+		if v == verdictAgain {
+			r.Status = gateway.StatusUnknown // whatever this try says, an earlier one may have arrived
+		}
 		if err := tx.finishAttempt(ctx, callID, paymentStatus(r), r.Outcome); err != nil {
 			return err
 		}
@@ -330,11 +334,15 @@ func (s *Service) postponePayment(ctx context.Context, id string) error {
 	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
 		p, err := tx.Payment.Query().Where(payment.ID(id)).Only(ctx)
 		if err != nil {
-			return err
+			return orNotFound(err, "id", "payment", id)
 		}
-		_, err = tx.Payment.Update().
-			Where(payment.ID(id), payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).
-			SetNextCheckAt(tx.Now.Add(checkIn(p.Checks))).SetChecks(p.Checks + 1).Save(ctx)
-		return err
+		return tx.postponePayment(ctx, p)
 	})
+}
+
+func (tx *Tx) postponePayment(ctx context.Context, p *ent.Payment) error {
+	_, err := tx.Payment.Update().
+		Where(payment.ID(p.ID), payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).
+		SetNextCheckAt(tx.Now.Add(checkIn(p.Checks))).SetChecks(p.Checks + 1).Save(ctx)
+	return err
 }
