@@ -152,15 +152,15 @@ func (a *Adapter) Kind() gateway.Kind { return gateway.KindStripe }
 // and address belong together.
 func (a *Adapter) client(acc gateway.Account) (*client, *problem) {
 	if err := CheckKeys(acc.Environment, acc.SecretKey, acc.PublishableKey); err != nil {
-		return nil, refusal(codeBadKeys, err.Error())
+		return nil, lockedOut(codeBadKeys, err.Error())
 	}
 	api, uploads, err := a.baseURL(acc.Environment)
 	if err != nil {
-		return nil, refusal(codeNoAddress, "the environment "+string(acc.Environment)+" has no gateway address: "+err.Error())
+		return nil, lockedOut(codeNoAddress, "the environment "+string(acc.Environment)+" has no gateway address: "+err.Error())
 	}
 	if acc.Environment == gateway.EnvironmentSandbox && (api == "" || uploads == "") {
 		// Never let a sandbox's requests go to Stripe.
-		return nil, refusal(codeNoAddress, "the environment SANDBOX has no gateway address")
+		return nil, lockedOut(codeNoAddress, "the environment SANDBOX has no gateway address")
 	}
 	if api == "" {
 		api = sdk.APIURL

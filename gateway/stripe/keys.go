@@ -45,7 +45,8 @@ func keyMode(env gateway.Environment) (string, error) {
 	}
 }
 
-// kinds of Stripe's secrets that people paste into the wrong field.
+// keyKind names what a key is, for who pasted it into the wrong field; empty for
+// what is none of Stripe's.
 func keyKind(key string) string {
 	switch {
 	case strings.HasPrefix(key, "sk_"):

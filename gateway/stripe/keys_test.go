@@ -46,7 +46,7 @@ func TestCheckKeys(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := CheckKeys(tt.env, tt.secret, tt.publishable)
+			err := New(Config{}).CheckKeys(tt.env, tt.secret, tt.publishable)
 			if tt.want == "" {
 				if err != nil {
 					t.Fatalf("refused: %v", err)
@@ -60,5 +60,27 @@ func TestCheckKeys(t *testing.T) {
 				t.Errorf("the key is repeated: %v", err)
 			}
 		})
+	}
+}
+
+func TestCheckWebhookSecret(t *testing.T) {
+	t.Parallel()
+	for secret, want := range map[string]string{
+		"whsec_51AbCdEfGhIj":         "",
+		"whsec_MfKQ9r8GKYqrTwj+U/s=": "",
+		"":                           "not a webhook signing secret",
+		"whsec_":                     "cut off",
+		"whsec_51A***":               "masked",
+		"whsec_51AbCdEfGhIj\n":       "line end",
+		"sk_test_51AbCdEfGhIj":       "this is a secret key",
+		"hunter2":                    "not a webhook signing secret",
+	} {
+		err := New(Config{}).CheckWebhookSecret(secret)
+		if want == "" && err != nil {
+			t.Errorf("%q: %v", secret, err)
+		}
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q in it", secret, err, want)
+		}
 	}
 }

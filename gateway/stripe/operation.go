@@ -21,9 +21,6 @@ const (
 	stepMax = 70
 	// lookMax bounds how many objects a search by metadata reads.
 	lookMax = 500
-	// firstAsk is how soon after its intent was stored a call is asked for the
-	// first time, at the latest.
-	firstAsk = 5 * time.Second
 	// clockSlack is how far Stripe's clock and ours may differ.
 	clockSlack = 10 * time.Minute
 )
@@ -58,9 +55,6 @@ func (a *Adapter) begin(ctx context.Context, acc gateway.Account, call gateway.C
 		o.ctx, o.cancel = context.WithTimeout(ctx, callTimeout)
 	}
 	o.c, o.refused = a.client(acc)
-	if o.refused != nil && o.askedBefore() {
-		o.refused = o.refused.unsettled()
-	}
 	return o
 }
 
@@ -111,11 +105,6 @@ func (o *operation) never(message string) gateway.Outcome {
 // stale reports whether Stripe may have forgotten the call's keys.
 func (o *operation) stale() bool {
 	return !o.call.StartedAt.IsZero() && o.start.Sub(o.call.StartedAt) > keyLifetime
-}
-
-// askedBefore reports whether an earlier request of the call may have left.
-func (o *operation) askedBefore() bool {
-	return !o.call.StartedAt.IsZero() && o.start.Sub(o.call.StartedAt) > firstAsk
 }
 
 // metadata is what every object of this step carries. Stripe takes 50 entries
@@ -200,10 +189,6 @@ func (o *operation) problem(err error, ex *exchange) *problem {
 	p := classify(err, ex)
 	if p.Status == gateway.StatusUnavailable && o.acted {
 		// Trying again with a new key would do the earlier steps twice.
-		return p.unsettled()
-	}
-	if p.locked && o.askedBefore() {
-		// Credentials revoked since tell nothing of what they did before.
 		return p.unsettled()
 	}
 	return p

@@ -41,7 +41,6 @@ type problem struct {
 	err      *sdk.Error // what Stripe said, where it said something readable
 	stored   bool       // the answer is, or may be, stored under the key: a replay will not tell more
 	replayed bool       // the answer is stored, and came from the store
-	locked   bool       // the credentials are refused, whatever they are used for
 	absent   bool       // Stripe knows no such object
 }
 
@@ -77,6 +76,13 @@ func refusal(code, message string) *problem {
 		Status:  gateway.StatusRejected,
 		Failure: &gateway.Failure{Code: code, Message: message, Credentials: code == codeBadKeys || code == codeNoAddress},
 	}}
+}
+
+// lockedOut is a refusal of ours that no request of the account would escape.
+func lockedOut(code, message string) *problem {
+	p := refusal(code, message)
+	p.Failure.Credentials = true
+	return p
 }
 
 // unreadable is an answer whose amounts or states make no sense here: what it
@@ -119,7 +125,7 @@ func classify(err error, ex *exchange) *problem {
 		p.Status = gateway.StatusDeclined
 	default:
 		p.Status = gateway.StatusRejected
-		p.locked = status == http.StatusUnauthorized || status == http.StatusForbidden
+		p.Failure.Credentials = status == http.StatusUnauthorized || status == http.StatusForbidden
 		p.absent = status == http.StatusNotFound || string(se.Code) == codeMissing && se.Param == "id"
 	}
 	return p

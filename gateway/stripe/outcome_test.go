@@ -316,39 +316,22 @@ func TestForgottenKeys(t *testing.T) {
 	}
 }
 
-// TestCredentialsRevoked: who may not ask any more does not learn that an
-// earlier request did nothing.
-func TestCredentialsRevoked(t *testing.T) {
+// TestCredentialsRefused: a refusal of the credentials is told apart, because
+// it tells nothing of an earlier try.
+func TestCredentialsRefused(t *testing.T) {
 	t.Parallel()
-	revoked := answer{status: 401, body: stripeError("invalid_request_error", "api_key_expired", "Expired.", "")}
-	forbidden := answer{status: 403, body: stripeError("invalid_request_error", "more_permissions_required", "No.", "")}
-	refused := answer{status: 400, body: stripeError("invalid_request_error", "parameter_invalid", "No.", "")}
-	for _, tt := range []struct {
-		name   string
-		answer answer
-		age    time.Duration
-		want   gateway.Status
-	}{
-		{"revoked, first ask", revoked, time.Second, gateway.StatusRejected},
-		{"revoked since", revoked, time.Minute, gateway.StatusUnknown},
-		{"forbidden since", forbidden, time.Minute, gateway.StatusUnknown},
-		{"refused for what it is", refused, time.Minute, gateway.StatusRejected},
-	} {
-		f := newFake(t).on("POST /v1/payment_intents", tt.answer)
+	for status, want := range map[int]bool{400: false, 401: true, 403: true, 404: false} {
+		f := newFake(t).on("POST /v1/payment_intents", answer{status: status, body: stripeError("invalid_request_error", "some_code", "No.", "")})
 		a, _ := f.adapter()
-		call := testCall()
-		call.StartedAt = time.Now().Add(-tt.age)
-		if res := a.ChargeCard(t.Context(), testAccount(), call, charge(t)); res.Status != tt.want {
-			t.Errorf("%s: %s, want %s", tt.name, res.Status, tt.want)
+		res := a.ChargeCard(t.Context(), testAccount(), testCall(), charge(t))
+		if res.Status != gateway.StatusRejected || res.Failure.Credentials != want {
+			t.Errorf("%d: %s %+v", status, res.Status, res.Failure)
 		}
 		acc := testAccount()
 		acc.SecretKey = "sk_live_51AbCdEfGhIj"
-		want := gateway.StatusRejected
-		if tt.age > firstAsk {
-			want = gateway.StatusUnknown
-		}
-		if res := a.ChargeCard(t.Context(), acc, call, charge(t)); res.Status != want {
-			t.Errorf("%s, with a key of another environment: %s, want %s", tt.name, res.Status, want)
+		res = a.ChargeCard(t.Context(), acc, testCall(), charge(t))
+		if res.Status != gateway.StatusRejected || !res.Failure.Credentials {
+			t.Errorf("a key of another environment: %s %+v", res.Status, res.Failure)
 		}
 	}
 }
