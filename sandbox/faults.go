@@ -13,6 +13,9 @@ const (
 	ActionStatus = "status" // answers with an error of the given HTTP status
 	ActionReset  = "reset"  // closes the connection without an answer
 	ActionDelay  = "delay"  // waits, then goes on as usual
+	// ActionTruncate processes the request and sends half of the reply's body,
+	// with the status of the whole; only after processing.
+	ActionTruncate = "truncate"
 )
 
 // When a request fault strikes.
@@ -41,9 +44,10 @@ type RequestFault struct {
 	Skip int `json:"skip,omitempty"`
 	// Count is how many requests it strikes; -1 means until removed. Defaults to 1.
 	Count int `json:"count,omitempty"`
-	// Action is ActionStatus, ActionReset or ActionDelay.
+	// Action is ActionStatus, ActionReset, ActionDelay or ActionTruncate.
 	Action string `json:"action"`
-	// When is WhenBefore or WhenAfter. Defaults to WhenBefore.
+	// When is WhenBefore or WhenAfter. Defaults to WhenBefore, for
+	// ActionTruncate to WhenAfter.
 	When string `json:"when,omitempty"`
 	// Status is the HTTP status of ActionStatus, 400 to 599.
 	Status int `json:"status,omitempty"`
@@ -111,10 +115,15 @@ func (f *Faults) AddRequest(r RequestFault) (string, error) {
 	}
 	if r.When == "" {
 		r.When = WhenBefore
+		if r.Action == ActionTruncate {
+			r.When = WhenAfter
+		}
 	}
 	switch {
-	case r.Action != ActionStatus && r.Action != ActionReset && r.Action != ActionDelay:
-		return "", fmt.Errorf("action is %q, want status, reset or delay", r.Action)
+	case !slices.Contains([]string{ActionStatus, ActionReset, ActionDelay, ActionTruncate}, r.Action):
+		return "", fmt.Errorf("action is %q, want status, reset, delay or truncate", r.Action)
+	case r.Action == ActionTruncate && r.When != WhenAfter:
+		return "", fmt.Errorf("the action truncate strikes after processing only")
 	case r.When != WhenBefore && r.When != WhenAfter:
 		return "", fmt.Errorf("when is %q, want before or after", r.When)
 	case r.Action == ActionStatus && (r.Status < 400 || r.Status > 599):

@@ -230,7 +230,11 @@ func TestQueueGivesUpInTheEnd(t *testing.T) {
 	go func() { done <- q.Run(ctx) }()
 	<-asked
 	<-asked
-	for abandoned := 0; abandoned < 2; {
+	deadline := time.Now().Add(20 * time.Second)
+	for abandoned := 0; abandoned < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the deliveries were never given up")
+		}
 		list, err := q.List(t.Context(), "a", 10)
 		if err != nil {
 			t.Fatal(err)

@@ -122,6 +122,8 @@ func (s *Server) serve(ctx context.Context, c call) (answer reply, abort bool) {
 			pause(c.r.Context(), fault.Delay())
 		case sandbox.ActionStatus:
 			return s.errorReply(c.requestID, stored), false
+		case sandbox.ActionTruncate:
+			answer.body = answer.body[:len(answer.body)/2]
 		}
 	}
 	return answer, false

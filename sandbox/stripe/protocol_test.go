@@ -2,6 +2,7 @@ package stripesandbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -357,6 +358,7 @@ func TestRequestFaults(t *testing.T) {
 		{"reset after", `{"action":"reset","when":"after"}`, result{0, 1}, result{200, 1}},
 		{"delay before", `{"action":"delay","delay_milliseconds":30}`, result{200, 1}, result{200, 1}},
 		{"delay after", `{"action":"delay","delay_milliseconds":30,"when":"after"}`, result{200, 1}, result{200, 1}},
+		{"truncated", `{"action":"truncate"}`, result{200, 1}, result{200, 1}},
 		{"other method", `{"action":"status","status":500,"method":"get"}`, result{200, 1}, result{200, 1}},
 		{"other path", `{"action":"status","status":500,"path":"/v1/invoices"}`, result{200, 1}, result{200, 1}},
 		{"second request", `{"action":"status","status":503,"skip":1,"path":"/v1/payment_intents"}`, result{200, 1}, result{503, 1}},
@@ -409,11 +411,16 @@ func TestRequestFaultsOfAnotherAccountAndBadOnes(t *testing.T) {
 		t.Error(err)
 	}
 	for _, body := range []string{`{"action":"explode"}`, `{"action":"status"}`, `{"action":"delay"}`, `{"action":"reset","store":true}`,
-		`{"action":"reset","when":"later"}`, `{"action":"reset","whem":"after"}`, `{`, `{"action":"delay","delay_milliseconds":600001}`} {
+		`{"action":"reset","when":"later"}`, `{"action":"truncate","when":"before"}`, `{"action":"reset","whem":"after"}`, `{`, `{"action":"delay","delay_milliseconds":600001}`} {
 		equal(t, "status of the switch "+body, b.control("POST", "faults/requests", body, nil), 400)
 	}
 	for _, body := range []string{`{"action":"explode"}`, `{"action":"delay"}`, `{"action":"reorder","count":1}`, `{"action":"drop","skip":-1}`} {
 		equal(t, "status of the switch "+body, b.control("POST", "faults/deliveries", body, nil), 400)
+	}
+	b.control("POST", "faults/requests", `{"action":"truncate"}`, nil)
+	var answer *stripe.Error
+	if _, err := b.Customers.New(&stripe.CustomerParams{}); err == nil || errors.As(err, &answer) {
+		t.Errorf("half a reply gave %v, want an error that is no answer", err)
 	}
 	b.control("POST", "faults/requests", `{"action":"status","status":429}`, nil)
 	_, err = b.Customers.New(&stripe.CustomerParams{})
