@@ -201,10 +201,31 @@ func callRefusal(field string, o gateway.Outcome) error {
 	}
 }
 
+// Operation is what a call asks of a gateway.
+type Operation = gatewaycall.Operation
+
+// The operations that can be asked again.
+const (
+	OperationQuoteFinalize   = gatewaycall.OperationQUOTE_FINALIZE
+	OperationQuoteAccept     = gatewaycall.OperationQUOTE_ACCEPT
+	OperationQuoteCancel     = gatewaycall.OperationQUOTE_CANCEL
+	OperationInvoiceFinalize = gatewaycall.OperationINVOICE_FINALIZE
+	OperationInvoicePay      = gatewaycall.OperationINVOICE_PAY
+	OperationInvoiceSettle   = gatewaycall.OperationINVOICE_SETTLE
+	OperationInvoiceVoid     = gatewaycall.OperationINVOICE_VOID
+	OperationInvoiceDiscard  = gatewaycall.OperationINVOICE_DISCARD
+	OperationHostedPayment   = gatewaycall.OperationHOSTED_PAYMENT
+	OperationCharge          = gatewaycall.OperationCHARGE
+	OperationCardAttach      = gatewaycall.OperationCARD_ATTACH
+	OperationCardSetup       = gatewaycall.OperationCARD_SETUP
+	OperationCardDefault     = gatewaycall.OperationCARD_DEFAULT
+	OperationCardDetach      = gatewaycall.OperationCARD_DETACH
+)
+
 // DueCall is an open call that nobody holds.
 type DueCall struct {
 	*Call
-	Operation gatewaycall.Operation
+	Operation Operation
 	Request   json.RawMessage
 }
 

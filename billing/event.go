@@ -202,12 +202,32 @@ func (e *EventToApply) Unclaimed() error {
 	}
 }
 
-// IsLive reports whether the viewer's organization moves real money, as the
-// gateways say it in their events.
-func (s *Service) IsLive(ctx context.Context) (bool, error) {
+// WebhookTarget is what an event is checked against before it is stored.
+type WebhookTarget struct {
+	ProviderID string
+	Kind       gateway.Kind
+	Live       bool     // whether the provider's events must be of real money
+	Secrets    []string // the signing secrets, the current one first
+}
+
+// WebhookTarget finds the provider that a webhook's address names, inside the
+// viewer's organization.
+//
+// Codes: NOT_FOUND.
+func (s *Service) WebhookTarget(ctx context.Context, token string) (*WebhookTarget, error) {
+	p, err := s.ProviderByWebhookToken(ctx, token)
+	if err != nil {
+		return nil, err
+	}
 	o, err := s.read.Organization.Query().Only(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read organization: %w", err)
+		return nil, fmt.Errorf("read organization: %w", err)
 	}
-	return o.Environment == organization.EnvironmentLIVE, nil
+	secrets, err := s.WebhookSecrets(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return &WebhookTarget{
+		ProviderID: p.ID, Kind: gateway.Kind(p.Kind), Live: o.Environment == organization.EnvironmentLIVE, Secrets: secrets,
+	}, nil
 }

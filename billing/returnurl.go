@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"purser/ent"
 	"purser/ent/organization"
 	"purser/ent/payment"
 	"purser/ent/schema"
+	"purser/money"
 )
 
 // checkReturnURLs refuses addresses that a browser must not be sent to after
@@ -63,13 +63,46 @@ func returnOrigin(address string, sandbox bool) (string, error) {
 	return "https://" + strings.TrimSuffix(host, ":443"), nil
 }
 
-// PaymentByPublicToken finds a payment by the unguessable part of its return
-// address, inside the viewer's organization.
+// PaymentStatus is how a payment stands.
+type PaymentStatus = payment.Status
+
+// The ends of a payment.
+const (
+	PaymentSucceeded = payment.StatusSUCCEEDED
+	PaymentFailed    = payment.StatusFAILED
+	PaymentCanceled  = payment.StatusCANCELED
+)
+
+// PublicPayment is what a browser that knows a payment's unguessable address
+// may see of it.
+type PublicPayment struct {
+	PaymentID      string
+	Token          string
+	OrderCode      string
+	Status         PaymentStatus
+	Amount         money.Amount
+	ReceiptURL     string
+	FailureMessage string
+	ReturnURLs     schema.ReturnURLs
+}
+
+// PublicPayment finds a payment by the unguessable part of its return address,
+// inside the viewer's organization.
 //
 // Codes: NOT_FOUND.
-func (s *Service) PaymentByPublicToken(ctx context.Context, token string) (*ent.Payment, error) {
+func (s *Service) PublicPayment(ctx context.Context, token string) (*PublicPayment, error) {
 	p, err := s.read.Payment.Query().Where(payment.PublicToken(token)).Only(ctx)
-	return p, orNotFound(err, "", "payment", "")
+	if err != nil {
+		return nil, orNotFound(err, "", "payment", "")
+	}
+	out := &PublicPayment{
+		PaymentID: p.ID, Token: p.PublicToken, OrderCode: p.OrderCode, Status: p.Status, Amount: p.Amount(),
+		ReceiptURL: orEmpty(p.ReceiptURL), FailureMessage: p.FailureMessage,
+	}
+	if p.ReturnUrls != nil {
+		out.ReturnURLs = *p.ReturnUrls
+	}
+	return out, nil
 }
 
 // ThankYouURL is where the viewer's organization sends browsers after a

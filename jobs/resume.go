@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"purser/billing"
-	"purser/ent/gatewaycall"
 	"purser/gateway"
 )
 
@@ -35,14 +34,14 @@ func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
 	ctx, cancel := billing.Detached(ctx, callTimeout)
 	defer cancel()
 	switch d.Operation {
-	case gatewaycall.OperationQUOTE_FINALIZE, gatewaycall.OperationQUOTE_ACCEPT, gatewaycall.OperationQUOTE_CANCEL:
+	case billing.OperationQuoteFinalize, billing.OperationQuoteAccept, billing.OperationQuoteCancel:
 		return r.resumeQuote(ctx, d)
-	case gatewaycall.OperationINVOICE_FINALIZE, gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE,
-		gatewaycall.OperationINVOICE_VOID, gatewaycall.OperationINVOICE_DISCARD:
+	case billing.OperationInvoiceFinalize, billing.OperationInvoicePay, billing.OperationInvoiceSettle,
+		billing.OperationInvoiceVoid, billing.OperationInvoiceDiscard:
 		return r.resumeInvoice(ctx, d)
-	case gatewaycall.OperationHOSTED_PAYMENT, gatewaycall.OperationCHARGE:
+	case billing.OperationHostedPayment, billing.OperationCharge:
 		return r.resumePayment(ctx, d)
-	case gatewaycall.OperationCARD_ATTACH, gatewaycall.OperationCARD_SETUP, gatewaycall.OperationCARD_DEFAULT, gatewaycall.OperationCARD_DETACH:
+	case billing.OperationCardAttach, billing.OperationCardSetup, billing.OperationCardDefault, billing.OperationCardDetach:
 		return r.resumeCard(ctx, d)
 	default:
 		return fmt.Errorf("no way to ask for %s again", d.Operation)
@@ -54,7 +53,7 @@ func (r *Runner) resumeQuote(ctx context.Context, d billing.DueCall) error {
 	if !ok {
 		return fmt.Errorf("%s keeps no quotes", d.Kind)
 	}
-	if d.Operation == gatewaycall.OperationQUOTE_FINALIZE {
+	if d.Operation == billing.OperationQuoteFinalize {
 		request, err := requestOf[gateway.QuoteRequest](d)
 		if err != nil {
 			return err
@@ -65,7 +64,7 @@ func (r *Runner) resumeQuote(ctx context.Context, d billing.DueCall) error {
 	if err != nil {
 		return err
 	}
-	if d.Operation == gatewaycall.OperationQUOTE_ACCEPT {
+	if d.Operation == billing.OperationQuoteAccept {
 		return r.Billing.FinishQuoteAcceptance(ctx, d.ID, quotes.AcceptQuote(ctx, d.Account, d.Call.Call, quoteID))
 	}
 	return r.Billing.FinishQuoteCancellation(ctx, d.ID, quotes.CancelQuote(ctx, d.Account, d.Call.Call, quoteID))
@@ -77,18 +76,18 @@ func (r *Runner) resumeInvoice(ctx context.Context, d billing.DueCall) error {
 		return fmt.Errorf("%s keeps no invoices", d.Kind)
 	}
 	switch d.Operation {
-	case gatewaycall.OperationINVOICE_FINALIZE:
+	case billing.OperationInvoiceFinalize:
 		request, err := requestOf[gateway.InvoiceRequest](d)
 		if err != nil {
 			return err
 		}
 		return r.Billing.FinishInvoiceFinalization(ctx, d.ID, invoices.FinalizeInvoice(ctx, d.Account, d.Call.Call, request))
-	case gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE:
+	case billing.OperationInvoicePay, billing.OperationInvoiceSettle:
 		request, err := requestOf[gateway.InvoicePayRequest](d)
 		if err != nil {
 			return err
 		}
-		if d.Operation == gatewaycall.OperationINVOICE_SETTLE {
+		if d.Operation == billing.OperationInvoiceSettle {
 			return r.Billing.FinishInvoicePayment(ctx, d.ID, invoices.SettleInvoice(ctx, d.Account, d.Call.Call, request.InvoiceID))
 		}
 		return r.Billing.FinishInvoicePayment(ctx, d.ID, invoices.PayInvoice(ctx, d.Account, d.Call.Call, request))
@@ -97,14 +96,14 @@ func (r *Runner) resumeInvoice(ctx context.Context, d billing.DueCall) error {
 	if err != nil {
 		return err
 	}
-	if d.Operation == gatewaycall.OperationINVOICE_VOID {
+	if d.Operation == billing.OperationInvoiceVoid {
 		return r.Billing.FinishInvoiceVoid(ctx, d.ID, invoices.VoidInvoice(ctx, d.Account, d.Call.Call, invoiceID))
 	}
 	return r.Billing.FinishInvoiceVoid(ctx, d.ID, invoices.DeleteDraftInvoice(ctx, d.Account, d.Call.Call, invoiceID))
 }
 
 func (r *Runner) resumePayment(ctx context.Context, d billing.DueCall) error {
-	if d.Operation == gatewaycall.OperationHOSTED_PAYMENT {
+	if d.Operation == billing.OperationHostedPayment {
 		pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, d.Kind)
 		if !ok {
 			return fmt.Errorf("%s has no payment page", d.Kind)
@@ -136,11 +135,11 @@ func (r *Runner) resumeCard(ctx context.Context, d billing.DueCall) error {
 		return err
 	}
 	switch d.Operation {
-	case gatewaycall.OperationCARD_ATTACH:
+	case billing.OperationCardAttach:
 		return r.Billing.FinishCard(ctx, d.ID, cards.AttachCard(ctx, d.Account, d.Call.Call, request))
-	case gatewaycall.OperationCARD_SETUP:
+	case billing.OperationCardSetup:
 		return r.Billing.FinishCard(ctx, d.ID, cards.SetupCard(ctx, d.Account, d.Call.Call, request))
-	case gatewaycall.OperationCARD_DEFAULT:
+	case billing.OperationCardDefault:
 		return r.Billing.FinishCardChange(ctx, d.ID, cards.SetDefaultCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
 	default:
 		return r.Billing.FinishCardChange(ctx, d.ID, cards.DetachCard(ctx, d.Account, d.Call.Call, request.Token))

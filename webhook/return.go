@@ -8,8 +8,6 @@ import (
 	"net/url"
 
 	"purser/billing"
-	"purser/ent"
-	"purser/ent/payment"
 )
 
 //go:embed thanks.html
@@ -29,7 +27,7 @@ func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
 	}
 	if p, err = h.settle(ctx, p); err != nil {
 		// The payer has done what could be done; jobs find out the rest.
-		h.Logger.WarnContext(ctx, "payment not settled on return", "payment_id", p.ID, "error", err)
+		h.Logger.WarnContext(ctx, "payment not settled on return", "payment_id", p.PaymentID, "error", err)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
@@ -37,19 +35,19 @@ func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
 }
 
 // payment finds the payment that an unguessable address names.
-func (h *Handler) payment(ctx context.Context, slug, token string) (context.Context, *ent.Payment, error) {
+func (h *Handler) payment(ctx context.Context, slug, token string) (context.Context, *billing.PublicPayment, error) {
 	ctx, err := h.Billing.Inside(ctx, "return", slug)
 	if err != nil {
 		return ctx, nil, err
 	}
-	p, err := h.Billing.PaymentByPublicToken(ctx, token)
+	p, err := h.Billing.PublicPayment(ctx, token)
 	return ctx, p, err
 }
 
 // settle asks the gateway how a payment stands and applies it; the payment is
 // returned as it stands afterwards, whatever went wrong.
-func (h *Handler) settle(ctx context.Context, p *ent.Payment) (*ent.Payment, error) {
-	due, err := h.Billing.PaymentToCheck(ctx, p.ID)
+func (h *Handler) settle(ctx context.Context, p *billing.PublicPayment) (*billing.PublicPayment, error) {
+	due, err := h.Billing.PaymentToCheck(ctx, p.PaymentID)
 	if err != nil || due == nil {
 		return p, err
 	}
@@ -58,47 +56,46 @@ func (h *Handler) settle(ctx context.Context, p *ent.Payment) (*ent.Payment, err
 	if due.GatewayInvoiceID != "" {
 		err = h.Billing.ApplyInvoice(ctx, due.InvoiceID, h.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
 	} else {
-		err = h.Billing.ApplyPayment(ctx, p.ID, h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID))
+		err = h.Billing.ApplyPayment(ctx, p.PaymentID, h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID))
 	}
 	if err != nil {
 		return p, err
 	}
-	return h.Billing.PaymentByPublicToken(ctx, p.PublicToken)
+	return h.Billing.PublicPayment(ctx, p.Token)
 }
 
 // destination is where the browser goes: the address stored for what became
 // of the payment, else the organization's thank-you page, else ours. Only our
 // own name of the payment is added; amounts are not, since nobody may believe
 // them.
-func (h *Handler) destination(ctx context.Context, p *ent.Payment, slug, outcome string) string {
+func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, slug, outcome string) string {
+	u := p.ReturnURLs
 	var wanted string
-	if u := p.ReturnUrls; u != nil {
-		switch {
-		case p.Status == payment.StatusSUCCEEDED:
-			wanted = u.Success
-		case p.Status == payment.StatusFAILED:
-			wanted = firstOf(u.Failure, u.Success)
-		case outcome == "cancel" || p.Status == payment.StatusCANCELED:
-			wanted = firstOf(u.Cancel, u.Success)
-		default:
-			wanted = firstOf(u.Pending, u.Success)
-		}
+	switch {
+	case p.Status == billing.PaymentSucceeded:
+		wanted = u.Success
+	case p.Status == billing.PaymentFailed:
+		wanted = firstOf(u.Failure, u.Success)
+	case outcome == "cancel" || p.Status == billing.PaymentCanceled:
+		wanted = firstOf(u.Cancel, u.Success)
+	default:
+		wanted = firstOf(u.Pending, u.Success)
 	}
 	if wanted == "" {
 		wanted = h.Billing.ThankYouURL(ctx)
 	}
 	if wanted == "" {
-		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.PublicToken)
+		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.Token)
 	}
-	u, err := url.Parse(wanted) // checked when it was stored
+	address, err := url.Parse(wanted) // checked when it was stored
 	if err != nil {
-		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.PublicToken)
+		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.Token)
 	}
-	q := u.Query()
-	q.Set("paymentId", p.ID)
+	q := address.Query()
+	q.Set("paymentId", p.PaymentID)
 	q.Set("orderCode", p.OrderCode)
-	u.RawQuery = q.Encode()
-	return u.String()
+	address.RawQuery = q.Encode()
+	return address.String()
 }
 
 func firstOf(urls ...string) string {
@@ -124,16 +121,14 @@ func (h *Handler) thanks(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+thanksStyleHash+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	view := struct {
 		Heading, Text, Amount, OrderCode, ReceiptURL string
-	}{Amount: p.Amount().String(), OrderCode: p.OrderCode}
-	if p.ReceiptURL != nil {
-		view.ReceiptURL = *p.ReceiptURL
-	}
+	}{Amount: p.Amount.String(), OrderCode: p.OrderCode}
+	view.ReceiptURL = p.ReceiptURL
 	switch p.Status {
-	case payment.StatusSUCCEEDED:
+	case billing.PaymentSucceeded:
 		view.Heading, view.Text = "Thank you", "Your payment has arrived."
-	case payment.StatusFAILED:
+	case billing.PaymentFailed:
 		view.Heading, view.Text = "The payment did not go through", "Nothing was charged. "+p.FailureMessage
-	case payment.StatusCANCELED:
+	case billing.PaymentCanceled:
 		view.Heading, view.Text = "The payment was canceled", "Nothing was charged."
 	default:
 		view.Heading, view.Text = "We are waiting for your bank", "The payment is not confirmed yet. You can close this page; it will be settled by itself."

@@ -15,8 +15,8 @@ import (
 	"net/http"
 	"time"
 
+	"purser/auth"
 	"purser/billing"
-	"purser/ent"
 	"purser/gateway"
 )
 
@@ -65,9 +65,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 // provider has no signing secret, 500 when it could not be stored, so that it
 // comes again.
 func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
-	ctx, provider, err := h.provider(r.Context(), r.PathValue("organization"), r.PathValue("path"))
-	if err != nil {
+	ctx, err := h.Billing.Inside(r.Context(), "webhook", r.PathValue("organization"))
+	var target *billing.WebhookTarget
+	if err == nil {
+		target, err = h.Billing.WebhookTarget(ctx, r.PathValue("path"))
+	}
+	switch {
+	case isNotFound(err):
 		h.refuse(w, r, http.StatusNotFound, "there is no such webhook address", err)
+		return
+	case err != nil:
+		h.refuse(w, r, http.StatusInternalServerError, "try again", err)
 		return
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
@@ -80,7 +88,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusBadRequest, "the event could not be read", err)
 		return
 	}
-	id, status, text, err := h.store(ctx, provider, raw, r.Header)
+	id, status, text, err := h.store(ctx, target, raw, r.Header)
 	if err != nil {
 		h.refuse(w, r, status, text, err)
 		return
@@ -111,6 +119,12 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// isNotFound: an unknown organization and an unknown path get one answer.
+func isNotFound(err error) bool {
+	var refusal *billing.Error
+	return errors.Is(err, auth.ErrNotFound) || (errors.As(err, &refusal) && refusal.Code == billing.CodeNotFound)
+}
+
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, text string, err error) {
 	level := slog.LevelInfo
 	if status >= 500 {
@@ -120,30 +134,16 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, tex
 	http.Error(w, text, status)
 }
 
-// provider finds the merchant account that an address names.
-func (h *Handler) provider(ctx context.Context, slug, path string) (context.Context, *ent.Provider, error) {
-	ctx, err := h.Billing.Inside(ctx, "webhook", slug)
-	if err != nil {
-		return ctx, nil, err
-	}
-	p, err := h.Billing.ProviderByWebhookToken(ctx, path)
-	return ctx, p, err
-}
-
 // store verifies a delivery and keeps it. id is empty when it was settled
 // before.
-func (h *Handler) store(ctx context.Context, p *ent.Provider, raw []byte, header http.Header) (id string, status int, text string, err error) {
+func (h *Handler) store(ctx context.Context, t *billing.WebhookTarget, raw []byte, header http.Header) (id string, status int, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	events, ok := gateway.Capability[gateway.Events](h.Gateways, gateway.Kind(p.Kind))
+	events, ok := gateway.Capability[gateway.Events](h.Gateways, t.Kind)
 	if !ok {
 		return "", http.StatusNotFound, "this provider sends no events", errors.New("no events")
 	}
-	secrets, err := h.Billing.WebhookSecrets(ctx, p)
-	if err != nil {
-		return "", http.StatusInternalServerError, "try again", err
-	}
-	e, err := events.VerifyEvent(raw, header, secrets, h.Billing.Now())
+	e, err := events.VerifyEvent(raw, header, t.Secrets, h.Billing.Now())
 	switch {
 	case errors.Is(err, gateway.ErrNoSecret):
 		return "", http.StatusUnprocessableEntity, "the provider has no webhook signing secret yet: set it with providerUpdate", err
@@ -152,14 +152,10 @@ func (h *Handler) store(ctx context.Context, p *ent.Provider, raw []byte, header
 	case err != nil:
 		return "", http.StatusBadRequest, "the body is not an event", err
 	}
-	live, err := h.Billing.IsLive(ctx)
-	if err != nil {
-		return "", http.StatusInternalServerError, "try again", err
-	}
-	if e.Live != live {
+	if e.Live != t.Live {
 		return "", http.StatusBadRequest, "the event is of another environment than the provider's", errors.New("environment differs")
 	}
-	if id, err = h.Billing.StoreEvent(ctx, p.ID, e); err != nil {
+	if id, err = h.Billing.StoreEvent(ctx, t.ProviderID, e); err != nil {
 		return "", http.StatusInternalServerError, "try again", err
 	}
 	return id, http.StatusOK, "", nil
