@@ -41,13 +41,13 @@ var directions = []struct {
 	},
 	{
 		path:    "webhook",
-		imports: []string{"auth", "billing", "gateway"},
+		imports: []string{"auth", "billing", "crash", "gateway"},
 		tests:   []string{"database", "ent", "migrations", "money"},
 		why:     "the gateways' front door hands events to billing; the front doors never import each other",
 	},
 	{
 		path:    "jobs",
-		imports: []string{"auth", "billing", "gateway", "mail"},
+		imports: []string{"auth", "billing", "crash", "gateway", "mail"},
 		tests:   []string{"database", "ent", "migrations", "money"},
 		why:     "the clock's front door hands due work to billing; the front doors never import each other",
 	},
@@ -70,7 +70,7 @@ var directions = []struct {
 	// The domain.
 	{
 		path:    "billing",
-		imports: []string{"auth", "database", "ent", "ent/schema", "gateway", "money"},
+		imports: []string{"auth", "crash", "database", "ent", "ent/schema", "gateway", "money"},
 		tests:   []string{"migrations"},
 		why:     "the rules know gateways by their interfaces and nobody who calls them",
 	},
@@ -139,6 +139,7 @@ var directions = []struct {
 
 	// Leaves.
 	{path: "auth", why: "everything else stands on it"},
+	{path: "crash", why: "the moments to crash at are passed everywhere and know nobody"},
 	{path: "money", why: "everything else stands on it"},
 	{path: "config", why: "settings are values; server.go hands them on"},
 	{path: "mail", imports: []string{"money"}, why: "mails are rendered from what they are given"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"purser/auth"
+	"purser/crash"
 	"purser/ent"
 	"purser/ent/gatewaycall"
 	"purser/gateway"
@@ -79,6 +80,7 @@ func (s *Service) begun(ctx context.Context, callID, ownID string) (*Call, error
 	case "":
 		return nil, nil
 	case ownID:
+		crash.Point(crash.BeginCommitted)
 		c, _, err := s.call(ctx, callID)
 		return c, err
 	default:
@@ -124,6 +126,7 @@ const (
 // settleCall closes the call or sets the time of the next question. It is
 // called in the transaction that applies the result.
 func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*ent.GatewayCall, verdict, error) {
+	crash.Point(crash.FinishStarted)
 	c, err := tx.GatewayCall.Query().Where(gatewaycall.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read call %s: %w", id, err)

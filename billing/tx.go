@@ -12,6 +12,7 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 
 	"purser/auth"
+	"purser/crash"
 	"purser/database"
 	"purser/ent"
 	"purser/ent/schema"
@@ -82,9 +83,11 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 	if err := f(schema.WithinDomain(ctx), tx); err != nil {
 		return err
 	}
+	crash.Point(crash.Committing)
 	if err := stx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w: %w", database.ErrOutcomeUnknown, err)
 	}
+	crash.Point(crash.Committed)
 	s.changes.publish(tx.pending)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"purser/billing"
+	"purser/crash"
 	"purser/gateway"
 )
 
@@ -16,9 +17,11 @@ import (
 func (r *Runner) resumeCalls(ctx context.Context) (int, error) {
 	due, err := r.Billing.ClaimDueCalls(ctx, batch)
 	for _, d := range due {
+		crash.Point(crash.ResumeClaimed)
 		if resumed := r.resume(ctx, d); resumed != nil && !isRefusal(resumed) {
 			err = errors.Join(err, fmt.Errorf("resume %s %s: %w", d.Operation, d.ID, resumed))
 		}
+		crash.Point(crash.ResumeAsked)
 	}
 	return len(due), err
 }

@@ -17,6 +17,7 @@ import (
 
 	"purser/auth"
 	"purser/billing"
+	"purser/crash"
 	"purser/gateway"
 )
 
@@ -106,6 +107,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 	if id == "" {
 		return
 	}
+	crash.Point(crash.EventStored)
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
@@ -169,10 +171,12 @@ func (h *Handler) Apply(ctx context.Context, eventID string) error {
 	if err != nil || e == nil {
 		return err
 	}
+	crash.Point(crash.EventClaimed)
 	cause := e.Unclaimed()
 	if cause == nil {
 		cause = h.apply(ctx, e)
 	}
+	crash.Point(crash.EventApplied)
 	if err := h.Billing.FinishEvent(ctx, e.EventID, cause); err != nil {
 		return err
 	}
