@@ -3,10 +3,12 @@ package billing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"purser/ent"
 	"purser/ent/balance"
+	"purser/ent/organization"
 )
 
 // lockBalance reads a balance for a change, rolled over into the running
@@ -57,4 +59,58 @@ func periodAt(at time.Time, zone string) (string, error) {
 		return "", fmt.Errorf("time zone %q: %w", zone, err)
 	}
 	return at.In(loc).Format("2006-01"), nil
+}
+
+// periodsAround returns the earliest and the latest period that a time falls
+// into anywhere on earth.
+func periodsAround(at time.Time) (earliest, latest string) {
+	return at.Add(-12 * time.Hour).UTC().Format("2006-01"), at.Add(14 * time.Hour).UTC().Format("2006-01")
+}
+
+// RollOverReads makes queries of the client show balances in the running
+// billing period: one that was not changed since the period began is shown as
+// its next change will leave it. Nothing is written. One more statement reads
+// the time zones, and only where a balance of an earlier period is among the
+// rows.
+func RollOverReads(c *ent.Client, now func() time.Time) {
+	c.Balance.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			v, err := next.Query(ctx, q)
+			if rows, ok := v.([]*ent.Balance); ok && err == nil {
+				err = rollOverRows(ctx, c, rows, now())
+			}
+			return v, err
+		})
+	}))
+}
+
+func rollOverRows(ctx context.Context, c *ent.Client, rows []*ent.Balance, now time.Time) error {
+	_, latest := periodsAround(now)
+	var old []*ent.Balance
+	var organizations []string
+	for _, b := range rows {
+		// A query may have left the columns out.
+		if b.Period != "" && b.OrganizationID != "" && b.Period < latest {
+			old = append(old, b)
+			organizations = append(organizations, b.OrganizationID)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	slices.Sort(organizations)
+	found, err := c.Organization.Query().Where(organization.IDIn(slices.Compact(organizations)...)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read time zones: %w", err)
+	}
+	periods := make(map[string]string, len(found))
+	for _, o := range found {
+		if periods[o.ID], err = periodAt(now, o.TimeZone); err != nil {
+			return err
+		}
+	}
+	for _, b := range old {
+		rollOver(b, periods[b.OrganizationID])
+	}
+	return nil
 }

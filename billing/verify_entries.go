@@ -220,12 +220,6 @@ func (v *verifier) projection(b *ent.Balance, state *replayed) error {
 	return nil
 }
 
-// periodsAround returns the earliest and the latest period that a time falls
-// into anywhere on earth.
-func periodsAround(at time.Time) (earliest, latest string) {
-	return at.Add(-12 * time.Hour).UTC().Format("2006-01"), at.Add(14 * time.Hour).UTC().Format("2006-01")
-}
-
 // entry checks one entry of a balance against the ones before it and carries
 // the state on.
 func (v *verifier) entry(b *ent.Balance, state *replayed, e *ent.LedgerEntry) error {
