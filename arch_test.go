@@ -36,7 +36,8 @@ var directions = []struct {
 	// The three front doors.
 	{
 		path:    "graph",
-		imports: []string{"auth", "billing", "ent", "ent/schema", "gateway", "graph/generated", "graph/model", "graph/transport", "money"},
+		imports: []string{"auth", "billing", "crash", "ent", "ent/schema", "gateway", "graph/generated", "graph/model", "graph/transport", "money"},
+		tests:   []string{"database", "migrations"},
 		why:     "resolvers translate between the public schema and billing; the front doors never import each other, and only server.go knows an adapter",
 	},
 	{
@@ -142,6 +143,8 @@ var directions = []struct {
 	{path: "crash", why: "the moments to crash at are passed everywhere and know nobody"},
 	{path: "money", why: "everything else stands on it"},
 	{path: "config", why: "settings are values; server.go hands them on"},
+	{path: "crash", why: "named moments know nothing of what happens at them"},
+	{path: "metrics", imports: []string{"gateway"}, why: "counters know what is said to gateways, and nothing of what is done with the answers"},
 	{path: "mail", imports: []string{"money"}, why: "mails are rendered from what they are given"},
 	{path: "web", why: "embedded files know nothing of the server"},
 
