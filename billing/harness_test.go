@@ -64,7 +64,8 @@ func (c *testClock) Advance(d time.Duration) { c.Set(c.Now().Add(d)) }
 var fixtureStart = time.Date(2026, time.March, 10, 12, 0, 0, 0, time.UTC)
 
 // eachDatabase runs a test on a fixture over SQLite and over PostgreSQL, at
-// once, and verifies the ledger afterwards.
+// once. Afterwards it verifies the ledger and holds every statement that the
+// test has caused to the rules for distributed tables.
 func eachDatabase(t *testing.T, run func(t *testing.T, f *fixture)) {
 	t.Helper()
 	t.Parallel()
@@ -73,9 +74,11 @@ func eachDatabase(t *testing.T, run func(t *testing.T, f *fixture)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, open(t))
+			statements := testdb.NewRecorder(t, "verify")
+			f := newFixture(t, open(t, statements.Option()))
 			run(t, f)
 			f.mustVerify(t)
+			statements.Check(t)
 		})
 	}
 }
