@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	stripesandbox "purser/sandbox/stripe"
+)
+
+// serveSandbox serves the Stripe sandbox alone until ctx ends.
+func serveSandbox(ctx context.Context, c invocation) (err error) {
+	cfg, _, err := c.settings(c.newFlags())
+	if err != nil {
+		return err
+	}
+	log := newLogger(c.stderr, cfg.LogFormat)
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+	}
+	address := publicURL(cfg, listener)
+	sandbox, err := stripesandbox.Open(ctx, stripesandbox.Config{
+		Logger: log, Path: filepath.Join(cfg.Data, sandboxFile), PublicURL: address, Random: rand.Reader,
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("open the sandbox: %w", err), listener.Close())
+	}
+	defer func() { err = errors.Join(err, sandbox.Close()) }()
+
+	server := newHTTPServer(withRequestIDs(log, sandbox.Handler()), log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	if _, err := fmt.Fprintf(c.stdout, "The Stripe sandbox is ready at %s\nUse it as the address of Stripe's API, with any key that begins with sk_test_.\n", address); err != nil {
+		return errors.Join(fmt.Errorf("write: %w", err), server.Close())
+	}
+
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	delivered := make(chan error, 1)
+	go func() { delivered <- sandbox.Run(running) }()
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+	}
+	stopping, stop := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer stop()
+	if stopped := server.Shutdown(stopping); stopped != nil {
+		err = errors.Join(err, fmt.Errorf("stop: %w", stopped), server.Close())
+	}
+	cancel()
+	err = errors.Join(err, <-delivered)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"purser/auth"
+	"purser/billing"
+	"purser/config"
+	"purser/gateway"
+	"purser/gateway/stripe"
+	"purser/graph"
+	"purser/jobs"
+	"purser/metrics"
+	"purser/web"
+	"purser/webhook"
+)
+
+// stopTimeout is how long running requests have to finish once the server was
+// told to stop: longer than a mutation may take.
+const stopTimeout = 30 * time.Second
+
+// serve opens everything, serves until ctx ends, and closes everything in the
+// order in which the parts need each other.
+func serve(ctx context.Context, c invocation) (err error) {
+	cfg, _, err := c.settings(c.newFlags())
+	if err != nil {
+		return err
+	}
+	log := newLogger(c.stderr, cfg.LogFormat)
+	// What was begun outlives the signal to stop.
+	lasting := context.WithoutCancel(ctx)
+
+	// The database.
+	db, err := openStorage(ctx, cfg, schemaPrepare)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	sealer, keys, err := newSealer(cfg)
+	if err != nil {
+		return err
+	}
+	cursorKey, err := auth.DeriveKey(keys[0], "cursors")
+	if err != nil {
+		return err
+	}
+
+	// The address: only a listener knows which port 0 has become.
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+	}
+	defer listener.Close() // once more where the server was never started
+	address := publicURL(cfg, listener)
+
+	// The domain and its gateways.
+	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Random: rand.Reader, PublicURL: address})
+	var sandbox *builtInSandbox
+	if cfg.Sandbox && cfg.SandboxURL == "" {
+		if sandbox, err = openSandbox(ctx, cfg, address, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, within(lasting, stopTimeout, sandbox.close)) }()
+	}
+	numbers := metrics.New()
+	gateways := gateway.NewDirectory(stripe.New(stripe.Config{
+		BaseURL: stripeAddresses(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
+	}))
+
+	// The front doors.
+	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
+	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
+	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, Read: db.Read, Write: db.Write, Version: version()})
+	closing := make(chan struct{})
+	operator, err := operatorToken(cfg)
+	if err != nil {
+		return err
+	}
+	graphql, err := graph.NewHandler(graph.HandlerConfig{
+		AllowedOrigins: cfg.AllowedOrigins, Billing: domain, Closing: closing, CursorKey: cursorKey, Gateways: gateways,
+		Logger: log, Metrics: numbers, Operator: operator, Production: cfg.Production(), Version: version(),
+	})
+	if err != nil {
+		return err
+	}
+	sample, err := newSampleData(lasting, cfg, domain, gateways, sandbox)
+	if err != nil {
+		return err
+	}
+	tabs, err := web.Tabs()
+	if err != nil {
+		return err
+	}
+	d := doors{
+		graphql: graphql, webhook: door, metrics: numbers.Handler(), readiness: &readiness{db: db},
+		web: web.Handler(web.Options{Endpoint: pathGraphQL, Token: sample.tokenText(), Tabs: tabs, Version: version()}),
+	}
+	if sandbox != nil {
+		d.sandbox = sandbox.Handler()
+	}
+
+	// From here on requests are served and due work is done.
+	server := newHTTPServer(routes(d, log), log)
+	server.BaseContext = func(net.Listener) context.Context { return lasting }
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	working, stopWorking := context.WithCancel(lasting)
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		runner.Run(working)
+	}()
+
+	err = sample.prepare(ctx, c.stdout)
+	if err == nil {
+		d.readiness.serving.Store(true)
+		log.InfoContext(ctx, "serving", slog.String("address", address), slog.String("version", version()), slog.String("database", db.Dialect))
+		err = announce(c.stdout, cfg, address, db, sandbox, sample)
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			log.InfoContext(lasting, "stopping")
+		case err = <-served:
+			err = fmt.Errorf("serve: %w", err)
+		}
+	}
+
+	// No new requests; streams end, running mutations finish; then due work,
+	// and at last, by the deferred calls, sandbox and database.
+	d.readiness.serving.Store(false)
+	close(closing)
+	if stopped := within(lasting, stopTimeout, server.Shutdown); stopped != nil {
+		err = errors.Join(err, fmt.Errorf("requests were still running after %s: %w", stopTimeout, stopped), server.Close())
+	}
+	stopWorking()
+	<-worked
+	return err
+}
+
+// within runs f with a time limit.
+func within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return f(ctx)
+}
+
+// publicURL is the address under which the world reaches the listener: what
+// was set, else where it listens. Who listens everywhere is called localhost.
+func publicURL(cfg config.Config, listener net.Listener) string {
+	if cfg.PublicURL != "" {
+		return cfg.PublicURL
+	}
+	at, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return "http://" + listener.Addr().String()
+	}
+	host := at.IP.String()
+	if at.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(at.Port))
+}
+
+// operatorToken is the operator's token; nil where there is no operator.
+func operatorToken(cfg config.Config) (*auth.Token, error) {
+	if cfg.SystemToken == "" {
+		return nil, nil
+	}
+	t, err := auth.ParseToken(cfg.SystemToken)
+	if err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// stripeAddresses says where Stripe's API is: the sandbox for organizations in
+// SANDBOX, Stripe itself for all others.
+func stripeAddresses(cfg config.Config, sandbox *builtInSandbox) func(gateway.Environment) (api, uploads string, err error) {
+	return func(e gateway.Environment) (string, string, error) {
+		switch {
+		case e != gateway.EnvironmentSandbox:
+			return "", "", nil
+		case sandbox != nil:
+			return sandbox.api, sandbox.api, nil
+		case cfg.SandboxURL != "":
+			return cfg.SandboxURL, cfg.SandboxURL, nil
+		}
+		return "", "", errors.New("organizations in SANDBOX are not served here: PURSER_SANDBOX is false")
+	}
+}
+
+// httpClient calls the sandbox's API for what the adapter has no operation
+// for.
+func httpClient() *http.Client { return &http.Client{Timeout: readTimeout} }

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"purser/auth"
+	"purser/billing"
+)
+
+// verify proves the ledger of every organization from its rows.
+func verify(ctx context.Context, c invocation) (err error) {
+	cfg, _, err := c.settings(c.newFlags())
+	if err != nil {
+		return err
+	}
+	db, err := openStorage(ctx, cfg, schemaKeep)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	// No secret is opened and nothing is written: there is no need for a key.
+	domain := billing.New(billing.Config{DB: db.DB, Logger: slog.New(slog.DiscardHandler)})
+	reports, err := domain.VerifyAll(auth.AllTenants(ctx, "verify"), billing.VerifyOptions{Progress: progress(c.stderr)})
+	for _, r := range reports {
+		if _, writeErr := fmt.Fprintf(c.stdout, "%s: %d entries, %d balances, %d seals, %d payments, %d invoices, %d quotes, %d open gateway calls\n",
+			r.OrganizationID, r.Entries, r.Balances, r.Seals, r.Payments, r.Invoices, r.Quotes, r.OpenCalls); writeErr != nil {
+			return errors.Join(err, fmt.Errorf("write: %w", writeErr))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(c.stdout, "%d organizations fit\n", len(reports)); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// progressEvery is the time between two lines of progress.
+const progressEvery = time.Second
+
+// progress returns a function that tells how far a verification is, a line
+// now and then.
+func progress(w io.Writer) func(billing.VerifyProgress) {
+	last := time.Now()
+	return func(p billing.VerifyProgress) {
+		if time.Since(last) < progressEvery {
+			return
+		}
+		last = time.Now()
+		// Whoever reads the progress may leave; the verification goes on.
+		_, _ = fmt.Fprintf(w, "%s: %d rows of %s\n", p.OrganizationID, p.Rows, p.Table)
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"entgo.io/ent/dialect"
+
+	"purser/auth"
+	"purser/config"
+	"purser/database"
+	"purser/migrations"
+)
+
+// databaseFile is what package database calls the embedded database.
+const databaseFile = "purser.db"
+
+// schemaChange says what a command does about tables that are not as the
+// program needs them.
+type schemaChange int
+
+const (
+	// schemaKeep refuses a database that is behind.
+	schemaKeep schemaChange = iota
+	// schemaPrepare fills an empty database, and brings SQLite up to date:
+	// nobody else can be using the file with an older program.
+	schemaPrepare
+	// schemaMigrate brings any database up to date.
+	schemaMigrate
+)
+
+// storage is an open database with what is known about its tables.
+type storage struct {
+	*database.DB
+	// files are the migrations of this program.
+	files fs.FS
+	// empty says that the database had no tables when it was opened.
+	empty bool
+	// applied are the migrations that opening it has applied.
+	applied []string
+}
+
+// openStorage opens the database that the settings name. The error says what
+// to do when its tables are not those that this program needs.
+func openStorage(ctx context.Context, cfg config.Config, change schemaChange) (_ *storage, err error) {
+	if err := databaseExists(cfg, change); err != nil {
+		return nil, err
+	}
+	db, err := database.Open(ctx, cfg.DatabaseURL, cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	s := &storage{DB: db}
+	if s.files, err = migrations.Dir(db.Dialect); err != nil {
+		return nil, err
+	}
+	status, err := database.Status(ctx, db.Write, db.Dialect, s.files)
+	if errors.Is(err, database.ErrSchemaNewer) {
+		return nil, fmt.Errorf("%w of this program: start that one, or a newer one", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.empty = len(status.Applied) == 0
+	if len(status.Pending) == 0 {
+		return s, nil
+	}
+	allowed := change == schemaMigrate ||
+		change == schemaPrepare && (s.empty || db.Dialect == dialect.SQLite)
+	if !allowed {
+		return nil, fmt.Errorf("the database is %d migrations behind this program: run `purser migrate` first, with the same settings", len(status.Pending))
+	}
+	if s.applied, err = database.Migrate(ctx, db.Write, db.Dialect, s.files); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openReadable opens the database that the settings name, of whatever age.
+func openReadable(ctx context.Context, cfg config.Config) (*database.DB, error) {
+	if err := databaseExists(cfg, schemaKeep); err != nil {
+		return nil, err
+	}
+	return database.Open(ctx, cfg.DatabaseURL, cfg.Data)
+}
+
+// databaseExists refuses to make an empty file for a command that only reads.
+func databaseExists(cfg config.Config, change schemaChange) error {
+	if change != schemaKeep || cfg.DatabaseURL != "" {
+		return nil
+	}
+	path := filepath.Join(cfg.Data, databaseFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database at %s: `purser serve` makes one; PURSER_DATA or DATABASE_URL name another", path)
+	}
+	return nil
+}
+
+// masterKeys returns the keys that seal secrets. A development server makes
+// one and keeps it in the data folder; production has been refused without.
+func masterKeys(cfg config.Config) ([][]byte, error) {
+	if len(cfg.MasterKeys) > 0 {
+		return cfg.MasterKeys, nil
+	}
+	key, err := config.MasterKeyFile(cfg.Data, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return [][]byte{key}, nil
+}
+
+// newSealer returns what seals and opens the secrets of providers.
+func newSealer(cfg config.Config) (*auth.Sealer, [][]byte, error) {
+	keys, err := masterKeys(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	sealer, err := auth.NewSealer(keys...)
+	return sealer, keys, err
+}

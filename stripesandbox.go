@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"purser/config"
+	stripesandbox "purser/sandbox/stripe"
+)
+
+// sandboxFile holds the sandbox's own state in the data folder.
+const sandboxFile = "sandbox.db"
+
+// builtInSandbox is the Stripe sandbox inside this process. Payers' browsers
+// reach its pages through the server; the adapter calls it over HTTP on an
+// address of its own that only this machine reaches and that stays open while
+// the server stops, so that what was begun can be finished.
+type builtInSandbox struct {
+	*stripesandbox.Server
+	// fresh says that there was no file of it yet.
+	fresh bool
+	// api is the address that the adapter calls.
+	api    string
+	http   *http.Server
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// openSandbox opens the sandbox and starts it.
+func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *slog.Logger) (_ *builtInSandbox, err error) {
+	path := filepath.Join(cfg.Data, sandboxFile)
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	_, err = os.Stat(path)
+	b := &builtInSandbox{fresh: errors.Is(err, fs.ErrNotExist), ended: make(chan error, 1)}
+	log = log.With(slog.String("part", "sandbox"))
+	b.Server, err = stripesandbox.Open(ctx, stripesandbox.Config{
+		Logger: log, Path: path, PublicURL: publicURL + pathSandbox, Random: rand.Reader,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the sandbox: %w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for the sandbox: %w", err), b.Server.Close())
+	}
+	b.api = "http://" + listener.Addr().String()
+	b.http = newHTTPServer(b.Server.Handler(), log)
+	go func() {
+		if err := b.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("sandbox stopped serving", slog.Any("error", err))
+		}
+	}()
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	b.cancel = cancel
+	go func() { b.ended <- b.Run(running) }()
+	return b, nil
+}
+
+// close stops deliveries and requests, in that order, and closes the file.
+func (b *builtInSandbox) close(ctx context.Context) error {
+	b.cancel()
+	err := <-b.ended
+	if stopped := b.http.Shutdown(ctx); stopped != nil {
+		err = errors.Join(err, fmt.Errorf("stop the sandbox: %w", stopped), b.http.Close())
+	}
+	return errors.Join(err, b.Close())
+}
+
+// Bounds of every HTTP server here. Writing has no bound of its own: streams
+// bound each of their writes, and everything else is bounded in time.
+const (
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 15 * time.Second
+	idleTimeout    = 2 * time.Minute
+	headerBytesMax = 32 << 10
+)
+
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytesMax,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
