@@ -125,15 +125,15 @@ func (s *Service) UpdateProduct(ctx context.Context, c ProductChange) error {
 			u.SetName(name)
 		}
 		if c.Description != nil {
-			u.ClearDescription().SetNillableDescription(description)
+			setOrClear(description, u.SetDescription, u.ClearDescription)
 		}
 		if c.ProviderID != nil {
-			if u.ClearProviderID(); *c.ProviderID != "" {
+			if *c.ProviderID != "" {
 				if _, err := tx.usableProvider(ctx, *c.ProviderID, "providerId"); err != nil {
 					return err
 				}
-				u.SetProviderID(*c.ProviderID)
 			}
+			setOrClear(nonEmpty(*c.ProviderID), u.SetProviderID, u.ClearProviderID)
 		}
 		if len(u.Mutation().Fields())+len(u.Mutation().ClearedFields()) == 0 {
 			return nil

@@ -86,7 +86,7 @@ func (s *Service) SetCurrency(ctx context.Context, c CurrencyChange) (string, er
 		u := tx.Currency.Update().Where(currency.ID(row.ID)).
 			SetNillableName(c.Name).SetNillableDisplayName(c.DisplayName).SetNillableStatus(c.Status)
 		if c.Description != nil {
-			u.ClearDescription().SetNillableDescription(description)
+			setOrClear(description, u.SetDescription, u.ClearDescription)
 		}
 		if c.MinimumTopUp != nil {
 			u.SetMinimumTopUpUnits(c.MinimumTopUp.Units)

@@ -241,3 +241,13 @@ func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
+
+// setOrClear gives an optional column its new value, or none. Clearing first
+// and setting then would be two assignments in one statement.
+func setOrClear[T, U any](v *T, set func(T) U, clear func() U) {
+	if v != nil {
+		set(*v)
+	} else {
+		clear()
+	}
+}

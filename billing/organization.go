@@ -259,18 +259,18 @@ func (u *organizationUpdate) identity(c OrganizationChange) error {
 		if err != nil {
 			return err
 		}
-		u.ClearCountry().SetNillableCountry(country)
+		setOrClear(country, u.SetCountry, u.ClearCountry)
 		u.changes["country"] = orEmpty(country)
 	}
 	for _, e := range []struct {
 		value *string
 		field string
+		set   func(string) *ent.OrganizationUpdate
 		clear func() *ent.OrganizationUpdate
-		set   func(*string) *ent.OrganizationUpdate
 	}{
-		{c.SupportEmail, "supportEmail", u.ClearSupportEmail, u.SetNillableSupportEmail},
-		{c.FinanceSupportEmail, "financeSupportEmail", u.ClearFinanceSupportEmail, u.SetNillableFinanceSupportEmail},
-		{c.SenderEmail, "senderEmail", u.ClearSenderEmail, u.SetNillableSenderEmail},
+		{c.SupportEmail, "supportEmail", u.SetSupportEmail, u.ClearSupportEmail},
+		{c.FinanceSupportEmail, "financeSupportEmail", u.SetFinanceSupportEmail, u.ClearFinanceSupportEmail},
+		{c.SenderEmail, "senderEmail", u.SetSenderEmail, u.ClearSenderEmail},
 	} {
 		if e.value == nil {
 			continue
@@ -279,8 +279,7 @@ func (u *organizationUpdate) identity(c OrganizationChange) error {
 		if err != nil {
 			return err
 		}
-		e.clear()
-		e.set(address)
+		setOrClear(address, e.set, e.clear)
 		u.changes[e.field] = "changed"
 	}
 	return nil
@@ -313,12 +312,12 @@ func (u *organizationUpdate) addresses(c OrganizationChange, o *ent.Organization
 		u.changes["addresses"] = strconv.Itoa(len(kept))
 	}
 	if c.ThankYouURL != nil {
-		if u.ClearThankYouURL(); *c.ThankYouURL != "" {
+		if *c.ThankYouURL != "" {
 			if err := checkURL(*c.ThankYouURL, "thankYouUrl", o.Environment); err != nil {
 				return err
 			}
-			u.SetThankYouURL(*c.ThankYouURL)
 		}
+		setOrClear(nonEmpty(*c.ThankYouURL), u.SetThankYouURL, u.ClearThankYouURL)
 		u.changes["thankYouUrl"] = *c.ThankYouURL
 	}
 	if c.AllowedReturnOrigins != nil {
@@ -386,7 +385,7 @@ func (tx *Tx) references(ctx context.Context, u *organizationUpdate, c Organizat
 		u.changes["defaultCurrency"] = cur.Code
 	}
 	if id := c.DefaultProviderID; id != nil {
-		if u.ClearDefaultProviderID(); *id != "" {
+		if *id != "" {
 			p, err := tx.Provider.Query().Where(provider.ID(*id)).Only(ctx)
 			if err != nil {
 				return orNotFound(err, "defaultProviderId", "provider", *id)
@@ -394,8 +393,8 @@ func (tx *Tx) references(ctx context.Context, u *organizationUpdate, c Organizat
 			if p.Status != provider.StatusACTIVE {
 				return refuse(CodeInvalidState, "defaultProviderId", "the provider %s is archived", p.Name)
 			}
-			u.SetDefaultProviderID(p.ID)
 		}
+		setOrClear(nonEmpty(*id), u.SetDefaultProviderID, u.ClearDefaultProviderID)
 		u.changes["defaultProviderId"] = *id
 	}
 	return nil

@@ -240,20 +240,22 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 		}
 		u.SetNillableEmail(t.email).SetNillableStatus(c.Status)
 		if c.ExternalID != nil {
-			u.ClearExternalID().SetNillableExternalID(t.externalID)
+			setOrClear(t.externalID, u.SetExternalID, u.ClearExternalID)
 		}
 		if c.BillingEmail != nil {
-			u.ClearBillingEmail().SetNillableBillingEmail(t.billingEmail)
+			setOrClear(t.billingEmail, u.SetBillingEmail, u.ClearBillingEmail)
 		}
 		if c.TaxID != nil {
-			u.ClearTaxID().SetNillableTaxID(t.taxID)
+			setOrClear(t.taxID, u.SetTaxID, u.ClearTaxID)
 		}
 		if c.TaxRate != nil {
-			u.ClearTaxRatePpm().SetNillableTaxRatePpm(t.rate)
+			setOrClear(t.rate, u.SetTaxRatePpm, u.ClearTaxRatePpm)
 		}
 		if c.Address != nil {
-			if u.ClearAddress(); t.address != nil {
+			if t.address != nil {
 				u.SetAddress(t.address)
+			} else {
+				u.ClearAddress()
 			}
 		}
 		if c.Metadata != nil {

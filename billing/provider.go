@@ -108,7 +108,7 @@ func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gate
 			return fmt.Errorf("store provider: %w", err)
 		}
 		if d.MakeDefault || o.DefaultProviderID == nil {
-			if err := tx.setDefaultProvider(ctx, &id); err != nil {
+			if err := tx.setDefaultProvider(ctx, id); err != nil {
 				return err
 			}
 		}
@@ -154,9 +154,7 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			changes["name"] = name
 		}
 		if c.Description != nil {
-			if u.ClearDescription(); description != nil {
-				u.SetDescription(*description)
-			}
+			setOrClear(description, u.SetDescription, u.ClearDescription)
 			changes["description"] = "changed"
 		}
 		hook := c.WebhookSecret
@@ -263,11 +261,8 @@ func (s *Service) DeleteProvider(ctx context.Context, id string) (archived bool,
 	return archived, err
 }
 
-func (tx *Tx) setDefaultProvider(ctx context.Context, id *string) error {
-	u := tx.Organization.Update().Where(organization.ID(tx.organizationID(ctx)))
-	if u.ClearDefaultProviderID(); id != nil {
-		u.SetDefaultProviderID(*id)
-	}
+func (tx *Tx) setDefaultProvider(ctx context.Context, id string) error {
+	u := tx.Organization.Update().Where(organization.ID(tx.organizationID(ctx))).SetDefaultProviderID(id)
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("set default provider: %w", err)
 	}

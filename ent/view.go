@@ -78,3 +78,11 @@ func (m *PaymentMethod) Card() *Card {
 
 // ShownStatus is the try's status in the words of a payment's.
 func (a *PaymentAttempt) ShownStatus() payment.Status { return payment.Status(a.Status) }
+
+// ShownMetadata is the caller's own data, never nil.
+func (e *LedgerEntry) ShownMetadata() map[string]string {
+	if e.Metadata == nil {
+		return map[string]string{}
+	}
+	return e.Metadata
+}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"entgo.io/ent"
 	"github.com/99designs/gqlgen/graphql"
 
 	"purser/auth"
@@ -55,7 +54,7 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 			return nil, err
 		}
 	}
-	c.Billing.Client().Payer.Intercept(ent.InterceptFunc(notePayers))
+	intercept(c.Billing.Client())
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers: &Resolver{Billing: c.Billing, Gateways: c.Gateways, Version: c.Version},
 	})

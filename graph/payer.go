@@ -3,6 +3,8 @@ package graph
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"purser/billing"
 	"purser/ent"
@@ -37,6 +39,7 @@ func balancesOf(ctx context.Context, p *ent.Payer, currency *string) ([]*ent.Bal
 			picked = append(picked, b)
 		}
 	}
+	slices.SortFunc(picked, func(a, b *ent.Balance) int { return strings.Compare(a.Currency, b.Currency) })
 	return picked, nil
 }
 

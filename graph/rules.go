@@ -278,7 +278,7 @@ func (w *reach) set(set ast.SelectionSet) *ast.Field {
 			if !included(s.Directives, w.variables) {
 				continue
 			}
-			if denied = w.field(s); denied == nil {
+			if denied = w.field(s); denied == nil && !w.absent(s) {
 				denied = w.set(s.SelectionSet)
 			}
 		case *ast.InlineFragment:
@@ -310,6 +310,22 @@ func (w *reach) field(f *ast.Field) *ast.Field {
 		return nil
 	}
 	return f
+}
+
+// absent reports whether a field of the viewer is null for this caller: what
+// is selected of it shows nothing, and everybody may ask who they are with one
+// and the same document.
+func (w *reach) absent(f *ast.Field) bool {
+	if f.ObjectDefinition.Name != "Viewer" {
+		return false
+	}
+	switch f.Name {
+	case "payer":
+		return !w.viewer.IsSession()
+	case "accessToken", "organization":
+		return w.viewer.IsSession() && f.Name == "accessToken" || w.viewer.OrganizationID == ""
+	}
+	return false
 }
 
 // included reports whether @skip and @include leave a selection in.

@@ -110,8 +110,8 @@ func scopeMutation(next ent.Mutator) ent.Mutator {
 			// ent re-reads the row by its id alone afterwards, unscoped.
 			return nil, fmt.Errorf("update %s by UpdateOne: use Update().Where(…) and look at the count", m.Type())
 		default:
-			if len(m.AddedEdges()) > 0 || len(m.RemovedEdges()) > 0 || len(m.ClearedEdges()) > 0 {
-				return nil, fmt.Errorf("update %s through an edge: set the foreign key's field", m.Type())
+			if edge := foreignEdge(m); edge != "" {
+				return nil, fmt.Errorf("update %s through its edge %s: set the foreign key's field", m.Type(), edge)
 			}
 			if v.AllTenants {
 				break
@@ -124,6 +124,26 @@ func scopeMutation(next ent.Mutator) ent.Mutator {
 		}
 		return next.Mutate(ctx, m)
 	})
+}
+
+// foreignEdge names an edge whose change would write another table's rows, by
+// their ids alone; empty for none. An edge that stands in a column of the row
+// itself, <edge>_id, is such a column's value and no more.
+func foreignEdge(m ent.Mutation) string {
+	if removed := m.RemovedEdges(); len(removed) > 0 {
+		return removed[0]
+	}
+	for _, edge := range m.AddedEdges() {
+		if _, ok := m.Field(edge + "_id"); !ok {
+			return edge
+		}
+	}
+	for _, edge := range m.ClearedEdges() {
+		if !m.FieldCleared(edge + "_id") {
+			return edge
+		}
+	}
+	return ""
 }
 
 // tenantRule denies everything to nobody; what somebody sees is the

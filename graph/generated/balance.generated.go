@@ -962,7 +962,7 @@ func (ec *executionContext) _LedgerEntry_metadata(ctx context.Context, field gra
 			return ec.fieldContext_LedgerEntry_metadata(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Metadata, nil
+			return obj.ShownMetadata(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v map[string]string) graphql.Marshaler {
@@ -973,7 +973,7 @@ func (ec *executionContext) _LedgerEntry_metadata(ctx context.Context, field gra
 	)
 }
 func (ec *executionContext) fieldContext_LedgerEntry_metadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("LedgerEntry", field, false, false, errors.New("field of type Metadata does not have child fields"))
+	return graphql.NewScalarFieldContext("LedgerEntry", field, true, false, errors.New("field of type Metadata does not have child fields"))
 }
 
 func (ec *executionContext) _LedgerEntry_payment(ctx context.Context, field graphql.CollectedField, obj *ent.LedgerEntry) (ret graphql.Marshaler) {

@@ -401,9 +401,9 @@ type ComplexityRoot struct {
 		ID             func(childComplexity int) int
 		Invoice        func(childComplexity int) int
 		Kind           func(childComplexity int) int
-		Metadata       func(childComplexity int) int
 		Payment        func(childComplexity int) int
 		RemainingAfter func(childComplexity int) int
+		ShownMetadata  func(childComplexity int) int
 	}
 
 	LedgerEntryConnection struct {
@@ -2364,12 +2364,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.Kind(childComplexity), true
-	case "LedgerEntry.metadata":
-		if e.ComplexityRoot.LedgerEntry.Metadata == nil {
-			break
-		}
-
-		return e.ComplexityRoot.LedgerEntry.Metadata(childComplexity), true
 	case "LedgerEntry.payment":
 		if e.ComplexityRoot.LedgerEntry.Payment == nil {
 			break
@@ -2382,6 +2376,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.RemainingAfter(childComplexity), true
+	case "LedgerEntry.metadata":
+		if e.ComplexityRoot.LedgerEntry.ShownMetadata == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.ShownMetadata(childComplexity), true
 
 	case "LedgerEntryConnection.edges":
 		if e.ComplexityRoot.LedgerEntryConnection.Edges == nil {
