@@ -77,7 +77,7 @@ var directions = []struct {
 	},
 	{
 		path:    "demo",
-		imports: []string{"auth", "billing", "gateway", "money"},
+		imports: []string{"auth", "billing", "ent", "gateway", "money"},
 		tests:   []string{"database", "ent", "migrations"},
 		why:     "demo data is made through billing, as a client would",
 	},
