@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 
 	stripesandbox "purser/sandbox/stripe"
 )
@@ -20,8 +18,9 @@ func serveSandbox(ctx context.Context, c invocation) (err error) {
 		return err
 	}
 	log := newLogger(c.stderr, cfg.LogFormat)
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+	path, _, err := sandboxPath(cfg)
+	if err != nil {
+		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
@@ -29,7 +28,7 @@ func serveSandbox(ctx context.Context, c invocation) (err error) {
 	}
 	address := publicURL(cfg, listener)
 	sandbox, err := stripesandbox.Open(ctx, stripesandbox.Config{
-		Logger: log, Path: filepath.Join(cfg.Data, sandboxFile), PublicURL: address, Random: rand.Reader,
+		Logger: log, Path: path, PublicURL: address, Random: rand.Reader,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the sandbox: %w", err), listener.Close())

@@ -37,12 +37,11 @@ type builtInSandbox struct {
 
 // openSandbox opens the sandbox and starts it.
 func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *slog.Logger) (_ *builtInSandbox, err error) {
-	path := filepath.Join(cfg.Data, sandboxFile)
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+	path, fresh, err := sandboxPath(cfg)
+	if err != nil {
+		return nil, err
 	}
-	_, err = os.Stat(path)
-	b := &builtInSandbox{fresh: errors.Is(err, fs.ErrNotExist), ended: make(chan error, 1)}
+	b := &builtInSandbox{fresh: fresh, ended: make(chan error, 1)}
 	log = log.With(slog.String("part", "sandbox"))
 	b.Server, err = stripesandbox.Open(ctx, stripesandbox.Config{
 		Logger: log, Path: path, PublicURL: publicURL + pathSandbox, Random: rand.Reader,
@@ -65,6 +64,24 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	b.cancel = cancel
 	go func() { b.ended <- b.Run(running) }()
 	return b, nil
+}
+
+// sandboxPath returns the path of the sandbox's file, which only its owner can
+// read: it holds the keys and secrets of test accounts. fresh says that it is
+// new.
+func sandboxPath(cfg config.Config) (path string, fresh bool, err error) {
+	path = filepath.Join(cfg.Data, sandboxFile)
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return "", false, fmt.Errorf("make data folder: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return path, false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("make the sandbox's file: %w", err)
+	}
+	return path, true, file.Close()
 }
 
 // close stops deliveries and requests, in that order, and closes the file.
