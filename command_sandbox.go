@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 
@@ -17,7 +18,7 @@ func serveSandbox(ctx context.Context, c invocation) (err error) {
 	if err != nil {
 		return err
 	}
-	log := newLogger(c.stderr, cfg.LogFormat)
+	log := newLogger(c.stderr, cfg.LogFormat, slog.LevelInfo)
 	path, _, err := sandboxPath(cfg)
 	if err != nil {
 		return err

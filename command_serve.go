@@ -34,7 +34,12 @@ func serve(ctx context.Context, c invocation) (err error) {
 	if err != nil {
 		return err
 	}
-	log := newLogger(c.stderr, cfg.LogFormat)
+	level := new(slog.LevelVar)
+	if !cfg.Production() {
+		// What making the demo does is of no interest to who waits for it.
+		level.Set(slog.LevelWarn)
+	}
+	log := newLogger(c.stderr, cfg.LogFormat, level)
 	// What was begun outlives the signal to stop.
 	lasting := context.WithoutCancel(ctx)
 
@@ -65,7 +70,8 @@ func serve(ctx context.Context, c invocation) (err error) {
 	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Random: rand.Reader, PublicURL: address})
 	var sandbox *builtInSandbox
 	if cfg.Sandbox && cfg.SandboxURL == "" {
-		if sandbox, err = openSandbox(ctx, cfg, address, log); err != nil {
+		// The other side of every line about a gateway is worth none of its own.
+		if sandbox, err = openSandbox(ctx, cfg, address, newLogger(c.stderr, cfg.LogFormat, slog.LevelWarn)); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, within(lasting, stopTimeout, sandbox.close)) }()
@@ -122,8 +128,9 @@ func serve(ctx context.Context, c invocation) (err error) {
 	err = sample.prepare(ctx, c.stdout)
 	if err == nil {
 		d.readiness.serving.Store(true)
-		log.InfoContext(ctx, "serving", slog.String("address", address), slog.String("version", version()), slog.String("database", db.Dialect))
 		err = announce(c.stdout, cfg, address, db, sandbox, sample)
+		level.Set(slog.LevelInfo)
+		log.InfoContext(ctx, "serving", slog.String("address", address), slog.String("version", version()), slog.String("database", db.Dialect))
 	}
 	if err == nil {
 		select {

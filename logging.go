@@ -16,11 +16,12 @@ import (
 
 // newLogger returns the program's log: text for people, one JSON object a
 // line for programs. Every line says which request it belongs to.
-func newLogger(w io.Writer, format config.LogFormat) *slog.Logger {
+func newLogger(w io.Writer, format config.LogFormat, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if format == config.LogJSON {
-		return slog.New(requestHandler{slog.NewJSONHandler(w, nil)})
+		return slog.New(requestHandler{slog.NewJSONHandler(w, options)})
 	}
-	return slog.New(requestHandler{slog.NewTextHandler(w, nil)})
+	return slog.New(requestHandler{slog.NewTextHandler(w, options)})
 }
 
 // requestHandler adds the request's id to lines that were written while a

@@ -175,6 +175,10 @@ func nearest(word string, names []string) string {
 // settings reads the settings and the command's own flags, and refuses more
 // arguments than the command has names for.
 func (c invocation) settings(flags *flag.FlagSet, arguments ...string) (config.Config, []string, error) {
+	// Arguments may stand before the flags, too.
+	if n := len(arguments); n > 0 && len(c.args) > n && !strings.HasPrefix(c.args[0], "-") {
+		c.args = slices.Concat(c.args[n:], c.args[:n])
+	}
 	cfg, err := config.Parse(flags, c.args, c.environ)
 	if err != nil {
 		return cfg, nil, c.withSuggestion(flags, err)

@@ -108,6 +108,7 @@ func Seed(ctx context.Context, c Config) error {
 		{"balances", s.balances},
 		{"quotes", s.quotes},
 		{"invoices", s.invoices},
+		{"events", s.delivered},
 	} {
 		if err := step.make(inside); err != nil {
 			return fmt.Errorf("make the demo's %s: %w", step.what, err)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"purser/auth"
 	"purser/billing"
@@ -49,7 +50,7 @@ func Connect(ctx context.Context, c Config) error {
 			if e.URL == address {
 				continue
 			}
-			if err := c.ask(inside, a, http.MethodPost, "/"+e.ID, url.Values{"url": {address}}, nil); err != nil {
+			if err := c.ask(inside, a, http.MethodPost, pathEndpoints+"/"+e.ID, url.Values{"url": {address}}, nil); err != nil {
 				return fmt.Errorf("move the sandbox's events to %s: %w", address, err)
 			}
 		}
@@ -57,7 +58,7 @@ func Connect(ctx context.Context, c Config) error {
 	}
 	// One whose secret was never stored sends what nobody can verify.
 	for _, e := range known {
-		if err := c.ask(inside, a, http.MethodDelete, "/"+e.ID, nil, nil); err != nil {
+		if err := c.ask(inside, a, http.MethodDelete, pathEndpoints+"/"+e.ID, nil, nil); err != nil {
 			return fmt.Errorf("remove a forgotten address of the sandbox's events: %w", err)
 		}
 	}
@@ -91,7 +92,7 @@ func (c Config) endpoints(ctx context.Context, a gateway.Account, path string) (
 	var list struct {
 		Data []endpoint `json:"data"`
 	}
-	if err := c.ask(ctx, a, http.MethodGet, "?limit=100", nil, &list); err != nil {
+	if err := c.ask(ctx, a, http.MethodGet, pathEndpoints+"?limit=100", nil, &list); err != nil {
 		return nil, fmt.Errorf("list where the sandbox sends events: %w", err)
 	}
 	var ours []endpoint
@@ -106,9 +107,55 @@ func (c Config) endpoints(ctx context.Context, a gateway.Account, path string) (
 // answerMax bounds what is read of an answer.
 const answerMax = 1 << 20
 
-// ask makes one request to the sandbox's list of addresses.
+// How long the start waits for events that are still on their way.
+const (
+	deliveryTimeout = 5 * time.Second
+	deliveryEvery   = 20 * time.Millisecond
+)
+
+// delivered waits until the sandbox has sent all events, so that what is shown
+// first does not change while somebody looks at it. Events that cannot be
+// delivered are the sandbox's to repeat, and no reason not to start.
+func (c Config) delivered(ctx context.Context) error {
+	p, err := account(ctx, c.Billing)
+	if err != nil || p == nil {
+		return err
+	}
+	a, err := c.Billing.OpenAccount(ctx, p.ID)
+	if err != nil {
+		return fmt.Errorf("open the demo's provider: %w", err)
+	}
+	for deadline := time.Now().Add(deliveryTimeout); time.Now().Before(deadline); {
+		var all struct {
+			Deliveries []struct {
+				State string `json:"state"`
+			} `json:"deliveries"`
+		}
+		if err := c.ask(ctx, a, http.MethodGet, "/_sandbox/deliveries", nil, &all); err != nil {
+			return fmt.Errorf("list the sandbox's events: %w", err)
+		}
+		pending := false
+		for _, d := range all.Deliveries {
+			pending = pending || d.State == "PENDING"
+		}
+		if !pending {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(deliveryEvery):
+		}
+	}
+	return nil
+}
+
+// pathEndpoints is where Stripe's API has the addresses of events.
+const pathEndpoints = "/v1/webhook_endpoints"
+
+// ask makes one request to the sandbox.
 func (c Config) ask(ctx context.Context, a gateway.Account, method, path string, form url.Values, into any) error {
-	request, err := http.NewRequestWithContext(ctx, method, c.SandboxURL+"/v1/webhook_endpoints"+path, strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, method, c.SandboxURL+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}
