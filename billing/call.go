@@ -74,7 +74,8 @@ func (s *Service) call(ctx context.Context, id string) (*Call, *ent.GatewayCall,
 }
 
 // begun says what Begin found: a call of its own to make, or a call that
-// somebody else is making, for which it has waited.
+// somebody else is making, for which it has waited. It returns the refusal
+// that the other's call ended with.
 func (s *Service) begun(ctx context.Context, callID, ownID string) (*Call, error) {
 	switch callID {
 	case "":
@@ -83,9 +84,15 @@ func (s *Service) begun(ctx context.Context, callID, ownID string) (*Call, error
 		crash.Point(crash.BeginCommitted)
 		c, _, err := s.call(ctx, callID)
 		return c, err
-	default:
-		return nil, s.awaitCall(ctx, callID)
 	}
+	if err := s.awaitCall(ctx, callID); err != nil {
+		return nil, err
+	}
+	other, err := s.read.GatewayCall.Query().Where(gatewaycall.ID(callID)).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read call %s: %w", callID, err)
+	}
+	return nil, refusalOf("", other)
 }
 
 // awaitCall waits until a call that another request is making is closed. It
@@ -224,6 +231,30 @@ const (
 	OperationCardDefault     = gatewaycall.OperationCARD_DEFAULT
 	OperationCardDetach      = gatewaycall.OperationCARD_DETACH
 )
+
+// refusalOf is the refusal that a closed call ended with, or nil: told to
+// those who waited for it, and to its owner when the reply to the COMMIT that
+// closed it was lost.
+func refusalOf(field string, c *ent.GatewayCall) error {
+	if c.State != gatewaycall.StateDONE {
+		return nil
+	}
+	o := gateway.Outcome{
+		Status:  gateway.Status(c.Outcome),
+		Failure: &gateway.Failure{Code: c.FailureCode, Message: c.FailureMessage},
+	}
+	switch o.Status {
+	case gateway.StatusRejected, gateway.StatusUnavailable:
+		return callRefusal(field, o)
+	case gateway.StatusDeclined:
+		switch c.Operation {
+		case gatewaycall.OperationHOSTED_PAYMENT, gatewaycall.OperationCHARGE, gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE:
+			return nil // a payment keeps its decline as data
+		}
+		return callRefusal(field, o)
+	}
+	return nil
+}
 
 // DueCall is an open call that nobody holds.
 type DueCall struct {

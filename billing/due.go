@@ -34,17 +34,18 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		}},
 		{"payments", func(v *[]string) error {
 			return s.read.Payment.Query().
-				Where(payment.NextCheckAtLTE(now), payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).
+				Where(payment.NextCheckAtLTE(now), payment.InvoiceIDIsNil(),
+					payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).
 				Unique(true).Select(payment.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"cards", func(v *[]string) error {
 			return s.read.PaymentMethod.Query().
-				Where(paymentmethod.NextCheckAtLTE(now), paymentmethod.StatusEQ(paymentmethod.StatusPENDING)).
+				Where(paymentmethod.NextCheckAtLTE(now), paymentmethod.StatusEQ(paymentmethod.StatusPENDING), paymentmethod.SetupReferenceNotNil()).
 				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"invoices", func(v *[]string) error {
 			return s.read.Invoice.Query().
-				Where(invoice.Or(
+				Where(invoice.PendingCallIDIsNil(), invoice.Or(
 					invoice.NextCheckAtLTE(now),
 					invoice.And(invoice.StatusEQ(invoice.StatusDRAFT), invoice.FinalizesAtLTE(now)),
 				)).
@@ -52,7 +53,7 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		}},
 		{"quotes", func(v *[]string) error {
 			return s.read.Quote.Query().
-				Where(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(now)).
+				Where(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil()).
 				Unique(true).Select(quote.FieldOrganizationID).Scan(ctx, v)
 		}},
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"purser/auth"
 	"purser/ent"
 	"purser/ent/idempotencyrecord"
 )
@@ -60,13 +61,23 @@ func (s *Service) newOperation(name string, key *string, rule keyRule, input any
 	return op, nil
 }
 
+// keyOf is the key as it is stored. A payer's session has keys of its own: it
+// can neither take nor find out those of the organization.
+func (op operation) keyOf(ctx context.Context) string {
+	if v := auth.FromContext(ctx); v.IsSession() {
+		return v.PayerID + ":" + op.key
+	}
+	return op.key
+}
+
 // replay finds the record of an earlier run of the same operation, or nil. A
 // key used for something else is refused.
 func (tx *Tx) replay(ctx context.Context, op operation) (*ent.IdempotencyRecord, error) {
 	r, err := tx.IdempotencyRecord.Query().
-		Where(idempotencyrecord.Scope(keyScope), idempotencyrecord.Key(op.key)).Only(ctx)
+		Where(idempotencyrecord.Scope(keyScope), idempotencyrecord.Key(op.keyOf(ctx))).Only(ctx)
 	switch {
 	case ent.IsNotFound(err):
+		tx.sought = &op
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("look up idempotency key: %w", err)
@@ -81,7 +92,7 @@ func (tx *Tx) replay(ctx context.Context, op operation) (*ent.IdempotencyRecord,
 func (tx *Tx) remember(ctx context.Context, op operation, subject, second, callID string) error {
 	err := tx.IdempotencyRecord.Create().
 		SetID(tx.s.newID(prefixRecord)).
-		SetScope(keyScope).SetKey(op.key).SetFingerprint(op.fingerprint).
+		SetScope(keyScope).SetKey(op.keyOf(ctx)).SetFingerprint(op.fingerprint).
 		SetSubject(subject).SetSecondSubject(second).SetCallID(callID).
 		SetCreatedAt(tx.Now).
 		Exec(ctx)

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"purser/auth"
 	"purser/ent"
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
 	"purser/ent/payment"
+	"purser/ent/provider"
 	"purser/ent/schema"
 	"purser/gateway"
 )
@@ -42,6 +44,9 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 	op, err := s.newOperation("invoicePay", d.Key, keyRequired, d)
 	if err != nil {
 		return nil, err
+	}
+	if d.OutOfBand && auth.FromContext(ctx).PayerID != "" {
+		return nil, refuse(CodeInvalid, "outOfBand", "only the seller can note that an invoice was paid elsewhere: pay it with a card or on its page")
 	}
 	if d.OutOfBand && d.PaymentMethodID != "" {
 		return nil, refuse(CodeInvalid, "outOfBand", "an invoice is either paid with a card or was paid elsewhere: leave one of paymentMethodId and outOfBand out")
@@ -101,7 +106,24 @@ func (tx *Tx) payableInvoice(ctx context.Context, id string) (*ent.Invoice, erro
 	if inv.PendingCallID != nil {
 		return nil, refuse(CodeInvalidState, "id", "another change of this invoice is under way at the gateway: look at its payments and try again")
 	}
-	return inv, nil
+	if _, err := tx.organization(ctx); err != nil {
+		return nil, err
+	}
+	return inv, tx.noPaymentUnderWay(ctx, inv)
+}
+
+// noPaymentUnderWay refuses to touch an invoice while the outcome of one of
+// its payments is not known.
+func (tx *Tx) noPaymentUnderWay(ctx context.Context, inv *ent.Invoice) error {
+	found, err := tx.Payment.Query().
+		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusPROCESSING)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("look for payments under way: %w", err)
+	}
+	if found {
+		return refuse(CodeInvalidState, "id", "a payment of the invoice is under way: wait for its outcome")
+	}
+	return nil
 }
 
 // beginOutOfBand notes a payment made elsewhere: at once when the invoice is
@@ -109,10 +131,7 @@ func (tx *Tx) payableInvoice(ctx context.Context, id string) (*ent.Invoice, erro
 // make, if any.
 func (tx *Tx) beginOutOfBand(ctx context.Context, inv *ent.Invoice, callID string) (string, error) {
 	if inv.GatewayInvoiceID == nil {
-		if err := tx.bookInvoiceOutOfBand(ctx, inv); err != nil {
-			return "", err
-		}
-		return "", tx.markPaid(ctx, inv, "")
+		return "", tx.settleOutside(ctx, inv)
 	}
 	request := gateway.InvoicePayRequest{InvoiceID: *inv.GatewayInvoiceID}
 	if err := tx.openCall(ctx, callID, orEmpty(inv.ProviderID), gatewaycall.OperationINVOICE_SETTLE, inv.ID, request); err != nil {
@@ -144,7 +163,7 @@ func (tx *Tx) beginHostedInvoice(ctx context.Context, inv *ent.Invoice, id, retu
 	if _, err := tx.createPayment(ctx, start); err != nil {
 		return "", err
 	}
-	return id, tx.watchInvoice(ctx, inv.ID)
+	return id, cas(tx.watchInvoice(ctx, inv))
 }
 
 // beginInvoiceCharge stores the charge of a saved card for the invoice and
@@ -209,11 +228,16 @@ func (tx *Tx) lockInvoice(ctx context.Context, inv *ent.Invoice, callID string) 
 	return cas(n, err)
 }
 
-// watchInvoice has the gateway asked soon how the invoice stands.
-func (tx *Tx) watchInvoice(ctx context.Context, id string) error {
-	_, err := tx.Invoice.Update().Where(invoice.ID(id)).
+// watchInvoice has the gateway asked soon how the invoice stands. It finds
+// nothing when the invoice has moved on since it was read.
+func (tx *Tx) watchInvoice(ctx context.Context, inv *ent.Invoice) (int, error) {
+	n, err := tx.Invoice.Update().
+		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status), invoice.StatusIn(invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE)).
 		SetNextCheckAt(tx.Now.Add(checkIn(0))).SetChecks(1).Save(ctx)
-	return err
+	if err != nil {
+		return 0, fmt.Errorf("watch invoice %s: %w", inv.ID, err)
+	}
+	return n, nil
 }
 
 // FinishInvoicePayment applies the outcome of paying or settling an invoice.
@@ -222,22 +246,23 @@ func (tx *Tx) watchInvoice(ctx context.Context, id string) error {
 func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gateway.InvoiceResult) error {
 	var refusal error
 	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		refusal = nil
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
-		if err != nil || v == verdictKnown {
+		if err != nil {
 			return err
 		}
-		if v == verdictFreed {
+		refusal = nil
+		switch v {
+		case verdictKnown:
+			refusal = refusalOf("", c)
+			return nil
+		case verdictFreed:
 			refusal = callRefusal("", r.Outcome)
 			if err := tx.forgetKey(ctx, callID); err != nil {
 				return err
 			}
 		}
-		if v != verdictAgain {
-			if _, err := tx.Invoice.Update().Where(invoice.ID(c.Subject), invoice.PendingCallID(callID)).
-				ClearPendingCallID().AddAttempts(1).SetUpdatedAt(tx.Now).Save(ctx); err != nil {
-				return fmt.Errorf("free invoice: %w", err)
-			}
+		if err := tx.freeInvoice(ctx, c, v); err != nil {
+			return err
 		}
 		if r.State == paidAtGateway {
 			if err := tx.applyInvoice(ctx, c.Subject, r); err != nil {
@@ -256,8 +281,25 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 	return refusal
 }
 
-// paidAtGateway is how an InvoiceResult says that an invoice is paid.
-const paidAtGateway = "paid"
+// freeInvoice takes the invoice back from a call that is over. A charge that
+// reached the gateway was a try; one that did not, or a payment made
+// elsewhere, was none.
+func (tx *Tx) freeInvoice(ctx context.Context, c *ent.GatewayCall, v verdict) error {
+	if v == verdictAgain {
+		return nil
+	}
+	u := tx.Invoice.Update().Where(invoice.ID(c.Subject), invoice.PendingCallID(c.ID)).ClearPendingCallID().SetUpdatedAt(tx.Now)
+	if _, err := u.Save(ctx); err != nil {
+		return fmt.Errorf("free invoice: %w", err)
+	}
+	if v != verdictDone || c.Operation != gatewaycall.OperationINVOICE_PAY {
+		return nil
+	}
+	if _, err := tx.Invoice.Update().Where(invoice.ID(c.Subject)).AddAttempts(1).Save(ctx); err != nil {
+		return fmt.Errorf("count the try: %w", err)
+	}
+	return nil
+}
 
 // finishInvoiceTry brings the payment that a call belongs to, if it has one,
 // to the call's outcome. A success was settled with the invoice before.
@@ -267,52 +309,68 @@ func (tx *Tx) finishInvoiceTry(ctx context.Context, callID string, r gateway.Inv
 		return err
 	}
 	result := gateway.PaymentResult{Outcome: r.Outcome, CustomerID: r.CustomerID, Payment: r.Payment, NextAction: r.NextAction}
-	if r.Status == gateway.StatusSucceeded && r.State != paidAtGateway {
+	switch {
+	case r.State == paidAtGateway:
+		return tx.finishPaidTry(ctx, callID, paymentID, r)
+	case r.Status == gateway.StatusSucceeded:
 		result.Status = gateway.StatusProcessing
 	}
 	if err := tx.finishAttempt(ctx, callID, paymentStatus(result), r.Outcome); err != nil {
 		return err
 	}
-	if r.State == paidAtGateway {
-		return nil
-	}
 	if paymentStatus(result) == payment.StatusREQUIRES_ACTION {
-		if id, err := tx.invoiceOfPayment(ctx, paymentID); err != nil {
+		inv, err := tx.invoiceOfPayment(ctx, paymentID)
+		if err != nil {
 			return err
-		} else if err := tx.watchInvoice(ctx, id); err != nil {
+		}
+		if _, err := tx.watchInvoice(ctx, inv); err != nil {
 			return err
 		}
 	}
 	return tx.applyPayment(ctx, paymentID, result)
 }
 
-func (tx *Tx) invoiceOfPayment(ctx context.Context, paymentID string) (string, error) {
+// finishPaidTry ends a try whose invoice is paid by now: by this payment, or
+// by another one, and then this one has taken nothing.
+func (tx *Tx) finishPaidTry(ctx context.Context, callID, paymentID string, r gateway.InvoiceResult) error {
 	p, err := tx.Payment.Query().Where(payment.ID(paymentID)).Only(ctx)
 	if err != nil {
-		return "", err
+		return fmt.Errorf("read payment %s: %w", paymentID, err)
 	}
-	return orEmpty(p.InvoiceID), nil
+	if p.Status != payment.StatusSUCCEEDED {
+		if err := tx.cancelPayment(ctx, p.ID); err != nil {
+			return err
+		}
+		p.Status = payment.StatusCANCELED
+	}
+	return tx.finishAttempt(ctx, callID, p.Status, r.Outcome)
+}
+
+func (tx *Tx) invoiceOfPayment(ctx context.Context, paymentID string) (*ent.Invoice, error) {
+	p, err := tx.Payment.Query().Where(payment.ID(paymentID)).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read payment %s: %w", paymentID, err)
+	}
+	return tx.lockInvoiceRow(ctx, orEmpty(p.InvoiceID))
 }
 
 // settleInvoice books that an invoice was paid at the gateway, once, whoever
 // reports it, and brings its payments to the end: the one that was waiting
 // succeeded, or one is made when the payer came by the hosted page alone.
 func (tx *Tx) settleInvoice(ctx context.Context, inv *ent.Invoice, r gateway.InvoiceResult) error {
-	if inv.Status == invoice.StatusPAID {
+	switch {
+	case inv.Status == invoice.StatusPAID:
 		return nil
-	}
-	if r.PaidOutside {
-		if err := tx.bookInvoiceOutOfBand(ctx, inv); err != nil {
-			return err
-		}
-		if err := tx.cancelWaiting(ctx, inv.ID, ""); err != nil {
-			return err
-		}
-		return tx.markPaid(ctx, inv, "")
-	}
-	if r.Payment.GatewayPaymentID == "" || r.AmountPaid != inv.AmountDue() {
+	case !unpaidStatus(inv.Status):
+		return fmt.Errorf("invoice %s is %s, at the gateway it is paid: %w", inv.ID, inv.Status, errMismatch)
+	case r.PaidOutside:
+		return tx.settleOutside(ctx, inv)
+	case r.Payment.GatewayPaymentID == "" || r.AmountPaid != inv.AmountDue():
 		return fmt.Errorf("invoice %s is due %s, the gateway confirms %s under %q: %w",
 			inv.ID, inv.AmountDue(), r.AmountPaid, r.Payment.GatewayPaymentID, errMismatch)
+	}
+	if err := tx.takeBackWriteOff(ctx, inv); err != nil {
+		return err
 	}
 	p, err := tx.payingPayment(ctx, inv, r)
 	if err != nil {
@@ -326,13 +384,27 @@ func (tx *Tx) settleInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Inv
 	if err != nil {
 		return err
 	}
-	if err := tx.cancelWaiting(ctx, inv.ID, p.ID); err != nil {
+	if err := tx.cancelPayments(ctx, inv.ID, p.ID, payment.StatusREQUIRES_ACTION); err != nil {
 		return err
 	}
 	if err := tx.creditInvoicePayment(ctx, inv, p, r.Payment.GatewayPaymentID); err != nil {
 		return err
 	}
 	return tx.markPaid(ctx, inv, state.ReceiptURL)
+}
+
+// settleOutside books that an invoice was paid elsewhere.
+func (tx *Tx) settleOutside(ctx context.Context, inv *ent.Invoice) error {
+	if err := tx.takeBackWriteOff(ctx, inv); err != nil {
+		return err
+	}
+	if err := tx.bookInvoiceOutOfBand(ctx, inv); err != nil {
+		return err
+	}
+	if err := tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION); err != nil {
+		return err
+	}
+	return tx.markPaid(ctx, inv, "")
 }
 
 // payingPayment finds the payment by which the invoice was paid: one under
@@ -349,30 +421,39 @@ func (tx *Tx) payingPayment(ctx context.Context, inv *ent.Invoice, r gateway.Inv
 			return p, err
 		}
 	}
-	start, err := tx.invoicePaymentStart(ctx, inv, tx.s.newID(prefixPayment), "")
-	if err != nil {
+	// The money is there: it is booked whatever became of payer and provider.
+	start := paymentStart{id: tx.s.newID(prefixPayment), purpose: payment.PurposeINVOICE, status: payment.StatusPROCESSING, invoice: inv}
+	start.draft.Currency, start.draft.AmountUnits = inv.Currency, inv.AmountDueUnits
+	var err error
+	if start.payer, err = tx.payer(ctx, inv.PayerID, "id"); err != nil {
 		return nil, err
+	}
+	if start.provider, err = tx.Provider.Query().Where(provider.ID(orEmpty(inv.ProviderID))).Only(ctx); err != nil {
+		return nil, fmt.Errorf("read provider of invoice %s: %w", inv.ID, err)
 	}
 	return tx.createPayment(ctx, start)
 }
 
-// cancelWaiting gives up the invoice's payments that wait for their payer;
-// except names the one that is not given up.
-func (tx *Tx) cancelWaiting(ctx context.Context, invoiceID, except string) error {
+// cancelPayments gives up the invoice's payments in these states; except names
+// one that is not given up.
+func (tx *Tx) cancelPayments(ctx context.Context, invoiceID, except string, states ...payment.Status) error {
 	waiting, err := tx.Payment.Query().
-		Where(payment.InvoiceID(invoiceID), payment.StatusEQ(payment.StatusREQUIRES_ACTION), payment.IDNEQ(except)).All(ctx)
+		Where(payment.InvoiceID(invoiceID), payment.StatusIn(states...), payment.IDNEQ(except)).All(ctx)
 	if err != nil {
-		return fmt.Errorf("list waiting payments: %w", err)
+		return fmt.Errorf("list unfinished payments: %w", err)
 	}
 	for _, p := range waiting {
-		err := tx.applyPayment(ctx, p.ID, gateway.PaymentResult{
-			Outcome: gateway.Outcome{Status: gateway.StatusDeclined}, Payment: gateway.PaymentState{Canceled: true},
-		})
-		if err != nil {
+		if err := tx.cancelPayment(ctx, p.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (tx *Tx) cancelPayment(ctx context.Context, id string) error {
+	return tx.applyPayment(ctx, id, gateway.PaymentResult{
+		Outcome: gateway.Outcome{Status: gateway.StatusDeclined}, Payment: gateway.PaymentState{Canceled: true},
+	})
 }
 
 // markPaid moves an invoice to PAID; the ledger has been written before.

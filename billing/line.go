@@ -124,14 +124,24 @@ func (tx *Tx) fillFromPrice(ctx context.Context, l *line, id, field string) erro
 // commonProvider is the provider that all products of the positions name, or
 // "".
 func commonProvider(lines []line) string {
-	found := ""
+	named := make([]*string, len(lines))
 	for i, l := range lines {
-		if l.providerID == nil || (i > 0 && *l.providerID != found) {
+		named[i] = l.providerID
+	}
+	return common(named)
+}
+
+// common is the one id that all of them are, or "".
+func common(ids []*string) string {
+	for _, id := range ids {
+		if id == nil || *id != *ids[0] {
 			return ""
 		}
-		found = *l.providerID
 	}
-	return found
+	if len(ids) == 0 {
+		return ""
+	}
+	return *ids[0]
 }
 
 // writeQuoteLines replaces a quote's positions.

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"fmt"
 
 	"purser/ent"
 	"purser/ent/currency"
@@ -22,6 +23,16 @@ func (tx *Tx) organization(ctx context.Context) (*ent.Organization, error) {
 	}
 	if o.Status != organization.StatusACTIVE {
 		return nil, refuse(CodeInvalidState, "", "the organization is not active")
+	}
+	return o, nil
+}
+
+// tenant reads the caller's organization whatever its state: what a gateway
+// has done already is written also after the organization was closed.
+func (tx *Tx) tenant(ctx context.Context) (*ent.Organization, error) {
+	o, err := tx.Organization.Query().Where(organization.ID(tx.organizationID(ctx))).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read organization: %w", err)
 	}
 	return o, nil
 }

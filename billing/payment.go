@@ -158,7 +158,7 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if !mayBecome(p.Status, to) {
 		return nil
 	}
-	if to == p.Status && to == payment.StatusREQUIRES_ACTION && r.NextAction.RedirectURL == p.ActionURL {
+	if p.Status == payment.StatusREQUIRES_ACTION && (r.Status == gateway.StatusUnknown || to == p.Status && r.NextAction.RedirectURL == p.ActionURL) {
 		return tx.postponePayment(ctx, p) // nothing new: no reason to tell anybody
 	}
 	u := tx.Payment.Update().Where(payment.ID(id), payment.StatusEQ(p.Status)).SetStatus(to).SetUpdatedAt(tx.Now)

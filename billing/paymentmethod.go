@@ -8,6 +8,7 @@ import (
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/gatewaycall"
+	"purser/ent/payer"
 	"purser/ent/paymentmethod"
 	"purser/ent/schema"
 	"purser/gateway"
@@ -127,10 +128,13 @@ func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.O
 func (s *Service) FinishCard(ctx context.Context, callID string, r gateway.CardResult) error {
 	var refusal error
 	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		refusal = nil
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
-		if err != nil || v == verdictKnown {
+		if err != nil {
 			return err
+		}
+		if refusal = nil; v == verdictKnown {
+			refusal = refusalOf("", c)
+			return nil
 		}
 		if v == verdictFreed || r.Status == gateway.StatusDeclined {
 			refusal = callRefusal("", r.Outcome)
@@ -281,6 +285,10 @@ func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentRes
 // defaultCard makes a card the payer's default when asked to, or when the
 // payer has none.
 func (tx *Tx) defaultCard(ctx context.Context, payerID, id string, wanted bool) error {
+	// Two cards saved at once would both find that there is no default yet.
+	if _, err := tx.Payer.Query().Where(payer.ID(payerID)).Unique(false).Modify(tx.forUpdate).Only(ctx); err != nil {
+		return fmt.Errorf("read payer %s: %w", payerID, err)
+	}
 	others, err := tx.PaymentMethod.Query().
 		Where(paymentmethod.PayerID(payerID), paymentmethod.IsDefault(true), paymentmethod.IDNEQ(id)).Exist(ctx)
 	if err != nil {

@@ -214,7 +214,8 @@ func (tx *Tx) topUp(ctx context.Context, id, payerID string, amount money.Amount
 func (tx *Tx) chargeableCard(ctx context.Context, payerID, id, field string) (*ent.PaymentMethod, error) {
 	q := tx.PaymentMethod.Query().Where(paymentmethod.PayerID(payerID))
 	if id == "" {
-		card, err := q.Where(paymentmethod.IsDefault(true), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE)).Only(ctx)
+		card, err := q.Where(paymentmethod.IsDefault(true), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE)).
+			Order(ent.Desc(paymentmethod.FieldUpdatedAt, paymentmethod.FieldID)).First(ctx)
 		if ent.IsNotFound(err) {
 			return nil, refuse(CodePaymentMethodRequired, field, "the payer has no default card: save one with paymentMethodAttach or paymentMethodSetup")
 		}
@@ -236,10 +237,13 @@ func (tx *Tx) chargeableCard(ctx context.Context, payerID, id, field string) (*e
 func (s *Service) FinishPayment(ctx context.Context, callID string, r gateway.PaymentResult) error {
 	var refusal error
 	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		refusal = nil
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
-		if err != nil || v == verdictKnown {
+		if err != nil {
 			return err
+		}
+		if refusal = nil; v == verdictKnown {
+			refusal = refusalOf("", c)
+			return nil
 		}
 		if v == verdictFreed {
 			refusal = callRefusal("", r.Outcome)

@@ -15,6 +15,7 @@ import (
 	"purser/crash"
 	"purser/database"
 	"purser/ent"
+	"purser/ent/idempotencyrecord"
 	"purser/ent/schema"
 )
 
@@ -27,6 +28,8 @@ type Tx struct {
 	sql *sql.Tx
 	// pending is what is told to the live feed after the commit.
 	pending []Change
+	// sought is the operation of which no earlier run was found.
+	sought *operation
 }
 
 // How often and how long a transaction is tried again.
@@ -44,11 +47,18 @@ const (
 // was lost. f must therefore find out by itself that it has already happened:
 // rows it makes carry ids and idempotency keys made before f ran, state
 // changes are compare-and-set. f never calls a gateway.
+//
+// It also runs again when it refuses and an earlier run of its operation has
+// been stored since it looked: the two came at once, and the later one found
+// what the first had made before it could find that it was the same.
 func (s *Service) inTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
 	wait := txWaitFirst
 	for try := 1; ; try++ {
-		err := s.runTx(ctx, f)
+		sought, err := s.runTx(ctx, f)
 		again := errors.Is(err, errRetry) || database.IsRetryable(err) || database.IsUniqueViolation(err) || database.IsOutcomeUnknown(err)
+		if !again && err != nil && s.storedMeanwhile(ctx, sought, err) {
+			again = true
+		}
 		if !again || try == txTriesMax {
 			return err
 		}
@@ -62,10 +72,24 @@ func (s *Service) inTx(ctx context.Context, f func(ctx context.Context, tx *Tx) 
 	}
 }
 
-func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (err error) {
+// storedMeanwhile reports whether a refusal is that of a duplicate whose first
+// run has been stored while it ran.
+func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err error) bool {
+	var refusal *Error
+	if sought == nil || !errors.As(err, &refusal) {
+		return false
+	}
+	// Should this fail, the refusal stands: it was true when it was made.
+	stored, err := s.read.IdempotencyRecord.Query().
+		Where(idempotencyrecord.Scope(keyScope), idempotencyrecord.Key(sought.keyOf(ctx))).Exist(ctx)
+	return err == nil && stored
+}
+
+// runTx runs f once. It returns the operation of which f found no earlier run.
+func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (sought *operation, err error) {
 	stx, err := s.db.Write.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return nil, fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -81,15 +105,15 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 		sql:    stx,
 	}
 	if err := f(schema.WithinDomain(ctx), tx); err != nil {
-		return err
+		return tx.sought, err
 	}
 	crash.Point(crash.Committing)
 	if err := stx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w: %w", database.ErrOutcomeUnknown, err)
+		return nil, fmt.Errorf("commit: %w: %w", database.ErrOutcomeUnknown, err)
 	}
 	crash.Point(crash.Committed)
 	s.changes.publish(tx.pending)
-	return nil
+	return nil, nil
 }
 
 // txDriver lets ent open a "transaction" inside the one that is open: ent

@@ -1,0 +1,147 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+
+	"purser/ent"
+	"purser/ent/invoice"
+	"purser/gateway"
+)
+
+// How an InvoiceResult says how an invoice stands.
+const (
+	draftAtGateway         = "draft"
+	openAtGateway          = "open"
+	paidAtGateway          = "paid"
+	uncollectibleAtGateway = "uncollectible"
+	voidAtGateway          = "void"
+)
+
+// applyInvoice brings an invoice to what the gateway says of it, whoever
+// changed it there. It may be called any number of times, in any order.
+// errMismatch is returned, and nothing written, when the totals differ.
+func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
+	inv, err := tx.lockInvoiceRow(ctx, id)
+	if err != nil {
+		return err
+	}
+	issued := r.State == openAtGateway || r.State == paidAtGateway || r.State == uncollectibleAtGateway
+	switch known := orEmpty(inv.GatewayInvoiceID); {
+	case known == "" && !issued:
+		return nil // an attempt that came to nothing; what stands is adopted when it is issued
+	case known != "" && r.InvoiceID != known:
+		return fmt.Errorf("invoice %s is the gateway's %s, not %q: %w", id, known, r.InvoiceID, errMismatch)
+	case r.State != draftAtGateway && r.State != "" && r.Total != inv.Total():
+		return fmt.Errorf("invoice %s comes to %s, the gateway's %s to %s: %w", id, inv.Total(), r.InvoiceID, r.Total, errMismatch)
+	}
+	if inv.ProviderID != nil {
+		if err := tx.keepCustomer(ctx, *inv.ProviderID, inv.PayerID, r.CustomerID); err != nil {
+			return err
+		}
+	}
+	if inv.Status == invoice.StatusDRAFT && issued {
+		if err := tx.openInvoice(ctx, inv, r); err != nil {
+			return err
+		}
+		if inv, err = tx.lockInvoiceRow(ctx, id); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.State == paidAtGateway:
+		return tx.settleInvoice(ctx, inv, r)
+	case r.State == voidAtGateway && inv.Status != invoice.StatusVOID:
+		return tx.voidInvoice(ctx, inv)
+	case r.State == uncollectibleAtGateway && inv.Status == invoice.StatusOPEN:
+		if err := tx.writeOff(ctx, inv); err != nil {
+			return err
+		}
+		return tx.keepInvoice(ctx, inv, invoice.StatusUNCOLLECTIBLE, r)
+	default:
+		return tx.keepInvoice(ctx, inv, inv.Status, r)
+	}
+}
+
+// keepInvoice stores the gateway's links and sets the time of the next look.
+func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Status, r gateway.InvoiceResult) error {
+	u := tx.Invoice.Update().Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).SetStatus(to)
+	setInvoiceLinks(u, r)
+	switch to {
+	case invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
+		u.SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks))).SetChecks(inv.Checks + 1)
+	default:
+		u.ClearNextCheckAt()
+	}
+	if to != inv.Status {
+		u.SetUpdatedAt(tx.Now)
+		tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
+	}
+	return cas(u.Save(ctx))
+}
+
+// ApplyInvoice brings an invoice to what the gateway said when asked. It may
+// be called any number of times.
+func (s *Service) ApplyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		if r.Known() {
+			return tx.applyInvoice(ctx, id, r)
+		}
+		inv, err := tx.lockInvoiceRow(ctx, id)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Invoice.Update().Where(invoice.ID(id), invoice.StatusEQ(inv.Status)).
+			SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks))).SetChecks(inv.Checks + 1).Save(ctx)
+		return cas(n, err)
+	})
+}
+
+// DueInvoice is an invoice whose gateway is asked how it stands.
+type DueInvoice struct {
+	InvoiceID        string
+	GatewayInvoiceID string
+	Kind             gateway.Kind
+	Account          gateway.Account
+}
+
+// InvoiceToCheck returns what must be asked of the gateway to know how an
+// invoice stands; nil when it is settled or only ours.
+func (s *Service) InvoiceToCheck(ctx context.Context, id string) (*DueInvoice, error) {
+	inv, err := s.read.Invoice.Query().Where(invoice.ID(id)).Only(ctx)
+	if err != nil {
+		return nil, orNotFound(err, "id", "invoice", id)
+	}
+	if inv.GatewayInvoiceID == nil || inv.ProviderID == nil || inv.Status == invoice.StatusPAID || inv.Status == invoice.StatusVOID {
+		return nil, nil
+	}
+	account, err := s.OpenAccount(ctx, *inv.ProviderID)
+	if err != nil {
+		return nil, err
+	}
+	return &DueInvoice{InvoiceID: id, GatewayInvoiceID: *inv.GatewayInvoiceID, Kind: account.Kind, Account: account}, nil
+}
+
+// DueInvoices lists invoices of the viewer's organization that nobody has
+// told anything about for too long.
+func (s *Service) DueInvoices(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.Invoice.Query().
+		Where(invoice.NextCheckAtLTE(s.now()), invoice.PendingCallIDIsNil()).
+		Order(ent.Asc(invoice.FieldNextCheckAt)).Limit(limit).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list due invoices: %w", err)
+	}
+	return ids, nil
+}
+
+// InvoicesToFinalize lists drafts of the viewer's organization whose time has
+// come.
+func (s *Service) InvoicesToFinalize(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.Invoice.Query().
+		Where(invoice.StatusEQ(invoice.StatusDRAFT), invoice.FinalizesAtLTE(s.now()), invoice.PendingCallIDIsNil()).
+		Limit(limit).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list drafts to finalize: %w", err)
+	}
+	return ids, nil
+}

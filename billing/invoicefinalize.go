@@ -1,0 +1,277 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+
+	"purser/ent"
+	"purser/ent/gatewaycall"
+	"purser/ent/invoice"
+	"purser/ent/invoiceline"
+	"purser/ent/provider"
+	"purser/gateway"
+	"purser/money"
+)
+
+// InvoiceFinalizeDraft makes an invoice payable.
+type InvoiceFinalizeDraft struct {
+	ID  string
+	Key *string `json:"-"`
+}
+
+// InvoiceFinalization is a begun finalization; without a Call there is
+// nothing to ask.
+type InvoiceFinalization struct {
+	InvoiceID string
+	*Call
+	Request gateway.InvoiceRequest
+}
+
+// BeginInvoiceFinalization stores the intent to finalize a draft. One that no
+// gateway keeps is OPEN afterwards, or PAID when nothing is due.
+//
+// Codes: NOT_FOUND, INVALID_STATE, INVALID, IDEMPOTENCY_KEY_REUSED.
+func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinalizeDraft) (*InvoiceFinalization, error) {
+	op, err := s.newOperation("invoiceFinalize", d.Key, keyOptional, d)
+	if err != nil {
+		return nil, err
+	}
+	callID := s.newID(prefixCall)
+	out := InvoiceFinalization{InvoiceID: d.ID}
+	var found string
+	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		earlier, err := tx.replay(ctx, op)
+		if err != nil {
+			return err
+		}
+		if earlier != nil {
+			found = earlier.CallID
+			return nil
+		}
+		inv, err := tx.lockInvoiceRow(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		if err := invoiceIs(inv, invoice.StatusDRAFT); err != nil {
+			return err
+		}
+		if _, err := tx.organization(ctx); err != nil {
+			return err
+		}
+		if err := tx.freezeTax(ctx, inv); err != nil {
+			return err
+		}
+		found = ""
+		kept, err := tx.keptAtGateway(ctx, inv)
+		if err != nil {
+			return err
+		}
+		if !kept {
+			if err := tx.openInvoice(ctx, inv, gateway.InvoiceResult{}); err != nil {
+				return err
+			}
+			return tx.remember(ctx, op, inv.ID, "", "")
+		}
+		if out.Request, err = tx.invoiceRequest(ctx, inv); err != nil {
+			return err
+		}
+		found = callID
+		if err := tx.openCall(ctx, callID, *inv.ProviderID, gatewaycall.OperationINVOICE_FINALIZE, inv.ID, out.Request); err != nil {
+			return err
+		}
+		if err := tx.lockInvoice(ctx, inv, callID); err != nil {
+			return err
+		}
+		return tx.remember(ctx, op, inv.ID, "", callID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.Call, err = s.begun(ctx, found, callID)
+	return &out, err
+}
+
+// freezeTax takes the payer's tax rate as it is now, for good, when a draft
+// that is only ours is issued. The sums of inv are brought up to date.
+func (tx *Tx) freezeTax(ctx context.Context, inv *ent.Invoice) error {
+	if inv.GatewayInvoiceID != nil {
+		return nil
+	}
+	p, err := tx.payer(ctx, inv.PayerID, "id")
+	if err != nil {
+		return err
+	}
+	sums, err := sumUp(inv.Subtotal(), p.TaxRatePpm)
+	if err != nil || sums.total == inv.Total() && sums.tax == inv.Tax() {
+		return err
+	}
+	n, err := tx.Invoice.Update().
+		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT), invoice.PendingCallIDIsNil()).
+		SetTaxUnits(sums.tax.Units).SetTotalUnits(sums.total.Units).SetAmountDueUnits(sums.total.Units).
+		SetUpdatedAt(tx.Now).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("write tax of invoice %s: %w", inv.ID, err)
+	}
+	inv.TaxUnits, inv.TotalUnits, inv.AmountDueUnits = sums.tax.Units, sums.total.Units, sums.total.Units
+	return nil
+}
+
+// lockInvoiceRow reads an invoice for a change.
+func (tx *Tx) lockInvoiceRow(ctx context.Context, id string) (*ent.Invoice, error) {
+	inv, err := tx.Invoice.Query().Where(invoice.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
+	return inv, orNotFound(err, "id", "invoice", id)
+}
+
+// invoiceIs refuses an invoice that is in none of the states, or that a
+// gateway call is changing.
+func invoiceIs(inv *ent.Invoice, states ...invoice.Status) error {
+	for _, s := range states {
+		if inv.Status != s {
+			continue
+		}
+		if inv.PendingCallID != nil {
+			return refuse(CodeInvalidState, "id", "the invoice is being changed at the gateway: look again in a moment")
+		}
+		return nil
+	}
+	return refuse(CodeInvalidState, "id", "the invoice is %s", inv.Status)
+}
+
+// keptAtGateway says whether the invoice's provider keeps it as well: its
+// gateway has invoices, and there is something it can charge.
+func (tx *Tx) keptAtGateway(ctx context.Context, inv *ent.Invoice) (bool, error) {
+	if inv.GatewayInvoiceID != nil {
+		return true, nil
+	}
+	if inv.ProviderID == nil || inv.TotalUnits == 0 || inv.Collection == invoice.CollectionBALANCE || !money.IsISO(inv.Currency) {
+		return false, nil
+	}
+	p, err := tx.usableProvider(ctx, *inv.ProviderID, "providerId")
+	if err != nil {
+		return false, err
+	}
+	if p.Kind != provider.KindSTRIPE {
+		return false, nil
+	}
+	return true, chargeable(inv.Total(), p.Kind, "id")
+}
+
+// invoiceRequest is what the gateway is asked to finalize: the draft it has,
+// or one made of the lines, whose totals may have digits below what the
+// gateway counts; the total has none.
+func (tx *Tx) invoiceRequest(ctx context.Context, inv *ent.Invoice) (gateway.InvoiceRequest, error) {
+	p, err := tx.payer(ctx, inv.PayerID, "id")
+	if err != nil {
+		return gateway.InvoiceRequest{}, err
+	}
+	customer, err := tx.customer(ctx, p, *inv.ProviderID)
+	if err != nil {
+		return gateway.InvoiceRequest{}, err
+	}
+	r := gateway.InvoiceRequest{
+		InvoiceID: orEmpty(inv.GatewayInvoiceID), Customer: customer, Currency: inv.Currency,
+		Tax: inv.Tax(), Total: inv.Total(), Description: orEmpty(inv.Description),
+	}
+	if r.InvoiceID != "" {
+		return r, nil
+	}
+	lines, err := tx.InvoiceLine.Query().Where(invoiceline.InvoiceID(inv.ID)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
+	if err != nil {
+		return r, fmt.Errorf("read positions: %w", err)
+	}
+	for _, l := range lines {
+		r.Lines = append(r.Lines, gatewayLine(l.Description, l.Quantity, l.UnitAmount(), l.Amount()))
+	}
+	return r, nil
+}
+
+// openInvoice moves a draft to OPEN, or to PAID when nothing is due: it gets
+// its number, its due date and its place in the ledger. The gateway's part is
+// empty for an invoice that is only ours.
+func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.InvoiceResult) error {
+	o, err := tx.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	number, err := tx.invoiceNumber(ctx, o)
+	if err != nil {
+		return err
+	}
+	due := tx.Now
+	if inv.Collection == invoice.CollectionSEND {
+		due = due.AddDate(0, 0, o.SendNetDays)
+	}
+	u := tx.Invoice.Update().
+		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT)).
+		SetStatus(invoice.StatusOPEN).SetNumber(number).SetFinalizedAt(tx.Now).SetDueAt(due).
+		ClearFinalizesAt().ClearPendingCallID().SetUpdatedAt(tx.Now)
+	if r.InvoiceID != "" {
+		u.SetGatewayInvoiceID(r.InvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
+		setInvoiceLinks(u, r)
+	}
+	if err := cas(u.Save(ctx)); err != nil {
+		return fmt.Errorf("open invoice %s: %w", inv.ID, err)
+	}
+	opened, err := tx.lockInvoiceRow(ctx, inv.ID)
+	if err != nil {
+		return err
+	}
+	if err := tx.bookInvoice(ctx, opened); err != nil {
+		return err
+	}
+	if opened.AmountDueUnits == 0 {
+		return tx.markPaid(ctx, opened, "")
+	}
+	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
+	return nil
+}
+
+func setInvoiceLinks(u *ent.InvoiceUpdate, r gateway.InvoiceResult) {
+	if r.HostedURL != "" {
+		u.SetHostedURL(r.HostedURL)
+	}
+	if r.PDFURL != "" {
+		u.SetPdfURL(r.PDFURL)
+	}
+}
+
+// FinishInvoiceFinalization applies the outcome of a finalization. It may be
+// called any number of times.
+func (s *Service) FinishInvoiceFinalization(ctx context.Context, callID string, r gateway.InvoiceResult) error {
+	return s.finishInvoice(ctx, callID, r, func(ctx context.Context, tx *Tx, id string) error {
+		return tx.applyInvoice(ctx, id, r)
+	})
+}
+
+// finishInvoice is the frame of Finish for finalizing and voiding. The refusal
+// it returns says that the gateway took nothing; it is told to whoever asks
+// later as well.
+func (s *Service) finishInvoice(ctx context.Context, callID string, r gateway.InvoiceResult, apply func(context.Context, *Tx, string) error) error {
+	var refusal error
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
+		if err != nil {
+			return err
+		}
+		refusal = nil
+		switch v {
+		case verdictKnown:
+			refusal = refusalOf("id", c)
+			return nil
+		case verdictAgain:
+			return nil
+		}
+		if _, err := tx.Invoice.Update().Where(invoice.ID(c.Subject), invoice.PendingCallID(callID)).ClearPendingCallID().Save(ctx); err != nil {
+			return fmt.Errorf("free invoice: %w", err)
+		}
+		if v == verdictFreed || r.Status == gateway.StatusDeclined {
+			refusal = callRefusal("id", r.Outcome)
+			return tx.forgetKey(ctx, callID)
+		}
+		return apply(ctx, tx, c.Subject)
+	})
+	if err != nil {
+		return s.finishFailed(ctx, callID, err)
+	}
+	return refusal
+}
