@@ -186,10 +186,13 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			if err := keys.CheckWebhookSecret(hook.Reveal()); err != nil {
 				return refuse(CodeInvalid, "webhookSecret", "%v", err)
 			}
-			if err := tx.rotateWebhookSecret(ctx, u, p, hook); err != nil {
+			rotated, err := tx.rotateWebhookSecret(ctx, u, p, hook)
+			if err != nil {
 				return err
 			}
-			changes["webhookSecret"] = "rotated"
+			if rotated {
+				changes["webhookSecret"] = "rotated"
+			}
 		}
 		if len(changes) == 0 {
 			return nil
@@ -204,23 +207,23 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 // rotateWebhookSecret makes the secret the current one and keeps the one
 // before it. Setting the same secret again changes nothing, so that the
 // previous one is not lost to a repetition.
-func (tx *Tx) rotateWebhookSecret(ctx context.Context, u *ent.ProviderUpdate, p *ent.Provider, secret auth.Secret) error {
+func (tx *Tx) rotateWebhookSecret(ctx context.Context, u *ent.ProviderUpdate, p *ent.Provider, secret auth.Secret) (rotated bool, err error) {
 	if len(p.WebhookSecretSealed) > 0 {
 		current, err := tx.s.open(p, columnWebhookSecret, p.WebhookSecretSealed)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if current == secret {
-			return nil
+			return false, nil
 		}
 		u.SetWebhookSecretPreviousSealed(p.WebhookSecretSealed)
 	}
 	sealed, err := tx.s.seal(ctx, p.ID, columnWebhookSecret, secret)
 	if err != nil {
-		return err
+		return false, err
 	}
 	u.SetWebhookSecretSealed(sealed)
-	return nil
+	return true, nil
 }
 
 // DeleteProvider removes a merchant account that nothing refers to and
