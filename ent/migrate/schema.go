@@ -101,6 +101,11 @@ var (
 				Unique:  true,
 				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26], BalancesColumns[4]},
 			},
+			{
+				Name:    "balance_organization_id_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[3]},
+			},
 		},
 	}
 	// CreditNotesColumns holds the columns for the "credit_notes" table.

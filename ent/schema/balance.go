@@ -69,7 +69,10 @@ func (Balance) Edges() []ent.Edge {
 
 // Indexes of Balance.
 func (Balance) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("organization_id", "payer_id", "currency").Unique()}
+	return []ent.Index{
+		index.Fields("organization_id", "payer_id", "currency").Unique(),
+		index.Fields("organization_id", "updated_at"),
+	}
 }
 
 // LedgerEntry is one transfer from one account to another. Rows are never

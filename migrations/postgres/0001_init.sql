@@ -75,6 +75,8 @@ CREATE TABLE "balances" (
 );
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX "balance_organization_id_payer_id_currency" ON "balances" ("organization_id", "payer_id", "currency");
+-- create index "balance_organization_id_updated_at" to table: "balances"
+CREATE INDEX "balance_organization_id_updated_at" ON "balances" ("organization_id", "updated_at");
 -- create "credit_notes" table
 CREATE TABLE "credit_notes" (
   "organization_id" character varying NOT NULL,
