@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -341,6 +340,3 @@ func included(directives ast.DirectiveList, variables map[string]any) bool {
 	}
 	return true
 }
-
-// names returns the fields that have rules of their own, for tests.
-func (r *rules) names() []string { return slices.Sorted(maps.Keys(r.fields)) }
