@@ -137,7 +137,7 @@ const root = {
     const method = get(input.paymentMethodId, "PaymentMethod");
     if (invoice?.status !== "OPEN") return refuse("INVALID_STATE", "the invoice is not open");
     const payment = add("pmt", { __typename: "Payment", orderCode: newId("ORDER"), amount: invoice.amountDue, invoice, returnUrl: input.returnUrl });
-    if (method.behaviour === "pm_card_authenticationRequired") {
+    if (method.behaviour === "pm_card_authenticationRequiredSetupForOffSession") {
       payment.status = "REQUIRES_ACTION";
       payment.nextAction = { __typename: "RedirectAction", url: `${publicUrl}/hosted/3ds/${payment.id}`, expiresAt: null };
     } else {

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"purser/testdb"
+	"purser/web"
+)
+
+// The playground's tabs are executed in their order, as a person does who
+// only presses play: each must answer without an error or a refusal, and end
+// where its text says.
+func TestTour(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(*testing.T) string{
+		"SQLite":     func(*testing.T) string { return "" },
+		"PostgreSQL": func(t *testing.T) string { return testdb.PostgresURL(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			takeTour(t, startServer(t, serverOptions{DatabaseURL: database(t)}))
+		})
+	}
+}
+
+func takeTour(t *testing.T, s *testServer) {
+	t.Helper()
+	tabs, err := web.Tabs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string]string{}
+	lookup := func(name string) (string, error) {
+		switch value, ok := kept[name]; {
+		case name == "uuid":
+			return uuid.NewString(), nil
+		case name == "origin":
+			return s.URL, nil
+		case ok:
+			return value, nil
+		default:
+			return "", fmt.Errorf("no earlier tab has kept %q", name)
+		}
+	}
+	ended := map[string]string{
+		"2": "DRAFT", "3": "OPEN", "4": "ACCEPTED", "5": "OPEN", "6": "SUCCEEDED", "7": "FAILED", "8": "REQUIRES_ACTION", "9": "REQUIRES_ACTION",
+	}
+	for _, tab := range tabs {
+		if strings.Contains(tab.Query, "subscription ") {
+			continue // TestStream has it
+		}
+		variables, err := tab.Expand(lookup)
+		if err != nil {
+			t.Fatalf("tab %q: %v", tab.Name, err)
+		}
+		answer, err := s.Do(t.Context(), tab.Query, variables)
+		if err != nil {
+			t.Fatalf("tab %q: %v", tab.Name, err)
+		}
+		text := string(answer.Data)
+		if len(answer.Errors) > 0 || strings.Contains(text, `"message":`) && !strings.Contains(text, `"failure":`) {
+			t.Fatalf("tab %q was refused: %+v\n%s", tab.Name, answer.Errors, text)
+		}
+		number, _, _ := strings.Cut(tab.Name, " ")
+		if want := ended[number]; want != "" && !strings.Contains(text, `"`+want+`"`) {
+			t.Errorf("tab %q does not end %s:\n%s", tab.Name, want, text)
+		}
+		captures, err := tab.Captures()
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := json.Marshal(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range captures {
+			value, ok := c.Find(whole)
+			if !ok {
+				t.Fatalf("tab %q has nothing to keep as %q:\n%s", tab.Name, c.Name, text)
+			}
+			kept[c.Name] = value
+		}
+	}
+	if pdf := kept["pdfUrl"]; pdf != "" {
+		response, err := http.Get(pdf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if kind := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || kind != "application/pdf" {
+			t.Errorf("the quote's document: %s, %s", response.Status, kind)
+		}
+	}
+}
+
+// The same browser tests that prove the playground against a stand-in run
+// against the product in Chromium: playground, hosted invoice, checkout and
+// 3-D Secure.
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("web/node_modules/playwright-core"); err != nil {
+		t.Fatal("the packages of web/package.json are not installed: run ./scripts/test, or npm ci in web/")
+	}
+	s := startServer(t, serverOptions{})
+	command := exec.CommandContext(t.Context(), "node", "browser/run.mjs")
+	command.Dir = "web"
+	command.Env = append(os.Environ(), "PURSER_URL="+s.URL, "PURSER_TOKEN="+s.Token)
+	// Asked to end, it closes its browsers first.
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 10 * time.Second
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("browser tests: %v\n%s", err, output)
+	}
+	if !strings.Contains(string(output), "fail 0") || strings.Contains(string(output), "pass 0") {
+		t.Fatalf("the browser tests did not run:\n%s", output)
+	}
+}
