@@ -7,7 +7,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"purser/ent"
 	"purser/graph/generated"
 	"purser/graph/model"
@@ -32,22 +31,22 @@ func (r *queryResolver) Viewer(ctx context.Context) (*model.Viewer, error) {
 
 // BalanceChanged is the resolver for the balanceChanged field.
 func (r *streamResolver) BalanceChanged(ctx context.Context, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Balance, error) {
-	panic(fmt.Errorf("not implemented: BalanceChanged - balanceChanged"))
+	return follow(ctx, r.Resolver, after, r.balanceFeed(ctx, payerID))
 }
 
 // PaymentChanged is the resolver for the paymentChanged field.
 func (r *streamResolver) PaymentChanged(ctx context.Context, id *string, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Payment, error) {
-	panic(fmt.Errorf("not implemented: PaymentChanged - paymentChanged"))
+	return follow(ctx, r.Resolver, after, r.paymentFeed(ctx, id, payerID))
 }
 
 // InvoiceChanged is the resolver for the invoiceChanged field.
 func (r *streamResolver) InvoiceChanged(ctx context.Context, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Invoice, error) {
-	panic(fmt.Errorf("not implemented: InvoiceChanged - invoiceChanged"))
+	return follow(ctx, r.Resolver, after, r.invoiceFeed(ctx, payerID))
 }
 
 // QuoteChanged is the resolver for the quoteChanged field.
 func (r *streamResolver) QuoteChanged(ctx context.Context, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Quote, error) {
-	panic(fmt.Errorf("not implemented: QuoteChanged - quoteChanged"))
+	return follow(ctx, r.Resolver, after, r.quoteFeed(ctx, payerID))
 }
 
 // Query returns generated.QueryResolver implementation.

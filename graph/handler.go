@@ -67,7 +67,7 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 		Authenticate:   a.authenticate,
 		Closing:        c.Closing,
 		CursorKey:      c.CursorKey,
-		Extensions:     []graphql.HandlerExtension{&gatekeeper{rules: newRules(), schema: schema.Schema()}},
+		Extensions:     []graphql.HandlerExtension{&gatekeeper{rules: newRules(), schema: schema.Schema()}, streams{}},
 		Limits:         c.Limits,
 		Logger:         c.Logger,
 		Metrics:        c.Metrics,
