@@ -67,7 +67,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	address := publicURL(cfg, listener)
 
 	// The domain and its gateways.
-	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Random: rand.Reader, PublicURL: address})
+	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address})
 	var sandbox *builtInSandbox
 	if cfg.Sandbox && cfg.SandboxURL == "" {
 		// The other side of every line about a gateway is worth none of its own.

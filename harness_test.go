@@ -22,10 +22,12 @@ import (
 )
 
 // envServer makes the test binary be the program instead of its tests, so that
-// tests can kill it. envCrash names the moment at which it is to end then.
+// tests can kill it. envCrash names the moment at which it is to end then,
+// envAhead is how far its clock is ahead of the machine's.
 const (
 	envServer = "PURSER_TEST_SERVER"
 	envCrash  = "PURSER_TEST_CRASH"
+	envAhead  = "PURSER_TEST_AHEAD"
 )
 
 func TestMain(m *testing.M) {
@@ -42,8 +44,12 @@ func TestMain(m *testing.M) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(crash.ExitCode)
 	}()
-	main()
-	os.Exit(0)
+	ahead, err := time.ParseDuration(os.Getenv(envAhead))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(start(func() time.Time { return time.Now().Add(ahead) }))
 }
 
 // serverOptions say how a test's server is started. The zero value is the dev
@@ -64,6 +70,9 @@ type serverOptions struct {
 	Process bool
 	// Crash names a moment of package crash at which the process ends.
 	Crash string
+	// Ahead is how far the process's clock is ahead: a restart later is a
+	// restart at once.
+	Ahead time.Duration
 }
 
 // testServer is a running server.
@@ -130,7 +139,7 @@ func (s *testServer) startProcess(o serverOptions, environ []string) {
 		s.t.Fatal(err)
 	}
 	s.cmd = exec.Command(program, o.Args...)
-	s.cmd.Env = append(environ, envServer+"=1", envCrash+"="+o.Crash, "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
+	s.cmd.Env = append(environ, envServer+"=1", envCrash+"="+o.Crash, envAhead+"="+o.Ahead.String(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	stdin, err := s.cmd.StdinPipe()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/agnivade/levenshtein"
 
@@ -25,23 +26,29 @@ import (
 	"purser/config"
 )
 
-func main() {
+func main() { os.Exit(start(time.Now)) }
+
+// start runs the command that the process was started with, under the given
+// clock, and returns what the process is to exit with.
+func start(now func() time.Time) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
-	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
-	stop()
-	if err != nil {
+	around := surroundings{environ: os.Environ(), now: now, stdout: os.Stdout, stderr: os.Stderr}
+	if err := around.run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "purser:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // surroundings is what a command gets from outside of the program.
 type surroundings struct {
 	environ []string
-	stdout  io.Writer // what was asked for
-	stderr  io.Writer // logs and progress
+	now     func() time.Time // of everything that is stored; never nil
+	stdout  io.Writer        // what was asked for
+	stderr  io.Writer        // logs and progress
 }
 
 // command is one of the program's commands.
@@ -115,14 +122,18 @@ an account of its own. Its state is kept in the data folder.`,
 	}
 }
 
-// run starts the command that the arguments name. The error is one line, or
-// several where several settings are wrong, and holds no secret.
+// run starts the command that the arguments name, under the machine's clock.
+// The error is one line, or several where several settings are wrong, and
+// holds no secret.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	return surroundings{environ: environ, now: time.Now, stdout: stdout, stderr: stderr}.run(ctx, args)
+}
+
+func (around surroundings) run(ctx context.Context, args []string) error {
 	all := commands()
-	around := surroundings{environ: environ, stdout: stdout, stderr: stderr}
 	if len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
 		if len(args) == 1 {
-			return writeHelp(stdout, all)
+			return writeHelp(around.stdout, all)
 		}
 		args = append(slices.Clone(args[1:]), "--help")
 	}
@@ -132,7 +143,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	err = chosen.run(ctx, invocation{surroundings: around, command: chosen, args: rest})
 	if errors.Is(err, flag.ErrHelp) {
-		return chosen.writeHelp(stdout)
+		return chosen.writeHelp(around.stdout)
 	}
 	return err
 }
