@@ -69,7 +69,7 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 		}
 		switch {
 		case d.OutOfBand:
-			found, err = tx.beginOutOfBand(ctx, inv, callID)
+			out.Request, found, err = tx.beginOutOfBand(ctx, inv, callID)
 		case d.PaymentMethodID == "":
 			out.PaymentID, err = tx.beginHostedInvoice(ctx, inv, id, d.ReturnURL)
 		default:
@@ -128,16 +128,16 @@ func (tx *Tx) noPaymentUnderWay(ctx context.Context, inv *ent.Invoice) error {
 
 // beginOutOfBand notes a payment made elsewhere: at once when the invoice is
 // only ours, else after the gateway has been told. It returns the call to
-// make, if any.
-func (tx *Tx) beginOutOfBand(ctx context.Context, inv *ent.Invoice, callID string) (string, error) {
+// make, if any, with its request.
+func (tx *Tx) beginOutOfBand(ctx context.Context, inv *ent.Invoice, callID string) (request gateway.InvoicePayRequest, call string, err error) {
 	if inv.GatewayInvoiceID == nil {
-		return "", tx.settleOutside(ctx, inv)
+		return request, "", tx.settleOutside(ctx, inv)
 	}
-	request := gateway.InvoicePayRequest{InvoiceID: *inv.GatewayInvoiceID}
+	request.InvoiceID = *inv.GatewayInvoiceID
 	if err := tx.openCall(ctx, callID, orEmpty(inv.ProviderID), gatewaycall.OperationINVOICE_SETTLE, inv.ID, request); err != nil {
-		return "", err
+		return request, "", err
 	}
-	return callID, tx.lockInvoice(ctx, inv, callID)
+	return request, callID, tx.lockInvoice(ctx, inv, callID)
 }
 
 // beginHostedInvoice makes, or finds, the payment that waits for the payer on
