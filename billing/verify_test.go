@@ -114,7 +114,7 @@ func (f *fixture) newQuote(t testing.TB, payerID string) {
 	id := f.newID(prefixQuote)
 	f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
 		err := tx.Quote.Create().SetID(id).SetPayerID(payerID).SetCurrency("USD").SetPublicToken(id).
-			SetTotalUnits(usd(t, "3.01").Units).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
+			SetTotalUnits(usd(t, "3.006").Units).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
 		if err != nil {
 			return err
 		}
