@@ -28,7 +28,7 @@ export function hostedPage({ request, response, body, store, settle, newPayment 
   if (kind === "receipt") return page(200, "Receipt TEST", `<p>${object.amount.amount}`);
   if (kind === "3ds") {
     if (request.method === "GET") return page(200, "3-D Secure TEST", challengeForm);
-    settle(object, body.includes("complete") ? "SUCCEEDED" : "FAILED");
+    settle(object, body.includes("complete") ? "SUCCEEDED" : "REQUIRES_ACTION");
     return redirect(object.returnUrl ?? (object.invoice ? `/hosted/invoice/${object.invoice.id}` : `/hosted/receipt/${object.id}`));
   }
   const settled = object.status === "PAID" || object.status === "SUCCEEDED";
