@@ -11,6 +11,7 @@ import (
 	"purser/billing"
 	"purser/ent"
 	"purser/ent/organization"
+	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/model"
 )
@@ -24,8 +25,22 @@ func (r *mutationResolver) ProviderCreate(ctx context.Context, input model.Provi
 	id, err := r.Billing.CreateProvider(ctx, billing.ProviderDraft{
 		Name: input.Name, Description: input.Description, Credentials: *credentials, MakeDefault: input.MakeDefault,
 	}, keys)
+	var refusals []*model.UserError
+	if err == nil && input.RegisterWebhook {
+		begun, begin := r.Billing.BeginEndpointRegistration(ctx, id)
+		if begin == nil {
+			ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+			defer cancel()
+			result := gateway.EndpointResult{Outcome: gateway.Unsupported(begun.Kind, "register webhook addresses")}
+			if events, ok := gateway.Capability[gateway.Events](r.Gateways, begun.Kind); ok {
+				result = events.RegisterEndpoint(ctx, begun.Account, begun.Call.Call, begun.URL)
+			}
+			begin = r.Billing.FinishEndpointRegistration(ctx, begun.ID, result)
+		}
+		refusals, err = refused(begin)
+	}
 	p, u, err := r.providerPayload(ctx, id, err)
-	return &model.ProviderCreatePayload{Provider: p, UserErrors: u}, err
+	return &model.ProviderCreatePayload{Provider: p, UserErrors: append(u, refusals...)}, err
 }
 
 // ProviderUpdate is the resolver for the providerUpdate field.

@@ -46,6 +46,8 @@ func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
 		return r.resumePayment(ctx, d)
 	case billing.OperationCardAttach, billing.OperationCardSetup, billing.OperationCardDefault, billing.OperationCardDetach:
 		return r.resumeCard(ctx, d)
+	case billing.OperationEndpointRegister:
+		return r.resumeEndpoint(ctx, d)
 	default:
 		return fmt.Errorf("no way to ask for %s again", d.Operation)
 	}
@@ -147,6 +149,18 @@ func (r *Runner) resumeCard(ctx context.Context, d billing.DueCall) error {
 	default:
 		return r.Billing.FinishCardChange(ctx, d.ID, cards.DetachCard(ctx, d.Account, d.Call.Call, request.Token))
 	}
+}
+
+func (r *Runner) resumeEndpoint(ctx context.Context, d billing.DueCall) error {
+	events, ok := gateway.Capability[gateway.Events](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s registers no webhook addresses", d.Kind)
+	}
+	url, err := requestOf[string](d)
+	if err != nil {
+		return err
+	}
+	return r.Billing.FinishEndpointRegistration(ctx, d.ID, events.RegisterEndpoint(ctx, d.Account, d.Call.Call, url))
 }
 
 // requestOf reads what was asked, as it was stored.

@@ -5907,7 +5907,7 @@ input ProviderCreateInput {
   credentials: ProviderCredentialsInput!
   "Whether it becomes the organization's default."
   makeDefault: Boolean! = false
-  "Whether to register the webhook address at the gateway, where it lets us."
+  "Whether to register the webhook address at the gateway, where it lets us. If it does not, the provider stands all the same, with the reason in userErrors."
   registerWebhook: Boolean! = false
 }
 "The credentials of one kind of gateway. They are stored sealed and never shown again."

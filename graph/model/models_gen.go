@@ -551,7 +551,7 @@ type ProviderCreateInput struct {
 	Credentials *ProviderCredentialsInput `json:"credentials"`
 	// Whether it becomes the organization's default.
 	MakeDefault bool `json:"makeDefault"`
-	// Whether to register the webhook address at the gateway, where it lets us.
+	// Whether to register the webhook address at the gateway, where it lets us. If it does not, the provider stands all the same, with the reason in userErrors.
 	RegisterWebhook bool `json:"registerWebhook"`
 }
 
