@@ -96,7 +96,7 @@ func decodeValue(d *json.Decoder) (any, error) {
 }
 
 // jsonWidth is up to where a value stays on one line.
-const jsonWidth = 110
+const jsonWidth = 140
 
 // encodeJSON writes a value for people: on one line what fits there.
 func encodeJSON(v any) string {

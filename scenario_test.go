@@ -279,7 +279,7 @@ func (s *stage) send(a asked) (*object, error) {
 
 // innerText is what no answer may show: SQL, Go, stacks, the databases' and
 // the libraries' own words.
-var innerText = regexp.MustCompile(`(?i)\bpq: |\bsqlite|\bSQL\b|\bSQLSTATE|\bent: |\bent\.|goroutine |panic|nil pointer|runtime error|\.go:\d|interface ?\{|map\[string|strconv\.|json: |\*?billing\.[A-Z]|INSERT INTO|UNIQUE constraint|duplicate key|violates|no such host|connection refused|context deadline|\bEOF\b|sk_test_story`)
+var innerText = regexp.MustCompile(`(?i)\bpq: |\bsqlite|\bSQL\b|\bSQLSTATE|\bent: |\bent\.|goroutine |panic|nil pointer|runtime error|\.go:\d|interface ?\{|map\[string|strconv\.|json: (cannot|unknown|invalid)|\*?billing\.[A-Z]|INSERT INTO|UNIQUE constraint|duplicate key|violates|no such host|connection refused|context deadline|\bEOF\b|sk_test_story`)
 
 // question asks once and compares.
 func (s *stage) question(st *step, story *scenario) error {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -25,14 +26,20 @@ var (
 	// placeholder is {{name}}, or {{now}}, {{now+31d}}, {{now-1h}}.
 	placeholder = regexp.MustCompile(`\{\{([^{}]+)\}\}`)
 	momentName  = regexp.MustCompile(`^now(?:([+-])(\w+))?$`)
-	// repetition is {{repeat 300 x}}: a text too long to write down.
-	repetition = regexp.MustCompile(`^repeat (\d+) (.+)$`)
+	// repetition is {{repeat 300 <<x>>}}: a text too long to write down.
+	repetition = regexp.MustCompile(`\{\{repeat (\d+) <<(.*?)>>\}\}`)
 )
 
 // fill puts what is known in the place of its name.
 func (v *values) fill(text string) (string, error) {
 	var unknown []string
 	var failed error
+	text = repetition.ReplaceAllStringFunc(text, func(found string) string {
+		m := repetition.FindStringSubmatch(found)
+		n, err := strconv.Atoi(m[1])
+		failed = errors.Join(failed, err)
+		return strings.Repeat(m[2], n)
+	})
 	filled := placeholder.ReplaceAllStringFunc(text, func(found string) string {
 		name := strings.TrimSpace(found[2 : len(found)-2])
 		if m := momentName.FindStringSubmatch(name); m != nil {
@@ -48,12 +55,6 @@ func (v *values) fill(text string) (string, error) {
 				at = at.Add(d)
 			}
 			return at.UTC().Format(time.RFC3339)
-		}
-		if m := repetition.FindStringSubmatch(name); m != nil {
-			var n int
-			if _, err := fmt.Sscan(m[1], &n); err == nil {
-				return strings.Repeat(m[2], n)
-			}
 		}
 		value, ok := v.known[name]
 		if !ok && v.lazy != nil {
@@ -235,6 +236,14 @@ var (
 
 func (v *values) general(text string) string {
 	for _, name := range slices.Sorted(maps.Keys(v.known)) {
+		if known := v.known[name]; len(known) > 12 && known == text {
+			return "{{" + name + "}}"
+		}
+	}
+	if anyURL.MatchString(text) && strings.HasPrefix(text, "http://127.0.0.1:") {
+		return "<url>"
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.known)) {
 		if known := v.known[name]; len(known) > 12 && strings.Contains(text, known) {
 			text = strings.ReplaceAll(text, known, "{{"+name+"}}")
 		}
@@ -246,8 +255,6 @@ func (v *values) general(text string) string {
 		return "<time>"
 	case anyID.MatchString(text):
 		return "<" + text[:3] + ">"
-	case anyURL.MatchString(text) && strings.HasPrefix(text, "http://127.0.0.1:"):
-		return "<url>"
 	case orderText.MatchString(text), secretful.MatchString(text):
 		return "*"
 	}
