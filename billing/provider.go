@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"purser/auth"
 	"purser/database"
@@ -42,7 +43,7 @@ type ProviderChange struct {
 	Description *string // empty clears
 	Credentials *Credentials
 	// WebhookSecret replaces the signing secret alone. The old one stays good
-	// beside it, so that no event is lost while the gateway changes over.
+	// beside it for a day.
 	WebhookSecret auth.Secret
 }
 
@@ -52,6 +53,10 @@ const (
 	columnWebhookSecret = "webhook_secret_sealed"
 	// The previous secret keeps the place it was sealed for.
 )
+
+// webhookSecretGrace is how long the signing secret before the current one
+// stays good, so that no event is lost while a gateway changes over.
+const webhookSecretGrace = 24 * time.Hour
 
 // webhookTokenBytes is the randomness in a webhook's address.
 const webhookTokenBytes = 24
@@ -216,7 +221,7 @@ func (tx *Tx) rotateWebhookSecret(ctx context.Context, u *ent.ProviderUpdate, p 
 		if current == secret {
 			return false, nil
 		}
-		u.SetWebhookSecretPreviousSealed(p.WebhookSecretSealed)
+		u.SetWebhookSecretPreviousSealed(p.WebhookSecretSealed).SetWebhookSecretPreviousUntil(tx.Now.Add(webhookSecretGrace))
 	}
 	sealed, err := tx.s.seal(ctx, p.ID, columnWebhookSecret, secret)
 	if err != nil {
@@ -388,7 +393,8 @@ func (s *Service) OpenAccount(ctx context.Context, providerID string) (gateway.A
 }
 
 // WebhookSecrets returns the secrets by which a provider's events may be
-// signed, the current one first; none where it has none yet.
+// signed, the current one first, for a day after a change also the one before;
+// none where it has none yet.
 func (s *Service) WebhookSecrets(ctx context.Context, p *ent.Provider) ([]string, error) {
 	if p.GlobalProviderID != nil {
 		g, err := s.globalProvider(ctx, p)
@@ -401,8 +407,12 @@ func (s *Service) WebhookSecrets(ctx context.Context, p *ent.Provider) ([]string
 		}
 		return []string{secret.Reveal()}, nil
 	}
+	stored := [][]byte{p.WebhookSecretSealed}
+	if until := p.WebhookSecretPreviousUntil; until != nil && s.now().Before(*until) {
+		stored = append(stored, p.WebhookSecretPreviousSealed)
+	}
 	var secrets []string
-	for _, sealed := range [][]byte{p.WebhookSecretSealed, p.WebhookSecretPreviousSealed} {
+	for _, sealed := range stored {
 		if len(sealed) == 0 {
 			continue
 		}
@@ -442,10 +452,4 @@ func (s *Service) ProviderByWebhookToken(ctx context.Context, token string) (*en
 // WebhookURL is where a provider's gateway must send its events.
 func (s *Service) WebhookURL(slug string, p *ent.Provider) string {
 	return s.publicLink("webhooks", slug, p.WebhookToken)
-}
-
-// QuoteDocumentURL is where the document of a finalized quote is, by an
-// unguessable link.
-func (s *Service) QuoteDocumentURL(slug string, q *ent.Quote) string {
-	return s.publicLink("documents", slug, "quotes", q.PublicToken+".pdf")
 }

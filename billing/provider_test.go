@@ -147,6 +147,10 @@ func TestUpdateProvider(t *testing.T) {
 		if got := secrets(); got != "whsec_3 whsec_2" {
 			t.Errorf("refused changes were kept: %q", got)
 		}
+		f.clock.Advance(webhookSecretGrace)
+		if got := secrets(); got != "whsec_3" {
+			t.Errorf("after a day the secrets are %q", got)
+		}
 	})
 }
 

@@ -153,23 +153,6 @@ type InvoiceWhereInput struct {
 	HostedURLEqualFold    *string  `json:"hostedURLEqualFold,omitempty"`
 	HostedURLContainsFold *string  `json:"hostedURLContainsFold,omitempty"`
 
-	// "pdf_url" field predicates.
-	PdfURL             *string  `json:"pdfURL,omitempty"`
-	PdfURLNEQ          *string  `json:"pdfURLNEQ,omitempty"`
-	PdfURLIn           []string `json:"pdfURLIn,omitempty"`
-	PdfURLNotIn        []string `json:"pdfURLNotIn,omitempty"`
-	PdfURLGT           *string  `json:"pdfURLGT,omitempty"`
-	PdfURLGTE          *string  `json:"pdfURLGTE,omitempty"`
-	PdfURLLT           *string  `json:"pdfURLLT,omitempty"`
-	PdfURLLTE          *string  `json:"pdfURLLTE,omitempty"`
-	PdfURLContains     *string  `json:"pdfURLContains,omitempty"`
-	PdfURLHasPrefix    *string  `json:"pdfURLHasPrefix,omitempty"`
-	PdfURLHasSuffix    *string  `json:"pdfURLHasSuffix,omitempty"`
-	PdfURLIsNil        bool     `json:"pdfURLIsNil,omitempty"`
-	PdfURLNotNil       bool     `json:"pdfURLNotNil,omitempty"`
-	PdfURLEqualFold    *string  `json:"pdfURLEqualFold,omitempty"`
-	PdfURLContainsFold *string  `json:"pdfURLContainsFold,omitempty"`
-
 	// "receipt_url" field predicates.
 	ReceiptURL             *string  `json:"receiptURL,omitempty"`
 	ReceiptURLNEQ          *string  `json:"receiptURLNEQ,omitempty"`
@@ -628,51 +611,6 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 	}
 	if i.HostedURLContainsFold != nil {
 		predicates = append(predicates, invoice.HostedURLContainsFold(*i.HostedURLContainsFold))
-	}
-	if i.PdfURL != nil {
-		predicates = append(predicates, invoice.PdfURLEQ(*i.PdfURL))
-	}
-	if i.PdfURLNEQ != nil {
-		predicates = append(predicates, invoice.PdfURLNEQ(*i.PdfURLNEQ))
-	}
-	if len(i.PdfURLIn) > 0 {
-		predicates = append(predicates, invoice.PdfURLIn(i.PdfURLIn...))
-	}
-	if len(i.PdfURLNotIn) > 0 {
-		predicates = append(predicates, invoice.PdfURLNotIn(i.PdfURLNotIn...))
-	}
-	if i.PdfURLGT != nil {
-		predicates = append(predicates, invoice.PdfURLGT(*i.PdfURLGT))
-	}
-	if i.PdfURLGTE != nil {
-		predicates = append(predicates, invoice.PdfURLGTE(*i.PdfURLGTE))
-	}
-	if i.PdfURLLT != nil {
-		predicates = append(predicates, invoice.PdfURLLT(*i.PdfURLLT))
-	}
-	if i.PdfURLLTE != nil {
-		predicates = append(predicates, invoice.PdfURLLTE(*i.PdfURLLTE))
-	}
-	if i.PdfURLContains != nil {
-		predicates = append(predicates, invoice.PdfURLContains(*i.PdfURLContains))
-	}
-	if i.PdfURLHasPrefix != nil {
-		predicates = append(predicates, invoice.PdfURLHasPrefix(*i.PdfURLHasPrefix))
-	}
-	if i.PdfURLHasSuffix != nil {
-		predicates = append(predicates, invoice.PdfURLHasSuffix(*i.PdfURLHasSuffix))
-	}
-	if i.PdfURLIsNil {
-		predicates = append(predicates, invoice.PdfURLIsNil())
-	}
-	if i.PdfURLNotNil {
-		predicates = append(predicates, invoice.PdfURLNotNil())
-	}
-	if i.PdfURLEqualFold != nil {
-		predicates = append(predicates, invoice.PdfURLEqualFold(*i.PdfURLEqualFold))
-	}
-	if i.PdfURLContainsFold != nil {
-		predicates = append(predicates, invoice.PdfURLContainsFold(*i.PdfURLContainsFold))
 	}
 	if i.ReceiptURL != nil {
 		predicates = append(predicates, invoice.ReceiptURLEQ(*i.ReceiptURL))

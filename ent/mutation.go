@@ -33848,6 +33848,7 @@ type ProviderMutation struct {
 	secret_sealed                  *[]byte
 	webhook_secret_sealed          *[]byte
 	webhook_secret_previous_sealed *[]byte
+	webhook_secret_previous_until  *time.Time
 	mac_secret_sealed              *[]byte
 	legacy_mac                     *bool
 	endpoint                       *string
@@ -34561,6 +34562,55 @@ func (m *ProviderMutation) ResetWebhookSecretPreviousSealed() {
 	delete(m.clearedFields, provider.FieldWebhookSecretPreviousSealed)
 }
 
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (m *ProviderMutation) SetWebhookSecretPreviousUntil(t time.Time) {
+	m.webhook_secret_previous_until = &t
+}
+
+// WebhookSecretPreviousUntil returns the value of the "webhook_secret_previous_until" field in the mutation.
+func (m *ProviderMutation) WebhookSecretPreviousUntil() (r time.Time, exists bool) {
+	v := m.webhook_secret_previous_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWebhookSecretPreviousUntil returns the old "webhook_secret_previous_until" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldWebhookSecretPreviousUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWebhookSecretPreviousUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWebhookSecretPreviousUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWebhookSecretPreviousUntil: %w", err)
+	}
+	return oldValue.WebhookSecretPreviousUntil, nil
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (m *ProviderMutation) ClearWebhookSecretPreviousUntil() {
+	m.webhook_secret_previous_until = nil
+	m.clearedFields[provider.FieldWebhookSecretPreviousUntil] = struct{}{}
+}
+
+// WebhookSecretPreviousUntilCleared returns if the "webhook_secret_previous_until" field was cleared in this mutation.
+func (m *ProviderMutation) WebhookSecretPreviousUntilCleared() bool {
+	_, ok := m.clearedFields[provider.FieldWebhookSecretPreviousUntil]
+	return ok
+}
+
+// ResetWebhookSecretPreviousUntil resets all changes to the "webhook_secret_previous_until" field.
+func (m *ProviderMutation) ResetWebhookSecretPreviousUntil() {
+	m.webhook_secret_previous_until = nil
+	delete(m.clearedFields, provider.FieldWebhookSecretPreviousUntil)
+}
+
 // SetMACSecretSealed sets the "mac_secret_sealed" field.
 func (m *ProviderMutation) SetMACSecretSealed(b []byte) {
 	m.mac_secret_sealed = &b
@@ -34893,7 +34943,7 @@ func (m *ProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProviderMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 22)
 	if m.organization_id != nil {
 		fields = append(fields, provider.FieldOrganizationID)
 	}
@@ -34935,6 +34985,9 @@ func (m *ProviderMutation) Fields() []string {
 	}
 	if m.webhook_secret_previous_sealed != nil {
 		fields = append(fields, provider.FieldWebhookSecretPreviousSealed)
+	}
+	if m.webhook_secret_previous_until != nil {
+		fields = append(fields, provider.FieldWebhookSecretPreviousUntil)
 	}
 	if m.mac_secret_sealed != nil {
 		fields = append(fields, provider.FieldMACSecretSealed)
@@ -34993,6 +35046,8 @@ func (m *ProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.WebhookSecretSealed()
 	case provider.FieldWebhookSecretPreviousSealed:
 		return m.WebhookSecretPreviousSealed()
+	case provider.FieldWebhookSecretPreviousUntil:
+		return m.WebhookSecretPreviousUntil()
 	case provider.FieldMACSecretSealed:
 		return m.MACSecretSealed()
 	case provider.FieldLegacyMAC:
@@ -35044,6 +35099,8 @@ func (m *ProviderMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldWebhookSecretSealed(ctx)
 	case provider.FieldWebhookSecretPreviousSealed:
 		return m.OldWebhookSecretPreviousSealed(ctx)
+	case provider.FieldWebhookSecretPreviousUntil:
+		return m.OldWebhookSecretPreviousUntil(ctx)
 	case provider.FieldMACSecretSealed:
 		return m.OldMACSecretSealed(ctx)
 	case provider.FieldLegacyMAC:
@@ -35165,6 +35222,13 @@ func (m *ProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWebhookSecretPreviousSealed(v)
 		return nil
+	case provider.FieldWebhookSecretPreviousUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWebhookSecretPreviousUntil(v)
+		return nil
 	case provider.FieldMACSecretSealed:
 		v, ok := value.([]byte)
 		if !ok {
@@ -35280,6 +35344,9 @@ func (m *ProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(provider.FieldWebhookSecretPreviousSealed) {
 		fields = append(fields, provider.FieldWebhookSecretPreviousSealed)
 	}
+	if m.FieldCleared(provider.FieldWebhookSecretPreviousUntil) {
+		fields = append(fields, provider.FieldWebhookSecretPreviousUntil)
+	}
 	if m.FieldCleared(provider.FieldMACSecretSealed) {
 		fields = append(fields, provider.FieldMACSecretSealed)
 	}
@@ -35320,6 +35387,9 @@ func (m *ProviderMutation) ClearField(name string) error {
 		return nil
 	case provider.FieldWebhookSecretPreviousSealed:
 		m.ClearWebhookSecretPreviousSealed()
+		return nil
+	case provider.FieldWebhookSecretPreviousUntil:
+		m.ClearWebhookSecretPreviousUntil()
 		return nil
 	case provider.FieldMACSecretSealed:
 		m.ClearMACSecretSealed()
@@ -35376,6 +35446,9 @@ func (m *ProviderMutation) ResetField(name string) error {
 		return nil
 	case provider.FieldWebhookSecretPreviousSealed:
 		m.ResetWebhookSecretPreviousSealed()
+		return nil
+	case provider.FieldWebhookSecretPreviousUntil:
+		m.ResetWebhookSecretPreviousUntil()
 		return nil
 	case provider.FieldMACSecretSealed:
 		m.ResetMACSecretSealed()

@@ -45,6 +45,8 @@ type Provider struct {
 	WebhookSecretSealed []byte `json:"-"`
 	// WebhookSecretPreviousSealed holds the value of the "webhook_secret_previous_sealed" field.
 	WebhookSecretPreviousSealed []byte `json:"-"`
+	// WebhookSecretPreviousUntil holds the value of the "webhook_secret_previous_until" field.
+	WebhookSecretPreviousUntil *time.Time `json:"webhook_secret_previous_until,omitempty"`
 	// MACSecretSealed holds the value of the "mac_secret_sealed" field.
 	MACSecretSealed []byte `json:"-"`
 	// LegacyMAC holds the value of the "legacy_mac" field.
@@ -75,7 +77,7 @@ func (*Provider) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case provider.FieldID, provider.FieldOrganizationID, provider.FieldSlug, provider.FieldName, provider.FieldDescription, provider.FieldKind, provider.FieldStatus, provider.FieldMerchantCode, provider.FieldAuthType, provider.FieldPublishableKey, provider.FieldSecretHint, provider.FieldEndpoint, provider.FieldWebhookToken, provider.FieldWebhookEndpointID, provider.FieldGlobalProviderID:
 			values[i] = new(sql.NullString)
-		case provider.FieldCreatedAt:
+		case provider.FieldCreatedAt, provider.FieldWebhookSecretPreviousUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -185,6 +187,13 @@ func (_m *Provider) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field webhook_secret_previous_sealed", values[i])
 			} else if value != nil {
 				_m.WebhookSecretPreviousSealed = *value
+			}
+		case provider.FieldWebhookSecretPreviousUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field webhook_secret_previous_until", values[i])
+			} else if value.Valid {
+				_m.WebhookSecretPreviousUntil = new(time.Time)
+				*_m.WebhookSecretPreviousUntil = value.Time
 			}
 		case provider.FieldMACSecretSealed:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -311,6 +320,11 @@ func (_m *Provider) String() string {
 	builder.WriteString("webhook_secret_sealed=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("webhook_secret_previous_sealed=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.WebhookSecretPreviousUntil; v != nil {
+		builder.WriteString("webhook_secret_previous_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("mac_secret_sealed=<sensitive>")
 	builder.WriteString(", ")

@@ -155,6 +155,20 @@ func (_c *ProviderCreate) SetWebhookSecretPreviousSealed(v []byte) *ProviderCrea
 	return _c
 }
 
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (_c *ProviderCreate) SetWebhookSecretPreviousUntil(v time.Time) *ProviderCreate {
+	_c.mutation.SetWebhookSecretPreviousUntil(v)
+	return _c
+}
+
+// SetNillableWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field if the given value is not nil.
+func (_c *ProviderCreate) SetNillableWebhookSecretPreviousUntil(v *time.Time) *ProviderCreate {
+	if v != nil {
+		_c.SetWebhookSecretPreviousUntil(*v)
+	}
+	return _c
+}
+
 // SetMACSecretSealed sets the "mac_secret_sealed" field.
 func (_c *ProviderCreate) SetMACSecretSealed(v []byte) *ProviderCreate {
 	_c.mutation.SetMACSecretSealed(v)
@@ -467,6 +481,10 @@ func (_c *ProviderCreate) createSpec() (*Provider, *sqlgraph.CreateSpec) {
 		_spec.SetField(provider.FieldWebhookSecretPreviousSealed, field.TypeBytes, value)
 		_node.WebhookSecretPreviousSealed = value
 	}
+	if value, ok := _c.mutation.WebhookSecretPreviousUntil(); ok {
+		_spec.SetField(provider.FieldWebhookSecretPreviousUntil, field.TypeTime, value)
+		_node.WebhookSecretPreviousUntil = &value
+	}
 	if value, ok := _c.mutation.MACSecretSealed(); ok {
 		_spec.SetField(provider.FieldMACSecretSealed, field.TypeBytes, value)
 		_node.MACSecretSealed = value
@@ -706,6 +724,24 @@ func (u *ProviderUpsert) UpdateWebhookSecretPreviousSealed() *ProviderUpsert {
 // ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
 func (u *ProviderUpsert) ClearWebhookSecretPreviousSealed() *ProviderUpsert {
 	u.SetNull(provider.FieldWebhookSecretPreviousSealed)
+	return u
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (u *ProviderUpsert) SetWebhookSecretPreviousUntil(v time.Time) *ProviderUpsert {
+	u.Set(provider.FieldWebhookSecretPreviousUntil, v)
+	return u
+}
+
+// UpdateWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field to the value that was provided on create.
+func (u *ProviderUpsert) UpdateWebhookSecretPreviousUntil() *ProviderUpsert {
+	u.SetExcluded(provider.FieldWebhookSecretPreviousUntil)
+	return u
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (u *ProviderUpsert) ClearWebhookSecretPreviousUntil() *ProviderUpsert {
+	u.SetNull(provider.FieldWebhookSecretPreviousUntil)
 	return u
 }
 
@@ -1033,6 +1069,27 @@ func (u *ProviderUpsertOne) UpdateWebhookSecretPreviousSealed() *ProviderUpsertO
 func (u *ProviderUpsertOne) ClearWebhookSecretPreviousSealed() *ProviderUpsertOne {
 	return u.Update(func(s *ProviderUpsert) {
 		s.ClearWebhookSecretPreviousSealed()
+	})
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (u *ProviderUpsertOne) SetWebhookSecretPreviousUntil(v time.Time) *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetWebhookSecretPreviousUntil(v)
+	})
+}
+
+// UpdateWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field to the value that was provided on create.
+func (u *ProviderUpsertOne) UpdateWebhookSecretPreviousUntil() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateWebhookSecretPreviousUntil()
+	})
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (u *ProviderUpsertOne) ClearWebhookSecretPreviousUntil() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearWebhookSecretPreviousUntil()
 	})
 }
 
@@ -1539,6 +1596,27 @@ func (u *ProviderUpsertBulk) UpdateWebhookSecretPreviousSealed() *ProviderUpsert
 func (u *ProviderUpsertBulk) ClearWebhookSecretPreviousSealed() *ProviderUpsertBulk {
 	return u.Update(func(s *ProviderUpsert) {
 		s.ClearWebhookSecretPreviousSealed()
+	})
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (u *ProviderUpsertBulk) SetWebhookSecretPreviousUntil(v time.Time) *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetWebhookSecretPreviousUntil(v)
+	})
+}
+
+// UpdateWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field to the value that was provided on create.
+func (u *ProviderUpsertBulk) UpdateWebhookSecretPreviousUntil() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateWebhookSecretPreviousUntil()
+	})
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (u *ProviderUpsertBulk) ClearWebhookSecretPreviousUntil() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearWebhookSecretPreviousUntil()
 	})
 }
 

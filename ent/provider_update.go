@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"purser/ent/predicate"
 	"purser/ent/provider"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -183,6 +184,26 @@ func (_u *ProviderUpdate) SetWebhookSecretPreviousSealed(v []byte) *ProviderUpda
 // ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
 func (_u *ProviderUpdate) ClearWebhookSecretPreviousSealed() *ProviderUpdate {
 	_u.mutation.ClearWebhookSecretPreviousSealed()
+	return _u
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (_u *ProviderUpdate) SetWebhookSecretPreviousUntil(v time.Time) *ProviderUpdate {
+	_u.mutation.SetWebhookSecretPreviousUntil(v)
+	return _u
+}
+
+// SetNillableWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field if the given value is not nil.
+func (_u *ProviderUpdate) SetNillableWebhookSecretPreviousUntil(v *time.Time) *ProviderUpdate {
+	if v != nil {
+		_u.SetWebhookSecretPreviousUntil(*v)
+	}
+	return _u
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (_u *ProviderUpdate) ClearWebhookSecretPreviousUntil() *ProviderUpdate {
+	_u.mutation.ClearWebhookSecretPreviousUntil()
 	return _u
 }
 
@@ -376,6 +397,12 @@ func (_u *ProviderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.WebhookSecretPreviousSealedCleared() {
 		_spec.ClearField(provider.FieldWebhookSecretPreviousSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.WebhookSecretPreviousUntil(); ok {
+		_spec.SetField(provider.FieldWebhookSecretPreviousUntil, field.TypeTime, value)
+	}
+	if _u.mutation.WebhookSecretPreviousUntilCleared() {
+		_spec.ClearField(provider.FieldWebhookSecretPreviousUntil, field.TypeTime)
 	}
 	if value, ok := _u.mutation.MACSecretSealed(); ok {
 		_spec.SetField(provider.FieldMACSecretSealed, field.TypeBytes, value)
@@ -578,6 +605,26 @@ func (_u *ProviderUpdateOne) SetWebhookSecretPreviousSealed(v []byte) *ProviderU
 // ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
 func (_u *ProviderUpdateOne) ClearWebhookSecretPreviousSealed() *ProviderUpdateOne {
 	_u.mutation.ClearWebhookSecretPreviousSealed()
+	return _u
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (_u *ProviderUpdateOne) SetWebhookSecretPreviousUntil(v time.Time) *ProviderUpdateOne {
+	_u.mutation.SetWebhookSecretPreviousUntil(v)
+	return _u
+}
+
+// SetNillableWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field if the given value is not nil.
+func (_u *ProviderUpdateOne) SetNillableWebhookSecretPreviousUntil(v *time.Time) *ProviderUpdateOne {
+	if v != nil {
+		_u.SetWebhookSecretPreviousUntil(*v)
+	}
+	return _u
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (_u *ProviderUpdateOne) ClearWebhookSecretPreviousUntil() *ProviderUpdateOne {
+	_u.mutation.ClearWebhookSecretPreviousUntil()
 	return _u
 }
 
@@ -801,6 +848,12 @@ func (_u *ProviderUpdateOne) sqlSave(ctx context.Context) (_node *Provider, err 
 	}
 	if _u.mutation.WebhookSecretPreviousSealedCleared() {
 		_spec.ClearField(provider.FieldWebhookSecretPreviousSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.WebhookSecretPreviousUntil(); ok {
+		_spec.SetField(provider.FieldWebhookSecretPreviousUntil, field.TypeTime, value)
+	}
+	if _u.mutation.WebhookSecretPreviousUntilCleared() {
+		_spec.ClearField(provider.FieldWebhookSecretPreviousUntil, field.TypeTime)
 	}
 	if value, ok := _u.mutation.MACSecretSealed(); ok {
 		_spec.SetField(provider.FieldMACSecretSealed, field.TypeBytes, value)

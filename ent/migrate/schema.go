@@ -1187,6 +1187,7 @@ var (
 		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_previous_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "webhook_secret_previous_until", Type: field.TypeTime, Nullable: true},
 		{Name: "mac_secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "legacy_mac", Type: field.TypeBool, Default: false},
 		{Name: "endpoint", Type: field.TypeString, Default: ""},
@@ -1209,7 +1210,7 @@ var (
 			{
 				Name:    "provider_organization_id_webhook_token",
 				Unique:  true,
-				Columns: []*schema.Column{ProvidersColumns[1], ProvidersColumns[19]},
+				Columns: []*schema.Column{ProvidersColumns[1], ProvidersColumns[20]},
 			},
 		},
 	}

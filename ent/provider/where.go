@@ -124,6 +124,11 @@ func WebhookSecretPreviousSealed(v []byte) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldWebhookSecretPreviousSealed, v))
 }
 
+// WebhookSecretPreviousUntil applies equality check predicate on the "webhook_secret_previous_until" field. It's identical to WebhookSecretPreviousUntilEQ.
+func WebhookSecretPreviousUntil(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldWebhookSecretPreviousUntil, v))
+}
+
 // MACSecretSealed applies equality check predicate on the "mac_secret_sealed" field. It's identical to MACSecretSealedEQ.
 func MACSecretSealed(v []byte) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldMACSecretSealed, v))
@@ -947,6 +952,56 @@ func WebhookSecretPreviousSealedIsNil() predicate.Provider {
 // WebhookSecretPreviousSealedNotNil applies the NotNil predicate on the "webhook_secret_previous_sealed" field.
 func WebhookSecretPreviousSealedNotNil() predicate.Provider {
 	return predicate.Provider(sql.FieldNotNull(FieldWebhookSecretPreviousSealed))
+}
+
+// WebhookSecretPreviousUntilEQ applies the EQ predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilEQ(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilNEQ applies the NEQ predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilNEQ(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldNEQ(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilIn applies the In predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilIn(vs ...time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldIn(FieldWebhookSecretPreviousUntil, vs...))
+}
+
+// WebhookSecretPreviousUntilNotIn applies the NotIn predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilNotIn(vs ...time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldNotIn(FieldWebhookSecretPreviousUntil, vs...))
+}
+
+// WebhookSecretPreviousUntilGT applies the GT predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilGT(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldGT(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilGTE applies the GTE predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilGTE(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldGTE(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilLT applies the LT predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilLT(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldLT(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilLTE applies the LTE predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilLTE(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldLTE(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilIsNil applies the IsNil predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilIsNil() predicate.Provider {
+	return predicate.Provider(sql.FieldIsNull(FieldWebhookSecretPreviousUntil))
+}
+
+// WebhookSecretPreviousUntilNotNil applies the NotNil predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilNotNil() predicate.Provider {
+	return predicate.Provider(sql.FieldNotNull(FieldWebhookSecretPreviousUntil))
 }
 
 // MACSecretSealedEQ applies the EQ predicate on the "mac_secret_sealed" field.

@@ -49,7 +49,7 @@ func (Invoice) Fields() []ent.Field {
 		field.Time("paid_at").Optional().Nillable(),
 		field.Time("voided_at").Optional().Nillable().Annotations(hidden()),
 		optionalText("hosted_url"),
-		optionalText("pdf_url"),
+		field.String("pdf_url").Optional().Nillable().Annotations(hidden()).Comment("the gateway's own document"),
 		optionalText("receipt_url"),
 		ref("quote_id"),
 		ref("subscription_id"),

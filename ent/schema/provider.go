@@ -33,6 +33,7 @@ func (Provider) Fields() []ent.Field {
 		field.Bytes("secret_sealed").Optional().Sensitive(),
 		field.Bytes("webhook_secret_sealed").Optional().Sensitive(),
 		field.Bytes("webhook_secret_previous_sealed").Optional().Sensitive(),
+		field.Time("webhook_secret_previous_until").Optional().Nillable().Annotations(hidden()),
 		field.Bytes("mac_secret_sealed").Optional().Sensitive(),
 		field.Bool("legacy_mac").Default(false).Annotations(hidden()),
 		hiddenText("endpoint"),

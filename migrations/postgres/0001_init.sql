@@ -734,6 +734,7 @@ CREATE TABLE "providers" (
   "secret_sealed" bytea NULL,
   "webhook_secret_sealed" bytea NULL,
   "webhook_secret_previous_sealed" bytea NULL,
+  "webhook_secret_previous_until" timestamptz NULL,
   "mac_secret_sealed" bytea NULL,
   "legacy_mac" boolean NOT NULL DEFAULT false,
   "endpoint" character varying NOT NULL DEFAULT '',

@@ -799,6 +799,7 @@ CREATE TABLE `providers` (
   `secret_sealed` blob NULL,
   `webhook_secret_sealed` blob NULL,
   `webhook_secret_previous_sealed` blob NULL,
+  `webhook_secret_previous_until` datetime NULL,
   `mac_secret_sealed` blob NULL,
   `legacy_mac` bool NOT NULL DEFAULT (false),
   `endpoint` text NOT NULL DEFAULT (''),
