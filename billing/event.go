@@ -190,16 +190,20 @@ var ErrForeign = errors.New("the object is none of ours")
 var errWaiting = errors.New("the object is not known yet")
 
 // Unclaimed is what an event without a subject means: an object that carries
-// our metadata will appear, any other is foreign.
+// our metadata, of a kind that is applied, will appear; any other is foreign.
 func (e *EventToApply) Unclaimed() error {
-	switch {
-	case e.Subject != "":
+	if e.Subject != "" {
 		return nil
-	case e.Object.Subject != "":
-		return errWaiting
-	default:
-		return ErrForeign
 	}
+	switch e.Object.Kind {
+	case gateway.ObjectQuote, gateway.ObjectInvoice, gateway.ObjectPayment, gateway.ObjectHosted, gateway.ObjectSetup:
+		if e.Object.Subject != "" {
+			return errWaiting
+		}
+	}
+	// Products, customers and charges carry our metadata as well; waiting for
+	// them would end in an alarm about nothing.
+	return ErrForeign
 }
 
 // WebhookTarget is what an event is checked against before it is stored.

@@ -189,16 +189,34 @@ func (h *Handler) Apply(ctx context.Context, eventID string) error {
 func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 	switch e.Object.Kind {
 	case gateway.ObjectPayment:
-		return h.Billing.ApplyPayment(ctx, e.Subject, h.Gateways.FetchPayment(ctx, e.Account, "", e.Object.ID))
+		r := h.Gateways.FetchPayment(ctx, e.Account, "", e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))
 	case gateway.ObjectHosted:
-		return h.Billing.ApplyPayment(ctx, e.Subject, h.Gateways.FetchPayment(ctx, e.Account, e.Object.ID, ""))
+		r := h.Gateways.FetchPayment(ctx, e.Account, e.Object.ID, "")
+		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))
 	case gateway.ObjectInvoice:
-		return h.Billing.ApplyInvoice(ctx, e.Subject, h.Gateways.FetchInvoice(ctx, e.Account, e.Object.ID))
+		r := h.Gateways.FetchInvoice(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyInvoice(ctx, e.Subject, r))
 	case gateway.ObjectSetup:
-		return h.Billing.ApplyCard(ctx, e.Subject, h.Gateways.FetchSetup(ctx, e.Account, e.Object.ID))
+		r := h.Gateways.FetchSetup(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyCard(ctx, e.Subject, r))
 	case gateway.ObjectQuote:
-		return h.Billing.ApplyQuote(ctx, e.Subject, h.Gateways.FetchQuote(ctx, e.Account, e.Object.ID))
+		r := h.Gateways.FetchQuote(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyQuote(ctx, e.Subject, r))
 	default:
 		return billing.ErrForeign
 	}
+}
+
+// errUnread says that an event's object could not be read again. The event
+// may be the only one that ever tells of its object: a payment that failed
+// here is not asked for any more, so it must not count as applied.
+var errUnread = errors.New("the gateway did not say how the object stands")
+
+// applied is the error of applying what was read, or errUnread.
+func applied(read gateway.Outcome, err error) error {
+	if err == nil && !read.Known() {
+		return errUnread
+	}
+	return err
 }
