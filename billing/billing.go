@@ -75,6 +75,7 @@ func New(c Config) *Service {
 	if c.Now == nil {
 		s.now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 	}
+	RollOverReads(s.read, s.now)
 	return s
 }
 
