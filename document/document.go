@@ -1,0 +1,97 @@
+// Package document draws quotes and invoices as PDF.
+//
+// It is a pure function from what a document says to its bytes: the same
+// document is the same file, whenever and wherever it is drawn. It knows no
+// database, no rules and no gateway. Amounts are shown as they are, nothing is
+// added up here.
+//
+// The letters are DejaVu Sans's (Latin with all of Vietnamese, Cyrillic,
+// Greek and more); what it has no letter for is shown as a box.
+package document
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"purser/money"
+)
+
+// Kind says what a document is.
+type Kind string
+
+// What can be drawn.
+const (
+	KindQuote   Kind = "Quote"
+	KindInvoice Kind = "Invoice"
+)
+
+// Document is what a document says.
+type Document struct {
+	Kind   Kind
+	Number string
+	// Mark is shown beside the number, such as PAID or VOID; empty for none.
+	Mark string
+	// Test says in large letters that no money is meant.
+	Test   bool
+	Seller Party
+	Payer  Party
+	// IssuedAt is the document's date, in the seller's time zone; the file's
+	// own date as well.
+	IssuedAt time.Time
+	// Facts are shown beside the parties, such as a due date.
+	Facts       []Fact
+	Description string
+	Lines       []Line
+	// Sums are shown under the lines; the last one stands out.
+	Sums []Sum
+	// PaymentURL is where it can be paid; empty for nowhere.
+	PaymentURL string
+}
+
+// Party is a seller or a payer.
+type Party struct {
+	Name string
+	// Details are lines below the name: an address, a tax number.
+	Details []string
+}
+
+// Fact is a name with its value.
+type Fact struct{ Name, Value string }
+
+// Line is one position.
+type Line struct {
+	Description string
+	Quantity    int
+	UnitAmount  money.Amount
+	Amount      money.Amount
+	// Every says how often it is paid, such as "month"; empty for once.
+	Every string
+}
+
+// Sum is an amount at the foot.
+type Sum struct {
+	Name   string
+	Amount money.Amount
+}
+
+// PDF draws the document. An error means that it cannot be drawn at all.
+func PDF(d Document) (file []byte, err error) {
+	// The PDF library panics where it meets what its author did not think of.
+	defer func() {
+		if r := recover(); r != nil {
+			file, err = nil, fmt.Errorf("draw %s %s: %v", d.Kind, d.Number, r)
+		}
+	}()
+	p := newPage(d)
+	p.head()
+	p.parties()
+	p.lines()
+	p.sums()
+	p.payment()
+	var b bytes.Buffer
+	if err := p.pdf.Output(&b); err != nil {
+		return nil, fmt.Errorf("draw %s %s: %w", d.Kind, d.Number, err)
+	}
+	return b.Bytes(), nil
+}
