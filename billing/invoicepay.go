@@ -213,7 +213,7 @@ func (tx *Tx) invoicePaymentStart(ctx context.Context, inv *ent.Invoice, id, ret
 		return start, err
 	}
 	urls := schema.ReturnURLs{Success: returnURL}
-	if err := tx.checkReturnURLs(ctx, urls); err != nil {
+	if err := tx.checkReturnURL(ctx, returnURL, "returnUrl"); err != nil {
 		return start, err
 	}
 	start.draft.Currency, start.draft.AmountUnits, start.draft.ReturnUrls = inv.Currency, inv.AmountDueUnits, &urls
@@ -463,6 +463,7 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 		SetStatus(invoice.StatusPAID).SetPaidAt(tx.Now).
 		SetAmountPaidUnits(inv.TotalUnits).SetAmountDueUnits(0).
 		SetDunning(invoice.DunningNONE).ClearNextAttemptAt().ClearNextCheckAt().
+		ClearHostedURL(). // there is nothing left to pay on it
 		SetUpdatedAt(tx.Now)
 	if receiptURL != "" {
 		u.SetReceiptURL(receiptURL)

@@ -116,7 +116,7 @@ func (tx *Tx) voidInvoice(ctx context.Context, inv *ent.Invoice) error {
 	n, err := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).
 		SetStatus(invoice.StatusVOID).SetVoidedAt(tx.Now).SetAmountDueUnits(0).
-		ClearPendingCallID().ClearNextCheckAt().ClearNextAttemptAt().ClearFinalizesAt().SetUpdatedAt(tx.Now).Save(ctx)
+		ClearPendingCallID().ClearNextCheckAt().ClearNextAttemptAt().ClearFinalizesAt().ClearHostedURL().SetUpdatedAt(tx.Now).Save(ctx)
 	if err := cas(n, err); err != nil {
 		return fmt.Errorf("void invoice %s: %w", inv.ID, err)
 	}

@@ -10,7 +10,6 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/payer"
 	"purser/ent/paymentmethod"
-	"purser/ent/schema"
 	"purser/gateway"
 )
 
@@ -84,7 +83,7 @@ func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.O
 		if err != nil {
 			return err
 		}
-		if err := tx.checkReturnURLs(ctx, schema.ReturnURLs{Success: d.ReturnURL}); err != nil {
+		if err := tx.checkReturnURL(ctx, d.ReturnURL, "returnUrl"); err != nil {
 			return err
 		}
 		failed, err := tx.PaymentMethod.Query().

@@ -16,23 +16,32 @@ import (
 // a hosted page: only the organization's listed origins are good, and in
 // SANDBOX any port of this machine.
 func (tx *Tx) checkReturnURLs(ctx context.Context, r schema.ReturnURLs) error {
+	for _, u := range []struct{ field, address string }{
+		{"success", r.Success}, {"failure", r.Failure}, {"pending", r.Pending}, {"cancel", r.Cancel}, {"error", r.Error},
+	} {
+		if err := tx.checkReturnURL(ctx, u.address, "returnUrls."+u.field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkReturnURL is checkReturnURLs for the one address of an operation that
+// has no more; empty is good.
+func (tx *Tx) checkReturnURL(ctx context.Context, address, field string) error {
+	if address == "" {
+		return nil
+	}
 	o, err := tx.organization(ctx)
 	if err != nil {
 		return err
 	}
-	for _, u := range []struct{ field, address string }{
-		{"success", r.Success}, {"failure", r.Failure}, {"pending", r.Pending}, {"cancel", r.Cancel}, {"error", r.Error},
-	} {
-		if u.address == "" {
-			continue
-		}
-		origin, err := returnOrigin(u.address, o.Environment == organization.EnvironmentSANDBOX)
-		if err != nil {
-			return refuse(CodeInvalid, "returnUrls."+u.field, "%s", err.Error())
-		}
-		if origin != "" && !slices.Contains(o.AllowedReturnOrigins, origin) {
-			return refuse(CodeInvalid, "returnUrls."+u.field, "%s is not among the organization's allowedReturnOrigins: add it with organizationUpdate", origin)
-		}
+	origin, err := returnOrigin(address, o.Environment == organization.EnvironmentSANDBOX)
+	if err != nil {
+		return refuse(CodeInvalid, field, "%s", err.Error())
+	}
+	if origin != "" && !slices.Contains(o.AllowedReturnOrigins, origin) {
+		return refuse(CodeInvalid, field, "%s is not among the organization's allowedReturnOrigins: add it with organizationUpdate", origin)
 	}
 	return nil
 }
