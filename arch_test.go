@@ -71,7 +71,7 @@ var directions = []struct {
 	// The domain.
 	{
 		path:    "billing",
-		imports: []string{"auth", "crash", "database", "ent", "ent/schema", "gateway", "money"},
+		imports: []string{"auth", "crash", "database", "document", "ent", "ent/schema", "gateway", "money"},
 		tests:   []string{"migrations"},
 		why:     "the rules know gateways by their interfaces and nobody who calls them",
 	},
@@ -80,6 +80,12 @@ var directions = []struct {
 		imports: []string{"auth", "billing", "ent", "gateway", "money"},
 		tests:   []string{"database", "ent", "migrations"},
 		why:     "demo data is made through billing, as a client would",
+	},
+
+	{
+		path:    "document",
+		imports: []string{"money"},
+		why:     "a document is drawn from what it says, without a database and without rules",
 	},
 
 	// Gateways.

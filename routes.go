@@ -22,6 +22,7 @@ const (
 	pathWebhooks = "/webhooks/"
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
+	pathDocument = "/documents/"
 )
 
 // doors are the handlers that the server's paths lead to.
@@ -41,6 +42,7 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathWebhooks, d.webhook)
 	mux.Handle(pathReturn, d.webhook)
 	mux.Handle(pathThanks, d.webhook)
+	mux.Handle(pathDocument, d.webhook)
 	if d.sandbox != nil {
 		mux.Handle(pathSandbox+"/", http.StripPrefix(pathSandbox, d.sandbox))
 	}

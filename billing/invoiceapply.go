@@ -66,9 +66,9 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 // keepInvoice stores the gateway's links and sets the time of the next look.
 func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Status, r gateway.InvoiceResult) error {
 	u := tx.Invoice.Update().Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).SetStatus(to)
-	setInvoiceLinks(u, r)
 	switch to {
 	case invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
+		setInvoiceLinks(u, r)
 		u.SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks))).SetChecks(inv.Checks + 1)
 	default:
 		u.ClearNextCheckAt()

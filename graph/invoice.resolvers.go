@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"purser/auth"
 	"purser/billing"
 	"purser/ent"
 	"purser/gateway"
@@ -20,6 +21,11 @@ import (
 func (r *invoiceResolver) Payer(ctx context.Context, obj *ent.Invoice) (model.Payer, error) {
 	p, err := obj.Edges.PayerOrErr()
 	return r.payerEdge(ctx, p, err, obj.PayerID)
+}
+
+// PDFURL is the resolver for the pdfUrl field.
+func (r *invoiceResolver) PDFURL(ctx context.Context, obj *ent.Invoice) (*string, error) {
+	return invoiceDocument(r.Billing, auth.FromContext(ctx).OrganizationSlug, obj), nil
 }
 
 // AllowedActions is the resolver for the allowedActions field.

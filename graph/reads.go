@@ -58,6 +58,16 @@ func quoteDocument(b *billing.Service, slug string, q *ent.Quote) *string {
 	return &u
 }
 
+// invoiceDocument is the address of an invoice's document, from finalization
+// on.
+func invoiceDocument(b *billing.Service, slug string, i *ent.Invoice) *string {
+	if i.FinalizedAt == nil {
+		return nil
+	}
+	u := b.InvoiceDocumentURL(slug, i)
+	return &u
+}
+
 // text is the value of an optional column, empty where it is NULL.
 func text(s *string) string {
 	if s == nil {

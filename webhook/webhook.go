@@ -38,12 +38,15 @@ const (
 )
 
 // Handler serves POST /webhooks/{organization}/{path},
-// GET /return/{organization}/{payment}/{outcome} and
-// GET /thanks/{organization}/{payment}.
+// GET /return/{organization}/{payment}/{outcome},
+// GET /thanks/{organization}/{payment} and
+// GET /documents/{organization}/{kind}/{file}.
 type Handler struct {
 	Config
 	mux   *http.ServeMux
 	slots chan struct{}
+	// drawing has a place for each document that is being drawn.
+	drawing chan struct{}
 }
 
 // New returns the front door.
@@ -51,10 +54,11 @@ func New(c Config) *Handler {
 	if c.AtOnce == 0 {
 		c.AtOnce = 16
 	}
-	h := &Handler{Config: c, mux: http.NewServeMux(), slots: make(chan struct{}, c.AtOnce)}
+	h := &Handler{Config: c, mux: http.NewServeMux(), slots: make(chan struct{}, c.AtOnce), drawing: make(chan struct{}, drawnAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
 	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
+	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
 	return h
 }
 

@@ -24,6 +24,8 @@ import (
 type InvoiceResolver interface {
 	Payer(ctx context.Context, obj *ent.Invoice) (model.Payer, error)
 
+	PDFURL(ctx context.Context, obj *ent.Invoice) (*string, error)
+
 	AllowedActions(ctx context.Context, obj *ent.Invoice) ([]model.InvoiceAction, error)
 }
 
@@ -568,7 +570,7 @@ func (ec *executionContext) _Invoice_pdfUrl(ctx context.Context, field graphql.C
 			return ec.fieldContext_Invoice_pdfUrl(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PdfURL, nil
+			return ec.Resolvers.Invoice().PDFURL(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
@@ -579,7 +581,7 @@ func (ec *executionContext) _Invoice_pdfUrl(ctx context.Context, field graphql.C
 	)
 }
 func (ec *executionContext) fieldContext_Invoice_pdfUrl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Invoice", field, false, false, errors.New("field of type URL does not have child fields"))
+	return graphql.NewScalarFieldContext("Invoice", field, true, true, errors.New("field of type URL does not have child fields"))
 }
 
 func (ec *executionContext) _Invoice_receiptUrl(ctx context.Context, field graphql.CollectedField, obj *ent.Invoice) (ret graphql.Marshaler) {
@@ -1840,10 +1842,43 @@ func (ec *executionContext) _Invoice(ctx context.Context, sel ast.SelectionSet, 
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pdfUrl":
-			out.Values[i] = ec._Invoice_pdfUrl(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Invoice_pdfUrl(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "receiptUrl":
 			out.Values[i] = ec._Invoice_receiptUrl(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {

@@ -335,10 +335,10 @@ type ComplexityRoot struct {
 		Lines          func(childComplexity int) int
 		NextAttemptAt  func(childComplexity int) int
 		Number         func(childComplexity int) int
+		PDFURL         func(childComplexity int) int
 		PaidAt         func(childComplexity int) int
 		Payer          func(childComplexity int) int
 		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		PdfURL         func(childComplexity int) int
 		Provider       func(childComplexity int) int
 		Quote          func(childComplexity int) int
 		ReceiptURL     func(childComplexity int) int
@@ -2099,6 +2099,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.Number(childComplexity), true
+	case "Invoice.pdfUrl":
+		if e.ComplexityRoot.Invoice.PDFURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.PDFURL(childComplexity), true
 	case "Invoice.paidAt":
 		if e.ComplexityRoot.Invoice.PaidAt == nil {
 			break
@@ -2122,12 +2128,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
-	case "Invoice.pdfUrl":
-		if e.ComplexityRoot.Invoice.PdfURL == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Invoice.PdfURL(childComplexity), true
 	case "Invoice.provider":
 		if e.ComplexityRoot.Invoice.Provider == nil {
 			break

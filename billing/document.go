@@ -1,0 +1,223 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"purser/ent"
+	"purser/ent/invoice"
+	"purser/ent/invoiceline"
+	"purser/ent/organization"
+	"purser/ent/payer"
+	"purser/ent/quote"
+	"purser/ent/quoteline"
+	"purser/ent/schema"
+
+	"purser/document"
+)
+
+// The parts of a document's address that say what it is.
+const (
+	quoteDocuments   = "quotes"
+	invoiceDocuments = "invoices"
+)
+
+// QuoteDocumentURL is where the document of a finalized quote is, by an
+// unguessable link.
+func (s *Service) QuoteDocumentURL(slug string, q *ent.Quote) string {
+	return s.publicLink("documents", slug, quoteDocuments, q.PublicToken+".pdf")
+}
+
+// InvoiceDocumentURL is where the document of a finalized invoice is, by an
+// unguessable link.
+func (s *Service) InvoiceDocumentURL(slug string, i *ent.Invoice) string {
+	return s.publicLink("documents", slug, invoiceDocuments, i.PublicToken+".pdf")
+}
+
+// Document draws the quote or invoice of the viewer's organization that the
+// last two parts of its address name, and returns the file with a name for it.
+// Whoever has the link may see it. The code is NOT_FOUND also for what was not
+// finalized.
+func (s *Service) Document(ctx context.Context, kind, token string) (name string, file []byte, err error) {
+	var d document.Document
+	switch kind {
+	case quoteDocuments:
+		d, err = s.quoteDocument(ctx, token)
+	case invoiceDocuments:
+		d, err = s.invoiceDocument(ctx, token)
+	default:
+		err = notFound("kind", "document", kind)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	if file, err = document.PDF(d); err != nil {
+		return "", nil, err
+	}
+	return strings.ToLower(string(d.Kind)) + "-" + d.Number + ".pdf", file, nil
+}
+
+func (s *Service) quoteDocument(ctx context.Context, token string) (document.Document, error) {
+	q, err := s.read.Quote.Query().Where(quote.PublicToken(token), quote.FinalizedAtNotNil()).Only(ctx)
+	if err != nil {
+		return document.Document{}, orNotFound(err, "token", "document", "")
+	}
+	d, p, zone, err := s.newDocument(ctx, document.KindQuote, orEmpty(q.PayerID), *q.FinalizedAt)
+	if err != nil {
+		return d, err
+	}
+	d.Number, d.Description = orEmpty(q.Number), orEmpty(q.Description)
+	switch {
+	case q.Status == quote.StatusOPEN && q.ExpiresAt != nil && !q.ExpiresAt.After(s.now()):
+		d.Mark = string(quote.StatusEXPIRED)
+	case q.Status != quote.StatusOPEN:
+		d.Mark = string(q.Status)
+	}
+	if q.ExpiresAt != nil {
+		d.Facts = append(d.Facts, document.Fact{Name: "Valid until", Value: q.ExpiresAt.In(zone).Format(time.DateOnly)})
+	}
+	rows, err := s.read.QuoteLine.Query().Where(quoteline.QuoteID(q.ID)).Order(ent.Asc(quoteline.FieldPosition)).All(ctx)
+	if err != nil {
+		return d, fmt.Errorf("read positions of quote %s: %w", q.ID, err)
+	}
+	for _, l := range rows {
+		d.Lines = append(d.Lines, document.Line{
+			Description: l.Description, Quantity: l.Quantity, UnitAmount: l.UnitAmount(), Amount: l.Amount(), Every: every(l),
+		})
+	}
+	// What a gateway mirrors carries no tax; any other gets it when accepted.
+	if q.GatewayQuoteID != nil || p.TaxRatePpm == nil || *p.TaxRatePpm == 0 {
+		d.Sums = []document.Sum{{Name: "Total", Amount: *q.Total()}}
+		return d, nil
+	}
+	sums, err := sumUp(*q.Total(), p.TaxRatePpm)
+	if err != nil {
+		return d, fmt.Errorf("add tax to quote %s: %w", q.ID, err)
+	}
+	d.Sums = []document.Sum{
+		{Name: "Subtotal", Amount: sums.subtotal},
+		{Name: fmt.Sprintf("Tax (%s %%)", p.TaxRatePpm.Decimal()), Amount: sums.tax},
+		{Name: "Total including tax", Amount: sums.total},
+	}
+	return d, nil
+}
+
+// every says how often a position is paid, or "" for once.
+func every(l *ent.QuoteLine) string {
+	switch {
+	case l.RecurrenceInterval == nil:
+		return ""
+	case l.RecurrenceCount == 1:
+		return strings.ToLower(string(*l.RecurrenceInterval))
+	default:
+		return fmt.Sprintf("%d %ss", l.RecurrenceCount, strings.ToLower(string(*l.RecurrenceInterval)))
+	}
+}
+
+func (s *Service) invoiceDocument(ctx context.Context, token string) (document.Document, error) {
+	i, err := s.read.Invoice.Query().Where(invoice.PublicToken(token), invoice.FinalizedAtNotNil()).Only(ctx)
+	if err != nil {
+		return document.Document{}, orNotFound(err, "token", "document", "")
+	}
+	d, _, zone, err := s.newDocument(ctx, document.KindInvoice, i.PayerID, *i.FinalizedAt)
+	if err != nil {
+		return d, err
+	}
+	d.Number, d.Description = orEmpty(i.Number), orEmpty(i.Description)
+	if i.DueAt != nil {
+		d.Facts = append(d.Facts, document.Fact{Name: "Due", Value: i.DueAt.In(zone).Format(time.DateOnly)})
+	}
+	if i.PaidAt != nil {
+		d.Facts = append(d.Facts, document.Fact{Name: "Paid", Value: i.PaidAt.In(zone).Format(time.DateOnly)})
+	}
+	rows, err := s.read.InvoiceLine.Query().Where(invoiceline.InvoiceID(i.ID)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
+	if err != nil {
+		return d, fmt.Errorf("read positions of invoice %s: %w", i.ID, err)
+	}
+	for _, l := range rows {
+		d.Lines = append(d.Lines, document.Line{Description: l.Description, Quantity: l.Quantity, UnitAmount: l.UnitAmount(), Amount: l.Amount()})
+	}
+	if i.TaxUnits != 0 || i.SubtotalUnits != i.TotalUnits {
+		d.Sums = append(d.Sums, document.Sum{Name: "Subtotal", Amount: i.Subtotal()})
+	}
+	if i.TaxUnits != 0 {
+		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: i.Tax()})
+	}
+	d.Sums = append(d.Sums, document.Sum{Name: "Total", Amount: i.Total()})
+	switch i.Status {
+	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
+		d.PaymentURL = orEmpty(i.HostedURL)
+		d.Sums = append(d.Sums, document.Sum{Name: "Amount due", Amount: i.AmountDue()})
+	default:
+		d.Mark = string(i.Status)
+	}
+	return d, nil
+}
+
+// newDocument begins a document with its date, by the seller's calendar, and
+// its two sides.
+func (s *Service) newDocument(ctx context.Context, kind document.Kind, payerID string, issuedAt time.Time) (document.Document, *ent.Payer, *time.Location, error) {
+	var d document.Document
+	p, err := s.read.Payer.Query().Where(payer.ID(payerID)).Only(ctx)
+	if err != nil {
+		return d, nil, nil, fmt.Errorf("read payer %s: %w", payerID, err)
+	}
+	o, err := s.read.Organization.Query().Where(organization.ID(p.OrganizationID)).Only(ctx)
+	if err != nil {
+		return d, nil, nil, fmt.Errorf("read organization %s: %w", p.OrganizationID, err)
+	}
+	zone, err := time.LoadLocation(o.TimeZone)
+	if err != nil {
+		return d, nil, nil, fmt.Errorf("time zone %q: %w", o.TimeZone, err)
+	}
+	d = document.Document{
+		Kind: kind, Test: o.Environment != organization.EnvironmentLIVE, IssuedAt: issuedAt.In(zone),
+		Seller: document.Party{Name: o.Name, Details: postal(primaryAddress(o.Addresses))},
+		Payer:  document.Party{Name: p.Name, Details: postal(p.Address)},
+	}
+	if e := orEmpty(o.FinanceSupportEmail); e != "" {
+		d.Seller.Details = append(d.Seller.Details, e)
+	} else if e := orEmpty(o.SupportEmail); e != "" {
+		d.Seller.Details = append(d.Seller.Details, e)
+	}
+	if e := orEmpty(p.BillingEmail); e != "" {
+		d.Payer.Details = append(d.Payer.Details, e)
+	} else if e := orEmpty(p.Email); e != "" {
+		d.Payer.Details = append(d.Payer.Details, e)
+	}
+	if id := orEmpty(p.TaxID); id != "" {
+		d.Payer.Details = append(d.Payer.Details, "Tax number "+id)
+	}
+	return d, p, zone, nil
+}
+
+// primaryAddress is the one used on documents, or nil.
+func primaryAddress(all []schema.Address) *schema.Address {
+	for i := range all {
+		if all[i].IsPrimary {
+			return &all[i]
+		}
+	}
+	if len(all) > 0 {
+		return &all[0]
+	}
+	return nil
+}
+
+// postal is an address in lines.
+func postal(a *schema.Address) []string {
+	if a == nil {
+		return nil
+	}
+	var lines []string
+	for _, line := range []string{
+		a.Line1, a.Line2, strings.TrimSpace(a.PostalCode + " " + a.City), strings.TrimSpace(a.Region + " " + a.Country),
+	} {
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
