@@ -245,7 +245,7 @@ func (s *stage) castOfCharacters() {
 	add("monthly", one(own, "priceCreate.price.id", `mutation { priceCreate(input: {
 		productId: "{{product}}", unitAmount: {amount: "29.00", currency: "USD"}, recurrence: {interval: MONTH}
 	}) { price { id } userErrors { code field message } } }`))
-	for name, token := range map[string]string{"adaCard": "pm_card_visa", "decliningCard": "pm_card_chargeCustomerFail", "strictCard": "pm_card_authenticationRequired"} {
+	for name, token := range map[string]string{"adaCard": "pm_card_visa", "decliningCard": "pm_card_chargeCustomerFail"} {
 		add(name, one(own, "paymentMethodAttach.paymentMethod.id", `mutation { paymentMethodAttach(input: {
 			payerId: "{{ada}}", gatewayToken: "`+token+`"
 		}) { paymentMethod { id } userErrors { code field message } } }`))

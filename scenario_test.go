@@ -421,6 +421,7 @@ func (s *stage) together(st *step, story *scenario) error {
 	}
 	prepared := make([]asked, len(documents))
 	for i, d := range documents {
+		s.known["copy"] = strconv.Itoa(i + 1)
 		var err error
 		if prepared[i], err = s.prepare(d, st.vars); err != nil {
 			return err
