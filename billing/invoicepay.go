@@ -213,7 +213,7 @@ func (tx *Tx) invoicePaymentStart(ctx context.Context, inv *ent.Invoice, id, ret
 		return start, err
 	}
 	urls := schema.ReturnURLs{Success: returnURL}
-	if err := tx.checkReturnURL(ctx, returnURL, "returnUrl"); err != nil {
+	if err := tx.checkReturnURL(ctx, returnURL); err != nil {
 		return start, err
 	}
 	start.draft.Currency, start.draft.AmountUnits, start.draft.ReturnUrls = inv.Currency, inv.AmountDueUnits, &urls

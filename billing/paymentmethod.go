@@ -83,7 +83,7 @@ func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.O
 		if err != nil {
 			return err
 		}
-		if err := tx.checkReturnURL(ctx, d.ReturnURL, "returnUrl"); err != nil {
+		if err := tx.checkReturnURL(ctx, d.ReturnURL); err != nil {
 			return err
 		}
 		failed, err := tx.PaymentMethod.Query().

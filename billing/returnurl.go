@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"purser/ent"
 	"purser/ent/organization"
 	"purser/ent/payment"
 	"purser/ent/schema"
@@ -13,28 +14,36 @@ import (
 )
 
 // checkReturnURLs refuses addresses that a browser must not be sent to after
-// a hosted page: only the organization's listed origins are good, and in
-// SANDBOX any port of this machine.
+// a hosted page, and any for an organization that is not active.
 func (tx *Tx) checkReturnURLs(ctx context.Context, r schema.ReturnURLs) error {
+	o, err := tx.organization(ctx)
+	if err != nil {
+		return err
+	}
 	for _, u := range []struct{ field, address string }{
 		{"success", r.Success}, {"failure", r.Failure}, {"pending", r.Pending}, {"cancel", r.Cancel}, {"error", r.Error},
 	} {
-		if err := tx.checkReturnURL(ctx, u.address, "returnUrls."+u.field); err != nil {
+		if err := mayReturnTo(o, u.address, "returnUrls."+u.field); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkReturnURL is checkReturnURLs for the one address of an operation that
-// has no more; empty is good.
-func (tx *Tx) checkReturnURL(ctx context.Context, address, field string) error {
-	if address == "" {
-		return nil
-	}
+// checkReturnURL is checkReturnURLs for the input's one returnUrl.
+func (tx *Tx) checkReturnURL(ctx context.Context, address string) error {
 	o, err := tx.organization(ctx)
 	if err != nil {
 		return err
+	}
+	return mayReturnTo(o, address, "returnUrl")
+}
+
+// mayReturnTo refuses all but the organization's listed origins, and in
+// SANDBOX any port of this machine; an empty address is good.
+func mayReturnTo(o *ent.Organization, address, field string) error {
+	if address == "" {
+		return nil
 	}
 	origin, err := returnOrigin(address, o.Environment == organization.EnvironmentSANDBOX)
 	if err != nil {

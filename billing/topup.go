@@ -149,7 +149,7 @@ func (s *Service) BeginCharge(ctx context.Context, d ChargeDraft) (*Charge, erro
 			return err
 		}
 		urls := schema.ReturnURLs{Success: d.ReturnURL}
-		if err := tx.checkReturnURL(ctx, d.ReturnURL, "returnUrl"); err != nil {
+		if err := tx.checkReturnURL(ctx, d.ReturnURL); err != nil {
 			return err
 		}
 		start.callID, start.card = callID, card
