@@ -122,8 +122,12 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 	}
 	switch gateway.ObjectKind(e.ObjectKind) {
 	case gateway.ObjectQuote:
-		return first(s.read.Quote.Query().Where(quote.ProviderID(e.ProviderID),
-			quote.Or(quote.GatewayQuoteID(e.ObjectID), quote.ID(named(prefixQuote)))).IDs(ctx))
+		// A draft has no provider yet: its finalization is under way, or came
+		// to nothing.
+		return first(s.read.Quote.Query().Where(quote.Or(
+			quote.And(quote.ProviderID(e.ProviderID), quote.Or(quote.GatewayQuoteID(e.ObjectID), quote.ID(named(prefixQuote)))),
+			quote.And(quote.ProviderIDIsNil(), quote.ID(named(prefixQuote))),
+		)).IDs(ctx))
 	case gateway.ObjectInvoice:
 		return first(s.read.Invoice.Query().Where(invoice.ProviderID(e.ProviderID),
 			invoice.Or(invoice.GatewayInvoiceID(e.ObjectID), invoice.ID(named(prefixInvoice)))).IDs(ctx))

@@ -147,7 +147,7 @@ func TestBadInvoicePayments(t *testing.T) {
 			{"another payer's card", InvoicePayDraft{InvoiceID: id, PaymentMethodID: others, Key: ptr("3")}, CodeNotFound, "paymentMethodId"},
 			{"a card at another provider", InvoicePayDraft{InvoiceID: id, PaymentMethodID: elsewhere.PaymentMethodID, Key: ptr("4")}, CodeInvalid, "paymentMethodId"},
 			{"card and out of band", InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, OutOfBand: true, Key: ptr("5")}, CodeInvalid, "outOfBand"},
-			{"a strange return address", InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, ReturnURL: "https://evil.example/", Key: ptr("6")}, CodeInvalid, "returnUrls.success"},
+			{"a strange return address", InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, ReturnURL: "https://evil.example/", Key: ptr("6")}, CodeInvalid, "returnUrl"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				_, err := s.BeginInvoicePayment(s.ctx, c.draft)
