@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// customer is a caller who runs errands one after the other and tries each
+// again, under the same key, until the answer is definite.
+type customer struct {
+	*apiClient
+	name  string
+	rand  *rand.Rand
+	payer string
+	// card pays, poor is declined.
+	card, poor string
+	// again is closed when a lost server is back.
+	again func() <-chan struct{}
+	n     int
+
+	mu   sync.Mutex
+	done []errand
+}
+
+// errand is something that was done, with what the server has acknowledged.
+type errand struct {
+	kind string
+	key  string
+	// cents went to the payer's balance, out of it where negative.
+	cents int64
+	// id is the payment, the entry, or the invoice that the answer named.
+	id string
+	// status is how the payment or the invoice stood in the last answer.
+	status string
+	// paid says that the gateway took the payer's money on a page.
+	paid bool
+}
+
+// Patience of one errand: it covers many lives of a server.
+const (
+	errandTime = 60 * time.Second
+	errandWait = 15 * time.Millisecond
+)
+
+var errGaveUp = errors.New("no definite answer")
+
+// run does one errand of a random kind. It returns when the answer is
+// definite, or with an error that says what is wrong.
+func (c *customer) run(ctx context.Context) error {
+	c.n++
+	e := errand{key: fmt.Sprintf("%s-%d", c.name, c.n)}
+	var err error
+	switch c.rand.IntN(10) {
+	case 0, 1, 2:
+		e.kind, err = "top-up", c.topUp(ctx, &e, c.card)
+	case 3:
+		e.kind, err = "declined top-up", c.topUp(ctx, &e, c.poor)
+	case 4, 5:
+		e.kind, err = "hosted top-up", c.hostedTopUp(ctx, &e)
+	case 6, 7:
+		e.kind, err = "sale", c.sale(ctx, &e)
+	case 8:
+		e.kind, err = "reload", c.reload(ctx, &e)
+	default:
+		e.kind, err = "usage", c.usage(ctx, &e)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", e.kind, e.key, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = append(c.done, e)
+	return nil
+}
+
+// until sends a mutation again and again until the answer is definite.
+func (c *customer) until(ctx context.Context, name, selection string, input map[string]any, definite func(result) bool) (result, error) {
+	ctx, cancel := context.WithTimeout(ctx, errandTime)
+	defer cancel()
+	for {
+		back := c.again()
+		got, err := c.mutate(ctx, name, selection, input)
+		var refused *refusal
+		switch {
+		case err == nil && definite(got):
+			return got, nil
+		case errors.As(err, &refused) && refused.Code == "PROVIDER_UNAVAILABLE":
+			// Nothing happened: the same key may be used again.
+		case err != nil && !isUnclear(err):
+			return got, err
+		}
+		select {
+		case <-ctx.Done():
+			return got, fmt.Errorf("%s: %w within %s: last answer %v, %w", name, errGaveUp, errandTime, got, err)
+		case <-back:
+		case <-time.After(errandWait):
+		}
+	}
+}
+
+func settled(path string, states ...string) func(result) bool {
+	return func(r result) bool {
+		for _, s := range states {
+			if r.text(path) == s {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func anyAnswer(result) bool { return true }
+
+// amount is a random one of 1.00 to 99.99.
+func (c *customer) amount() (int64, map[string]any) {
+	cents := 100 + c.rand.Int64N(9900)
+	return cents, usDollars(fmt.Sprintf("%d.%02d", cents/100, cents%100))
+}
+
+func (c *customer) topUp(ctx context.Context, e *errand, card string) error {
+	cents, amount := c.amount()
+	got, err := c.until(ctx, "balanceTopUp", "payment { id status } balance { id }", map[string]any{
+		"payerId": c.payer, "amount": amount, "paymentMethodId": card, "idempotencyKey": e.key,
+	}, settled("payment.status", "SUCCEEDED", "FAILED"))
+	if err != nil {
+		return err
+	}
+	e.id, e.status = got.text("payment.id"), got.text("payment.status")
+	want := "SUCCEEDED"
+	if card == c.poor {
+		want = "FAILED"
+	}
+	if e.status != want {
+		return fmt.Errorf("the payment is %s, want %s", e.status, want)
+	}
+	if e.status == "SUCCEEDED" {
+		e.cents = cents
+	}
+	return nil
+}
+
+// hostedTopUp starts a payment on the gateway's page and pays there; what
+// becomes of it is learned from events.
+func (c *customer) hostedTopUp(ctx context.Context, e *errand) error {
+	cents, amount := c.amount()
+	got, err := c.until(ctx, "paymentStart", "payment { id status nextAction { ... on RedirectAction { url } } }", map[string]any{
+		"payerId": c.payer, "amount": amount, "idempotencyKey": e.key,
+	}, func(r result) bool { return r.text("payment.nextAction.url") != "" })
+	if err != nil {
+		return err
+	}
+	e.id = got.text("payment.id")
+	if c.rand.IntN(5) == 0 {
+		return nil // the payer thinks better of it
+	}
+	status, err := submitForm(ctx, c.http, got.text("payment.nextAction.url"), cardForm("4242424242424242"))
+	if err != nil {
+		return err
+	}
+	if status != http.StatusSeeOther {
+		return fmt.Errorf("the gateway's page answers %d", status)
+	}
+	e.paid, e.cents = true, cents
+	if c.rand.IntN(2) == 0 {
+		return nil
+	}
+	got, err = c.until(ctx, "paymentSync", "payment { id status }", map[string]any{"id": e.id}, settled("payment.status", "SUCCEEDED"))
+	e.status = got.text("payment.status")
+	return err
+}
+
+// sale is the way from a quote to a paid invoice.
+func (c *customer) sale(ctx context.Context, e *errand) error {
+	_, amount := c.amount()
+	lines := []any{map[string]any{"description": "Consulting", "quantity": 1, "unitAmount": amount}}
+	got, err := c.until(ctx, "quoteCreate", "quote { id }", map[string]any{
+		"payerId": c.payer, "lineItems": lines, "idempotencyKey": e.key,
+	}, anyAnswer)
+	if err != nil {
+		return err
+	}
+	quote := got.text("quote.id")
+	_, err = c.until(ctx, "quoteFinalize", "quote { id status }", map[string]any{"id": quote, "idempotencyKey": e.key + "-finalize"},
+		settled("quote.status", "OPEN"))
+	if err != nil {
+		return err
+	}
+	got, err = c.until(ctx, "quoteAccept", "quote { status } invoice { id status }", map[string]any{"id": quote, "idempotencyKey": e.key + "-accept"},
+		func(r result) bool { return r.text("quote.status") == "ACCEPTED" && r.text("invoice.id") != "" })
+	if err != nil {
+		return err
+	}
+	e.id = got.text("invoice.id")
+	_, err = c.until(ctx, "invoiceFinalize", "invoice { id status }", map[string]any{"id": e.id, "idempotencyKey": e.key + "-open"},
+		settled("invoice.status", "OPEN"))
+	if err != nil {
+		return err
+	}
+	got, err = c.until(ctx, "invoicePay", "invoice { id status } payment { id status }", map[string]any{
+		"id": e.id, "paymentMethodId": c.card, "idempotencyKey": e.key + "-pay",
+	}, settled("invoice.status", "PAID"))
+	e.status = got.text("invoice.status")
+	return err
+}
+
+func (c *customer) reload(ctx context.Context, e *errand) error {
+	cents, amount := c.amount()
+	got, err := c.until(ctx, "balanceReload", "entry { id }", map[string]any{
+		"payerId": c.payer, "amount": amount, "idempotencyKey": e.key,
+	}, anyAnswer)
+	e.id, e.cents = got.text("entry.id"), cents
+	return err
+}
+
+func (c *customer) usage(ctx context.Context, e *errand) error {
+	cents, amount := c.amount()
+	got, err := c.until(ctx, "usageRecord", "entry { id }", map[string]any{
+		"payerId": c.payer, "amount": amount, "idempotencyKey": e.key,
+	}, anyAnswer)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.Code == "INSUFFICIENT_FUNDS" {
+		e.status = "REFUSED"
+		return nil
+	}
+	e.id, e.cents = got.text("entry.id"), -cents
+	return err
+}

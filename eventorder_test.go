@@ -1,0 +1,437 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"entgo.io/ent/dialect"
+
+	"purser/ent/gatewayevent"
+	"purser/ent/invoice"
+	"purser/ent/ledgerentry"
+	"purser/ent/payment"
+	"purser/sandbox"
+)
+
+// A story is what happens at the gateway around one object of ours, in acts
+// between which events may be delivered.
+type story struct {
+	name string
+	// begin makes the object and returns what the acts need.
+	begin func(t *testing.T, s *stack, c *cast)
+	acts  []func(t *testing.T, s *stack, c *cast)
+	// events are the kinds whose orders are all tried; the first of each kind
+	// after begin counts, others are delivered at the end.
+	events []string
+	// want is the state at the end, as ending writes it.
+	want string
+}
+
+// cast is who takes part in one telling of a story.
+type cast struct {
+	payer, card, invoice, payment string
+	// page is where the payer is sent.
+	page string
+}
+
+func stories() []story {
+	pay := func(number string) func(*testing.T, *stack, *cast) {
+		return func(t *testing.T, s *stack, c *cast) { s.submit(t, c.page, cardForm(number)) }
+	}
+	press := func(button string) func(*testing.T, *stack, *cast) {
+		return func(t *testing.T, s *stack, c *cast) { s.submit(t, c.page, url.Values{button: {button}}) }
+	}
+	return []story{
+		{
+			name: "invoice paid", begin: beginInvoice,
+			acts:   []func(*testing.T, *stack, *cast){pay("4242424242424242")},
+			events: []string{"invoice.finalized", "payment_intent.succeeded", "invoice.paid", "invoice.payment_succeeded", "charge.succeeded"},
+			want:   "invoice PAID due 0.00 USD; payments SUCCEEDED; entries INVOICE 25.00, INVOICE_PAYMENT 25.00",
+		},
+		{
+			name: "invoice failed, then paid", begin: beginInvoice,
+			acts:   []func(*testing.T, *stack, *cast){pay("4000000000000002"), pay("4242424242424242")},
+			events: []string{"payment_intent.payment_failed", "invoice.payment_failed", "payment_intent.succeeded", "invoice.paid", "invoice.payment_succeeded"},
+			want:   "invoice PAID due 0.00 USD; payments SUCCEEDED; entries INVOICE 25.00, INVOICE_PAYMENT 25.00",
+		},
+		{
+			name: "invoice failed, then void", begin: beginInvoice,
+			acts:   []func(*testing.T, *stack, *cast){pay("4000000000000002"), voidAtGateway},
+			events: []string{"payment_intent.payment_failed", "invoice.payment_failed", "invoice.voided", "payment_intent.canceled"},
+			want:   "invoice VOID due 0.00 USD; payments CANCELED; entries INVOICE 25.00, REVERSAL 25.00",
+		},
+		{
+			name: "top-up with 3-D Secure", begin: beginSecureTopUp(false),
+			acts:   []func(*testing.T, *stack, *cast){press("complete")},
+			events: []string{"payment_intent.created", "payment_intent.requires_action", "payment_intent.succeeded", "charge.succeeded"},
+			want:   "payment SUCCEEDED; entries TOP_UP 30.00",
+		},
+		{
+			name: "top-up with 3-D Secure whose first reply was lost", begin: beginSecureTopUp(true),
+			acts:   []func(*testing.T, *stack, *cast){press("complete")},
+			events: []string{"payment_intent.created", "payment_intent.requires_action", "payment_intent.succeeded", "charge.succeeded"},
+			want:   "payment SUCCEEDED; entries TOP_UP 30.00",
+		},
+		{
+			name: "top-up with 3-D Secure that fails", begin: beginSecureTopUp(false),
+			acts:   []func(*testing.T, *stack, *cast){press("fail")},
+			events: []string{"payment_intent.created", "payment_intent.requires_action", "payment_intent.payment_failed"},
+			want:   "payment FAILED; entries ",
+		},
+		{
+			name: "top-up on a hosted page", begin: beginHostedTopUp,
+			acts:   []func(*testing.T, *stack, *cast){pay("4000000000000002"), pay("4242424242424242")},
+			events: []string{"payment_intent.payment_failed", "payment_intent.succeeded", "checkout.session.completed", "charge.succeeded"},
+			want:   "payment SUCCEEDED; entries TOP_UP 30.00",
+		},
+	}
+}
+
+func beginInvoice(t *testing.T, s *stack, c *cast) {
+	made := s.newInvoice(t, c.payer)
+	c.invoice, c.page = made.text("invoice.id"), made.text("invoice.hostedUrl")
+	// The payer is going to pay on the hosted page: a payment waits for that.
+	s.do(t, "invoicePay", "payment { status }", map[string]any{"id": c.invoice, "idempotencyKey": "pay " + c.invoice})
+}
+
+// voidAtGateway is somebody's click in the gateway's own dashboard.
+func voidAtGateway(t *testing.T, s *stack, c *cast) {
+	row, err := s.billing.Client().Invoice.Get(s.ctx, c.invoice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.control.ask(t.Context(), http.MethodPost, "/v1/invoices/"+*row.GatewayInvoiceID+"/void", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func beginSecureTopUp(lost bool) func(*testing.T, *stack, *cast) {
+	return func(t *testing.T, s *stack, c *cast) {
+		if lost {
+			fault := sandbox.RequestFault{Path: "/v1/payment_intents", Action: sandbox.ActionReset, When: sandbox.WhenAfter, Count: -1}
+			id, err := s.sandbox.Faults().AddRequest(fault)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.sandbox.Faults().Remove("", id)
+		}
+		got := s.do(t, "balanceTopUp", "payment { id status nextAction { ... on RedirectAction { url } } }", map[string]any{
+			"payerId": c.payer, "amount": usDollars("30.00"), "paymentMethodId": c.card, "idempotencyKey": "top-up " + c.payer + s.clock.Now().String(),
+		})
+		c.payment, c.page = got.text("payment.id"), got.text("payment.nextAction.url")
+		if !lost {
+			return
+		}
+		if got.text("payment.status") != "PROCESSING" {
+			t.Fatalf("without a reply the payment is %s, want PROCESSING", got.text("payment.status"))
+		}
+		// The payer finds the page in the bank's app.
+		state, err := s.sandbox.Inspect(t.Context(), stackSecretKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := result(state.PaymentIntents[len(state.PaymentIntents)-1])
+		c.page = last.text("next_action.redirect_to_url.url")
+	}
+}
+
+func beginHostedTopUp(t *testing.T, s *stack, c *cast) {
+	got := s.do(t, "paymentStart", "payment { id nextAction { ... on RedirectAction { url } } }", map[string]any{
+		"payerId": c.payer, "amount": usDollars("30.00"), "idempotencyKey": "start " + c.payer + s.clock.Now().String(),
+	})
+	c.payment, c.page = got.text("payment.id"), got.text("payment.nextAction.url")
+}
+
+// ending writes how the story stands in our books.
+func (s *stack) ending(t *testing.T, c *cast) string {
+	t.Helper()
+	var parts []string
+	client := s.billing.Client()
+	entries := client.LedgerEntry.Query()
+	if c.invoice != "" {
+		inv, err := client.Invoice.Get(s.ctx, c.invoice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payments, err := client.Payment.Query().Where(payment.InvoiceID(c.invoice)).All(s.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var states []string
+		for _, p := range payments {
+			states = append(states, string(p.Status))
+		}
+		slices.Sort(states)
+		parts = append(parts, fmt.Sprintf("invoice %s due %s", inv.Status, inv.AmountDue()), "payments "+strings.Join(states, ", "))
+		entries = entries.Where(ledgerentry.InvoiceID(c.invoice))
+	} else {
+		p, err := client.Payment.Get(s.ctx, c.payment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, fmt.Sprintf("payment %s", p.Status))
+		entries = entries.Where(ledgerentry.PaymentID(c.payment))
+	}
+	rows, err := entries.All(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var booked []string
+	for _, e := range rows {
+		booked = append(booked, fmt.Sprintf("%s %s", e.Kind, e.Amount().Decimal()))
+	}
+	slices.Sort(booked)
+	return strings.Join(append(parts, "entries "+strings.Join(booked, ", ")), "; ")
+}
+
+// badLuck is what happens to the deliveries of one telling besides their order.
+type badLuck int
+
+const (
+	luckNone      badLuck = iota
+	luckDuplicate         // each event is delivered twice, once at the end
+	luckDrop              // one event never comes
+	luckLate              // nothing is delivered before the last act
+	luckMax
+)
+
+// TestEventsInAnyOrder tells every story with its events in every order, each
+// with one kind of bad luck in turn: the end is the same.
+func TestEventsInAnyOrder(t *testing.T) {
+	eachStack(t, func(t *testing.T, s *stack) {
+		payer := s.newPayer(t, "Ada")
+		card := s.newCard(t, payer, "pm_card_authenticationRequiredSetupForOffSession")
+		for _, story := range stories() {
+			orders := permutations(len(story.events))
+			step := 1
+			if !full() {
+				step = map[string]int{dialect.SQLite: 5, dialect.Postgres: 15}[s.db.Dialect]
+			}
+			for i := 0; i < len(orders); i += step {
+				luck := badLuck(i / step % int(luckMax))
+				s.tell(t, story, &cast{payer: payer, card: card}, orders[i], luck, i/step)
+				if t.Failed() {
+					t.Fatalf("%s: the events came in the order %v with luck %d", story.name, orders[i], luck)
+				}
+			}
+		}
+	})
+}
+
+// tell plays a story and compares its end.
+func (s *stack) tell(t *testing.T, story story, c *cast, order []int, luck badLuck, n int) {
+	t.Helper()
+	s.newEvents(t) // what came before is none of this story's
+	story.begin(t, s, c)
+	var there, others []stripeEvent // of the kinds in question; the rest
+	gather := func() {
+		for _, e := range s.newEvents(t) {
+			known := slices.ContainsFunc(there, func(o stripeEvent) bool { return o.kind == e.kind })
+			if slices.Contains(story.events, e.kind) && !known {
+				there = append(there, e)
+			} else {
+				others = append(others, e)
+			}
+		}
+	}
+	gather()
+	left := slices.Clone(order)
+	var delivered []stripeEvent
+	advance := func() { // delivers what is next as far as it has happened
+		for len(left) > 0 {
+			i := slices.IndexFunc(there, func(e stripeEvent) bool { return e.kind == story.events[left[0]] })
+			if i < 0 {
+				return
+			}
+			if !(luck == luckDrop && left[0] == n%len(story.events)) {
+				s.mustDeliver(t, there[i])
+				delivered = append(delivered, there[i])
+			}
+			left = left[1:]
+		}
+	}
+	for i, act := range story.acts {
+		if luck != luckLate || i == len(story.acts) {
+			advance()
+		}
+		act(t, s, c)
+		gather()
+	}
+	advance()
+	if len(left) > 0 {
+		t.Fatalf("the gateway never told about %s", story.events[left[0]])
+	}
+	if luck == luckDuplicate {
+		for _, e := range delivered {
+			s.mustDeliver(t, e)
+		}
+	}
+	if luck != luckDrop {
+		if got := s.ending(t, c); got != story.want {
+			t.Errorf("after its events the story stands at\n%s, want\n%s", got, story.want)
+		}
+	}
+	for _, e := range others {
+		s.mustDeliver(t, e)
+	}
+	s.settle(t)
+	if got := s.ending(t, c); got != story.want {
+		t.Errorf("after all the story stands at\n%s, want\n%s", got, story.want)
+	}
+}
+
+func (s *stack) mustDeliver(t *testing.T, e stripeEvent) {
+	t.Helper()
+	if status := s.deliver(t, e); status != http.StatusOK {
+		t.Fatalf("event %s %s is answered with %d", e.id, e.kind, status)
+	}
+}
+
+// permutations returns all orders of n things.
+func permutations(n int) [][]int {
+	if n == 0 {
+		return [][]int{{}}
+	}
+	var all [][]int
+	for _, shorter := range permutations(n - 1) {
+		for at := range n {
+			all = append(all, slices.Insert(slices.Clone(shorter), at, n-1))
+		}
+	}
+	return all
+}
+
+// TestEventsThatNobodySent delivers what only looks like an event: nothing
+// changes.
+func TestEventsThatNobodySent(t *testing.T) {
+	eachStack(t, func(t *testing.T, s *stack) {
+		payer := s.newPayer(t, "Ada")
+		c := &cast{payer: payer}
+		beginInvoice(t, s, c)
+		finalized := s.newEvents(t)
+		event := finalized[slices.IndexFunc(finalized, func(e stripeEvent) bool { return e.kind == "invoice.finalized" })]
+		s.mustDeliver(t, event)
+		s.submit(t, c.page, cardForm("4242424242424242"))
+		events := s.newEvents(t)
+		paid := events[slices.IndexFunc(events, func(e stripeEvent) bool { return e.kind == "invoice.paid" })]
+		now := s.clock.Now()
+		before := s.rows(t)
+		for name, forged := range map[string]struct {
+			body      []byte
+			signature string
+		}{
+			"no signature":               {paid.body, ""},
+			"another secret":             {paid.body, eventSignature(now, paid.body, "whsec_other00000000000000000000")},
+			"an empty secret":            {paid.body, eventSignature(now, paid.body, "")},
+			"another body":               {bytes.Replace(paid.body, []byte("2500"), []byte("2501"), 1), eventSignature(now, paid.body, stackWebhookSecret)},
+			"six minutes old":            {paid.body, eventSignature(now.Add(-6*time.Minute), paid.body, stackWebhookSecret)},
+			"six minutes ahead":          {paid.body, eventSignature(now.Add(6*time.Minute), paid.body, stackWebhookSecret)},
+			"two times":                  {paid.body, eventSignature(now, paid.body, stackWebhookSecret) + fmt.Sprintf(",t=%d", now.Unix())},
+			"no event":                   {[]byte("{}"), eventSignature(now, []byte("{}"), stackWebhookSecret)},
+			"no JSON":                    {[]byte("<paid/>"), eventSignature(now, []byte("<paid/>"), stackWebhookSecret)},
+			"an event of real money":     live(paid.body, now),
+			"a body longer than allowed": tooLong(paid.body, now),
+		} {
+			if status := s.deliverSigned(t, forged.body, forged.signature); status < 400 || status >= 500 {
+				t.Errorf("%s: answered with %d", name, status)
+			}
+		}
+		if after := s.rows(t); after != before {
+			t.Errorf("forged events left %s, before there was %s", after, before)
+		}
+		// A replayed event has its place already.
+		s.mustDeliver(t, event)
+		if after := s.rows(t); after != before {
+			t.Errorf("a replayed event left %s, before there was %s", after, before)
+		}
+		s.mustDeliver(t, paid)
+		want := stories()[0].want
+		if got := s.ending(t, c); got != want {
+			t.Fatalf("after invoice.paid: %s, want %s", got, want)
+		}
+		settled := s.rows(t)
+		for range 3 {
+			s.mustDeliver(t, paid)
+		}
+		if after := s.rows(t); after != settled {
+			t.Errorf("a replayed payment left %s, before there was %s", after, settled)
+		}
+	})
+}
+
+// TestEventIsOnlyAHint delivers well-signed events that tell of what did not
+// happen: the gateway is asked, and nothing is believed.
+func TestEventIsOnlyAHint(t *testing.T) {
+	eachStack(t, func(t *testing.T, s *stack) {
+		c := &cast{payer: s.newPayer(t, "Ada")}
+		beginInvoice(t, s, c)
+		events := s.newEvents(t)
+		finalized := events[slices.IndexFunc(events, func(e stripeEvent) bool { return e.kind == "invoice.finalized" })]
+		lie := stripeEvent{id: "evt_lie", kind: "invoice.paid", body: finalized.body}
+		for from, to := range map[string]string{
+			finalized.id: lie.id, "invoice.finalized": "invoice.paid", `"status": "open"`: `"status": "paid"`, `"amount_paid": 0`: `"amount_paid": 2500`,
+		} {
+			lie.body = bytes.ReplaceAll(lie.body, []byte(from), []byte(to))
+		}
+		if bytes.Equal(lie.body, finalized.body) {
+			t.Fatal("the event was not changed")
+		}
+		before := s.ending(t, c)
+		s.mustDeliver(t, lie)
+		if got := s.ending(t, c); got != before {
+			t.Errorf("a lie was believed: %s, before %s", got, before)
+		}
+		stored, err := s.billing.Client().GatewayEvent.Query().Where(gatewayevent.GatewayEventID(lie.id)).Only(s.ctx)
+		if err != nil || stored.Status != gatewayevent.StatusAPPLIED {
+			t.Errorf("the event is %v, %v; want it applied as what the gateway says", stored, err)
+		}
+		// An event of an object that is none of ours is noted and ignored.
+		foreign := stripeEvent{id: "evt_foreign", body: []byte(`{"id":"evt_foreign","object":"event","type":"invoice.paid","livemode":false,"created":1,"data":{"object":{"id":"in_foreign","object":"invoice"}}}`)}
+		s.mustDeliver(t, foreign)
+		stored, err = s.billing.Client().GatewayEvent.Query().Where(gatewayevent.GatewayEventID(foreign.id)).Only(s.ctx)
+		if err != nil || stored.Status != gatewayevent.StatusIGNORED {
+			t.Errorf("a foreign event is %v, %v; want it ignored", stored, err)
+		}
+	})
+}
+
+func live(body []byte, at time.Time) (forged struct {
+	body      []byte
+	signature string
+}) {
+	forged.body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`"livemode": false`), []byte(`"livemode": true`)), []byte(`"livemode":false`), []byte(`"livemode":true`))
+	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
+	return forged
+}
+
+func tooLong(body []byte, at time.Time) (forged struct {
+	body      []byte
+	signature string
+}) {
+	forged.body = append(bytes.Clone(body), bytes.Repeat([]byte(" "), 1<<20)...)
+	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
+	return forged
+}
+
+// rows counts what an event could leave behind.
+func (s *stack) rows(t *testing.T) string {
+	t.Helper()
+	c := s.billing.Client()
+	count := func(n int, err error) int {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	return fmt.Sprintf("%d events, %d entries, %d payments, %d succeeded, %d paid invoices",
+		count(c.GatewayEvent.Query().Count(s.ctx)), count(c.LedgerEntry.Query().Count(s.ctx)), count(c.Payment.Query().Count(s.ctx)),
+		count(c.Payment.Query().Where(payment.StatusEQ(payment.StatusSUCCEEDED)).Count(s.ctx)),
+		count(c.Invoice.Query().Where(invoice.StatusEQ(invoice.StatusPAID)).Count(s.ctx)))
+}

@@ -1,0 +1,360 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"entgo.io/ent/dialect"
+
+	"purser/auth"
+	"purser/billing"
+	"purser/database"
+	"purser/ent/organization"
+	"purser/gateway"
+	"purser/gateway/stripe"
+	"purser/graph"
+	"purser/graph/transport"
+	"purser/jobs"
+	"purser/migrations"
+	stripesandbox "purser/sandbox/stripe"
+	"purser/testdb"
+	"purser/webhook"
+)
+
+// stack is the whole product in the test's own process, with a clock that the
+// test moves, due work that is done when the test says so, and a gateway whose
+// events are delivered by the test alone: what a schedule of bad luck needs.
+type stack struct {
+	*apiClient
+	clock   *movingClock
+	db      *database.DB
+	billing *billing.Service
+	jobs    *jobs.Runner
+	webhook *webhook.Handler
+	sandbox *stripesandbox.Server
+	// gateway sees every request on its way to the sandbox.
+	gateway *gatewayTap
+	control *gatewayControl
+	// hook is the path of the provider's webhook.
+	hook string
+	// ctx is the program itself inside the organization.
+	ctx context.Context
+	// told are the gateway's events that were fetched already.
+	told map[string]bool
+}
+
+// movingClock is the time of product and sandbox.
+type movingClock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *movingClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *movingClock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+// gatewayTap stands before the sandbox and lets a test look at, or spoil, the
+// requests that reach it.
+type gatewayTap struct {
+	next http.Handler
+	mu   sync.Mutex
+	// seen are method and path of the requests below /v1, in order.
+	seen []string
+}
+
+func (g *gatewayTap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		g.mu.Lock()
+		g.seen = append(g.seen, r.Method+" "+r.URL.Path)
+		g.mu.Unlock()
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// take returns the requests seen since it was called last.
+func (g *gatewayTap) take() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := g.seen
+	g.seen = nil
+	return out
+}
+
+// The account that a stack's provider uses, and what its events are signed with.
+const (
+	stackSecretKey     = "sk_test_stack0000000000000000"
+	stackWebhookSecret = "whsec_stack0000000000000000000000"
+)
+
+// eachStack runs a test over SQLite and over PostgreSQL.
+func eachStack(t *testing.T, run func(t *testing.T, s *stack)) {
+	t.Helper()
+	t.Parallel()
+	for _, name := range []string{dialect.SQLite, dialect.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, stackDatabase(t, name))
+			run(t, s)
+			s.mustVerify(t)
+		})
+	}
+}
+
+// stackDatabase returns an open database with the tables.
+func stackDatabase(t testing.TB, dialectName string) *database.DB {
+	t.Helper()
+	dir, err := migrations.Dir(dialectName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return testdb.Migrated(t, dialectName, dir)
+}
+
+// newStack makes an organization "stack" with a Stripe provider at a sandbox
+// of its own.
+func newStack(t testing.TB, db *database.DB) *stack {
+	t.Helper()
+	s := &stack{db: db, clock: &movingClock{}, told: map[string]bool{}}
+	logger := slog.New(slog.NewTextHandler(stackLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
+	sandbox, err := stripesandbox.Open(t.Context(), stripesandbox.Config{Now: s.clock.Now, Path: t.TempDir() + "/sandbox.db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sandbox = sandbox
+	s.gateway = &gatewayTap{next: sandbox.Handler()}
+	gatewayServer := httptest.NewServer(s.gateway)
+	sandbox.SetPublicURL(gatewayServer.URL)
+	s.control = &gatewayControl{client: gatewayServer.Client(), address: gatewayServer.URL, key: stackSecretKey}
+	sealer, err := auth.NewSealer([]byte(strings.Repeat("k", auth.MasterKeyBytes)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.billing = billing.New(billing.Config{
+		DB: db, Sealer: sealer, Logger: logger, Now: s.clock.Now, PublicURL: "http://127.0.0.1:1",
+	})
+	adapter := stripe.New(stripe.Config{Now: s.clock.Now, BaseURL: func(gateway.Environment) (string, string, error) {
+		return gatewayServer.URL, gatewayServer.URL, nil
+	}})
+	gateways := gateway.NewDirectory(adapter)
+	s.webhook = webhook.New(webhook.Config{Billing: s.billing, Gateways: gateways, Logger: logger})
+	s.jobs = jobs.New(jobs.Config{Billing: s.billing, Gateways: gateways, ApplyEvent: s.webhook.Apply, Logger: logger})
+	limits := transport.DefaultLimits()
+	limits.BucketPoints, limits.RestorePerSecond = 1<<30, 1<<30
+	handler, err := graph.NewHandler(graph.HandlerConfig{
+		Billing: s.billing, Gateways: gateways, CursorKey: []byte(strings.Repeat("c", 32)), Limits: limits, Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		api.Close()
+		gatewayServer.Close()
+		if err := sandbox.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.setUp(t, adapter)
+	s.apiClient.endpoint, s.apiClient.http = api.URL+"/graphql", api.Client()
+	return s
+}
+
+// setUp makes the organization and its provider.
+func (s *stack) setUp(t testing.TB, keys gateway.Credentials) {
+	t.Helper()
+	id, token, err := s.billing.CreateOrganization(auth.AllTenants(t.Context(), "test"), billing.OrganizationDraft{
+		Slug: "stack", Name: "Stack", Environment: organization.EnvironmentSANDBOX, DefaultCurrency: "USD",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.apiClient = &apiClient{token: token.Reveal()}
+	s.ctx = auth.Internal(t.Context(), "test", id)
+	provider, err := s.billing.CreateProvider(s.ctx, billing.ProviderDraft{Name: "Stripe", MakeDefault: true, Credentials: billing.Credentials{
+		Kind: gateway.KindStripe, SecretKey: stackSecretKey, PublishableKey: "pk_test_stack0000000000000000", WebhookSecret: stackWebhookSecret,
+	}}, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := s.billing.Client().Provider.Get(s.ctx, provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.hook = "/webhooks/stack/" + row.WebhookToken
+}
+
+// stackLog shows errors where a test fails.
+type stackLog struct{ testing.TB }
+
+func (l stackLog) Write(b []byte) (int, error) {
+	if l.Context().Err() == nil {
+		l.Log(strings.TrimSpace(string(b)))
+	}
+	return len(b), nil
+}
+
+// do is mutate for an operation that must succeed at once.
+func (s *stack) do(t testing.TB, name, selection string, input map[string]any) result {
+	t.Helper()
+	got, err := s.mutate(t.Context(), name, selection, input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// newPayer makes a developer.
+func (s *stack) newPayer(t testing.TB, name string) string {
+	t.Helper()
+	return s.do(t, "developerCreate", "developer { id }", map[string]any{
+		"name": name, "email": strings.ToLower(name) + "@example.com",
+	}).text("developer.id")
+}
+
+// newCard saves a card of a payer.
+func (s *stack) newCard(t testing.TB, payer, token string) string {
+	t.Helper()
+	return s.do(t, "paymentMethodAttach", "paymentMethod { id }", map[string]any{
+		"payerId": payer, "gatewayToken": token,
+	}).text("paymentMethod.id")
+}
+
+// newInvoice makes an invoice of $25.00 that is OPEN here and at the gateway.
+func (s *stack) newInvoice(t testing.TB, payer string) result {
+	t.Helper()
+	id := s.do(t, "invoiceCreate", "invoice { id }", map[string]any{
+		"payerId": payer, "lineItems": []any{map[string]any{"description": "Consulting", "quantity": 1, "unitAmount": usDollars("25.00")}},
+	}).text("invoice.id")
+	return s.do(t, "invoiceFinalize", "invoice { id status hostedUrl }", map[string]any{"id": id})
+}
+
+// submit fills in a form of a hosted page.
+func (s *stack) submit(t testing.TB, page string, fields url.Values) {
+	t.Helper()
+	status, err := submitForm(t.Context(), http.DefaultClient, page, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status >= 500 || status == http.StatusNotFound {
+		t.Fatalf("page %s answers %d", page, status)
+	}
+}
+
+// submitForm posts a form of a hosted page and returns the status of the
+// answer, which it does not follow.
+func submitForm(ctx context.Context, c *http.Client, page string, fields url.Values) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, page, strings.NewReader(fields.Encode()))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := (&http.Client{
+		Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}).Do(r)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	if closed := response.Body.Close(); err == nil {
+		err = closed
+	}
+	return response.StatusCode, err
+}
+
+// cardForm fills in the form of a hosted page.
+func cardForm(number string) url.Values {
+	return url.Values{"number": {number}, "expiry": {"12/44"}, "cvc": {"123"}, "name": {"Ada"}}
+}
+
+// stripeEvent is an event of the gateway as it is delivered.
+type stripeEvent struct {
+	id, kind string
+	body     []byte
+}
+
+// newEvents returns the events of the gateway since it was called last,
+// oldest first.
+func (s *stack) newEvents(t testing.TB) []stripeEvent {
+	t.Helper()
+	var list struct{ Data []json.RawMessage }
+	if err := s.control.ask(t.Context(), http.MethodGet, "/v1/events?limit=30", nil, &list); err != nil {
+		t.Fatal(err)
+	}
+	s.gateway.take()
+	var out []stripeEvent
+	for i := len(list.Data) - 1; i >= 0; i-- {
+		var e struct{ ID, Type string }
+		if err := json.Unmarshal(list.Data[i], &e); err != nil {
+			t.Fatal(err)
+		}
+		if !s.told[e.ID] {
+			s.told[e.ID] = true
+			out = append(out, stripeEvent{e.ID, e.Type, list.Data[i]})
+		}
+	}
+	return out
+}
+
+// deliver posts an event to the webhook, signed now, and returns the status.
+func (s *stack) deliver(t testing.TB, e stripeEvent) int {
+	t.Helper()
+	return s.deliverSigned(t, e.body, eventSignature(s.clock.Now(), e.body, stackWebhookSecret))
+}
+
+// deliverSigned posts a body with a signature. It returns when the event was
+// applied as well as it could be.
+func (s *stack) deliverSigned(t testing.TB, body []byte, signature string) int {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, s.hook, strings.NewReader(string(body)))
+	r.Header.Set("Stripe-Signature", signature)
+	rec := httptest.NewRecorder()
+	s.webhook.ServeHTTP(rec, r)
+	return rec.Code
+}
+
+// settle lets time pass, as far as the longest pause between two looks at the
+// same thing, and due work be done.
+func (s *stack) settle(t testing.TB) {
+	t.Helper()
+	for _, pause := range []time.Duration{0, 50 * time.Second, 2 * time.Minute, 6 * time.Minute, 16 * time.Minute, time.Hour} {
+		s.clock.Advance(pause)
+		if err := s.jobs.Round(t.Context()); err != nil {
+			t.Fatalf("due work: %v", err)
+		}
+	}
+}
+
+// mustVerify fails the test when a row does not fit the others.
+func (s *stack) mustVerify(t testing.TB) {
+	t.Helper()
+	if _, err := s.billing.VerifyAll(auth.AllTenants(t.Context(), "verify"), billing.VerifyOptions{}); err != nil {
+		t.Errorf("verify: %v", err)
+	}
+}
+
+// eventSignature signs a delivery as the gateway does.
+func eventSignature(at time.Time, body []byte, secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "%d.%s", at.Unix(), body)
+	return fmt.Sprintf("t=%d,v1=%x", at.Unix(), mac.Sum(nil))
+}
