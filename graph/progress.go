@@ -15,13 +15,17 @@ import (
 // beginning and is seen when it commits, so that a change may appear behind one
 // that is younger. Progress is therefore a time up to which everything was sent,
 // and what was sent of the changes after it; that time stays progressWindow
-// behind the newest change, much longer than a transaction lives. A reader that
-// resumes gets what changed after the time and was not sent: nothing is lost
-// and nothing comes twice, also across a restart of the server.
+// behind what was dealt with, much longer than a transaction lives. A reader
+// that resumes gets what changed after the time and was not sent: nothing is
+// lost and nothing comes twice, also across a restart of the server.
 type progress struct {
 	// from is the time after which changes may not have been sent; what
 	// changed at that very time counts as after.
 	from time.Time
+	// upTo is the time of the change that was dealt with last. An object is
+	// sent as it stands when it is read, and may have changed again by then:
+	// then it is ahead of others that are still to come.
+	upTo time.Time
 	// sent are the changes from then on that were.
 	sent map[change]time.Time
 }
@@ -49,7 +53,26 @@ func changeOf(id string, at time.Time) change {
 
 // newProgress is that of a reader who wants what changes from now on.
 func newProgress(now time.Time) *progress {
-	return &progress{from: now.Add(-progressWindow), sent: map[change]time.Time{}}
+	return &progress{from: now.Add(-progressWindow), upTo: now, sent: map[change]time.Time{}}
+}
+
+// reach notes that the changes up to one are dealt with: those that were
+// listed, or that were told, before it.
+func (p *progress) reach(at time.Time) {
+	if !at.After(p.upTo) {
+		return
+	}
+	p.upTo = at
+	from := at.Add(-progressWindow)
+	if !from.After(p.from) {
+		return
+	}
+	p.from = from
+	for c, at := range p.sent {
+		if at.Before(from) {
+			delete(p.sent, c)
+		}
+	}
 }
 
 // add notes a change as sent; false where it was before.
@@ -59,19 +82,7 @@ func (p *progress) add(id string, at time.Time) bool {
 		return false
 	}
 	p.sent[c] = at
-	if oldest := at.Add(-progressWindow); oldest.After(p.from) {
-		p.moveTo(oldest)
-	}
 	return true
-}
-
-func (p *progress) moveTo(from time.Time) {
-	p.from = from
-	for c, at := range p.sent {
-		if at.Before(from) {
-			delete(p.sent, c)
-		}
-	}
 }
 
 // changeBytes is the length of a change in a cursor: among a hundred of them
@@ -95,6 +106,9 @@ func (p *progress) String() string {
 		// What changed at the same time as the last that makes way comes
 		// again, rather than that anything is lost.
 		from = entries[extra-1].at
+		if from.After(p.upTo) {
+			from = p.upTo
+		}
 		entries = entries[extra:]
 	}
 	b := binary.AppendVarint(nil, from.UnixMicro())
@@ -118,6 +132,7 @@ func parseProgress(text string) (*progress, error) {
 		return nil, errProgress
 	}
 	p := &progress{from: time.UnixMicro(from).UTC(), sent: map[change]time.Time{}}
+	p.upTo = p.from
 	for b = b[n:]; len(b) > 0; {
 		after, n := binary.Varint(b)
 		if n <= 0 || len(b) < n+changeBytes || len(p.sent) == progressMax {

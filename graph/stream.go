@@ -50,19 +50,16 @@ func follow[T any](ctx context.Context, r *Resolver, after *ent.Cursor, f feed[T
 	if err != nil {
 		return nil, err
 	}
-	// Listening comes before reading, so that nothing falls in between.
-	changes := r.Billing.Changes().Watch(ctx, organizationID(ctx), f.kind)
 	s := &following[T]{feed: f, state: state, progress: since, out: make(chan *T)}
 	if since == nil {
-		// What changed a moment ago is not what changes from now on.
-		s.progress = newProgress(r.Billing.Now())
-		if err := s.each(ctx, func(p position) error { s.progress.add(p.id, p.at); return nil }); err != nil {
-			return nil, err
-		}
+		s.begin = r.Billing.Now()
+		s.progress = newProgress(s.begin)
 	}
+	// Listening comes before reading, so that nothing falls in between.
+	changes := r.Billing.Changes().Watch(ctx, organizationID(ctx), f.kind)
 	go func() {
 		defer close(s.out)
-		if err := s.run(ctx, since != nil, changes); err != nil && ctx.Err() == nil {
+		if err := s.run(ctx, changes); err != nil && ctx.Err() == nil {
 			state.fail(err)
 		}
 	}()
@@ -72,16 +69,24 @@ func follow[T any](ctx context.Context, r *Resolver, after *ent.Cursor, f feed[T
 // following is one stream under way.
 type following[T any] struct {
 	feed[T]
+	// begin is when a stream that resumes nothing has begun.
+	begin    time.Time
 	state    *streamState
 	progress *progress
 	out      chan *T
 }
 
-func (s *following[T]) run(ctx context.Context, catchUp bool, changes <-chan billing.Change) error {
-	if catchUp {
-		if err := s.each(ctx, func(p position) error { return s.send(ctx, p.id) }); err != nil {
-			return err
+func (s *following[T]) run(ctx context.Context, changes <-chan billing.Change) error {
+	err := s.each(ctx, func(p position) error {
+		if p.at.Before(s.begin) {
+			// It changed a moment ago, which is not what was asked for.
+			s.progress.add(p.id, p.at)
+			return nil
 		}
+		return s.send(ctx, p)
+	})
+	if err != nil {
+		return err
 	}
 	for {
 		select {
@@ -94,7 +99,7 @@ func (s *following[T]) run(ctx context.Context, catchUp bool, changes <-chan bil
 			if !s.wants(c) {
 				continue
 			}
-			if err := s.send(ctx, c.ID); err != nil {
+			if err := s.send(ctx, position{c.At, c.ID}); err != nil {
 				return err
 			}
 		}
@@ -125,12 +130,14 @@ func (s *following[T]) each(ctx context.Context, f func(position) error) error {
 	}
 }
 
-// send sends an object as it stands, unless it was sent as it stands.
-func (s *following[T]) send(ctx context.Context, id string) error {
-	object, p, err := s.read(ctx, id)
+// send sends an object that has changed as it stands, unless it was sent as it
+// stands.
+func (s *following[T]) send(ctx context.Context, changed position) error {
+	object, p, err := s.read(ctx, changed.id)
 	if err != nil {
-		return fmt.Errorf("read %s %s: %w", s.kind, id, err)
+		return fmt.Errorf("read %s %s: %w", s.kind, changed.id, err)
 	}
+	s.progress.reach(changed.at)
 	if object == nil || !s.progress.add(p.id, p.at) {
 		return nil
 	}

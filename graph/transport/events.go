@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -112,6 +113,9 @@ func (s *server) answers(ctx context.Context, op *graphql.OperationContext) <-ch
 			if resp == nil {
 				return
 			}
+			// The executor writes the next answer into the same bytes, while
+			// this one may still be on its way.
+			resp.Data = bytes.Clone(resp.Data)
 			if failure == "" {
 				failure = firstCode(resp.Errors)
 			}
