@@ -187,7 +187,7 @@ func nearest(word string, names []string) string {
 // arguments than the command has names for.
 func (c invocation) settings(flags *flag.FlagSet, arguments ...string) (config.Config, []string, error) {
 	// Arguments may stand before the flags, too.
-	if n := len(arguments); n > 0 && len(c.args) > n && !strings.HasPrefix(c.args[0], "-") {
+	if n := len(arguments); n > 0 && len(c.args) > n && !strings.HasPrefix(c.args[0], "-") && strings.HasPrefix(c.args[n], "-") {
 		c.args = slices.Concat(c.args[n:], c.args[:n])
 	}
 	cfg, err := config.Parse(flags, c.args, c.environ)

@@ -47,7 +47,13 @@ type storage struct {
 
 // openStorage opens the database that the settings name. The error says what
 // to do when its tables are not those that this program needs.
-func openStorage(ctx context.Context, cfg config.Config, change schemaChange) (_ *storage, err error) {
+func openStorage(ctx context.Context, cfg config.Config, change schemaChange) (*storage, error) {
+	return openStorageFor(ctx, cfg, change, migrations.Dir)
+}
+
+// openStorageFor is openStorage for a program with the migrations that dir
+// returns for a dialect.
+func openStorageFor(ctx context.Context, cfg config.Config, change schemaChange, dir func(dialectName string) (fs.FS, error)) (_ *storage, err error) {
 	if err := databaseExists(cfg, change); err != nil {
 		return nil, err
 	}
@@ -61,12 +67,12 @@ func openStorage(ctx context.Context, cfg config.Config, change schemaChange) (_
 		}
 	}()
 	s := &storage{DB: db}
-	if s.files, err = migrations.Dir(db.Dialect); err != nil {
+	if s.files, err = dir(db.Dialect); err != nil {
 		return nil, err
 	}
 	status, err := database.Status(ctx, db.Write, db.Dialect, s.files)
 	if errors.Is(err, database.ErrSchemaNewer) {
-		return nil, fmt.Errorf("%w of this program: start that one, or a newer one", err)
+		return nil, fmt.Errorf("%w; start that version of the program", err)
 	}
 	if err != nil {
 		return nil, err
