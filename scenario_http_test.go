@@ -32,7 +32,7 @@ func (s *stage) rawRequest(st *step) error {
 	if !ok {
 		return fmt.Errorf("a request begins with method and path, not with %q", first)
 	}
-	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+strings.TrimPrefix(path, s.url), strings.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ const proveMax = 10 * time.Second
 // hold their sum.
 func (s *stage) prove() error {
 	deadline := time.Now().Add(proveMax)
-	for {
+	for pause := untilPause; ; pause = min(2*pause, untilPauseMax) {
 		err := s.agrees()
 		if err == nil {
 			break
@@ -36,7 +36,7 @@ func (s *stage) prove() error {
 		select {
 		case <-s.t.Context().Done():
 			return context.Cause(s.t.Context())
-		case <-time.After(untilPause):
+		case <-time.After(pause):
 		}
 	}
 	_, err := s.domain.VerifyAll(auth.AllTenants(s.t.Context(), "verify"), billing.VerifyOptions{})

@@ -30,10 +30,12 @@ var updateScenarios = flag.Bool("update", false, "write the answers of the scena
 // scenarioFolder has the stories; its README says how to read and write them.
 const scenarioFolder = "graph/testdata"
 
-// Asynchronous effects are awaited up to untilMax, asked for every untilPause.
+// Asynchronous effects are awaited up to untilMax. They are asked for after
+// untilPause, and then ever less often, down to every untilPauseMax.
 const (
-	untilMax   = 20 * time.Second
-	untilPause = 25 * time.Millisecond
+	untilMax      = 20 * time.Second
+	untilPause    = 10 * time.Millisecond
+	untilPauseMax = 200 * time.Millisecond
 )
 
 // TestScenarios plays every story on both databases, and once more on tables
@@ -365,7 +367,7 @@ func report(differences []difference, answer any) error {
 // until the answer is the one that is wanted.
 func (s *stage) until(st *step, story *scenario) error {
 	deadline := time.Now().Add(untilMax)
-	for {
+	for pause := untilPause; ; pause = min(2*pause, untilPauseMax) {
 		a, err := s.prepare(st.text, st.vars)
 		if err != nil {
 			return err
@@ -391,7 +393,7 @@ func (s *stage) until(st *step, story *scenario) error {
 		select {
 		case <-s.t.Context().Done():
 			return context.Cause(s.t.Context())
-		case <-time.After(untilPause):
+		case <-time.After(pause):
 		}
 	}
 }
