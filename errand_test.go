@@ -49,25 +49,46 @@ const (
 
 var errGaveUp = errors.New("no definite answer")
 
-// run does one errand of a random kind. It returns when the answer is
-// definite, or with an error that says what is wrong.
-func (c *customer) run(ctx context.Context) error {
+// The kinds of errands.
+const (
+	errandTopUp    = "top-up"
+	errandDeclined = "declined top-up"
+	errandHosted   = "hosted top-up"
+	errandSale     = "sale"
+	errandCard     = "card"
+	errandReload   = "reload"
+	errandUsage    = "usage"
+)
+
+// wander does one errand of a random kind.
+func (c *customer) wander(ctx context.Context) error {
+	kinds := []string{
+		errandTopUp, errandTopUp, errandTopUp, errandDeclined, errandHosted, errandHosted, errandSale, errandSale, errandReload, errandUsage,
+	}
+	return c.run(ctx, kinds[c.rand.IntN(len(kinds))])
+}
+
+// run does one errand. It returns when the answer is definite, or with an
+// error that says what is wrong.
+func (c *customer) run(ctx context.Context, kind string) error {
 	c.n++
-	e := errand{key: fmt.Sprintf("%s-%d", c.name, c.n)}
+	e := errand{kind: kind, key: fmt.Sprintf("%s-%d", c.name, c.n)}
 	var err error
-	switch c.rand.IntN(10) {
-	case 0, 1, 2:
-		e.kind, err = "top-up", c.topUp(ctx, &e, c.card)
-	case 3:
-		e.kind, err = "declined top-up", c.topUp(ctx, &e, c.poor)
-	case 4, 5:
-		e.kind, err = "hosted top-up", c.hostedTopUp(ctx, &e)
-	case 6, 7:
-		e.kind, err = "sale", c.sale(ctx, &e)
-	case 8:
-		e.kind, err = "reload", c.reload(ctx, &e)
+	switch kind {
+	case errandTopUp:
+		err = c.topUp(ctx, &e, c.card)
+	case errandDeclined:
+		err = c.topUp(ctx, &e, c.poor)
+	case errandHosted:
+		err = c.hostedTopUp(ctx, &e)
+	case errandSale:
+		err = c.sale(ctx, &e)
+	case errandCard:
+		err = c.saveCard(ctx, &e)
+	case errandReload:
+		err = c.reload(ctx, &e)
 	default:
-		e.kind, err = "usage", c.usage(ctx, &e)
+		err = c.usage(ctx, &e)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", e.kind, e.key, err)
@@ -205,6 +226,15 @@ func (c *customer) sale(ctx context.Context, e *errand) error {
 		"id": e.id, "paymentMethodId": c.card, "idempotencyKey": e.key + "-pay",
 	}, settled("invoice.status", "PAID"))
 	e.status = got.text("invoice.status")
+	return err
+}
+
+// saveCard saves one more card.
+func (c *customer) saveCard(ctx context.Context, e *errand) error {
+	got, err := c.until(ctx, "paymentMethodAttach", "paymentMethod { id status }", map[string]any{
+		"payerId": c.payer, "gatewayToken": "pm_card_mastercard", "idempotencyKey": e.key,
+	}, settled("paymentMethod.status", "ACTIVE"))
+	e.id = got.text("paymentMethod.id")
 	return err
 }
 

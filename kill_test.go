@@ -53,7 +53,7 @@ func TestKill(t *testing.T) {
 		if !a.ready(server) {
 			t.Fatalf("the server ended: %v\n%s", server.err, server.Output())
 		}
-		customers := a.customers(t, seed)
+		customers := a.customers(t, customersMax, seed)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		var working sync.WaitGroup
@@ -68,7 +68,7 @@ func TestKill(t *testing.T) {
 						return
 					default:
 					}
-					if err := c.run(ctx); err != nil {
+					if err := c.wander(ctx); err != nil {
 						once.Do(func() { failed = err; stop() })
 						return
 					}
@@ -118,10 +118,10 @@ func TestKill(t *testing.T) {
 }
 
 // customers makes the callers with their cards.
-func (a *arena) customers(t *testing.T, seed uint64) []*customer {
+func (a *arena) customers(t *testing.T, n int, seed uint64) []*customer {
 	t.Helper()
 	var all []*customer
-	for i := range customersMax {
+	for i := range n {
 		c := &customer{
 			apiClient: a.apiClient, name: fmt.Sprintf("customer%d", i), again: a.next,
 			rand: rand.New(rand.NewPCG(seed, uint64(i)+1)),

@@ -16,6 +16,7 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/payment"
+	"purser/ent/paymentmethod"
 	"purser/money"
 	stripesandbox "purser/sandbox/stripe"
 )
@@ -188,12 +189,12 @@ func compareWithCustomer(t *testing.T, s *billing.Service, ctx context.Context, 
 	client := s.Client()
 	var wantCents int64
 	want := map[payment.Purpose]map[payment.Status]int{payment.PurposeTOP_UP: {}, payment.PurposeINVOICE: {}}
-	invoices, entries := 0, 0
+	invoices, entries, cards := 0, 0, 2 // each begins with two cards
 	for _, e := range c.done {
 		switch e.kind {
-		case "top-up", "declined top-up", "hosted top-up":
+		case errandTopUp, errandDeclined, errandHosted:
 			status := payment.Status(e.status)
-			if e.kind == "hosted top-up" {
+			if e.kind == errandHosted {
 				if status = payment.StatusREQUIRES_ACTION; e.paid {
 					status = payment.StatusSUCCEEDED
 				}
@@ -203,13 +204,19 @@ func compareWithCustomer(t *testing.T, s *billing.Service, ctx context.Context, 
 				t.Errorf("%s %s was acknowledged as payment %s, which should be %s: %v, %v", e.kind, e.key, e.id, status, p, err)
 			}
 			want[payment.PurposeTOP_UP][status]++
-		case "sale":
+		case errandSale:
 			i, err := client.Invoice.Get(ctx, e.id)
 			if err != nil || i.Status != invoice.StatusPAID {
 				t.Errorf("%s %s was acknowledged as invoice %s PAID: %v, %v", e.kind, e.key, e.id, i, err)
 			}
 			want[payment.PurposeINVOICE][payment.StatusSUCCEEDED]++
 			invoices++
+		case errandCard:
+			m, err := client.PaymentMethod.Get(ctx, e.id)
+			if err != nil || m.Status != paymentmethod.StatusACTIVE {
+				t.Errorf("%s %s was acknowledged as %s: %v, %v", e.kind, e.key, e.id, m, err)
+			}
+			cards++
 		default:
 			if e.status == "REFUSED" {
 				continue
@@ -234,6 +241,9 @@ func compareWithCustomer(t *testing.T, s *billing.Service, ctx context.Context, 
 	}
 	if n, err := client.Invoice.Query().Where(invoice.PayerID(c.payer)).Count(ctx); err != nil || n != invoices {
 		t.Errorf("%s has %d invoices, was told of %d: %v", c.name, n, invoices, err)
+	}
+	if n, err := client.PaymentMethod.Query().Where(paymentmethod.PayerID(c.payer)).Count(ctx); err != nil || n != cards {
+		t.Errorf("%s has %d cards, was told of %d: %v", c.name, n, cards, err)
 	}
 	b, err := client.Balance.Query().Where(balance.PayerID(c.payer), balance.Currency("USD")).Only(ctx)
 	if ent.IsNotFound(err) {
