@@ -132,6 +132,10 @@ func serve(ctx context.Context, c invocation) (err error) {
 		level.Set(slog.LevelInfo)
 		log.InfoContext(ctx, "serving", slog.String("address", address), slog.String("version", version()), slog.String("database", db.Dialect))
 	}
+	if ctx.Err() != nil {
+		// What was being prepared is finished by the next start.
+		err = nil
+	}
 	if err == nil {
 		select {
 		case <-ctx.Done():

@@ -21,9 +21,8 @@ import (
 
 	"github.com/agnivade/levenshtein"
 
-	_ "purser/ent/runtime" // hooks and policies of the tables
-
 	"purser/config"
+	_ "purser/ent/runtime" // hooks and policies of the tables
 )
 
 func main() { os.Exit(start(time.Now)) }

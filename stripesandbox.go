@@ -94,11 +94,13 @@ func (b *builtInSandbox) close(ctx context.Context) error {
 	return errors.Join(err, b.Close())
 }
 
-// Bounds of every HTTP server here. Writing has no bound of its own: streams
-// bound each of their writes, and everything else is bounded in time.
+// Bounds of every HTTP server here. Writing begins when the request was read
+// and includes the work, of which a mutation's is the longest; streams and
+// sockets lift that bound and set one for each of their writes.
 const (
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 15 * time.Second
+	answerTimeout  = time.Minute
 	idleTimeout    = 2 * time.Minute
 	headerBytesMax = 32 << 10
 )
@@ -108,6 +110,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headerBytesMax,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),

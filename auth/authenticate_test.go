@@ -255,9 +255,12 @@ func TestOperator(t *testing.T) {
 			t.Errorf("error is %v", err)
 		}
 	}
-	for _, bad := range []auth.Token{{}, {Kind: auth.KindToken, Slug: "demo", ID: "a1", Secret: goodSecret},
+	for _, bad := range []auth.Token{
+		{},
+		{Kind: auth.KindToken, Slug: "demo", ID: "a1", Secret: goodSecret},
 		{Kind: auth.KindToken, Slug: "system", ID: "a1", Secret: "short"},
-		{Kind: auth.KindSession, Slug: "system", ID: "a1", Secret: goodSecret}} {
+		{Kind: auth.KindSession, Slug: "system", ID: "a1", Secret: goodSecret},
+	} {
 		if _, err := auth.WithOperator(inner, bad); err == nil {
 			t.Errorf("%v is accepted as the operator's token", bad)
 		}

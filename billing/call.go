@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"purser/auth"
 	"purser/crash"
 	"purser/ent"
 	"purser/ent/gatewaycall"
@@ -165,6 +164,7 @@ func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*en
 		if c.Attempts > 1 && o.Failure != nil && o.Failure.Credentials {
 			v = verdictAgain
 		}
+	default: // the gateway has answered
 	}
 	if v != verdictAgain {
 		u.SetState(gatewaycall.StateDONE).SetFinishedAt(tx.Now).ClearNextCheckAt().ClearLeaseUntil()
@@ -250,10 +250,12 @@ func refusalOf(field string, c *ent.GatewayCall) error {
 		switch c.Operation {
 		case gatewaycall.OperationHOSTED_PAYMENT, gatewaycall.OperationCHARGE, gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE:
 			return nil // a payment keeps its decline as data
+		default:
+			return callRefusal(field, o)
 		}
-		return callRefusal(field, o)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // DueCall is an open call that nobody holds.
@@ -336,9 +338,4 @@ func (s *Service) finishFailed(ctx context.Context, callID string, cause error) 
 			ClearNextCheckAt().ClearLeaseUntil().Save(ctx)
 		return err
 	})
-}
-
-// system marks work that nobody asked for by name.
-func system(ctx context.Context, part string) context.Context {
-	return auth.Internal(ctx, part, auth.FromContext(ctx).OrganizationID)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"purser/document"
 	"purser/ent"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
@@ -14,8 +15,6 @@ import (
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/schema"
-
-	"purser/document"
 )
 
 // The parts of a document's address that say what it is.

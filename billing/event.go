@@ -204,6 +204,7 @@ func (e *EventToApply) Unclaimed() error {
 		if e.Object.Subject != "" {
 			return errWaiting
 		}
+	case gateway.ObjectCard, gateway.ObjectOther:
 	}
 	// Products, customers and charges carry our metadata as well; waiting for
 	// them would end in an alarm about nothing.

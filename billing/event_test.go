@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -110,7 +111,7 @@ func TestEventsFindTheirObject(t *testing.T) {
 				t.Errorf("%+v: %+v, %v", c.object, got, err)
 				continue
 			}
-			if err := got.Unclaimed(); err != c.cause {
+			if err := got.Unclaimed(); !errors.Is(err, c.cause) {
 				t.Errorf("%+v: %v, want %v", c.object, err, c.cause)
 			}
 		}

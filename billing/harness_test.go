@@ -3,7 +3,6 @@ package billing
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -103,7 +102,7 @@ func newFixture(t testing.TB, db *database.DB) *fixture {
 		t.Fatal(err)
 	}
 	s := New(Config{
-		DB: db, Sealer: sealer, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		DB: db, Sealer: sealer, Logger: slog.New(slog.DiscardHandler),
 		Now: clock.Now, PublicURL: "http://purser.test",
 	})
 	f := &fixture{Service: s, db: db, clock: clock}

@@ -167,8 +167,11 @@ func checkAddress(a *schema.Address, field string) (*schema.Address, error) {
 		text *string
 		name string
 	}{
-		{&out.Line1, "line1"}, {&out.Line2, "line2"}, {&out.City, "city"},
-		{&out.Region, "region"}, {&out.PostalCode, "postalCode"},
+		{&out.Line1, "line1"},
+		{&out.Line2, "line2"},
+		{&out.City, "city"},
+		{&out.Region, "region"},
+		{&out.PostalCode, "postalCode"},
 	} {
 		t, err := optionalLabel(part.text, field+"."+part.name, "the address", addressPartMax)
 		if err != nil {

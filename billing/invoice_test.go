@@ -241,30 +241,34 @@ func TestInvoiceOutcomes(t *testing.T) {
 		}, func(s *sale, id string, r gateway.InvoiceResult) error {
 			return s.FinishInvoiceFinalization(s.ctx, id, r)
 		}, "open", invoice.StatusDRAFT, invoice.StatusOPEN},
-		{"void", func(t *testing.T, s *sale) (string, *Call) {
-			id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
-			begun, err := s.BeginInvoiceVoid(s.ctx, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if begun.Draft {
-				t.Fatal("an open invoice is voided, not deleted")
-			}
-			return id, begun.Call
-		}, func(s *sale, id string, r gateway.InvoiceResult) error { return s.FinishInvoiceVoid(s.ctx, id, r) },
-			"void", invoice.StatusOPEN, invoice.StatusVOID},
-		{"discard", func(t *testing.T, s *sale) (string, *Call) {
-			id := s.accepted(t, s.openQuoteOf(t, item(t, "A", "10", "USD", 1)))
-			begun, err := s.BeginInvoiceVoid(s.ctx, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !begun.Draft {
-				t.Fatal("a draft at the gateway is deleted")
-			}
-			return id, begun.Call
-		}, func(s *sale, id string, r gateway.InvoiceResult) error { return s.FinishInvoiceVoid(s.ctx, id, r) },
-			"", invoice.StatusDRAFT, invoice.StatusVOID},
+		{
+			"void", func(t *testing.T, s *sale) (string, *Call) {
+				id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+				begun, err := s.BeginInvoiceVoid(s.ctx, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if begun.Draft {
+					t.Fatal("an open invoice is voided, not deleted")
+				}
+				return id, begun.Call
+			}, func(s *sale, id string, r gateway.InvoiceResult) error { return s.FinishInvoiceVoid(s.ctx, id, r) },
+			"void", invoice.StatusOPEN, invoice.StatusVOID,
+		},
+		{
+			"discard", func(t *testing.T, s *sale) (string, *Call) {
+				id := s.accepted(t, s.openQuoteOf(t, item(t, "A", "10", "USD", 1)))
+				begun, err := s.BeginInvoiceVoid(s.ctx, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !begun.Draft {
+					t.Fatal("a draft at the gateway is deleted")
+				}
+				return id, begun.Call
+			}, func(s *sale, id string, r gateway.InvoiceResult) error { return s.FinishInvoiceVoid(s.ctx, id, r) },
+			"", invoice.StatusDRAFT, invoice.StatusVOID,
+		},
 	}
 	eachSale(t, func(t *testing.T, s *sale) {
 		for _, st := range steps {

@@ -260,6 +260,7 @@ func (s *Service) finishInvoice(ctx context.Context, callID string, r gateway.In
 			return nil
 		case verdictAgain:
 			return nil
+		case verdictDone, verdictFreed:
 		}
 		if _, err := tx.Invoice.Update().Where(invoice.ID(c.Subject), invoice.PendingCallID(callID)).ClearPendingCallID().Save(ctx); err != nil {
 			return fmt.Errorf("free invoice: %w", err)

@@ -260,6 +260,7 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 			if err := tx.forgetKey(ctx, callID); err != nil {
 				return err
 			}
+		case verdictAgain, verdictDone:
 		}
 		if err := tx.freeInvoice(ctx, c, v); err != nil {
 			return err

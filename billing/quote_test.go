@@ -377,10 +377,16 @@ func TestQuoteStatesAndOperations(t *testing.T) {
 		codes []Code // by operation
 		ends  []quote.Status
 	}{
-		{"draft", func(t *testing.T, s *sale) string { return s.quoteOf(t, item(t, "A", "0", "USD", 1)) },
-			[]Code{ok, ok, no, ok}, []quote.Status{"DRAFT", "OPEN", "DRAFT", "CANCELED"}},
-		{"open", func(t *testing.T, s *sale) string { return s.openQuoteOf(t, item(t, "A", "0", "USD", 1)) },
-			[]Code{no, no, ok, ok}, []quote.Status{"OPEN", "OPEN", "ACCEPTED", "CANCELED"}},
+		{
+			"draft", func(t *testing.T, s *sale) string { return s.quoteOf(t, item(t, "A", "0", "USD", 1)) },
+			[]Code{ok, ok, no, ok},
+			[]quote.Status{"DRAFT", "OPEN", "DRAFT", "CANCELED"},
+		},
+		{
+			"open", func(t *testing.T, s *sale) string { return s.openQuoteOf(t, item(t, "A", "0", "USD", 1)) },
+			[]Code{no, no, ok, ok},
+			[]quote.Status{"OPEN", "OPEN", "ACCEPTED", "CANCELED"},
+		},
 		{"accepted", func(t *testing.T, s *sale) string {
 			id := s.openQuoteOf(t, item(t, "A", "0", "USD", 1))
 			s.accepted(t, id)

@@ -26,33 +26,39 @@ func TestQuoteOutcomes(t *testing.T) {
 		after  quote.Status
 	}
 	steps := []step{
-		{"finalize", func(t *testing.T, s *sale) (string, *Call) {
-			id := s.quoteOf(t, item(t, "A", "10", "USD", 1))
-			begun, err := s.BeginQuoteFinalization(s.ctx, QuoteFinalizeDraft{ID: id, Key: &id})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return id, begun.Call
-		}, func(s *sale, id string, r gateway.QuoteResult) error { return s.FinishQuoteFinalization(s.ctx, id, r) },
-			"open", quote.StatusDRAFT, quote.StatusOPEN},
-		{"accept", func(t *testing.T, s *sale) (string, *Call) {
-			id := s.openQuoteOf(t, item(t, "A", "10", "USD", 1))
-			begun, err := s.BeginQuoteAcceptance(s.ctx, QuoteAcceptDraft{ID: id, Key: &id})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return id, begun.Call
-		}, func(s *sale, id string, r gateway.QuoteResult) error { return s.FinishQuoteAcceptance(s.ctx, id, r) },
-			"accepted", quote.StatusOPEN, quote.StatusACCEPTED},
-		{"cancel", func(t *testing.T, s *sale) (string, *Call) {
-			id := s.openQuoteOf(t, item(t, "A", "10", "USD", 1))
-			begun, err := s.BeginQuoteCancellation(s.ctx, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return id, begun.Call
-		}, func(s *sale, id string, r gateway.QuoteResult) error { return s.FinishQuoteCancellation(s.ctx, id, r) },
-			"canceled", quote.StatusOPEN, quote.StatusCANCELED},
+		{
+			"finalize", func(t *testing.T, s *sale) (string, *Call) {
+				id := s.quoteOf(t, item(t, "A", "10", "USD", 1))
+				begun, err := s.BeginQuoteFinalization(s.ctx, QuoteFinalizeDraft{ID: id, Key: &id})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return id, begun.Call
+			}, func(s *sale, id string, r gateway.QuoteResult) error { return s.FinishQuoteFinalization(s.ctx, id, r) },
+			"open", quote.StatusDRAFT, quote.StatusOPEN,
+		},
+		{
+			"accept", func(t *testing.T, s *sale) (string, *Call) {
+				id := s.openQuoteOf(t, item(t, "A", "10", "USD", 1))
+				begun, err := s.BeginQuoteAcceptance(s.ctx, QuoteAcceptDraft{ID: id, Key: &id})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return id, begun.Call
+			}, func(s *sale, id string, r gateway.QuoteResult) error { return s.FinishQuoteAcceptance(s.ctx, id, r) },
+			"accepted", quote.StatusOPEN, quote.StatusACCEPTED,
+		},
+		{
+			"cancel", func(t *testing.T, s *sale) (string, *Call) {
+				id := s.openQuoteOf(t, item(t, "A", "10", "USD", 1))
+				begun, err := s.BeginQuoteCancellation(s.ctx, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return id, begun.Call
+			}, func(s *sale, id string, r gateway.QuoteResult) error { return s.FinishQuoteCancellation(s.ctx, id, r) },
+			"canceled", quote.StatusOPEN, quote.StatusCANCELED,
+		},
 	}
 	eachSale(t, func(t *testing.T, s *sale) {
 		for _, st := range steps {

@@ -267,6 +267,7 @@ func (s *Service) finishQuote(ctx context.Context, callID string, r gateway.Quot
 			return nil
 		case verdictAgain:
 			return nil
+		case verdictDone, verdictFreed:
 		}
 		q, err := tx.lockQuote(ctx, c.Subject)
 		if err != nil {

@@ -338,6 +338,7 @@ func ended(status gateway.Status) gateway.Outcome {
 		o.Failure = &gateway.Failure{Code: "card_declined", DeclineCode: "generic_decline", Message: "Your card was declined."}
 	case gateway.StatusRejected:
 		o.Failure = &gateway.Failure{Code: "parameter_invalid", Message: "The gateway does not like it."}
+	default: // says it all
 	}
 	return o
 }

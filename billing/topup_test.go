@@ -30,6 +30,7 @@ func paymentAt(status gateway.Status, id string, amount money.Amount) gateway.Pa
 		r.NextAction = gateway.NextAction{ClientSecret: id + "_secret_x"}
 	case gateway.StatusRejected, gateway.StatusUnavailable, gateway.StatusUnknown:
 		r.Payment = gateway.PaymentState{}
+	default: // as it stands
 	}
 	return r
 }

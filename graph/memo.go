@@ -5,10 +5,9 @@ import (
 	"slices"
 	"sync"
 
+	"entgo.io/ent"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
-
-	"entgo.io/ent"
 
 	entgen "purser/ent"
 )

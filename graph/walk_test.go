@@ -338,7 +338,7 @@ func (w *world) nothingForeign(t testing.TB, c caller, a, b *filled, document st
 		if c.mine == f {
 			continue
 		}
-		if c.mine == nil && (strings.Contains(document, "rganization")) {
+		if c.mine == nil && strings.Contains(document, "rganization") {
 			continue // the operator sees organizations
 		}
 		for _, mark := range []string{f.mark, f.slug, f.id} {

@@ -96,6 +96,7 @@ func (r *Runner) resumeInvoice(ctx context.Context, d billing.DueCall) error {
 			return r.Billing.FinishInvoicePayment(ctx, d.ID, invoices.SettleInvoice(ctx, d.Account, d.Call.Call, request.InvoiceID))
 		}
 		return r.Billing.FinishInvoicePayment(ctx, d.ID, invoices.PayInvoice(ctx, d.Account, d.Call.Call, request))
+	default: // the invoice's id is all there is to say
 	}
 	invoiceID, err := requestOf[string](d)
 	if err != nil {

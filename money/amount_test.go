@@ -267,8 +267,12 @@ func TestMinor(t *testing.T) {
 		currency string
 		text     string
 	}{
-		{33550, "USD", "335.50 USD"}, {-1, "USD", "-0.01 USD"}, {0, "EUR", "0.00 EUR"},
-		{500, "JPY", "500 JPY"}, {5124, "KWD", "5.124 KWD"}, {12, "POINTS", "12 POINTS"},
+		{33550, "USD", "335.50 USD"},
+		{-1, "USD", "-0.01 USD"},
+		{0, "EUR", "0.00 EUR"},
+		{500, "JPY", "500 JPY"},
+		{5124, "KWD", "5.124 KWD"},
+		{12, "POINTS", "12 POINTS"},
 		{1_000_000_000_000, "USD", "10000000000.00 USD"},
 	} {
 		a, err := money.FromMinor(tt.minor, tt.currency)

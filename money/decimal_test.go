@@ -10,8 +10,13 @@ import (
 
 func TestDecimalReadsStringsOnly(t *testing.T) {
 	t.Parallel()
-	for _, in := range []any{335.5, float32(1), 5, int32(5), int64(5), uint64(5), json.Number("5"), true, nil,
-		[]byte("5"), []any{"5"}, map[string]any{"amount": "5"}, money.Decimal("5")} {
+	for _, in := range []any{
+		335.5, float32(1), 5, int32(5), int64(5), uint64(5), json.Number("5"), true, nil,
+		[]byte("5"),
+		[]any{"5"},
+		map[string]any{"amount": "5"},
+		money.Decimal("5"),
+	} {
 		d := money.Decimal("1")
 		wantCode(t, d.UnmarshalGQL(in), money.CodeFormat)
 		if d != "1" {

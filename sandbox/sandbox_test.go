@@ -121,9 +121,13 @@ func TestFaultsAreLimitedAndCounted(t *testing.T) {
 		account, method, path string
 		want                  bool
 	}{
-		{"b", "POST", "/v1/x", false}, {"a", "GET", "/v1/x", false}, {"a", "POST", "/v1/y", false},
+		{"b", "POST", "/v1/x", false},
+		{"a", "GET", "/v1/x", false},
+		{"a", "POST", "/v1/y", false},
 		{"a", "POST", "/v1/x", false}, // skipped
-		{"a", "POST", "/v1/x/1", true}, {"a", "POST", "/v1/x", true}, {"a", "POST", "/v1/x", false},
+		{"a", "POST", "/v1/x/1", true},
+		{"a", "POST", "/v1/x", true},
+		{"a", "POST", "/v1/x", false},
 	} {
 		if _, struck := f.StrikeRequest(c.account, c.method, c.path); struck != c.want {
 			t.Errorf("request %d struck: %t, want %t", i, struck, c.want)

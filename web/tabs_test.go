@@ -13,6 +13,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"purser/web"
 )
@@ -51,7 +52,7 @@ func TestTabsHandValuesOn(t *testing.T) {
 	used := map[string]bool{}
 	var all []string
 	for _, tab := range exampleTabs(t) {
-		document, errs := gqlparser.LoadQuery(schema, tab.Query)
+		document, errs := gqlparser.LoadQueryWithRules(schema, tab.Query, rules.NewDefaultRules())
 		if errs != nil {
 			t.Errorf("%s: %v", tab.Name, errs)
 			continue

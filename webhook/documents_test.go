@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -31,7 +30,7 @@ func TestDocumentsAreServedByTheirLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	domain := billing.New(billing.Config{
 		DB: testdb.Migrated(t, dialect.SQLite, dir), Sealer: sealer, Logger: log, Now: time.Now, PublicURL: "https://billing.example",
 	})

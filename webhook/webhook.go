@@ -193,7 +193,13 @@ func (h *Handler) Apply(ctx context.Context, eventID string) error {
 func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 	switch e.Object.Kind {
 	case gateway.ObjectPayment:
-		r := h.Gateways.FetchPayment(ctx, e.Account, "", e.Object.ID)
+		// A card refused on a page that is still open is not the payment's
+		// end: the page knows, where there is one.
+		due, err := h.Billing.PaymentToCheck(ctx, e.Subject)
+		if err != nil || due == nil {
+			return err
+		}
+		r := h.Gateways.FetchPayment(ctx, e.Account, due.ReferenceID, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))
 	case gateway.ObjectHosted:
 		r := h.Gateways.FetchPayment(ctx, e.Account, e.Object.ID, "")

@@ -100,8 +100,10 @@ type InvoiceLine struct{ ent.Schema }
 
 // Annotations of InvoiceLine.
 func (InvoiceLine) Annotations() []schema.Annotation {
-	return []schema.Annotation{entgql.Skip(entgql.SkipWhereInput), entgql.Implements("LineItem"),
-		entsql.Checks(map[string]string{"invoice_lines_quantity": "quantity >= 1"})}
+	return []schema.Annotation{
+		entgql.Skip(entgql.SkipWhereInput), entgql.Implements("LineItem"),
+		entsql.Checks(map[string]string{"invoice_lines_quantity": "quantity >= 1"}),
+	}
 }
 
 // Mixin of InvoiceLine.

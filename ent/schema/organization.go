@@ -84,8 +84,10 @@ type Currency struct{ ent.Schema }
 
 // Annotations of Currency.
 func (Currency) Annotations() []schema.Annotation {
-	return []schema.Annotation{entgql.Skip(entgql.SkipWhereInput),
-		entsql.Checks(map[string]string{"currencies_limits": "(minimum_top_up_units IS NULL OR minimum_top_up_units >= 0) AND (credit_limit_units IS NULL OR credit_limit_units >= 0)"})}
+	return []schema.Annotation{
+		entgql.Skip(entgql.SkipWhereInput),
+		entsql.Checks(map[string]string{"currencies_limits": "(minimum_top_up_units IS NULL OR minimum_top_up_units >= 0) AND (credit_limit_units IS NULL OR credit_limit_units >= 0)"}),
+	}
 }
 
 // Mixin of Currency.

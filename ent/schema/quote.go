@@ -90,8 +90,10 @@ type QuoteLine struct{ ent.Schema }
 
 // Annotations of QuoteLine.
 func (QuoteLine) Annotations() []schema.Annotation {
-	return []schema.Annotation{entgql.Skip(entgql.SkipWhereInput), entgql.Implements("LineItem"),
-		entsql.Checks(map[string]string{"quote_lines_quantity": "quantity >= 1"})}
+	return []schema.Annotation{
+		entgql.Skip(entgql.SkipWhereInput), entgql.Implements("LineItem"),
+		entsql.Checks(map[string]string{"quote_lines_quantity": "quantity >= 1"}),
+	}
 }
 
 // Mixin of QuoteLine.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -97,8 +98,8 @@ func (m *measure) countTokens(source *ast.Source) *gqlerror.Error {
 }
 
 func parseError(err error) *gqlerror.Error {
-	shown, ok := err.(*gqlerror.Error)
-	if !ok {
+	var shown *gqlerror.Error
+	if !errors.As(err, &shown) {
 		shown = &gqlerror.Error{Message: err.Error()}
 	}
 	errcode.Set(shown, errcode.ParseFailed)

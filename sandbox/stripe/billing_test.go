@@ -76,13 +76,17 @@ func TestQuoteRefusals(t *testing.T) {
 	refused(t, err, 400)
 	equal(t, "status", must(b.Quotes.Cancel(revised.ID, nil))(t).Status, stripe.QuoteStatusCanceled)
 
-	yearly := must(b.Prices.New(&stripe.PriceParams{Product: stripe.String(monthly.Product.ID), Currency: stripe.String("eur"), UnitAmount: stripe.Int64(1),
-		Recurring: &stripe.PriceRecurringParams{Interval: stripe.String("year")}}))(t)
+	yearly := must(b.Prices.New(&stripe.PriceParams{
+		Product: stripe.String(monthly.Product.ID), Currency: stripe.String("eur"), UnitAmount: stripe.Int64(1),
+		Recurring: &stripe.PriceRecurringParams{Interval: stripe.String("year")},
+	}))(t)
 	mixed := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer.ID), LineItems: []*stripe.QuoteLineItemParams{quoteLine(monthly.ID, 1), quoteLine(yearly.ID, 1)}}))(t)
 	_, err = b.Quotes.FinalizeQuote(mixed.ID, nil)
 	refused(t, err, 400)
-	_, err = b.Prices.New(&stripe.PriceParams{Product: stripe.String(monthly.Product.ID), Currency: stripe.String("eur"), UnitAmount: stripe.Int64(1),
-		Recurring: &stripe.PriceRecurringParams{Interval: stripe.String("month"), IntervalCount: stripe.Int64(37)}})
+	_, err = b.Prices.New(&stripe.PriceParams{
+		Product: stripe.String(monthly.Product.ID), Currency: stripe.String("eur"), UnitAmount: stripe.Int64(1),
+		Recurring: &stripe.PriceRecurringParams{Interval: stripe.String("month"), IntervalCount: stripe.Int64(37)},
+	})
 	refused(t, err, 400)
 	must(b.Prices.Update(basic.ID, &stripe.PriceParams{Active: stripe.Bool(false)}))(t)
 	_, err = b.Quotes.New(&stripe.QuoteParams{LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)}})
@@ -94,8 +98,10 @@ func TestSendInvoiceQuote(t *testing.T) {
 	b := setup(t)
 	basic, _, _ := b.catalog()
 	customer := b.customer("")
-	q := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer.ID), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)},
-		CollectionMethod: stripe.String("send_invoice"), InvoiceSettings: &stripe.QuoteInvoiceSettingsParams{DaysUntilDue: stripe.Int64(14)}}))(t)
+	q := must(b.Quotes.New(&stripe.QuoteParams{
+		Customer: stripe.String(customer.ID), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)},
+		CollectionMethod: stripe.String("send_invoice"), InvoiceSettings: &stripe.QuoteInvoiceSettingsParams{DaysUntilDue: stripe.Int64(14)},
+	}))(t)
 	must(b.Quotes.FinalizeQuote(q.ID, nil))(t)
 	q = must(b.Quotes.Accept(q.ID, nil))(t)
 	inv := must(b.Invoices.FinalizeInvoice(q.Invoice.ID, nil))(t)
@@ -152,7 +158,7 @@ func TestInvoiceStates(t *testing.T) {
 	refused(t, err, 400)
 	_, err = b.PaymentIntents.Cancel(inv.PaymentIntent.ID, nil)
 	refused(t, err, 400)
-	inv = must(b.Invoices.Update(inv.ID, &stripe.InvoiceParams{Params: stripe.Params{Metadata: map[string]string{"a": "b"}}}))(t)
+	inv = must(b.Invoices.Update(inv.ID, &stripe.InvoiceParams{Metadata: map[string]string{"a": "b"}}))(t)
 	equal(t, "metadata", inv.Metadata["a"], "b")
 	inv = must(b.Invoices.MarkUncollectible(inv.ID, nil))(t)
 	equal(t, "status", inv.Status, stripe.InvoiceStatusUncollectible)
@@ -250,14 +256,18 @@ func TestTimePassesByItself(t *testing.T) {
 	b := setup(t)
 	customer := b.customer("").ID
 	basic, _, _ := b.catalog()
-	q := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)},
-		ExpiresAt: stripe.Int64(time.Now().Unix() + 2)}))(t)
+	q := must(b.Quotes.New(&stripe.QuoteParams{
+		Customer: stripe.String(customer), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)},
+		ExpiresAt: stripe.Int64(time.Now().Unix() + 2),
+	}))(t)
 	eventually(t, "the quote expires", func() bool { return must(b.Quotes.Get(q.ID, nil))(t).Status == stripe.QuoteStatusCanceled })
 }
 
 func (b *bundle) subscribe(customer, price, behavior string, more func(*stripe.SubscriptionParams)) (*stripe.Subscription, error) {
-	p := &stripe.SubscriptionParams{Customer: stripe.String(customer), Items: []*stripe.SubscriptionItemsParams{{Price: stripe.String(price), Quantity: stripe.Int64(1)}},
-		PaymentBehavior: stripe.String(behavior)}
+	p := &stripe.SubscriptionParams{
+		Customer: stripe.String(customer), Items: []*stripe.SubscriptionItemsParams{{Price: stripe.String(price), Quantity: stripe.Int64(1)}},
+		PaymentBehavior: stripe.String(behavior),
+	}
 	p.AddExpand("latest_invoice.payment_intent")
 	if more != nil {
 		more(p)
@@ -354,8 +364,10 @@ func TestSubscriptionTrialItemsAndCancel(t *testing.T) {
 	equal(t, "trial invoice", sub.LatestInvoice.Total, 0)
 	_, err := b.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{Items: []*stripe.SubscriptionItemsParams{{ID: stripe.String(sub.Items.Data[0].ID), Quantity: stripe.Int64(3)}}})
 	refused(t, err, 400) // prorations
-	sub = must(b.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{ProrationBehavior: stripe.String("none"),
-		Items: []*stripe.SubscriptionItemsParams{{ID: stripe.String(sub.Items.Data[0].ID), Quantity: stripe.Int64(3)}}}))(t)
+	sub = must(b.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{
+		ProrationBehavior: stripe.String("none"),
+		Items:             []*stripe.SubscriptionItemsParams{{ID: stripe.String(sub.Items.Data[0].ID), Quantity: stripe.Int64(3)}},
+	}))(t)
 	equal(t, "quantity", sub.Items.Data[0].Quantity, 3)
 	b.advance(7*day + 2*hour)
 	get := &stripe.SubscriptionParams{}
@@ -397,10 +409,14 @@ func TestRenewalThatCannotHappenHoldsNothingUp(t *testing.T) {
 	basic, _, monthly := b.catalog()
 	customer := b.customer("pm_card_visa").ID
 	sub := must(b.subscribe(customer, monthly.ID, "allow_incomplete", nil))(t)
-	must(b.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{ProrationBehavior: stripe.String("none"),
-		Items: []*stripe.SubscriptionItemsParams{{ID: stripe.String(sub.Items.Data[0].ID), Quantity: stripe.Int64(1_000_000)}}}))(t)
-	q := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)},
-		ExpiresAt: stripe.Int64(time.Now().Add(60 * day).Unix())}))(t)
+	must(b.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{
+		ProrationBehavior: stripe.String("none"),
+		Items:             []*stripe.SubscriptionItemsParams{{ID: stripe.String(sub.Items.Data[0].ID), Quantity: stripe.Int64(1_000_000)}},
+	}))(t)
+	q := must(b.Quotes.New(&stripe.QuoteParams{
+		Customer: stripe.String(customer), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)},
+		ExpiresAt: stripe.Int64(time.Now().Add(60 * day).Unix()),
+	}))(t)
 	b.advance(61 * day)
 	equal(t, "quote status", must(b.Quotes.Get(q.ID, nil))(t).Status, stripe.QuoteStatusCanceled)
 	equal(t, "latest invoice", must(b.Subscriptions.Get(sub.ID, nil))(t).LatestInvoice.ID, sub.LatestInvoice.ID)

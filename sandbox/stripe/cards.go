@@ -146,8 +146,10 @@ func cardWhere(match func(testCard) bool) (testCard, bool) {
 // cardError is the 402 for a decline. More about it (charge, intent) is added
 // by whoever knows.
 func cardError(d *decline) *apiError {
-	body := object{"type": typeCard, "code": d.code, "message": d.message,
-		"doc_url": "https://stripe.com/docs/error-codes/" + dashed(d.code)}
+	body := object{
+		"type": typeCard, "code": d.code, "message": d.message,
+		"doc_url": "https://stripe.com/docs/error-codes/" + dashed(d.code),
+	}
 	if d.reason != "" {
 		body["decline_code"] = d.reason
 	}

@@ -232,7 +232,8 @@ func (b *bundle) customer(token string) *stripe.Customer {
 	if token != "" {
 		pm := must(b.PaymentMethods.Attach(token, &stripe.PaymentMethodAttachParams{Customer: stripe.String(c.ID)}))(b.t)
 		c = must(b.Customers.Update(c.ID, &stripe.CustomerParams{
-			InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: stripe.String(pm.ID)}}))(b.t)
+			InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: stripe.String(pm.ID)},
+		}))(b.t)
 	}
 	return c
 }
@@ -241,8 +242,10 @@ func (b *bundle) customer(token string) *stripe.Customer {
 func (b *bundle) invoice(customer string) *stripe.Invoice {
 	b.t.Helper()
 	inv := must(b.Invoices.New(&stripe.InvoiceParams{Customer: stripe.String(customer), Currency: stripe.String("eur"), AutoAdvance: stripe.Bool(false)}))(b.t)
-	must(b.InvoiceItems.New(&stripe.InvoiceItemParams{Customer: stripe.String(customer), Invoice: stripe.String(inv.ID),
-		Amount: stripe.Int64(1200), Currency: stripe.String("eur"), Description: stripe.String("Calls")}))(b.t)
+	must(b.InvoiceItems.New(&stripe.InvoiceItemParams{
+		Customer: stripe.String(customer), Invoice: stripe.String(inv.ID),
+		Amount: stripe.Int64(1200), Currency: stripe.String("eur"), Description: stripe.String("Calls"),
+	}))(b.t)
 	return must(b.Invoices.FinalizeInvoice(inv.ID, &stripe.InvoiceFinalizeInvoiceParams{}))(b.t)
 }
 

@@ -218,7 +218,8 @@ func (s *Server) errorReply(requestID string, err error) reply {
 	if !errors.As(err, &e) {
 		s.config.Logger.Error("serving a request", "request_id", requestID, "error", err)
 		e = &apiError{status: http.StatusInternalServerError, body: object{
-			"type": typeAPI, "message": "Sorry, the sandbox met an internal error. Its log has request " + requestID + "."}}
+			"type": typeAPI, "message": "Sorry, the sandbox met an internal error. Its log has request " + requestID + ".",
+		}}
 	}
 	return reply{status: e.status, body: encodeError(e), request: requestID}
 }

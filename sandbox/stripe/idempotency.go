@@ -33,7 +33,8 @@ func (s *Server) claimKey(account, key string) (release func(), err error) {
 	if s.inFlight[claim] {
 		return nil, &apiError{status: http.StatusConflict, body: object{
 			"type": typeIdempotency, "code": "idempotency_key_in_use",
-			"message": "There is currently another in-progress request using this Idempotency-Key."}}
+			"message": "There is currently another in-progress request using this Idempotency-Key.",
+		}}
 	}
 	s.inFlight[claim] = true
 	return sync.OnceFunc(func() {
@@ -145,12 +146,15 @@ func (t *tx) replay(c call, mark string) (*reply, error) {
 		return nil, nil
 	}
 	if stored.mark != mark {
-		return nil, &apiError{status: http.StatusBadRequest, body: object{"type": typeIdempotency,
+		return nil, &apiError{status: http.StatusBadRequest, body: object{
+			"type": typeIdempotency,
 			"message": "Keys for idempotent requests can only be used with the same parameters they were first used with. " +
-				"Try using a key other than '" + c.key + "' if you meant to execute a different request."}}
+				"Try using a key other than '" + c.key + "' if you meant to execute a different request.",
+		}}
 	}
 	return &reply{status: stored.status, body: []byte(stored.body), request: c.requestID, header: http.Header{
-		"Idempotency-Key": {c.key}, "Idempotent-Replayed": {"true"}, "Original-Request": {stored.request}}}, nil
+		"Idempotency-Key": {c.key}, "Idempotent-Replayed": {"true"}, "Original-Request": {stored.request},
+	}}, nil
 }
 
 func (t *tx) storeReply(key, mark string, r reply) {

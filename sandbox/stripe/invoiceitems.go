@@ -113,7 +113,7 @@ func (t *tx) priceInvoiceItem(item object, in *params) error {
 	if given > 1 {
 		return invalid("parameters_exclusive", "amount", "You may only specify one of these parameters: amount, price, unit_amount.")
 	}
-	price := item.sub("price")
+	var price object
 	switch {
 	case in.filled("amount"):
 		if item.str("currency") == "" {

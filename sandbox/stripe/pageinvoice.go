@@ -94,7 +94,8 @@ func payInvoicePage(t *tx, inv object, r *http.Request) (answer, error) {
 func invoicePDF(_ *tx, inv object, _ *http.Request) (answer, error) {
 	currency := inv.str("currency")
 	lines := []sandbox.PDFLine{
-		{Left: "INVOICE " + inv.str("number"), Right: "TEST", Bold: true}, {},
+		{Left: "INVOICE " + inv.str("number"), Right: "TEST", Bold: true},
+		{},
 		{Left: "From", Right: inv.str("account_name")},
 		{Left: "To", Right: customerName(object{"name": inv["customer_name"], "email": inv["customer_email"], "id": inv["customer"]})},
 		{Left: "Date", Right: day(inv.sub("status_transitions").num("finalized_at"))},
@@ -168,9 +169,12 @@ func showPortal(t *tx, session object, _ *http.Request) (answer, error) {
 		cardRows = append(cardRows, line{Text: pm.sub("card").str("brand") + " ending in " + pm.sub("card").str("last4")})
 	}
 	for _, inv := range invoices {
-		invoiceRows = append(invoiceRows, line{Text: inv.str("number") + ", " + inv.str("status"), Link: "../invoices/" + inv.str("_page"),
-			Amount: display(inv.num("amount_due"), inv.str("currency"))})
+		invoiceRows = append(invoiceRows, line{
+			Text: inv.str("number") + ", " + inv.str("status"), Link: "../invoices/" + inv.str("_page"),
+			Amount: display(inv.num("amount_due"), inv.str("currency")),
+		})
 	}
 	return answer{page: sandbox.Page{Title: "Billing", Template: "portal", Data: map[string]any{
-		"Cards": cardRows, "Invoices": invoiceRows, "Return": session.str("return_url")}}}, nil
+		"Cards": cardRows, "Invoices": invoiceRows, "Return": session.str("return_url"),
+	}}}, nil
 }

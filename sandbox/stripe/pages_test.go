@@ -18,7 +18,8 @@ func (b *bundle) session(more func(*stripe.CheckoutSessionParams)) *stripe.Check
 		Mode: stripe.String("payment"), SuccessURL: stripe.String("https://shop.example/ok?session={CHECKOUT_SESSION_ID}"), CancelURL: stripe.String("https://shop.example/no"),
 		ClientReferenceID: stripe.String("topup_1"),
 		LineItems: []*stripe.CheckoutSessionLineItemParams{{Quantity: stripe.Int64(3), PriceData: &stripe.CheckoutSessionLineItemPriceDataParams{
-			Currency: stripe.String("eur"), UnitAmount: stripe.Int64(500), ProductData: &stripe.CheckoutSessionLineItemPriceDataProductDataParams{Name: stripe.String("Top-up <b>")}}}},
+			Currency: stripe.String("eur"), UnitAmount: stripe.Int64(500), ProductData: &stripe.CheckoutSessionLineItemPriceDataProductDataParams{Name: stripe.String("Top-up <b>")},
+		}}},
 		PaymentIntentData: &stripe.CheckoutSessionPaymentIntentDataParams{Metadata: map[string]string{"purser_payment": "pay_1"}},
 	}
 	if more != nil {
@@ -92,8 +93,10 @@ func TestCheckoutSetup(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	customer := b.customer("")
-	s := must(b.CheckoutSessions.New(&stripe.CheckoutSessionParams{Mode: stripe.String("setup"), Customer: stripe.String(customer.ID), Currency: stripe.String("eur"),
-		SuccessURL: stripe.String("https://shop.example/ok"), SetupIntentData: &stripe.CheckoutSessionSetupIntentDataParams{Metadata: map[string]string{"a": "b"}}}))(t)
+	s := must(b.CheckoutSessions.New(&stripe.CheckoutSessionParams{
+		Mode: stripe.String("setup"), Customer: stripe.String(customer.ID), Currency: stripe.String("eur"),
+		SuccessURL: stripe.String("https://shop.example/ok"), SetupIntentData: &stripe.CheckoutSessionSetupIntentDataParams{Metadata: map[string]string{"a": "b"}},
+	}))(t)
 	browse(t, s.URL, nil).contains(t, "Save a card", "Nothing is charged now")
 	equal(t, "status of a declined card", browseOnce(t, s.URL, card("4000000000000002")).status, 402)
 	equal(t, "status of the form", browseOnce(t, s.URL, card("4242424242424242")).status, 303)
@@ -141,9 +144,12 @@ func TestCheckoutRefusals(t *testing.T) {
 			p.LineItems[0].PriceData.Recurring = &stripe.CheckoutSessionLineItemPriceDataRecurringParams{Interval: stripe.String("month")}
 		},
 	} {
-		p := &stripe.CheckoutSessionParams{Mode: stripe.String("payment"), SuccessURL: stripe.String("https://shop.example/"),
+		p := &stripe.CheckoutSessionParams{
+			Mode: stripe.String("payment"), SuccessURL: stripe.String("https://shop.example/"),
 			LineItems: []*stripe.CheckoutSessionLineItemParams{{Quantity: stripe.Int64(1), PriceData: &stripe.CheckoutSessionLineItemPriceDataParams{
-				Currency: stripe.String("eur"), UnitAmount: stripe.Int64(500), ProductData: &stripe.CheckoutSessionLineItemPriceDataProductDataParams{Name: stripe.String("x")}}}}}
+				Currency: stripe.String("eur"), UnitAmount: stripe.Int64(500), ProductData: &stripe.CheckoutSessionLineItemPriceDataProductDataParams{Name: stripe.String("x")},
+			}}},
+		}
 		change(p)
 		_, err := b.CheckoutSessions.New(p)
 		t.Run(name, func(t *testing.T) { refused(t, err, 400) })

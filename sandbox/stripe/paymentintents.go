@@ -241,8 +241,9 @@ func needsAuthentication(card testCard, pm object, offSession bool) bool {
 		return !pm.flag("_set_up")
 	case authenticateOnSession:
 		return !offSession
+	default:
+		return false
 	}
-	return false
 }
 
 // nextAction tells the client where 3-D Secure happens: our page, as a

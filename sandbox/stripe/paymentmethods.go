@@ -1,6 +1,7 @@
 package stripesandbox
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -235,7 +236,8 @@ func (t *tx) attachedPaymentMethod(id, customer, param string) (object, error) {
 // missingAs400 turns a 404 about an object that a parameter names into the 400
 // the API has for it: the address itself did exist.
 func missingAs400(err error) error {
-	if e, ok := err.(*apiError); ok && e.status == http.StatusNotFound {
+	var e *apiError
+	if errors.As(err, &e) && e.status == http.StatusNotFound {
 		e.status = http.StatusBadRequest
 	}
 	return err

@@ -114,15 +114,18 @@ func TestCards(t *testing.T) {
 		})
 	}
 	_, err := b.PaymentMethods.New(&stripe.PaymentMethodParams{Type: stripe.String("card"), Card: &stripe.PaymentMethodCardParams{
-		Number: stripe.String("4242424242424241"), ExpMonth: stripe.Int64(12), ExpYear: stripe.Int64(2044), CVC: stripe.String("123")}})
+		Number: stripe.String("4242424242424241"), ExpMonth: stripe.Int64(12), ExpYear: stripe.Int64(2044), CVC: stripe.String("123"),
+	}})
 	equal(t, "code of a wrong number", refused(t, err, 402).Code, stripe.ErrorCodeIncorrectNumber)
 	_, err = b.PaymentMethods.New(&stripe.PaymentMethodParams{Type: stripe.String("card"), Card: &stripe.PaymentMethodCardParams{
-		Number: stripe.String("5105105105105100"), ExpMonth: stripe.Int64(12), ExpYear: stripe.Int64(2044)}})
+		Number: stripe.String("5105105105105100"), ExpMonth: stripe.Int64(12), ExpYear: stripe.Int64(2044),
+	}})
 	if e := refused(t, err, 402); strings.Contains(e.Msg, "5105105105105100") {
 		t.Errorf("the refusal repeats the number: %s", e.Msg)
 	}
 	_, err = b.PaymentMethods.New(&stripe.PaymentMethodParams{Type: stripe.String("card"), Card: &stripe.PaymentMethodCardParams{
-		Number: stripe.String("4242424242424242"), ExpMonth: stripe.Int64(1), ExpYear: stripe.Int64(2020)}})
+		Number: stripe.String("4242424242424242"), ExpMonth: stripe.Int64(1), ExpYear: stripe.Int64(2020),
+	}})
 	equal(t, "code of a past expiry", refused(t, err, 402).Code, stripe.ErrorCodeExpiredCard)
 }
 
@@ -130,8 +133,10 @@ func TestCardSetUpOnceNeedsNoAuthenticationLater(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	customer := b.customer("")
-	si := must(b.SetupIntents.New(&stripe.SetupIntentParams{Customer: stripe.String(customer.ID), PaymentMethod: stripe.String("pm_card_authenticationRequiredOnSetup"),
-		Confirm: stripe.Bool(true), ReturnURL: stripe.String("https://shop.example/back")}))(t)
+	si := must(b.SetupIntents.New(&stripe.SetupIntentParams{
+		Customer: stripe.String(customer.ID), PaymentMethod: stripe.String("pm_card_authenticationRequiredOnSetup"),
+		Confirm: stripe.Bool(true), ReturnURL: stripe.String("https://shop.example/back"),
+	}))(t)
 	equal(t, "setup status", si.Status, stripe.SetupIntentStatusRequiresAction)
 	done := browseOnce(t, si.NextAction.RedirectToURL.URL, url.Values{"complete": {"complete"}})
 	if !strings.Contains(done.header.Get("Location"), "setup_intent="+si.ID) {
@@ -176,8 +181,10 @@ func TestPaymentIntentStates(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	customer := b.customer("")
-	pi := must(b.PaymentIntents.New(&stripe.PaymentIntentParams{Amount: stripe.Int64(500), Currency: stripe.String("jpy"), Customer: stripe.String(customer.ID),
-		SetupFutureUsage: stripe.String("off_session")}))(t)
+	pi := must(b.PaymentIntents.New(&stripe.PaymentIntentParams{
+		Amount: stripe.Int64(500), Currency: stripe.String("jpy"), Customer: stripe.String(customer.ID),
+		SetupFutureUsage: stripe.String("off_session"),
+	}))(t)
 	equal(t, "status", pi.Status, stripe.PaymentIntentStatusRequiresPaymentMethod)
 	if !strings.HasPrefix(pi.ClientSecret, pi.ID+"_secret_") {
 		t.Errorf("the client secret is %s", pi.ClientSecret)
@@ -195,7 +202,7 @@ func TestPaymentIntentStates(t *testing.T) {
 	refused(t, err, 400)
 	_, err = b.PaymentIntents.Update(pi.ID, &stripe.PaymentIntentParams{Amount: stripe.Int64(1)})
 	refused(t, err, 400)
-	pi = must(b.PaymentIntents.Update(pi.ID, &stripe.PaymentIntentParams{Params: stripe.Params{Metadata: map[string]string{"a": "b"}}}))(t)
+	pi = must(b.PaymentIntents.Update(pi.ID, &stripe.PaymentIntentParams{Metadata: map[string]string{"a": "b"}}))(t)
 	equal(t, "metadata", pi.Metadata["a"], "b")
 
 	held := must(b.intent("pm_card_visa", "", func(p *stripe.PaymentIntentParams) { p.CaptureMethod = stripe.String("manual") }))(t)

@@ -239,8 +239,10 @@ func TestListsAndExpansion(t *testing.T) {
 	customer := b.customer("")
 	var made []string
 	for i := range 25 {
-		pi := must(b.PaymentIntents.New(&stripe.PaymentIntentParams{Amount: stripe.Int64(int64(100 + i)), Currency: stripe.String("eur"), Customer: stripe.String(customer.ID),
-			Params: stripe.Params{Metadata: map[string]string{"purser_payment": fmt.Sprint(i)}}}))(t)
+		pi := must(b.PaymentIntents.New(&stripe.PaymentIntentParams{
+			Amount: stripe.Int64(int64(100 + i)), Currency: stripe.String("eur"), Customer: stripe.String(customer.ID),
+			Metadata: map[string]string{"purser_payment": fmt.Sprint(i)},
+		}))(t)
 		made = append(made, pi.ID)
 	}
 	must(b.PaymentIntents.New(&stripe.PaymentIntentParams{Amount: stripe.Int64(100), Currency: stripe.String("eur")}))(t)
@@ -309,8 +311,8 @@ func TestListsAndExpansion(t *testing.T) {
 func TestMetadataMerges(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	c := must(b.Customers.New(&stripe.CustomerParams{Params: stripe.Params{Metadata: map[string]string{"a": "1", "b": "2"}}}))(t)
-	c = must(b.Customers.Update(c.ID, &stripe.CustomerParams{Params: stripe.Params{Metadata: map[string]string{"b": "", "c": "3"}}}))(t)
+	c := must(b.Customers.New(&stripe.CustomerParams{Metadata: map[string]string{"a": "1", "b": "2"}}))(t)
+	c = must(b.Customers.Update(c.ID, &stripe.CustomerParams{Metadata: map[string]string{"b": "", "c": "3"}}))(t)
 	equal(t, "metadata", fmt.Sprint(c.Metadata), "map[a:1 c:3]")
 	_, body, _ := b.raw("POST", "/v1/customers/"+c.ID, "metadata=", nil)
 	if !strings.Contains(body, `"metadata": {}`) {
@@ -410,8 +412,10 @@ func TestRequestFaultsOfAnotherAccountAndBadOnes(t *testing.T) {
 	if _, err := b.Customers.New(&stripe.CustomerParams{}); err != nil {
 		t.Error(err)
 	}
-	for _, body := range []string{`{"action":"explode"}`, `{"action":"status"}`, `{"action":"delay"}`, `{"action":"reset","store":true}`,
-		`{"action":"reset","when":"later"}`, `{"action":"truncate","when":"before"}`, `{"action":"reset","whem":"after"}`, `{`, `{"action":"delay","delay_milliseconds":600001}`} {
+	for _, body := range []string{
+		`{"action":"explode"}`, `{"action":"status"}`, `{"action":"delay"}`, `{"action":"reset","store":true}`,
+		`{"action":"reset","when":"later"}`, `{"action":"truncate","when":"before"}`, `{"action":"reset","whem":"after"}`, `{`, `{"action":"delay","delay_milliseconds":600001}`,
+	} {
 		equal(t, "status of the switch "+body, b.control("POST", "faults/requests", body, nil), 400)
 	}
 	for _, body := range []string{`{"action":"explode"}`, `{"action":"delay"}`, `{"action":"reorder","count":1}`, `{"action":"drop","skip":-1}`} {

@@ -396,15 +396,19 @@ func quotePDF(t *tx, in *params) (string, []byte, error) {
 		return "", nil, err
 	}
 	lines := []sandbox.PDFLine{
-		{Left: "QUOTE " + q.str("number"), Right: "TEST", Bold: true}, {},
+		{Left: "QUOTE " + q.str("number"), Right: "TEST", Bold: true},
+		{},
 		{Left: "For", Right: customerName(customer)},
-		{Left: "Valid until", Right: day(q.num("expires_at"))}, {},
+		{Left: "Valid until", Right: day(q.num("expires_at"))},
+		{},
 	}
 	lines = append(lines, pdfLines(q.items("line_items"), "amount_total", q.str("currency"))...)
 	lines = append(lines, sandbox.PDFLine{}, sandbox.PDFLine{Left: "Total", Right: display(q.num("amount_total"), q.str("currency")), Bold: true})
 	if period := q.sub("computed").sub("recurring"); period != nil {
-		lines = append(lines, sandbox.PDFLine{Left: fmt.Sprintf("then every %d %s", period.num("interval_count"), period.str("interval")),
-			Right: display(period.num("amount_total"), q.str("currency"))})
+		lines = append(lines, sandbox.PDFLine{
+			Left:  fmt.Sprintf("then every %d %s", period.num("interval_count"), period.str("interval")),
+			Right: display(period.num("amount_total"), q.str("currency")),
+		})
 	}
 	for _, text := range []string{q.str("description"), q.str("footer")} {
 		if text != "" {

@@ -16,8 +16,10 @@ func (b *bundle) catalog() (basic, extra, monthly *stripe.Price) {
 	product := must(b.Products.New(&stripe.ProductParams{Name: stripe.String("Weather API")}))(b.t)
 	basic = must(b.Prices.New(&stripe.PriceParams{Product: stripe.String(product.ID), Currency: stripe.String("eur"), UnitAmount: stripe.Int64(27000)}))(b.t)
 	extra = must(b.Prices.New(&stripe.PriceParams{Product: stripe.String(product.ID), Currency: stripe.String("eur"), UnitAmountDecimal: stripe.Float64(33.5)}))(b.t)
-	monthly = must(b.Prices.New(&stripe.PriceParams{Product: stripe.String(product.ID), Currency: stripe.String("eur"), UnitAmount: stripe.Int64(3900),
-		Recurring: &stripe.PriceRecurringParams{Interval: stripe.String("month")}}))(b.t)
+	monthly = must(b.Prices.New(&stripe.PriceParams{
+		Product: stripe.String(product.ID), Currency: stripe.String("eur"), UnitAmount: stripe.Int64(3900),
+		Recurring: &stripe.PriceRecurringParams{Interval: stripe.String("month")},
+	}))(b.t)
 	return basic, extra, monthly
 }
 
@@ -28,8 +30,10 @@ func quoteLine(price string, quantity int64) *stripe.QuoteLineItemParams {
 // openQuote makes a quote and finalizes it.
 func (b *bundle) openQuote(customer string, lines ...*stripe.QuoteLineItemParams) *stripe.Quote {
 	b.t.Helper()
-	q := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer), LineItems: lines,
-		Params: stripe.Params{Metadata: map[string]string{"purser": "q1"}}}))(b.t)
+	q := must(b.Quotes.New(&stripe.QuoteParams{
+		Customer: stripe.String(customer), LineItems: lines,
+		Params: stripe.Params{Metadata: map[string]string{"purser": "q1"}},
+	}))(b.t)
 	equal(b.t, "status of a new quote", q.Status, stripe.QuoteStatusDraft)
 	return must(b.Quotes.FinalizeQuote(q.ID, &stripe.QuoteFinalizeQuoteParams{}))(b.t)
 }
@@ -89,8 +93,10 @@ func TestQuoteToPaidInvoiceAcrossRestarts(t *testing.T) {
 	inv = must(b.Invoices.Get(inv.ID, nil))(t)
 	equal(t, "invoice status after a restart", inv.Status, stripe.InvoiceStatusPaid)
 
-	want := []string{"quote.created", "quote.finalized", "quote.accepted", "invoice.created", "invoice.finalized",
-		"payment_intent.succeeded", "charge.succeeded", "invoice.paid", "invoice.payment_succeeded"}
+	want := []string{
+		"quote.created", "quote.finalized", "quote.accepted", "invoice.created", "invoice.finalized",
+		"payment_intent.succeeded", "charge.succeeded", "invoice.paid", "invoice.payment_succeeded",
+	}
 	// customer, card, default; product, three prices; quote and items and the rest.
 	all := hook.distinct(t, 21)
 	for _, kind := range want {

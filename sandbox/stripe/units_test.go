@@ -1,6 +1,7 @@
 package stripesandbox
 
 import (
+	"errors"
 	"math/big"
 	"net/url"
 	"testing"
@@ -23,7 +24,7 @@ func FuzzParams(f *testing.F) {
 		}
 		in, err := parseParams(form, func(string) string { return "" })
 		if err != nil {
-			if _, ok := err.(*apiError); !ok {
+			if refusal := (*apiError)(nil); !errors.As(err, &refusal) {
 				t.Fatalf("%q is refused with %v, which is no answer", query, err)
 			}
 			return
@@ -44,7 +45,7 @@ func FuzzParams(f *testing.F) {
 		}
 		in.metadata(object{"former": "value"})
 		if err := in.err(); err != nil {
-			if _, ok := err.(*apiError); !ok {
+			if refusal := (*apiError)(nil); !errors.As(err, &refusal) {
 				t.Fatalf("%q is refused with %v, which is no answer", query, err)
 			}
 		}
@@ -82,8 +83,14 @@ func TestDisplay(t *testing.T) {
 		currency string
 		want     string
 	}{
-		{0, "eur", "0.00 EUR"}, {5, "eur", "0.05 EUR"}, {1200, "usd", "12.00 USD"}, {-7, "usd", "-0.07 USD"},
-		{500, "jpy", "500 JPY"}, {0, "jpy", "0 JPY"}, {5120, "kwd", "5.120 KWD"}, {500, "isk", "5.00 ISK"},
+		{0, "eur", "0.00 EUR"},
+		{5, "eur", "0.05 EUR"},
+		{1200, "usd", "12.00 USD"},
+		{-7, "usd", "-0.07 USD"},
+		{500, "jpy", "500 JPY"},
+		{0, "jpy", "0 JPY"},
+		{5120, "kwd", "5.120 KWD"},
+		{500, "isk", "5.00 ISK"},
 	} {
 		if got := display(c.amount, c.currency); got != c.want {
 			t.Errorf("%d %s is shown as %s, want %s", c.amount, c.currency, got, c.want)
@@ -99,9 +106,14 @@ func TestPeriodEndKeepsTheDay(t *testing.T) {
 		count, n int64
 		want     string
 	}{
-		{"2026-01-31", "month", 1, 1, "2026-02-28"}, {"2026-01-31", "month", 1, 2, "2026-03-31"}, {"2028-01-31", "month", 1, 1, "2028-02-29"},
-		{"2028-02-29", "year", 1, 1, "2029-02-28"}, {"2028-02-29", "year", 1, 4, "2032-02-29"}, {"2026-11-30", "month", 3, 1, "2027-02-28"},
-		{"2026-12-30", "week", 2, 1, "2027-01-13"}, {"2026-12-31", "day", 1, 1, "2027-01-01"},
+		{"2026-01-31", "month", 1, 1, "2026-02-28"},
+		{"2026-01-31", "month", 1, 2, "2026-03-31"},
+		{"2028-01-31", "month", 1, 1, "2028-02-29"},
+		{"2028-02-29", "year", 1, 1, "2029-02-28"},
+		{"2028-02-29", "year", 1, 4, "2032-02-29"},
+		{"2026-11-30", "month", 3, 1, "2027-02-28"},
+		{"2026-12-30", "week", 2, 1, "2027-01-13"},
+		{"2026-12-31", "day", 1, 1, "2027-01-01"},
 	} {
 		from, err := time.Parse(time.DateOnly, c.from)
 		if err != nil {
