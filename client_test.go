@@ -102,13 +102,6 @@ func (c *apiClient) mutate(ctx context.Context, name, selection string, input ma
 	return got, nil
 }
 
-// node reads one object by its id.
-func (c *apiClient) node(ctx context.Context, kind, id, selection string) (result, error) {
-	var data struct{ Node result }
-	err := c.post(ctx, fmt.Sprintf("query($id: ID!) { node(id: $id) { ... on %s { id %s } } }", kind, selection), map[string]any{"id": id}, &data)
-	return data.Node, err
-}
-
 // at follows a path such as "payment.id"; nil where it leads nowhere.
 func (r result) at(path string) any {
 	var v any = map[string]any(r)

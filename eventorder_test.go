@@ -404,7 +404,8 @@ func TestEventIsOnlyAHint(t *testing.T) {
 func live(body []byte, at time.Time) (forged struct {
 	body      []byte
 	signature string
-}) {
+},
+) {
 	forged.body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`"livemode": false`), []byte(`"livemode": true`)), []byte(`"livemode":false`), []byte(`"livemode":true`))
 	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
 	return forged
@@ -413,7 +414,8 @@ func live(body []byte, at time.Time) (forged struct {
 func tooLong(body []byte, at time.Time) (forged struct {
 	body      []byte
 	signature string
-}) {
+},
+) {
 	forged.body = append(bytes.Clone(body), bytes.Repeat([]byte(" "), 1<<20)...)
 	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
 	return forged

@@ -111,7 +111,7 @@ const storyOperator = "pur_system_op_0123456789abcdef0123456789abcdef"
 func newStage(t testing.TB, db *database.DB) *stage {
 	t.Helper()
 	clock := &storyClock{began: time.Now()}
-	failures := &failureLog{Handler: slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})}
+	failures := &failureLog{Handler: slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})} //nolint:sloglint // it is the level that counts
 	logger := slog.New(failures)
 	sealer, err := auth.NewSealer([]byte(strings.Repeat("k", auth.MasterKeyBytes)))
 	must(t, err)

@@ -32,7 +32,7 @@ func (b *bundle) openQuote(customer string, lines ...*stripe.QuoteLineItemParams
 	b.t.Helper()
 	q := must(b.Quotes.New(&stripe.QuoteParams{
 		Customer: stripe.String(customer), LineItems: lines,
-		Params: stripe.Params{Metadata: map[string]string{"purser": "q1"}},
+		Metadata: map[string]string{"purser": "q1"},
 	}))(b.t)
 	equal(b.t, "status of a new quote", q.Status, stripe.QuoteStatusDraft)
 	return must(b.Quotes.FinalizeQuote(q.ID, &stripe.QuoteFinalizeQuoteParams{}))(b.t)
