@@ -35,7 +35,7 @@ type story struct {
 
 // cast is who takes part in one telling of a story.
 type cast struct {
-	payer, card, invoice, payment string
+	payer, card, quote, invoice, payment string
 	// page is where the payer is sent.
 	page string
 }
@@ -404,8 +404,7 @@ func TestEventIsOnlyAHint(t *testing.T) {
 func live(body []byte, at time.Time) (forged struct {
 	body      []byte
 	signature string
-},
-) {
+}) {
 	forged.body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`"livemode": false`), []byte(`"livemode": true`)), []byte(`"livemode":false`), []byte(`"livemode":true`))
 	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
 	return forged
@@ -414,8 +413,7 @@ func live(body []byte, at time.Time) (forged struct {
 func tooLong(body []byte, at time.Time) (forged struct {
 	body      []byte
 	signature string
-},
-) {
+}) {
 	forged.body = append(bytes.Clone(body), bytes.Repeat([]byte(" "), 1<<20)...)
 	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
 	return forged

@@ -102,7 +102,7 @@ func compareWithGateway(t *testing.T, s *billing.Service, ctx context.Context, s
 		stored[*p.GatewayPaymentID] = p
 	}
 	rows, err := client.LedgerEntry.Query().
-		Where(ledgerentry.KindIn(ledgerentry.KindTOP_UP, ledgerentry.KindINVOICE_PAYMENT)).All(ctx)
+		Where(ledgerentry.DebitAccountHasPrefix("clearing:")).All(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

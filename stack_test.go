@@ -53,6 +53,8 @@ type stack struct {
 	ctx context.Context
 	// told are the gateway's events that were fetched already.
 	told map[string]bool
+	// named counts the payers of which only the existence matters.
+	named int
 }
 
 // movingClock is the time of product and sandbox.
@@ -229,6 +231,12 @@ func (s *stack) newPayer(t testing.TB, name string) string {
 	return s.do(t, "developerCreate", "developer { id }", map[string]any{
 		"name": name, "email": strings.ToLower(name) + "@example.com",
 	}).text("developer.id")
+}
+
+// newName is a name for one more payer.
+func (s *stack) newName() string {
+	s.named++
+	return fmt.Sprintf("Payer%d", s.named)
 }
 
 // newCard saves a card of a payer.
