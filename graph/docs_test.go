@@ -131,22 +131,23 @@ func TestNoInnerText(t *testing.T) {
 	w := newWorld(t, "sqlite3")
 	f := w.fill(t, "alpha")
 	inner := regexp.MustCompile(`(?i)sql|ent:|pq:|panic|goroutine|purser/|\*ent\.|constraint|strconv|runtime error|nil pointer|\.go:`)
-	for document, want := range map[string]string{
-		`{ payer(by: {id: "x", companySlug: "y"}) { id } }`:                                       "GRAPHQL_VALIDATION_FAILED",
-		`{ payer(by: {}) { id } }`:                                                                "GRAPHQL_VALIDATION_FAILED",
-		`{ viewer { nothing } }`:                                                                  "GRAPHQL_VALIDATION_FAILED",
-		`{ developers(first: 0) { totalCount } }`:                                                 "BAD_USER_INPUT",
-		`{ developers(after: "AAAA") { totalCount } }`:                                            "BAD_USER_INPUT",
-		`{ viewer { payer { canSpend(amount: {amount: "1e3", currency: "USD"}) { allowed } } } }`: "",
-		`{ payer(by: {id: "` + f.payer + `"}) { canSpend(amount: {amount: "1e3", currency: "USD"}) { allowed } } }`:              "BAD_USER_INPUT",
-		`{ payer(by: {id: "` + f.payer + `"}) { canSpend(amount: {amount: "1.000000001", currency: "USD"}) { allowed } } }`:      "BAD_USER_INPUT",
-		`mutation { accessTokenCreate(input: {name: "x", scopes: [ADMIN], permission: READ, expiresAt: "tomorrow"}) { value } }`: "BAD_USER_INPUT",
-		`mutation { developerCreate(input: {email: "a@b.example", name: "x", metadata: {n: 1}}) { developer { id } } }`:          "BAD_USER_INPUT",
-		`mutation { developerCreate(input: {email: "a@b.example", name: "x", taxRate: "x"}) { developer { id } } }`:              "BAD_USER_INPUT",
-		`mutation { developerCreate(input: {email: "a@b.example", name: "x", taxRate: 19}) { developer { id } } }`:               "BAD_USER_INPUT",
-		`mutation { companyCreate(input: {slug: "xx", name: "x", billingMode: FREE}) { company { id } } }`:                       "GRAPHQL_VALIDATION_FAILED",
-		`mutation { providerCreate(input: {name: "x", credentials: {}}) { provider { id } } }`:                                   "GRAPHQL_VALIDATION_FAILED",
+	for _, c := range []struct{ document, want string }{
+		{`{ payer(by: {id: "x", companySlug: "y"}) { id } }`, "GRAPHQL_VALIDATION_FAILED"},
+		{`{ payer(by: {}) { id } }`, "GRAPHQL_VALIDATION_FAILED"},
+		{`{ viewer { nothing } }`, "GRAPHQL_VALIDATION_FAILED"},
+		{`{ developers(first: 0) { totalCount } }`, "BAD_USER_INPUT"},
+		{`{ developers(after: "AAAA") { totalCount } }`, "BAD_USER_INPUT"},
+		{`{ viewer { payer { canSpend(amount: {amount: "1e3", currency: "USD"}) { allowed } } } }`, ""},
+		{`{ payer(by: {id: "` + f.payer + `"}) { canSpend(amount: {amount: "1e3", currency: "USD"}) { allowed } } }`, "BAD_USER_INPUT"},
+		{`{ payer(by: {id: "` + f.payer + `"}) { canSpend(amount: {amount: "1.000000001", currency: "USD"}) { allowed } } }`, "BAD_USER_INPUT"},
+		{`mutation { accessTokenCreate(input: {name: "x", scopes: [ADMIN], permission: READ, expiresAt: "tomorrow"}) { value } }`, "BAD_USER_INPUT"},
+		{`mutation { developerCreate(input: {email: "a@b.example", name: "x", metadata: {n: 1}}) { developer { id } } }`, "BAD_USER_INPUT"},
+		{`mutation { developerCreate(input: {email: "a@b.example", name: "x", taxRate: "x"}) { developer { id } } }`, "BAD_USER_INPUT"},
+		{`mutation { developerCreate(input: {email: "a@b.example", name: "x", taxRate: 19}) { developer { id } } }`, "BAD_USER_INPUT"},
+		{`mutation { companyCreate(input: {slug: "xx", name: "x", billingMode: FREE}) { company { id } } }`, "GRAPHQL_VALIDATION_FAILED"},
+		{`mutation { providerCreate(input: {name: "x", credentials: {}}) { provider { id } } }`, "GRAPHQL_VALIDATION_FAILED"},
 	} {
+		document, want := c.document, c.want
 		got := w.ask(t, f.token, document, nil)
 		if got.code() != want {
 			t.Errorf("%s\nanswered %s, want code %q", document, got.Body, want)
