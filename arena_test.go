@@ -39,7 +39,8 @@ type arena struct {
 	gateway                          *gatewayTap
 	control                          *gatewayControl
 	clock                            *movingClock // of the gateway; the server's is as far ahead
-	organizationID                   string
+	organizationID, providerID       string
+	adapter                          *stripe.Adapter
 
 	mu     sync.Mutex
 	server *testServer
@@ -70,15 +71,7 @@ func newArena(t *testing.T, dialectName string) *arena {
 	if dialectName == dialect.Postgres {
 		a.databaseURL = testdb.MigratedURL(t, dialectName, dir)
 	}
-	// The address stays the same over all lives, as webhooks need it.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.addr = listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	a.addr = freeAddress(t) // the same over all lives, as webhooks need it
 	a.sandbox, err = stripesandbox.Open(t.Context(), stripesandbox.Config{
 		Now: a.clock.Now, Path: filepath.Join(t.TempDir(), "sandbox.db"), RetryBase: 50 * time.Millisecond,
 	})
@@ -113,6 +106,19 @@ func newArena(t *testing.T, dialectName string) *arena {
 		a.setUp(t, s)
 	})
 	return a
+}
+
+// freeAddress is an address on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return listener.Addr().String()
 }
 
 // within opens the arena's database in the test's own process.
@@ -155,20 +161,29 @@ func (a *arena) setUp(t *testing.T, s *billing.Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row, err := s.Client().Provider.Get(ctx, provider)
+	a.providerID, a.adapter = provider, adapter
+	a.register(t, s, a.addr)
+}
+
+// register has the gateway send its events to one more address. The provider
+// knows the signing secrets of the two registered last.
+func (a *arena) register(t *testing.T, s *billing.Service, addr string) {
+	t.Helper()
+	ctx := auth.Internal(t.Context(), "test", a.organizationID)
+	row, err := s.Client().Provider.Get(ctx, a.providerID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	account, err := s.OpenAccount(ctx, provider)
+	account, err := s.OpenAccount(ctx, a.providerID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint := adapter.RegisterEndpoint(ctx, account, gateway.Call{ID: "call_endpoint", Key: "endpoint", Subject: provider},
-		"http://"+a.addr+"/webhooks/arena/"+row.WebhookToken)
+	endpoint := a.adapter.RegisterEndpoint(ctx, account, gateway.Call{ID: "call_endpoint", Key: "endpoint " + addr, Subject: a.providerID},
+		"http://"+addr+"/webhooks/arena/"+row.WebhookToken)
 	if endpoint.Status != gateway.StatusSucceeded {
 		t.Fatalf("register the endpoint: %+v", endpoint.Outcome)
 	}
-	if err := s.UpdateProvider(ctx, billing.ProviderChange{ID: provider, WebhookSecret: auth.Secret(endpoint.Secret)}, adapter); err != nil {
+	if err := s.UpdateProvider(ctx, billing.ProviderChange{ID: a.providerID, WebhookSecret: auth.Secret(endpoint.Secret)}, a.adapter); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -183,17 +198,23 @@ func (a *arena) launch(t *testing.T, crashAt string) *testServer {
 // launchAhead is launch with the server's clock ahead of the gateway's.
 func (a *arena) launchAhead(t *testing.T, crashAt string, lead time.Duration) *testServer {
 	t.Helper()
-	s := launchServer(quietly{t}, serverOptions{
-		DatabaseURL: a.databaseURL, Data: a.data, Addr: a.addr, Process: true, Crash: crashAt, Ahead: a.clock.aheadBy() + lead,
+	s := a.launchAt(t, a.addr, crashAt, lead)
+	a.mu.Lock()
+	a.server = s
+	a.mu.Unlock()
+	return s
+}
+
+// launchAt is launchAhead for one more server at an address of its own.
+func (a *arena) launchAt(t *testing.T, addr, crashAt string, lead time.Duration) *testServer {
+	t.Helper()
+	return launchServer(quietly{t}, serverOptions{
+		DatabaseURL: a.databaseURL, Data: a.data, Addr: addr, Process: true, Crash: crashAt, Ahead: a.clock.aheadBy() + lead,
 		Env: []string{
 			"PURSER_MASTER_KEY=" + base64.StdEncoding.EncodeToString(arenaKey), "PURSER_SANDBOX_URL=" + a.control.address,
 			"PURSER_LOG_FORMAT=json",
 		},
 	})
-	a.mu.Lock()
-	a.server = s
-	a.mu.Unlock()
-	return s
 }
 
 // quietly keeps the many servers of one test from all telling what they wrote

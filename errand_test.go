@@ -19,9 +19,13 @@ type customer struct {
 	payer string
 	// card pays, poor is declined.
 	card, poor string
+	// pause is the time between two tries; zero means errandWait.
+	pause time.Duration
 	// again is closed when a lost server is back.
 	again func() <-chan struct{}
-	n     int
+	// send sends a mutation once; nil: to the one server.
+	send func(ctx context.Context, name, selection string, input map[string]any) (result, error)
+	n    int
 
 	mu   sync.Mutex
 	done []errand
@@ -103,9 +107,13 @@ func (c *customer) run(ctx context.Context, kind string) error {
 func (c *customer) until(ctx context.Context, name, selection string, input map[string]any, definite func(result) bool) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, errandTime)
 	defer cancel()
+	send := c.send
+	if send == nil {
+		send = c.mutate
+	}
 	for {
 		back := c.again()
-		got, err := c.mutate(ctx, name, selection, input)
+		got, err := send(ctx, name, selection, input)
 		var refused *refusal
 		switch {
 		case err == nil && definite(got):
@@ -119,7 +127,7 @@ func (c *customer) until(ctx context.Context, name, selection string, input map[
 		case <-ctx.Done():
 			return got, fmt.Errorf("%s: %w within %s: last answer %v, %w", name, errGaveUp, errandTime, got, err)
 		case <-back:
-		case <-time.After(errandWait):
+		case <-time.After(max(c.pause, errandWait)):
 		}
 	}
 }
