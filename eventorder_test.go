@@ -322,10 +322,7 @@ func TestEventsThatNobodySent(t *testing.T) {
 		paid := events[slices.IndexFunc(events, func(e stripeEvent) bool { return e.kind == "invoice.paid" })]
 		now := s.clock.Now()
 		before := s.rows(t)
-		for name, forged := range map[string]struct {
-			body      []byte
-			signature string
-		}{
+		for name, forged := range map[string]delivery{
 			"no signature":               {paid.body, ""},
 			"another secret":             {paid.body, eventSignature(now, paid.body, "whsec_other00000000000000000000")},
 			"an empty secret":            {paid.body, eventSignature(now, paid.body, "")},
@@ -401,19 +398,19 @@ func TestEventIsOnlyAHint(t *testing.T) {
 	})
 }
 
-func live(body []byte, at time.Time) (forged struct {
+// delivery is a body with its signature.
+type delivery struct {
 	body      []byte
 	signature string
-}) {
+}
+
+func live(body []byte, at time.Time) (forged delivery) {
 	forged.body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`"livemode": false`), []byte(`"livemode": true`)), []byte(`"livemode":false`), []byte(`"livemode":true`))
 	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
 	return forged
 }
 
-func tooLong(body []byte, at time.Time) (forged struct {
-	body      []byte
-	signature string
-}) {
+func tooLong(body []byte, at time.Time) (forged delivery) {
 	forged.body = append(bytes.Clone(body), bytes.Repeat([]byte(" "), 1<<20)...)
 	forged.signature = eventSignature(at, forged.body, stackWebhookSecret)
 	return forged
