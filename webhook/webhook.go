@@ -196,10 +196,14 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 		// A card refused on a page that is still open is not the payment's
 		// end: the page knows, where there is one.
 		due, err := h.Billing.PaymentToCheck(ctx, e.Subject)
-		if err != nil || due == nil {
+		if err != nil {
 			return err
 		}
-		r := h.Gateways.FetchPayment(ctx, e.Account, due.ReferenceID, e.Object.ID)
+		page := ""
+		if due != nil {
+			page = due.ReferenceID
+		}
+		r := h.Gateways.FetchPayment(ctx, e.Account, page, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))
 	case gateway.ObjectHosted:
 		r := h.Gateways.FetchPayment(ctx, e.Account, e.Object.ID, "")
