@@ -12,10 +12,10 @@ import { expand, find, parseCaptures } from "../playground/src/captures.js";
 export const baseUrl = process.env.PURSER_URL.replace(/\/$/, "");
 export const token = process.env.PURSER_TOKEN;
 const screenshots = process.env.PURSER_TEST_SCREENSHOTS;
-const patience = 20_000;
+const patience = 60_000;
 
 /** A test that cannot hang: a browser that stops answering fails it. */
-export const scenario = (name, body) => test(name, { timeout: 60_000 }, body);
+export const scenario = (name, body) => test(name, { timeout: 180_000 }, body);
 
 /** Starts a browser with a profile of its own; its close() removes both. */
 export function openBrowser() {
