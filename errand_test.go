@@ -47,7 +47,7 @@ type errand struct {
 
 // Patience of one errand: it covers many lives of a server.
 const (
-	errandTime = 60 * time.Second
+	errandTime = 4 * time.Minute
 	errandWait = 15 * time.Millisecond
 )
 
