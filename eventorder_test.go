@@ -432,3 +432,57 @@ func (s *stack) rows(t *testing.T) string {
 		count(c.Payment.Query().Where(payment.StatusEQ(payment.StatusSUCCEEDED)).Count(s.ctx)),
 		count(c.Invoice.Query().Where(invoice.StatusEQ(invoice.StatusPAID)).Count(s.ctx)))
 }
+
+// TestEventWhoseObjectCannotBeRead has the gateway fail when it is asked about
+// the one event that tells of money: a payment that had failed here, so that
+// nothing else would ever ask for it again.
+func TestEventWhoseObjectCannotBeRead(t *testing.T) {
+	eachStack(t, func(t *testing.T, s *stack) {
+		payer := s.newPayer(t, "Ada")
+		c := &cast{payer: payer, card: s.newCard(t, payer, "pm_card_authenticationRequiredSetupForOffSession")}
+		beginSecureTopUp(false)(t, s, c)
+		s.submit(t, c.page, url.Values{"fail": {"fail"}})
+		s.deliverAll(t)
+		if got, want := s.ending(t, c), "payment FAILED; entries "; got != want {
+			t.Fatalf("after 3-D Secure failed: %s, want %s", got, want)
+		}
+		row, err := s.billing.Client().Payment.Get(s.ctx, c.payment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.confirmAtGateway(t, *row.GatewayPaymentID)
+		fault := sandbox.RequestFault{Method: http.MethodGet, Path: "/v1/payment_intents", Action: sandbox.ActionStatus, Status: 500, Count: -1}
+		id, err := s.sandbox.Faults().AddRequest(fault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.deliverAll(t)
+		if got, want := s.ending(t, c), "payment FAILED; entries "; got != want {
+			t.Fatalf("while the gateway does not answer: %s, want %s", got, want)
+		}
+		s.sandbox.Faults().Remove("", id)
+		s.settle(t)
+		if got, want := s.ending(t, c), "payment SUCCEEDED; entries TOP_UP 30.00"; got != want {
+			t.Errorf("after the gateway answers again: %s, want %s", got, want)
+		}
+	})
+}
+
+// confirmAtGateway pays a payment intent as the gateway's own page would.
+func (s *stack) confirmAtGateway(t *testing.T, intent string) {
+	t.Helper()
+	form := url.Values{"payment_method": {"pm_card_visa"}, "return_url": {"http://127.0.0.1/"}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.control.address+"/v1/payment_intents/"+intent+"/confirm", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.control.key)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := s.control.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("confirm %s: %d, %v", intent, response.StatusCode, err)
+	}
+}

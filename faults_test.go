@@ -241,14 +241,17 @@ func TestGatewayFaults(t *testing.T) {
 	eachStack(t, func(t *testing.T, s *stack) {
 		home := &cast{payer: s.newPayer(t, "Ada")}
 		home.card = s.newCard(t, home.payer, "pm_card_visa")
+		// What the gateway does is the same to both databases: each case is
+		// seen by one.
+		share := map[string]int{dialect.SQLite: 0, dialect.Postgres: 1}[s.db.Dialect]
 		n, anew := 0, 0
 		for _, m := range moves() {
 			requests := s.requestsOf(t, m, home)
 			for at := range requests {
 				for _, spoiled := range spoilers() {
 					n++
-					if !full() && s.db.Dialect == dialect.Postgres && n%5 != 0 {
-						continue // what the gateway does is the same to both databases
+					if !full() && n%2 != share {
+						continue
 					}
 					if s.spoil(t, m, home, at, spoiled, fmt.Sprintf("key %d", n)) {
 						anew++
@@ -262,7 +265,7 @@ func TestGatewayFaults(t *testing.T) {
 		s.deliverAll(t)
 		s.settle(t)
 		compareWithGateway(t, s.billing, s.ctx, s.sandbox)
-		t.Logf("%d requests spoiled, after which %d mutations were refused and done anew", n, anew)
+		t.Logf("%d ways to spoil a request, after which %d mutations were refused and done anew", n, anew)
 	})
 }
 
