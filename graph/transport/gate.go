@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -133,11 +134,26 @@ func (g *gate) inspectVariable(value any, depth int) *Error {
 			}
 		}
 	case map[string]any:
-		for _, item := range value {
+		for name, item := range value {
+			if bad := storable(name); bad != nil {
+				return bad
+			}
 			if bad := g.inspectVariable(item, depth+1); bad != nil {
 				return bad
 			}
 		}
+	case string:
+		return storable(value)
+	}
+	return nil
+}
+
+// storable refuses the one character that a text of PostgreSQL cannot hold.
+// It is refused here for every id, key and text at once: a resolver that let
+// one through would answer INTERNAL there, and something else on SQLite.
+func storable(text string) *Error {
+	if strings.ContainsRune(text, 0) {
+		return Errorf(CodeBadUserInput, "a text holds the character U+0000, which no text here can hold")
 	}
 	return nil
 }

@@ -244,6 +244,9 @@ func (m *measure) value(value *ast.Value, depth int) *Error {
 		return nil
 	}
 	m.work++
+	if value.Kind == ast.StringValue || value.Kind == ast.BlockValue {
+		return storable(value.Raw)
+	}
 	if len(value.Children) == 0 && value.Kind != ast.ListValue && value.Kind != ast.ObjectValue {
 		return nil
 	}
