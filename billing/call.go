@@ -315,8 +315,8 @@ func cut(text string, n int) string {
 	return text[:n]
 }
 
-// Detached returns a context for the gateway call and Finish: a client that
-// hangs up must not cancel money that is already moving.
+// Detached returns a context for a gateway call: a client that hangs up must
+// not cancel money that is already moving. Finish makes its own.
 func Detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
@@ -331,7 +331,7 @@ func (s *Service) finishFailed(ctx context.Context, callID string, cause error) 
 		return fmt.Errorf("finish call %s: %w", callID, cause)
 	}
 	s.log.ErrorContext(ctx, "gateway call needs review", "call_id", callID, "error", cause)
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.GatewayCall.Update().
 			Where(gatewaycall.ID(callID), gatewaycall.StateEQ(gatewaycall.StateOPEN)).
 			SetState(gatewaycall.StateREVIEW).SetFailureCode("mismatch").SetFailureMessage(cut(cause.Error(), 500)).

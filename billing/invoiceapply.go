@@ -83,7 +83,7 @@ func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Stat
 // ApplyInvoice brings an invoice to what the gateway said when asked. It may
 // be called any number of times.
 func (s *Service) ApplyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		if r.Known() {
 			return tx.applyInvoice(ctx, id, r)
 		}

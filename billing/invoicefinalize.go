@@ -248,7 +248,7 @@ func (s *Service) FinishInvoiceFinalization(ctx context.Context, callID string, 
 // later as well.
 func (s *Service) finishInvoice(ctx context.Context, callID string, r gateway.InvoiceResult, apply func(context.Context, *Tx, string) error) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err

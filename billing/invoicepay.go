@@ -245,7 +245,7 @@ func (tx *Tx) watchInvoice(ctx context.Context, inv *ent.Invoice) (int, error) {
 // gateway took nothing.
 func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gateway.InvoiceResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err

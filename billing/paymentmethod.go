@@ -126,7 +126,7 @@ func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.O
 // number of times; the returned refusal says that nothing was saved.
 func (s *Service) FinishCard(ctx context.Context, callID string, r gateway.CardResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err
@@ -156,7 +156,7 @@ func (s *Service) FinishCard(ctx context.Context, callID string, r gateway.CardR
 // ApplyCard brings the saving of a card to what the gateway said when asked.
 // It may be called any number of times.
 func (s *Service) ApplyCard(ctx context.Context, id string, r gateway.CardResult) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		if r.Known() {
 			return tx.applyCard(ctx, id, r)
 		}
@@ -384,7 +384,7 @@ func (s *Service) beginCardChange(ctx context.Context, name, id string, kind gat
 // may be called any number of times. A gateway that cannot be reached is told
 // later; one that refuses is left alone: the card counts as changed here.
 func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway.CardResult) error {
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		o := r.Outcome
 		if o.Status == gateway.StatusUnavailable {
 			o.Status = gateway.StatusUnknown // tell it again

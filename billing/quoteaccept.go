@@ -239,7 +239,7 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 		return fmt.Errorf("read quote %s at the gateway: %s", id, r.Status)
 	}
 	invoiceID := s.newID(prefixInvoice)
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		q, err := tx.lockQuote(ctx, id)
 		if err != nil {
 			return err

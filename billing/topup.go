@@ -236,7 +236,7 @@ func (tx *Tx) chargeableCard(ctx context.Context, payerID, id, field string) (*e
 // nothing.
 func (s *Service) FinishPayment(ctx context.Context, callID string, r gateway.PaymentResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err
@@ -327,7 +327,7 @@ func (s *Service) ApplyPayment(ctx context.Context, id string, r gateway.Payment
 	if !r.Known() {
 		return s.postponePayment(ctx, id)
 	}
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		return tx.applyPayment(ctx, id, r)
 	})
 }

@@ -72,6 +72,19 @@ func (s *Service) inTx(ctx context.Context, f func(ctx context.Context, tx *Tx) 
 	}
 }
 
+// finishLimit is how long a transaction may take that applies what a gateway
+// has said.
+const finishLimit = 5 * time.Second
+
+// finishTx is inTx for what a gateway has said. It has a time of its own: that
+// of the call before it may be used up, and then the outcome, above all an
+// unknown one, would be written nowhere.
+func (s *Service) finishTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
+	ctx, cancel := Detached(ctx, finishLimit)
+	defer cancel()
+	return s.inTx(ctx, f)
+}
+
 // storedMeanwhile reports whether a refusal is that of a duplicate whose first
 // run has been stored while it ran.
 func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err error) bool {
