@@ -179,7 +179,7 @@ func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error
 // DueEvents lists events that wait to be applied.
 func (s *Service) DueEvents(ctx context.Context, limit int) ([]string, error) {
 	ids, err := s.read.GatewayEvent.Query().
-		Where(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(s.now())).
+		Where(eventDue(s.now())).
 		Order(ent.Asc(gatewayevent.FieldNextAttemptAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due events: %w", err)

@@ -104,7 +104,7 @@ func (tx *Tx) payableInvoice(ctx context.Context, id string) (*ent.Invoice, erro
 		return nil, refuse(CodeInvalidState, "id", "the invoice is %s", inv.Status)
 	}
 	if inv.PendingCallID != nil {
-		return nil, refuse(CodeInvalidState, "id", "another change of this invoice is under way at the gateway: look at its payments and try again")
+		return nil, tx.underWay(ctx, "invoice", *inv.PendingCallID)
 	}
 	if _, err := tx.organization(ctx); err != nil {
 		return nil, err

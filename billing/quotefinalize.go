@@ -102,7 +102,7 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	if q.Status == quote.StatusOPEN {
 		return nil, nil, nil, refuse(CodeInvalidState, "id", "the quote is open already")
 	}
-	if err := quoteIs(q, quote.StatusDRAFT); err != nil {
+	if err := tx.quoteIs(ctx, q, quote.StatusDRAFT); err != nil {
 		return nil, nil, nil, err
 	}
 	if q.PayerID == nil {

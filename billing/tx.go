@@ -28,6 +28,8 @@ type Tx struct {
 	sql *sql.Tx
 	// pending is what is told to the live feed after the commit.
 	pending []Change
+	// after is what is done after the commit, such as logging.
+	after []func()
 	// sought is the operation of which no earlier run was found.
 	sought *operation
 }
@@ -126,6 +128,9 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 	}
 	crash.Point(crash.Committed)
 	s.changes.publish(tx.pending)
+	for _, f := range tx.after {
+		f()
+	}
 	return nil, nil
 }
 
@@ -156,3 +161,7 @@ func cas(n int, err error) error {
 	}
 	return err
 }
+
+// committed has f run once the transaction is committed. What is said inside
+// of it could be taken back, or be said again by its next run.
+func (tx *Tx) committed(f func()) { tx.after = append(tx.after, f) }
