@@ -108,9 +108,10 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 const sealScanReach = 10 * time.Minute
 
 // OrganizationsToSeal lists the organizations that have entries to be sealed,
-// made since the time at which it was called last. With no such time it lists
-// all, since it cannot be known what was left when the last server ended. It
-// is one of the few statements that span organizations.
+// made since the time, by the machine's own clock as ids are, at which it was
+// called last. With no such time it lists all, since it cannot be known what
+// was left when the last server ended. It is one of the few statements that
+// span organizations.
 func (s *Service) OrganizationsToSeal(ctx context.Context, since time.Time) ([]string, error) {
 	if since.IsZero() {
 		ids, err := s.read.Organization.Query().IDs(ctx)

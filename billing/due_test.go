@@ -169,14 +169,14 @@ func TestEntriesAreFoundForSealing(t *testing.T) {
 		if ids, err := f.OrganizationsToSeal(all, time.Time{}); err != nil || !slices.Equal(ids, []string{f.org}) {
 			t.Fatalf("at first %v, %v", ids, err)
 		}
-		looked := f.clock.Now()
+		looked := time.Now()
 		toSeal := func() []string {
 			t.Helper()
 			ids, err := f.OrganizationsToSeal(all, looked)
 			if err != nil {
 				t.Fatal(err)
 			}
-			looked = f.clock.Now()
+			looked = time.Now()
 			return ids
 		}
 		price := usd(t, "10")

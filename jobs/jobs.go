@@ -176,7 +176,7 @@ func (r *Runner) due(ctx context.Context) ([]string, error) {
 	r.mu.Lock()
 	since := r.sealed
 	r.mu.Unlock()
-	now := r.Billing.Now()
+	now := time.Now() // by the clock that ids are made by
 	toSeal, sealErr := r.Billing.OrganizationsToSeal(all, since)
 	r.mu.Lock()
 	defer r.mu.Unlock()
