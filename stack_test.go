@@ -125,13 +125,13 @@ const (
 )
 
 // eachStack runs a test over SQLite and over PostgreSQL.
-func eachStack(t *testing.T, run func(t *testing.T, s *stack)) {
+func eachStack(t *testing.T, run func(t *testing.T, s *stack), options ...func(*graph.HandlerConfig)) {
 	t.Helper()
 	t.Parallel()
 	for _, name := range []string{dialect.SQLite, dialect.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStack(t, stackDatabase(t, name))
+			s := newStack(t, stackDatabase(t, name), options...)
 			run(t, s)
 			s.mustVerify(t)
 		})
@@ -149,8 +149,8 @@ func stackDatabase(t testing.TB, dialectName string) *database.DB {
 }
 
 // newStack makes an organization "stack" with a Stripe provider at a sandbox
-// of its own.
-func newStack(t testing.TB, db *database.DB) *stack {
+// of its own. The options change how its API is served.
+func newStack(t testing.TB, db *database.DB, options ...func(*graph.HandlerConfig)) *stack {
 	t.Helper()
 	s := &stack{db: db, clock: &movingClock{}, told: map[string]bool{}}
 	logger := slog.New(slog.NewTextHandler(stackLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -178,9 +178,13 @@ func newStack(t testing.TB, db *database.DB) *stack {
 	s.jobs = jobs.New(jobs.Config{Billing: s.billing, Gateways: gateways, ApplyEvent: s.webhook.Apply, Logger: logger})
 	limits := transport.DefaultLimits()
 	limits.BucketPoints, limits.RestorePerSecond = 1<<30, 1<<30
-	handler, err := graph.NewHandler(graph.HandlerConfig{
+	served := graph.HandlerConfig{
 		Billing: s.billing, Gateways: gateways, CursorKey: []byte(strings.Repeat("c", 32)), Limits: limits, Logger: logger,
-	})
+	}
+	for _, o := range options {
+		o(&served)
+	}
+	handler, err := graph.NewHandler(served)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Stat
 	switch to {
 	case invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
 		setInvoiceLinks(u, r)
-		u.SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks))).SetChecks(inv.Checks + 1)
+		u.SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks)))
 	default:
 		u.ClearNextCheckAt()
 	}
@@ -81,19 +81,13 @@ func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Stat
 }
 
 // ApplyInvoice brings an invoice to what the gateway said when asked. It may
-// be called any number of times.
+// be called any number of times; a gateway that said nothing changes nothing.
 func (s *Service) ApplyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		if r.Known() {
-			return tx.applyInvoice(ctx, id, r)
-		}
-		inv, err := tx.lockInvoiceRow(ctx, id)
-		if err != nil {
-			return err
-		}
-		n, err := tx.Invoice.Update().Where(invoice.ID(id), invoice.StatusEQ(inv.Status)).
-			SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks))).SetChecks(inv.Checks + 1).Save(ctx)
-		return cas(n, err)
+	if !r.Known() {
+		return nil
+	}
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
+		return tx.applyInvoice(ctx, id, r)
 	})
 }
 
@@ -101,7 +95,6 @@ func (s *Service) ApplyInvoice(ctx context.Context, id string, r gateway.Invoice
 type DueInvoice struct {
 	InvoiceID        string
 	GatewayInvoiceID string
-	Kind             gateway.Kind
 	Account          gateway.Account
 }
 
@@ -119,14 +112,13 @@ func (s *Service) InvoiceToCheck(ctx context.Context, id string) (*DueInvoice, e
 	if err != nil {
 		return nil, err
 	}
-	return &DueInvoice{InvoiceID: id, GatewayInvoiceID: *inv.GatewayInvoiceID, Kind: account.Kind, Account: account}, nil
+	return &DueInvoice{InvoiceID: id, GatewayInvoiceID: *inv.GatewayInvoiceID, Account: account}, nil
 }
 
 // DueInvoices lists invoices of the viewer's organization that nobody has
-// told anything about for too long.
+// told anything about for too long, the longest waiting first.
 func (s *Service) DueInvoices(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Invoice.Query().
-		Where(invoice.NextCheckAtLTE(s.now()), invoice.PendingCallIDIsNil()).
+	ids, err := s.read.Invoice.Query().Where(invoiceDue(s.now())).
 		Order(ent.Asc(invoice.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due invoices: %w", err)
@@ -134,14 +126,25 @@ func (s *Service) DueInvoices(ctx context.Context, limit int) ([]string, error) 
 	return ids, nil
 }
 
-// InvoicesToFinalize lists drafts of the viewer's organization whose time has
-// come.
-func (s *Service) InvoicesToFinalize(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Invoice.Query().
-		Where(invoice.StatusEQ(invoice.StatusDRAFT), invoice.FinalizesAtLTE(s.now()), invoice.PendingCallIDIsNil()).
-		Limit(limit).IDs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list drafts to finalize: %w", err)
+// ClaimInvoice is ClaimPayment for an invoice.
+func (s *Service) ClaimInvoice(ctx context.Context, id string) (*DueInvoice, error) {
+	claimed := false
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		claimed = false
+		inv, err := tx.Invoice.Query().Where(invoice.ID(id), invoiceDue(tx.Now)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read invoice %s: %w", id, err)
+		}
+		n, err := tx.Invoice.Update().Where(invoice.ID(id), invoiceDue(tx.Now)).
+			SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks + 1))).AddChecks(1).Save(ctx)
+		claimed = n == 1
+		return err
+	})
+	if err != nil || !claimed {
+		return nil, err
 	}
-	return ids, nil
+	return s.InvoiceToCheck(ctx, id)
 }
