@@ -81,6 +81,13 @@ type Metrics interface {
 type Limits struct {
 	// BodyBytes bounds an HTTP body and a WebSocket message. 1 MiB.
 	BodyBytes int64
+	// InitBytes bounds the messages of a WebSocket that has not presented
+	// credentials yet. 8 KiB.
+	InitBytes int64
+	// Values bounds the values in the JSON of a request: numbers, texts, lists,
+	// objects and so on, nested ones too. A list in it has at most as many items
+	// as the longest that List and Lists allow. 20,000.
+	Values int
 	// QueryBytes and QueryTokens bound the text of a document. 64 KiB, 4,000.
 	QueryBytes  int
 	QueryTokens int
@@ -156,6 +163,8 @@ type Limits struct {
 func DefaultLimits() *Limits {
 	return &Limits{
 		BodyBytes:          1 << 20,
+		InitBytes:          8 << 10,
+		Values:             20000,
 		QueryBytes:         64 << 10,
 		QueryTokens:        4000,
 		Depth:              15,

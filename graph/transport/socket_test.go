@@ -207,6 +207,7 @@ func TestSocketCredentials(t *testing.T) {
 		{"null", `{"type":"connection_init","payload":null}`, closeUnauthorized},
 		{"another scheme", `{"type":"connection_init","payload":{"Authorization":"Basic x"}}`, closeUnauthorized},
 		{"unknown", `{"type":"connection_init","payload":{"Authorization":"Bearer x"}}`, closeForbidden},
+		{"more than credentials take", `{"type":"ping","payload":{"a":"` + strings.Repeat("x", 8<<10) + `"}}`, websocket.StatusMessageTooBig},
 		{"an operation first", `{"id":"1","type":"subscribe","payload":{"query":"{ hello }"}}`, closeUnauthorized},
 	} {
 		p := b.dial()
