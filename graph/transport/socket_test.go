@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -33,7 +35,7 @@ func (b *bundle) dial(headers ...string) *peer {
 }
 
 func (b *bundle) tryDial(headers ...string) (*peer, *http.Response, error) {
-	o := &websocket.DialOptions{HTTPHeader: http.Header{}, Subprotocols: []string{socketProtocol}}
+	o := &websocket.DialOptions{HTTPClient: b.client, HTTPHeader: http.Header{}, Subprotocols: []string{socketProtocol}}
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i] == "Sec-WebSocket-Protocol" {
 			o.Subprotocols = strings.Fields(headers[i+1])
@@ -228,20 +230,68 @@ func TestSocketCredentials(t *testing.T) {
 	p.wantClose(websocket.StatusTryAgainLater)
 }
 
+// TestSocketWithoutInitIsClosed runs in a bubble, whose clock moves when
+// everything in it waits: the real one would need an init that is quick enough.
 func TestSocketWithoutInitIsClosed(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil, func(o *Options) {
-		o.Limits = DefaultLimits()
-		o.Limits.SocketInit = 20 * time.Millisecond
-	})
-	p := b.dial()
-	p.wantClose(closeInitTimeout)
-	// And with it, it stays open beyond that time.
-	p = b.hello(tokenA)
-	for start := time.Now(); time.Since(start) < 50*time.Millisecond; {
+	synctest.Test(t, func(t *testing.T) {
+		b := setupInMemory(t)
+		start := time.Now()
+		p := b.dial()
+		p.wantClose(closeInitTimeout)
+		if waited, want := time.Since(start), DefaultLimits().SocketInit; waited != want {
+			t.Errorf("closed after %v, want %v", waited, want)
+		}
+		// And with it, it stays open beyond that time.
+		p = b.hello(tokenA)
+		time.Sleep(2 * DefaultLimits().SocketInit)
 		p.send(`{"type":"ping"}`)
 		p.want(`{"type":"pong"}`)
+		_ = p.conn.Close(websocket.StatusNormalClosure, "")
+	})
+}
+
+// memoryListener connects the two ends of a server in memory.
+type memoryListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (l *memoryListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
 	}
+}
+
+func (l *memoryListener) Close() error   { close(l.done); return nil }
+func (l *memoryListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
+
+func (l *memoryListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// setupInMemory starts an endpoint that needs no network.
+func setupInMemory(t *testing.T) *bundle {
+	b, handler := newBundle(t, nil, nil)
+	l := &memoryListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	transport := &http.Transport{DialContext: l.dial}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+	})
+	b.url, b.client = "http://memory.example.com", &http.Client{Transport: transport}
+	return b
 }
 
 func TestSocketProtocolErrors(t *testing.T) {
