@@ -54,8 +54,6 @@ type via int
 const (
 	viaPost via = iota
 	viaGet
-	viaEvents    // server-sent events over POST
-	viaEventsGet // server-sent events over GET
 	viaSocket
 )
 
@@ -64,6 +62,7 @@ const (
 // execution on it is only read, apart from digests.
 type call struct {
 	via            via
+	events         bool // over POST and GET: the caller takes server-sent events
 	principal      string
 	organization   string
 	idempotencyKey string

@@ -32,7 +32,7 @@ func TestRequestsThatAreMalformed(t *testing.T) {
 		{"too many values", "POST", "", `{"query":"{ hello }","variables":{` + repeat(21, func(i int) string {
 			return fmt.Sprintf(`"a%d":[%s0],`, i, strings.Repeat("0,", 999))
 		}) + `"b":0}}`, "application/json", 400, "the body has more than 20000 values, which is the limit"},
-		{"too long a list in the address", "GET", get("{ hello }", "variables", `{"a":[` + strings.Repeat("0,", 1000) + `0]}`), "", "", 400, "the parameter variables has a list of more than 1000 items"},
+		{"too long a list in the address", "GET", get("{ hello }", "variables", `{"a":[`+strings.Repeat("0,", 1000)+`0]}`), "", "", 400, "the parameter variables has a list of more than 1000 items"},
 		{"not closed", "POST", "", `{"query":` + strings.Repeat("[", 100), "application/json", 400, "the body is not JSON"},
 		{"variables that are a list", "POST", "", `{"query":"{ hello }","variables":[]}`, "application/json", 400, "variables must be an object or null"},
 		{"a query that is a number", "POST", "", `{"query":1}`, "application/json", 400, "query must be a string"},

@@ -24,27 +24,28 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// serveEvents carries an operation as server-sent events: `next` per answer,
-// then `complete`. A document that is refused is answered the same way,
-// because a browser's EventSource shows nothing of an HTTP error.
-func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer string, params *graphql.RawParams) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	stream := &eventStream{w: w, control: http.NewResponseController(w)}
-	viewer := auth.FromContext(ctx)
-
-	op, refused := s.prepare(ctx, params)
-	if refused != nil {
-		if statusOf(refused.list, mediaJSON) != http.StatusOK {
-			s.refused(w, r, mediaJSON, refused)
-			return
-		}
-		s.finished(ctx, firstCode(refused.response.Errors), 0)
-		if stream.open() == nil && stream.next(s.encode(refused.response), "") == nil {
-			_ = stream.complete()
-		}
+// refusedEvents answers what was refused as events, to a caller that prefers
+// them: a browser's EventSource shows nothing of an HTTP error. An error that
+// has a status of its own keeps it.
+func (s *server) refusedEvents(w http.ResponseWriter, r *http.Request, refused *refusal) {
+	if statusOf(refused.list, mediaJSON) != http.StatusOK {
+		s.refused(w, r, mediaJSON, refused)
 		return
 	}
+	s.finished(r.Context(), firstCode(refused.response.Errors), 0)
+	stream := newEventStream(w)
+	if stream.open() == nil && stream.next(s.encode(refused.response), "") == nil {
+		_ = stream.complete()
+	}
+}
+
+// serveEvents carries an operation as server-sent events: `next` per answer,
+// then `complete`.
+func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer string, op *graphql.OperationContext) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stream := newEventStream(w)
+	viewer := auth.FromContext(ctx)
 	if stream.open() != nil {
 		return
 	}
@@ -131,6 +132,10 @@ func (s *server) answers(ctx context.Context, op *graphql.OperationContext) <-ch
 type eventStream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+}
+
+func newEventStream(w http.ResponseWriter) *eventStream {
+	return &eventStream{w: w, control: http.NewResponseController(w)}
 }
 
 func (e *eventStream) open() error {

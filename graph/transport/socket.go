@@ -372,7 +372,7 @@ func (k *socket) operate(ctx context.Context, open *socketOperation, object map[
 	if op.Operation.Operation != ast.Subscription {
 		if !s.requests.enter(c.principal) {
 			k.drop(open)
-			_ = k.refuse(ctx, id, tooManyAtOnce(s.limits.InFlight))
+			_ = k.refuse(ctx, id, tooManyAtOnce("requests are running", s.limits.InFlight))
 			return
 		}
 		defer s.requests.leave(c.principal)
