@@ -55,8 +55,9 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer stri
 	ended, release := s.revalidator.watch(bearer, viewer)
 	defer release()
 	answers := s.answers(ctx, op)
-	ticker := time.NewTicker(keepAlive)
+	ticker, life := time.NewTicker(keepAlive), time.NewTimer(s.limits.StreamLife)
 	defer ticker.Stop()
+	defer life.Stop()
 	for {
 		var err error
 		select {
@@ -79,6 +80,8 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer stri
 		case <-s.closing:
 			// Without `complete`: the client is to connect again.
 			return
+		case <-life.C:
+			return // as above
 		case <-ctx.Done():
 			return
 		}
@@ -120,12 +123,30 @@ func (s *server) answers(ctx context.Context, op *graphql.OperationContext) <-ch
 			if failure == "" {
 				failure = firstCode(resp.Errors)
 			}
-			if !send(resp) || !more {
+			if !send(resp) || !more || !s.payEvent(ctx) {
 				return
 			}
 		}
 	}()
 	return out
+}
+
+// payEvent takes the price of a subscription's next event, once one is sent,
+// and waits until there is enough for it; the first was paid for with the
+// subscription itself. It returns false when ctx has ended.
+func (s *server) payEvent(ctx context.Context) bool {
+	c := callFrom(ctx)
+	for {
+		_, seconds, ok := s.buckets.take("events of "+c.principal, c.price)
+		if ok {
+			return true
+		}
+		select {
+		case <-time.After(time.Duration(seconds) * time.Second):
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // eventStream writes server-sent events.

@@ -34,10 +34,11 @@ type server struct {
 	presentError graphql.ErrorPresenterFunc
 	principal    func(ctx context.Context) string
 
-	buckets     *buckets
-	requests    *gauge
-	streams     *gauge
-	revalidator *revalidator
+	buckets       *buckets
+	requests      *gauge
+	streams       *gauge
+	subscriptions *gauge // on WebSockets
+	revalidator   *revalidator
 }
 
 // cursorKeyBytesMin is the shortest key that signs cursors.
@@ -79,21 +80,22 @@ func New(o Options) http.Handler {
 	}
 
 	s := &server{
-		authenticate: o.Authenticate,
-		closing:      o.Closing,
-		cursors:      &cursorSigner{key: o.CursorKey, schema: o.Schema.Schema()},
-		exec:         executor.New(o.Schema),
-		limits:       o.Limits,
-		logger:       o.Logger,
-		metrics:      o.Metrics,
-		now:          o.Now,
-		origins:      sources,
-		presentError: o.PresentError,
-		principal:    o.Principal,
-		buckets:      newBuckets(o.Limits, o.Now),
-		requests:     newGauge(o.Limits.InFlight),
-		streams:      newGauge(o.Limits.Streams),
-		revalidator:  newRevalidator(o.Authenticate, o.Revalidate),
+		authenticate:  o.Authenticate,
+		closing:       o.Closing,
+		cursors:       &cursorSigner{key: o.CursorKey, schema: o.Schema.Schema()},
+		exec:          executor.New(o.Schema),
+		limits:        o.Limits,
+		logger:        o.Logger,
+		metrics:       o.Metrics,
+		now:           o.Now,
+		origins:       sources,
+		presentError:  o.PresentError,
+		principal:     o.Principal,
+		buckets:       newBuckets(o.Limits, o.Now),
+		requests:      newGauge(o.Limits.InFlight),
+		streams:       newGauge(o.Limits.Streams),
+		subscriptions: newGauge(o.Limits.Subscriptions),
+		revalidator:   newRevalidator(o.Authenticate, o.Revalidate),
 	}
 	p := &pages{limits: o.Limits}
 	documents := newDocumentCache(o.Limits, p)

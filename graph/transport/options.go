@@ -140,15 +140,24 @@ type Limits struct {
 	// WebSockets and event streams it has open. 20, 100.
 	InFlight int
 	Streams  int
+	// StreamLife is how long a WebSocket or an event stream lasts; whoever
+	// wants more connects again and resumes. 24 h, as long as a payer session
+	// at most.
+	StreamLife time.Duration
 	// SocketOperations bounds the operations open on one WebSocket, and
 	// SocketInit the time until it has presented credentials. 20, 5 s.
 	SocketOperations int
 	SocketInit       time.Duration
+	// Subscriptions bounds the subscriptions that one principal has open on
+	// all its WebSockets. 200.
+	Subscriptions int
 	// Errors and ErrorBytes bound the errors of one answer. 20, 64 KiB.
 	Errors     int
 	ErrorBytes int
 	// BucketPoints is what a principal may spend at once, RestorePerSecond
-	// what it gets back. 1,000, 50.
+	// what it gets back. Events of subscriptions have a bucket of their own, of
+	// the same size: a busy stream does not use up what requests need, and
+	// slows down where it has spent everything. 1,000, 50.
 	BucketPoints     int
 	RestorePerSecond int
 	// Principals bounds the callers whose buckets are remembered. 10,000.
@@ -192,8 +201,10 @@ func DefaultLimits() *Limits {
 		MutationTimeout:  25 * time.Second,
 		InFlight:         20,
 		Streams:          100,
+		StreamLife:       24 * time.Hour,
 		SocketOperations: 20,
 		SocketInit:       5 * time.Second,
+		Subscriptions:    200,
 		Errors:           20,
 		ErrorBytes:       64 << 10,
 		BucketPoints:     1000,

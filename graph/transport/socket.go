@@ -268,18 +268,22 @@ func (k *socket) init(ctx context.Context, payload any) bool {
 	return true
 }
 
-// guard closes the socket when its credentials end, the server stops or the
-// peer is gone.
+// guard closes the socket when its credentials or its time end, the server
+// stops or the peer is gone.
 func (k *socket) guard(ctx context.Context) (release func()) {
 	s := k.server
 	viewer := auth.FromContext(k.viewer)
 	ended, release := s.revalidator.watch(k.bearer, viewer)
 	k.running.Go(func() {
-		ticker := time.NewTicker(keepAlive)
+		ticker, life := time.NewTicker(keepAlive), time.NewTimer(s.limits.StreamLife)
 		defer ticker.Stop()
+		defer life.Stop()
 		for {
 			select {
 			case <-ctx.Done():
+				return
+			case <-life.C:
+				k.close(websocket.StatusGoingAway, "Connect again")
 				return
 			case <-ended:
 				if viewer != nil && !viewer.ExpiresAt.IsZero() && !s.now().Before(viewer.ExpiresAt) {
@@ -369,14 +373,16 @@ func (k *socket) operate(ctx context.Context, open *socketOperation, object map[
 		_ = k.fail(ctx, id, refused.response.Errors)
 		return
 	}
-	if op.Operation.Operation != ast.Subscription {
-		if !s.requests.enter(c.principal) {
-			k.drop(open)
-			_ = k.refuse(ctx, id, tooManyAtOnce("requests are running", s.limits.InFlight))
-			return
-		}
-		defer s.requests.leave(c.principal)
+	running, full := s.requests, tooManyAtOnce("requests are running", s.limits.InFlight)
+	if op.Operation.Operation == ast.Subscription {
+		running, full = s.subscriptions, tooManyAtOnce("subscriptions are open", s.limits.Subscriptions)
 	}
+	if !running.enter(c.principal) {
+		k.drop(open)
+		_ = k.refuse(ctx, id, full)
+		return
+	}
+	defer running.leave(c.principal)
 	for resp := range s.answers(ctx, op) {
 		if ctx.Err() != nil || k.send(ctx, message{ID: id, Type: messageNext, Payload: s.encode(resp)}) != nil {
 			return

@@ -69,7 +69,11 @@ func (b *bundle) events(method, path, body string, headers ...string) *eventRead
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	client := http.DefaultClient
+	if b.client != nil {
+		client = b.client
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		b.t.Fatal(err)
 	}
