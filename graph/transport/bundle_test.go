@@ -173,7 +173,11 @@ func newBundle(t *testing.T, resolvers map[string]transporttest.Resolver, change
 	if change != nil {
 		change(&o)
 	}
-	return b, New(o)
+	handler, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, handler
 }
 
 // basicResolvers answer the small schema: a hundred developers named d1 to

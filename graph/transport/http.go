@@ -44,10 +44,10 @@ type server struct {
 // cursorKeyBytesMin is the shortest key that signs cursors.
 const cursorKeyBytesMin = 16
 
-// New returns the handler of the GraphQL endpoint. It panics where a required
-// option is missing or an origin is malformed: nothing that happens later
-// could make such a handler work.
-func New(o Options) http.Handler {
+// New returns the handler of the GraphQL endpoint. The error says which origin
+// is malformed: a person has set it. It panics where a required option is
+// missing, which is a mistake in the program.
+func New(o Options) (http.Handler, error) {
 	switch {
 	case o.Schema == nil:
 		panic("transport: Options.Schema is required")
@@ -58,7 +58,7 @@ func New(o Options) http.Handler {
 	}
 	sources, err := newOrigins(o.AllowedOrigins)
 	if err != nil {
-		panic("transport: " + err.Error())
+		return nil, err
 	}
 	if o.Limits == nil {
 		o.Limits = DefaultLimits()
@@ -111,7 +111,7 @@ func New(o Options) http.Handler {
 	for _, extension := range o.Extensions {
 		s.exec.Use(extension)
 	}
-	return s
+	return s, nil
 }
 
 // rulesWithoutSuggestions are the validator's rules without "did you mean".

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -375,15 +376,20 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 		},
 		CursorKey: testKey,
 	}
-	New(good)
+	if _, err := New(good); err != nil {
+		t.Error(err)
+	}
+	for _, origin := range []string{"https://a.example.com/", "*", "https://*.example.com", "a.example.com", "https://a.example.com:x", "\x00"} {
+		o := good
+		o.AllowedOrigins = []string{"https://b.example.com", origin}
+		if h, err := New(o); err == nil || h != nil || !strings.Contains(err.Error(), strconv.Quote(origin)) {
+			t.Errorf("the origin %q: %v", origin, err)
+		}
+	}
 	for name, change := range map[string]func(*Options){
-		"no schema":            func(o *Options) { o.Schema = nil },
-		"no authentication":    func(o *Options) { o.Authenticate = nil },
-		"a short key":          func(o *Options) { o.CursorKey = testKey[:15] },
-		"an origin with path":  func(o *Options) { o.AllowedOrigins = []string{"https://a.example.com/"} },
-		"every origin":         func(o *Options) { o.AllowedOrigins = []string{"*"} },
-		"a wildcard":           func(o *Options) { o.AllowedOrigins = []string{"https://*.example.com"} },
-		"an origin, no scheme": func(o *Options) { o.AllowedOrigins = []string{"a.example.com"} },
+		"no schema":         func(o *Options) { o.Schema = nil },
+		"no authentication": func(o *Options) { o.Authenticate = nil },
+		"a short key":       func(o *Options) { o.CursorKey = testKey[:15] },
 	} {
 		func() {
 			defer func() {
@@ -393,7 +399,7 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 			}()
 			o := good
 			change(&o)
-			New(o)
+			_, _ = New(o)
 		}()
 	}
 }
