@@ -131,9 +131,7 @@ func rulesWithoutSuggestions() *rules.Rules {
 
 // ServeHTTP answers one request or carries one stream.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := requestIDOf(r)
-	r = r.WithContext(WithRequestID(r.Context(), id))
-	w.Header().Set("X-Request-Id", id)
+	r = TakeRequestID(w, r)
 	secure(w.Header())
 	s.origins.cors(w, r)
 	defer s.recoverRequest(w, r)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -262,6 +263,15 @@ func TestRequestIDs(t *testing.T) {
 	resp := b.post(`{ fail(with: "secret") }`, nil, "X-Request-Id", "abc-2")
 	if resp.Errors[0].Extensions["requestId"] != "abc-2" || !strings.Contains(b.log.String(), "request_id=abc-2") {
 		t.Errorf("an internal error does not lead to the log: %s", resp.raw)
+	}
+
+	// A request that has its id keeps it, whatever the header says.
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("X-Request-Id", "first")
+	r = TakeRequestID(w, r)
+	r.Header.Set("X-Request-Id", "second")
+	if again := TakeRequestID(w, r); RequestID(again.Context()) != "first" || w.Header().Get("X-Request-Id") != "first" {
+		t.Errorf("a second time: %q", RequestID(again.Context()))
 	}
 }
 
