@@ -34,7 +34,7 @@ func (s *server) refusedEvents(w http.ResponseWriter, r *http.Request, refused *
 	}
 	s.finished(r.Context(), firstCode(refused.response.Errors), 0)
 	stream := newEventStream(w)
-	if stream.open() == nil && stream.next(s.encode(refused.response), "") == nil {
+	if stream.open() == nil && stream.next(s.encode(r.Context(), refused.response), "") == nil {
 		_ = stream.complete()
 	}
 }
@@ -67,13 +67,13 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer stri
 				return
 			}
 			id, _ := resp.Extensions["cursor"].(string)
-			err = stream.next(s.encode(resp), id)
+			err = stream.next(s.encode(ctx, resp), id)
 		case <-ticker.C:
 			err = stream.comment("ping")
 		case <-ended:
 			// The answer is the same as on the next request: 401.
 			list := s.present(ctx, unauthenticated("the credentials have expired or were revoked").gql())
-			if stream.next(s.encode(&graphql.Response{Errors: gqlerror.List{list}}), "") == nil {
+			if stream.next(s.encode(ctx, &graphql.Response{Errors: gqlerror.List{list}}), "") == nil {
 				_ = stream.complete()
 			}
 			return

@@ -3,9 +3,11 @@ package transport
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,11 +35,12 @@ type answer struct {
 }
 
 // encode writes a response as JSON.
-func (s *server) encode(resp *graphql.Response) []byte {
+func (s *server) encode(ctx context.Context, resp *graphql.Response) []byte {
 	b, err := json.Marshal(answer{Errors: resp.Errors, Data: resp.Data, Extensions: resp.Extensions})
 	if err != nil {
 		// A resolver registered an extension, or wrote data, that is not JSON.
-		s.logger.Error("graphql answer cannot be encoded", "error", err)
+		s.logger.ErrorContext(ctx, "graphql answer cannot be encoded",
+			slog.String("request_id", RequestID(ctx)), slog.Any("error", err))
 		return []byte(`{"errors":[{"message":"internal error","extensions":{"code":"` + CodeInternal + `"}}]}`)
 	}
 	return b
@@ -118,7 +121,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, e *Error) {
 
 // write sends a response.
 func (s *server) write(w http.ResponseWriter, r *http.Request, status int, mediaType string, resp *graphql.Response) {
-	body := s.encode(resp)
+	body := s.encode(r.Context(), resp)
 	h := w.Header()
 	h.Add("Vary", "Accept")
 	h.Add("Vary", "Accept-Encoding")

@@ -384,7 +384,7 @@ func (k *socket) operate(ctx context.Context, open *socketOperation, object map[
 	}
 	defer running.leave(c.principal)
 	for resp := range s.answers(ctx, op) {
-		if ctx.Err() != nil || k.send(ctx, message{ID: id, Type: messageNext, Payload: s.encode(resp)}) != nil {
+		if ctx.Err() != nil || k.send(ctx, message{ID: id, Type: messageNext, Payload: s.encode(ctx, resp)}) != nil {
 			return
 		}
 	}
