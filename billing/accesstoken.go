@@ -114,8 +114,8 @@ func (s *Service) RenameToken(ctx context.Context, id, name string) error {
 	})
 }
 
-// RevokeToken ends a token at once. Revoking again changes nothing. Refusals:
-// NOT_FOUND.
+// RevokeToken ends a token at once, and the payer sessions that were made with
+// it. Revoking again changes nothing. Codes: NOT_FOUND.
 func (s *Service) RevokeToken(ctx context.Context, id string) error {
 	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
 		t, err := tx.AccessToken.Query().Where(accesstoken.ID(id)).Only(ctx)
@@ -181,9 +181,10 @@ func (s *Service) LookupToken(ctx context.Context, slug, id string) (auth.Stored
 	return stored, nil
 }
 
-// LookupSession implements auth.Store.
+// LookupSession implements auth.Store. A session ends with the token that made
+// it.
 func (s *Service) LookupSession(ctx context.Context, slug, id string) (auth.StoredSession, error) {
-	ctx, err := s.inside(ctx, "auth", slug)
+	ctx, err := s.Inside(ctx, "auth", slug)
 	if err != nil {
 		return auth.StoredSession{}, err
 	}
@@ -194,10 +195,23 @@ func (s *Service) LookupSession(ctx context.Context, slug, id string) (auth.Stor
 	if err != nil {
 		return auth.StoredSession{}, fmt.Errorf("read session: %w", err)
 	}
-	return auth.StoredSession{
+	stored := auth.StoredSession{
 		ID: p.ID, OrganizationID: p.OrganizationID, PayerID: p.PayerID,
 		Digest: p.Digest, ExpiresAt: p.ExpiresAt, RevokedAt: orZero(p.RevokedAt),
-	}, nil
+	}
+	// A session is a loan of the rights of the token that made it, and must not
+	// be a way to keep them: whoever revokes a leaked token ends what was made
+	// with it too. It is read here rather than written by RevokeToken, which
+	// cannot see a session that is being made at the same time.
+	maker, err := s.read.AccessToken.Query().
+		Where(accesstoken.ID(p.CreatedBy), accesstoken.RevokedAtNotNil()).Select(accesstoken.FieldRevokedAt).Only(ctx)
+	switch {
+	case err == nil:
+		stored.RevokedAt = orZero(maker.RevokedAt)
+	case !ent.IsNotFound(err):
+		return auth.StoredSession{}, fmt.Errorf("read the token of a session: %w", err)
+	}
+	return stored, nil
 }
 
 func orZero(t *time.Time) time.Time {
