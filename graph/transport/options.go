@@ -140,9 +140,9 @@ type Limits struct {
 	// WebSockets and event streams it has open. 20, 100.
 	InFlight int
 	Streams  int
-	// StreamLife is how long a WebSocket or an event stream lasts; whoever
-	// wants more connects again and resumes. 24 h, as long as a payer session
-	// at most.
+	// StreamLife is how long a WebSocket or an event stream lasts, as long as
+	// a payer session at most; whoever wants more connects again and resumes.
+	// 24 h.
 	StreamLife time.Duration
 	// SocketOperations bounds the operations open on one WebSocket, and
 	// SocketInit the time until it has presented credentials. 20, 5 s.
@@ -163,7 +163,8 @@ type Limits struct {
 	// Principals bounds the callers whose buckets are remembered. 10,000.
 	Principals int
 	// CachedQueries and CachedQueryBytes bound the documents kept parsed, and
-	// apart from them the persisted ones. 1,000, 4 MiB of text.
+	// apart from them the persisted ones, by number and by their text.
+	// 1,000, 4 MiB.
 	CachedQueries    int
 	CachedQueryBytes int
 }
