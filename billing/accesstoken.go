@@ -30,7 +30,7 @@ type tokenRights struct {
 }
 
 // CreateToken makes an access token with no more rights than the caller's own
-// and returns its id and its value, which is kept nowhere. Refusals: REQUIRED,
+// and returns its id and its value, which is kept nowhere. Codes: REQUIRED,
 // INVALID, EXPIRED.
 func (s *Service) CreateToken(ctx context.Context, d TokenDraft) (id string, token auth.Token, err error) {
 	name, err := label(d.Name, "name", "the name", nameMax)
@@ -95,7 +95,7 @@ func (tx *Tx) createToken(ctx context.Context, t auth.Token, r tokenRights) erro
 	return nil
 }
 
-// RenameToken gives a token another name. Refusals: NOT_FOUND, REQUIRED,
+// RenameToken gives a token another name. Codes: NOT_FOUND, REQUIRED,
 // INVALID.
 func (s *Service) RenameToken(ctx context.Context, id, name string) error {
 	name, err := label(name, "name", "the name", nameMax)
@@ -135,10 +135,11 @@ func (s *Service) RevokeToken(ctx context.Context, id string) error {
 // The service is where credentials are looked up.
 var _ auth.Store = (*Service)(nil)
 
-// inside returns a context inside the organization with the short id. It is
+// Inside returns a context in which a part of the program acts inside the
+// organization with the short id; auth.ErrNotFound where there is none. It is
 // one of the few statements that span organizations: the credential names the
 // organization, and nothing is known of the caller yet.
-func (s *Service) inside(ctx context.Context, part, slug string) (context.Context, error) {
+func (s *Service) Inside(ctx context.Context, part, slug string) (context.Context, error) {
 	id, err := s.read.Organization.Query().Where(organization.Slug(slug)).OnlyID(auth.AllTenants(ctx, part))
 	if ent.IsNotFound(err) {
 		return nil, auth.ErrNotFound
@@ -151,15 +152,9 @@ func (s *Service) inside(ctx context.Context, part, slug string) (context.Contex
 	}), nil
 }
 
-// Inside returns a context in which a part of the program acts inside the
-// organization with the short id; auth.ErrNotFound where there is none.
-func (s *Service) Inside(ctx context.Context, part, slug string) (context.Context, error) {
-	return s.inside(ctx, part, slug)
-}
-
 // LookupToken implements auth.Store.
 func (s *Service) LookupToken(ctx context.Context, slug, id string) (auth.StoredToken, error) {
-	ctx, err := s.inside(ctx, "auth", slug)
+	ctx, err := s.Inside(ctx, "auth", slug)
 	if err != nil {
 		return auth.StoredToken{}, err
 	}

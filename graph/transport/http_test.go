@@ -414,6 +414,18 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 	}
 }
 
+func TestBearer(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{
+		"Bearer pur_x": "pur_x", "bearer pur_x": "pur_x", "BEARER  pur_x  ": "pur_x",
+		"Bearer": "", "Bearer ": "", "": "", "pur_x": "", "Basic cHVyX3g=": "", "Bearerpur_x": "",
+	} {
+		if got := bearerOf(header); got != want {
+			t.Errorf("%q: %q, want %q", header, got, want)
+		}
+	}
+}
+
 // TestPanicsOutsideTheExecutor are answered INTERNAL as well.
 func TestPanicsOutsideTheExecutor(t *testing.T) {
 	t.Parallel()

@@ -59,7 +59,7 @@ type socket struct {
 	bearer string // from the handshake, where the client could set it
 
 	// viewer is the context with the viewer, set once before any operation.
-	viewer    context.Context //nolint:containedctx // belongs to the connection
+	viewer    context.Context
 	principal string
 
 	mu         sync.Mutex
