@@ -143,12 +143,6 @@ func (s *Sealer) Open(sealed []byte, at Place) (Secret, error) {
 	return "", fmt.Errorf("open %s of %s: %w", at.Column, at.EntityID, ErrUnknownKey)
 }
 
-// Outdated reports whether the secret was sealed with another key than the
-// first, and should be opened and sealed again.
-func (s *Sealer) Outdated(sealed []byte) bool {
-	return len(sealed) < sealHeadBytes || !bytes.Equal(sealed[1:sealHeadBytes], s.keys[0].id[:])
-}
-
 func (p Place) valid() error {
 	if p.EntityID == "" || p.Column == "" {
 		return errors.New("a sealed secret needs the entity and the column it stands in")
