@@ -17,8 +17,12 @@ import (
 	stripesandbox "purser/sandbox/stripe"
 )
 
-// sandboxFile holds the sandbox's own state in the data folder.
-const sandboxFile = "sandbox.db"
+// The sandbox's own state in the data folder: of the one inside a server, and
+// of one that is served alone.
+const (
+	sandboxFile      = "sandbox.db"
+	sandboxAloneFile = "sandbox-alone.db"
+)
 
 // builtInSandbox is the Stripe sandbox inside this process. Payers' browsers
 // reach its pages through the server; the adapter calls it over HTTP on an
@@ -37,7 +41,7 @@ type builtInSandbox struct {
 
 // openSandbox opens the sandbox and starts it.
 func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *slog.Logger) (_ *builtInSandbox, err error) {
-	path, fresh, err := sandboxPath(cfg)
+	path, fresh, err := sandboxPath(cfg, sandboxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +73,8 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 // sandboxPath returns the path of the sandbox's file, which only its owner can
 // read: it holds the keys and secrets of test accounts. fresh says that it is
 // new.
-func sandboxPath(cfg config.Config) (path string, fresh bool, err error) {
-	path = filepath.Join(cfg.Data, sandboxFile)
+func sandboxPath(cfg config.Config, name string) (path string, fresh bool, err error) {
+	path = filepath.Join(cfg.Data, name)
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return "", false, fmt.Errorf("make data folder: %w", err)
 	}
