@@ -128,6 +128,9 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 	if sandbox != nil {
 		d.sandbox = sandbox.Handler()
+		if cfg.Production() {
+			d.sandbox = pagesOnly(d.sandbox)
+		}
 	}
 
 	// From here on requests are served and due work is done.
