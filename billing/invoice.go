@@ -118,9 +118,7 @@ func sumUp(subtotal money.Amount, rate *money.Rate) (invoiceSums, error) {
 	s := invoiceSums{subtotal: subtotal, tax: money.Amount{Currency: subtotal.Currency}}
 	var err error
 	if rate != nil {
-		if s.tax, err = subtotal.Rate(*rate); err == nil {
-			s.tax, err = s.tax.RoundToMinor()
-		}
+		s.tax, err = subtotal.RateToMinor(*rate)
 	}
 	if err == nil {
 		s.total, err = subtotal.Add(s.tax)
