@@ -351,10 +351,7 @@ func TestUnpaidCountsAgainstPostpaidPayersOnly(t *testing.T) {
 		}
 		// A balance that is made later, by somebody else, counts them too.
 		late := f.newPayer(t, payer.BillingModePOSTPAID)
-		inv := f.newInvoice(t, late, usd(t, "0.004"), usd(t, "0"), false)
-		f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
-			return tx.Invoice.Update().Where(invoice.ID(inv.ID)).SetStatus(invoice.StatusVOID).Exec(ctx)
-		})
+		f.newInvoice(t, late, usd(t, "0.004"), usd(t, "0"), false)
 		if f.balanceOf(t, late.ID, "USD") != nil {
 			t.Error("an invoice of nothing made a balance")
 		}

@@ -46,7 +46,7 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 		if d.Collection == invoice.CollectionBALANCE {
 			return refuse(CodeInvalid, "collection", "invoices cannot be collected from a balance yet: use AUTOMATIC or SEND")
 		}
-		p, err := tx.activePayer(ctx, d.PayerID, "payerId")
+		p, err := tx.payerToSell(ctx, d.PayerID, "payerId")
 		if err != nil {
 			return err
 		}
