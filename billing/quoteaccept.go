@@ -264,7 +264,7 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 // their day and returns how many.
 func (s *Service) ExpireQuotes(ctx context.Context, limit int) (int, error) {
 	ids, err := s.read.Quote.Query().
-		Where(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(s.now()), quote.PendingCallIDIsNil()).
+		Where(quoteIsOpen, quote.ExpiresAtLTE(s.now()), quote.PendingCallIDIsNil()).
 		Limit(limit).IDs(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("list expired quotes: %w", err)
