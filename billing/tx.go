@@ -87,6 +87,10 @@ func (s *Service) finishTx(ctx context.Context, f func(ctx context.Context, tx *
 	return s.inTx(ctx, f)
 }
 
+// IsUnavailable reports whether err tells that the database cannot do its work
+// now.
+func IsUnavailable(err error) bool { return database.IsUnavailable(err) }
+
 // storedMeanwhile reports whether a refusal is that of a duplicate whose first
 // run has been stored while it ran.
 func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err error) bool {
@@ -102,10 +106,11 @@ func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err er
 
 // runTx runs f once. It returns the operation of which f found no earlier run.
 func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (sought *operation, err error) {
-	stx, err := s.db.Write.BeginTx(ctx, nil)
+	stx, release, err := s.db.BeginTx(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
+	defer release()
 	defer func() {
 		if err != nil {
 			// After a failed commit this answers sql.ErrTxDone; the cause
