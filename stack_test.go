@@ -82,11 +82,18 @@ type gatewayTap struct {
 	mu   sync.Mutex
 	// seen are method and path of the requests below /v1, in order.
 	seen []string
+	// arrived is closed when the request with that index has come.
+	arrived chan struct{}
+	index   int
 }
 
 func (g *gatewayTap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v1/") {
 		g.mu.Lock()
+		if g.arrived != nil && len(g.seen) == g.index {
+			close(g.arrived)
+			g.arrived = nil
+		}
 		g.seen = append(g.seen, r.Method+" "+r.URL.Path)
 		g.mu.Unlock()
 	}
@@ -100,6 +107,15 @@ func (g *gatewayTap) take() []string {
 	out := g.seen
 	g.seen = nil
 	return out
+}
+
+// arrival forgets what was seen, and returns what is closed when the request
+// with that index has come.
+func (g *gatewayTap) arrival(index int) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen, g.index, g.arrived = nil, index, make(chan struct{})
+	return g.arrived
 }
 
 // The account that a stack's provider uses, and what its events are signed with.

@@ -48,7 +48,7 @@ type HandlerConfig struct {
 }
 
 // NewHandler returns the handler of the GraphQL endpoint. The error says what
-// is wrong with the operator's token.
+// is wrong with the operator's token or with an origin.
 func NewHandler(c HandlerConfig) (http.Handler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -84,7 +84,7 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 		PresentError:   present,
 		Production:     c.Production,
 		Schema:         schema,
-	}), nil
+	})
 }
 
 // authenticator turns a credential into a context that carries the viewer.
