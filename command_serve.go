@@ -101,7 +101,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
 	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
-	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, Read: db.Read, Write: db.Write, Version: version()})
+	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
 	if err != nil {

@@ -193,7 +193,13 @@ func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
 	if _, err := db.Write.ExecContext(t.Context(), "UPDATE balances SET amount_units = amount_units + 1 WHERE currency = 'PTS'"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := program(t, []string{"PURSER_DATA=" + s.Data}, "verify")
+	if _, err := db.Write.ExecContext(t.Context(), "UPDATE gateway_calls SET state = 'REVIEW' WHERE id = (SELECT min(id) FROM gateway_calls)"); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _, err := program(t, []string{"PURSER_DATA=" + s.Data}, "verify")
+	if !strings.Contains(stdout, " needs review: ") {
+		t.Errorf("a call that needs review is not named: %s", stdout)
+	}
 	if err == nil || !strings.Contains(err.Error(), "balances bal_") {
 		t.Errorf("a wrong balance is verified as %v", err)
 	}

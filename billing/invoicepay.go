@@ -11,7 +11,6 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/provider"
-	"purser/ent/schema"
 	"purser/gateway"
 )
 
@@ -212,11 +211,10 @@ func (tx *Tx) invoicePaymentStart(ctx context.Context, inv *ent.Invoice, id, ret
 	if start.provider, err = tx.usableProvider(ctx, orEmpty(inv.ProviderID), "id"); err != nil {
 		return start, err
 	}
-	urls := schema.ReturnURLs{Success: returnURL}
 	if err := tx.checkReturnURL(ctx, returnURL); err != nil {
 		return start, err
 	}
-	start.draft.Currency, start.draft.AmountUnits, start.draft.ReturnUrls = inv.Currency, inv.AmountDueUnits, &urls
+	start.draft.Currency, start.draft.AmountUnits, start.draft.ReturnUrls = inv.Currency, inv.AmountDueUnits, sameURL(returnURL)
 	return start, nil
 }
 

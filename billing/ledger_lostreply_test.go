@@ -83,3 +83,29 @@ func (f *fixture) entriesOf(t testing.TB, kind ledgerentry.Kind) int {
 	}
 	return n
 }
+
+// Whoever watches a balance is told of its change also when the reply to the
+// COMMIT was lost, and the run after it found everything done.
+func TestChangeWithALostReplyIsTold(t *testing.T) {
+	t.Parallel()
+	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	f := newFixture(t, testdb.Open(t, proxy.URL()))
+	p := f.newPayer(t, payer.BillingModePREPAID)
+	f.reload(t, p.ID, usd(t, "1000"))
+	changes := f.changes.Watch(t.Context(), f.org, ChangeBalance, func(Change) bool { return true })
+	for try := 1; ; try++ {
+		proxy.CutReply(try)
+		_, err := f.ReloadBalance(f.ctx, Reload{PayerID: p.ID, Amount: usd(t, "1"), Key: ptr(fmt.Sprint("reload ", try))})
+		cut := proxy.Cuts() > 0
+		proxy.CutWhen(nil)
+		if err != nil {
+			t.Fatalf("reply %d lost: %v", try, err)
+		}
+		if _, told, _ := changes.take(); !told {
+			t.Errorf("reply %d lost: nobody was told", try)
+		}
+		if !cut {
+			break
+		}
+	}
+}

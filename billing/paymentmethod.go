@@ -375,21 +375,33 @@ func (s *Service) beginCardChange(ctx context.Context, name, id string, kind gat
 }
 
 // FinishCardChange notes that the gateway has heard of a change of a card. It
-// may be called any number of times. A gateway that cannot be reached is told
-// later; one that refuses is left alone: the card counts as changed here.
+// may be called any number of times. A gateway that cannot be reached, or does
+// not take our keys now, is told later; the refusal says that it does not want
+// to hear of it: the card counts as changed here and stays as it was there.
 func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway.CardResult) error {
+	o := r.Outcome
+	if o.Status == gateway.StatusUnavailable || o.Failure != nil && o.Failure.Credentials {
+		o.Status = gateway.StatusUnknown // tell it again
+	}
+	var refusal error
 	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
-		o := r.Outcome
-		if o.Status == gateway.StatusUnavailable {
-			o.Status = gateway.StatusUnknown // tell it again
+		c, v, err := tx.settleCall(ctx, callID, o)
+		switch {
+		case err != nil:
+			return err
+		case v == verdictKnown:
+			refusal = refusalOf("id", c)
+		case v == verdictFreed, o.Status == gateway.StatusDeclined:
+			refusal = callRefusal("id", o)
+		default:
+			refusal = nil
 		}
-		_, _, err := tx.settleCall(ctx, callID, o)
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("finish call %s: %w", callID, err)
 	}
-	return nil
+	return refusal
 }
 
 // DueCard is a card whose saving waits for its payer.
