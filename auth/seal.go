@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -141,6 +142,13 @@ func (s *Sealer) Open(sealed []byte, at Place) (Secret, error) {
 		return Secret(plain), nil
 	}
 	return "", fmt.Errorf("open %s of %s: %w", at.Column, at.EntityID, ErrUnknownKey)
+}
+
+// Knows reports whether the secret was sealed with one of the keys.
+func (s *Sealer) Knows(sealed []byte) bool {
+	return len(sealed) >= sealHeadBytes && slices.ContainsFunc(s.keys, func(key sealKey) bool {
+		return bytes.Equal(key.id[:], sealed[1:sealHeadBytes])
+	})
 }
 
 func (p Place) valid() error {

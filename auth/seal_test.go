@@ -45,6 +45,23 @@ func TestSeal(t *testing.T) {
 	}
 }
 
+func TestKnows(t *testing.T) {
+	t.Parallel()
+	sealed, err := sealer(t, key(1)).Seal("secret", place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !sealer(t, key(2), key(1)).Knows(sealed) {
+		t.Error("a secret sealed with the second key is not known")
+	}
+	if sealer(t, key(2)).Knows(sealed) {
+		t.Error("a secret sealed with another key is known")
+	}
+	if sealer(t, key(1)).Knows(nil) || sealer(t, key(1)).Knows(sealed[:3]) {
+		t.Error("what was never sealed is known")
+	}
+}
+
 func TestASealedSecretStaysInItsPlace(t *testing.T) {
 	t.Parallel()
 	s := sealer(t, key(1))

@@ -44,7 +44,7 @@ func (tx *Tx) openCall(ctx context.Context, id, providerID string, op gatewaycal
 	}
 	err = tx.GatewayCall.Create().
 		SetID(id).SetProviderID(providerID).SetOperation(op).SetSubject(subject).
-		SetGatewayKey("purser:" + tx.organizationID(ctx) + ":" + id).
+		SetGatewayKey(gatewayKey(tx.organizationID(ctx), id)).
 		SetRequest(body).
 		SetAttempts(1).SetLeaseUntil(tx.Now.Add(callLease)).SetNextCheckAt(tx.Now.Add(callLease)).
 		SetCreatedAt(tx.Now).
@@ -53,6 +53,11 @@ func (tx *Tx) openCall(ctx context.Context, id, providerID string, op gatewaycal
 		return fmt.Errorf("store intent %s: %w", op, err)
 	}
 	return nil
+}
+
+// gatewayKey is the idempotency key of a call at the gateway.
+func gatewayKey(organizationID, callID string) string {
+	return "purser:" + organizationID + ":" + callID
 }
 
 // call makes an open call ready to be asked: it opens the provider's secrets.

@@ -17,6 +17,28 @@ import (
 	"purser/money"
 )
 
+// Each of these is a hair below half a cent of tax: rounded to ledger units
+// first, it would be a half and cost a cent.
+func TestTaxIsRoundedOnce(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(money.Rate(88_750)) })
+		for _, tt := range []struct{ unit, tax, total string }{
+			{"0.056338", "0", "0.06"},
+			{"6.028169", "0.53", "6.56"},
+			{"2.084507", "0.18", "2.26"},
+		} {
+			id := s.invoiceOf(t, item(t, "Calls", tt.unit, "USD", 1))
+			if inv := s.invoiced(t, id); inv.Tax() != usd(t, tt.tax) || inv.Total() != usd(t, tt.total) {
+				t.Errorf("8.875 %% on %s are %s, in all %s; want %s and %s", tt.unit, inv.Tax(), inv.Total(), tt.tax, tt.total)
+			}
+			s.finalized(t, id)
+			if inv := s.invoiced(t, id); inv.Tax() != usd(t, tt.tax) || inv.Total() != usd(t, tt.total) {
+				t.Errorf("issued: %s of tax, in all %s; want %s and %s", inv.Tax(), inv.Total(), tt.tax, tt.total)
+			}
+		}
+	})
+}
+
 func TestInvoiceIsWrittenAndIssued(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
 		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(money.Rate(190_000)) })

@@ -6,6 +6,7 @@ import (
 
 	"purser/ent"
 	"purser/ent/invoice"
+	"purser/ent/payment"
 	"purser/gateway"
 )
 
@@ -59,8 +60,34 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		}
 		return tx.keepInvoice(ctx, inv, invoice.StatusUNCOLLECTIBLE, r)
 	default:
+		if err := tx.leadToInvoice(ctx, inv, r); err != nil {
+			return err
+		}
 		return tx.keepInvoice(ctx, inv, inv.Status, r)
 	}
+}
+
+// leadToInvoice sends the payer of a payment that waits to the invoice's own
+// page once the bank has refused: the page of 3-D Secure is over then, and
+// the invoice's takes another card.
+func (tx *Tx) leadToInvoice(ctx context.Context, inv *ent.Invoice, r gateway.InvoiceResult) error {
+	if r.Payment.Status != gateway.StatusDeclined || r.HostedURL == "" {
+		return nil
+	}
+	waiting, err := tx.Payment.Query().
+		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusREQUIRES_ACTION), payment.ActionURLNEQ(r.HostedURL)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("list waiting payments: %w", err)
+	}
+	for _, p := range waiting {
+		err := tx.applyPayment(ctx, p.ID, gateway.PaymentResult{
+			Outcome: gateway.Outcome{Status: gateway.StatusActionNeeded}, NextAction: gateway.NextAction{RedirectURL: r.HostedURL},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepInvoice stores the gateway's links and sets the time of the next look.

@@ -8,6 +8,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
+	"purser/ent/payer"
 	"purser/ent/provider"
 	"purser/gateway"
 	"purser/money"
@@ -58,6 +59,9 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		if _, err := tx.organization(ctx); err != nil {
 			return err
 		}
+		if err := tx.mayBeInvoiced(ctx, inv); err != nil {
+			return err
+		}
 		if err := tx.freezeTax(ctx, inv); err != nil {
 			return err
 		}
@@ -89,6 +93,23 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 	}
 	out.Call, err = s.begun(ctx, found, callID)
 	return &out, err
+}
+
+// mayBeInvoiced refuses to issue an invoice to a payer that is closed, or in a
+// currency that the organization does not sell in any more. A suspended payer
+// is billed for what it had before.
+func (tx *Tx) mayBeInvoiced(ctx context.Context, inv *ent.Invoice) error {
+	p, err := tx.payer(ctx, inv.PayerID, "id")
+	if err != nil {
+		return err
+	}
+	if p.Status == payer.StatusCLOSED {
+		return refuse(CodeInvalidState, "id", "the payer is %s", p.Status)
+	}
+	if _, err := tx.usableCurrency(ctx, inv.Currency, "id"); err != nil {
+		return err
+	}
+	return tx.keepStatus(ctx, p)
 }
 
 // freezeTax takes the payer's tax rate as it is now, for good, when a draft

@@ -88,7 +88,7 @@ func (s *Service) UpdateQuote(ctx context.Context, c QuoteChange) error {
 func (tx *Tx) fillQuote(ctx context.Context, id string, c QuoteChange) error {
 	u := tx.Quote.Update().Where(quote.ID(id), quote.StatusEQ(quote.StatusDRAFT), quote.PendingCallIDIsNil()).SetUpdatedAt(tx.Now)
 	if c.PayerID != nil && *c.PayerID != "" {
-		if _, err := tx.activePayer(ctx, *c.PayerID, "payerId"); err != nil {
+		if _, err := tx.payerToSell(ctx, *c.PayerID, "payerId"); err != nil {
 			return err
 		}
 		u.SetPayerID(*c.PayerID)

@@ -73,7 +73,8 @@ func (s *Service) BeginQuoteAcceptance(ctx context.Context, d QuoteAcceptDraft) 
 	return &out, err
 }
 
-// acceptableQuote reads a quote that may be accepted now.
+// acceptableQuote reads a quote that may be accepted now. One in a currency
+// that has become INACTIVE may: it was binding before.
 func (tx *Tx) acceptableQuote(ctx context.Context, id string) (*ent.Quote, error) {
 	q, err := tx.lockQuote(ctx, id)
 	if err != nil {
@@ -82,10 +83,13 @@ func (tx *Tx) acceptableQuote(ctx context.Context, id string) (*ent.Quote, error
 	if err := tx.quoteIs(ctx, q, quote.StatusOPEN); err != nil {
 		return nil, err
 	}
+	if _, err := tx.organization(ctx); err != nil {
+		return nil, err
+	}
 	if q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now) {
 		return nil, refuse(CodeExpired, "id", "the quote expired on %s: write a new one", q.ExpiresAt.Format(time.DateOnly))
 	}
-	if _, err := tx.activePayer(ctx, orEmpty(q.PayerID), "id"); err != nil {
+	if _, err := tx.payerToSell(ctx, orEmpty(q.PayerID), "id"); err != nil {
 		return nil, err
 	}
 	recurring, err := tx.QuoteLine.Query().Where(quoteline.QuoteID(id), quoteline.RecurrenceIntervalNotNil()).Exist(ctx)

@@ -184,7 +184,7 @@ func (s *Service) BeginCharge(ctx context.Context, d ChargeDraft) (*Charge, erro
 func (tx *Tx) topUp(ctx context.Context, id, payerID string, amount money.Amount, providerID, providerField string) (paymentStart, error) {
 	start := paymentStart{id: id, purpose: payment.PurposeTOP_UP, status: payment.StatusPROCESSING}
 	var err error
-	if start.payer, err = tx.activePayer(ctx, payerID, "payerId"); err != nil {
+	if start.payer, err = tx.payerToSell(ctx, payerID, "payerId"); err != nil {
 		return start, err
 	}
 	c, err := tx.usableCurrency(ctx, amount.Currency, "amount.currency")
