@@ -253,3 +253,27 @@ func TestSandboxAlone(t *testing.T) {
 	s.Stop()
 	alone.Stop()
 }
+
+// In production only serving needs the master key: the jobs that back up and
+// verify are not to have it.
+func TestOnlyServingNeedsTheMasterKey(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, serverOptions{})
+	s.Stop()
+	env := []string{"PURSER_DATA=" + s.Data, "PURSER_PROFILE=production"}
+	for _, args := range [][]string{
+		{"version"},
+		{"schema", "print"},
+		{"migrate"},
+		{"verify"},
+		{"backup", t.TempDir() + "/copy.db"},
+		{"token", "create", "--organization", "demo", "--name", "x", "--scopes", "BILLING"},
+	} {
+		if _, _, err := program(t, env, args...); err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if _, _, err := program(t, env, "serve"); err == nil || !strings.Contains(err.Error(), "PURSER_MASTER_KEY is required in production") {
+		t.Errorf("serve: %v", err)
+	}
+}

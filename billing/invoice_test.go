@@ -58,7 +58,7 @@ func TestInvoiceIsWrittenAndIssued(t *testing.T) {
 			begun.Request.Lines[0].Total != usd(t, "1.0025") || begun.Request.InvoiceID != "" {
 			t.Fatalf("asked of the gateway: %+v", begun.Request)
 		}
-		if inv = s.invoiced(t, id); inv.Status != invoice.StatusDRAFT || inv.Number != nil || orEmpty(inv.PendingCallID) != begun.ID {
+		if inv = s.invoiced(t, id); inv.Status != invoice.StatusDRAFT || orEmpty(inv.Number) != begun.Request.Number || begun.Request.Number != "2026-03-00000001" || orEmpty(inv.PendingCallID) != begun.ID {
 			t.Fatalf("while the gateway is asked: %+v", inv)
 		}
 		_, err = s.BeginInvoiceVoid(s.ctx, id)
@@ -230,6 +230,11 @@ func TestInvoiceNumbersHaveNoGap(t *testing.T) {
 			if number := fmt.Sprintf("2026-03-%08d", n); !seen[number] {
 				t.Errorf("%s is missing", number)
 			}
+		}
+		// What was refused keeps its number for the next try.
+		kept := orEmpty(s.invoiced(t, ids[5]).Number)
+		if again, err := s.BeginInvoiceFinalization(s.ctx, InvoiceFinalizeDraft{ID: ids[5]}); err != nil || kept == "" || again.Request.Number != kept {
+			t.Errorf("the next try of %q: %+v, %v", kept, again, err)
 		}
 		s.clock.Set(time.Date(2026, time.March, 31, 23, 30, 0, 0, time.UTC))
 		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetTimeZone("Europe/Berlin") })

@@ -76,6 +76,9 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 			}
 			return tx.remember(ctx, op, inv.ID, "", "")
 		}
+		if err := tx.reserveNumber(ctx, inv); err != nil {
+			return err
+		}
 		if out.Request, err = tx.invoiceRequest(ctx, inv); err != nil {
 			return err
 		}
@@ -190,7 +193,7 @@ func (tx *Tx) invoiceRequest(ctx context.Context, inv *ent.Invoice) (gateway.Inv
 		return gateway.InvoiceRequest{}, err
 	}
 	r := gateway.InvoiceRequest{
-		InvoiceID: orEmpty(inv.GatewayInvoiceID), Customer: customer, Currency: inv.Currency,
+		InvoiceID: orEmpty(inv.GatewayInvoiceID), Number: orEmpty(inv.Number), Customer: customer, Currency: inv.Currency,
 		Tax: inv.Tax(), Total: inv.Total(), Description: orEmpty(inv.Description),
 	}
 	if r.InvoiceID != "" {
@@ -214,8 +217,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	if err != nil {
 		return err
 	}
-	number, err := tx.invoiceNumber(ctx, o)
-	if err != nil {
+	if err := tx.reserveNumber(ctx, inv); err != nil {
 		return err
 	}
 	due := tx.Now
@@ -224,7 +226,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	}
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT)).
-		SetStatus(invoice.StatusOPEN).SetNumber(number).SetFinalizedAt(tx.Now).SetDueAt(due).
+		SetStatus(invoice.StatusOPEN).SetFinalizedAt(tx.Now).SetDueAt(due).
 		ClearFinalizesAt().ClearPendingCallID().SetUpdatedAt(tx.Now)
 	if r.InvoiceID != "" {
 		u.SetGatewayInvoiceID(r.InvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
@@ -244,6 +246,30 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return tx.markPaid(ctx, opened, "")
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
+	return nil
+}
+
+// reserveNumber gives a draft its number when it is first tried to issue it,
+// so that the gateway's page and receipt show ours. The draft keeps it for the
+// next try, or takes it along when it is voided: there are no gaps.
+func (tx *Tx) reserveNumber(ctx context.Context, inv *ent.Invoice) error {
+	if inv.Number != nil {
+		return nil
+	}
+	o, err := tx.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	number, err := tx.invoiceNumber(ctx, o)
+	if err != nil {
+		return err
+	}
+	n, err := tx.Invoice.Update().
+		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT), invoice.NumberIsNil()).SetNumber(number).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("number invoice %s: %w", inv.ID, err)
+	}
+	inv.Number = &number
 	return nil
 }
 
