@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,6 +151,33 @@ func TestCallThatIsNeverFinished(t *testing.T) {
 		}
 		if ids, err := s.DueCalls(s.ctx, 10); err != nil || len(ids) != 0 {
 			t.Errorf("due %v, %v", ids, err)
+		}
+	})
+}
+
+// Servers that find the same call due ask the gateway once between them.
+func TestOneServerTakesADueCall(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		for n := range 10 {
+			begun := s.hosted(t, fmt.Sprint("k", n))
+			s.clock.Advance(callLease)
+			var wg sync.WaitGroup
+			var taken atomic.Int32
+			for range 8 {
+				wg.Go(func() {
+					d, err := s.ClaimCall(s.ctx, begun.ID)
+					if err != nil {
+						t.Error(err)
+					}
+					if d != nil {
+						taken.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if c := s.called(t, begun.ID); taken.Load() != 1 || c.Attempts != 2 {
+				t.Errorf("taken by %d servers, %d attempts", taken.Load(), c.Attempts)
+			}
 		}
 	})
 }

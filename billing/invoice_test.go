@@ -342,18 +342,20 @@ func TestInvoiceOutcomes(t *testing.T) {
 			})
 		}
 		t.Run("another total", func(t *testing.T) {
-			id, call := steps[0].begin(t, s)
-			r := s.invoiceAt(t, id, "open")
-			r.Total = usd(t, "10.01")
-			wantCode(t, s.FinishInvoiceFinalization(s.ctx, call.ID, r), CodeProviderRefused, "")
-			inv, c := s.invoiced(t, id), s.called(t, call.ID)
-			if inv.Status != invoice.StatusDRAFT || orEmpty(inv.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW {
-				t.Errorf("a person has to look: call %s, invoice %+v", c.State, inv)
-			}
-			// Waiting does not help, and so nobody is told to.
-			_, err := s.BeginInvoiceVoid(s.ctx, id)
-			if e := wantCode(t, err, CodeInvalidState, "id"); !strings.Contains(e.Message, call.ID) {
-				t.Errorf("the call to look at is not named: %s", e.Message)
+			for _, wrong := range []money.Amount{usd(t, "10.01"), {Units: usd(t, "10").Units, Currency: "EUR"}} {
+				id, call := steps[0].begin(t, s)
+				r := s.invoiceAt(t, id, "open")
+				r.Total = wrong
+				wantCode(t, s.FinishInvoiceFinalization(s.ctx, call.ID, r), CodeProviderRefused, "")
+				inv, c := s.invoiced(t, id), s.called(t, call.ID)
+				if inv.Status != invoice.StatusDRAFT || orEmpty(inv.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW {
+					t.Errorf("%s: a person has to look: call %s, invoice %+v", wrong, c.State, inv)
+				}
+				// Waiting does not help, and so nobody is told to.
+				_, err := s.BeginInvoiceVoid(s.ctx, id)
+				if e := wantCode(t, err, CodeInvalidState, "id"); !strings.Contains(e.Message, call.ID) {
+					t.Errorf("the call to look at is not named: %s", e.Message)
+				}
 			}
 		})
 	})
