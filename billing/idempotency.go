@@ -12,7 +12,7 @@ import (
 	"purser/ent/idempotencyrecord"
 )
 
-// Operation is one run of a mutation as its idempotency key knows it. Keys
+// operation is one run of a mutation as its idempotency key knows it. Keys
 // are scoped by organization; the fingerprint is of the mutation's name and
 // its input.
 type operation struct {
@@ -28,7 +28,7 @@ const keyLengthMax = 200
 // on their own rows.
 const keyScope = "operation"
 
-// KeyRule says whether a mutation needs a key.
+// keyRule says whether a mutation needs a key.
 type keyRule bool
 
 const (
@@ -39,6 +39,10 @@ const (
 // newOperation names one run of a mutation. Without a client's key it gets
 // one of its own, by which a transaction that must run again recognises what
 // it has already done. It is made before the transaction begins.
+//
+// The input's JSON is what later runs are compared with, for as long as keys
+// are kept: instants in it are UTC, a field keeps its name, and one that is
+// added later is left out while it is empty (omitempty). A test pins them.
 func (s *Service) newOperation(name string, key *string, rule keyRule, input any) (operation, error) {
 	op := operation{name: name}
 	switch {
