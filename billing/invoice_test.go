@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -339,12 +340,15 @@ func TestInvoiceOutcomes(t *testing.T) {
 			id, call := steps[0].begin(t, s)
 			r := s.invoiceAt(t, id, "open")
 			r.Total = usd(t, "10.01")
-			if err := s.FinishInvoiceFinalization(s.ctx, call.ID, r); err != nil {
-				t.Fatal(err)
-			}
+			wantCode(t, s.FinishInvoiceFinalization(s.ctx, call.ID, r), CodeProviderRefused, "")
 			inv, c := s.invoiced(t, id), s.called(t, call.ID)
 			if inv.Status != invoice.StatusDRAFT || orEmpty(inv.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW {
 				t.Errorf("a person has to look: call %s, invoice %+v", c.State, inv)
+			}
+			// Waiting does not help, and so nobody is told to.
+			_, err := s.BeginInvoiceVoid(s.ctx, id)
+			if e := wantCode(t, err, CodeInvalidState, "id"); !strings.Contains(e.Message, call.ID) {
+				t.Errorf("the call to look at is not named: %s", e.Message)
 			}
 		})
 	})

@@ -53,7 +53,7 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		if err != nil {
 			return err
 		}
-		if err := invoiceIs(inv, invoice.StatusDRAFT); err != nil {
+		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT); err != nil {
 			return err
 		}
 		if _, err := tx.organization(ctx); err != nil {
@@ -145,13 +145,13 @@ func (tx *Tx) lockInvoiceRow(ctx context.Context, id string) (*ent.Invoice, erro
 
 // invoiceIs refuses an invoice that is in none of the states, or that a
 // gateway call is changing.
-func invoiceIs(inv *ent.Invoice, states ...invoice.Status) error {
+func (tx *Tx) invoiceIs(ctx context.Context, inv *ent.Invoice, states ...invoice.Status) error {
 	for _, s := range states {
 		if inv.Status != s {
 			continue
 		}
 		if inv.PendingCallID != nil {
-			return refuse(CodeInvalidState, "id", "the invoice is being changed at the gateway: look again in a moment")
+			return tx.underWay(ctx, "invoice", *inv.PendingCallID)
 		}
 		return nil
 	}
@@ -269,7 +269,7 @@ func (s *Service) FinishInvoiceFinalization(ctx context.Context, callID string, 
 // later as well.
 func (s *Service) finishInvoice(ctx context.Context, callID string, r gateway.InvoiceResult, apply func(context.Context, *Tx, string) error) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err

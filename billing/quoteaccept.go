@@ -80,7 +80,7 @@ func (tx *Tx) acceptableQuote(ctx context.Context, id string) (*ent.Quote, error
 	if err != nil {
 		return nil, err
 	}
-	if err := quoteIs(q, quote.StatusOPEN); err != nil {
+	if err := tx.quoteIs(ctx, q, quote.StatusOPEN); err != nil {
 		return nil, err
 	}
 	if _, err := tx.organization(ctx); err != nil {
@@ -178,7 +178,7 @@ func (s *Service) BeginQuoteCancellation(ctx context.Context, id string) (*Quote
 		if found = ""; q.Status == quote.StatusCANCELED {
 			return nil
 		}
-		if err := quoteIs(q, quote.StatusDRAFT, quote.StatusOPEN); err != nil {
+		if err := tx.quoteIs(ctx, q, quote.StatusDRAFT, quote.StatusOPEN); err != nil {
 			return err
 		}
 		if q.GatewayQuoteID == nil {
@@ -243,7 +243,7 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 		return fmt.Errorf("read quote %s at the gateway: %s", id, r.Status)
 	}
 	invoiceID := s.newID(prefixInvoice)
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		q, err := tx.lockQuote(ctx, id)
 		if err != nil {
 			return err
@@ -264,31 +264,24 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 	})
 }
 
-// ExpireQuotes marks open quotes of the viewer's organization that have passed
-// their day and returns how many.
-func (s *Service) ExpireQuotes(ctx context.Context, limit int) (int, error) {
-	ids, err := s.read.Quote.Query().
-		Where(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(s.now()), quote.PendingCallIDIsNil()).
-		Limit(limit).IDs(ctx)
+// QuotesToExpire lists open quotes of the viewer's organization that have
+// passed their day.
+func (s *Service) QuotesToExpire(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.Quote.Query().Where(quoteDue(s.now())).Order(ent.Asc(quote.FieldExpiresAt)).Limit(limit).IDs(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("list expired quotes: %w", err)
+		return nil, fmt.Errorf("list expired quotes: %w", err)
 	}
-	expired := 0
-	for _, id := range ids {
-		var n int
-		err := s.inTx(ctx, func(ctx context.Context, tx *Tx) (err error) {
-			n, err = tx.Quote.Update().
-				Where(quote.ID(id), quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(tx.Now), quote.PendingCallIDIsNil()).
-				SetStatus(quote.StatusEXPIRED).SetUpdatedAt(tx.Now).Save(ctx)
-			if err != nil || n == 0 {
-				return err
-			}
-			return tx.quoteChanged(ctx, id)
-		})
-		if err != nil {
-			return expired, fmt.Errorf("expire quote %s: %w", id, err)
+	return ids, nil
+}
+
+// ExpireQuote marks an open quote that has passed its day.
+func (s *Service) ExpireQuote(ctx context.Context, id string) error {
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		n, err := tx.Quote.Update().Where(quote.ID(id), quoteDue(tx.Now)).
+			SetStatus(quote.StatusEXPIRED).SetUpdatedAt(tx.Now).Save(ctx)
+		if err != nil || n == 0 {
+			return err
 		}
-		expired += n
-	}
-	return expired, nil
+		return tx.quoteChanged(ctx, id)
+	})
 }

@@ -102,7 +102,7 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	if q.Status == quote.StatusOPEN {
 		return nil, nil, nil, refuse(CodeInvalidState, "id", "the quote is open already")
 	}
-	if err := quoteIs(q, quote.StatusDRAFT); err != nil {
+	if err := tx.quoteIs(ctx, q, quote.StatusDRAFT); err != nil {
 		return nil, nil, nil, err
 	}
 	if q.PayerID == nil {
@@ -258,7 +258,7 @@ func quoteHeldBy(callID *string) predicate.Quote {
 // nothing; it is told to whoever asks later as well.
 func (s *Service) finishQuote(ctx context.Context, callID string, r gateway.QuoteResult, apply func(context.Context, *Tx, *ent.GatewayCall, *ent.Quote) error) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err
