@@ -12,6 +12,7 @@ import (
 	"purser/ent/payer"
 	"purser/ent/price"
 	"purser/ent/schema"
+	"purser/gateway"
 	"purser/money"
 	"purser/testdb"
 )
@@ -111,5 +112,50 @@ func TestKeyKnowsAnInstantInAnyZone(t *testing.T) {
 		later := utc.Add(time.Second)
 		_, err = s.CreateQuote(s.ctx, QuoteDraft{ExpiresAt: &later, Key: ptr("k")})
 		wantCode(t, err, CodeIdempotencyKeyReused, "idempotencyKey")
+	})
+}
+
+func TestOldKeysAreRemoved(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		card := s.card(t)
+		for range 3 {
+			s.invoiceOf(t, item(t, "API", "3", "USD", 1))
+		}
+		charge := ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "5"), PaymentMethodID: card, Key: ptr("charge")}
+		begun, err := s.BeginCharge(s.ctx, charge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := func() int {
+			t.Helper()
+			n, err := s.Client().IdempotencyRecord.Query().Count(s.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		remove := func(want int) {
+			t.Helper()
+			if n, err := s.RemoveOldKeys(s.ctx); err != nil || n != want {
+				t.Errorf("removed %d, %v, want %d", n, err, want)
+			}
+		}
+		all := left()
+		s.clock.Advance(keyLife)
+		remove(0)
+		s.invoiceOf(t, item(t, "API", "3", "USD", 1))
+		s.clock.Advance(time.Second)
+		remove(all - 1) // the charge's outcome is not known
+		if n := left(); n != 2 {
+			t.Errorf("%d keys are left", n)
+		}
+		if again, err := s.BeginCharge(s.ctx, charge); err != nil || again.PaymentID != begun.PaymentID {
+			t.Errorf("the same charge is %+v, %v", again, err)
+		}
+		if err := s.FinishPayment(s.ctx, begun.ID, gateway.PaymentResult{Outcome: ended(gateway.StatusDeclined)}); err != nil {
+			t.Fatal(err)
+		}
+		remove(1)
+		remove(0)
 	})
 }
