@@ -23,7 +23,7 @@ const (
 // changed it there. It may be called any number of times, in any order.
 // errMismatch is returned, and nothing written, when the totals differ.
 func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
-	inv, err := tx.lockInvoiceRow(ctx, id)
+	inv, err := tx.lockInvoice(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		if err := tx.openInvoice(ctx, inv, r); err != nil {
 			return err
 		}
-		if inv, err = tx.lockInvoiceRow(ctx, id); err != nil {
+		if inv, err = tx.lockInvoice(ctx, id); err != nil {
 			return err
 		}
 	}

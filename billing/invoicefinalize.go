@@ -49,7 +49,7 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 			found = earlier.CallID
 			return nil
 		}
-		inv, err := tx.lockInvoiceRow(ctx, d.ID)
+		inv, err := tx.lockInvoice(ctx, d.ID)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		if err := tx.openCall(ctx, callID, *inv.ProviderID, gatewaycall.OperationINVOICE_FINALIZE, inv.ID, out.Request); err != nil {
 			return err
 		}
-		if err := tx.lockInvoice(ctx, inv, callID); err != nil {
+		if err := tx.reserveInvoice(ctx, inv, callID); err != nil {
 			return err
 		}
 		return tx.remember(ctx, op, inv.ID, "", callID)
@@ -140,8 +140,8 @@ func (tx *Tx) freezeTax(ctx context.Context, inv *ent.Invoice) error {
 	return nil
 }
 
-// lockInvoiceRow reads an invoice for a change.
-func (tx *Tx) lockInvoiceRow(ctx context.Context, id string) (*ent.Invoice, error) {
+// lockInvoice reads an invoice for a change.
+func (tx *Tx) lockInvoice(ctx context.Context, id string) (*ent.Invoice, error) {
 	inv, err := tx.Invoice.Query().Where(invoice.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
 	return inv, orNotFound(err, "id", "invoice", id)
 }
@@ -235,7 +235,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("open invoice %s: %w", inv.ID, err)
 	}
-	opened, err := tx.lockInvoiceRow(ctx, inv.ID)
+	opened, err := tx.lockInvoice(ctx, inv.ID)
 	if err != nil {
 		return err
 	}
