@@ -156,19 +156,13 @@ func (r *Resolver) payers(ctx context.Context, kind payer.Kind, after *ent.Curso
 		Paginate(ctx, after, first, before, last, ent.WithPayerFilter(where.Filter))
 }
 
-// reread reads a payer again in the shape that the named field of a
-// mutation's payload asks for.
-func (r *Resolver) reread(ctx context.Context, field, id string) (*ent.Payer, error) {
-	return r.payerByID(payload(ctx, field), id)
-}
-
 // developer is what a mutation answers about a developer.
 func (r *Resolver) developer(ctx context.Context, id string, err error) (*model.Developer, []*model.UserError, error) {
 	u, err := refused(err)
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	p, err := r.reread(ctx, "developer", id)
+	p, err := show(ctx, r.client().Payer.Query().Where(payer.ID(id)), "developer", "Developer")
 	if err != nil || p == nil {
 		return nil, u, err
 	}
@@ -181,7 +175,7 @@ func (r *Resolver) company(ctx context.Context, id string, err error) (*model.Co
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	p, err := r.reread(ctx, "company", id)
+	p, err := show(ctx, r.client().Payer.Query().Where(payer.ID(id)), "company", "Company")
 	if err != nil || p == nil {
 		return nil, u, err
 	}
@@ -221,15 +215,8 @@ func (r *Resolver) membership(ctx context.Context, id string, err error) (*ent.M
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	q, err := r.client().Membership.Query().Where(membership.ID(id)).CollectFields(payload(ctx, "membership"), "Membership", "Node")
-	if err != nil {
-		return nil, u, err
-	}
-	m, err := q.Only(ctx)
-	if err != nil {
-		return nil, u, fmt.Errorf("read membership %s: %w", id, err)
-	}
-	return m, u, nil
+	m, err := show(ctx, r.client().Membership.Query().Where(membership.ID(id)), "membership", "Membership")
+	return m, u, err
 }
 
 // each resolves a field for several objects.
