@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"entgo.io/ent"
 
@@ -21,6 +22,8 @@ type memo struct {
 	organization once[*entgen.Organization]
 	currencies   once[map[string]*entgen.Currency]
 	providers    once[map[string]*entgen.Provider]
+
+	shown atomic.Int64 // objects in lists
 
 	mu     sync.Mutex
 	payers []string

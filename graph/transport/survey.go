@@ -2,6 +2,7 @@ package transport
 
 import (
 	"math"
+	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -22,6 +23,7 @@ type survey struct {
 	fields        int
 	roots         int
 	nodes         int64
+	values        int64
 	variableBytes int64
 	sizes         map[string]int64    // of each variable
 	uses          map[*ast.Field]uses // what a field's arguments refer to
@@ -75,6 +77,9 @@ func (s *survey) field(field *ast.Field, times int64) *Error {
 	if field.Definition == nil {
 		return nil
 	}
+	if s.values = add(s.values, times); s.values > int64(s.limits.Values) {
+		return Errorf(CodeComplexity, "values that the answer can hold: at least %d; the limit is %d", s.values, s.limits.Values)
+	}
 
 	if isConnection(field) {
 		n, bad := s.pages.check(field, s.variables)
@@ -88,15 +93,32 @@ func (s *survey) field(field *ast.Field, times int64) *Error {
 	if bad != nil {
 		return bad
 	}
-	if listed > 0 && field.Definition.Type.Elem != nil {
-		// nodes(ids: [...]): as many objects as there are ids.
-		times = multiply(times, int64(listed))
-		s.nodes = add(s.nodes, times)
+	if field.Definition.Type.Elem != nil {
+		n := listed // nodes(ids: [...]): as many objects as there are ids
+		if n == 0 {
+			n = s.shown(field)
+		}
+		times = multiply(times, int64(n))
+		if n > 1 {
+			s.nodes = add(s.nodes, times)
+		}
 	}
 	if s.nodes > int64(s.limits.Nodes) {
-		return Errorf(CodeComplexity, "nodes that the pages can hold: at least %d; the limit is %d", s.nodes, s.limits.Nodes)
+		return Errorf(CodeComplexity, "nodes that the lists can hold: at least %d; the limit is %d", s.nodes, s.limits.Nodes)
 	}
 	return s.set(field.SelectionSet, times, false)
+}
+
+// shown is how long a list of objects is taken to be that is shown whole. The
+// edges of a connection are counted with it, and a list of plain values is one
+// value.
+func (s *survey) shown(field *ast.Field) int {
+	of := s.schema.Types[field.Definition.Type.Name()]
+	if of == nil || !of.IsCompositeType() || strings.HasPrefix(of.Name, "__") || field.ObjectDefinition == nil ||
+		strings.HasSuffix(field.ObjectDefinition.Name, "Connection") {
+		return 1
+	}
+	return s.limits.shown(field.Name)
 }
 
 // arguments checks the arguments of one visit and returns the length of the
