@@ -2,11 +2,13 @@ package billing
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"purser/ent"
 	"purser/ent/balance"
 	"purser/ent/currency"
+	"purser/ent/invoice"
 	"purser/ent/payer"
 	"purser/money"
 )
@@ -25,51 +27,127 @@ type SpendCheck struct {
 // Codes: INVALID, NOT_FOUND, CURRENCY_MISMATCH, INVALID_STATE (the currency is
 // not active).
 func (s *Service) CanSpend(ctx context.Context, payerID string, amount money.Amount) (SpendCheck, error) {
-	if amount.Sign() < 0 {
-		return SpendCheck{}, refuse(CodeInvalid, "amount.amount", "the amount must not be less than zero")
-	}
-	p, err := s.read.Payer.Query().Where(payer.ID(payerID)).Only(ctx)
-	if err != nil {
-		return SpendCheck{}, orNotFound(err, "payerId", "payer", payerID)
-	}
-	if p.Status != payer.StatusACTIVE {
-		return SpendCheck{Reason: CodeInvalidState}, nil
-	}
-	b, err := s.read.Balance.Query().Where(balance.PayerID(p.ID), balance.Currency(amount.Currency)).Only(ctx)
-	if ent.IsNotFound(err) {
-		b, err = s.balanceToBe(ctx, p, amount.Currency)
-	}
+	all, err := s.CanSpendEach(ctx, []string{payerID}, amount)
 	if err != nil {
 		return SpendCheck{}, err
 	}
-	short := shortOf(b, amount)
-	if short == nil {
-		return SpendCheck{Allowed: true}, nil
+	a, ok := all[payerID]
+	if !ok {
+		return SpendCheck{}, notFound("payerId", "payer", payerID)
 	}
-	return SpendCheck{Reason: short.code, Details: &short.Funds}, nil
+	return a.SpendCheck, a.Err
 }
 
-// balanceToBe is the balance that the payer would get in a currency in which
-// it has none.
-func (s *Service) balanceToBe(ctx context.Context, p *ent.Payer, code string) (*ent.Balance, error) {
+// SpendAnswer is the answer about one of several payers.
+type SpendAnswer struct {
+	SpendCheck
+	Err error // a refusal as CanSpend returns it
+}
+
+// CanSpendEach answers CanSpend for several payers in as many statements as
+// for one. Payers that do not exist have no answer.
+//
+// Codes: INVALID.
+func (s *Service) CanSpendEach(ctx context.Context, payerIDs []string, amount money.Amount) (map[string]SpendAnswer, error) {
+	if amount.Sign() < 0 {
+		return nil, refuse(CodeInvalid, "amount.amount", "the amount must not be less than zero")
+	}
+	payers, err := s.read.Payer.Query().Where(payer.IDIn(payerIDs...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read payers: %w", err)
+	}
+	rows, err := s.read.Balance.Query().Where(balance.PayerIDIn(payerIDs...), balance.Currency(amount.Currency)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read balances: %w", err)
+	}
+	balances := make(map[string]*ent.Balance, len(rows))
+	for _, b := range rows {
+		balances[b.PayerID] = b
+	}
+	out := make(map[string]SpendAnswer, len(payers))
+	var without []*ent.Payer
+	for _, p := range payers {
+		switch b := balances[p.ID]; {
+		case p.Status != payer.StatusACTIVE:
+			out[p.ID] = SpendAnswer{SpendCheck: SpendCheck{Reason: CodeInvalidState}}
+		case b == nil:
+			without = append(without, p)
+		default:
+			out[p.ID] = SpendAnswer{SpendCheck: spendCheck(b, amount)}
+		}
+	}
+	return out, s.canSpendFirst(ctx, out, without, amount)
+}
+
+// spendCheck holds an amount against a balance.
+func spendCheck(b *ent.Balance, amount money.Amount) SpendCheck {
+	short := shortOf(b, amount)
+	if short == nil {
+		return SpendCheck{Allowed: true}
+	}
+	return SpendCheck{Reason: short.code, Details: &short.Funds}
+}
+
+// canSpendFirst answers about payers who have no balance in the currency: by
+// the one that they would get.
+func (s *Service) canSpendFirst(ctx context.Context, out map[string]SpendAnswer, payers []*ent.Payer, amount money.Amount) error {
+	if len(payers) == 0 {
+		return nil
+	}
+	code := amount.Currency
 	c, err := s.read.Currency.Query().Where(currency.Code(code)).Only(ctx)
+	var refusal error
 	switch {
 	case ent.IsNotFound(err):
-		return nil, refuse(CodeCurrencyMismatch, "amount.currency", "the organization does not sell in %.12q", code)
+		refusal = refuse(CodeCurrencyMismatch, "amount.currency", "the organization does not sell in %.12q", code)
 	case err != nil:
-		return nil, fmt.Errorf("read currency %s: %w", code, err)
+		return fmt.Errorf("read currency %s: %w", code, err)
 	case c.Status != currency.StatusACTIVE:
-		return nil, refuse(CodeInvalidState, "amount.currency", "the currency %s is not active", code)
+		refusal = refuse(CodeInvalidState, "amount.currency", "the currency %s is not active", code)
 	}
-	due, err := unpaid(ctx, s.read, p.ID, code)
+	ids := make([]string, len(payers))
+	for i, p := range payers {
+		ids[i] = p.ID
+	}
+	var due map[string]money.Units
+	if refusal == nil {
+		if due, err = s.unpaidOf(ctx, ids, code); err != nil {
+			return err
+		}
+	}
+	for _, p := range payers {
+		if refusal != nil {
+			out[p.ID] = SpendAnswer{Err: refusal}
+			continue
+		}
+		b := &ent.Balance{PayerID: p.ID, Currency: code, BillingMode: balance.BillingMode(p.BillingMode), UnpaidUnits: due[p.ID]}
+		if p.BillingMode == payer.BillingModePOSTPAID {
+			b.CreditLimitUnits = c.CreditLimitUnits
+		}
+		out[p.ID] = SpendAnswer{SpendCheck: spendCheck(b, amount)}
+	}
+	return nil
+}
+
+// unpaidOf is what the unpaid invoices of several payers come to.
+func (s *Service) unpaidOf(ctx context.Context, payerIDs []string, code string) (map[string]money.Units, error) {
+	var sums []struct {
+		PayerID string        `json:"payer_id"`
+		Sum     sql.NullInt64 `json:"sum"`
+	}
+	err := s.read.Invoice.Query().
+		Where(invoice.PayerIDIn(payerIDs...), invoice.Currency(code), invoice.StatusIn(invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE)).
+		GroupBy(invoice.FieldPayerID).
+		Aggregate(ent.As(ent.Sum(invoice.FieldAmountDueUnits), "sum")).
+		Scan(ctx, &sums)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sum unpaid invoices in %s: %w", code, err)
 	}
-	b := &ent.Balance{PayerID: p.ID, Currency: code, BillingMode: balance.BillingMode(p.BillingMode), UnpaidUnits: due}
-	if p.BillingMode == payer.BillingModePOSTPAID {
-		b.CreditLimitUnits = c.CreditLimitUnits
+	out := make(map[string]money.Units, len(sums))
+	for _, s := range sums {
+		out[s.PayerID] = money.Units(s.Sum.Int64)
 	}
-	return b, nil
+	return out, nil
 }
 
 // shortage is why an amount does not fit a balance.

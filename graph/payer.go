@@ -83,13 +83,19 @@ func (r *Resolver) defaultCard(ctx context.Context, p *ent.Payer) (*ent.PaymentM
 	})
 }
 
-// canSpend asks the domain whether an amount could be spent.
+// canSpend asks the domain whether an amount could be spent, for each payer of
+// the operation at once.
 func (r *Resolver) canSpend(ctx context.Context, p *ent.Payer, in model.MoneyInput) (*model.SpendCheck, error) {
 	amount, err := money.Parse(in.Amount, in.Currency)
 	if err != nil {
 		return nil, badInput(err)
 	}
-	c, err := r.Billing.CanSpend(ctx, p.ID, amount)
+	c, err := forPayer(ctx, p.ID, func(ids []string) (map[string]billing.SpendAnswer, error) {
+		return r.Billing.CanSpendEach(ctx, ids, amount)
+	})
+	if err == nil {
+		err = c.Err
+	}
 	if err != nil {
 		return nil, err
 	}

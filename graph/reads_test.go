@@ -182,6 +182,7 @@ func TestStatements(t *testing.T) {
 		"payers": `{ developers(first: 50) { totalCount edges { node { name
 			balances { amount { amount } currency { code displayName } entries(first: 2) { totalCount edges { node { kind amount { amount } } } } }
 			balance(currency: "USD") { remaining { amount } currency { code } entries(first: 1) { edges { node { kind } } } }
+			canSpend(amount: {amount: "1", currency: "USD"}) { allowed } dear: canSpend(amount: {amount: "1000", currency: "USD"}) { reason }
 			defaultPaymentMethod { card { last4 } provider { name environment } }
 			a: paymentMethods(first: 2) { totalCount edges { node { provider { environment } } } }
 			memberships(first: 2) { edges { node { company { name balance(currency: "USD") { remaining { amount } } } } } }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -223,12 +224,37 @@ func (s *survey) variableLists(coordinate string, typ *ast.Type, value any) *Err
 			}
 		}
 	case map[string]any:
+		if bad := s.oneOf(typ, value); bad != nil {
+			return bad
+		}
 		for name, item := range value {
 			at, itemType := s.inputField(coordinate, typ, name)
 			if bad := s.variableLists(at, itemType, item); bad != nil {
 				return bad
 			}
 		}
+	}
+	return nil
+}
+
+// oneOf holds the value of a variable to @oneOf, as the validator holds what
+// the document says itself.
+func (s *survey) oneOf(typ *ast.Type, value map[string]any) *Error {
+	if typ == nil {
+		return nil
+	}
+	d := s.schema.Types[typ.Name()]
+	if d == nil || d.Directives.ForName("oneOf") == nil {
+		return nil
+	}
+	given := 0
+	for _, item := range value {
+		if item != nil {
+			given++
+		}
+	}
+	if given != 1 || len(value) != 1 {
+		return Errorf(errcode.ValidationFailed, "%s takes exactly one of its fields, and that not null", d.Name)
 	}
 	return nil
 }
