@@ -13,6 +13,7 @@ import (
 	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/transport"
+	"purser/schema"
 )
 
 // HandlerConfig is what the GraphQL endpoint is made of. Billing, Gateways
@@ -55,7 +56,12 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 		}
 	}
 	intercept(c.Billing.Client())
-	schema := generated.NewExecutableSchema(generated.Config{
+	contract, err := schema.Load()
+	if err != nil {
+		return nil, err
+	}
+	executable := generated.NewExecutableSchema(generated.Config{
+		Schema:    contract,
 		Resolvers: &Resolver{Billing: c.Billing, Gateways: c.Gateways, Version: c.Version},
 	})
 	a := &authenticator{
@@ -67,14 +73,14 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 		Authenticate:   a.authenticate,
 		Closing:        c.Closing,
 		CursorKey:      c.CursorKey,
-		Extensions:     []graphql.HandlerExtension{&gatekeeper{rules: newRules(), schema: schema.Schema()}, streams{}},
+		Extensions:     []graphql.HandlerExtension{&gatekeeper{rules: newRules(), schema: contract}, streams{}},
 		Limits:         c.Limits,
 		Logger:         c.Logger,
 		Metrics:        c.Metrics,
 		Now:            c.Billing.Now,
 		PresentError:   present,
 		Production:     c.Production,
-		Schema:         schema,
+		Schema:         executable,
 	}), nil
 }
 
