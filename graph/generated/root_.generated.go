@@ -5079,7 +5079,7 @@ type PageInfo {
 type Money {
   "At least the currency's digits, more where the value has more: \"335.50\", \"2002.8428\"."
   amount: Decimal!
-  "The currency."
+  "What the amount is counted in."
   currency: CurrencyCode!
 }
 
@@ -5087,7 +5087,7 @@ type Money {
 input MoneyInput {
   "Text such as \"10.00\". Excess digits are refused, nothing is rounded."
   amount: Decimal!
-  "The currency."
+  "What the amount is counted in."
   currency: CurrencyCode!
 }
 
@@ -5629,7 +5629,7 @@ type Organization implements Node {
   billingModes: [BillingMode!]!
   "When a billing period begins and ends."
   billingCycle: BillingCycle!
-  "How tax stands beside prices."
+  "How the organization sells for others, for its own tax records. No amount here depends on it."
   taxModel: TaxModel!
   "Where payers ask for help."
   supportEmail: String
@@ -5687,17 +5687,17 @@ enum BillingMode {
 enum BillingCycle {
   "With the calendar month, in the organization's time zone."
   CALENDAR_MONTH
-  "With the day on which a payer began."
+  "With the calendar month as well; the fixed fees of a month that began midway are charged in part."
   PRORATED
 }
 
-"How tax stands beside prices."
+"How the organization sells for others, for its own tax records. No amount here depends on it."
 enum TaxModel {
-  "Tax is shown and comes on top of prices."
+  "The disclosed agency model."
   DISCLOSED
-  "Prices contain the tax, which is not shown."
+  "The undisclosed agency model."
   UNDISCLOSED
-  "Prices contain the tax for some payers and not for others, by the payer's own rate."
+  "Both, by what is sold."
   HYBRID
 }
 
@@ -5814,7 +5814,7 @@ input OrganizationUpdateInput {
   billingModes: [BillingMode!]
   "When a billing period begins and ends."
   billingCycle: BillingCycle
-  "How tax stands beside prices."
+  "How the organization sells for others, for its own tax records. No amount here depends on it."
   taxModel: TaxModel
   "Where payers ask for help."
   supportEmail: String
@@ -6738,7 +6738,7 @@ type Provider implements Node {
 
 "A gateway."
 enum ProviderKind {
-  "Stripe."
+  "Stripe, with the API keys of an account."
   STRIPE
   "Worldpay; not offered yet."
   WORLDPAY

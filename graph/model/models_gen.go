@@ -453,7 +453,7 @@ type LineItemInput struct {
 type MoneyInput struct {
 	// Text such as "10.00". Excess digits are refused, nothing is rounded.
 	Amount money.Decimal `json:"amount"`
-	// The currency.
+	// What the amount is counted in.
 	Currency string `json:"currency"`
 }
 
@@ -496,7 +496,7 @@ type OrganizationUpdateInput struct {
 	BillingModes []payer.BillingMode `json:"billingModes,omitempty"`
 	// When a billing period begins and ends.
 	BillingCycle *organization.BillingCycle `json:"billingCycle,omitempty"`
-	// How tax stands beside prices.
+	// How the organization sells for others, for its own tax records. No amount here depends on it.
 	TaxModel *organization.TaxModel `json:"taxModel,omitempty"`
 	// Where payers ask for help.
 	SupportEmail *string `json:"supportEmail,omitempty"`
