@@ -220,3 +220,33 @@ func TestStatements(t *testing.T) {
 		}
 	})
 }
+
+// TestMemoKeepsSelectionsApart asks for the default card and a balance at two
+// places that share a fragment, with more at one of them.
+func TestMemoKeepsSelectionsApart(t *testing.T) {
+	w := newWorld(t, dialect.SQLite)
+	f := w.fill(t, "alpha")
+	const document = `query { invoices(first: 1, where: {status: VOID}) { edges { node {
+		quote { payer { ...F } }
+		payer { ...F ... on Developer { balance(currency: "USD") { amount { amount } } defaultPaymentMethod { card { last4 } } } }
+	} } } }
+	fragment F on Developer { balance(currency: "USD") { id } defaultPaymentMethod { id } }`
+	for range 20 { // which place is first is chance
+		a := w.ask(t, f.token, document, nil)
+		if !strings.Contains(a.Body, `"amount":{"amount":"50.00"}`) || !strings.Contains(a.Body, `"last4":"4242"`) {
+			t.Fatal(a.Body)
+		}
+	}
+}
+
+// TestPayloadByTwoNames shows the object of a payload under two names, with
+// different columns.
+func TestPayloadByTwoNames(t *testing.T) {
+	w := newWorld(t, dialect.SQLite)
+	f := w.fill(t, "alpha")
+	a := w.ask(t, f.token, `mutation { developerUpdate(input: {id: "`+f.payer+`", name: "N"}) { a: developer { email } b: developer { name balances { amount { amount } } } } }`, nil)
+	want := `{"a":{"email":"ada@alpha.example"},"b":{"name":"N","balances":[{"amount":{"amount":"50.00"}}]}}`
+	if got := string(a.Data["developerUpdate"]); got != want {
+		t.Errorf("got %s\nwant %s", a.Body, want)
+	}
+}
