@@ -2,11 +2,14 @@ package billing
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"purser/ent"
 	"purser/ent/balance"
 	"purser/ent/currency"
+	"purser/ent/invoice"
 	"purser/ent/payer"
 	"purser/money"
 )
@@ -25,32 +28,94 @@ type SpendCheck struct {
 // Codes: INVALID, NOT_FOUND, CURRENCY_MISMATCH, INVALID_STATE (the currency is
 // not active).
 func (s *Service) CanSpend(ctx context.Context, payerID string, amount money.Amount) (SpendCheck, error) {
+	all, err := s.CanSpendEach(ctx, []string{payerID}, amount)
+	if err != nil {
+		return SpendCheck{}, err
+	}
+	a, ok := all[payerID]
+	if !ok {
+		return SpendCheck{}, notFound("payerId", "payer", payerID)
+	}
+	return a.SpendCheck, a.Err
+}
+
+// SpendAnswer is the answer about one of several payers.
+type SpendAnswer struct {
+	SpendCheck
+	Err error // a refusal as CanSpend returns it
+}
+
+// CanSpendEach answers CanSpend for several payers in as many statements as
+// for one. Payers that do not exist have no answer.
+//
+// Codes: INVALID.
+func (s *Service) CanSpendEach(ctx context.Context, payerIDs []string, amount money.Amount) (map[string]SpendAnswer, error) {
 	if amount.Sign() < 0 {
-		return SpendCheck{}, refuse(CodeInvalid, "amount.amount", "the amount must not be less than zero")
+		return nil, refuse(CodeInvalid, "amount.amount", "the amount must not be less than zero")
 	}
-	p, err := s.read.Payer.Query().Where(payer.ID(payerID)).Only(ctx)
+	payers, err := s.read.Payer.Query().Where(payer.IDIn(payerIDs...)).All(ctx)
 	if err != nil {
-		return SpendCheck{}, orNotFound(err, "payerId", "payer", payerID)
+		return nil, fmt.Errorf("read payers: %w", err)
 	}
-	if p.Status != payer.StatusACTIVE {
-		return SpendCheck{Reason: CodeInvalidState}, nil
-	}
+	out := make(map[string]SpendAnswer, len(payers))
 	c, err := s.sold(ctx, amount.Currency)
+	var refusal *Error
+	if err != nil && !errors.As(err, &refusal) {
+		return nil, err
+	}
+	var ids []string
+	for _, p := range payers {
+		switch {
+		case p.Status != payer.StatusACTIVE:
+			out[p.ID] = SpendAnswer{SpendCheck: SpendCheck{Reason: CodeInvalidState}}
+		case refusal != nil:
+			out[p.ID] = SpendAnswer{Err: refusal}
+		default:
+			ids = append(ids, p.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	balances, err := s.balancesOf(ctx, ids, amount.Currency)
 	if err != nil {
-		return SpendCheck{}, err
+		return nil, err
 	}
-	b, err := s.read.Balance.Query().Where(balance.PayerID(p.ID), balance.Currency(amount.Currency)).Only(ctx)
-	if ent.IsNotFound(err) {
-		b, err = s.balanceToBe(ctx, p, c)
+	var without []string
+	for _, id := range ids {
+		if balances[id] == nil {
+			without = append(without, id)
+		}
 	}
-	if err != nil {
-		return SpendCheck{}, err
+	due := map[string]money.Units{}
+	if len(without) > 0 {
+		if due, err = s.unpaidOf(ctx, without, amount.Currency); err != nil {
+			return nil, err
+		}
 	}
+	for _, p := range payers {
+		if _, answered := out[p.ID]; answered {
+			continue
+		}
+		b := balances[p.ID]
+		if b == nil { // the one that the payer would get
+			b = &ent.Balance{PayerID: p.ID, Currency: c.Code, BillingMode: balance.BillingMode(p.BillingMode), UnpaidUnits: due[p.ID]}
+			if p.BillingMode == payer.BillingModePOSTPAID {
+				b.CreditLimitUnits = c.CreditLimitUnits
+			}
+		}
+		out[p.ID] = SpendAnswer{SpendCheck: spendCheck(b, amount)}
+	}
+	return out, nil
+}
+
+// spendCheck holds an amount against a balance.
+func spendCheck(b *ent.Balance, amount money.Amount) SpendCheck {
 	short := shortOf(b, amount)
 	if short == nil {
-		return SpendCheck{Allowed: true}, nil
+		return SpendCheck{Allowed: true}
 	}
-	return SpendCheck{Reason: short.code, Details: &short.Funds}, nil
+	return SpendCheck{Reason: short.code, Details: &short.Funds}
 }
 
 // sold reads a currency that the organization sells in now.
@@ -67,18 +132,38 @@ func (s *Service) sold(ctx context.Context, code string) (*ent.Currency, error) 
 	return c, nil
 }
 
-// balanceToBe is the balance that the payer would get in a currency in which
-// it has none.
-func (s *Service) balanceToBe(ctx context.Context, p *ent.Payer, c *ent.Currency) (*ent.Balance, error) {
-	due, err := unpaid(ctx, s.read, p.ID, c.Code)
+// balancesOf reads the balances of several payers in one currency, by payer.
+func (s *Service) balancesOf(ctx context.Context, payerIDs []string, code string) (map[string]*ent.Balance, error) {
+	rows, err := s.read.Balance.Query().Where(balance.PayerIDIn(payerIDs...), balance.Currency(code)).All(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read balances: %w", err)
 	}
-	b := &ent.Balance{PayerID: p.ID, Currency: c.Code, BillingMode: balance.BillingMode(p.BillingMode), UnpaidUnits: due}
-	if p.BillingMode == payer.BillingModePOSTPAID {
-		b.CreditLimitUnits = c.CreditLimitUnits
+	out := make(map[string]*ent.Balance, len(rows))
+	for _, b := range rows {
+		out[b.PayerID] = b
 	}
-	return b, nil
+	return out, nil
+}
+
+// unpaidOf is what the unpaid invoices of several payers come to.
+func (s *Service) unpaidOf(ctx context.Context, payerIDs []string, code string) (map[string]money.Units, error) {
+	var sums []struct {
+		PayerID string        `json:"payer_id"`
+		Sum     sql.NullInt64 `json:"sum"`
+	}
+	err := s.read.Invoice.Query().
+		Where(invoice.PayerIDIn(payerIDs...), invoice.Currency(code), invoice.StatusIn(invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE)).
+		GroupBy(invoice.FieldPayerID).
+		Aggregate(ent.As(ent.Sum(invoice.FieldAmountDueUnits), "sum")).
+		Scan(ctx, &sums)
+	if err != nil {
+		return nil, fmt.Errorf("sum unpaid invoices in %s: %w", code, err)
+	}
+	out := make(map[string]money.Units, len(sums))
+	for _, s := range sums {
+		out[s.PayerID] = money.Units(s.Sum.Int64)
+	}
+	return out, nil
 }
 
 // shortage is why an amount does not fit a balance.

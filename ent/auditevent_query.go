@@ -24,8 +24,10 @@ type AuditEventQuery struct {
 	order      []auditevent.OrderOption
 	inters     []Interceptor
 	predicates []predicate.AuditEvent
-	loadTotal  []func(context.Context, []*AuditEvent) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*AuditEvent) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -23,12 +23,14 @@ import (
 // BalanceQuery is the builder for querying Balance entities.
 type BalanceQuery struct {
 	config
-	ctx              *QueryContext
-	order            []balance.OrderOption
-	inters           []Interceptor
-	predicates       []predicate.Balance
-	withPayer        *PayerQuery
-	withEntries      *LedgerEntryQuery
+	ctx         *QueryContext
+	order       []balance.OrderOption
+	inters      []Interceptor
+	predicates  []predicate.Balance
+	withPayer   *PayerQuery
+	withEntries *LedgerEntryQuery
+	// collected is what field collection has added so far.
+	collected        collection
 	loadTotal        []func(context.Context, []*Balance) error
 	modifiers        []func(*sql.Selector)
 	withNamedEntries map[string]*LedgerEntryQuery

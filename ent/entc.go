@@ -26,7 +26,13 @@ func ({{ $r }} *{{ $b }}) WhereP(ps ...func(*sql.Selector)) {
 {{ end }}`))
 
 func main() {
+	// The templates in ent/template stand in for entgql's own.
+	templates := []*gen.Template{
+		entgql.EnumTemplate, entgql.NodeTemplate, entgql.PaginationTemplate, entgql.TransactionTemplate,
+		gen.MustParse(gen.NewTemplate("purser").Funcs(entgql.TemplateFuncs).ParseGlob("ent/template/*.tmpl")),
+	}
 	ex, err := entgql.NewExtension(
+		entgql.WithTemplates(templates...),
 		entgql.WithWhereInputs(true),
 		entgql.WithRelaySpec(true),
 		entgql.WithNodeDescriptor(false),
@@ -46,7 +52,7 @@ func main() {
 	if err != nil {
 		log.Fatalf("ent: %v", err)
 	}
-	if err := fixAliases("./ent/gql_pagination.go"); err != nil {
+	if err := trim("./ent/gql_pagination.go"); err != nil {
 		log.Fatalf("ent: %v", err)
 	}
 	for path, count := range map[string]func(name string) string{
@@ -82,19 +88,17 @@ func countForTotal(path string, has func(field string) string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// fixAliases repairs how the generated code looks for the parts of a
-// connection. It compares the response name, so that a document which renames
-// them (all: edges, count: totalCount) would be answered with an empty page and
-// a count of zero.
-func fixAliases(path string) error {
+// trim takes out of the generated pagination how it finds the parts of a
+// connection: by their path of aliases, which ent/selection.go does better.
+func trim(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	const wrong = "if f.Alias == name {"
-	const right = `if f.Alias == name || f.Name == name && (name == edgesField || name == nodeField || name == pageInfoField || name == totalCountField) {`
-	if n := strings.Count(string(b), wrong); n != 1 {
-		return fmt.Errorf("%s: %d places look like the comparison of aliases, want 1", path, n)
+	before, rest, found := strings.Cut(string(b), "func collectedField(")
+	_, after, found2 := strings.Cut(rest, "\nconst (\n\tedgesField")
+	if !found || !found2 {
+		return fmt.Errorf("%s: there is no collectedField to take out", path)
 	}
-	return os.WriteFile(path, []byte(strings.Replace(string(b), wrong, right, 1)), 0o644)
+	return os.WriteFile(path, []byte(before+"const (\n\tedgesField"+after), 0o644)
 }

@@ -24,8 +24,10 @@ type GatewayCustomerQuery struct {
 	order      []gatewaycustomer.OrderOption
 	inters     []Interceptor
 	predicates []predicate.GatewayCustomer
-	loadTotal  []func(context.Context, []*GatewayCustomer) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*GatewayCustomer) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -23,8 +23,10 @@ type GlobalProviderQuery struct {
 	order      []globalprovider.OrderOption
 	inters     []Interceptor
 	predicates []predicate.GlobalProvider
-	loadTotal  []func(context.Context, []*GlobalProvider) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*GlobalProvider) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -45,8 +45,7 @@ func (_q *AccessTokenQuery) CollectFields(ctx context.Context, satisfies ...stri
 	return _q, nil
 }
 
-func (_q *AccessTokenQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *AccessTokenQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(accesstoken.Columns))
@@ -95,9 +94,7 @@ func (_q *AccessTokenQuery) collectField(ctx context.Context, oneNode bool, opCt
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -139,8 +136,7 @@ func (_q *BalanceQuery) CollectFields(ctx context.Context, satisfies ...string) 
 	return _q, nil
 }
 
-func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(balance.Columns))
@@ -150,39 +146,46 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 		switch field.Name {
 
 		case "payer":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PayerClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, payerImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayer = query
 			if _, ok := fieldSeen[balance.FieldPayerID]; !ok {
 				selectedFields = append(selectedFields, balance.FieldPayerID)
 				fieldSeen[balance.FieldPayerID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withPayer = query
 
 		case "entries":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&LedgerEntryClient{config: _q.config}).Query()
-			)
-			args := newLedgerEntryPaginateArgs(fieldArgs(ctx, new(LedgerEntryWhereInput), path...))
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&LedgerEntryClient{config: _q.config}).Query()
+			rawArgs, err := fieldArgs(opCtx, field, new(LedgerEntryWhereInput))
+			if err != nil {
+				return err
+			}
+			args := newLedgerEntryPaginateArgs(rawArgs)
 			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+				return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
 			}
 			pager, err := newLedgerEntryPager(args.opts, args.last != nil)
 			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
+				return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
 			}
 			if query, err = pager.applyFilter(query); err != nil {
 				return err
 			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
+			ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+			if hasSelected(opCtx, field, totalCountField) {
 				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
 				if hasPagination || ignoredEdges {
 					query := query.Clone()
@@ -210,7 +213,7 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 							if nodes[i].Edges.totalCount[1] == nil {
 								nodes[i].Edges.totalCount[1] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[1][alias] = n
+							nodes[i].Edges.totalCount[1][key] = n
 						}
 						return nil
 					})
@@ -221,7 +224,7 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 							if nodes[i].Edges.totalCount[1] == nil {
 								nodes[i].Edges.totalCount[1] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[1][alias] = n
+							nodes[i].Edges.totalCount[1][key] = n
 						}
 						return nil
 					})
@@ -233,9 +236,8 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
 				return err
 			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, ledgerentryImplementors)...); err != nil {
+			for _, field := range selected(opCtx, field, edgesField, nodeField) {
+				if err := query.collectField(ctx, false, opCtx, field, nil, ledgerentryImplementors...); err != nil {
 					return err
 				}
 			}
@@ -249,7 +251,7 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			} else {
 				query = pager.applyOrder(query)
 			}
-			_q.WithNamedEntries(alias, func(wq *LedgerEntryQuery) {
+			_q.WithNamedEntries(key, func(wq *LedgerEntryQuery) {
 				*wq = *query
 			})
 		case "createdAt":
@@ -268,9 +270,7 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -312,8 +312,7 @@ func (_q *CurrencyQuery) CollectFields(ctx context.Context, satisfies ...string)
 	return _q, nil
 }
 
-func (_q *CurrencyQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *CurrencyQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(currency.Columns))
@@ -362,9 +361,7 @@ func (_q *CurrencyQuery) collectField(ctx context.Context, oneNode bool, opCtx *
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -406,8 +403,7 @@ func (_q *DisputeQuery) CollectFields(ctx context.Context, satisfies ...string) 
 	return _q, nil
 }
 
-func (_q *DisputeQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *DisputeQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(dispute.Columns))
@@ -417,19 +413,22 @@ func (_q *DisputeQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 		switch field.Name {
 
 		case "payment":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, paymentImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayment = query
 			if _, ok := fieldSeen[dispute.FieldPaymentID]; !ok {
 				selectedFields = append(selectedFields, dispute.FieldPaymentID)
 				fieldSeen[dispute.FieldPaymentID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayment
+			if query == nil {
+				query = (&PaymentClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, paymentImplementors...); err != nil {
+				return err
+			}
+			_q.withPayment = query
 		case "createdAt":
 			if _, ok := fieldSeen[dispute.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, dispute.FieldCreatedAt)
@@ -461,9 +460,7 @@ func (_q *DisputeQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -505,8 +502,7 @@ func (_q *GatewayEventQuery) CollectFields(ctx context.Context, satisfies ...str
 	return _q, nil
 }
 
-func (_q *GatewayEventQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *GatewayEventQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(gatewayevent.Columns))
@@ -545,9 +541,7 @@ func (_q *GatewayEventQuery) collectField(ctx context.Context, oneNode bool, opC
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -589,8 +583,7 @@ func (_q *GlobalProviderQuery) CollectFields(ctx context.Context, satisfies ...s
 	return _q, nil
 }
 
-func (_q *GlobalProviderQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *GlobalProviderQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(globalprovider.Columns))
@@ -644,9 +637,7 @@ func (_q *GlobalProviderQuery) collectField(ctx context.Context, oneNode bool, o
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -688,8 +679,7 @@ func (_q *InvoiceQuery) CollectFields(ctx context.Context, satisfies ...string) 
 	return _q, nil
 }
 
-func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(invoice.Columns))
@@ -699,82 +689,95 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 		switch field.Name {
 
 		case "payer":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PayerClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, payerImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayer = query
 			if _, ok := fieldSeen[invoice.FieldPayerID]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldPayerID)
 				fieldSeen[invoice.FieldPayerID] = struct{}{}
 			}
-
-		case "provider":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&ProviderClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, providerImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
 				return err
 			}
-			_q.withProvider = query
+			_q.withPayer = query
+
+		case "provider":
 			if _, ok := fieldSeen[invoice.FieldProviderID]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldProviderID)
 				fieldSeen[invoice.FieldProviderID] = struct{}{}
 			}
-
-		case "quote":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&QuoteClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, quoteImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProvider
+			if query == nil {
+				query = (&ProviderClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, providerImplementors...); err != nil {
 				return err
 			}
-			_q.withQuote = query
+			_q.withProvider = query
+
+		case "quote":
 			if _, ok := fieldSeen[invoice.FieldQuoteID]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldQuoteID)
 				fieldSeen[invoice.FieldQuoteID] = struct{}{}
 			}
-
-		case "lineItems":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&InvoiceLineClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, false, opCtx, field, path, mayAddCondition(satisfies, invoicelineImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withQuote
+			if query == nil {
+				query = (&QuoteClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, quoteImplementors...); err != nil {
 				return err
 			}
-			_q.WithNamedLines(alias, func(wq *InvoiceLineQuery) {
+			_q.withQuote = query
+
+		case "lineItems":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&InvoiceLineClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, invoicelineImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedLines(key, func(wq *InvoiceLineQuery) {
 				*wq = *query
 			})
 
 		case "payments":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentClient{config: _q.config}).Query()
-			)
-			args := newPaymentPaginateArgs(fieldArgs(ctx, nil, path...))
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&PaymentClient{config: _q.config}).Query()
+			rawArgs, err := fieldArgs(opCtx, field, new(PaymentWhereInput))
+			if err != nil {
+				return err
+			}
+			args := newPaymentPaginateArgs(rawArgs)
 			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+				return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
 			}
 			pager, err := newPaymentPager(args.opts, args.last != nil)
 			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
+				return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
 			}
 			if query, err = pager.applyFilter(query); err != nil {
 				return err
 			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
+			ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+			if hasSelected(opCtx, field, totalCountField) {
 				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
 				if hasPagination || ignoredEdges {
 					query := query.Clone()
@@ -802,7 +805,7 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 							if nodes[i].Edges.totalCount[4] == nil {
 								nodes[i].Edges.totalCount[4] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][alias] = n
+							nodes[i].Edges.totalCount[4][key] = n
 						}
 						return nil
 					})
@@ -813,7 +816,7 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 							if nodes[i].Edges.totalCount[4] == nil {
 								nodes[i].Edges.totalCount[4] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][alias] = n
+							nodes[i].Edges.totalCount[4][key] = n
 						}
 						return nil
 					})
@@ -825,9 +828,8 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
 				return err
 			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, paymentImplementors)...); err != nil {
+			for _, field := range selected(opCtx, field, edgesField, nodeField) {
+				if err := query.collectField(ctx, false, opCtx, field, nil, paymentImplementors...); err != nil {
 					return err
 				}
 			}
@@ -841,7 +843,7 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			} else {
 				query = pager.applyOrder(query)
 			}
-			_q.WithNamedPayments(alias, func(wq *PaymentQuery) {
+			_q.WithNamedPayments(key, func(wq *PaymentQuery) {
 				*wq = *query
 			})
 		case "createdAt":
@@ -920,9 +922,7 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -967,8 +967,7 @@ func (_q *InvoiceLineQuery) CollectFields(ctx context.Context, satisfies ...stri
 	return _q, nil
 }
 
-func (_q *InvoiceLineQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *InvoiceLineQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(invoiceline.Columns))
@@ -978,34 +977,40 @@ func (_q *InvoiceLineQuery) collectField(ctx context.Context, oneNode bool, opCt
 		switch field.Name {
 
 		case "invoice":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&InvoiceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, invoiceImplementors)...); err != nil {
-				return err
-			}
-			_q.withInvoice = query
 			if _, ok := fieldSeen[invoiceline.FieldInvoiceID]; !ok {
 				selectedFields = append(selectedFields, invoiceline.FieldInvoiceID)
 				fieldSeen[invoiceline.FieldInvoiceID] = struct{}{}
 			}
-
-		case "price":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PriceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, priceImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
 				return err
 			}
-			_q.withPrice = query
+			_q.withInvoice = query
+
+		case "price":
 			if _, ok := fieldSeen[invoiceline.FieldPriceID]; !ok {
 				selectedFields = append(selectedFields, invoiceline.FieldPriceID)
 				fieldSeen[invoiceline.FieldPriceID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPrice
+			if query == nil {
+				query = (&PriceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, priceImplementors...); err != nil {
+				return err
+			}
+			_q.withPrice = query
 		case "description":
 			if _, ok := fieldSeen[invoiceline.FieldDescription]; !ok {
 				selectedFields = append(selectedFields, invoiceline.FieldDescription)
@@ -1022,9 +1027,7 @@ func (_q *InvoiceLineQuery) collectField(ctx context.Context, oneNode bool, opCt
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -1066,8 +1069,7 @@ func (_q *LedgerEntryQuery) CollectFields(ctx context.Context, satisfies ...stri
 	return _q, nil
 }
 
-func (_q *LedgerEntryQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *LedgerEntryQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(ledgerentry.Columns))
@@ -1077,49 +1079,58 @@ func (_q *LedgerEntryQuery) collectField(ctx context.Context, oneNode bool, opCt
 		switch field.Name {
 
 		case "balance":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&BalanceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, balanceImplementors)...); err != nil {
-				return err
-			}
-			_q.withBalance = query
 			if _, ok := fieldSeen[ledgerentry.FieldBalanceID]; !ok {
 				selectedFields = append(selectedFields, ledgerentry.FieldBalanceID)
 				fieldSeen[ledgerentry.FieldBalanceID] = struct{}{}
 			}
-
-		case "payment":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, paymentImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withBalance
+			if query == nil {
+				query = (&BalanceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, balanceImplementors...); err != nil {
 				return err
 			}
-			_q.withPayment = query
+			_q.withBalance = query
+
+		case "payment":
 			if _, ok := fieldSeen[ledgerentry.FieldPaymentID]; !ok {
 				selectedFields = append(selectedFields, ledgerentry.FieldPaymentID)
 				fieldSeen[ledgerentry.FieldPaymentID] = struct{}{}
 			}
-
-		case "invoice":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&InvoiceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, invoiceImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayment
+			if query == nil {
+				query = (&PaymentClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, paymentImplementors...); err != nil {
 				return err
 			}
-			_q.withInvoice = query
+			_q.withPayment = query
+
+		case "invoice":
 			if _, ok := fieldSeen[ledgerentry.FieldInvoiceID]; !ok {
 				selectedFields = append(selectedFields, ledgerentry.FieldInvoiceID)
 				fieldSeen[ledgerentry.FieldInvoiceID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
+				return err
+			}
+			_q.withInvoice = query
 		case "debitAccount":
 			if _, ok := fieldSeen[ledgerentry.FieldDebitAccount]; !ok {
 				selectedFields = append(selectedFields, ledgerentry.FieldDebitAccount)
@@ -1161,9 +1172,7 @@ func (_q *LedgerEntryQuery) collectField(ctx context.Context, oneNode bool, opCt
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -1208,8 +1217,7 @@ func (_q *MembershipQuery) CollectFields(ctx context.Context, satisfies ...strin
 	return _q, nil
 }
 
-func (_q *MembershipQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *MembershipQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(membership.Columns))
@@ -1219,34 +1227,40 @@ func (_q *MembershipQuery) collectField(ctx context.Context, oneNode bool, opCtx
 		switch field.Name {
 
 		case "company":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PayerClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, payerImplementors)...); err != nil {
-				return err
-			}
-			_q.withCompany = query
 			if _, ok := fieldSeen[membership.FieldCompanyID]; !ok {
 				selectedFields = append(selectedFields, membership.FieldCompanyID)
 				fieldSeen[membership.FieldCompanyID] = struct{}{}
 			}
-
-		case "developer":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withCompany
+			if query == nil {
 				query = (&PayerClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, payerImplementors)...); err != nil {
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
 				return err
 			}
-			_q.withDeveloper = query
+			_q.withCompany = query
+
+		case "developer":
 			if _, ok := fieldSeen[membership.FieldDeveloperID]; !ok {
 				selectedFields = append(selectedFields, membership.FieldDeveloperID)
 				fieldSeen[membership.FieldDeveloperID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withDeveloper
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withDeveloper = query
 		case "createdAt":
 			if _, ok := fieldSeen[membership.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, membership.FieldCreatedAt)
@@ -1263,9 +1277,7 @@ func (_q *MembershipQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -1307,8 +1319,7 @@ func (_q *OrganizationQuery) CollectFields(ctx context.Context, satisfies ...str
 	return _q, nil
 }
 
-func (_q *OrganizationQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *OrganizationQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(organization.Columns))
@@ -1392,9 +1403,7 @@ func (_q *OrganizationQuery) collectField(ctx context.Context, oneNode bool, opC
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -1436,616 +1445,633 @@ func (_q *PayerQuery) CollectFields(ctx context.Context, satisfies ...string) (*
 	return _q, nil
 }
 
-func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(payer.Columns))
 		selectedFields = []string{payer.FieldID}
 	)
-	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
-		switch field.Name {
+	for _, satisfies := range payerKinds {
+		for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+			switch field.Name {
 
-		case "balances":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&BalanceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, false, opCtx, field, path, mayAddCondition(satisfies, balanceImplementors)...); err != nil {
-				return err
-			}
-			_q.WithNamedBalances(alias, func(wq *BalanceQuery) {
-				*wq = *query
-			})
-
-		case "paymentMethods":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentMethodClient{config: _q.config}).Query()
-			)
-			args := newPaymentMethodPaginateArgs(fieldArgs(ctx, nil, path...))
-			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
-			}
-			pager, err := newPaymentMethodPager(args.opts, args.last != nil)
-			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
-			}
-			if query, err = pager.applyFilter(query); err != nil {
-				return err
-			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
-				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
-				if hasPagination || ignoredEdges {
-					query := query.Clone()
-					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
-						ids := make([]driver.Value, len(nodes))
-						for i := range nodes {
-							ids[i] = nodes[i].ID
-						}
-						var v []struct {
-							NodeID string `sql:"payer_id"`
-							Count  int    `sql:"count"`
-						}
-						query.Where(func(s *sql.Selector) {
-							s.Where(sql.InValues(s.C(payer.PaymentMethodsColumn), ids...))
-						})
-						if err := query.GroupBy(payer.PaymentMethodsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
-							return err
-						}
-						m := make(map[string]int, len(v))
-						for i := range v {
-							m[v[i].NodeID] = v[i].Count
-						}
-						for i := range nodes {
-							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[1] == nil {
-								nodes[i].Edges.totalCount[1] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[1][alias] = n
-						}
-						return nil
-					})
-				} else {
-					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
-						for i := range nodes {
-							n := len(nodes[i].Edges.PaymentMethods)
-							if nodes[i].Edges.totalCount[1] == nil {
-								nodes[i].Edges.totalCount[1] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[1][alias] = n
-						}
-						return nil
-					})
+			case "balances":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
 				}
-			}
-			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
-				continue
-			}
-			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
-				return err
-			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, paymentmethodImplementors)...); err != nil {
+				query := (&BalanceClient{config: _q.config}).Query()
+				if err := query.collectField(ctx, false, opCtx, field, nil, balanceImplementors...); err != nil {
 					return err
 				}
-			}
-			if limit := paginateLimit(args.first, args.last); limit > 0 {
-				if oneNode {
-					pager.applyOrder(query.Limit(limit))
-				} else {
-					modify := entgql.LimitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
-				}
-			} else {
-				query = pager.applyOrder(query)
-			}
-			_q.WithNamedPaymentMethods(alias, func(wq *PaymentMethodQuery) {
-				*wq = *query
-			})
+				_q.WithNamedBalances(key, func(wq *BalanceQuery) {
+					*wq = *query
+				})
 
-		case "quotes":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&QuoteClient{config: _q.config}).Query()
-			)
-			args := newQuotePaginateArgs(fieldArgs(ctx, nil, path...))
-			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
-			}
-			pager, err := newQuotePager(args.opts, args.last != nil)
-			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
-			}
-			if query, err = pager.applyFilter(query); err != nil {
-				return err
-			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
-				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
-				if hasPagination || ignoredEdges {
-					query := query.Clone()
-					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
-						ids := make([]driver.Value, len(nodes))
-						for i := range nodes {
-							ids[i] = nodes[i].ID
-						}
-						var v []struct {
-							NodeID string `sql:"payer_id"`
-							Count  int    `sql:"count"`
-						}
-						query.Where(func(s *sql.Selector) {
-							s.Where(sql.InValues(s.C(payer.QuotesColumn), ids...))
-						})
-						if err := query.GroupBy(payer.QuotesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
-							return err
-						}
-						m := make(map[string]int, len(v))
-						for i := range v {
-							m[v[i].NodeID] = v[i].Count
-						}
-						for i := range nodes {
-							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[2] == nil {
-								nodes[i].Edges.totalCount[2] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[2][alias] = n
-						}
-						return nil
-					})
-				} else {
-					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
-						for i := range nodes {
-							n := len(nodes[i].Edges.Quotes)
-							if nodes[i].Edges.totalCount[2] == nil {
-								nodes[i].Edges.totalCount[2] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[2][alias] = n
-						}
-						return nil
-					})
+			case "paymentMethods":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
 				}
-			}
-			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
-				continue
-			}
-			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
-				return err
-			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, quoteImplementors)...); err != nil {
+				query := (&PaymentMethodClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(PaymentMethodWhereInput))
+				if err != nil {
 					return err
 				}
-			}
-			if limit := paginateLimit(args.first, args.last); limit > 0 {
-				if oneNode {
-					pager.applyOrder(query.Limit(limit))
-				} else {
-					modify := entgql.LimitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+				args := newPaymentMethodPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
 				}
-			} else {
-				query = pager.applyOrder(query)
-			}
-			_q.WithNamedQuotes(alias, func(wq *QuoteQuery) {
-				*wq = *query
-			})
-
-		case "invoices":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&InvoiceClient{config: _q.config}).Query()
-			)
-			args := newInvoicePaginateArgs(fieldArgs(ctx, nil, path...))
-			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
-			}
-			pager, err := newInvoicePager(args.opts, args.last != nil)
-			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
-			}
-			if query, err = pager.applyFilter(query); err != nil {
-				return err
-			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
-				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
-				if hasPagination || ignoredEdges {
-					query := query.Clone()
-					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
-						ids := make([]driver.Value, len(nodes))
-						for i := range nodes {
-							ids[i] = nodes[i].ID
-						}
-						var v []struct {
-							NodeID string `sql:"payer_id"`
-							Count  int    `sql:"count"`
-						}
-						query.Where(func(s *sql.Selector) {
-							s.Where(sql.InValues(s.C(payer.InvoicesColumn), ids...))
-						})
-						if err := query.GroupBy(payer.InvoicesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
-							return err
-						}
-						m := make(map[string]int, len(v))
-						for i := range v {
-							m[v[i].NodeID] = v[i].Count
-						}
-						for i := range nodes {
-							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[3] == nil {
-								nodes[i].Edges.totalCount[3] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[3][alias] = n
-						}
-						return nil
-					})
-				} else {
-					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
-						for i := range nodes {
-							n := len(nodes[i].Edges.Invoices)
-							if nodes[i].Edges.totalCount[3] == nil {
-								nodes[i].Edges.totalCount[3] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[3][alias] = n
-						}
-						return nil
-					})
+				pager, err := newPaymentMethodPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
 				}
-			}
-			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
-				continue
-			}
-			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
-				return err
-			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, invoiceImplementors)...); err != nil {
+				if query, err = pager.applyFilter(query); err != nil {
 					return err
 				}
-			}
-			if limit := paginateLimit(args.first, args.last); limit > 0 {
-				if oneNode {
-					pager.applyOrder(query.Limit(limit))
-				} else {
-					modify := entgql.LimitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
-				}
-			} else {
-				query = pager.applyOrder(query)
-			}
-			_q.WithNamedInvoices(alias, func(wq *InvoiceQuery) {
-				*wq = *query
-			})
-
-		case "payments":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentClient{config: _q.config}).Query()
-			)
-			args := newPaymentPaginateArgs(fieldArgs(ctx, nil, path...))
-			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
-			}
-			pager, err := newPaymentPager(args.opts, args.last != nil)
-			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
-			}
-			if query, err = pager.applyFilter(query); err != nil {
-				return err
-			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
-				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
-				if hasPagination || ignoredEdges {
-					query := query.Clone()
-					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
-						ids := make([]driver.Value, len(nodes))
-						for i := range nodes {
-							ids[i] = nodes[i].ID
-						}
-						var v []struct {
-							NodeID string `sql:"payer_id"`
-							Count  int    `sql:"count"`
-						}
-						query.Where(func(s *sql.Selector) {
-							s.Where(sql.InValues(s.C(payer.PaymentsColumn), ids...))
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.PaymentMethodsColumn), ids...))
+							})
+							if err := query.GroupBy(payer.PaymentMethodsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[1] == nil {
+									nodes[i].Edges.totalCount[1] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[1][key] = n
+							}
+							return nil
 						})
-						if err := query.GroupBy(payer.PaymentsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
-							return err
-						}
-						m := make(map[string]int, len(v))
-						for i := range v {
-							m[v[i].NodeID] = v[i].Count
-						}
-						for i := range nodes {
-							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.PaymentMethods)
+								if nodes[i].Edges.totalCount[1] == nil {
+									nodes[i].Edges.totalCount[1] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[1][key] = n
 							}
-							nodes[i].Edges.totalCount[4][alias] = n
-						}
-						return nil
-					})
-				} else {
-					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
-						for i := range nodes {
-							n := len(nodes[i].Edges.Payments)
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[4][alias] = n
-						}
-						return nil
-					})
+							return nil
+						})
+					}
 				}
-			}
-			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
-				continue
-			}
-			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
-				return err
-			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, paymentImplementors)...); err != nil {
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
 					return err
 				}
-			}
-			if limit := paginateLimit(args.first, args.last); limit > 0 {
-				if oneNode {
-					pager.applyOrder(query.Limit(limit))
-				} else {
-					modify := entgql.LimitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, paymentmethodImplementors...); err != nil {
+						return err
+					}
 				}
-			} else {
-				query = pager.applyOrder(query)
-			}
-			_q.WithNamedPayments(alias, func(wq *PaymentQuery) {
-				*wq = *query
-			})
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := entgql.LimitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedPaymentMethods(key, func(wq *PaymentMethodQuery) {
+					*wq = *query
+				})
 
-		case "memberships":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&MembershipClient{config: _q.config}).Query()
-			)
-			args := newMembershipPaginateArgs(fieldArgs(ctx, nil, path...))
-			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
-			}
-			pager, err := newMembershipPager(args.opts, args.last != nil)
-			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
-			}
-			if query, err = pager.applyFilter(query); err != nil {
-				return err
-			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
-				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
-				if hasPagination || ignoredEdges {
-					query := query.Clone()
-					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
-						ids := make([]driver.Value, len(nodes))
-						for i := range nodes {
-							ids[i] = nodes[i].ID
-						}
-						var v []struct {
-							NodeID string `sql:"developer_id"`
-							Count  int    `sql:"count"`
-						}
-						query.Where(func(s *sql.Selector) {
-							s.Where(sql.InValues(s.C(payer.MembershipsColumn), ids...))
-						})
-						if err := query.GroupBy(payer.MembershipsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
-							return err
-						}
-						m := make(map[string]int, len(v))
-						for i := range v {
-							m[v[i].NodeID] = v[i].Count
-						}
-						for i := range nodes {
-							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[5] == nil {
-								nodes[i].Edges.totalCount[5] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[5][alias] = n
-						}
-						return nil
-					})
-				} else {
-					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
-						for i := range nodes {
-							n := len(nodes[i].Edges.Memberships)
-							if nodes[i].Edges.totalCount[5] == nil {
-								nodes[i].Edges.totalCount[5] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[5][alias] = n
-						}
-						return nil
-					})
+			case "quotes":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
 				}
-			}
-			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
-				continue
-			}
-			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
-				return err
-			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, membershipImplementors)...); err != nil {
+				query := (&QuoteClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(QuoteWhereInput))
+				if err != nil {
 					return err
 				}
-			}
-			if limit := paginateLimit(args.first, args.last); limit > 0 {
-				if oneNode {
-					pager.applyOrder(query.Limit(limit))
-				} else {
-					modify := entgql.LimitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+				args := newQuotePaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
 				}
-			} else {
-				query = pager.applyOrder(query)
-			}
-			_q.WithNamedMemberships(alias, func(wq *MembershipQuery) {
-				*wq = *query
-			})
-
-		case "members":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&MembershipClient{config: _q.config}).Query()
-			)
-			args := newMembershipPaginateArgs(fieldArgs(ctx, nil, path...))
-			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
-			}
-			pager, err := newMembershipPager(args.opts, args.last != nil)
-			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
-			}
-			if query, err = pager.applyFilter(query); err != nil {
-				return err
-			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
-				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
-				if hasPagination || ignoredEdges {
-					query := query.Clone()
-					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
-						ids := make([]driver.Value, len(nodes))
-						for i := range nodes {
-							ids[i] = nodes[i].ID
-						}
-						var v []struct {
-							NodeID string `sql:"company_id"`
-							Count  int    `sql:"count"`
-						}
-						query.Where(func(s *sql.Selector) {
-							s.Where(sql.InValues(s.C(payer.MembersColumn), ids...))
-						})
-						if err := query.GroupBy(payer.MembersColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
-							return err
-						}
-						m := make(map[string]int, len(v))
-						for i := range v {
-							m[v[i].NodeID] = v[i].Count
-						}
-						for i := range nodes {
-							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[6] == nil {
-								nodes[i].Edges.totalCount[6] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[6][alias] = n
-						}
-						return nil
-					})
-				} else {
-					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
-						for i := range nodes {
-							n := len(nodes[i].Edges.Members)
-							if nodes[i].Edges.totalCount[6] == nil {
-								nodes[i].Edges.totalCount[6] = make(map[string]int)
-							}
-							nodes[i].Edges.totalCount[6][alias] = n
-						}
-						return nil
-					})
+				pager, err := newQuotePager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
 				}
-			}
-			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
-				continue
-			}
-			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
-				return err
-			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, membershipImplementors)...); err != nil {
+				if query, err = pager.applyFilter(query); err != nil {
 					return err
 				}
-			}
-			if limit := paginateLimit(args.first, args.last); limit > 0 {
-				if oneNode {
-					pager.applyOrder(query.Limit(limit))
-				} else {
-					modify := entgql.LimitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.QuotesColumn), ids...))
+							})
+							if err := query.GroupBy(payer.QuotesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[2] == nil {
+									nodes[i].Edges.totalCount[2] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[2][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Quotes)
+								if nodes[i].Edges.totalCount[2] == nil {
+									nodes[i].Edges.totalCount[2] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[2][key] = n
+							}
+							return nil
+						})
+					}
 				}
-			} else {
-				query = pager.applyOrder(query)
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, quoteImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := entgql.LimitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedQuotes(key, func(wq *QuoteQuery) {
+					*wq = *query
+				})
+
+			case "invoices":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&InvoiceClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(InvoiceWhereInput))
+				if err != nil {
+					return err
+				}
+				args := newInvoicePaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newInvoicePager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.InvoicesColumn), ids...))
+							})
+							if err := query.GroupBy(payer.InvoicesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[3] == nil {
+									nodes[i].Edges.totalCount[3] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[3][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Invoices)
+								if nodes[i].Edges.totalCount[3] == nil {
+									nodes[i].Edges.totalCount[3] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[3][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, invoiceImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := entgql.LimitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedInvoices(key, func(wq *InvoiceQuery) {
+					*wq = *query
+				})
+
+			case "payments":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&PaymentClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(PaymentWhereInput))
+				if err != nil {
+					return err
+				}
+				args := newPaymentPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newPaymentPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.PaymentsColumn), ids...))
+							})
+							if err := query.GroupBy(payer.PaymentsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[4] == nil {
+									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[4][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Payments)
+								if nodes[i].Edges.totalCount[4] == nil {
+									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[4][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, paymentImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := entgql.LimitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedPayments(key, func(wq *PaymentQuery) {
+					*wq = *query
+				})
+
+			case "memberships":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&MembershipClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, nil)
+				if err != nil {
+					return err
+				}
+				args := newMembershipPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newMembershipPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"developer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.MembershipsColumn), ids...))
+							})
+							if err := query.GroupBy(payer.MembershipsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[5][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Memberships)
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[5][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, membershipImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := entgql.LimitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedMemberships(key, func(wq *MembershipQuery) {
+					*wq = *query
+				})
+
+			case "members":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&MembershipClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, nil)
+				if err != nil {
+					return err
+				}
+				args := newMembershipPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newMembershipPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"company_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.MembersColumn), ids...))
+							})
+							if err := query.GroupBy(payer.MembersColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[6][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Members)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[6][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, membershipImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := entgql.LimitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedMembers(key, func(wq *MembershipQuery) {
+					*wq = *query
+				})
+			case "createdAt":
+				if _, ok := fieldSeen[payer.FieldCreatedAt]; !ok {
+					selectedFields = append(selectedFields, payer.FieldCreatedAt)
+					fieldSeen[payer.FieldCreatedAt] = struct{}{}
+				}
+			case "email":
+				if _, ok := fieldSeen[payer.FieldEmail]; !ok {
+					selectedFields = append(selectedFields, payer.FieldEmail)
+					fieldSeen[payer.FieldEmail] = struct{}{}
+				}
+			case "slug":
+				if _, ok := fieldSeen[payer.FieldSlug]; !ok {
+					selectedFields = append(selectedFields, payer.FieldSlug)
+					fieldSeen[payer.FieldSlug] = struct{}{}
+				}
+			case "name":
+				if _, ok := fieldSeen[payer.FieldName]; !ok {
+					selectedFields = append(selectedFields, payer.FieldName)
+					fieldSeen[payer.FieldName] = struct{}{}
+				}
+			case "billingEmail":
+				if _, ok := fieldSeen[payer.FieldBillingEmail]; !ok {
+					selectedFields = append(selectedFields, payer.FieldBillingEmail)
+					fieldSeen[payer.FieldBillingEmail] = struct{}{}
+				}
+			case "externalID":
+				if _, ok := fieldSeen[payer.FieldExternalID]; !ok {
+					selectedFields = append(selectedFields, payer.FieldExternalID)
+					fieldSeen[payer.FieldExternalID] = struct{}{}
+				}
+			case "billingMode":
+				if _, ok := fieldSeen[payer.FieldBillingMode]; !ok {
+					selectedFields = append(selectedFields, payer.FieldBillingMode)
+					fieldSeen[payer.FieldBillingMode] = struct{}{}
+				}
+			case "status":
+				if _, ok := fieldSeen[payer.FieldStatus]; !ok {
+					selectedFields = append(selectedFields, payer.FieldStatus)
+					fieldSeen[payer.FieldStatus] = struct{}{}
+				}
+			case "taxID":
+				if _, ok := fieldSeen[payer.FieldTaxID]; !ok {
+					selectedFields = append(selectedFields, payer.FieldTaxID)
+					fieldSeen[payer.FieldTaxID] = struct{}{}
+				}
+			case "id":
+			case "__typename":
+			default:
+				unknownSeen = true
 			}
-			_q.WithNamedMembers(alias, func(wq *MembershipQuery) {
-				*wq = *query
-			})
-		case "createdAt":
-			if _, ok := fieldSeen[payer.FieldCreatedAt]; !ok {
-				selectedFields = append(selectedFields, payer.FieldCreatedAt)
-				fieldSeen[payer.FieldCreatedAt] = struct{}{}
-			}
-		case "email":
-			if _, ok := fieldSeen[payer.FieldEmail]; !ok {
-				selectedFields = append(selectedFields, payer.FieldEmail)
-				fieldSeen[payer.FieldEmail] = struct{}{}
-			}
-		case "slug":
-			if _, ok := fieldSeen[payer.FieldSlug]; !ok {
-				selectedFields = append(selectedFields, payer.FieldSlug)
-				fieldSeen[payer.FieldSlug] = struct{}{}
-			}
-		case "name":
-			if _, ok := fieldSeen[payer.FieldName]; !ok {
-				selectedFields = append(selectedFields, payer.FieldName)
-				fieldSeen[payer.FieldName] = struct{}{}
-			}
-		case "billingEmail":
-			if _, ok := fieldSeen[payer.FieldBillingEmail]; !ok {
-				selectedFields = append(selectedFields, payer.FieldBillingEmail)
-				fieldSeen[payer.FieldBillingEmail] = struct{}{}
-			}
-		case "externalID":
-			if _, ok := fieldSeen[payer.FieldExternalID]; !ok {
-				selectedFields = append(selectedFields, payer.FieldExternalID)
-				fieldSeen[payer.FieldExternalID] = struct{}{}
-			}
-		case "billingMode":
-			if _, ok := fieldSeen[payer.FieldBillingMode]; !ok {
-				selectedFields = append(selectedFields, payer.FieldBillingMode)
-				fieldSeen[payer.FieldBillingMode] = struct{}{}
-			}
-		case "status":
-			if _, ok := fieldSeen[payer.FieldStatus]; !ok {
-				selectedFields = append(selectedFields, payer.FieldStatus)
-				fieldSeen[payer.FieldStatus] = struct{}{}
-			}
-		case "taxID":
-			if _, ok := fieldSeen[payer.FieldTaxID]; !ok {
-				selectedFields = append(selectedFields, payer.FieldTaxID)
-				fieldSeen[payer.FieldTaxID] = struct{}{}
-			}
-		case "id":
-		case "__typename":
-		default:
-			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -2090,8 +2116,7 @@ func (_q *PaymentQuery) CollectFields(ctx context.Context, satisfies ...string) 
 	return _q, nil
 }
 
-func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(payment.Columns))
@@ -2101,99 +2126,118 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 		switch field.Name {
 
 		case "payer":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PayerClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, payerImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayer = query
 			if _, ok := fieldSeen[payment.FieldPayerID]; !ok {
 				selectedFields = append(selectedFields, payment.FieldPayerID)
 				fieldSeen[payment.FieldPayerID] = struct{}{}
 			}
-
-		case "provider":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&ProviderClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, providerImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
 				return err
 			}
-			_q.withProvider = query
+			_q.withPayer = query
+
+		case "provider":
 			if _, ok := fieldSeen[payment.FieldProviderID]; !ok {
 				selectedFields = append(selectedFields, payment.FieldProviderID)
 				fieldSeen[payment.FieldProviderID] = struct{}{}
 			}
-
-		case "invoice":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&InvoiceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, invoiceImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProvider
+			if query == nil {
+				query = (&ProviderClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, providerImplementors...); err != nil {
 				return err
 			}
-			_q.withInvoice = query
+			_q.withProvider = query
+
+		case "invoice":
 			if _, ok := fieldSeen[payment.FieldInvoiceID]; !ok {
 				selectedFields = append(selectedFields, payment.FieldInvoiceID)
 				fieldSeen[payment.FieldInvoiceID] = struct{}{}
 			}
-
-		case "balance":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&BalanceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, balanceImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
 				return err
 			}
-			_q.withBalance = query
+			_q.withInvoice = query
+
+		case "balance":
 			if _, ok := fieldSeen[payment.FieldBalanceID]; !ok {
 				selectedFields = append(selectedFields, payment.FieldBalanceID)
 				fieldSeen[payment.FieldBalanceID] = struct{}{}
 			}
-
-		case "paymentMethod":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentMethodClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, paymentmethodImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withBalance
+			if query == nil {
+				query = (&BalanceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, balanceImplementors...); err != nil {
 				return err
 			}
-			_q.withPaymentMethod = query
+			_q.withBalance = query
+
+		case "paymentMethod":
 			if _, ok := fieldSeen[payment.FieldPaymentMethodID]; !ok {
 				selectedFields = append(selectedFields, payment.FieldPaymentMethodID)
 				fieldSeen[payment.FieldPaymentMethodID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPaymentMethod
+			if query == nil {
+				query = (&PaymentMethodClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, paymentmethodImplementors...); err != nil {
+				return err
+			}
+			_q.withPaymentMethod = query
 
 		case "attempts":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentAttemptClient{config: _q.config}).Query()
-			)
-			args := newPaymentAttemptPaginateArgs(fieldArgs(ctx, nil, path...))
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&PaymentAttemptClient{config: _q.config}).Query()
+			rawArgs, err := fieldArgs(opCtx, field, nil)
+			if err != nil {
+				return err
+			}
+			args := newPaymentAttemptPaginateArgs(rawArgs)
 			if err := validateFirstLast(args.first, args.last); err != nil {
-				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+				return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
 			}
 			pager, err := newPaymentAttemptPager(args.opts, args.last != nil)
 			if err != nil {
-				return fmt.Errorf("create new pager in path %q: %w", path, err)
+				return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
 			}
 			if query, err = pager.applyFilter(query); err != nil {
 				return err
 			}
-			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...) && !hasCollectedField(ctx, append(path, pageInfoField)...)
-			if hasCollectedField(ctx, append(path, totalCountField)...) {
+			ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+			if hasSelected(opCtx, field, totalCountField) {
 				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
 				if hasPagination || ignoredEdges {
 					query := query.Clone()
@@ -2221,7 +2265,7 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 							if nodes[i].Edges.totalCount[5] == nil {
 								nodes[i].Edges.totalCount[5] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[5][alias] = n
+							nodes[i].Edges.totalCount[5][key] = n
 						}
 						return nil
 					})
@@ -2232,7 +2276,7 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 							if nodes[i].Edges.totalCount[5] == nil {
 								nodes[i].Edges.totalCount[5] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[5][alias] = n
+							nodes[i].Edges.totalCount[5][key] = n
 						}
 						return nil
 					})
@@ -2244,9 +2288,8 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
 				return err
 			}
-			path = append(path, edgesField, nodeField)
-			if field := collectedField(ctx, path...); field != nil {
-				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, paymentattemptImplementors)...); err != nil {
+			for _, field := range selected(opCtx, field, edgesField, nodeField) {
+				if err := query.collectField(ctx, false, opCtx, field, nil, paymentattemptImplementors...); err != nil {
 					return err
 				}
 			}
@@ -2260,33 +2303,33 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			} else {
 				query = pager.applyOrder(query)
 			}
-			_q.WithNamedAttempts(alias, func(wq *PaymentAttemptQuery) {
+			_q.WithNamedAttempts(key, func(wq *PaymentAttemptQuery) {
 				*wq = *query
 			})
 
 		case "refunds":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&RefundClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, false, opCtx, field, path, mayAddCondition(satisfies, refundImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&RefundClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, refundImplementors...); err != nil {
 				return err
 			}
-			_q.WithNamedRefunds(alias, func(wq *RefundQuery) {
+			_q.WithNamedRefunds(key, func(wq *RefundQuery) {
 				*wq = *query
 			})
 
 		case "disputes":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&DisputeClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, false, opCtx, field, path, mayAddCondition(satisfies, disputeImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&DisputeClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, disputeImplementors...); err != nil {
 				return err
 			}
-			_q.WithNamedDisputes(alias, func(wq *DisputeQuery) {
+			_q.WithNamedDisputes(key, func(wq *DisputeQuery) {
 				*wq = *query
 			})
 		case "createdAt":
@@ -2340,9 +2383,7 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -2387,8 +2428,7 @@ func (_q *PaymentAttemptQuery) CollectFields(ctx context.Context, satisfies ...s
 	return _q, nil
 }
 
-func (_q *PaymentAttemptQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *PaymentAttemptQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(paymentattempt.Columns))
@@ -2398,19 +2438,22 @@ func (_q *PaymentAttemptQuery) collectField(ctx context.Context, oneNode bool, o
 		switch field.Name {
 
 		case "payment":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, paymentImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayment = query
 			if _, ok := fieldSeen[paymentattempt.FieldPaymentID]; !ok {
 				selectedFields = append(selectedFields, paymentattempt.FieldPaymentID)
 				fieldSeen[paymentattempt.FieldPaymentID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayment
+			if query == nil {
+				query = (&PaymentClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, paymentImplementors...); err != nil {
+				return err
+			}
+			_q.withPayment = query
 		case "createdAt":
 			if _, ok := fieldSeen[paymentattempt.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, paymentattempt.FieldCreatedAt)
@@ -2437,9 +2480,7 @@ func (_q *PaymentAttemptQuery) collectField(ctx context.Context, oneNode bool, o
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -2481,8 +2522,7 @@ func (_q *PaymentMethodQuery) CollectFields(ctx context.Context, satisfies ...st
 	return _q, nil
 }
 
-func (_q *PaymentMethodQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *PaymentMethodQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(paymentmethod.Columns))
@@ -2492,34 +2532,40 @@ func (_q *PaymentMethodQuery) collectField(ctx context.Context, oneNode bool, op
 		switch field.Name {
 
 		case "payer":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PayerClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, payerImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayer = query
 			if _, ok := fieldSeen[paymentmethod.FieldPayerID]; !ok {
 				selectedFields = append(selectedFields, paymentmethod.FieldPayerID)
 				fieldSeen[paymentmethod.FieldPayerID] = struct{}{}
 			}
-
-		case "provider":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&ProviderClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, providerImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
 				return err
 			}
-			_q.withProvider = query
+			_q.withPayer = query
+
+		case "provider":
 			if _, ok := fieldSeen[paymentmethod.FieldProviderID]; !ok {
 				selectedFields = append(selectedFields, paymentmethod.FieldProviderID)
 				fieldSeen[paymentmethod.FieldProviderID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProvider
+			if query == nil {
+				query = (&ProviderClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, providerImplementors...); err != nil {
+				return err
+			}
+			_q.withProvider = query
 		case "createdAt":
 			if _, ok := fieldSeen[paymentmethod.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, paymentmethod.FieldCreatedAt)
@@ -2546,9 +2592,7 @@ func (_q *PaymentMethodQuery) collectField(ctx context.Context, oneNode bool, op
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -2575,6 +2619,9 @@ func newPaymentMethodPaginateArgs(rv map[string]any) *paymentmethodPaginateArgs 
 	if v := rv[beforeField]; v != nil {
 		args.before = v.(*Cursor)
 	}
+	if v, ok := rv[whereField].(*PaymentMethodWhereInput); ok {
+		args.opts = append(args.opts, WithPaymentMethodFilter(v.Filter))
+	}
 	return args
 }
 
@@ -2590,8 +2637,7 @@ func (_q *PriceQuery) CollectFields(ctx context.Context, satisfies ...string) (*
 	return _q, nil
 }
 
-func (_q *PriceQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *PriceQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(price.Columns))
@@ -2601,19 +2647,22 @@ func (_q *PriceQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 		switch field.Name {
 
 		case "product":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&ProductClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, productImplementors)...); err != nil {
-				return err
-			}
-			_q.withProduct = query
 			if _, ok := fieldSeen[price.FieldProductID]; !ok {
 				selectedFields = append(selectedFields, price.FieldProductID)
 				fieldSeen[price.FieldProductID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProduct
+			if query == nil {
+				query = (&ProductClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, productImplementors...); err != nil {
+				return err
+			}
+			_q.withProduct = query
 		case "createdAt":
 			if _, ok := fieldSeen[price.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, price.FieldCreatedAt)
@@ -2635,9 +2684,7 @@ func (_q *PriceQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -2679,8 +2726,7 @@ func (_q *ProductQuery) CollectFields(ctx context.Context, satisfies ...string) 
 	return _q, nil
 }
 
-func (_q *ProductQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *ProductQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(product.Columns))
@@ -2690,32 +2736,35 @@ func (_q *ProductQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 		switch field.Name {
 
 		case "prices":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PriceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, false, opCtx, field, path, mayAddCondition(satisfies, priceImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&PriceClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, priceImplementors...); err != nil {
 				return err
 			}
-			_q.WithNamedPrices(alias, func(wq *PriceQuery) {
+			_q.WithNamedPrices(key, func(wq *PriceQuery) {
 				*wq = *query
 			})
 
 		case "provider":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&ProviderClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, providerImplementors)...); err != nil {
-				return err
-			}
-			_q.withProvider = query
 			if _, ok := fieldSeen[product.FieldProviderID]; !ok {
 				selectedFields = append(selectedFields, product.FieldProviderID)
 				fieldSeen[product.FieldProviderID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProvider
+			if query == nil {
+				query = (&ProviderClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, providerImplementors...); err != nil {
+				return err
+			}
+			_q.withProvider = query
 		case "createdAt":
 			if _, ok := fieldSeen[product.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, product.FieldCreatedAt)
@@ -2742,9 +2791,7 @@ func (_q *ProductQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -2789,8 +2836,7 @@ func (_q *ProviderQuery) CollectFields(ctx context.Context, satisfies ...string)
 	return _q, nil
 }
 
-func (_q *ProviderQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *ProviderQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(provider.Columns))
@@ -2849,9 +2895,7 @@ func (_q *ProviderQuery) collectField(ctx context.Context, oneNode bool, opCtx *
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -2893,8 +2937,7 @@ func (_q *QuoteQuery) CollectFields(ctx context.Context, satisfies ...string) (*
 	return _q, nil
 }
 
-func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(quote.Columns))
@@ -2904,60 +2947,69 @@ func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 		switch field.Name {
 
 		case "payer":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PayerClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, payerImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayer = query
 			if _, ok := fieldSeen[quote.FieldPayerID]; !ok {
 				selectedFields = append(selectedFields, quote.FieldPayerID)
 				fieldSeen[quote.FieldPayerID] = struct{}{}
 			}
-
-		case "provider":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&ProviderClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, providerImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
 				return err
 			}
-			_q.withProvider = query
+			_q.withPayer = query
+
+		case "provider":
 			if _, ok := fieldSeen[quote.FieldProviderID]; !ok {
 				selectedFields = append(selectedFields, quote.FieldProviderID)
 				fieldSeen[quote.FieldProviderID] = struct{}{}
 			}
-
-		case "invoice":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&InvoiceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, invoiceImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProvider
+			if query == nil {
+				query = (&ProviderClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, providerImplementors...); err != nil {
 				return err
 			}
-			_q.withInvoice = query
+			_q.withProvider = query
+
+		case "invoice":
 			if _, ok := fieldSeen[quote.FieldInvoiceID]; !ok {
 				selectedFields = append(selectedFields, quote.FieldInvoiceID)
 				fieldSeen[quote.FieldInvoiceID] = struct{}{}
 			}
-
-		case "lineItems":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&QuoteLineClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, false, opCtx, field, path, mayAddCondition(satisfies, quotelineImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
 				return err
 			}
-			_q.WithNamedLines(alias, func(wq *QuoteLineQuery) {
+			_q.withInvoice = query
+
+		case "lineItems":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&QuoteLineClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, quotelineImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedLines(key, func(wq *QuoteLineQuery) {
 				*wq = *query
 			})
 		case "createdAt":
@@ -2996,9 +3048,7 @@ func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -3043,8 +3093,7 @@ func (_q *QuoteLineQuery) CollectFields(ctx context.Context, satisfies ...string
 	return _q, nil
 }
 
-func (_q *QuoteLineQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *QuoteLineQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(quoteline.Columns))
@@ -3054,34 +3103,40 @@ func (_q *QuoteLineQuery) collectField(ctx context.Context, oneNode bool, opCtx 
 		switch field.Name {
 
 		case "quote":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&QuoteClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, quoteImplementors)...); err != nil {
-				return err
-			}
-			_q.withQuote = query
 			if _, ok := fieldSeen[quoteline.FieldQuoteID]; !ok {
 				selectedFields = append(selectedFields, quoteline.FieldQuoteID)
 				fieldSeen[quoteline.FieldQuoteID] = struct{}{}
 			}
-
-		case "price":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PriceClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, priceImplementors)...); err != nil {
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withQuote
+			if query == nil {
+				query = (&QuoteClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, quoteImplementors...); err != nil {
 				return err
 			}
-			_q.withPrice = query
+			_q.withQuote = query
+
+		case "price":
 			if _, ok := fieldSeen[quoteline.FieldPriceID]; !ok {
 				selectedFields = append(selectedFields, quoteline.FieldPriceID)
 				fieldSeen[quoteline.FieldPriceID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPrice
+			if query == nil {
+				query = (&PriceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, priceImplementors...); err != nil {
+				return err
+			}
+			_q.withPrice = query
 		case "description":
 			if _, ok := fieldSeen[quoteline.FieldDescription]; !ok {
 				selectedFields = append(selectedFields, quoteline.FieldDescription)
@@ -3098,9 +3153,7 @@ func (_q *QuoteLineQuery) collectField(ctx context.Context, oneNode bool, opCtx 
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -3142,8 +3195,7 @@ func (_q *RefundQuery) CollectFields(ctx context.Context, satisfies ...string) (
 	return _q, nil
 }
 
-func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
-	path = append([]string(nil), path...)
+func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
 	var (
 		unknownSeen    bool
 		fieldSeen      = make(map[string]struct{}, len(refund.Columns))
@@ -3153,19 +3205,22 @@ func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 		switch field.Name {
 
 		case "payment":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&PaymentClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, paymentImplementors)...); err != nil {
-				return err
-			}
-			_q.withPayment = query
 			if _, ok := fieldSeen[refund.FieldPaymentID]; !ok {
 				selectedFields = append(selectedFields, refund.FieldPaymentID)
 				fieldSeen[refund.FieldPaymentID] = struct{}{}
 			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayment
+			if query == nil {
+				query = (&PaymentClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, paymentImplementors...); err != nil {
+				return err
+			}
+			_q.withPayment = query
 		case "createdAt":
 			if _, ok := fieldSeen[refund.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, refund.FieldCreatedAt)
@@ -3192,9 +3247,7 @@ func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 			unknownSeen = true
 		}
 	}
-	if !unknownSeen {
-		_q.Select(selectedFields...)
-	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
 	return nil
 }
 
@@ -3234,59 +3287,3 @@ const (
 	fieldField     = "field"
 	whereField     = "where"
 )
-
-func fieldArgs(ctx context.Context, whereInput any, path ...string) map[string]any {
-	field := collectedField(ctx, path...)
-	if field == nil || field.Arguments == nil {
-		return nil
-	}
-	oc := graphql.GetOperationContext(ctx)
-	args := field.ArgumentMap(oc.Variables)
-	return unmarshalArgs(ctx, whereInput, args)
-}
-
-// unmarshalArgs allows extracting the field arguments from their raw representation.
-func unmarshalArgs(ctx context.Context, whereInput any, args map[string]any) map[string]any {
-	for _, k := range []string{firstField, lastField} {
-		v, ok := args[k]
-		if !ok || v == nil {
-			continue
-		}
-		i, err := graphql.UnmarshalInt(v)
-		if err == nil {
-			args[k] = &i
-		}
-	}
-	for _, k := range []string{beforeField, afterField} {
-		v, ok := args[k]
-		if !ok {
-			continue
-		}
-		c := &Cursor{}
-		if c.UnmarshalGQL(v) == nil {
-			args[k] = c
-		}
-	}
-	if v, ok := args[whereField]; ok && whereInput != nil {
-		if err := graphql.UnmarshalInputFromContext(ctx, v, whereInput); err == nil {
-			args[whereField] = whereInput
-		}
-	}
-
-	return args
-}
-
-// mayAddCondition appends another type condition to the satisfies list
-// if it does not exist in the list.
-func mayAddCondition(satisfies []string, typeCond []string) []string {
-Cond:
-	for _, c := range typeCond {
-		for _, s := range satisfies {
-			if c == s {
-				continue Cond
-			}
-		}
-		satisfies = append(satisfies, c)
-	}
-	return satisfies
-}

@@ -22,9 +22,9 @@ func (_m *Balance) Entries(
 	opts := []LedgerEntryPaginateOption{
 		WithLedgerEntryFilter(where.Filter),
 	}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[1][alias]
-	if nodes, err := _m.NamedEntries(alias); err == nil || hasTotalCount {
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[1][key]
+	if nodes, err := _m.NamedEntries(key); err == nil || hasTotalCount {
 		pager, err := newLedgerEntryPager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -70,7 +70,7 @@ func (_m *Invoice) Quote(ctx context.Context) (*Quote, error) {
 
 func (_m *Invoice) Lines(ctx context.Context) (result []*InvoiceLine, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
-		result, err = _m.NamedLines(graphql.GetFieldContext(ctx).Field.Alias)
+		result, err = _m.NamedLines(selectionKey(fc.Field))
 	} else {
 		result, err = _m.Edges.LinesOrErr()
 	}
@@ -81,12 +81,14 @@ func (_m *Invoice) Lines(ctx context.Context) (result []*InvoiceLine, err error)
 }
 
 func (_m *Invoice) Payments(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *PaymentWhereInput,
 ) (*PaymentConnection, error) {
-	opts := []PaymentPaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
-	if nodes, err := _m.NamedPayments(alias); err == nil || hasTotalCount {
+	opts := []PaymentPaginateOption{
+		WithPaymentFilter(where.Filter),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[4][key]
+	if nodes, err := _m.NamedPayments(key); err == nil || hasTotalCount {
 		pager, err := newPaymentPager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -156,7 +158,7 @@ func (_m *Membership) Developer(ctx context.Context) (*Payer, error) {
 
 func (_m *Payer) Balances(ctx context.Context) (result []*Balance, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
-		result, err = _m.NamedBalances(graphql.GetFieldContext(ctx).Field.Alias)
+		result, err = _m.NamedBalances(selectionKey(fc.Field))
 	} else {
 		result, err = _m.Edges.BalancesOrErr()
 	}
@@ -167,12 +169,14 @@ func (_m *Payer) Balances(ctx context.Context) (result []*Balance, err error) {
 }
 
 func (_m *Payer) PaymentMethods(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *PaymentMethodWhereInput,
 ) (*PaymentMethodConnection, error) {
-	opts := []PaymentMethodPaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[1][alias]
-	if nodes, err := _m.NamedPaymentMethods(alias); err == nil || hasTotalCount {
+	opts := []PaymentMethodPaginateOption{
+		WithPaymentMethodFilter(where.Filter),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[1][key]
+	if nodes, err := _m.NamedPaymentMethods(key); err == nil || hasTotalCount {
 		pager, err := newPaymentMethodPager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -185,12 +189,14 @@ func (_m *Payer) PaymentMethods(
 }
 
 func (_m *Payer) Quotes(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *QuoteWhereInput,
 ) (*QuoteConnection, error) {
-	opts := []QuotePaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
-	if nodes, err := _m.NamedQuotes(alias); err == nil || hasTotalCount {
+	opts := []QuotePaginateOption{
+		WithQuoteFilter(where.Filter),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[2][key]
+	if nodes, err := _m.NamedQuotes(key); err == nil || hasTotalCount {
 		pager, err := newQuotePager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -203,12 +209,14 @@ func (_m *Payer) Quotes(
 }
 
 func (_m *Payer) Invoices(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *InvoiceWhereInput,
 ) (*InvoiceConnection, error) {
-	opts := []InvoicePaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
-	if nodes, err := _m.NamedInvoices(alias); err == nil || hasTotalCount {
+	opts := []InvoicePaginateOption{
+		WithInvoiceFilter(where.Filter),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][key]
+	if nodes, err := _m.NamedInvoices(key); err == nil || hasTotalCount {
 		pager, err := newInvoicePager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -221,12 +229,14 @@ func (_m *Payer) Invoices(
 }
 
 func (_m *Payer) Payments(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *PaymentWhereInput,
 ) (*PaymentConnection, error) {
-	opts := []PaymentPaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
-	if nodes, err := _m.NamedPayments(alias); err == nil || hasTotalCount {
+	opts := []PaymentPaginateOption{
+		WithPaymentFilter(where.Filter),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[4][key]
+	if nodes, err := _m.NamedPayments(key); err == nil || hasTotalCount {
 		pager, err := newPaymentPager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -242,9 +252,9 @@ func (_m *Payer) Memberships(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
 ) (*MembershipConnection, error) {
 	opts := []MembershipPaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
-	if nodes, err := _m.NamedMemberships(alias); err == nil || hasTotalCount {
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
+	if nodes, err := _m.NamedMemberships(key); err == nil || hasTotalCount {
 		pager, err := newMembershipPager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -260,9 +270,9 @@ func (_m *Payer) Members(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
 ) (*MembershipConnection, error) {
 	opts := []MembershipPaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[6][alias]
-	if nodes, err := _m.NamedMembers(alias); err == nil || hasTotalCount {
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[6][key]
+	if nodes, err := _m.NamedMembers(key); err == nil || hasTotalCount {
 		pager, err := newMembershipPager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -318,9 +328,9 @@ func (_m *Payment) Attempts(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
 ) (*PaymentAttemptConnection, error) {
 	opts := []PaymentAttemptPaginateOption{}
-	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
-	if nodes, err := _m.NamedAttempts(alias); err == nil || hasTotalCount {
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
+	if nodes, err := _m.NamedAttempts(key); err == nil || hasTotalCount {
 		pager, err := newPaymentAttemptPager(opts, last != nil)
 		if err != nil {
 			return nil, err
@@ -334,7 +344,7 @@ func (_m *Payment) Attempts(
 
 func (_m *Payment) Refunds(ctx context.Context) (result []*Refund, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
-		result, err = _m.NamedRefunds(graphql.GetFieldContext(ctx).Field.Alias)
+		result, err = _m.NamedRefunds(selectionKey(fc.Field))
 	} else {
 		result, err = _m.Edges.RefundsOrErr()
 	}
@@ -346,7 +356,7 @@ func (_m *Payment) Refunds(ctx context.Context) (result []*Refund, err error) {
 
 func (_m *Payment) Disputes(ctx context.Context) (result []*Dispute, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
-		result, err = _m.NamedDisputes(graphql.GetFieldContext(ctx).Field.Alias)
+		result, err = _m.NamedDisputes(selectionKey(fc.Field))
 	} else {
 		result, err = _m.Edges.DisputesOrErr()
 	}
@@ -390,7 +400,7 @@ func (_m *Price) Product(ctx context.Context) (*Product, error) {
 
 func (_m *Product) Prices(ctx context.Context) (result []*Price, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
-		result, err = _m.NamedPrices(graphql.GetFieldContext(ctx).Field.Alias)
+		result, err = _m.NamedPrices(selectionKey(fc.Field))
 	} else {
 		result, err = _m.Edges.PricesOrErr()
 	}
@@ -434,7 +444,7 @@ func (_m *Quote) Invoice(ctx context.Context) (*Invoice, error) {
 
 func (_m *Quote) Lines(ctx context.Context) (result []*QuoteLine, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
-		result, err = _m.NamedLines(graphql.GetFieldContext(ctx).Field.Alias)
+		result, err = _m.NamedLines(selectionKey(fc.Field))
 	} else {
 		result, err = _m.Edges.LinesOrErr()
 	}

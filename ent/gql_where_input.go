@@ -9,6 +9,7 @@ import (
 	"purser/ent/ledgerentry"
 	"purser/ent/payer"
 	"purser/ent/payment"
+	"purser/ent/paymentmethod"
 	"purser/ent/predicate"
 	"purser/ent/product"
 	"purser/ent/quote"
@@ -212,6 +213,10 @@ type InvoiceWhereInput struct {
 	PublicTokenHasSuffix    *string  `json:"publicTokenHasSuffix,omitempty"`
 	PublicTokenEqualFold    *string  `json:"publicTokenEqualFold,omitempty"`
 	PublicTokenContainsFold *string  `json:"publicTokenContainsFold,omitempty"`
+
+	// "payments" edge predicates.
+	HasPayments     *bool                `json:"hasPayments,omitempty"`
+	HasPaymentsWith []*PaymentWhereInput `json:"hasPaymentsWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -763,6 +768,24 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 		predicates = append(predicates, invoice.PublicTokenContainsFold(*i.PublicTokenContainsFold))
 	}
 
+	if i.HasPayments != nil {
+		p := invoice.HasPayments()
+		if !*i.HasPayments {
+			p = invoice.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasPaymentsWith) > 0 {
+		with := make([]predicate.Payment, 0, len(i.HasPaymentsWith))
+		for _, w := range i.HasPaymentsWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasPaymentsWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, invoice.HasPaymentsWith(with...))
+	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyInvoiceWhereInput
@@ -1355,6 +1378,22 @@ type PayerWhereInput struct {
 	TaxIDNotNil       bool     `json:"taxIDNotNil,omitempty"`
 	TaxIDEqualFold    *string  `json:"taxIDEqualFold,omitempty"`
 	TaxIDContainsFold *string  `json:"taxIDContainsFold,omitempty"`
+
+	// "payment_methods" edge predicates.
+	HasPaymentMethods     *bool                      `json:"hasPaymentMethods,omitempty"`
+	HasPaymentMethodsWith []*PaymentMethodWhereInput `json:"hasPaymentMethodsWith,omitempty"`
+
+	// "quotes" edge predicates.
+	HasQuotes     *bool              `json:"hasQuotes,omitempty"`
+	HasQuotesWith []*QuoteWhereInput `json:"hasQuotesWith,omitempty"`
+
+	// "invoices" edge predicates.
+	HasInvoices     *bool                `json:"hasInvoices,omitempty"`
+	HasInvoicesWith []*InvoiceWhereInput `json:"hasInvoicesWith,omitempty"`
+
+	// "payments" edge predicates.
+	HasPayments     *bool                `json:"hasPayments,omitempty"`
+	HasPaymentsWith []*PaymentWhereInput `json:"hasPaymentsWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -1771,6 +1810,78 @@ func (i *PayerWhereInput) P() (predicate.Payer, error) {
 		predicates = append(predicates, payer.TaxIDContainsFold(*i.TaxIDContainsFold))
 	}
 
+	if i.HasPaymentMethods != nil {
+		p := payer.HasPaymentMethods()
+		if !*i.HasPaymentMethods {
+			p = payer.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasPaymentMethodsWith) > 0 {
+		with := make([]predicate.PaymentMethod, 0, len(i.HasPaymentMethodsWith))
+		for _, w := range i.HasPaymentMethodsWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasPaymentMethodsWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, payer.HasPaymentMethodsWith(with...))
+	}
+	if i.HasQuotes != nil {
+		p := payer.HasQuotes()
+		if !*i.HasQuotes {
+			p = payer.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasQuotesWith) > 0 {
+		with := make([]predicate.Quote, 0, len(i.HasQuotesWith))
+		for _, w := range i.HasQuotesWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasQuotesWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, payer.HasQuotesWith(with...))
+	}
+	if i.HasInvoices != nil {
+		p := payer.HasInvoices()
+		if !*i.HasInvoices {
+			p = payer.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasInvoicesWith) > 0 {
+		with := make([]predicate.Invoice, 0, len(i.HasInvoicesWith))
+		for _, w := range i.HasInvoicesWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasInvoicesWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, payer.HasInvoicesWith(with...))
+	}
+	if i.HasPayments != nil {
+		p := payer.HasPayments()
+		if !*i.HasPayments {
+			p = payer.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasPaymentsWith) > 0 {
+		with := make([]predicate.Payment, 0, len(i.HasPaymentsWith))
+		for _, w := range i.HasPaymentsWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasPaymentsWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, payer.HasPaymentsWith(with...))
+	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyPayerWhereInput
@@ -2298,6 +2409,256 @@ func (i *PaymentWhereInput) P() (predicate.Payment, error) {
 		return predicates[0], nil
 	default:
 		return payment.And(predicates...), nil
+	}
+}
+
+// PaymentMethodWhereInput represents a where input for filtering PaymentMethod queries.
+type PaymentMethodWhereInput struct {
+	Predicates []predicate.PaymentMethod  `json:"-"`
+	Not        *PaymentMethodWhereInput   `json:"not,omitempty"`
+	Or         []*PaymentMethodWhereInput `json:"or,omitempty"`
+	And        []*PaymentMethodWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "created_at" field predicates.
+	CreatedAt      *time.Time  `json:"createdAt,omitempty"`
+	CreatedAtNEQ   *time.Time  `json:"createdAtNEQ,omitempty"`
+	CreatedAtIn    []time.Time `json:"createdAtIn,omitempty"`
+	CreatedAtNotIn []time.Time `json:"createdAtNotIn,omitempty"`
+	CreatedAtGT    *time.Time  `json:"createdAtGT,omitempty"`
+	CreatedAtGTE   *time.Time  `json:"createdAtGTE,omitempty"`
+	CreatedAtLT    *time.Time  `json:"createdAtLT,omitempty"`
+	CreatedAtLTE   *time.Time  `json:"createdAtLTE,omitempty"`
+
+	// "updated_at" field predicates.
+	UpdatedAt      *time.Time  `json:"updatedAt,omitempty"`
+	UpdatedAtNEQ   *time.Time  `json:"updatedAtNEQ,omitempty"`
+	UpdatedAtIn    []time.Time `json:"updatedAtIn,omitempty"`
+	UpdatedAtNotIn []time.Time `json:"updatedAtNotIn,omitempty"`
+	UpdatedAtGT    *time.Time  `json:"updatedAtGT,omitempty"`
+	UpdatedAtGTE   *time.Time  `json:"updatedAtGTE,omitempty"`
+	UpdatedAtLT    *time.Time  `json:"updatedAtLT,omitempty"`
+	UpdatedAtLTE   *time.Time  `json:"updatedAtLTE,omitempty"`
+
+	// "status" field predicates.
+	Status      *paymentmethod.Status  `json:"status,omitempty"`
+	StatusNEQ   *paymentmethod.Status  `json:"statusNEQ,omitempty"`
+	StatusIn    []paymentmethod.Status `json:"statusIn,omitempty"`
+	StatusNotIn []paymentmethod.Status `json:"statusNotIn,omitempty"`
+
+	// "is_default" field predicates.
+	IsDefault    *bool `json:"isDefault,omitempty"`
+	IsDefaultNEQ *bool `json:"isDefaultNEQ,omitempty"`
+
+	// "payer" edge predicates.
+	HasPayer     *bool              `json:"hasPayer,omitempty"`
+	HasPayerWith []*PayerWhereInput `json:"hasPayerWith,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *PaymentMethodWhereInput) AddPredicates(predicates ...predicate.PaymentMethod) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the PaymentMethodWhereInput filter on the PaymentMethodQuery builder.
+func (i *PaymentMethodWhereInput) Filter(q *PaymentMethodQuery) (*PaymentMethodQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyPaymentMethodWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyPaymentMethodWhereInput is returned in case the PaymentMethodWhereInput is empty.
+var ErrEmptyPaymentMethodWhereInput = errors.New("ent: empty predicate PaymentMethodWhereInput")
+
+// P returns a predicate for filtering paymentmethods.
+// An error is returned if the input is empty or invalid.
+func (i *PaymentMethodWhereInput) P() (predicate.PaymentMethod, error) {
+	var predicates []predicate.PaymentMethod
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, paymentmethod.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.PaymentMethod, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, paymentmethod.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.PaymentMethod, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, paymentmethod.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, paymentmethod.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, paymentmethod.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, paymentmethod.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, paymentmethod.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, paymentmethod.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, paymentmethod.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, paymentmethod.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, paymentmethod.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, paymentmethod.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.CreatedAt != nil {
+		predicates = append(predicates, paymentmethod.CreatedAtEQ(*i.CreatedAt))
+	}
+	if i.CreatedAtNEQ != nil {
+		predicates = append(predicates, paymentmethod.CreatedAtNEQ(*i.CreatedAtNEQ))
+	}
+	if len(i.CreatedAtIn) > 0 {
+		predicates = append(predicates, paymentmethod.CreatedAtIn(i.CreatedAtIn...))
+	}
+	if len(i.CreatedAtNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.CreatedAtNotIn(i.CreatedAtNotIn...))
+	}
+	if i.CreatedAtGT != nil {
+		predicates = append(predicates, paymentmethod.CreatedAtGT(*i.CreatedAtGT))
+	}
+	if i.CreatedAtGTE != nil {
+		predicates = append(predicates, paymentmethod.CreatedAtGTE(*i.CreatedAtGTE))
+	}
+	if i.CreatedAtLT != nil {
+		predicates = append(predicates, paymentmethod.CreatedAtLT(*i.CreatedAtLT))
+	}
+	if i.CreatedAtLTE != nil {
+		predicates = append(predicates, paymentmethod.CreatedAtLTE(*i.CreatedAtLTE))
+	}
+	if i.UpdatedAt != nil {
+		predicates = append(predicates, paymentmethod.UpdatedAtEQ(*i.UpdatedAt))
+	}
+	if i.UpdatedAtNEQ != nil {
+		predicates = append(predicates, paymentmethod.UpdatedAtNEQ(*i.UpdatedAtNEQ))
+	}
+	if len(i.UpdatedAtIn) > 0 {
+		predicates = append(predicates, paymentmethod.UpdatedAtIn(i.UpdatedAtIn...))
+	}
+	if len(i.UpdatedAtNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.UpdatedAtNotIn(i.UpdatedAtNotIn...))
+	}
+	if i.UpdatedAtGT != nil {
+		predicates = append(predicates, paymentmethod.UpdatedAtGT(*i.UpdatedAtGT))
+	}
+	if i.UpdatedAtGTE != nil {
+		predicates = append(predicates, paymentmethod.UpdatedAtGTE(*i.UpdatedAtGTE))
+	}
+	if i.UpdatedAtLT != nil {
+		predicates = append(predicates, paymentmethod.UpdatedAtLT(*i.UpdatedAtLT))
+	}
+	if i.UpdatedAtLTE != nil {
+		predicates = append(predicates, paymentmethod.UpdatedAtLTE(*i.UpdatedAtLTE))
+	}
+	if i.Status != nil {
+		predicates = append(predicates, paymentmethod.StatusEQ(*i.Status))
+	}
+	if i.StatusNEQ != nil {
+		predicates = append(predicates, paymentmethod.StatusNEQ(*i.StatusNEQ))
+	}
+	if len(i.StatusIn) > 0 {
+		predicates = append(predicates, paymentmethod.StatusIn(i.StatusIn...))
+	}
+	if len(i.StatusNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.StatusNotIn(i.StatusNotIn...))
+	}
+	if i.IsDefault != nil {
+		predicates = append(predicates, paymentmethod.IsDefaultEQ(*i.IsDefault))
+	}
+	if i.IsDefaultNEQ != nil {
+		predicates = append(predicates, paymentmethod.IsDefaultNEQ(*i.IsDefaultNEQ))
+	}
+
+	if i.HasPayer != nil {
+		p := paymentmethod.HasPayer()
+		if !*i.HasPayer {
+			p = paymentmethod.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasPayerWith) > 0 {
+		with := make([]predicate.Payer, 0, len(i.HasPayerWith))
+		for _, w := range i.HasPayerWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasPayerWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, paymentmethod.HasPayerWith(with...))
+	}
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyPaymentMethodWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return paymentmethod.And(predicates...), nil
 	}
 }
 

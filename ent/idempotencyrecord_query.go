@@ -24,8 +24,10 @@ type IdempotencyRecordQuery struct {
 	order      []idempotencyrecord.OrderOption
 	inters     []Interceptor
 	predicates []predicate.IdempotencyRecord
-	loadTotal  []func(context.Context, []*IdempotencyRecord) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*IdempotencyRecord) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -26,15 +26,17 @@ import (
 // InvoiceQuery is the builder for querying Invoice entities.
 type InvoiceQuery struct {
 	config
-	ctx               *QueryContext
-	order             []invoice.OrderOption
-	inters            []Interceptor
-	predicates        []predicate.Invoice
-	withPayer         *PayerQuery
-	withProvider      *ProviderQuery
-	withQuote         *QuoteQuery
-	withLines         *InvoiceLineQuery
-	withPayments      *PaymentQuery
+	ctx          *QueryContext
+	order        []invoice.OrderOption
+	inters       []Interceptor
+	predicates   []predicate.Invoice
+	withPayer    *PayerQuery
+	withProvider *ProviderQuery
+	withQuote    *QuoteQuery
+	withLines    *InvoiceLineQuery
+	withPayments *PaymentQuery
+	// collected is what field collection has added so far.
+	collected         collection
 	loadTotal         []func(context.Context, []*Invoice) error
 	modifiers         []func(*sql.Selector)
 	withNamedLines    map[string]*InvoiceLineQuery

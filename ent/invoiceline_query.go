@@ -28,8 +28,10 @@ type InvoiceLineQuery struct {
 	predicates  []predicate.InvoiceLine
 	withInvoice *InvoiceQuery
 	withPrice   *PriceQuery
-	loadTotal   []func(context.Context, []*InvoiceLine) error
-	modifiers   []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*InvoiceLine) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

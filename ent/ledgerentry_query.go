@@ -30,8 +30,10 @@ type LedgerEntryQuery struct {
 	withBalance *BalanceQuery
 	withPayment *PaymentQuery
 	withInvoice *InvoiceQuery
-	loadTotal   []func(context.Context, []*LedgerEntry) error
-	modifiers   []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*LedgerEntry) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -27,8 +27,10 @@ type MembershipQuery struct {
 	predicates    []predicate.Membership
 	withCompany   *PayerQuery
 	withDeveloper *PayerQuery
-	loadTotal     []func(context.Context, []*Membership) error
-	modifiers     []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*Membership) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -24,8 +24,10 @@ type NumberCounterQuery struct {
 	order      []numbercounter.OrderOption
 	inters     []Interceptor
 	predicates []predicate.NumberCounter
-	loadTotal  []func(context.Context, []*NumberCounter) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*NumberCounter) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -24,8 +24,10 @@ type OrganizationQuery struct {
 	order      []organization.OrderOption
 	inters     []Interceptor
 	predicates []predicate.Organization
-	loadTotal  []func(context.Context, []*Organization) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*Organization) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

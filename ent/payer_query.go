@@ -27,17 +27,19 @@ import (
 // PayerQuery is the builder for querying Payer entities.
 type PayerQuery struct {
 	config
-	ctx                     *QueryContext
-	order                   []payer.OrderOption
-	inters                  []Interceptor
-	predicates              []predicate.Payer
-	withBalances            *BalanceQuery
-	withPaymentMethods      *PaymentMethodQuery
-	withQuotes              *QuoteQuery
-	withInvoices            *InvoiceQuery
-	withPayments            *PaymentQuery
-	withMemberships         *MembershipQuery
-	withMembers             *MembershipQuery
+	ctx                *QueryContext
+	order              []payer.OrderOption
+	inters             []Interceptor
+	predicates         []predicate.Payer
+	withBalances       *BalanceQuery
+	withPaymentMethods *PaymentMethodQuery
+	withQuotes         *QuoteQuery
+	withInvoices       *InvoiceQuery
+	withPayments       *PaymentQuery
+	withMemberships    *MembershipQuery
+	withMembers        *MembershipQuery
+	// collected is what field collection has added so far.
+	collected               collection
 	loadTotal               []func(context.Context, []*Payer) error
 	modifiers               []func(*sql.Selector)
 	withNamedBalances       map[string]*BalanceQuery

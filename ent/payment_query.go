@@ -41,6 +41,8 @@ type PaymentQuery struct {
 	withAttempts      *PaymentAttemptQuery
 	withRefunds       *RefundQuery
 	withDisputes      *DisputeQuery
+	// collected is what field collection has added so far.
+	collected         collection
 	loadTotal         []func(context.Context, []*Payment) error
 	modifiers         []func(*sql.Selector)
 	withNamedAttempts map[string]*PaymentAttemptQuery

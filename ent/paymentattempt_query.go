@@ -26,8 +26,10 @@ type PaymentAttemptQuery struct {
 	inters      []Interceptor
 	predicates  []predicate.PaymentAttempt
 	withPayment *PaymentQuery
-	loadTotal   []func(context.Context, []*PaymentAttempt) error
-	modifiers   []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*PaymentAttempt) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

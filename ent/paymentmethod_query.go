@@ -28,8 +28,10 @@ type PaymentMethodQuery struct {
 	predicates   []predicate.PaymentMethod
 	withPayer    *PayerQuery
 	withProvider *ProviderQuery
-	loadTotal    []func(context.Context, []*PaymentMethod) error
-	modifiers    []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*PaymentMethod) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -26,8 +26,10 @@ type PriceQuery struct {
 	inters      []Interceptor
 	predicates  []predicate.Price
 	withProduct *ProductQuery
-	loadTotal   []func(context.Context, []*Price) error
-	modifiers   []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*Price) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -23,12 +23,14 @@ import (
 // ProductQuery is the builder for querying Product entities.
 type ProductQuery struct {
 	config
-	ctx             *QueryContext
-	order           []product.OrderOption
-	inters          []Interceptor
-	predicates      []predicate.Product
-	withPrices      *PriceQuery
-	withProvider    *ProviderQuery
+	ctx          *QueryContext
+	order        []product.OrderOption
+	inters       []Interceptor
+	predicates   []predicate.Product
+	withPrices   *PriceQuery
+	withProvider *ProviderQuery
+	// collected is what field collection has added so far.
+	collected       collection
 	loadTotal       []func(context.Context, []*Product) error
 	modifiers       []func(*sql.Selector)
 	withNamedPrices map[string]*PriceQuery

@@ -24,8 +24,10 @@ type ProviderQuery struct {
 	order      []provider.OrderOption
 	inters     []Interceptor
 	predicates []predicate.Provider
-	loadTotal  []func(context.Context, []*Provider) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*Provider) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -25,14 +25,16 @@ import (
 // QuoteQuery is the builder for querying Quote entities.
 type QuoteQuery struct {
 	config
-	ctx            *QueryContext
-	order          []quote.OrderOption
-	inters         []Interceptor
-	predicates     []predicate.Quote
-	withPayer      *PayerQuery
-	withProvider   *ProviderQuery
-	withInvoice    *InvoiceQuery
-	withLines      *QuoteLineQuery
+	ctx          *QueryContext
+	order        []quote.OrderOption
+	inters       []Interceptor
+	predicates   []predicate.Quote
+	withPayer    *PayerQuery
+	withProvider *ProviderQuery
+	withInvoice  *InvoiceQuery
+	withLines    *QuoteLineQuery
+	// collected is what field collection has added so far.
+	collected      collection
 	loadTotal      []func(context.Context, []*Quote) error
 	modifiers      []func(*sql.Selector)
 	withNamedLines map[string]*QuoteLineQuery

@@ -28,8 +28,10 @@ type QuoteLineQuery struct {
 	predicates []predicate.QuoteLine
 	withQuote  *QuoteQuery
 	withPrice  *PriceQuery
-	loadTotal  []func(context.Context, []*QuoteLine) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*QuoteLine) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -76,6 +76,14 @@ func (m *PaymentMethod) Card() *Card {
 	return &Card{Brand: m.Brand, Last4: m.Last4, ExpMonth: m.ExpMonth, ExpYear: m.ExpYear}
 }
 
+// Failure is why the card could not be saved, or nil.
+func (m *PaymentMethod) Failure() *string {
+	if m.Status != "FAILED" || m.FailureMessage == "" {
+		return nil
+	}
+	return &m.FailureMessage
+}
+
 // ShownStatus is the try's status in the words of a payment's.
 func (a *PaymentAttempt) ShownStatus() payment.Status { return payment.Status(a.Status) }
 

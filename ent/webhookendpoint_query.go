@@ -24,8 +24,10 @@ type WebhookEndpointQuery struct {
 	order      []webhookendpoint.OrderOption
 	inters     []Interceptor
 	predicates []predicate.WebhookEndpoint
-	loadTotal  []func(context.Context, []*WebhookEndpoint) error
-	modifiers  []func(*sql.Selector)
+	// collected is what field collection has added so far.
+	collected collection
+	loadTotal []func(context.Context, []*WebhookEndpoint) error
+	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 
 	"purser/billing"
 	"purser/ent"
@@ -38,31 +37,16 @@ func (r *Resolver) recordUsage(ctx context.Context, in model.UsageRecordInput) (
 }
 
 // booked is what a mutation answers about an entry it has booked: the balance
-// as it is now, and the entry. What the document does not ask for is not read.
+// as it is now, and the entry.
 func (r *Resolver) booked(ctx context.Context, made billing.Booking, err error) (*ent.Balance, *ent.LedgerEntry, []*model.UserError, error) {
 	u, err := refused(err)
 	if err != nil || len(u) > 0 {
 		return nil, nil, u, err
 	}
-	var b *ent.Balance
-	if asked := payload(ctx, "balance"); asked != ctx {
-		q, err := r.client().Balance.Query().Where(balance.ID(made.BalanceID)).CollectFields(asked, "Balance", "Node")
-		if err == nil {
-			b, err = q.Only(ctx)
-		}
-		if err != nil {
-			return nil, nil, u, fmt.Errorf("read balance %s: %w", made.BalanceID, err)
-		}
+	b, err := show(ctx, r.client().Balance.Query().Where(balance.ID(made.BalanceID)), "balance", "Balance")
+	if err != nil {
+		return nil, nil, u, err
 	}
-	var e *ent.LedgerEntry
-	if asked := payload(ctx, "entry"); asked != ctx {
-		q, err := r.client().LedgerEntry.Query().Where(ledgerentry.ID(made.EntryID)).CollectFields(asked, "LedgerEntry", "Node")
-		if err == nil {
-			e, err = q.Only(ctx)
-		}
-		if err != nil {
-			return nil, nil, u, fmt.Errorf("read entry %s: %w", made.EntryID, err)
-		}
-	}
-	return b, e, u, nil
+	e, err := show(ctx, r.client().LedgerEntry.Query().Where(ledgerentry.ID(made.EntryID)), "entry", "LedgerEntry")
+	return b, e, u, err
 }

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 
 	"purser/billing"
 	"purser/ent"
@@ -18,15 +17,8 @@ func (r *Resolver) product(ctx context.Context, id string, err error) (*ent.Prod
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	q, err := r.client().Product.Query().Where(product.ID(id)).CollectFields(payload(ctx, "product"), "Product", "Node")
-	if err != nil {
-		return nil, u, err
-	}
-	p, err := q.Only(ctx)
-	if err != nil {
-		return nil, u, fmt.Errorf("read product %s: %w", id, err)
-	}
-	return p, u, nil
+	p, err := show(ctx, r.client().Product.Query().Where(product.ID(id)), "product", "Product")
+	return p, u, err
 }
 
 // price is what a mutation answers about a price.
@@ -35,22 +27,15 @@ func (r *Resolver) price(ctx context.Context, id string, err error) (*ent.Price,
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	q, err := r.client().Price.Query().Where(price.ID(id)).CollectFields(payload(ctx, "price"), "Price", "Node")
-	if err != nil {
-		return nil, u, err
-	}
-	p, err := q.Only(ctx)
-	if err != nil {
-		return nil, u, fmt.Errorf("read price %s: %w", id, err)
-	}
-	return p, u, nil
+	p, err := show(ctx, r.client().Price.Query().Where(price.ID(id)), "price", "Price")
+	return p, u, err
 }
 
 // createPrice takes over the input of priceCreate.
 func (r *Resolver) createPrice(ctx context.Context, in model.PriceCreateInput) (string, error) {
-	amount, err := moneyOf(money.ParseLine, "unitAmount", in.UnitAmount.Amount, in.UnitAmount.Currency)
+	amount, err := money.ParseLine(in.UnitAmount.Amount, in.UnitAmount.Currency)
 	if err != nil {
-		return "", err
+		return "", amountRefused(err, "unitAmount")
 	}
 	d := billing.PriceDraft{ProductID: in.ProductID, UnitAmount: amount, Nickname: in.Nickname}
 	if in.Recurrence != nil {

@@ -159,7 +159,7 @@ func TestNoInnerText(t *testing.T) {
 	for document, want := range map[string]string{
 		`mutation { developerCreate(input: {email: "a@b.example", name: "x", taxRate: "101"}) { userErrors { code field } } }`:                                        `{"userErrors":[{"code":"INVALID","field":["input","taxRate"]}]}`,
 		`mutation { developerCreate(input: {email: "ada@alpha.example", name: "x"}) { userErrors { code field } } }`:                                                  `{"userErrors":[{"code":"TAKEN","field":["input","email"]}]}`,
-		`mutation { currencySet(input: {code: "EUR", minimumTopUp: {amount: "1.001", currency: "EUR"}}) { userErrors { code field } } }`:                              `{"userErrors":[{"code":"INVALID","field":["input","minimumTopUp"]}]}`,
+		`mutation { currencySet(input: {code: "EUR", minimumTopUp: {amount: "1.001", currency: "EUR"}}) { userErrors { code field } } }`:                              `{"userErrors":[{"code":"INVALID","field":["input","minimumTopUp","amount"]}]}`,
 		`mutation { organizationUpdate(input: {billingModes: []}) { userErrors { code field } } }`:                                                                    `{"userErrors":[{"code":"INVALID","field":["input","billingModes"]}]}`,
 		`mutation { providerCreate(input: {name: "x", credentials: {stripe: {secretKey: "pk_test_1", publishableKey: "sk_test_1"}}}) { userErrors { code field } } }`: `{"userErrors":[{"code":"INVALID","field":["input","credentials","stripe"]}]}`,
 	} {
@@ -172,5 +172,23 @@ func TestNoInnerText(t *testing.T) {
 		if len(got.Data) != 1 {
 			t.Errorf("%s\nanswered %s", document, got.Body)
 		}
+	}
+}
+
+// TestOneOfByVariable holds a variable to @oneOf as it holds a literal.
+func TestOneOfByVariable(t *testing.T) {
+	w := newWorld(t, "sqlite3")
+	f := w.fill(t, "alpha")
+	for _, by := range []map[string]any{
+		{"id": f.payer, "externalId": "y"}, {"id": nil}, {}, {"id": f.payer, "externalId": nil},
+	} {
+		a := w.ask(t, f.token, `query($by: PayerLookup!) { payer(by: $by) { id } }`, map[string]any{"by": by})
+		if a.code() != "GRAPHQL_VALIDATION_FAILED" {
+			t.Errorf("payer(by: %v): %s", by, a.Body)
+		}
+	}
+	a := w.ask(t, f.token, `query($by: PayerLookup!) { payer(by: $by) { id } }`, map[string]any{"by": map[string]any{"id": f.payer}})
+	if len(a.Errors) > 0 || !strings.Contains(a.Body, f.payer) {
+		t.Errorf("by one name: %s", a.Body)
 	}
 }

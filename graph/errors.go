@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"entgo.io/ent/privacy"
 	"github.com/99designs/gqlgen/graphql"
@@ -60,20 +59,15 @@ func badInputf(format string, args ...any) error {
 	return transport.Errorf(transport.CodeBadUserInput, format, args...)
 }
 
-// moneyOf reads an amount of a mutation's input as parse does (money.Parse,
-// ParseMinor or ParseLine); what is wrong with it is a refusal at field.
-func moneyOf(parse func(money.Decimal, string) (money.Amount, error), field string, d money.Decimal, currency string) (money.Amount, error) {
-	a, err := parse(d, currency)
-	if err == nil {
-		return a, nil
-	}
+// amountRefused turns the refusal of an amount's text into the domain's, at
+// the part of the input that is wrong: field is where the amount stands.
+func amountRefused(err error, field string) error {
 	var m *money.Error
 	if !errors.As(err, &m) {
-		return a, fmt.Errorf("read amount: %w", err)
+		return err
 	}
-	code := billing.CodeInvalid
 	if m.Code == money.CodeCurrency || m.Code == money.CodeMismatch {
-		code = billing.CodeCurrencyMismatch
+		return billing.Refusal(billing.CodeCurrencyMismatch, field+".currency", m.Message)
 	}
-	return a, &billing.Error{Code: code, Message: m.Message, Field: []string{field}, Err: err}
+	return billing.Refusal(billing.CodeInvalid, field+".amount", m.Message)
 }

@@ -13,6 +13,7 @@ import (
 	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/transport"
+	"purser/schema"
 )
 
 // callLimit is how long a mutation's gateway call may take.
@@ -64,7 +65,12 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 		}
 	}
 	intercept(c.Billing.Client())
-	schema := generated.NewExecutableSchema(generated.Config{
+	contract, err := schema.Load()
+	if err != nil {
+		return nil, err
+	}
+	executable := generated.NewExecutableSchema(generated.Config{
+		Schema:    contract,
 		Resolvers: &Resolver{Billing: c.Billing, Gateways: c.Gateways, CallLimit: c.CallLimit, Version: c.Version},
 	})
 	a := &authenticator{
@@ -76,14 +82,14 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 		Authenticate:   a.authenticate,
 		Closing:        c.Closing,
 		CursorKey:      c.CursorKey,
-		Extensions:     []graphql.HandlerExtension{&gatekeeper{rules: newRules(), schema: schema.Schema()}, streams{}},
+		Extensions:     []graphql.HandlerExtension{&gatekeeper{rules: newRules(), schema: contract}, streams{}},
 		Limits:         c.Limits,
 		Logger:         c.Logger,
 		Metrics:        c.Metrics,
 		Now:            c.Billing.Now,
 		PresentError:   present,
 		Production:     c.Production,
-		Schema:         schema,
+		Schema:         executable,
 	})
 }
 

@@ -93,7 +93,7 @@ func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePa
 		return nil, err
 	}
 	out := &model.InvoicePayPayload{Invoice: i, UserErrors: errors}
-	if i != nil && begun.PaymentID != "" {
+	if len(errors) == 0 && begun.PaymentID != "" {
 		out.Payment, err = r.payment(ctx, begun.PaymentID)
 	}
 	return out, err

@@ -4,10 +4,9 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"entgo.io/ent"
-	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	entgen "purser/ent"
 )
@@ -24,9 +23,11 @@ type memo struct {
 	currencies   once[map[string]*entgen.Currency]
 	providers    once[map[string]*entgen.Provider]
 
+	shown atomic.Int64 // objects in lists
+
 	mu     sync.Mutex
 	payers []string
-	fields map[*ast.Field]any // *perPayer[T]
+	fields map[string]any // *perPayer[T], by what is selected
 }
 
 // once reads a value once.
@@ -45,7 +46,7 @@ type memoKey struct{}
 
 // withMemo returns a context with a fresh memo.
 func withMemo(ctx context.Context) context.Context {
-	return context.WithValue(ctx, memoKey{}, &memo{fields: map[*ast.Field]any{}})
+	return context.WithValue(ctx, memoKey{}, &memo{fields: map[string]any{}})
 }
 
 // memoFrom returns the operation's memo. A subscription has none, because it
@@ -54,7 +55,7 @@ func memoFrom(ctx context.Context) *memo {
 	if m, ok := ctx.Value(memoKey{}).(*memo); ok {
 		return m
 	}
-	return &memo{fields: map[*ast.Field]any{}}
+	return &memo{fields: map[string]any{}}
 }
 
 // notePayers is an interceptor on payers: whatever query of an operation
@@ -90,7 +91,8 @@ type perPayer[T any] struct {
 // those that have one.
 func forPayer[T any](ctx context.Context, id string, read func(ids []string) (map[string]T, error)) (T, error) {
 	m := memoFrom(ctx)
-	field := graphql.GetFieldContext(ctx).Field.Field
+	// The same field may stand at two places with more and less selected.
+	field := entgen.SelectionKey(ctx)
 	m.mu.Lock()
 	f, ok := m.fields[field].(*perPayer[T])
 	if !ok {

@@ -151,7 +151,7 @@ func (r *Resolver) viewer(ctx context.Context) (*model.Viewer, error) {
 	out := &model.Viewer{Organization: o, ServerVersion: r.Version}
 	switch {
 	case v.IsSession():
-		p, err := r.payerByID(payload(ctx, "payer"), v.PayerID)
+		p, err := show(ctx, r.client().Payer.Query().Where(payer.ID(v.PayerID)), "payer", "Payer")
 		if err != nil {
 			return nil, err
 		}
@@ -208,9 +208,9 @@ func currencyChange(in model.CurrencySetInput) (billing.CurrencyChange, error) {
 		if m.in == nil {
 			continue
 		}
-		a, err := moneyOf(m.parse, m.field, m.in.Amount, m.in.Currency)
+		a, err := m.parse(m.in.Amount, m.in.Currency)
 		if err != nil {
-			return c, err
+			return c, amountRefused(err, m.field)
 		}
 		*m.out = &a
 	}

@@ -83,13 +83,19 @@ func (r *Resolver) defaultCard(ctx context.Context, p *ent.Payer) (*ent.PaymentM
 	})
 }
 
-// canSpend asks the domain whether an amount could be spent.
+// canSpend asks the domain whether an amount could be spent, for each payer of
+// the operation at once.
 func (r *Resolver) canSpend(ctx context.Context, p *ent.Payer, in model.MoneyInput) (*model.SpendCheck, error) {
 	amount, err := money.Parse(in.Amount, in.Currency)
 	if err != nil {
 		return nil, badInput(err)
 	}
-	c, err := r.Billing.CanSpend(ctx, p.ID, amount)
+	c, err := forPayer(ctx, p.ID, func(ids []string) (map[string]billing.SpendAnswer, error) {
+		return r.Billing.CanSpendEach(ctx, ids, amount)
+	})
+	if err == nil {
+		err = c.Err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -156,19 +162,13 @@ func (r *Resolver) payers(ctx context.Context, kind payer.Kind, after *ent.Curso
 		Paginate(ctx, after, first, before, last, ent.WithPayerFilter(where.Filter))
 }
 
-// reread reads a payer again in the shape that the named field of a
-// mutation's payload asks for.
-func (r *Resolver) reread(ctx context.Context, field, id string) (*ent.Payer, error) {
-	return r.payerByID(payload(ctx, field), id)
-}
-
 // developer is what a mutation answers about a developer.
 func (r *Resolver) developer(ctx context.Context, id string, err error) (*model.Developer, []*model.UserError, error) {
 	u, err := refused(err)
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	p, err := r.reread(ctx, "developer", id)
+	p, err := show(ctx, r.client().Payer.Query().Where(payer.ID(id)), "developer", "Developer")
 	if err != nil || p == nil {
 		return nil, u, err
 	}
@@ -181,7 +181,7 @@ func (r *Resolver) company(ctx context.Context, id string, err error) (*model.Co
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	p, err := r.reread(ctx, "company", id)
+	p, err := show(ctx, r.client().Payer.Query().Where(payer.ID(id)), "company", "Company")
 	if err != nil || p == nil {
 		return nil, u, err
 	}
@@ -221,15 +221,8 @@ func (r *Resolver) membership(ctx context.Context, id string, err error) (*ent.M
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	q, err := r.client().Membership.Query().Where(membership.ID(id)).CollectFields(payload(ctx, "membership"), "Membership", "Node")
-	if err != nil {
-		return nil, u, err
-	}
-	m, err := q.Only(ctx)
-	if err != nil {
-		return nil, u, fmt.Errorf("read membership %s: %w", id, err)
-	}
-	return m, u, nil
+	m, err := show(ctx, r.client().Membership.Query().Where(membership.ID(id)), "membership", "Membership")
+	return m, u, err
 }
 
 // each resolves a field for several objects.

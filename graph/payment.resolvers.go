@@ -16,6 +16,11 @@ import (
 	"entgo.io/contrib/entgql"
 )
 
+// Provider is the resolver for the provider field.
+func (r *gatewayEventResolver) Provider(ctx context.Context, obj *ent.GatewayEvent) (*ent.Provider, error) {
+	return r.provider(ctx, obj.ProviderID)
+}
+
 // PaymentStart is the resolver for the paymentStart field.
 func (r *mutationResolver) PaymentStart(ctx context.Context, input model.PaymentStartInput) (*model.PaymentStartPayload, error) {
 	amount, err := minorAmount(input.Amount, "amount")
@@ -223,6 +228,9 @@ func (r *queryResolver) GatewayEvents(ctx context.Context, after *entgql.Cursor[
 	return r.client().GatewayEvent.Query().Paginate(ctx, after, first, before, last)
 }
 
+// GatewayEvent returns generated.GatewayEventResolver implementation.
+func (r *Resolver) GatewayEvent() generated.GatewayEventResolver { return &gatewayEventResolver{r} }
+
 // Payment returns generated.PaymentResolver implementation.
 func (r *Resolver) Payment() generated.PaymentResolver { return &paymentResolver{r} }
 
@@ -230,6 +238,7 @@ func (r *Resolver) Payment() generated.PaymentResolver { return &paymentResolver
 func (r *Resolver) PaymentMethod() generated.PaymentMethodResolver { return &paymentMethodResolver{r} }
 
 type (
+	gatewayEventResolver  struct{ *Resolver }
 	paymentResolver       struct{ *Resolver }
 	paymentMethodResolver struct{ *Resolver }
 )

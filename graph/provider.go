@@ -99,15 +99,8 @@ func (r *Resolver) providerPayload(ctx context.Context, id string, err error) (*
 	if err != nil || len(u) > 0 {
 		return nil, u, err
 	}
-	q, err := r.client().Provider.Query().Where(provider.ID(id)).CollectFields(payload(ctx, "provider"), "Provider", "Node")
-	if err != nil {
-		return nil, u, err
-	}
-	p, err := q.Only(ctx)
-	if err != nil {
-		return nil, u, fmt.Errorf("read provider %s: %w", id, err)
-	}
-	return p, u, nil
+	p, err := show(ctx, r.client().Provider.Query().Where(provider.ID(id)), "provider", "Provider")
+	return p, u, err
 }
 
 // testProvider asks the gateway whether the keys are good, and puts the

@@ -90,7 +90,7 @@ func (r *mutationResolver) QuoteAccept(ctx context.Context, input model.QuoteAcc
 		return nil, err
 	}
 	out := &model.QuoteAcceptPayload{Quote: q, UserErrors: errors}
-	if q != nil {
+	if len(errors) == 0 {
 		out.Invoice, err = r.invoiceOfQuote(ctx, input.ID)
 	}
 	return out, err

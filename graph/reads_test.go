@@ -208,6 +208,7 @@ func TestStatements(t *testing.T) {
 		"payers": `{ developers(first: 50) { totalCount edges { node { name
 			balances { amount { amount } currency { code displayName } entries(first: 2) { totalCount edges { node { kind amount { amount } } } } }
 			balance(currency: "USD") { remaining { amount } currency { code } entries(first: 1) { edges { node { kind } } } }
+			canSpend(amount: {amount: "1", currency: "USD"}) { allowed } dear: canSpend(amount: {amount: "1000", currency: "USD"}) { reason }
 			defaultPaymentMethod { card { last4 } provider { name environment } }
 			a: paymentMethods(first: 2) { totalCount edges { node { provider { environment } } } }
 			memberships(first: 2) { edges { node { company { name balance(currency: "USD") { remaining { amount } } } } } }
@@ -244,4 +245,34 @@ func TestStatements(t *testing.T) {
 			t.Logf("%s: %d statements", name, n)
 		}
 	})
+}
+
+// TestMemoKeepsSelectionsApart asks for the default card and a balance at two
+// places that share a fragment, with more at one of them.
+func TestMemoKeepsSelectionsApart(t *testing.T) {
+	w := newWorld(t, dialect.SQLite)
+	f := w.fill(t, "alpha")
+	const document = `query { invoices(first: 1, where: {status: VOID}) { edges { node {
+		quote { payer { ...F } }
+		payer { ...F ... on Developer { balance(currency: "USD") { amount { amount } } defaultPaymentMethod { card { last4 } } } }
+	} } } }
+	fragment F on Developer { balance(currency: "USD") { id } defaultPaymentMethod { id } }`
+	for range 20 { // which place is first is chance
+		a := w.ask(t, f.token, document, nil)
+		if !strings.Contains(a.Body, `"amount":{"amount":"50.00"}`) || !strings.Contains(a.Body, `"last4":"4242"`) {
+			t.Fatal(a.Body)
+		}
+	}
+}
+
+// TestPayloadByTwoNames shows the object of a payload under two names, with
+// different columns.
+func TestPayloadByTwoNames(t *testing.T) {
+	w := newWorld(t, dialect.SQLite)
+	f := w.fill(t, "alpha")
+	a := w.ask(t, f.token, `mutation { developerUpdate(input: {id: "`+f.payer+`", name: "N"}) { a: developer { email } b: developer { name balances { amount { amount } } } } }`, nil)
+	want := `{"a":{"email":"ada@alpha.example"},"b":{"name":"N","balances":[{"amount":{"amount":"50.00"}}]}}`
+	if got := string(a.Data["developerUpdate"]); got != want {
+		t.Errorf("got %s\nwant %s", a.Body, want)
+	}
 }

@@ -11,6 +11,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -45,18 +46,46 @@ func (r *Resolver) calling(ctx context.Context) (context.Context, context.Cancel
 	return billing.Detached(ctx, r.CallLimit)
 }
 
-// payload returns a context in which ent's field collection sees the
-// selection under the named field of the mutation's payload, so that the
-// object is read again with all it needs in as few statements as a query.
-func payload(ctx context.Context, field string) context.Context {
+// payload returns contexts in which ent's field collection sees what is
+// selected under the named field of the mutation's payload: one for each name
+// that the document gives it, none where it does not ask for it.
+func payload(ctx context.Context, field string) []context.Context {
 	parent := graphql.GetFieldContext(ctx)
+	var out []context.Context
 	for _, f := range graphql.CollectFieldsCtx(ctx, nil) {
-		if f.Name != field {
-			continue
+		if f.Name == field {
+			out = append(out, graphql.WithFieldContext(ctx, &graphql.FieldContext{Parent: parent, Object: f.ObjectDefinition.Name, Field: f}))
 		}
-		return graphql.WithFieldContext(ctx, &graphql.FieldContext{Parent: parent, Object: f.ObjectDefinition.Name, Field: f})
 	}
-	return ctx
+	return out
+}
+
+// collector is a query of ent for rows of one kind.
+type collector[Q, T any] interface {
+	CollectFields(ctx context.Context, types ...string) (Q, error)
+	Only(ctx context.Context) (T, error)
+}
+
+// show reads the one object of a query in the shape that the named field of a
+// mutation's payload asks for, in as few statements as a query of the document
+// would take. What the document does not ask for is not read.
+func show[Q collector[Q, T], T any](ctx context.Context, q Q, field, typ string) (T, error) {
+	var none T
+	asked := payload(ctx, field)
+	if len(asked) == 0 {
+		return none, nil
+	}
+	for _, at := range asked {
+		var err error
+		if q, err = q.CollectFields(at, typ, "Node"); err != nil {
+			return none, fmt.Errorf("shape %s: %w", field, err)
+		}
+	}
+	row, err := q.Only(ctx)
+	if err != nil {
+		return none, fmt.Errorf("read %s: %w", field, err)
+	}
+	return row, nil
 }
 
 // refused splits an error of package billing: a refusal becomes data of the

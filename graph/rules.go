@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"reflect"
 	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -231,6 +232,7 @@ var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationContextMutator
 	graphql.RootFieldInterceptor
+	graphql.FieldInterceptor
 } = (*gatekeeper)(nil)
 
 // ExtensionName names the extension in gqlgen's diagnostics.
@@ -258,6 +260,32 @@ func (g *gatekeeper) MutateOperationContext(ctx context.Context, op *graphql.Ope
 // not see what was true before the one in front of it.
 func (g *gatekeeper) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	return next(withMemo(ctx))
+}
+
+// objectsShown bounds the objects in the lists of one root field, counted while
+// they are shown. The price of an operation guesses how long the lists are that
+// are shown whole; here nothing is guessed.
+const objectsShown = 100_000
+
+// InterceptField stops an answer that grows beyond bounds, and one that nobody
+// waits for any more, at its lists: what is not shown is not walked either.
+func (g *gatekeeper) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	v, err := next(ctx)
+	if err != nil || graphql.GetFieldContext(ctx).Field.Definition.Type.Elem == nil {
+		return v, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m, ok := ctx.Value(memoKey{}).(*memo)
+	list := reflect.ValueOf(v)
+	if !ok || list.Kind() != reflect.Slice {
+		return v, nil
+	}
+	if n := m.shown.Add(int64(list.Len())); n > objectsShown {
+		return nil, transport.Errorf(transport.CodeComplexity, "objects in the lists of one field: at least %d; the limit is %d", n, objectsShown)
+	}
+	return v, nil
 }
 
 // reach walks an operation for the first field out of reach.

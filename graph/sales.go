@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"purser/billing"
@@ -23,12 +22,8 @@ func (r *Resolver) quotePayload(ctx context.Context, id string, err error) (*ent
 	if err != nil || len(refusals) > 0 {
 		return nil, refusals, err
 	}
-	q, err := r.client().Quote.Query().Where(quote.ID(id)).CollectFields(payload(ctx, "quote"), "Quote", "Node")
-	if err != nil {
-		return nil, nil, err
-	}
-	row, err := q.Only(ctx)
-	return row, refusals, err
+	q, err := show(ctx, r.client().Quote.Query().Where(quote.ID(id)), "quote", "Quote")
+	return q, refusals, err
 }
 
 // invoicePayload shows the invoice after a mutation, or its refusal.
@@ -37,21 +32,13 @@ func (r *Resolver) invoicePayload(ctx context.Context, id string, err error) (*e
 	if err != nil || len(refusals) > 0 {
 		return nil, refusals, err
 	}
-	q, err := r.client().Invoice.Query().Where(invoice.ID(id)).CollectFields(payload(ctx, "invoice"), "Invoice", "Node")
-	if err != nil {
-		return nil, nil, err
-	}
-	row, err := q.Only(ctx)
-	return row, refusals, err
+	i, err := show(ctx, r.client().Invoice.Query().Where(invoice.ID(id)), "invoice", "Invoice")
+	return i, refusals, err
 }
 
 // invoiceOfQuote shows the invoice that accepting a quote made.
 func (r *Resolver) invoiceOfQuote(ctx context.Context, quoteID string) (*ent.Invoice, error) {
-	q, err := r.client().Invoice.Query().Where(invoice.QuoteID(quoteID)).CollectFields(payload(ctx, "invoice"), "Invoice", "Node")
-	if err != nil {
-		return nil, err
-	}
-	i, err := q.Only(ctx)
+	i, err := show(ctx, r.client().Invoice.Query().Where(invoice.QuoteID(quoteID)), "invoice", "Invoice")
 	if ent.IsNotFound(err) {
 		return nil, nil // the acceptance is still under way
 	}
@@ -60,11 +47,7 @@ func (r *Resolver) invoiceOfQuote(ctx context.Context, quoteID string) (*ent.Inv
 
 // payment shows a payment after a mutation.
 func (r *Resolver) payment(ctx context.Context, id string) (*ent.Payment, error) {
-	q, err := r.client().Payment.Query().Where(payment.ID(id)).CollectFields(payload(ctx, "payment"), "Payment", "Node")
-	if err != nil {
-		return nil, err
-	}
-	return q.Only(ctx)
+	return show(ctx, r.client().Payment.Query().Where(payment.ID(id)), "payment", "Payment")
 }
 
 // paymentAndBalance shows a top-up with the balance it was for.
@@ -77,21 +60,13 @@ func (r *Resolver) paymentAndBalance(ctx context.Context, id string) (*ent.Payme
 	if err != nil || row.BalanceID == nil {
 		return p, nil, err
 	}
-	q, err := r.client().Balance.Query().Where(balance.ID(*row.BalanceID)).CollectFields(payload(ctx, "balance"), "Balance", "Node")
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := q.Only(ctx)
+	b, err := show(ctx, r.client().Balance.Query().Where(balance.ID(*row.BalanceID)), "balance", "Balance")
 	return p, b, err
 }
 
 // paymentMethod shows a saved card after a mutation.
 func (r *Resolver) paymentMethod(ctx context.Context, id string) (*ent.PaymentMethod, error) {
-	q, err := r.client().PaymentMethod.Query().Where(paymentmethod.ID(id)).CollectFields(payload(ctx, "paymentMethod"), "PaymentMethod", "Node")
-	if err != nil {
-		return nil, err
-	}
-	return q.Only(ctx)
+	return show(ctx, r.client().PaymentMethod.Query().Where(paymentmethod.ID(id)), "paymentMethod", "PaymentMethod")
 }
 
 // paymentMethodAndAction shows a card that is being saved with what its payer
@@ -140,19 +115,6 @@ func lineDrafts(inputs []*model.LineItemInput) ([]billing.LineDraft, error) {
 func minorAmount(in *model.MoneyInput, field string) (money.Amount, error) {
 	a, err := money.ParseMinor(in.Amount, in.Currency)
 	return a, amountRefused(err, field)
-}
-
-// amountRefused turns the refusal of an amount's text into the domain's, at
-// the part of the input that is wrong.
-func amountRefused(err error, field string) error {
-	var m *money.Error
-	if !errors.As(err, &m) {
-		return err
-	}
-	if m.Code == money.CodeCurrency {
-		return billing.Refusal(billing.CodeCurrencyMismatch, field+".currency", m.Message)
-	}
-	return billing.Refusal(billing.CodeInvalid, field+".amount", m.Message)
 }
 
 // returnURLs are where the browser goes after a hosted page.

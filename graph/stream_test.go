@@ -308,6 +308,18 @@ func TestStreamSendsWhatChanges(t *testing.T) {
 	})
 }
 
+// TestStreamFilters holds that a list inside an event is filtered as in a
+// query, where the executor reads its filter otherwise.
+func TestStreamFilters(t *testing.T) {
+	w := newWorld(t, dialect.SQLite)
+	of := w.tenant(t, "alpha")
+	s := newStage(t, w)
+	ada := s.developer(of, "ada@example.com")
+	sub := s.subscribe("events", of.token, `subscription { balanceChanged { entries(where: {kind: USAGE}) { totalCount edges { node { kind } } } reloads: entries(where: {kindIn: RELOAD}) { totalCount } } }`)
+	s.reload(of, ada, "5")
+	want(t, sub, `{"entries":{"totalCount":0,"edges":[]},"reloads":{"totalCount":1}}`)
+}
+
 func TestStreamResumes(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, w *world) {
 		for by := range transports {

@@ -76,7 +76,7 @@ func (Invoice) Edges() []ent.Edge {
 		edge.To("provider", Provider.Type).Field("provider_id").Unique().Annotations(noFilter),
 		edge.To("quote", Quote.Type).Field("quote_id").Unique().Annotations(noFilter),
 		edge.To("lines", InvoiceLine.Type).Annotations(noFilter, entgql.MapsTo("lineItems")),
-		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection(), noFilter),
+		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
 	}
 }
 

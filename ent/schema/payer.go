@@ -52,10 +52,10 @@ func (Payer) Edges() []ent.Edge {
 	noFilter := entgql.Skip(entgql.SkipWhereInput)
 	return []ent.Edge{
 		edge.To("balances", Balance.Type).Annotations(noFilter),
-		edge.To("payment_methods", PaymentMethod.Type).Annotations(entgql.RelayConnection(), noFilter),
-		edge.To("quotes", Quote.Type).Annotations(entgql.RelayConnection(), noFilter),
-		edge.To("invoices", Invoice.Type).Annotations(entgql.RelayConnection(), noFilter),
-		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection(), noFilter),
+		edge.To("payment_methods", PaymentMethod.Type).Annotations(entgql.RelayConnection()),
+		edge.To("quotes", Quote.Type).Annotations(entgql.RelayConnection()),
+		edge.To("invoices", Invoice.Type).Annotations(entgql.RelayConnection()),
+		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
 		edge.To("memberships", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 		edge.To("members", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 	}

@@ -146,7 +146,7 @@ func (PaymentAttempt) Indexes() []ent.Index {
 type PaymentMethod struct{ ent.Schema }
 
 // Annotations of PaymentMethod.
-func (PaymentMethod) Annotations() []schema.Annotation { return listed() }
+func (PaymentMethod) Annotations() []schema.Annotation { return filtered() }
 
 // Mixin of PaymentMethod.
 func (PaymentMethod) Mixin() []ent.Mixin {

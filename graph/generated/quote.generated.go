@@ -835,6 +835,29 @@ func (ec *executionContext) fieldContext_QuoteFinalizePayload_userErrors(_ conte
 	return fc, nil
 }
 
+func (ec *executionContext) _QuoteLine_id(ctx context.Context, field graphql.CollectedField, obj *ent.QuoteLine) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QuoteLine_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_QuoteLine_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("QuoteLine", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _QuoteLine_description(ctx context.Context, field graphql.CollectedField, obj *ent.QuoteLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2015,6 +2038,11 @@ func (ec *executionContext) _QuoteLine(ctx context.Context, sel ast.SelectionSet
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("QuoteLine")
+		case "id":
+			out.Values[i] = ec._QuoteLine_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "description":
 			out.Values[i] = ec._QuoteLine_description(ctx, field, obj)
 			if out.Values[i] == graphql.Null {

@@ -28,6 +28,7 @@ type ResolverRoot interface {
 	Balance() BalanceResolver
 	Company() CompanyResolver
 	Developer() DeveloperResolver
+	GatewayEvent() GatewayEventResolver
 	Invoice() InvoiceResolver
 	Membership() MembershipResolver
 	Mutation() MutationResolver
@@ -156,13 +157,13 @@ type ComplexityRoot struct {
 		DefaultPaymentMethod func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
 		ID                   func(childComplexity int) int
-		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
 		Members              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
-		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentMethodWhereInput) int
+		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
+		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) int
 		Slug                 func(childComplexity int) int
 		Status               func(childComplexity int) int
 		TaxID                func(childComplexity int) int
@@ -239,13 +240,13 @@ type ComplexityRoot struct {
 		Email                func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
 		ID                   func(childComplexity int) int
-		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
 		Memberships          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
-		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentMethodWhereInput) int
+		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
+		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) int
 		Status               func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
 	}
@@ -281,6 +282,7 @@ type ComplexityRoot struct {
 		CreatedAt     func(childComplexity int) int
 		EvidenceDueAt func(childComplexity int) int
 		ID            func(childComplexity int) int
+		Payment       func(childComplexity int) int
 		Reason        func(childComplexity int) int
 		Status        func(childComplexity int) int
 	}
@@ -302,6 +304,7 @@ type ComplexityRoot struct {
 		Error          func(childComplexity int) int
 		GatewayEventID func(childComplexity int) int
 		ID             func(childComplexity int) int
+		Provider       func(childComplexity int) int
 		ReceivedAt     func(childComplexity int) int
 		Status         func(childComplexity int) int
 		Type           func(childComplexity int) int
@@ -338,7 +341,7 @@ type ComplexityRoot struct {
 		PDFURL         func(childComplexity int) int
 		PaidAt         func(childComplexity int) int
 		Payer          func(childComplexity int) int
-		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
 		Provider       func(childComplexity int) int
 		Quote          func(childComplexity int) int
 		ReceiptURL     func(childComplexity int) int
@@ -373,6 +376,7 @@ type ComplexityRoot struct {
 	InvoiceLine struct {
 		Amount      func(childComplexity int) int
 		Description func(childComplexity int) int
+		ID          func(childComplexity int) int
 		Price       func(childComplexity int) int
 		Quantity    func(childComplexity int) int
 		UnitAmount  func(childComplexity int) int
@@ -615,6 +619,7 @@ type ComplexityRoot struct {
 		Card      func(childComplexity int) int
 		CreatedAt func(childComplexity int) int
 		Expired   func(childComplexity int) int
+		Failure   func(childComplexity int) int
 		ID        func(childComplexity int) int
 		IsDefault func(childComplexity int) int
 		Provider  func(childComplexity int) int
@@ -826,6 +831,7 @@ type ComplexityRoot struct {
 	QuoteLine struct {
 		Amount      func(childComplexity int) int
 		Description func(childComplexity int) int
+		ID          func(childComplexity int) int
 		Price       func(childComplexity int) int
 		Quantity    func(childComplexity int) int
 		Recurrence  func(childComplexity int) int
@@ -851,6 +857,7 @@ type ComplexityRoot struct {
 		Amount    func(childComplexity int) int
 		CreatedAt func(childComplexity int) int
 		ID        func(childComplexity int) int
+		Payment   func(childComplexity int) int
 		Reason    func(childComplexity int) int
 		Status    func(childComplexity int) int
 	}
@@ -1361,7 +1368,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Company.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.InvoiceWhereInput)), true
 	case "Company.members":
 		if e.ComplexityRoot.Company.Members == nil {
 			break
@@ -1395,7 +1402,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Company.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentMethodWhereInput)), true
 	case "Company.payments":
 		if e.ComplexityRoot.Company.Payments == nil {
 			break
@@ -1406,7 +1413,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Company.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentWhereInput)), true
 	case "Company.quotes":
 		if e.ComplexityRoot.Company.Quotes == nil {
 			break
@@ -1417,7 +1424,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Company.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.QuoteWhereInput)), true
 	case "Company.slug":
 		if e.ComplexityRoot.Company.Slug == nil {
 			break
@@ -1712,7 +1719,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Developer.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.InvoiceWhereInput)), true
 	case "Developer.memberships":
 		if e.ComplexityRoot.Developer.Memberships == nil {
 			break
@@ -1746,7 +1753,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Developer.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentMethodWhereInput)), true
 	case "Developer.payments":
 		if e.ComplexityRoot.Developer.Payments == nil {
 			break
@@ -1757,7 +1764,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Developer.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentWhereInput)), true
 	case "Developer.quotes":
 		if e.ComplexityRoot.Developer.Quotes == nil {
 			break
@@ -1768,7 +1775,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.QuoteWhereInput)), true
 	case "Developer.status":
 		if e.ComplexityRoot.Developer.Status == nil {
 			break
@@ -1877,6 +1884,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Dispute.ID(childComplexity), true
+	case "Dispute.payment":
+		if e.ComplexityRoot.Dispute.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Dispute.Payment(childComplexity), true
 	case "Dispute.reason":
 		if e.ComplexityRoot.Dispute.Reason == nil {
 			break
@@ -1952,6 +1965,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GatewayEvent.ID(childComplexity), true
+	case "GatewayEvent.provider":
+		if e.ComplexityRoot.GatewayEvent.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GatewayEvent.Provider(childComplexity), true
 	case "GatewayEvent.receivedAt":
 		if e.ComplexityRoot.GatewayEvent.ReceivedAt == nil {
 			break
@@ -2127,7 +2146,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Invoice.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Invoice.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentWhereInput)), true
 	case "Invoice.provider":
 		if e.ComplexityRoot.Invoice.Provider == nil {
 			break
@@ -2247,6 +2266,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.InvoiceLine.Description(childComplexity), true
+	case "InvoiceLine.id":
+		if e.ComplexityRoot.InvoiceLine.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLine.ID(childComplexity), true
 	case "InvoiceLine.price":
 		if e.ComplexityRoot.InvoiceLine.Price == nil {
 			break
@@ -3499,6 +3524,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PaymentMethod.Expired(childComplexity), true
+	case "PaymentMethod.failureMessage":
+		if e.ComplexityRoot.PaymentMethod.Failure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethod.Failure(childComplexity), true
 	case "PaymentMethod.id":
 		if e.ComplexityRoot.PaymentMethod.ID == nil {
 			break
@@ -4321,6 +4352,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.QuoteLine.Description(childComplexity), true
+	case "QuoteLine.id":
+		if e.ComplexityRoot.QuoteLine.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuoteLine.ID(childComplexity), true
 	case "QuoteLine.price":
 		if e.ComplexityRoot.QuoteLine.Price == nil {
 			break
@@ -4403,6 +4440,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Refund.ID(childComplexity), true
+	case "Refund.payment":
+		if e.ComplexityRoot.Refund.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Payment(childComplexity), true
 	case "Refund.reason":
 		if e.ComplexityRoot.Refund.Reason == nil {
 			break
@@ -4590,6 +4633,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputPaymentFilter,
 		ec.unmarshalInputPaymentMethodAttachInput,
 		ec.unmarshalInputPaymentMethodDetachInput,
+		ec.unmarshalInputPaymentMethodFilter,
 		ec.unmarshalInputPaymentMethodSetDefaultInput,
 		ec.unmarshalInputPaymentMethodSetupInput,
 		ec.unmarshalInputPaymentStartInput,
@@ -4708,20 +4752,46 @@ func newExecutionContext(
 var sources = []*ast.Source{
 	{Name: "../../schema/access.graphql", Input: `"A credential for programs. Its value is shown once, by accessTokenCreate."
 type AccessToken implements Node {
+  "Begins with tok_; never changes."
   id: ID!
+  "What it is for, in the words of whoever made it."
   name: String!
+  "The parts of the API that it reaches."
   scopes: [AccessTokenScope!]!
+  "Whether it may only read."
   permission: AccessTokenPermission!
   "The last characters of the value."
   hint: String!
+  "When it ends; null when it never does."
   expiresAt: DateTime
-  "To the minute."
+  "When it was last used, to the minute; null when it never was."
   lastUsedAt: DateTime
+  "When it was ended by accessTokenRevoke; null while it is good."
   revokedAt: DateTime
+  "When it was made."
   createdAt: DateTime!
 }
-enum AccessTokenScope { BILLING ACCOUNT ADMIN SYSTEM }
-enum AccessTokenPermission { READ READ_WRITE }
+
+"What a token reaches."
+enum AccessTokenScope {
+  "Payers, products, quotes, invoices, payments and balances."
+  BILLING
+  "The organization's settings, currencies and providers, and its tokens to look at."
+  ACCOUNT
+  "Everything that BILLING and ACCOUNT reach, and making and ending tokens."
+  ADMIN
+  "The installation itself: making organizations. No organization's own data."
+  SYSTEM
+}
+
+"How far a token may go within its scopes."
+enum AccessTokenPermission {
+  "Queries and streams."
+  READ
+  "Mutations as well."
+  READ_WRITE
+}
+
 type AccessTokenEdge { cursor: Cursor!  node: AccessToken! }
 type AccessTokenConnection { edges: [AccessTokenEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -4740,38 +4810,68 @@ extend type Mutation {
   "Makes a short-lived credential for one payer, for portals and mobile apps."
   payerSessionCreate(input: PayerSessionCreateInput!): PayerSessionCreatePayload!
 }
+
+"A new token."
 input AccessTokenCreateInput {
+  "What it is for, to recognise it by later."
   name: String!
+  "At least one; no more than the caller has."
   scopes: [AccessTokenScope!]!
+  "READ_WRITE only for a caller who may write."
   permission: AccessTokenPermission!
+  "When it ends; never where it is left out."
   expiresAt: DateTime
 }
+
 type AccessTokenCreatePayload {
+  "The new token; null when it was refused."
   accessToken: AccessToken
   "The value, shown only here."
   value: String
   userErrors: [UserError!]!
 }
-input AccessTokenUpdateInput { id: ID!  name: String! }
+
+"A token's new name."
+input AccessTokenUpdateInput {
+  "The token's, which begins with tok_."
+  id: ID!
+  "The new name."
+  name: String!
+}
+
 type AccessTokenUpdatePayload { accessToken: AccessToken  userErrors: [UserError!]! }
-input AccessTokenRevokeInput { id: ID! }
+
+"Which token to end."
+input AccessTokenRevokeInput {
+  "The token's, which begins with tok_."
+  id: ID!
+}
+
 type AccessTokenRevokePayload { accessToken: AccessToken  userErrors: [UserError!]! }
+
+"For whom, and for how long."
 input PayerSessionCreateInput {
+  "The one payer whose own data the session sees."
   payerId: ID!
-  "Seconds, 60 to 86,400."
+  "How long it is good, in seconds: 60 to 86,400."
   expiresIn: Int! = 3600
 }
+
 type PayerSessionCreatePayload {
   "The session's token, shown only here."
   token: String
+  "When the session ends."
   expiresAt: DateTime
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/balance.graphql", Input: `"What a payer has in one currency, in the current billing period."
 type Balance implements Node {
+  "Begins with bal_; never changes."
   id: ID!
+  "Whose balance it is."
   payer: Payer!
+  "The one currency it is counted in."
   currency: Currency!
   "Money available in the billing period: brought forward and added."
   amount: Money!
@@ -4791,21 +4891,29 @@ type Balance implements Node {
   inDebt: Boolean!
   "Every change, newest first."
   entries(after: Cursor, first: Int, before: Cursor, last: Int, where: LedgerEntryFilter): LedgerEntryConnection!
+  "When it was made."
   createdAt: DateTime!
+  "When it was last booked on, or its limits last changed."
   updatedAt: DateTime!
 }
+
 "One transfer in the double-entry ledger. It never changes; a correction is an entry of its own."
 type LedgerEntry implements Node {
+  "Begins with ent_; never changes."
   id: ID!
   "The balance it changed; null when it touched none."
   balance: Balance
+  "The account the money leaves: ` + "`" + `balance:` + "`" + ` and a balance's id, or one of the organization's own accounts."
   debitAccount: String!
+  "The account the money enters, named as debitAccount is."
   creditAccount: String!
+  "What kind of business it was."
   kind: LedgerEntryKind!
   "Signed as it changes remaining; positive where there is no balance."
   amount: Money!
   "remaining after it."
   remainingAfter: Money
+  "What it was for, in the words of whoever booked it."
   description: String
   "The caller's own data, as it was given with the event."
   metadata: Metadata!
@@ -4820,17 +4928,54 @@ type LedgerEntry implements Node {
   "When it was booked."
   bookedAt: DateTime!
 }
+
 "What a ledger entry is."
 enum LedgerEntryKind {
-  TOP_UP RELOAD USAGE CREDIT ADJUSTMENT REFUND DISPUTE INVOICE INVOICE_PAYMENT CREDIT_NOTE TAX FEE PAYOUT ROUNDING WRITE_OFF REVERSAL
+  "Money paid in through a gateway."
+  TOP_UP
+  "Money paid elsewhere and noted by balanceReload."
+  RELOAD
+  "Something used, charged to the balance."
+  USAGE
+  "A gift: usage taken back without money."
+  CREDIT
+  "A correction by hand."
+  ADJUSTMENT
+  "Money given back to the payer."
+  REFUND
+  "Money that the payer's bank has taken back, or returned after a dispute."
+  DISPUTE
+  "An invoice's total, owed from finalization on."
+  INVOICE
+  "The payment of an invoice."
+  INVOICE_PAYMENT
+  "Part of an invoice taken back."
+  CREDIT_NOTE
+  "The tax of an invoice or a top-up."
+  TAX
+  "What the gateway keeps for its service."
+  FEE
+  "Money that the gateway sent to the organization's bank."
+  PAYOUT
+  "The rest between exact usage and whole minor units."
+  ROUNDING
+  "A debt given up."
+  WRITE_OFF
+  "An entry undone by its opposite."
+  REVERSAL
 }
+
 "Narrows a list of entries."
 input LedgerEntryFilter {
+  "Only entries of this kind."
   kind: LedgerEntryKind
+  "Only entries of one of these kinds."
   kindIn: [LedgerEntryKind!]
 }
+
 type BalanceEdge { cursor: Cursor!  node: Balance! }
 type BalanceConnection { edges: [BalanceEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
 type LedgerEntryEdge { cursor: Cursor!  node: LedgerEntry! }
 type LedgerEntryConnection { edges: [LedgerEntryEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -4838,36 +4983,54 @@ extend type Query {
   "The balances of all payers, newest first."
   balances(after: Cursor, first: Int, before: Cursor, last: Int): BalanceConnection!
 }
+
 extend type Mutation {
   "Adds money that was paid elsewhere."
   balanceReload(input: BalanceReloadInput!): BalanceReloadPayload!
   "Records usage: charges the balance for it."
   usageRecord(input: UsageRecordInput!): UsageRecordPayload!
 }
+
+"Money that came in outside of any gateway: a transfer, cash, a migration."
 input BalanceReloadInput {
+  "Whose balance it goes to; the balance is made when there is none in the currency."
   payerId: ID!
+  "More than zero, in whole minor units; of virtual currencies with up to six digits more."
   amount: MoneyInput!
-  "What the payment is called where it was made."
+  "What the payment is called where it was made, shown on its entry."
   reference: String
-  "Required."
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type BalanceReloadPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+
+"Something that was used, with its price."
 input UsageRecordInput {
+  "Who used it."
   payerId: ID!
-  "Up to six digits below the currency's minor unit."
+  "Zero or more, with up to six digits below the currency's minor unit."
   amount: MoneyInput!
+  "What was used, shown on its entry."
   description: String
+  "The caller's own data, kept with the entry."
   metadata: Metadata
   "When it happened; now where it is left out."
   occurredAt: DateTime
   "What to do when the balance does not cover it."
   onInsufficient: OnInsufficient! = REFUSE
-  "Required."
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
-"REFUSE books nothing; RECORD books work already done, into debt if need be."
-enum OnInsufficient { REFUSE RECORD }
+
+"What happens to usage that the balance does not cover."
+enum OnInsufficient {
+  "Nothing is booked; userErrors say what is missing."
+  REFUSE
+  "It is booked all the same, into debt if need be: the work is already done."
+  RECORD
+}
+
 type UsageRecordPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/base.graphql", Input: `schema {
@@ -4878,14 +5041,19 @@ type UsageRecordPayload { balance: Balance  entry: LedgerEntry  userErrors: [Use
 
 "A point in time, RFC 3339, always in UTC."
 scalar DateTime
+
 "An exact decimal number as text, such as \"335.50\"; never a JSON number, never with an exponent."
 scalar Decimal
+
 "An ISO 4217 code such as USD, or the code of a virtual currency of the organization's own."
 scalar CurrencyCode
+
 "A place in a list. It fits only the list, the filter and the organization it came from."
 scalar Cursor
+
 "An absolute address."
 scalar URL
+
 "Up to 50 of the caller's own keys with text values: {\"plan\": \"gold\"}."
 scalar Metadata
 
@@ -4911,7 +5079,7 @@ type PageInfo {
 type Money {
   "At least the currency's digits, more where the value has more: \"335.50\", \"2002.8428\"."
   amount: Decimal!
-  "The currency."
+  "What the amount is counted in."
   currency: CurrencyCode!
 }
 
@@ -4919,7 +5087,7 @@ type Money {
 input MoneyInput {
   "Text such as \"10.00\". Excess digits are refused, nothing is rounded."
   amount: Decimal!
-  "The currency."
+  "What the amount is counted in."
   currency: CurrencyCode!
 }
 
@@ -5037,11 +5205,18 @@ type Viewer {
   serverVersion: String!
 }
 
+"What can be read."
 type Query {
   "Any object by its id; null when there is none or it is not yours."
-  node(id: ID!): Node
+  node(
+    "The object's id; its prefix says what it is."
+    id: ID!
+  ): Node
   "Up to 100 objects in the order asked for; null where there is none or it is not yours."
-  nodes(ids: [ID!]!): [Node]!
+  nodes(
+    "Up to 100 ids."
+    ids: [ID!]!
+  ): [Node]!
   "Who is calling."
   viewer: Viewer!
 }
@@ -5082,8 +5257,11 @@ type Stream {
 `, BuiltIn: false},
 	{Name: "../../schema/catalog.graphql", Input: `"Something the organization sells."
 type Product implements Node {
+  "Begins with prd_; never changes."
   id: ID!
+  "As it appears on quotes and invoices."
   name: String!
+  "What it is, for the organization's own people."
   description: String
   "An inactive product cannot be put on a new quote."
   active: Boolean!
@@ -5091,31 +5269,62 @@ type Product implements Node {
   prices: [Price!]!
   "The merchant account its sales go to where nothing else is said."
   provider: Provider
+  "When it was made."
   createdAt: DateTime!
 }
+
 "What a product costs. Amounts never change: make another price and archive this one."
 type Price implements Node {
+  "Begins with prc_; never changes."
   id: ID!
+  "What it is the price of."
   product: Product!
+  "What one costs."
   unitAmount: Money!
   "How often; null when it is paid once."
   recurrence: Recurrence
+  "A name for the organization's own people."
   nickname: String
+  "An archived price cannot be put on a new quote."
   active: Boolean!
+  "When it was made."
   createdAt: DateTime!
 }
+
 "Every so many days, weeks, months or years."
 type Recurrence {
+  "The unit of time."
   interval: RecurrenceInterval!
+  "How many of them; 3 with MONTH is every quarter."
   intervalCount: Int!
 }
-enum RecurrenceInterval { DAY WEEK MONTH YEAR }
+
+"A unit of time between two payments."
+enum RecurrenceInterval {
+  "A calendar day."
+  DAY
+  "Seven days."
+  WEEK
+  "A calendar month; ends on its last day where the day does not exist."
+  MONTH
+  "A calendar year."
+  YEAR
+}
+
+"How often a price is paid."
 input RecurrenceInput {
+  "The unit of time."
   interval: RecurrenceInterval!
+  "How many of them, 1 or more."
   intervalCount: Int! = 1
 }
+
 "Narrows a list of products."
-input ProductFilter { active: Boolean }
+input ProductFilter {
+  "Only products that can be sold, or only those that cannot."
+  active: Boolean
+}
+
 type ProductEdge { cursor: Cursor!  node: Product! }
 type ProductConnection { edges: [ProductEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -5123,50 +5332,89 @@ extend type Query {
   "What the organization sells, newest first."
   products(after: Cursor, first: Int, before: Cursor, last: Int, where: ProductFilter): ProductConnection!
 }
+
 extend type Mutation {
+  "Adds a product to the catalog, active and without prices."
   productCreate(input: ProductCreateInput!): ProductCreatePayload!
-  "What is left out stays."
+  "Changes a product; what is left out stays, an empty text clears."
   productUpdate(input: ProductUpdateInput!): ProductUpdatePayload!
+  "Adds a price to a product. Its amount never changes."
   priceCreate(input: PriceCreateInput!): PriceCreatePayload!
+  "Takes a price out of the catalog. Where it was sold, it stays."
   priceArchive(input: PriceArchiveInput!): PriceArchivePayload!
 }
+
+"A new product."
 input ProductCreateInput {
+  "As it appears on quotes and invoices."
   name: String!
+  "What it is, for the organization's own people."
   description: String
+  "The merchant account its sales go to where nothing else is said; the organization's default where it is left out."
   providerId: ID
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type ProductCreatePayload { product: Product  userErrors: [UserError!]! }
+
+"What to change of a product."
 input ProductUpdateInput {
+  "The product's, which begins with prd_."
   id: ID!
+  "The new name; documents already made keep the old one."
   name: String
+  "The new description."
   description: String
+  "The new merchant account for its sales."
   providerId: ID
+  "false takes it out of sale, true puts it back."
   active: Boolean
 }
+
 type ProductUpdatePayload { product: Product  userErrors: [UserError!]! }
+
+"A new price of a product."
 input PriceCreateInput {
+  "The product's, which begins with prd_."
   productId: ID!
-  "At most four digits below the currency's minor unit."
+  "What one costs: zero or more, with at most four digits below the currency's minor unit."
   unitAmount: MoneyInput!
+  "How often it is paid; once where it is left out."
   recurrence: RecurrenceInput
+  "A name for the organization's own people."
   nickname: String
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type PriceCreatePayload { price: Price  userErrors: [UserError!]! }
-input PriceArchiveInput { id: ID! }
+
+"Which price to archive."
+input PriceArchiveInput {
+  "The price's, which begins with prc_."
+  id: ID!
+}
+
 type PriceArchivePayload { price: Price  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/invoice.graphql", Input: `"A bill to a payer."
 type Invoice implements Node {
+  "Begins with inv_; never changes."
   id: ID!
   "Gap-free per organization; taken when it is first tried to finalize it. The gateway's page and receipt show it, too."
   number: String
+  "How far it has come."
   status: InvoiceStatus!
+  "Who owes it."
   payer: Payer!
+  "The merchant account it is paid through; null where no gateway takes its currency."
   provider: Provider
+  "How it is to be paid."
   collection: InvoiceCollection!
+  "A note that appears on the document."
   description: String
+  "What it is for, in order."
   lineItems: [InvoiceLine!]!
   "The sum of its lines."
   subtotal: Money!
@@ -5174,45 +5422,110 @@ type Invoice implements Node {
   tax: Money!
   "subtotal + tax, in whole minor units."
   total: Money!
+  "What is still to be paid."
   amountDue: Money!
+  "What has been paid of it."
   amountPaid: Money!
+  "When it has to be paid; null for a draft."
   dueAt: DateTime
   "When a draft finalizes itself; null when it waits."
   finalizesAt: DateTime
+  "When it became OPEN; null for a draft."
   finalizedAt: DateTime
+  "When the last of it was paid."
   paidAt: DateTime
-  "The page on which the payer can pay it; while OPEN."
+  "The gateway's page on which the payer can pay it, while OPEN; null where there is none."
   hostedUrl: URL
-  "The document, from finalization on."
+  "The document, from finalization on. The address is a secret of its own and needs no token."
   pdfUrl: URL
-  "The proof of payment."
+  "The gateway's proof of payment; null until it is paid."
   receiptUrl: URL
+  "The quote it was made from; null where there was none."
   quote: Quote
+  "The payments towards it, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
   "How often charging was tried."
   attempts: Int!
+  "When charging is tried again; null when it is not."
   nextAttemptAt: DateTime
+  "Where the tries to charge it stand."
   dunning: DunningState!
   "What may be done with it now."
   allowedActions: [InvoiceAction!]!
+  "When it was made."
   createdAt: DateTime!
+  "When it last changed."
   updatedAt: DateTime!
 }
-enum InvoiceStatus { DRAFT OPEN PAID UNCOLLECTIBLE VOID }
-"AUTOMATIC charges the default card, SEND waits for the payer, BALANCE draws on the prepaid balance."
-enum InvoiceCollection { AUTOMATIC SEND BALANCE }
-enum DunningState { NONE RUNNING EXHAUSTED }
-enum InvoiceAction { FINALIZE PAY VOID }
+
+"How far an invoice has come."
+enum InvoiceStatus {
+  "Not binding yet; it has no number and can be thrown away."
+  DRAFT
+  "Binding, numbered, and waiting to be paid."
+  OPEN
+  "Nothing is due any more."
+  PAID
+  "Given up as a bad debt; it can still be paid."
+  UNCOLLECTIBLE
+  "Taken back for ever; nothing is owed."
+  VOID
+}
+
+"How an invoice is to be paid."
+enum InvoiceCollection {
+  "The payer's default card is charged."
+  AUTOMATIC
+  "The payer pays it on its hosted page or elsewhere."
+  SEND
+  "It is drawn from the payer's prepaid balance."
+  BALANCE
+}
+
+"Where the tries to charge an invoice stand."
+enum DunningState {
+  "None has failed."
+  NONE
+  "One has failed, and more will follow."
+  RUNNING
+  "All have failed."
+  EXHAUSTED
+}
+
+"What may be done with an invoice."
+enum InvoiceAction {
+  "invoiceFinalize makes it payable."
+  FINALIZE
+  "invoicePay pays it."
+  PAY
+  "invoiceVoid takes it back."
+  VOID
+}
+
 "A position of an invoice."
 type InvoiceLine implements LineItem {
+  "Begins with ili_; never changes."
+  id: ID!
+  "What it is."
   description: String!
+  "The price of the catalog it was made from; null for a position written by hand."
   price: Price
+  "How many, 1 or more."
   quantity: Int!
+  "What one costs."
   unitAmount: Money!
+  "quantity × unitAmount."
   amount: Money!
 }
+
 "Narrows a list of invoices."
-input InvoiceFilter { status: InvoiceStatus  statusIn: [InvoiceStatus!] }
+input InvoiceFilter {
+  "Only invoices in this state."
+  status: InvoiceStatus
+  "Only invoices in one of these states."
+  statusIn: [InvoiceStatus!]
+}
+
 type InvoiceEdge { cursor: Cursor!  node: Invoice! }
 type InvoiceConnection { edges: [InvoiceEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -5220,6 +5533,7 @@ extend type Query {
   "The organization's invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
 }
+
 extend type Mutation {
   "Writes a draft without a quote."
   invoiceCreate(input: InvoiceCreateInput!): InvoiceCreatePayload!
@@ -5230,39 +5544,74 @@ extend type Mutation {
   "Takes it back for ever: DRAFT or OPEN → VOID."
   invoiceVoid(input: InvoiceVoidInput!): InvoiceVoidPayload!
 }
+
+"A new draft."
 input InvoiceCreateInput {
+  "Who will owe it; an ACTIVE payer."
   payerId: ID!
+  "What it is for: 1 to 250 positions of one currency."
   lineItems: [LineItemInput!]!
+  "The merchant account it is paid through; the products', else the organization's default where it is left out."
   providerId: ID
+  "A note that appears on the document."
   description: String
+  "How it is to be paid."
   collection: InvoiceCollection! = AUTOMATIC
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type InvoiceCreatePayload { invoice: Invoice  userErrors: [UserError!]! }
-input InvoiceFinalizeInput { id: ID!  idempotencyKey: String }
-type InvoiceFinalizePayload { invoice: Invoice  userErrors: [UserError!]! }
-input InvoicePayInput {
+
+"Which draft to finalize."
+input InvoiceFinalizeInput {
+  "The invoice's, which begins with inv_."
   id: ID!
-  "A saved card of the invoice's payer."
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type InvoiceFinalizePayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"Which invoice to pay, and how. At most one of paymentMethodId and outOfBand."
+input InvoicePayInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+  "A saved, ACTIVE card of the invoice's payer."
   paymentMethodId: ID
   "Where the browser goes after 3-D Secure."
   returnUrl: URL
-  "Notes that it was paid elsewhere."
+  "Notes that it was paid elsewhere; no money moves. Not for payer sessions."
   outOfBand: Boolean! = false
-  "Required."
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
-type InvoicePayPayload { invoice: Invoice  payment: Payment  userErrors: [UserError!]! }
-input InvoiceVoidInput { id: ID! }
+
+type InvoicePayPayload {
+  "The invoice as it is now; null when it was refused."
+  invoice: Invoice
+  "The payment, which may have FAILED or ask for a step of the payer (nextAction); null where no gateway took part."
+  payment: Payment
+  userErrors: [UserError!]!
+}
+
+"Which invoice to take back."
+input InvoiceVoidInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+}
+
 type InvoiceVoidPayload { invoice: Invoice  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/organization.graphql", Input: `"A company that sells APIs: the tenant. Everything belongs to exactly one."
 type Organization implements Node {
+  "Begins with org_; never changes."
   id: ID!
   "The short id, part of tokens and webhook addresses; never changes."
   slug: String!
   "The name payers see."
   name: String!
+  "Whether it does business."
   status: OrganizationStatus!
   "Where its money is; never changes."
   environment: Environment!
@@ -5274,10 +5623,13 @@ type Organization implements Node {
   timeZone: String!
   "ISO 3166-1 alpha-2."
   country: String
+  "Its postal addresses; the primary one is printed on documents."
   addresses: [Address!]!
   "How its payers may pay."
   billingModes: [BillingMode!]!
+  "When a billing period begins and ends."
   billingCycle: BillingCycle!
+  "How the organization sells for others, for its own tax records. No amount here depends on it."
   taxModel: TaxModel!
   "Where payers ask for help."
   supportEmail: String
@@ -5295,20 +5647,59 @@ type Organization implements Node {
   providers: [Provider!]!
   "The merchant account used where none is given."
   defaultProvider: Provider
+  "Its developers, newest first."
   developers(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): DeveloperConnection!
+  "Its companies, newest first."
   companies(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): CompanyConnection!
   "The origins that hosted pages may return to, such as https://portal.example.com."
   allowedReturnOrigins: [URL!]!
+  "When it was made."
   createdAt: DateTime!
 }
 
-enum OrganizationStatus { ACTIVE INACTIVE }
+"Whether an organization does business."
+enum OrganizationStatus {
+  "Everything works."
+  ACTIVE
+  "Nothing new can be sold or charged; its data can be read."
+  INACTIVE
+}
+
 "Where money is: nowhere (the built-in sandbox), the gateways' test systems, or real."
-enum Environment { SANDBOX TEST LIVE }
+enum Environment {
+  "The built-in sandbox: no money, no gateway, no network."
+  SANDBOX
+  "The gateways' own test systems: their keys, no money."
+  TEST
+  "Real money."
+  LIVE
+}
+
 "PREPAID pays ahead into a balance; POSTPAID uses first, within a limit, and is invoiced."
-enum BillingMode { PREPAID POSTPAID }
-enum BillingCycle { CALENDAR_MONTH PRORATED }
-enum TaxModel { DISCLOSED UNDISCLOSED HYBRID }
+enum BillingMode {
+  "Pays ahead into a balance and spends from it."
+  PREPAID
+  "Uses first, within a credit limit, and is invoiced."
+  POSTPAID
+}
+
+"When a billing period begins and ends."
+enum BillingCycle {
+  "With the calendar month, in the organization's time zone."
+  CALENDAR_MONTH
+  "With the calendar month as well; the fixed fees of a month that began midway are charged in part."
+  PRORATED
+}
+
+"How the organization sells for others, for its own tax records. No amount here depends on it."
+enum TaxModel {
+  "The disclosed agency model."
+  DISCLOSED
+  "The undisclosed agency model."
+  UNDISCLOSED
+  "Both, by what is sold."
+  HYBRID
+}
 
 "How failed charges are tried again."
 type DunningPolicy {
@@ -5319,14 +5710,26 @@ type DunningPolicy {
   "What happens after the last."
   finalAction: DunningFinalAction!
 }
-enum DunningFinalAction { LEAVE MARK_UNCOLLECTIBLE CANCEL_SUBSCRIPTION }
+
+"What happens to an invoice after the last failed try."
+enum DunningFinalAction {
+  "Nothing: it stays OPEN."
+  LEAVE
+  "It becomes UNCOLLECTIBLE."
+  MARK_UNCOLLECTIBLE
+  "The subscription it belongs to ends."
+  CANCEL_SUBSCRIPTION
+}
 
 "A currency that the organization sells in."
 type Currency {
   "ISO 4217 code, or a code of the organization's own when virtual."
   code: CurrencyCode!
+  "Its official name, such as US Dollar."
   name: String!
+  "The name that payers see."
   displayName: String!
+  "A note for the organization's own people."
   description: String
   "INACTIVE is not usable."
   status: CurrencyStatus!
@@ -5339,7 +5742,14 @@ type Currency {
   "The credit limit of postpaid payers without one of their own."
   creditLimit: Money
 }
-enum CurrencyStatus { ACTIVE INACTIVE }
+
+"Whether a currency can be used."
+enum CurrencyStatus {
+  "It can be sold in and topped up."
+  ACTIVE
+  "Nothing new can be counted in it."
+  INACTIVE
+}
 
 type OrganizationEdge { cursor: Cursor!  node: Organization! }
 type OrganizationConnection { edges: [OrganizationEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
@@ -5353,6 +5763,7 @@ extend type Query {
   currencies: [Currency!]!
 }
 
+"What can be done."
 type Mutation {
   "Makes an organization and its first access token (scopes BILLING, ACCOUNT, ADMIN); for the operator only."
   organizationCreate(input: OrganizationCreateInput!): OrganizationCreatePayload!
@@ -5364,117 +5775,208 @@ type Mutation {
   currencyDelete(input: CurrencyDeleteInput!): CurrencyDeletePayload!
 }
 
+"A new organization."
 input OrganizationCreateInput {
-  "The short id: 2 to 32 of a–z, 0–9 and -."
+  "The short id, part of tokens and webhook addresses: 2 to 32 of a–z, 0–9 and -. It never changes."
   slug: String!
+  "The name payers see."
   name: String!
+  "Where its money will be. It never changes."
   environment: Environment!
+  "An ISO 4217 code; it becomes the first of its currencies."
   defaultCurrency: CurrencyCode!
+  "IANA time zone by which billing periods end."
   timeZone: String = "UTC"
   "The id of the live organization that this one is the test twin of."
   testTwinOf: ID
 }
+
 type OrganizationCreatePayload {
   organization: Organization
   "The first access token's value, shown only here."
   token: String
   userErrors: [UserError!]!
 }
+
+"What to change; what is left out stays, an empty text clears."
 input OrganizationUpdateInput {
+  "The name payers see."
   name: String
+  "One of the organization's active currencies."
   defaultCurrency: CurrencyCode
+  "IANA time zone by which billing periods end, such as Europe/Berlin."
   timeZone: String
+  "ISO 3166-1 alpha-2, such as DE."
   country: String
+  "Replaces all addresses."
   addresses: [AddressInput!]
+  "How its payers may pay: one mode or both."
   billingModes: [BillingMode!]
+  "When a billing period begins and ends."
   billingCycle: BillingCycle
+  "How the organization sells for others, for its own tax records. No amount here depends on it."
   taxModel: TaxModel
+  "Where payers ask for help."
   supportEmail: String
+  "Where payers ask about bills."
   financeSupportEmail: String
+  "The address mails come from."
   senderEmail: String
+  "Where a browser goes after paying when nothing else is said."
   thankYouUrl: URL
+  "false stops charging saved cards; payers can still pay by themselves."
   chargingEnabled: Boolean
+  "How failed charges are tried again; replaces the whole policy."
   dunning: DunningPolicyInput
+  "The merchant account used where none is given; one of its ACTIVE providers."
   defaultProviderId: ID
+  "Replaces the origins that hosted pages may return to, such as https://portal.example.com."
   allowedReturnOrigins: [URL!]
 }
+
+"How failed charges are tried again."
 input DunningPolicyInput {
+  "Days between two tries."
   retryDays: Int! = 3
+  "How many tries in all."
   attemptsMax: Int! = 3
+  "What happens after the last."
   finalAction: DunningFinalAction! = LEAVE
 }
+
 type OrganizationUpdatePayload { organization: Organization  userErrors: [UserError!]! }
+
+"A currency to add, or what to change of one."
 input CurrencySetInput {
+  "ISO 4217 code, or a code of the organization's own when virtual."
   code: CurrencyCode!
+  "Its official name; the code's where it is left out."
   name: String
+  "The name that payers see."
   displayName: String
+  "A note for the organization's own people."
   description: String
+  "INACTIVE stops anything new in it."
   status: CurrencyStatus
-  "Only when the currency is added."
+  "Whether it exists only here. Only when the currency is added."
   virtual: Boolean
+  "The smallest top-up, in this currency and in whole minor units."
   minimumTopUp: MoneyInput
+  "The credit limit of postpaid payers without one of their own, in this currency."
   creditLimit: MoneyInput
 }
+
 type CurrencySetPayload { currency: Currency  userErrors: [UserError!]! }
-input CurrencyDeleteInput { code: CurrencyCode! }
-type CurrencyDeletePayload { deletedCode: CurrencyCode  userErrors: [UserError!]! }
+
+"Which currency to remove."
+input CurrencyDeleteInput {
+  "The code of a currency in which nothing was ever counted."
+  code: CurrencyCode!
+}
+
+type CurrencyDeletePayload {
+  "The code of the currency that is gone; null when it was refused."
+  deletedCode: CurrencyCode
+  userErrors: [UserError!]!
+}
 `, BuiltIn: false},
 	{Name: "../../schema/payer.graphql", Input: `"The billing side of a developer or a company."
 interface Payer implements Node {
+  "Begins with dev_ for a developer, com_ for a company; never changes."
   id: ID!
+  "The name on bills."
   name: String!
   "Where bills go; the developer's e-mail where it is not set."
   billingEmail: String
   "The caller's own id."
   externalId: String
+  "How it pays; chosen when it is made."
   billingMode: BillingMode!
+  "Whether business is done with it."
   status: PayerStatus!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "The postal address on bills."
   address: Address
+  "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
-  balances(currency: CurrencyCode): [Balance!]!
+  balances(
+    "Only the one in this currency."
+    currency: CurrencyCode
+  ): [Balance!]!
   "Its balance in one currency; null while it has none."
-  balance(currency: CurrencyCode!): Balance
+  balance(
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Balance
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
-  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int): PaymentMethodConnection!
+  "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
+  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
+  "Its quotes, newest first."
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
+  "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
+  "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
   "Whether this much could be spent now, and if not, why."
-  canSpend(amount: MoneyInput!): SpendCheck!
+  canSpend(
+    "How much, in the currency to ask about."
+    amount: MoneyInput!
+  ): SpendCheck!
+  "When it was made."
   createdAt: DateTime!
 }
 
 "A person who uses the organization's APIs, known by an e-mail address."
 type Developer implements Node & Payer {
+  "Begins with dev_; never changes."
   id: ID!
+  "The name on bills."
   name: String!
   "Where bills go; the developer's e-mail where it is not set."
   billingEmail: String
   "The caller's own id."
   externalId: String
+  "How it pays; chosen when it is made."
   billingMode: BillingMode!
+  "Whether business is done with it."
   status: PayerStatus!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "The postal address on bills."
   address: Address
+  "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
-  balances(currency: CurrencyCode): [Balance!]!
+  balances(
+    "Only the one in this currency."
+    currency: CurrencyCode
+  ): [Balance!]!
   "Its balance in one currency; null while it has none."
-  balance(currency: CurrencyCode!): Balance
+  balance(
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Balance
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
-  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int): PaymentMethodConnection!
+  "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
+  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
+  "Its quotes, newest first."
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
+  "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
+  "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
   "Whether this much could be spent now, and if not, why."
-  canSpend(amount: MoneyInput!): SpendCheck!
+  canSpend(
+    "How much, in the currency to ask about."
+    amount: MoneyInput!
+  ): SpendCheck!
+  "When it was made."
   createdAt: DateTime!
+  "By which it is known; one developer per address."
   email: String!
   "The companies it belongs to."
   memberships(after: Cursor, first: Int, before: Cursor, last: Int): MembershipConnection!
@@ -5482,30 +5984,50 @@ type Developer implements Node & Payer {
 
 "Several developers under one bill."
 type Company implements Node & Payer {
+  "Begins with com_; never changes."
   id: ID!
+  "The name on bills."
   name: String!
   "Where bills go; the developer's e-mail where it is not set."
   billingEmail: String
   "The caller's own id."
   externalId: String
+  "How it pays; chosen when it is made."
   billingMode: BillingMode!
+  "Whether business is done with it."
   status: PayerStatus!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "The postal address on bills."
   address: Address
+  "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
-  balances(currency: CurrencyCode): [Balance!]!
+  balances(
+    "Only the one in this currency."
+    currency: CurrencyCode
+  ): [Balance!]!
   "Its balance in one currency; null while it has none."
-  balance(currency: CurrencyCode!): Balance
+  balance(
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Balance
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
-  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int): PaymentMethodConnection!
+  "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
+  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
+  "Its quotes, newest first."
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
+  "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
+  "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
   "Whether this much could be spent now, and if not, why."
-  canSpend(amount: MoneyInput!): SpendCheck!
+  canSpend(
+    "How much, in the currency to ask about."
+    amount: MoneyInput!
+  ): SpendCheck!
+  "When it was made."
   createdAt: DateTime!
   "Its short name; never changes."
   slug: String!
@@ -5516,50 +6038,82 @@ type Company implements Node & Payer {
 }
 
 "SUSPENDED cannot spend or be sold to; CLOSED is history."
-enum PayerStatus { ACTIVE SUSPENDED CLOSED }
+enum PayerStatus {
+  "Can buy, pay and spend."
+  ACTIVE
+  "Cannot spend or be sold to; can still pay what it owes."
+  SUSPENDED
+  "History: nothing can be done with it any more."
+  CLOSED
+}
 
 "A developer's place in a company."
 type Membership implements Node {
+  "Begins with mem_; never changes."
   id: ID!
+  "Where the developer belongs."
   company: Company!
+  "Who belongs to it."
   developer: Developer!
+  "As what."
   role: MembershipRole!
+  "When it was made."
   createdAt: DateTime!
 }
-enum MembershipRole { ADMIN MEMBER }
+
+"What a developer is in a company."
+enum MembershipRole {
+  "Manages the company's bills."
+  ADMIN
+  "Uses APIs at the company's expense."
+  MEMBER
+}
 
 "Whether an amount could be spent."
 type SpendCheck {
+  "Whether usage of the amount would be accepted now. Nothing is set aside."
   allowed: Boolean!
   "Why not."
   reason: UserErrorCode
+  "What is missing, when funds are."
   details: FundsDetails
 }
 
 "Narrows a list of payers."
 input PayerFilter {
+  "Only payers in this state."
   status: PayerStatus
+  "Only payers who pay like this."
   billingMode: BillingMode
 }
 
 "One way to find a payer."
 input PayerLookup @oneOf {
+  "Its id here: dev_… or com_…."
   id: ID
+  "The caller's own id for it."
   externalId: String
+  "A developer's e-mail address, spelled as it was given."
   developerEmail: String
+  "A company's short name."
   companySlug: String
 }
 
 type DeveloperEdge { cursor: Cursor!  node: Developer! }
 type DeveloperConnection { edges: [DeveloperEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
 type CompanyEdge { cursor: Cursor!  node: Company! }
 type CompanyConnection { edges: [CompanyEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
 type MembershipEdge { cursor: Cursor!  node: Membership! }
 type MembershipConnection { edges: [MembershipEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 extend type Query {
   "A payer by one of its names; null when there is none."
-  payer(by: PayerLookup!): Payer
+  payer(
+    "Exactly one of its names."
+    by: PayerLookup!
+  ): Payer
   "The organization's developers, newest first."
   developers(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): DeveloperConnection!
   "The organization's companies, newest first."
@@ -5567,102 +6121,189 @@ extend type Query {
 }
 
 extend type Mutation {
+  "Adds a developer."
   developerCreate(input: DeveloperCreateInput!): DeveloperCreatePayload!
-  "What is left out stays; an empty text clears."
+  "Changes a developer; what is left out stays, an empty text clears."
   developerUpdate(input: DeveloperUpdateInput!): DeveloperUpdatePayload!
   "Ends business with a developer whose balances are zero and whose invoices are settled."
   developerClose(input: DeveloperCloseInput!): DeveloperClosePayload!
+  "Adds a company, without members."
   companyCreate(input: CompanyCreateInput!): CompanyCreatePayload!
-  "What is left out stays; an empty text clears."
+  "Changes a company; what is left out stays, an empty text clears."
   companyUpdate(input: CompanyUpdateInput!): CompanyUpdatePayload!
   "Ends business with a company whose balances are zero and whose invoices are settled."
   companyClose(input: CompanyCloseInput!): CompanyClosePayload!
   "Adds a developer to a company, or changes its role."
   companyMemberAdd(input: CompanyMemberAddInput!): CompanyMemberAddPayload!
+  "Takes a developer out of a company. Its own business stays."
   companyMemberRemove(input: CompanyMemberRemoveInput!): CompanyMemberRemovePayload!
 }
 
+"A new developer."
 input DeveloperCreateInput {
+  "By which it is known: one developer per address."
   email: String!
+  "The name on bills."
   name: String!
+  "The caller's own id; one payer per id."
   externalId: String
+  "How it pays; one of the organization's billingModes."
   billingMode: BillingMode! = PREPAID
+  "Where bills go."
   billingEmail: String
-  "Percent, such as \"19\"."
+  "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "The postal address on bills."
   address: AddressInput
+  "The caller's own data."
   metadata: Metadata
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type DeveloperCreatePayload { developer: Developer  userErrors: [UserError!]! }
+
+"What to change of a developer."
 input DeveloperUpdateInput {
+  "The developer's, which begins with dev_."
   id: ID!
+  "The new address by which it is known."
   email: String
+  "The name on bills; documents already made keep the old one."
   name: String
+  "The caller's own id; one payer per id."
   externalId: String
+  "Where bills go."
   billingEmail: String
-  "Percent, such as \"19\"."
+  "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "The postal address on bills; replaces the whole address."
   address: AddressInput
+  "The caller's own data; replaces all of it."
   metadata: Metadata
+  "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
 }
+
 type DeveloperUpdatePayload { developer: Developer  userErrors: [UserError!]! }
-input DeveloperCloseInput { id: ID! }
+
+"Which developer to close."
+input DeveloperCloseInput {
+  "The developer's, which begins with dev_."
+  id: ID!
+}
+
 type DeveloperClosePayload { developer: Developer  userErrors: [UserError!]! }
+
+"A new company."
 input CompanyCreateInput {
   "Short name: 2 to 64 of a–z, 0–9, - and _."
   slug: String!
+  "The name on bills."
   name: String!
+  "The caller's own id; one payer per id."
   externalId: String
+  "How it pays; one of the organization's billingModes."
   billingMode: BillingMode! = PREPAID
+  "Where bills go."
   billingEmail: String
+  "The tax number printed on its invoices."
   taxId: String
-  "Percent, such as \"19\"."
+  "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "The postal address on bills."
   address: AddressInput
+  "The caller's own data."
   metadata: Metadata
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type CompanyCreatePayload { company: Company  userErrors: [UserError!]! }
+
+"What to change of a company."
 input CompanyUpdateInput {
+  "The company's, which begins with com_."
   id: ID!
+  "The name on bills; documents already made keep the old one."
   name: String
+  "The caller's own id; one payer per id."
   externalId: String
+  "Where bills go."
   billingEmail: String
+  "The tax number printed on its invoices."
   taxId: String
-  "Percent, such as \"19\"."
+  "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "The postal address on bills; replaces the whole address."
   address: AddressInput
+  "The caller's own data; replaces all of it."
   metadata: Metadata
+  "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
 }
+
 type CompanyUpdatePayload { company: Company  userErrors: [UserError!]! }
-input CompanyCloseInput { id: ID! }
+
+"Which company to close."
+input CompanyCloseInput {
+  "The company's, which begins with com_."
+  id: ID!
+}
+
 type CompanyClosePayload { company: Company  userErrors: [UserError!]! }
+
+"Who belongs where, and as what."
 input CompanyMemberAddInput {
+  "The company's, which begins with com_."
   companyId: ID!
+  "The developer's, which begins with dev_."
   developerId: ID!
+  "As what; replaces the role of one who belongs already."
   role: MembershipRole! = MEMBER
 }
+
 type CompanyMemberAddPayload { membership: Membership  userErrors: [UserError!]! }
-input CompanyMemberRemoveInput { companyId: ID!  developerId: ID! }
-type CompanyMemberRemovePayload { removedId: ID  userErrors: [UserError!]! }
+
+"Who no longer belongs where."
+input CompanyMemberRemoveInput {
+  "The company's, which begins with com_."
+  companyId: ID!
+  "The developer's, which begins with dev_."
+  developerId: ID!
+}
+
+type CompanyMemberRemovePayload {
+  "The id of the membership that is gone; null when it was refused."
+  removedId: ID
+  userErrors: [UserError!]!
+}
 `, BuiltIn: false},
 	{Name: "../../schema/payment.graphql", Input: `"One movement of money at a gateway."
 type Payment implements Node {
+  "Begins with pmt_; never changes."
   id: ID!
   "PROCESSING also means that the outcome is not known yet: it is asked for until it is."
   status: PaymentStatus!
+  "What it is for."
   purpose: PaymentPurpose!
+  "What was asked for when it was made; it never changes."
   amount: Money!
+  "How much of it went back."
   refunded: Money!
+  "What went back, oldest first."
   refunds: [Refund!]!
+  "Where the payer's bank contests it, oldest first."
   disputes: [Dispute!]!
+  "Who pays; null for a test payment."
   payer: Payer
+  "The merchant account it goes to."
   provider: Provider!
+  "The invoice it pays; null for a top-up."
   invoice: Invoice
+  "The saved card it is charged to; null on a hosted page."
   paymentMethod: PaymentMethod
+  "The balance it tops up; null for an invoice's payment."
   balance: Balance
   "Our name for it at the gateway."
   orderCode: String!
@@ -5674,101 +6315,252 @@ type Payment implements Node {
   nextAction: NextAction
   "Why it failed."
   failure: PaymentFailure
+  "The gateway's proof of payment; null until it has SUCCEEDED."
   receiptUrl: URL
   "Every try, newest first."
   attempts(after: Cursor, first: Int, before: Cursor, last: Int): PaymentAttemptConnection!
+  "When it was made."
   createdAt: DateTime!
+  "When its outcome became final; null until then."
   settledAt: DateTime
+  "When it last changed."
   updatedAt: DateTime!
 }
-enum PaymentStatus { REQUIRES_ACTION PROCESSING SUCCEEDED FAILED CANCELED }
-enum PaymentPurpose { TOP_UP AUTO_RELOAD INVOICE TEST }
+
+"How far a payment has come."
+enum PaymentStatus {
+  "The payer must do something: see nextAction."
+  REQUIRES_ACTION
+  "The gateway is at work, or its answer is not known yet."
+  PROCESSING
+  "The money was taken. Final, refunds apart."
+  SUCCEEDED
+  "No money was taken: see failure. Final."
+  FAILED
+  "Given up before any money was taken. Final."
+  CANCELED
+}
+
+"What a payment is for."
+enum PaymentPurpose {
+  "A balance, at the payer's wish."
+  TOP_UP
+  "A balance, because it fell below its threshold."
+  AUTO_RELOAD
+  "An invoice."
+  INVOICE
+  "Nothing: it tries a provider out."
+  TEST
+}
+
 "What the payer must do."
 union NextAction = RedirectAction | ClientSecretAction
+
 "Send the browser there."
 type RedirectAction {
+  "The gateway's page."
   url: URL!
+  "When the page closes; null where the gateway does not say."
   expiresAt: DateTime
 }
+
 "Hand this to the gateway's browser or mobile library."
 type ClientSecretAction {
+  "For this one payment or card; do not log or store it."
   clientSecret: String!
+  "The provider's key for the library."
   publishableKey: String!
 }
+
 "Why a payment failed."
 type PaymentFailure {
   "The gateway's code, such as card_declined or expired_card."
   code: String!
   "The issuer's reason, where it may be shown."
   declineCode: String
+  "One sentence for a person."
   message: String!
 }
+
 "One try at a payment."
 type PaymentAttempt implements Node {
+  "Begins with att_; never changes."
   id: ID!
+  "1 for the first."
   number: Int!
+  "How it went."
   status: PaymentStatus!
+  "Why it failed; null where it did not."
   failure: PaymentFailure
+  "When it was made."
   createdAt: DateTime!
+  "When its outcome became known; null until then."
   finishedAt: DateTime
 }
+
 "Money that went back."
 type Refund implements Node {
+  "Begins with rfd_; never changes."
   id: ID!
+  "The payment it was taken from."
+  payment: Payment!
+  "What went back."
   amount: Money!
+  "Whether it has reached the payer."
   status: RefundStatus!
+  "Why, in the words of whoever made it."
   reason: String
+  "When it was made."
   createdAt: DateTime!
 }
-enum RefundStatus { PROCESSING SUCCEEDED FAILED }
+
+"How far a refund has come."
+enum RefundStatus {
+  "On its way."
+  PROCESSING
+  "Given back."
+  SUCCEEDED
+  "The gateway could not give it back."
+  FAILED
+}
+
 "A payment that the payer's bank contests."
 type Dispute implements Node {
+  "Begins with dsp_; never changes."
   id: ID!
+  "The payment that is contested."
+  payment: Payment!
+  "What is contested."
   amount: Money!
+  "How far it has come."
   status: DisputeStatus!
+  "The bank's reason, in the gateway's word."
   reason: String
+  "Until when evidence can be handed in at the gateway."
   evidenceDueAt: DateTime
+  "When it was made."
   createdAt: DateTime!
 }
-enum DisputeStatus { WARNING NEEDS_RESPONSE UNDER_REVIEW WON LOST }
+
+"How far a dispute has come."
+enum DisputeStatus {
+  "An inquiry; no money has moved."
+  WARNING
+  "Evidence has to be handed in."
+  NEEDS_RESPONSE
+  "The bank is deciding."
+  UNDER_REVIEW
+  "Decided for the organization."
+  WON
+  "Decided for the payer: the money is gone."
+  LOST
+}
+
 "A card saved at a gateway. Numbers never come here."
 type PaymentMethod implements Node {
+  "Begins with pmd_; never changes."
   id: ID!
+  "The merchant account it can be charged through."
   provider: Provider!
+  "Whether it can be charged."
   status: PaymentMethodStatus!
   "Null until the gateway has it."
   card: Card
+  "Why it could not be saved, in one sentence for a person; null unless FAILED."
+  failureMessage: String
+  "Whether it is charged when no other is named; one per payer."
   isDefault: Boolean!
-  "Whether the card is past its last month."
+  "Whether the card is past its last month, by UTC."
   expired: Boolean!
+  "When it was made."
   createdAt: DateTime!
 }
-enum PaymentMethodStatus { PENDING ACTIVE FAILED DETACHED }
+
+"Whether a saved card can be charged."
+enum PaymentMethodStatus {
+  "The payer or the gateway has yet to finish saving it."
+  PENDING
+  "It can be charged."
+  ACTIVE
+  "It could not be saved."
+  FAILED
+  "It was forgotten, and is kept for the payments it made."
+  DETACHED
+}
+
+"What may be known of a saved card."
 type Card {
+  "The scheme in the gateway's word, such as visa."
   brand: String!
+  "The last four digits."
   last4: String!
+  "The last month in which it is good, 1 to 12."
   expMonth: Int!
+  "The year of that month, with four digits."
   expYear: Int!
 }
+
+"Narrows a list of saved cards."
+input PaymentMethodFilter {
+  "Only cards in this state."
+  status: PaymentMethodStatus
+  "Only cards in one of these states."
+  statusIn: [PaymentMethodStatus!]
+}
+
 "Narrows a list of payments."
-input PaymentFilter { status: PaymentStatus  statusIn: [PaymentStatus!]  purpose: PaymentPurpose }
+input PaymentFilter {
+  "Only payments in this state."
+  status: PaymentStatus
+  "Only payments in one of these states."
+  statusIn: [PaymentStatus!]
+  "Only payments for this."
+  purpose: PaymentPurpose
+}
+
 type PaymentEdge { cursor: Cursor!  node: Payment! }
 type PaymentConnection { edges: [PaymentEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
 type PaymentAttemptEdge { cursor: Cursor!  node: PaymentAttempt! }
 type PaymentAttemptConnection { edges: [PaymentAttemptEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
 type PaymentMethodEdge { cursor: Cursor!  node: PaymentMethod! }
 type PaymentMethodConnection { edges: [PaymentMethodEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 "A notification from a gateway."
 type GatewayEvent implements Node {
+  "Begins with evt_; never changes."
   id: ID!
+  "The merchant account it came to."
+  provider: Provider!
+  "The gateway's own id for it."
   gatewayEventId: String!
+  "What it says happened, in the gateway's word, such as payment_intent.succeeded."
   type: String!
+  "What became of it."
   status: GatewayEventStatus!
+  "Why it was not applied, for a person."
   error: String
+  "When it first arrived."
   receivedAt: DateTime!
 }
-enum GatewayEventStatus { RECEIVED APPLIED IGNORED WAITING MISMATCHED FAILED }
+
+"What became of a notification."
+enum GatewayEventStatus {
+  "Stored, and about to be applied."
+  RECEIVED
+  "What it says is booked."
+  APPLIED
+  "It says nothing that concerns anything here."
+  IGNORED
+  "It came before what it is about, and is tried again."
+  WAITING
+  "It contradicts what is known here; somebody must look at it."
+  MISMATCHED
+  "It could not be applied, and is tried no more."
+  FAILED
+}
+
 type GatewayEventEdge { cursor: Cursor!  node: GatewayEvent! }
 type GatewayEventConnection { edges: [GatewayEventEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -5778,6 +6570,7 @@ extend type Query {
   "What the gateways told us, newest first."
   gatewayEvents(after: Cursor, first: Int, before: Cursor, last: Int): GatewayEventConnection!
 }
+
 extend type Mutation {
   "Starts a top-up on the gateway's own page; nextAction has its address."
   paymentStart(input: PaymentStartInput!): PaymentStartPayload!
@@ -5789,21 +6582,31 @@ extend type Mutation {
   paymentMethodSetup(input: PaymentMethodSetupInput!): PaymentMethodSetupPayload!
   "Saves a card that the browser or app has turned into a token (Stripe: pm_…)."
   paymentMethodAttach(input: PaymentMethodAttachInput!): PaymentMethodAttachPayload!
+  "Makes a saved card the one that is charged when no other is named."
   paymentMethodSetDefault(input: PaymentMethodSetDefaultInput!): PaymentMethodSetDefaultPayload!
   "Forgets a card, also at the gateway."
   paymentMethodDetach(input: PaymentMethodDetachInput!): PaymentMethodDetachPayload!
 }
+
 "Where the browser goes after the hosted page. Only allowed origins."
 input ReturnUrlsInput {
+  "After the payment has succeeded."
   success: URL
+  "After it was declined."
   failure: URL
+  "While its outcome is not known yet."
   pending: URL
+  "After the payer has turned back."
   cancel: URL
+  "After the gateway could not go on."
   error: URL
 }
+
+"Who tops up how much, and where the browser goes afterwards."
 input PaymentStartInput {
+  "Whose balance it goes to."
   payerId: ID!
-  "Whole minor units."
+  "More than zero, in whole minor units, and no less than the currency's minimumTopUp."
   amount: MoneyInput!
   "The organization's default where it is left out."
   providerId: ID
@@ -5811,58 +6614,107 @@ input PaymentStartInput {
   returnUrls: ReturnUrlsInput
   "Whether to save the card for later."
   saveCard: Boolean! = false
-  "Required."
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type PaymentStartPayload { payment: Payment  userErrors: [UserError!]! }
+
+"Who tops up how much, from which card."
 input BalanceTopUpInput {
+  "Whose balance it goes to."
   payerId: ID!
-  "Whole minor units."
+  "More than zero, in whole minor units, and no less than the currency's minimumTopUp."
   amount: MoneyInput!
   "The payer's default card where it is left out."
   paymentMethodId: ID
   "Where the browser goes after 3-D Secure."
   returnUrl: URL
-  "Required."
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type BalanceTopUpPayload { payment: Payment  balance: Balance  userErrors: [UserError!]! }
-input PaymentSyncInput { id: ID! }
+
+"Which payment to ask about."
+input PaymentSyncInput {
+  "The payment's, which begins with pmt_."
+  id: ID!
+}
+
 type PaymentSyncPayload { payment: Payment  userErrors: [UserError!]! }
+
+"For whom to save a card."
 input PaymentMethodSetupInput {
+  "Whose card it is."
   payerId: ID!
+  "The merchant account that will charge it; the organization's default where it is left out."
   providerId: ID
+  "Where the browser goes after the hosted page; without it a client secret is answered."
   returnUrl: URL
+  "Whether it becomes the card that is charged when no other is named."
   makeDefault: Boolean! = false
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
-type PaymentMethodSetupPayload { nextAction: NextAction  paymentMethod: PaymentMethod  userErrors: [UserError!]! }
+
+type PaymentMethodSetupPayload {
+  "What the payer must do before the card is saved."
+  nextAction: NextAction
+  "The card, PENDING; null when it was refused."
+  paymentMethod: PaymentMethod
+  userErrors: [UserError!]!
+}
+
+"Whose card to save."
 input PaymentMethodAttachInput {
+  "Whose card it is."
   payerId: ID!
+  "The merchant account whose publishable key made the token; the organization's default where it is left out."
   providerId: ID
   "The gateway's token; never a card number."
   gatewayToken: String!
+  "Whether it becomes the card that is charged when no other is named."
   makeDefault: Boolean! = false
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type PaymentMethodAttachPayload {
+  "The card, ACTIVE, or PENDING while nextAction is open; null when it was refused."
   paymentMethod: PaymentMethod
   "What the payer must do before the card is saved."
   nextAction: NextAction
   userErrors: [UserError!]!
 }
-input PaymentMethodSetDefaultInput { id: ID! }
+
+"Which card becomes the default."
+input PaymentMethodSetDefaultInput {
+  "The card's, which begins with pmd_; it must be ACTIVE."
+  id: ID!
+}
+
 type PaymentMethodSetDefaultPayload { paymentMethod: PaymentMethod  userErrors: [UserError!]! }
-input PaymentMethodDetachInput { id: ID! }
+
+"Which card to forget."
+input PaymentMethodDetachInput {
+  "The card's, which begins with pmd_."
+  id: ID!
+}
+
 type PaymentMethodDetachPayload { paymentMethod: PaymentMethod  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/provider.graphql", Input: `"A merchant account at a gateway."
 type Provider implements Node {
+  "Begins with prv_; never changes."
   id: ID!
   "Made of the name: lower case, spaces become _."
   slug: String!
+  "What it is called here."
   name: String!
+  "A note for the organization's own people."
   description: String
+  "The gateway."
   kind: ProviderKind!
   "Its organization's."
   environment: Environment!
@@ -5878,13 +6730,43 @@ type Provider implements Node {
   webhookUrl: URL!
   "Whether events can be verified: a signing secret is stored."
   webhookConfigured: Boolean!
+  "What can be done through it."
   capabilities: [ProviderCapability!]!
+  "When it was made."
   createdAt: DateTime!
 }
-enum ProviderKind { STRIPE WORLDPAY }
-enum ProviderStatus { ACTIVE ARCHIVED }
+
+"A gateway."
+enum ProviderKind {
+  "Stripe, with the API keys of an account."
+  STRIPE
+  "Worldpay; not offered yet."
+  WORLDPAY
+}
+
+"Whether a provider takes payments."
+enum ProviderStatus {
+  "It takes payments."
+  ACTIVE
+  "It is kept for its history and takes no new payments."
+  ARCHIVED
+}
+
 "What the gateway behind a provider can do."
-enum ProviderCapability { QUOTES INVOICES HOSTED_PAYMENTS SAVED_CARDS CHARGES EVENTS }
+enum ProviderCapability {
+  "It keeps quotes and makes invoices of them."
+  QUOTES
+  "It keeps invoices, with a page on which they can be paid."
+  INVOICES
+  "It takes payments on a page of its own."
+  HOSTED_PAYMENTS
+  "It saves cards."
+  SAVED_CARDS
+  "It charges saved cards."
+  CHARGES
+  "It tells what happened by signed notifications."
+  EVENTS
+}
 
 extend type Query {
   "The organization's merchant accounts, archived ones included, oldest first."
@@ -5892,6 +6774,7 @@ extend type Query {
 }
 
 extend type Mutation {
+  "Connects a merchant account. The keys are checked at the gateway first."
   providerCreate(input: ProviderCreateInput!): ProviderCreatePayload!
   "What is left out stays; new credentials replace the old ones."
   providerUpdate(input: ProviderUpdateInput!): ProviderUpdatePayload!
@@ -5901,19 +6784,27 @@ extend type Mutation {
   providerTest(input: ProviderTestInput!): ProviderTestPayload!
 }
 
+"A merchant account to connect."
 input ProviderCreateInput {
+  "What it is called here; its slug is made of it."
   name: String!
+  "A note for the organization's own people."
   description: String
+  "The keys of its gateway."
   credentials: ProviderCredentialsInput!
   "Whether it becomes the organization's default."
   makeDefault: Boolean! = false
   "Whether to register the webhook address at the gateway, where it lets us. If it does not, the provider stands all the same, with the reason in userErrors."
   registerWebhook: Boolean! = false
 }
+
 "The credentials of one kind of gateway. They are stored sealed and never shown again."
 input ProviderCredentialsInput @oneOf {
+  "Keys of a Stripe account."
   stripe: StripeCredentialsInput
 }
+
+"Keys of a Stripe account."
 input StripeCredentialsInput {
   "sk_test_… or rk_test_… in SANDBOX and TEST, sk_live_… or rk_live_… in LIVE."
   secretKey: String!
@@ -5922,25 +6813,51 @@ input StripeCredentialsInput {
   "whsec_…; without it events are refused."
   webhookSecret: String
 }
-type ProviderCreatePayload { provider: Provider  userErrors: [UserError!]! }
+
+type ProviderCreatePayload {
+  "The new provider; null when it was refused. With registerWebhook it can stand beside a refusal."
+  provider: Provider
+  userErrors: [UserError!]!
+}
+
+"What to change of a provider."
 input ProviderUpdateInput {
+  "The provider's, which begins with prv_."
   id: ID!
+  "The new name; the slug stays."
   name: String
+  "The new description."
   description: String
+  "New keys of the same gateway account; they replace the old ones."
   credentials: ProviderCredentialsInput
   "Only the signing secret; the old one stays good for a day."
   webhookSecret: String
 }
+
 type ProviderUpdatePayload { provider: Provider  userErrors: [UserError!]! }
-input ProviderDeleteInput { id: ID! }
+
+"Which provider to delete."
+input ProviderDeleteInput {
+  "The provider's, which begins with prv_."
+  id: ID!
+}
+
 type ProviderDeletePayload {
+  "The id of the provider that is gone; null when it was archived or refused."
   deletedId: ID
   "Set when it was archived instead."
   provider: Provider
   userErrors: [UserError!]!
 }
-input ProviderTestInput { id: ID! }
+
+"Which provider to try."
+input ProviderTestInput {
+  "The provider's, which begins with prv_."
+  id: ID!
+}
+
 type ProviderTestPayload {
+  "Whether the keys are good and the account may take payments."
   ok: Boolean!
   "What the gateway said, in words a person can act on."
   message: String!
@@ -5949,50 +6866,104 @@ type ProviderTestPayload {
 `, BuiltIn: false},
 	{Name: "../../schema/quote.graphql", Input: `"A position of a quote, an invoice or a subscription."
 interface LineItem {
+  "Never changes, and tells positions apart."
+  id: ID!
+  "What it is."
   description: String!
+  "The price of the catalog it was made from; null for a position written by hand."
   price: Price
+  "How many, 1 or more."
   quantity: Int!
+  "What one costs."
   unitAmount: Money!
   "quantity × unitAmount."
   amount: Money!
 }
+
 "An offer to a payer. DRAFT can be edited, OPEN can be accepted."
 type Quote implements Node {
+  "Begins with quo_; never changes."
   id: ID!
   "Given when it is finalized."
   number: String
+  "How far it has come."
   status: QuoteStatus!
+  "Who it is for; null while that is open."
   payer: Payer
   "The merchant account it is paid through."
   provider: Provider
+  "A note that appears on the document."
   description: String
+  "What is offered, in order."
   lineItems: [QuoteLine!]!
   "The sum of its lines; null while it has none."
   total: Money
+  "Until when it can be accepted; null for a draft without a date of its own."
   expiresAt: DateTime
-  "The document, from finalization on."
+  "The document, from finalization on. The address is a secret of its own and needs no token."
   pdfUrl: URL
-  "The invoice that accepting made."
+  "The invoice that accepting made; null until then."
   invoice: Invoice
   "What may be done with it now."
   allowedActions: [QuoteAction!]!
+  "When it was made."
   createdAt: DateTime!
+  "When it last changed."
   updatedAt: DateTime!
 }
-enum QuoteStatus { DRAFT OPEN ACCEPTED CANCELED EXPIRED }
-enum QuoteAction { UPDATE FINALIZE ACCEPT CANCEL }
+
+"How far a quote has come."
+enum QuoteStatus {
+  "It can be edited and is not binding."
+  DRAFT
+  "It is binding, and can be accepted until it expires."
+  OPEN
+  "The payer has accepted it; there is an invoice."
+  ACCEPTED
+  "Taken back."
+  CANCELED
+  "Nobody accepted it in time."
+  EXPIRED
+}
+
+"What may be done with a quote."
+enum QuoteAction {
+  "quoteUpdate changes it."
+  UPDATE
+  "quoteFinalize makes it binding."
+  FINALIZE
+  "quoteAccept accepts it."
+  ACCEPT
+  "quoteCancel takes it back."
+  CANCEL
+}
+
 "A position of a quote."
 type QuoteLine implements LineItem {
+  "Begins with qli_; never changes."
+  id: ID!
+  "What it is."
   description: String!
+  "The price of the catalog it was made from; null for a position written by hand."
   price: Price
+  "How many, 1 or more."
   quantity: Int!
+  "What one costs."
   unitAmount: Money!
+  "quantity × unitAmount."
   amount: Money!
   "How often; null when it is paid once."
   recurrence: Recurrence
 }
+
 "Narrows a list of quotes."
-input QuoteFilter { status: QuoteStatus  statusIn: [QuoteStatus!] }
+input QuoteFilter {
+  "Only quotes in this state."
+  status: QuoteStatus
+  "Only quotes in one of these states."
+  statusIn: [QuoteStatus!]
+}
+
 type QuoteEdge { cursor: Cursor!  node: Quote! }
 type QuoteConnection { edges: [QuoteEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -6000,6 +6971,7 @@ extend type Query {
   "The organization's quotes, newest first."
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
 }
+
 extend type Mutation {
   "Writes a draft. Payer and lines may be filled in later."
   quoteCreate(input: QuoteCreateInput!): QuoteCreatePayload!
@@ -6012,44 +6984,87 @@ extend type Mutation {
   "Takes it back: DRAFT or OPEN → CANCELED."
   quoteCancel(input: QuoteCancelInput!): QuoteCancelPayload!
 }
+
 "A position: either a price of the catalog, or a description with a unit amount."
 input LineItemInput {
+  "An active price of the catalog."
   priceId: ID
   "Required without priceId; the product's name where it is left out."
   description: String
   "Required without priceId. At most four digits below the minor unit."
   unitAmount: MoneyInput
+  "How many, 1 or more."
   quantity: Int! = 1
 }
+
+"A new draft."
 input QuoteCreateInput {
+  "Who it is for; needed by the time it is finalized."
   payerId: ID
+  "What is offered: up to 250 positions of one currency."
   lineItems: [LineItemInput!]
-  "The organization's default where it is left out."
+  "The merchant account it is paid through; the products', else the organization's default where it is left out."
   providerId: ID
+  "A note that appears on the document."
   description: String
-  "30 days after finalization where it is left out."
+  "Until when it can be accepted; 30 days after finalization where it is left out."
   expiresAt: DateTime
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
+
 type QuoteCreatePayload { quote: Quote  userErrors: [UserError!]! }
+
+"What to change of a draft."
 input QuoteUpdateInput {
+  "The quote's, which begins with quo_."
   id: ID!
+  "Who it is for."
   payerId: ID
+  "Replaces all positions."
   lineItems: [LineItemInput!]
+  "The merchant account it is paid through."
   providerId: ID
+  "A note that appears on the document; an empty text clears it."
   description: String
+  "Until when it can be accepted."
   expiresAt: DateTime
 }
+
 type QuoteUpdatePayload { quote: Quote  userErrors: [UserError!]! }
-input QuoteFinalizeInput { id: ID!  idempotencyKey: String }
-type QuoteFinalizePayload { quote: Quote  userErrors: [UserError!]! }
-input QuoteAcceptInput {
+
+"Which draft to finalize."
+input QuoteFinalizeInput {
+  "The quote's, which begins with quo_."
   id: ID!
-  "Required."
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
-type QuoteAcceptPayload { quote: Quote  invoice: Invoice  userErrors: [UserError!]! }
-input QuoteCancelInput { id: ID! }
+
+type QuoteFinalizePayload { quote: Quote  userErrors: [UserError!]! }
+
+"Which quote to accept."
+input QuoteAcceptInput {
+  "The quote's, which begins with quo_."
+  id: ID!
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type QuoteAcceptPayload {
+  "The quote, ACCEPTED; null when it was refused."
+  quote: Quote
+  "The invoice made of it, in DRAFT."
+  invoice: Invoice
+  userErrors: [UserError!]!
+}
+
+"Which quote to take back."
+input QuoteCancelInput {
+  "The quote's, which begins with quo_."
+  id: ID!
+}
+
 type QuoteCancelPayload { quote: Quote  userErrors: [UserError!]! }
 `, BuiltIn: false},
 }
@@ -6517,6 +7532,8 @@ func (ec *executionContext) childFields_Dispute(ctx context.Context, field graph
 	switch field.Name {
 	case "id":
 		return ec.fieldContext_Dispute_id(ctx, field)
+	case "payment":
+		return ec.fieldContext_Dispute_payment(ctx, field)
 	case "amount":
 		return ec.fieldContext_Dispute_amount(ctx, field)
 	case "status":
@@ -6561,6 +7578,8 @@ func (ec *executionContext) childFields_GatewayEvent(ctx context.Context, field 
 	switch field.Name {
 	case "id":
 		return ec.fieldContext_GatewayEvent_id(ctx, field)
+	case "provider":
+		return ec.fieldContext_GatewayEvent_provider(ctx, field)
 	case "gatewayEventId":
 		return ec.fieldContext_GatewayEvent_gatewayEventId(ctx, field)
 	case "type":
@@ -6703,6 +7722,8 @@ func (ec *executionContext) childFields_InvoiceFinalizePayload(ctx context.Conte
 
 func (ec *executionContext) childFields_InvoiceLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_InvoiceLine_id(ctx, field)
 	case "description":
 		return ec.fieldContext_InvoiceLine_description(ctx, field)
 	case "price":
@@ -7103,6 +8124,8 @@ func (ec *executionContext) childFields_PaymentMethod(ctx context.Context, field
 		return ec.fieldContext_PaymentMethod_status(ctx, field)
 	case "card":
 		return ec.fieldContext_PaymentMethod_card(ctx, field)
+	case "failureMessage":
+		return ec.fieldContext_PaymentMethod_failureMessage(ctx, field)
 	case "isDefault":
 		return ec.fieldContext_PaymentMethod_isDefault(ctx, field)
 	case "expired":
@@ -7479,6 +8502,8 @@ func (ec *executionContext) childFields_QuoteFinalizePayload(ctx context.Context
 
 func (ec *executionContext) childFields_QuoteLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_QuoteLine_id(ctx, field)
 	case "description":
 		return ec.fieldContext_QuoteLine_description(ctx, field)
 	case "price":
@@ -7519,6 +8544,8 @@ func (ec *executionContext) childFields_Refund(ctx context.Context, field graphq
 	switch field.Name {
 	case "id":
 		return ec.fieldContext_Refund_id(ctx, field)
+	case "payment":
+		return ec.fieldContext_Refund_payment(ctx, field)
 	case "amount":
 		return ec.fieldContext_Refund_amount(ctx, field)
 	case "status":

@@ -30,21 +30,29 @@ type NextAction interface {
 	IsNextAction()
 }
 
+// A new token.
 type AccessTokenCreateInput struct {
-	Name       string                 `json:"name"`
-	Scopes     []auth.Scope           `json:"scopes"`
+	// What it is for, to recognise it by later.
+	Name string `json:"name"`
+	// At least one; no more than the caller has.
+	Scopes []auth.Scope `json:"scopes"`
+	// READ_WRITE only for a caller who may write.
 	Permission accesstoken.Permission `json:"permission"`
-	ExpiresAt  *time.Time             `json:"expiresAt,omitempty"`
+	// When it ends; never where it is left out.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
 type AccessTokenCreatePayload struct {
+	// The new token; null when it was refused.
 	AccessToken *ent.AccessToken `json:"accessToken,omitempty"`
 	// The value, shown only here.
 	Value      *string      `json:"value,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which token to end.
 type AccessTokenRevokeInput struct {
+	// The token's, which begins with tok_.
 	ID string `json:"id"`
 }
 
@@ -53,8 +61,11 @@ type AccessTokenRevokePayload struct {
 	UserErrors  []*UserError     `json:"userErrors"`
 }
 
+// A token's new name.
 type AccessTokenUpdateInput struct {
-	ID   string `json:"id"`
+	// The token's, which begins with tok_.
+	ID string `json:"id"`
+	// The new name.
 	Name string `json:"name"`
 }
 
@@ -81,12 +92,15 @@ type AddressInput struct {
 	IsPrimary *bool `json:"isPrimary,omitempty"`
 }
 
+// Money that came in outside of any gateway: a transfer, cash, a migration.
 type BalanceReloadInput struct {
-	PayerID string      `json:"payerId"`
-	Amount  *MoneyInput `json:"amount"`
-	// What the payment is called where it was made.
+	// Whose balance it goes to; the balance is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// More than zero, in whole minor units; of virtual currencies with up to six digits more.
+	Amount *MoneyInput `json:"amount"`
+	// What the payment is called where it was made, shown on its entry.
 	Reference *string `json:"reference,omitempty"`
-	// Required.
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
@@ -96,15 +110,17 @@ type BalanceReloadPayload struct {
 	UserErrors []*UserError     `json:"userErrors"`
 }
 
+// Who tops up how much, from which card.
 type BalanceTopUpInput struct {
+	// Whose balance it goes to.
 	PayerID string `json:"payerId"`
-	// Whole minor units.
+	// More than zero, in whole minor units, and no less than the currency's minimumTopUp.
 	Amount *MoneyInput `json:"amount"`
 	// The payer's default card where it is left out.
 	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
 	// Where the browser goes after 3-D Secure.
 	ReturnURL *string `json:"returnUrl,omitempty"`
-	// Required.
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
@@ -116,13 +132,17 @@ type BalanceTopUpPayload struct {
 
 // Hand this to the gateway's browser or mobile library.
 type ClientSecretAction struct {
-	ClientSecret   string `json:"clientSecret"`
+	// For this one payment or card; do not log or store it.
+	ClientSecret string `json:"clientSecret"`
+	// The provider's key for the library.
 	PublishableKey string `json:"publishableKey"`
 }
 
 func (ClientSecretAction) IsNextAction() {}
 
+// Which company to close.
 type CompanyCloseInput struct {
+	// The company's, which begins with com_.
 	ID string `json:"id"`
 }
 
@@ -131,19 +151,28 @@ type CompanyClosePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A new company.
 type CompanyCreateInput struct {
 	// Short name: 2 to 64 of a–z, 0–9, - and _.
-	Slug         string            `json:"slug"`
-	Name         string            `json:"name"`
-	ExternalID   *string           `json:"externalId,omitempty"`
-	BillingMode  payer.BillingMode `json:"billingMode"`
-	BillingEmail *string           `json:"billingEmail,omitempty"`
-	TaxID        *string           `json:"taxId,omitempty"`
-	// Percent, such as "19".
-	TaxRate        *money.Decimal    `json:"taxRate,omitempty"`
-	Address        *AddressInput     `json:"address,omitempty"`
-	Metadata       map[string]string `json:"metadata,omitempty"`
-	IdempotencyKey *string           `json:"idempotencyKey,omitempty"`
+	Slug string `json:"slug"`
+	// The name on bills.
+	Name string `json:"name"`
+	// The caller's own id; one payer per id.
+	ExternalID *string `json:"externalId,omitempty"`
+	// How it pays; one of the organization's billingModes.
+	BillingMode payer.BillingMode `json:"billingMode"`
+	// Where bills go.
+	BillingEmail *string `json:"billingEmail,omitempty"`
+	// The tax number printed on its invoices.
+	TaxID *string `json:"taxId,omitempty"`
+	// Tax in percent, 0 to 100, such as "19" or "8.875".
+	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// The postal address on bills.
+	Address *AddressInput `json:"address,omitempty"`
+	// The caller's own data.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type CompanyCreatePayload struct {
@@ -151,10 +180,14 @@ type CompanyCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Who belongs where, and as what.
 type CompanyMemberAddInput struct {
-	CompanyID   string          `json:"companyId"`
-	DeveloperID string          `json:"developerId"`
-	Role        membership.Role `json:"role"`
+	// The company's, which begins with com_.
+	CompanyID string `json:"companyId"`
+	// The developer's, which begins with dev_.
+	DeveloperID string `json:"developerId"`
+	// As what; replaces the role of one who belongs already.
+	Role membership.Role `json:"role"`
 }
 
 type CompanyMemberAddPayload struct {
@@ -162,27 +195,40 @@ type CompanyMemberAddPayload struct {
 	UserErrors []*UserError    `json:"userErrors"`
 }
 
+// Who no longer belongs where.
 type CompanyMemberRemoveInput struct {
-	CompanyID   string `json:"companyId"`
+	// The company's, which begins with com_.
+	CompanyID string `json:"companyId"`
+	// The developer's, which begins with dev_.
 	DeveloperID string `json:"developerId"`
 }
 
 type CompanyMemberRemovePayload struct {
+	// The id of the membership that is gone; null when it was refused.
 	RemovedID  *string      `json:"removedId,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to change of a company.
 type CompanyUpdateInput struct {
-	ID           string  `json:"id"`
-	Name         *string `json:"name,omitempty"`
-	ExternalID   *string `json:"externalId,omitempty"`
+	// The company's, which begins with com_.
+	ID string `json:"id"`
+	// The name on bills; documents already made keep the old one.
+	Name *string `json:"name,omitempty"`
+	// The caller's own id; one payer per id.
+	ExternalID *string `json:"externalId,omitempty"`
+	// Where bills go.
 	BillingEmail *string `json:"billingEmail,omitempty"`
-	TaxID        *string `json:"taxId,omitempty"`
-	// Percent, such as "19".
-	TaxRate  *money.Decimal    `json:"taxRate,omitempty"`
-	Address  *AddressInput     `json:"address,omitempty"`
+	// The tax number printed on its invoices.
+	TaxID *string `json:"taxId,omitempty"`
+	// Tax in percent, 0 to 100, such as "19" or "8.875".
+	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// The postal address on bills; replaces the whole address.
+	Address *AddressInput `json:"address,omitempty"`
+	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
-	Status   *payer.Status     `json:"status,omitempty"`
+	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
+	Status *payer.Status `json:"status,omitempty"`
 }
 
 type CompanyUpdatePayload struct {
@@ -190,25 +236,36 @@ type CompanyUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which currency to remove.
 type CurrencyDeleteInput struct {
+	// The code of a currency in which nothing was ever counted.
 	Code string `json:"code"`
 }
 
 type CurrencyDeletePayload struct {
+	// The code of the currency that is gone; null when it was refused.
 	DeletedCode *string      `json:"deletedCode,omitempty"`
 	UserErrors  []*UserError `json:"userErrors"`
 }
 
+// A currency to add, or what to change of one.
 type CurrencySetInput struct {
-	Code        string           `json:"code"`
-	Name        *string          `json:"name,omitempty"`
-	DisplayName *string          `json:"displayName,omitempty"`
-	Description *string          `json:"description,omitempty"`
-	Status      *currency.Status `json:"status,omitempty"`
-	// Only when the currency is added.
-	Virtual      *bool       `json:"virtual,omitempty"`
+	// ISO 4217 code, or a code of the organization's own when virtual.
+	Code string `json:"code"`
+	// Its official name; the code's where it is left out.
+	Name *string `json:"name,omitempty"`
+	// The name that payers see.
+	DisplayName *string `json:"displayName,omitempty"`
+	// A note for the organization's own people.
+	Description *string `json:"description,omitempty"`
+	// INACTIVE stops anything new in it.
+	Status *currency.Status `json:"status,omitempty"`
+	// Whether it exists only here. Only when the currency is added.
+	Virtual *bool `json:"virtual,omitempty"`
+	// The smallest top-up, in this currency and in whole minor units.
 	MinimumTopUp *MoneyInput `json:"minimumTopUp,omitempty"`
-	CreditLimit  *MoneyInput `json:"creditLimit,omitempty"`
+	// The credit limit of postpaid payers without one of their own, in this currency.
+	CreditLimit *MoneyInput `json:"creditLimit,omitempty"`
 }
 
 type CurrencySetPayload struct {
@@ -216,7 +273,9 @@ type CurrencySetPayload struct {
 	UserErrors []*UserError  `json:"userErrors"`
 }
 
+// Which developer to close.
 type DeveloperCloseInput struct {
+	// The developer's, which begins with dev_.
 	ID string `json:"id"`
 }
 
@@ -225,17 +284,26 @@ type DeveloperClosePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A new developer.
 type DeveloperCreateInput struct {
-	Email        string            `json:"email"`
-	Name         string            `json:"name"`
-	ExternalID   *string           `json:"externalId,omitempty"`
-	BillingMode  payer.BillingMode `json:"billingMode"`
-	BillingEmail *string           `json:"billingEmail,omitempty"`
-	// Percent, such as "19".
-	TaxRate        *money.Decimal    `json:"taxRate,omitempty"`
-	Address        *AddressInput     `json:"address,omitempty"`
-	Metadata       map[string]string `json:"metadata,omitempty"`
-	IdempotencyKey *string           `json:"idempotencyKey,omitempty"`
+	// By which it is known: one developer per address.
+	Email string `json:"email"`
+	// The name on bills.
+	Name string `json:"name"`
+	// The caller's own id; one payer per id.
+	ExternalID *string `json:"externalId,omitempty"`
+	// How it pays; one of the organization's billingModes.
+	BillingMode payer.BillingMode `json:"billingMode"`
+	// Where bills go.
+	BillingEmail *string `json:"billingEmail,omitempty"`
+	// Tax in percent, 0 to 100, such as "19" or "8.875".
+	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// The postal address on bills.
+	Address *AddressInput `json:"address,omitempty"`
+	// The caller's own data.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type DeveloperCreatePayload struct {
@@ -243,17 +311,26 @@ type DeveloperCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to change of a developer.
 type DeveloperUpdateInput struct {
-	ID           string  `json:"id"`
-	Email        *string `json:"email,omitempty"`
-	Name         *string `json:"name,omitempty"`
-	ExternalID   *string `json:"externalId,omitempty"`
+	// The developer's, which begins with dev_.
+	ID string `json:"id"`
+	// The new address by which it is known.
+	Email *string `json:"email,omitempty"`
+	// The name on bills; documents already made keep the old one.
+	Name *string `json:"name,omitempty"`
+	// The caller's own id; one payer per id.
+	ExternalID *string `json:"externalId,omitempty"`
+	// Where bills go.
 	BillingEmail *string `json:"billingEmail,omitempty"`
-	// Percent, such as "19".
-	TaxRate  *money.Decimal    `json:"taxRate,omitempty"`
-	Address  *AddressInput     `json:"address,omitempty"`
+	// Tax in percent, 0 to 100, such as "19" or "8.875".
+	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// The postal address on bills; replaces the whole address.
+	Address *AddressInput `json:"address,omitempty"`
+	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
-	Status   *payer.Status     `json:"status,omitempty"`
+	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
+	Status *payer.Status `json:"status,omitempty"`
 }
 
 type DeveloperUpdatePayload struct {
@@ -271,9 +348,13 @@ type DunningPolicy struct {
 	FinalAction organization.DunningFinal `json:"finalAction"`
 }
 
+// How failed charges are tried again.
 type DunningPolicyInput struct {
-	RetryDays   int                       `json:"retryDays"`
-	AttemptsMax int                       `json:"attemptsMax"`
+	// Days between two tries.
+	RetryDays int `json:"retryDays"`
+	// How many tries in all.
+	AttemptsMax int `json:"attemptsMax"`
+	// What happens after the last.
 	FinalAction organization.DunningFinal `json:"finalAction"`
 }
 
@@ -289,13 +370,20 @@ type FundsDetails struct {
 	Shortfall *money.Amount `json:"shortfall"`
 }
 
+// A new draft.
 type InvoiceCreateInput struct {
-	PayerID        string             `json:"payerId"`
-	LineItems      []*LineItemInput   `json:"lineItems"`
-	ProviderID     *string            `json:"providerId,omitempty"`
-	Description    *string            `json:"description,omitempty"`
-	Collection     invoice.Collection `json:"collection"`
-	IdempotencyKey *string            `json:"idempotencyKey,omitempty"`
+	// Who will owe it; an ACTIVE payer.
+	PayerID string `json:"payerId"`
+	// What it is for: 1 to 250 positions of one currency.
+	LineItems []*LineItemInput `json:"lineItems"`
+	// The merchant account it is paid through; the products', else the organization's default where it is left out.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A note that appears on the document.
+	Description *string `json:"description,omitempty"`
+	// How it is to be paid.
+	Collection invoice.Collection `json:"collection"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type InvoiceCreatePayload struct {
@@ -303,8 +391,11 @@ type InvoiceCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which draft to finalize.
 type InvoiceFinalizeInput struct {
-	ID             string  `json:"id"`
+	// The invoice's, which begins with inv_.
+	ID string `json:"id"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
@@ -313,25 +404,31 @@ type InvoiceFinalizePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which invoice to pay, and how. At most one of paymentMethodId and outOfBand.
 type InvoicePayInput struct {
+	// The invoice's, which begins with inv_.
 	ID string `json:"id"`
-	// A saved card of the invoice's payer.
+	// A saved, ACTIVE card of the invoice's payer.
 	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
 	// Where the browser goes after 3-D Secure.
 	ReturnURL *string `json:"returnUrl,omitempty"`
-	// Notes that it was paid elsewhere.
+	// Notes that it was paid elsewhere; no money moves. Not for payer sessions.
 	OutOfBand bool `json:"outOfBand"`
-	// Required.
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type InvoicePayPayload struct {
-	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	// The invoice as it is now; null when it was refused.
+	Invoice *ent.Invoice `json:"invoice,omitempty"`
+	// The payment, which may have FAILED or ask for a step of the payer (nextAction); null where no gateway took part.
 	Payment    *ent.Payment `json:"payment,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which invoice to take back.
 type InvoiceVoidInput struct {
+	// The invoice's, which begins with inv_.
 	ID string `json:"id"`
 }
 
@@ -342,29 +439,36 @@ type InvoiceVoidPayload struct {
 
 // A position: either a price of the catalog, or a description with a unit amount.
 type LineItemInput struct {
+	// An active price of the catalog.
 	PriceID *string `json:"priceId,omitempty"`
 	// Required without priceId; the product's name where it is left out.
 	Description *string `json:"description,omitempty"`
 	// Required without priceId. At most four digits below the minor unit.
 	UnitAmount *MoneyInput `json:"unitAmount,omitempty"`
-	Quantity   int         `json:"quantity"`
+	// How many, 1 or more.
+	Quantity int `json:"quantity"`
 }
 
 // An exact amount in one currency.
 type MoneyInput struct {
 	// Text such as "10.00". Excess digits are refused, nothing is rounded.
 	Amount money.Decimal `json:"amount"`
-	// The currency.
+	// What the amount is counted in.
 	Currency string `json:"currency"`
 }
 
+// A new organization.
 type OrganizationCreateInput struct {
-	// The short id: 2 to 32 of a–z, 0–9 and -.
-	Slug            string                   `json:"slug"`
-	Name            string                   `json:"name"`
-	Environment     organization.Environment `json:"environment"`
-	DefaultCurrency string                   `json:"defaultCurrency"`
-	TimeZone        *string                  `json:"timeZone,omitempty"`
+	// The short id, part of tokens and webhook addresses: 2 to 32 of a–z, 0–9 and -. It never changes.
+	Slug string `json:"slug"`
+	// The name payers see.
+	Name string `json:"name"`
+	// Where its money will be. It never changes.
+	Environment organization.Environment `json:"environment"`
+	// An ISO 4217 code; it becomes the first of its currencies.
+	DefaultCurrency string `json:"defaultCurrency"`
+	// IANA time zone by which billing periods end.
+	TimeZone *string `json:"timeZone,omitempty"`
 	// The id of the live organization that this one is the test twin of.
 	TestTwinOf *string `json:"testTwinOf,omitempty"`
 }
@@ -376,23 +480,40 @@ type OrganizationCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to change; what is left out stays, an empty text clears.
 type OrganizationUpdateInput struct {
-	Name                 *string                    `json:"name,omitempty"`
-	DefaultCurrency      *string                    `json:"defaultCurrency,omitempty"`
-	TimeZone             *string                    `json:"timeZone,omitempty"`
-	Country              *string                    `json:"country,omitempty"`
-	Addresses            []*AddressInput            `json:"addresses,omitempty"`
-	BillingModes         []payer.BillingMode        `json:"billingModes,omitempty"`
-	BillingCycle         *organization.BillingCycle `json:"billingCycle,omitempty"`
-	TaxModel             *organization.TaxModel     `json:"taxModel,omitempty"`
-	SupportEmail         *string                    `json:"supportEmail,omitempty"`
-	FinanceSupportEmail  *string                    `json:"financeSupportEmail,omitempty"`
-	SenderEmail          *string                    `json:"senderEmail,omitempty"`
-	ThankYouURL          *string                    `json:"thankYouUrl,omitempty"`
-	ChargingEnabled      *bool                      `json:"chargingEnabled,omitempty"`
-	Dunning              *DunningPolicyInput        `json:"dunning,omitempty"`
-	DefaultProviderID    *string                    `json:"defaultProviderId,omitempty"`
-	AllowedReturnOrigins []string                   `json:"allowedReturnOrigins,omitempty"`
+	// The name payers see.
+	Name *string `json:"name,omitempty"`
+	// One of the organization's active currencies.
+	DefaultCurrency *string `json:"defaultCurrency,omitempty"`
+	// IANA time zone by which billing periods end, such as Europe/Berlin.
+	TimeZone *string `json:"timeZone,omitempty"`
+	// ISO 3166-1 alpha-2, such as DE.
+	Country *string `json:"country,omitempty"`
+	// Replaces all addresses.
+	Addresses []*AddressInput `json:"addresses,omitempty"`
+	// How its payers may pay: one mode or both.
+	BillingModes []payer.BillingMode `json:"billingModes,omitempty"`
+	// When a billing period begins and ends.
+	BillingCycle *organization.BillingCycle `json:"billingCycle,omitempty"`
+	// How the organization sells for others, for its own tax records. No amount here depends on it.
+	TaxModel *organization.TaxModel `json:"taxModel,omitempty"`
+	// Where payers ask for help.
+	SupportEmail *string `json:"supportEmail,omitempty"`
+	// Where payers ask about bills.
+	FinanceSupportEmail *string `json:"financeSupportEmail,omitempty"`
+	// The address mails come from.
+	SenderEmail *string `json:"senderEmail,omitempty"`
+	// Where a browser goes after paying when nothing else is said.
+	ThankYouURL *string `json:"thankYouUrl,omitempty"`
+	// false stops charging saved cards; payers can still pay by themselves.
+	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
+	// How failed charges are tried again; replaces the whole policy.
+	Dunning *DunningPolicyInput `json:"dunning,omitempty"`
+	// The merchant account used where none is given; one of its ACTIVE providers.
+	DefaultProviderID *string `json:"defaultProviderId,omitempty"`
+	// Replaces the origins that hosted pages may return to, such as https://portal.example.com.
+	AllowedReturnOrigins []string `json:"allowedReturnOrigins,omitempty"`
 }
 
 type OrganizationUpdatePayload struct {
@@ -402,42 +523,57 @@ type OrganizationUpdatePayload struct {
 
 // One way to find a payer.
 type PayerLookup struct {
-	ID             *string `json:"id,omitempty"`
-	ExternalID     *string `json:"externalId,omitempty"`
+	// Its id here: dev_… or com_….
+	ID *string `json:"id,omitempty"`
+	// The caller's own id for it.
+	ExternalID *string `json:"externalId,omitempty"`
+	// A developer's e-mail address, spelled as it was given.
 	DeveloperEmail *string `json:"developerEmail,omitempty"`
-	CompanySlug    *string `json:"companySlug,omitempty"`
+	// A company's short name.
+	CompanySlug *string `json:"companySlug,omitempty"`
 }
 
+// For whom, and for how long.
 type PayerSessionCreateInput struct {
+	// The one payer whose own data the session sees.
 	PayerID string `json:"payerId"`
-	// Seconds, 60 to 86,400.
+	// How long it is good, in seconds: 60 to 86,400.
 	ExpiresIn int `json:"expiresIn"`
 }
 
 type PayerSessionCreatePayload struct {
 	// The session's token, shown only here.
-	Token      *string      `json:"token,omitempty"`
+	Token *string `json:"token,omitempty"`
+	// When the session ends.
 	ExpiresAt  *time.Time   `json:"expiresAt,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Whose card to save.
 type PaymentMethodAttachInput struct {
-	PayerID    string  `json:"payerId"`
+	// Whose card it is.
+	PayerID string `json:"payerId"`
+	// The merchant account whose publishable key made the token; the organization's default where it is left out.
 	ProviderID *string `json:"providerId,omitempty"`
 	// The gateway's token; never a card number.
-	GatewayToken   string  `json:"gatewayToken"`
-	MakeDefault    bool    `json:"makeDefault"`
+	GatewayToken string `json:"gatewayToken"`
+	// Whether it becomes the card that is charged when no other is named.
+	MakeDefault bool `json:"makeDefault"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type PaymentMethodAttachPayload struct {
+	// The card, ACTIVE, or PENDING while nextAction is open; null when it was refused.
 	PaymentMethod *ent.PaymentMethod `json:"paymentMethod,omitempty"`
 	// What the payer must do before the card is saved.
 	NextAction NextAction   `json:"nextAction,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which card to forget.
 type PaymentMethodDetachInput struct {
+	// The card's, which begins with pmd_.
 	ID string `json:"id"`
 }
 
@@ -446,7 +582,9 @@ type PaymentMethodDetachPayload struct {
 	UserErrors    []*UserError       `json:"userErrors"`
 }
 
+// Which card becomes the default.
 type PaymentMethodSetDefaultInput struct {
+	// The card's, which begins with pmd_; it must be ACTIVE.
 	ID string `json:"id"`
 }
 
@@ -455,23 +593,33 @@ type PaymentMethodSetDefaultPayload struct {
 	UserErrors    []*UserError       `json:"userErrors"`
 }
 
+// For whom to save a card.
 type PaymentMethodSetupInput struct {
-	PayerID        string  `json:"payerId"`
-	ProviderID     *string `json:"providerId,omitempty"`
-	ReturnURL      *string `json:"returnUrl,omitempty"`
-	MakeDefault    bool    `json:"makeDefault"`
+	// Whose card it is.
+	PayerID string `json:"payerId"`
+	// The merchant account that will charge it; the organization's default where it is left out.
+	ProviderID *string `json:"providerId,omitempty"`
+	// Where the browser goes after the hosted page; without it a client secret is answered.
+	ReturnURL *string `json:"returnUrl,omitempty"`
+	// Whether it becomes the card that is charged when no other is named.
+	MakeDefault bool `json:"makeDefault"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type PaymentMethodSetupPayload struct {
-	NextAction    NextAction         `json:"nextAction,omitempty"`
+	// What the payer must do before the card is saved.
+	NextAction NextAction `json:"nextAction,omitempty"`
+	// The card, PENDING; null when it was refused.
 	PaymentMethod *ent.PaymentMethod `json:"paymentMethod,omitempty"`
 	UserErrors    []*UserError       `json:"userErrors"`
 }
 
+// Who tops up how much, and where the browser goes afterwards.
 type PaymentStartInput struct {
+	// Whose balance it goes to.
 	PayerID string `json:"payerId"`
-	// Whole minor units.
+	// More than zero, in whole minor units, and no less than the currency's minimumTopUp.
 	Amount *MoneyInput `json:"amount"`
 	// The organization's default where it is left out.
 	ProviderID *string `json:"providerId,omitempty"`
@@ -479,7 +627,7 @@ type PaymentStartInput struct {
 	ReturnUrls *ReturnUrlsInput `json:"returnUrls,omitempty"`
 	// Whether to save the card for later.
 	SaveCard bool `json:"saveCard"`
-	// Required.
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
@@ -488,7 +636,9 @@ type PaymentStartPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which payment to ask about.
 type PaymentSyncInput struct {
+	// The payment's, which begins with pmt_.
 	ID string `json:"id"`
 }
 
@@ -497,7 +647,9 @@ type PaymentSyncPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which price to archive.
 type PriceArchiveInput struct {
+	// The price's, which begins with prc_.
 	ID string `json:"id"`
 }
 
@@ -506,13 +658,18 @@ type PriceArchivePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A new price of a product.
 type PriceCreateInput struct {
+	// The product's, which begins with prd_.
 	ProductID string `json:"productId"`
-	// At most four digits below the currency's minor unit.
-	UnitAmount     *MoneyInput      `json:"unitAmount"`
-	Recurrence     *RecurrenceInput `json:"recurrence,omitempty"`
-	Nickname       *string          `json:"nickname,omitempty"`
-	IdempotencyKey *string          `json:"idempotencyKey,omitempty"`
+	// What one costs: zero or more, with at most four digits below the currency's minor unit.
+	UnitAmount *MoneyInput `json:"unitAmount"`
+	// How often it is paid; once where it is left out.
+	Recurrence *RecurrenceInput `json:"recurrence,omitempty"`
+	// A name for the organization's own people.
+	Nickname *string `json:"nickname,omitempty"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type PriceCreatePayload struct {
@@ -520,10 +677,15 @@ type PriceCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A new product.
 type ProductCreateInput struct {
-	Name           string  `json:"name"`
-	Description    *string `json:"description,omitempty"`
-	ProviderID     *string `json:"providerId,omitempty"`
+	// As it appears on quotes and invoices.
+	Name string `json:"name"`
+	// What it is, for the organization's own people.
+	Description *string `json:"description,omitempty"`
+	// The merchant account its sales go to where nothing else is said; the organization's default where it is left out.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
@@ -532,12 +694,18 @@ type ProductCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to change of a product.
 type ProductUpdateInput struct {
-	ID          string  `json:"id"`
-	Name        *string `json:"name,omitempty"`
+	// The product's, which begins with prd_.
+	ID string `json:"id"`
+	// The new name; documents already made keep the old one.
+	Name *string `json:"name,omitempty"`
+	// The new description.
 	Description *string `json:"description,omitempty"`
-	ProviderID  *string `json:"providerId,omitempty"`
-	Active      *bool   `json:"active,omitempty"`
+	// The new merchant account for its sales.
+	ProviderID *string `json:"providerId,omitempty"`
+	// false takes it out of sale, true puts it back.
+	Active *bool `json:"active,omitempty"`
 }
 
 type ProductUpdatePayload struct {
@@ -545,9 +713,13 @@ type ProductUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A merchant account to connect.
 type ProviderCreateInput struct {
-	Name        string                    `json:"name"`
-	Description *string                   `json:"description,omitempty"`
+	// What it is called here; its slug is made of it.
+	Name string `json:"name"`
+	// A note for the organization's own people.
+	Description *string `json:"description,omitempty"`
+	// The keys of its gateway.
 	Credentials *ProviderCredentialsInput `json:"credentials"`
 	// Whether it becomes the organization's default.
 	MakeDefault bool `json:"makeDefault"`
@@ -556,41 +728,54 @@ type ProviderCreateInput struct {
 }
 
 type ProviderCreatePayload struct {
+	// The new provider; null when it was refused. With registerWebhook it can stand beside a refusal.
 	Provider   *ent.Provider `json:"provider,omitempty"`
 	UserErrors []*UserError  `json:"userErrors"`
 }
 
 // The credentials of one kind of gateway. They are stored sealed and never shown again.
 type ProviderCredentialsInput struct {
+	// Keys of a Stripe account.
 	Stripe *StripeCredentialsInput `json:"stripe,omitempty"`
 }
 
+// Which provider to delete.
 type ProviderDeleteInput struct {
+	// The provider's, which begins with prv_.
 	ID string `json:"id"`
 }
 
 type ProviderDeletePayload struct {
+	// The id of the provider that is gone; null when it was archived or refused.
 	DeletedID *string `json:"deletedId,omitempty"`
 	// Set when it was archived instead.
 	Provider   *ent.Provider `json:"provider,omitempty"`
 	UserErrors []*UserError  `json:"userErrors"`
 }
 
+// Which provider to try.
 type ProviderTestInput struct {
+	// The provider's, which begins with prv_.
 	ID string `json:"id"`
 }
 
 type ProviderTestPayload struct {
+	// Whether the keys are good and the account may take payments.
 	Ok bool `json:"ok"`
 	// What the gateway said, in words a person can act on.
 	Message    string       `json:"message"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to change of a provider.
 type ProviderUpdateInput struct {
-	ID          string                    `json:"id"`
-	Name        *string                   `json:"name,omitempty"`
-	Description *string                   `json:"description,omitempty"`
+	// The provider's, which begins with prv_.
+	ID string `json:"id"`
+	// The new name; the slug stays.
+	Name *string `json:"name,omitempty"`
+	// The new description.
+	Description *string `json:"description,omitempty"`
+	// New keys of the same gateway account; they replace the old ones.
 	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
 	// Only the signing secret; the old one stays good for a day.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
@@ -601,19 +786,25 @@ type ProviderUpdatePayload struct {
 	UserErrors []*UserError  `json:"userErrors"`
 }
 
+// Which quote to accept.
 type QuoteAcceptInput struct {
+	// The quote's, which begins with quo_.
 	ID string `json:"id"`
-	// Required.
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type QuoteAcceptPayload struct {
-	Quote      *ent.Quote   `json:"quote,omitempty"`
+	// The quote, ACCEPTED; null when it was refused.
+	Quote *ent.Quote `json:"quote,omitempty"`
+	// The invoice made of it, in DRAFT.
 	Invoice    *ent.Invoice `json:"invoice,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which quote to take back.
 type QuoteCancelInput struct {
+	// The quote's, which begins with quo_.
 	ID string `json:"id"`
 }
 
@@ -622,15 +813,20 @@ type QuoteCancelPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A new draft.
 type QuoteCreateInput struct {
-	PayerID   *string          `json:"payerId,omitempty"`
+	// Who it is for; needed by the time it is finalized.
+	PayerID *string `json:"payerId,omitempty"`
+	// What is offered: up to 250 positions of one currency.
 	LineItems []*LineItemInput `json:"lineItems,omitempty"`
-	// The organization's default where it is left out.
-	ProviderID  *string `json:"providerId,omitempty"`
+	// The merchant account it is paid through; the products', else the organization's default where it is left out.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A note that appears on the document.
 	Description *string `json:"description,omitempty"`
-	// 30 days after finalization where it is left out.
-	ExpiresAt      *time.Time `json:"expiresAt,omitempty"`
-	IdempotencyKey *string    `json:"idempotencyKey,omitempty"`
+	// Until when it can be accepted; 30 days after finalization where it is left out.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type QuoteCreatePayload struct {
@@ -638,8 +834,11 @@ type QuoteCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which draft to finalize.
 type QuoteFinalizeInput struct {
-	ID             string  `json:"id"`
+	// The quote's, which begins with quo_.
+	ID string `json:"id"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
@@ -648,13 +847,20 @@ type QuoteFinalizePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to change of a draft.
 type QuoteUpdateInput struct {
-	ID          string           `json:"id"`
-	PayerID     *string          `json:"payerId,omitempty"`
-	LineItems   []*LineItemInput `json:"lineItems,omitempty"`
-	ProviderID  *string          `json:"providerId,omitempty"`
-	Description *string          `json:"description,omitempty"`
-	ExpiresAt   *time.Time       `json:"expiresAt,omitempty"`
+	// The quote's, which begins with quo_.
+	ID string `json:"id"`
+	// Who it is for.
+	PayerID *string `json:"payerId,omitempty"`
+	// Replaces all positions.
+	LineItems []*LineItemInput `json:"lineItems,omitempty"`
+	// The merchant account it is paid through.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A note that appears on the document; an empty text clears it.
+	Description *string `json:"description,omitempty"`
+	// Until when it can be accepted.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
 type QuoteUpdatePayload struct {
@@ -662,14 +868,19 @@ type QuoteUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// How often a price is paid.
 type RecurrenceInput struct {
-	Interval      price.RecurrenceInterval `json:"interval"`
-	IntervalCount int                      `json:"intervalCount"`
+	// The unit of time.
+	Interval price.RecurrenceInterval `json:"interval"`
+	// How many of them, 1 or more.
+	IntervalCount int `json:"intervalCount"`
 }
 
 // Send the browser there.
 type RedirectAction struct {
-	URL       string     `json:"url"`
+	// The gateway's page.
+	URL string `json:"url"`
+	// When the page closes; null where the gateway does not say.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
@@ -677,25 +888,33 @@ func (RedirectAction) IsNextAction() {}
 
 // Where the browser goes after the hosted page. Only allowed origins.
 type ReturnUrlsInput struct {
+	// After the payment has succeeded.
 	Success *string `json:"success,omitempty"`
+	// After it was declined.
 	Failure *string `json:"failure,omitempty"`
+	// While its outcome is not known yet.
 	Pending *string `json:"pending,omitempty"`
-	Cancel  *string `json:"cancel,omitempty"`
-	Error   *string `json:"error,omitempty"`
+	// After the payer has turned back.
+	Cancel *string `json:"cancel,omitempty"`
+	// After the gateway could not go on.
+	Error *string `json:"error,omitempty"`
 }
 
 // Whether an amount could be spent.
 type SpendCheck struct {
+	// Whether usage of the amount would be accepted now. Nothing is set aside.
 	Allowed bool `json:"allowed"`
 	// Why not.
-	Reason  *UserErrorCode `json:"reason,omitempty"`
-	Details *FundsDetails  `json:"details,omitempty"`
+	Reason *UserErrorCode `json:"reason,omitempty"`
+	// What is missing, when funds are.
+	Details *FundsDetails `json:"details,omitempty"`
 }
 
 // Live changes. Each event is the changed object itself, so that normalised caches update by themselves; the cursor to resume from is in extensions.cursor.
 type Stream struct {
 }
 
+// Keys of a Stripe account.
 type StripeCredentialsInput struct {
 	// sk_test_… or rk_test_… in SANDBOX and TEST, sk_live_… or rk_live_… in LIVE.
 	SecretKey string `json:"secretKey"`
@@ -705,17 +924,21 @@ type StripeCredentialsInput struct {
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
+// Something that was used, with its price.
 type UsageRecordInput struct {
+	// Who used it.
 	PayerID string `json:"payerId"`
-	// Up to six digits below the currency's minor unit.
-	Amount      *MoneyInput       `json:"amount"`
-	Description *string           `json:"description,omitempty"`
-	Metadata    map[string]string `json:"metadata,omitempty"`
+	// Zero or more, with up to six digits below the currency's minor unit.
+	Amount *MoneyInput `json:"amount"`
+	// What was used, shown on its entry.
+	Description *string `json:"description,omitempty"`
+	// The caller's own data, kept with the entry.
+	Metadata map[string]string `json:"metadata,omitempty"`
 	// When it happened; now where it is left out.
 	OccurredAt *time.Time `json:"occurredAt,omitempty"`
 	// What to do when the balance does not cover it.
 	OnInsufficient OnInsufficient `json:"onInsufficient"`
-	// Required.
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
@@ -749,12 +972,16 @@ type Viewer struct {
 	ServerVersion string `json:"serverVersion"`
 }
 
+// What may be done with an invoice.
 type InvoiceAction string
 
 const (
+	// invoiceFinalize makes it payable.
 	InvoiceActionFinalize InvoiceAction = "FINALIZE"
-	InvoiceActionPay      InvoiceAction = "PAY"
-	InvoiceActionVoid     InvoiceAction = "VOID"
+	// invoicePay pays it.
+	InvoiceActionPay InvoiceAction = "PAY"
+	// invoiceVoid takes it back.
+	InvoiceActionVoid InvoiceAction = "VOID"
 )
 
 var AllInvoiceAction = []InvoiceAction{
@@ -806,11 +1033,13 @@ func (e InvoiceAction) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// REFUSE books nothing; RECORD books work already done, into debt if need be.
+// What happens to usage that the balance does not cover.
 type OnInsufficient string
 
 const (
+	// Nothing is booked; userErrors say what is missing.
 	OnInsufficientRefuse OnInsufficient = "REFUSE"
+	// It is booked all the same, into debt if need be: the work is already done.
 	OnInsufficientRecord OnInsufficient = "RECORD"
 )
 
@@ -866,12 +1095,18 @@ func (e OnInsufficient) MarshalJSON() ([]byte, error) {
 type ProviderCapability string
 
 const (
-	ProviderCapabilityQuotes         ProviderCapability = "QUOTES"
-	ProviderCapabilityInvoices       ProviderCapability = "INVOICES"
+	// It keeps quotes and makes invoices of them.
+	ProviderCapabilityQuotes ProviderCapability = "QUOTES"
+	// It keeps invoices, with a page on which they can be paid.
+	ProviderCapabilityInvoices ProviderCapability = "INVOICES"
+	// It takes payments on a page of its own.
 	ProviderCapabilityHostedPayments ProviderCapability = "HOSTED_PAYMENTS"
-	ProviderCapabilitySavedCards     ProviderCapability = "SAVED_CARDS"
-	ProviderCapabilityCharges        ProviderCapability = "CHARGES"
-	ProviderCapabilityEvents         ProviderCapability = "EVENTS"
+	// It saves cards.
+	ProviderCapabilitySavedCards ProviderCapability = "SAVED_CARDS"
+	// It charges saved cards.
+	ProviderCapabilityCharges ProviderCapability = "CHARGES"
+	// It tells what happened by signed notifications.
+	ProviderCapabilityEvents ProviderCapability = "EVENTS"
 )
 
 var AllProviderCapability = []ProviderCapability{
@@ -926,13 +1161,18 @@ func (e ProviderCapability) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What may be done with a quote.
 type QuoteAction string
 
 const (
-	QuoteActionUpdate   QuoteAction = "UPDATE"
+	// quoteUpdate changes it.
+	QuoteActionUpdate QuoteAction = "UPDATE"
+	// quoteFinalize makes it binding.
 	QuoteActionFinalize QuoteAction = "FINALIZE"
-	QuoteActionAccept   QuoteAction = "ACCEPT"
-	QuoteActionCancel   QuoteAction = "CANCEL"
+	// quoteAccept accepts it.
+	QuoteActionAccept QuoteAction = "ACCEPT"
+	// quoteCancel takes it back.
+	QuoteActionCancel QuoteAction = "CANCEL"
 )
 
 var AllQuoteAction = []QuoteAction{

@@ -121,15 +121,24 @@ type Limits struct {
 	// neither is given. 100, 20.
 	PageSize    int
 	PageDefault int
-	// Nodes bounds the objects that all connections of an operation can
-	// return, page sizes multiplied through the nesting. 50,000.
+	// Nodes bounds the objects that all lists of an operation can return, page
+	// sizes and the lengths of lists shown whole multiplied through the nesting.
+	// 50,000.
 	Nodes int
+	// Leaves bounds the fields of those objects, each counted as often as its
+	// object can be returned. 1,000,000.
+	Leaves int
 	// List bounds the length of a list in arguments, Lists that of single
 	// ones, named by schema coordinate: "Type.field(argument:)" or
 	// "InputType.field". 250; 100 ids for Query.nodes, 1,000 events for a
 	// batch of usage.
 	List  int
 	Lists map[string]int
+	// Shown is how many objects a list that is shown whole is taken to have
+	// where nodes are counted, Shows that of single ones, named by their field.
+	// 10; see DefaultLimits.
+	Shown int
+	Shows map[string]int
 	// VariableBytes bounds the size of all variables, each counted as often as
 	// fields use it. 4 MiB.
 	VariableBytes int
@@ -194,10 +203,23 @@ func DefaultLimits() *Limits {
 		PageSize:           100,
 		PageDefault:        20,
 		Nodes:              50000,
+		Leaves:             1_000_000,
 		List:               250,
 		Lists: map[string]int{
 			"Query.nodes(ids:)":            100,
 			"UsageRecordBatchInput.events": 1000,
+		},
+		Shown: 10,
+		Shows: map[string]int{
+			"addresses":  3,
+			"balances":   5,
+			"currencies": 10,
+			"disputes":   2,
+			"lineItems":  10,
+			"prices":     10,
+			"providers":  5,
+			"refunds":    2,
+			"userErrors": 1,
 		},
 		VariableBytes:     4 << 20,
 		QueryTimeout:      10 * time.Second,
@@ -225,6 +247,14 @@ func (l *Limits) list(coordinate string) int {
 		return n
 	}
 	return l.List
+}
+
+// shown returns how long the list that a field shows whole is taken to be.
+func (l *Limits) shown(field string) int {
+	if n, ok := l.Shows[field]; ok {
+		return n
+	}
+	return l.Shown
 }
 
 // listMax returns the largest bound of any list.

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"math"
+	"strings"
 
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -22,6 +24,7 @@ type survey struct {
 	fields        int
 	roots         int
 	nodes         int64
+	values        int64
 	variableBytes int64
 	sizes         map[string]int64    // of each variable
 	uses          map[*ast.Field]uses // what a field's arguments refer to
@@ -75,6 +78,9 @@ func (s *survey) field(field *ast.Field, times int64) *Error {
 	if field.Definition == nil {
 		return nil
 	}
+	if s.values = add(s.values, times); s.values > int64(s.limits.Leaves) {
+		return Errorf(CodeComplexity, "values that the answer can hold: at least %d; the limit is %d", s.values, s.limits.Leaves)
+	}
 
 	if isConnection(field) {
 		n, bad := s.pages.check(field, s.variables)
@@ -88,15 +94,32 @@ func (s *survey) field(field *ast.Field, times int64) *Error {
 	if bad != nil {
 		return bad
 	}
-	if listed > 0 && field.Definition.Type.Elem != nil {
-		// nodes(ids: [...]): as many objects as there are ids.
-		times = multiply(times, int64(listed))
-		s.nodes = add(s.nodes, times)
+	if field.Definition.Type.Elem != nil {
+		n := listed // nodes(ids: [...]): as many objects as there are ids
+		if n == 0 {
+			n = s.shown(field)
+		}
+		times = multiply(times, int64(n))
+		if n > 1 {
+			s.nodes = add(s.nodes, times)
+		}
 	}
 	if s.nodes > int64(s.limits.Nodes) {
-		return Errorf(CodeComplexity, "nodes that the pages can hold: at least %d; the limit is %d", s.nodes, s.limits.Nodes)
+		return Errorf(CodeComplexity, "nodes that the lists can hold: at least %d; the limit is %d", s.nodes, s.limits.Nodes)
 	}
 	return s.set(field.SelectionSet, times, false)
+}
+
+// shown is how long a list of objects is taken to be that is shown whole. The
+// edges of a connection are counted with it, and a list of plain values is one
+// value.
+func (s *survey) shown(field *ast.Field) int {
+	of := s.schema.Types[field.Definition.Type.Name()]
+	if of == nil || !of.IsCompositeType() || strings.HasPrefix(of.Name, "__") || field.ObjectDefinition == nil ||
+		strings.HasSuffix(field.ObjectDefinition.Name, "Connection") {
+		return 1
+	}
+	return s.limits.shown(field.Name)
 }
 
 // arguments checks the arguments of one visit and returns the length of the
@@ -201,12 +224,37 @@ func (s *survey) variableLists(coordinate string, typ *ast.Type, value any) *Err
 			}
 		}
 	case map[string]any:
+		if bad := s.oneOf(typ, value); bad != nil {
+			return bad
+		}
 		for name, item := range value {
 			at, itemType := s.inputField(coordinate, typ, name)
 			if bad := s.variableLists(at, itemType, item); bad != nil {
 				return bad
 			}
 		}
+	}
+	return nil
+}
+
+// oneOf holds the value of a variable to @oneOf, as the validator holds what
+// the document says itself.
+func (s *survey) oneOf(typ *ast.Type, value map[string]any) *Error {
+	if typ == nil {
+		return nil
+	}
+	d := s.schema.Types[typ.Name()]
+	if d == nil || d.Directives.ForName("oneOf") == nil {
+		return nil
+	}
+	given := 0
+	for _, item := range value {
+		if item != nil {
+			given++
+		}
+	}
+	if given != 1 || len(value) != 1 {
+		return Errorf(errcode.ValidationFailed, "%s takes exactly one of its fields, and that not null", d.Name)
 	}
 	return nil
 }
