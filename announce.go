@@ -60,7 +60,7 @@ func announceDev(b *strings.Builder, cfg config.Config, address string, db *stor
 		fmt.Fprintf(b, "Open the playground and run its tabs in order, or begin here:\n\n"+
 			"  curl %s%s -H 'Authorization: Bearer %s' \\\n"+
 			"    -H 'Content-Type: application/json' \\\n"+
-			"    -d '{\"query\":\"{ payer(by: {developerEmail: \\\"ada@example.com\\\"}) { name balances { available { amount currency } } } }\"}'\n\n",
+			"    -d '{\"query\":\"{ payer(by: {developerEmail: \\\"ada@example.com\\\"}) { name balance(currency: \\\"USD\\\") { amount { amount } usage { amount } remaining { amount currency } } } }\"}'\n\n",
 			address, pathGraphQL, sample.tokenText())
 	} else {
 		b.WriteString("There is no demo organization here. `purser token create` makes a token of another one.\n\n")

@@ -471,3 +471,22 @@ func TestControlEndpointsBelongToTheirAccount(t *testing.T) {
 		}
 	}
 }
+
+// The invoice of an accepted quote is issued after an hour, unless somebody
+// stops it.
+func TestTheInvoiceOfAQuoteAdvances(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	basic, _, _ := b.catalog()
+	for _, stopped := range []bool{false, true} {
+		q := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(b.customer("").ID), LineItems: []*stripe.QuoteLineItemParams{quoteLine(basic.ID, 1)}}))(t)
+		must(b.Quotes.FinalizeQuote(q.ID, nil))(t)
+		id, want := must(b.Quotes.Accept(q.ID, nil))(t).Invoice.ID, stripe.InvoiceStatusOpen
+		if stopped {
+			must(b.Invoices.Update(id, &stripe.InvoiceParams{AutoAdvance: stripe.Bool(false)}))(t)
+			want = stripe.InvoiceStatusDraft
+		}
+		b.advance(2 * hour)
+		equal(t, "status after two hours", must(b.Invoices.Get(id, nil))(t).Status, want)
+	}
+}

@@ -142,7 +142,7 @@ func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	first := b.listen("product.created")
-	second := b.listen("product.*", "*") // product.* is no pattern of the API; * is
+	second := b.listen("product.updated", "*")
 	b.products(1)
 	first.wait(t, 1)
 	second.wait(t, 1)
@@ -160,6 +160,10 @@ func TestEndpoints(t *testing.T) {
 	b.products(1)
 	if n := len(must(b.server.Deliveries(t.Context(), testKey, 100))(t)); n != 3 {
 		t.Errorf("there are %d deliveries, want 3: nobody listens any more", n)
+	}
+	for _, kind := range []string{"product.*", "invoice.payed"} {
+		_, err := b.WebhookEndpoints.New(&stripe.WebhookEndpointParams{URL: stripe.String("https://example.com"), EnabledEvents: []*string{stripe.String(kind)}})
+		refused(t, err, 400)
 	}
 	_, err := b.WebhookEndpoints.New(&stripe.WebhookEndpointParams{URL: stripe.String("ftp://example.com"), EnabledEvents: []*string{stripe.String("*")}})
 	refused(t, err, 400)

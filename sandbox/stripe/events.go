@@ -160,6 +160,9 @@ func (t *tx) fillWebhookEndpoint(endpoint object, in *params) error {
 	if in.has("enabled_events") {
 		events := []any{}
 		for _, kind := range in.texts("enabled_events") {
+			if !eventTypes[kind] {
+				in.refuse(invalid("", "enabled_events", "Invalid enabled_events: there are no events of the kind %q.", kind))
+			}
 			events = append(events, kind)
 		}
 		if len(events) == 0 {

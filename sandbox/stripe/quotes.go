@@ -339,6 +339,8 @@ func (t *tx) invoiceQuote(q object) (object, error) {
 	inv := t.newInvoice(customer, q.str("currency"))
 	inv["quote"], inv["billing_reason"], inv["description"], inv["footer"] = q.id(), "manual", q["description"], q["footer"]
 	t.copyCollection(inv, q)
+	// Nobody has said otherwise, so it is issued and collected by itself.
+	inv["auto_advance"] = q.str("collection_method") == "charge_automatically"
 	t.insert(inv)
 	for _, line := range q.items("line_items") {
 		item := t.newInvoiceItem(customer.id(), inv.id(), line.str("currency"))
