@@ -63,7 +63,7 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 		if err != nil {
 			return err
 		}
-		provider, err := tx.invoiceProvider(ctx, d.ProviderID, commonProvider(lines))
+		provider, err := tx.providerFor(ctx, d.ProviderID, commonProvider(lines))
 		if err != nil {
 			return err
 		}
@@ -72,8 +72,8 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 			return err
 		}
 		c := tx.newInvoice(id, p.ID, sums, description).SetCollection(d.Collection)
-		if provider != "" {
-			c.SetProviderID(provider)
+		if provider != nil {
+			c.SetProviderID(provider.ID)
 		}
 		if err := tx.saveInvoice(ctx, c); err != nil {
 			return err
@@ -86,27 +86,20 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 	return id, err
 }
 
-// invoiceProvider is the provider asked for, else the products', else the
-// organization's default, else "": the invoice then stays here.
-func (tx *Tx) invoiceProvider(ctx context.Context, asked, products string) (string, error) {
-	for _, id := range []string{asked, products} {
+// providerFor is the provider asked for, else the one that the products of all
+// positions name, else the organization's default, else nil: what is sold then
+// stays here.
+func (tx *Tx) providerFor(ctx context.Context, asked, products string) (*ent.Provider, error) {
+	o, err := tx.organization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range []string{asked, products, orEmpty(o.DefaultProviderID)} {
 		if id != "" {
-			p, err := tx.usableProvider(ctx, id, "providerId")
-			if err != nil {
-				return "", err
-			}
-			return p.ID, nil
+			return tx.usableProvider(ctx, id, "providerId")
 		}
 	}
-	o, err := tx.organization(ctx)
-	if err != nil || o.DefaultProviderID == nil {
-		return "", err
-	}
-	p, err := tx.usableProvider(ctx, *o.DefaultProviderID, "providerId")
-	if err != nil {
-		return "", err
-	}
-	return p.ID, nil
+	return nil, nil
 }
 
 // invoiceSums are the amounts at an invoice's foot.

@@ -57,7 +57,11 @@ func (s *Service) BeginQuoteFinalization(ctx context.Context, d QuoteFinalizeDra
 		if err != nil {
 			return err
 		}
-		prov, err := tx.quoteProvider(ctx, q, lines)
+		products, err := tx.providerOfLines(ctx, lines)
+		if err != nil {
+			return err
+		}
+		prov, err := tx.providerFor(ctx, orEmpty(q.ProviderID), products)
 		if err != nil {
 			return err
 		}
@@ -126,29 +130,6 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	}
 	p, err := tx.payerToSell(ctx, *q.PayerID, "payerId")
 	return q, p, lines, err
-}
-
-// quoteProvider is the provider that the quote names, else the one that the
-// products of all its positions name, else the organization's default, else
-// none: the quote then stays here.
-func (tx *Tx) quoteProvider(ctx context.Context, q *ent.Quote, lines []*ent.QuoteLine) (*ent.Provider, error) {
-	o, err := tx.organization(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id := orEmpty(q.ProviderID)
-	if id == "" {
-		if id, err = tx.providerOfLines(ctx, lines); err != nil {
-			return nil, err
-		}
-	}
-	if id == "" {
-		id = orEmpty(o.DefaultProviderID)
-	}
-	if id == "" {
-		return nil, nil
-	}
-	return tx.usableProvider(ctx, id, "providerId")
 }
 
 // providerOfLines is the provider that the products of all positions name, or
