@@ -135,6 +135,11 @@ func checkEmail(s, field string) (string, error) {
 	return s, nil
 }
 
+// SameEmail returns the one form of all spellings of an address that name the
+// same developer. Some mail server may tell letters by their case; two
+// balances of one person who once typed a capital are the greater harm.
+func SameEmail(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
 // optionalEmail checks an address that may be left out; empty becomes nil.
 func optionalEmail(s *string, field string) (*string, error) {
 	if s == nil || strings.TrimSpace(*s) == "" {

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"purser/ent/payer"
 	"strings"
 	"testing"
 
@@ -119,6 +120,24 @@ func FuzzTexts(f *testing.F) {
 		// What was accepted once is accepted again as it was stored.
 		if again, err := label(got, "name", "the name", nameMax); err != nil || again != got {
 			t.Errorf("label(%q) = %q, %v", got, again, err)
+		}
+	})
+}
+
+// TestOneDeveloperPerAddress finds the same developer whatever the case of the
+// address.
+func TestOneDeveloperPerAddress(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		draft := PayerDraft{Email: "Ada@Example.com", Name: "Ada", BillingMode: payer.BillingModePREPAID}
+		if _, err := f.CreateDeveloper(f.ctx, draft, nil); err != nil {
+			t.Fatal(err)
+		}
+		draft.Email = "aDA@example.com"
+		_, err := f.CreateDeveloper(f.ctx, draft, nil)
+		wantCode(t, err, CodeTaken, "email")
+		p, err := f.Client().Payer.Query().Where(payer.Email(SameEmail(" ADA@example.com"))).Only(f.ctx)
+		if err != nil || *p.Email != "ada@example.com" {
+			t.Errorf("got %v, %v", p, err)
 		}
 	})
 }

@@ -60,6 +60,7 @@ func checkPayer(email, taxID, externalID, billingEmail *string, rate *money.Deci
 		if err != nil {
 			return t, err
 		}
+		e = SameEmail(e)
 		t.email = &e
 	}
 	if t.taxID, err = optionalLabel(taxID, "taxId", "the tax number", taxIDMax); err != nil {

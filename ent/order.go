@@ -1,6 +1,13 @@
 package ent
 
-import "entgo.io/contrib/entgql"
+import (
+	"strconv"
+
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+
+	"purser/ent/ledgerentry"
+)
 
 // Every list of the public schema is newest first. The generated defaults are
 // ascending by id, cannot be configured, and are read in places that no
@@ -24,6 +31,30 @@ var _ = newestFirst(
 	&DefaultProviderOrder.Direction,
 	&DefaultQuoteOrder.Direction,
 )
+
+// Entries are listed of one balance only, and in the order of their numbers,
+// which is that of their ids. Their index begins with the balance; ordered by
+// id, the database may walk the primary key instead, through all entries that
+// other balances got since the last one of a balance at rest. The number stands
+// in the cursor in place of the id.
+var _ = func() struct{} {
+	DefaultLedgerEntryOrder.Field = &LedgerEntryOrderField{
+		Value:  func(e *LedgerEntry) (ent.Value, error) { return seqOf(e), nil },
+		column: ledgerentry.FieldSeq,
+		toTerm: ledgerentry.BySeq,
+		toCursor: func(e *LedgerEntry) Cursor {
+			return Cursor{ID: strconv.FormatInt(seqOf(e), 10)}
+		},
+	}
+	return struct{}{}
+}()
+
+func seqOf(e *LedgerEntry) int64 {
+	if e.Seq == nil {
+		return 0
+	}
+	return *e.Seq
+}
 
 func newestFirst(directions ...*entgql.OrderDirection) struct{} {
 	for _, d := range directions {

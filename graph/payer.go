@@ -119,7 +119,7 @@ func (r *Resolver) payerBy(ctx context.Context, by model.PayerLookup) (model.Pay
 	case by.ExternalID != nil:
 		q.Where(payer.ExternalID(*by.ExternalID))
 	case by.DeveloperEmail != nil:
-		q.Where(payer.Email(*by.DeveloperEmail))
+		q.Where(payer.Email(billing.SameEmail(*by.DeveloperEmail)))
 	case by.CompanySlug != nil:
 		q.Where(payer.Slug(*by.CompanySlug))
 	default:

@@ -53,6 +53,7 @@ func Tables() ([]*schema.Table, error) {
 //     and never cascade;
 //   - the links of References, which no ent edge carries, are foreign keys too;
 //   - every tenant row belongs to an organization that exists;
+//   - text is compared byte by byte;
 //   - enums hold nothing but their values, and columns named …_units stay
 //     between -10^18 and 10^18.
 //
@@ -95,6 +96,20 @@ func rewrite(tables []*schema.Table) {
 	}
 	for _, t := range tables {
 		addChecks(t)
+		compareByBytes(t)
+	}
+}
+
+// compareByBytes has text compared and put in order byte by byte, as the
+// program and SQLite do, whatever PostgreSQL's database was made for: in
+// Danish "aa" comes after "z", and ids, which are read in order and sought
+// behind one another, are full of it. Nor can an update of the operating
+// system then change the order under an index. SQLite is told nothing.
+func compareByBytes(t *schema.Table) {
+	for _, c := range t.Columns {
+		if c.Type == field.TypeString || c.Type == field.TypeEnum {
+			c.Collation = "C"
+		}
 	}
 }
 

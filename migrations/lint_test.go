@@ -244,7 +244,10 @@ func (l *linter) list(n *gen.Type, e *gen.Edge) {
 		return
 	}
 	want := "organization_id, " + e.Rel.Column()
-	if isConnection(e) {
+	switch {
+	case e.Rel.Table == "ledger_entries":
+		want += ", seq" // see ent/order.go
+	case isConnection(e):
 		want += ", id"
 	}
 	if !slices.ContainsFunc(l.tables[at].Indexes, func(i *schema.Index) bool {

@@ -51,6 +51,14 @@ func PostgresURL(t testing.TB) string {
 	return createDatabase(t, adminURL(t), "")
 }
 
+// PostgresIn returns an open, empty PostgreSQL database that puts text in the
+// order of a language, as ICU has it ("da-DK"), unless a column says otherwise.
+// It is closed and dropped when the test ends.
+func PostgresIn(t testing.TB, locale string, opts ...database.Option) *database.DB {
+	t.Helper()
+	return Open(t, createDatabase(t, adminURL(t), "template0 LOCALE_PROVIDER icu ICU_LOCALE '"+locale+"'"), opts...)
+}
+
 // Open opens url as the server does and closes it when the test ends.
 func Open(t testing.TB, url string, opts ...database.Option) *database.DB {
 	t.Helper()

@@ -670,9 +670,12 @@ var (
 				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[3]},
 			},
 			{
-				Name:    "ledgerentry_organization_id_balance_id_id",
+				Name:    "ledgerentry_organization_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[0]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "balance_id IS NULL",
+				},
 			},
 			{
 				Name:    "ledgerentry_organization_id_operation_idempotency_key",
@@ -1176,6 +1179,14 @@ var (
 				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19], PaymentMethodsColumns[0]},
 			},
 			{
+				Name:    "paymentmethod_organization_id_payer_id",
+				Unique:  true,
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "is_default",
+				},
+			},
+			{
 				Name:    "paymentmethod_organization_id_next_check_at",
 				Unique:  false,
 				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[17]},
@@ -1645,7 +1656,7 @@ func init() {
 	InvoicesTable.Annotation = &entsql.Annotation{}
 	InvoicesTable.Annotation.Checks = map[string]string{
 		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
-		"invoices_number":  "status = 'DRAFT' OR number IS NOT NULL OR finalized_at IS NULL",
+		"invoices_number":  "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
 		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
 	}
 	InvoiceLinesTable.ForeignKeys[0].RefTable = InvoicesTable
@@ -1672,6 +1683,7 @@ func init() {
 	}
 	PayersTable.Annotation = &entsql.Annotation{}
 	PayersTable.Annotation.Checks = map[string]string{
+		"payers_email":    "email IS NULL OR email = lower(email)",
 		"payers_identity": "(kind = 'DEVELOPER' AND email IS NOT NULL AND slug IS NULL) OR (kind = 'COMPANY' AND email IS NULL AND slug IS NOT NULL)",
 		"payers_tax_rate": "tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000",
 	}
@@ -1700,7 +1712,7 @@ func init() {
 	QuotesTable.ForeignKeys[2].RefTable = InvoicesTable
 	QuotesTable.Annotation = &entsql.Annotation{}
 	QuotesTable.Annotation.Checks = map[string]string{
-		"quotes_complete": "status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL)",
+		"quotes_complete": "status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)",
 		"quotes_total":    "total_units >= 0",
 	}
 	QuoteLinesTable.ForeignKeys[0].RefTable = QuotesTable

@@ -139,13 +139,13 @@ func (LedgerEntry) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of LedgerEntry. The id is time-ordered, so a page of one balance
-// walks (organization_id, balance_id, id) from its end. What usage leaves
-// empty is indexed where it is filled: usage is most of the rows.
+// Indexes of LedgerEntry. A page of one balance walks (organization_id,
+// balance_id, seq) from its end, the seals those that touch none. What usage
+// leaves empty is indexed where it is filled: usage is most of the rows.
 func (LedgerEntry) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "balance_id", "seq").Unique(),
-		index.Fields("organization_id", "balance_id", "id"),
+		index.Fields("organization_id", "id").Annotations(where("balance_id IS NULL")),
 		index.Fields("organization_id", "operation", "idempotency_key").Unique(),
 		index.Fields("organization_id", "cause_key").Unique().Annotations(where("cause_key IS NOT NULL")),
 		// Usage, by far the most of the rows, is of no invoice and left out.

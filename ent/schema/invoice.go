@@ -18,7 +18,7 @@ type Invoice struct{ ent.Schema }
 func (Invoice) Annotations() []schema.Annotation {
 	return append(filtered(), entsql.Checks(map[string]string{
 		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
-		"invoices_number":  "status = 'DRAFT' OR number IS NOT NULL OR finalized_at IS NULL",
+		"invoices_number":  "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
 		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
 	}))
 }

@@ -21,6 +21,7 @@ func (Payer) Annotations() []schema.Annotation {
 	return append(filtered(), entgql.Implements("Payer"), entgql.Implements("Developer"), entgql.Implements("Company"),
 		entsql.Checks(map[string]string{
 			"payers_identity": "(kind = 'DEVELOPER' AND email IS NOT NULL AND slug IS NULL) OR (kind = 'COMPANY' AND email IS NULL AND slug IS NOT NULL)",
+			"payers_email":    "email IS NULL OR email = lower(email)",
 			"payers_tax_rate": "tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000",
 		}))
 }

@@ -190,6 +190,7 @@ func (PaymentMethod) Indexes() []ent.Index {
 		index.Fields("organization_id", "provider_id", "gateway_id").Unique(),
 		index.Fields("organization_id", "provider_id", "setup_reference").Unique(),
 		index.Fields("organization_id", "payer_id", "id"),
+		index.Fields("organization_id", "payer_id").Unique().Annotations(where("is_default")),
 		due("next_check_at"),
 	}
 }

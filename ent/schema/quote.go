@@ -17,7 +17,7 @@ type Quote struct{ ent.Schema }
 func (Quote) Annotations() []schema.Annotation {
 	return append(filtered(), entsql.Checks(map[string]string{
 		"quotes_total":    "total_units >= 0",
-		"quotes_complete": "status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL)",
+		"quotes_complete": "status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)",
 	}))
 }
 

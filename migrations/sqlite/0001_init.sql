@@ -362,7 +362,7 @@ CREATE TABLE `invoices` (
   CONSTRAINT `invoices_amounts` CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
   CONSTRAINT `invoices_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
   CONSTRAINT `invoices_dunning_known` CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
-  CONSTRAINT `invoices_number` CHECK (status = 'DRAFT' OR number IS NOT NULL OR finalized_at IS NULL),
+  CONSTRAINT `invoices_number` CHECK (status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT `invoices_paid` CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
   CONSTRAINT `invoices_status_known` CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
   CONSTRAINT `invoices_subtotal_units_range` CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -466,8 +466,8 @@ CREATE TABLE `ledger_entries` (
 );
 -- create index "ledgerentry_organization_id_balance_id_seq" to table: "ledger_entries"
 CREATE UNIQUE INDEX `ledgerentry_organization_id_balance_id_seq` ON `ledger_entries` (`organization_id`, `balance_id`, `seq`);
--- create index "ledgerentry_organization_id_balance_id_id" to table: "ledger_entries"
-CREATE INDEX `ledgerentry_organization_id_balance_id_id` ON `ledger_entries` (`organization_id`, `balance_id`, `id`);
+-- create index "ledgerentry_organization_id_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_id` ON `ledger_entries` (`organization_id`, `id`) WHERE balance_id IS NULL;
 -- create index "ledgerentry_organization_id_operation_idempotency_key" to table: "ledger_entries"
 CREATE UNIQUE INDEX `ledgerentry_organization_id_operation_idempotency_key` ON `ledger_entries` (`organization_id`, `operation`, `idempotency_key`);
 -- create index "ledgerentry_organization_id_cause_key" to table: "ledger_entries"
@@ -601,6 +601,7 @@ CREATE TABLE `payers` (
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `payers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payers_billing_mode_known` CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
+  CONSTRAINT `payers_email` CHECK (email IS NULL OR email = lower(email)),
   CONSTRAINT `payers_identity` CHECK ((kind = 'DEVELOPER' AND email IS NOT NULL AND slug IS NULL) OR (kind = 'COMPANY' AND email IS NULL AND slug IS NOT NULL)),
   CONSTRAINT `payers_kind_known` CHECK (kind IN ('DEVELOPER', 'COMPANY')),
   CONSTRAINT `payers_status_known` CHECK (status IN ('ACTIVE', 'SUSPENDED', 'CLOSED')),
@@ -761,6 +762,8 @@ CREATE UNIQUE INDEX `paymentmethod_organization_id_provider_id_gateway_id` ON `p
 CREATE UNIQUE INDEX `paymentmethod_organization_id_provider_id_setup_reference` ON `payment_methods` (`organization_id`, `provider_id`, `setup_reference`);
 -- create index "paymentmethod_organization_id_payer_id_id" to table: "payment_methods"
 CREATE INDEX `paymentmethod_organization_id_payer_id_id` ON `payment_methods` (`organization_id`, `payer_id`, `id`);
+-- create index "paymentmethod_organization_id_payer_id" to table: "payment_methods"
+CREATE UNIQUE INDEX `paymentmethod_organization_id_payer_id` ON `payment_methods` (`organization_id`, `payer_id`) WHERE is_default;
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
 CREATE INDEX `paymentmethod_organization_id_next_check_at` ON `payment_methods` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "prices" table
@@ -862,7 +865,7 @@ CREATE TABLE `quotes` (
   CONSTRAINT `quotes_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_revision_of_id_fk` FOREIGN KEY (`organization_id`, `revision_of_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `quotes_complete` CHECK (status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL)),
+  CONSTRAINT `quotes_complete` CHECK (status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT `quotes_status_known` CHECK (status IN ('DRAFT', 'OPEN', 'ACCEPTED', 'CANCELED', 'EXPIRED')),
   CONSTRAINT `quotes_total` CHECK (total_units >= 0),
   CONSTRAINT `quotes_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
