@@ -131,6 +131,7 @@ func TestBadTopUps(t *testing.T) {
 			{"points", HostedPaymentDraft{PayerID: s.payer.ID, Amount: in(t, "5", "POINTS"), Key: ptr("7")}, CodeProviderUnsupported, "amount.currency"},
 			{"unsold currency", HostedPaymentDraft{PayerID: s.payer.ID, Amount: in(t, "5", "CHF"), Key: ptr("8")}, CodeCurrencyMismatch, "amount.currency"},
 			{"too little", HostedPaymentDraft{PayerID: s.payer.ID, Amount: in(t, "499", "JPY"), Key: ptr("9")}, CodeBelowMinimum, "amount.amount"},
+			{"less than the gateway takes", HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "0.49"), Key: ptr("13")}, CodeBelowMinimum, "amount.amount"},
 			{"unknown provider", HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "1"), ProviderID: "prv_none", Key: ptr("10")}, CodeNotFound, "providerId"},
 			{"a strange address", HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "1"), ReturnURLs: evil, Key: ptr("11")}, CodeInvalid, "returnUrls.cancel"},
 		} {
