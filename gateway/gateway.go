@@ -89,7 +89,10 @@ const (
 // the payment's own state beside it. In the other results it tells how the
 // operation went, and reading an object in whatever state is Succeeded.
 type Outcome struct {
-	Status    Status
+	Status Status
+	// Never is set beside StatusUnavailable when the gateway has shown that no
+	// try of the call, not even the first, did anything or ever will.
+	Never     bool
 	Failure   *Failure
 	RequestID string // the gateway's own id of the request, for its support
 }
@@ -102,6 +105,9 @@ type Failure struct {
 	Hard        bool   // true: the same card will not work later either
 	Credentials bool   // true: our credentials were refused, which says nothing about an earlier try of the same call
 }
+
+// CodeUnsupported is the Failure.Code of what a gateway cannot do.
+const CodeUnsupported = "unsupported"
 
 // NextAction is what the payer must do.
 type NextAction struct {
@@ -235,6 +241,7 @@ type InvoiceResult struct {
 	Number      string
 	State       string // draft, open, paid, uncollectible, void
 	Total       money.Amount
+	AmountDue   money.Amount // what the payer is asked for; another than Total where the gateway has the customer owe or own something
 	AmountPaid  money.Amount
 	PaidOutside bool // paid out of band, no money moved at the gateway
 	HostedURL   string
