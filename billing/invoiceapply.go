@@ -20,7 +20,8 @@ const (
 
 // applyInvoice brings an invoice to what the gateway says of it, whoever
 // changed it there. It may be called any number of times, in any order.
-// errMismatch is returned, and nothing written, when the totals differ.
+// errMismatch is returned, and nothing written, when the totals differ, or
+// when an invoice was issued there that asks for another amount.
 func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
 	inv, err := tx.lockInvoiceRow(ctx, id)
 	if err != nil {
@@ -41,6 +42,9 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		}
 	}
 	if inv.Status == invoice.StatusDRAFT && issued {
+		if r.AmountDue != inv.Total() && !r.PaidOutside {
+			return fmt.Errorf("invoice %s comes to %s, the gateway's %s asks for %s: %w", id, inv.Total(), r.InvoiceID, r.AmountDue, errMismatch)
+		}
 		if err := tx.openInvoice(ctx, inv, r); err != nil {
 			return err
 		}
@@ -53,6 +57,11 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		return tx.settleInvoice(ctx, inv, r)
 	case r.State == voidAtGateway && inv.Status != invoice.StatusVOID:
 		return tx.voidInvoice(ctx, inv)
+	}
+	if err := tx.endTry(ctx, inv, r); err != nil {
+		return err
+	}
+	switch {
 	case r.State == uncollectibleAtGateway && inv.Status == invoice.StatusOPEN:
 		if err := tx.writeOff(ctx, inv); err != nil {
 			return err

@@ -279,7 +279,7 @@ func (s *sale) invoiceAt(t testing.TB, id, state string) gateway.InvoiceResult {
 	i := s.invoiced(t, id)
 	r := gateway.InvoiceResult{
 		Outcome: succeeded(), InvoiceID: orEmpty(i.GatewayInvoiceID), CustomerID: "cus_" + s.payer.ID,
-		Number: "GATEWAY-1", State: state, Total: i.Total(),
+		Number: "GATEWAY-1", State: state, Total: i.Total(), AmountDue: i.Total(),
 		AmountPaid: money.Amount{Currency: i.Currency},
 	}
 	if r.InvoiceID == "" {

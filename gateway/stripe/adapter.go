@@ -2,9 +2,10 @@
 // protocol, the built-in sandbox first of all. It puts the requests of package
 // gateway to Stripe's API of 2023-10-16 and says what became of them.
 //
-// It owns no state but a bounded cache of clients, and no retries: a request
-// leaves once, with a key derived from the call's, and asking again is the
-// caller's, with the same call. What it keeps:
+// It owns no state but a bounded cache of clients with the pace of each, and
+// no retries but of what Stripe was too busy to begin: a request leaves once,
+// with a key derived from the call's, and asking again is the caller's, with
+// the same call. What it keeps:
 //
 //   - every POST and DELETE carries an explicit Idempotency-Key: one a step
 //     where something is made or charged, so that it is made once; one an
@@ -67,6 +68,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Now tells the time. Default: time.Now.
 	Now func() time.Time
+	// BusyPause is the pause before a request that Stripe was too busy for
+	// leaves again, where Stripe does not say how long. Default: 500 ms.
+	BusyPause time.Duration
 	// Observe is told of every finished operation. Default: nobody.
 	Observe func(operation string, status gateway.Status, d time.Duration)
 }
@@ -79,6 +83,8 @@ type Adapter struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	observe func(string, gateway.Status, time.Duration)
+	// busyPause is Config.BusyPause.
+	busyPause time.Duration
 
 	attempts atomic.Uint64
 
@@ -95,6 +101,7 @@ type clientKey struct {
 type client struct {
 	key, api, uploads string
 	used              time.Time
+	pace              *pace
 
 	backend   sdk.Backend
 	customers customer.Client
@@ -116,7 +123,13 @@ func New(c Config) *Adapter {
 		logger:  c.Logger,
 		now:     c.Now,
 		observe: c.Observe,
+
+		busyPause: c.BusyPause,
+
 		clients: make(map[clientKey]*client),
+	}
+	if a.busyPause <= 0 {
+		a.busyPause = busyPause
 	}
 	if a.baseURL == nil {
 		a.baseURL = func(gateway.Environment) (string, string, error) { return "", "", nil }
@@ -179,7 +192,7 @@ func (a *Adapter) client(acc gateway.Account) (*client, *problem) {
 		return c, nil
 	}
 	c := a.connect(acc.SecretKey, api, uploads)
-	c.used = a.now()
+	c.used, c.pace = a.now(), newPace(requestsPerSecond(acc.Environment))
 	if len(a.clients) >= clientsMax {
 		a.evict()
 	}

@@ -86,6 +86,7 @@ func (o *operation) cardOfToken(token string) (string, *problem) {
 		return "", p
 	}
 	o.replayed = false // only its id matters
+	o.acted = true     // the token is used up
 	return pm.ID, nil
 }
 

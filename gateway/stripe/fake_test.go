@@ -136,8 +136,8 @@ func (f *fake) last(route string) request {
 func (f *fake) adapter() (*Adapter, *strings.Builder) {
 	log := new(strings.Builder)
 	return New(Config{
-		BaseURL: sandboxAt(f.server.URL),
-		Logger:  slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		BaseURL: sandboxAt(f.server.URL), BusyPause: time.Millisecond,
+		Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}), log
 }
 

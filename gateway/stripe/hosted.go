@@ -81,6 +81,10 @@ func (a *Adapter) StartHostedPayment(ctx context.Context, acc gateway.Account, c
 		}
 		return o.c.sessions.New(params)
 	})
+	if p != nil && p.undone {
+		res.Outcome = o.never("the payment page was never made")
+		return res
+	}
 	if p != nil {
 		res.Outcome = p.Outcome
 		return res

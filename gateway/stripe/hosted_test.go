@@ -139,7 +139,7 @@ func TestCancelPayment(t *testing.T) {
 		{"under way", refused, &running, gateway.StatusRejected, gateway.StatusProcessing, false},
 		{"lost, canceled", answer{status: 500, body: "x"}, &canceled, gateway.StatusSucceeded, "", true},
 		{"lost, under way", answer{status: 500, body: "x"}, &running, gateway.StatusUnknown, gateway.StatusProcessing, false},
-		{"busy", answer{status: 429, body: "x"}, nil, gateway.StatusUnavailable, "", false},
+		{"busy", answer{status: 429, body: "x"}, nil, gateway.StatusUnknown, "", false},
 	} {
 		f := newFake(t).on(cancel, tt.first)
 		if tt.look != nil {

@@ -41,6 +41,9 @@ type problem struct {
 	err      *sdk.Error // what Stripe said, where it said something readable
 	stored   bool       // the answer is, or may be, stored under the key: a replay will not tell more
 	replayed bool       // the answer is stored, and came from the store
+	server   bool       // a server error: it does not say what happened
+	undone   bool       // the first run is over, and the list shows that it made nothing
+	busy     bool       // Stripe asks to slow down: nothing has begun
 	absent   bool       // Stripe knows no such object
 }
 
@@ -95,6 +98,14 @@ func unreadable(requestID string, err error) *problem {
 	}}
 }
 
+// tooBusy is a request that did not begin because there were too many.
+func tooBusy(requestID string) *problem {
+	return &problem{busy: true, Outcome: gateway.Outcome{
+		Status: gateway.StatusUnavailable, RequestID: requestID,
+		Failure: &gateway.Failure{Code: "rate_limit", Message: "the payment gateway asks to slow down"},
+	}}
+}
+
 // classify turns an error of the SDK into what it means for the caller.
 func classify(err error, ex *exchange) *problem {
 	p := &problem{Outcome: gateway.Outcome{Status: gateway.StatusUnknown, RequestID: ex.id()}}
@@ -109,9 +120,9 @@ func classify(err error, ex *exchange) *problem {
 	p.Failure = failureOf(se)
 	switch status := se.HTTPStatusCode; {
 	case status == http.StatusTooManyRequests:
-		p.Status = gateway.StatusUnavailable
+		p.Status, p.busy = gateway.StatusUnavailable, true
 	case status >= 500:
-		p.stored = true
+		p.stored, p.server = true, true
 	case status == http.StatusConflict, status == http.StatusFailedDependency, status == http.StatusRequestTimeout:
 		// Another request with the key is under way, or Stripe waits for
 		// somebody else: what becomes of it is told later.
@@ -139,10 +150,9 @@ func classifyPlain(p *problem, err error, ex *exchange) *problem {
 		p.Status = gateway.StatusUnavailable
 		p.Failure = &gateway.Failure{Code: "no_connection", Message: "no connection to the payment gateway"}
 	case status == http.StatusTooManyRequests:
-		p.Status = gateway.StatusUnavailable
-		p.Failure = &gateway.Failure{Code: "rate_limit", Message: "the payment gateway asks to slow down"}
+		p = tooBusy(p.RequestID)
 	case status >= 500:
-		p.stored = true
+		p.stored, p.server = true, true
 		p.Failure = &gateway.Failure{Code: "gateway_error", Message: "the payment gateway had an error"}
 	case status != 0:
 		p.stored = status < 300

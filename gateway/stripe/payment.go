@@ -15,7 +15,8 @@ import (
 // secret, on which the same payment can be finished.
 //
 // A call whose key Stripe may have forgotten charges nothing: the payment is
-// looked for by our metadata, and Unavailable when there surely is none.
+// looked for by our metadata, and Unavailable when there surely is none. So it
+// is when Stripe has stored a server error for the key.
 func (a *Adapter) ChargeCard(ctx context.Context, acc gateway.Account, c gateway.Call, r gateway.ChargeRequest) (res gateway.PaymentResult) {
 	o := a.begin(ctx, acc, c, "card_charge")
 	defer o.end(&res.Outcome)
@@ -57,6 +58,10 @@ func (a *Adapter) ChargeCard(ctx context.Context, acc gateway.Account, c gateway
 		params.AddExpand("latest_charge")
 		return o.c.payments.New(params)
 	})
+	if p != nil && p.undone {
+		res.Outcome = o.never("the payment was never made")
+		return res
+	}
 	if p != nil {
 		return o.paymentRefused(res, p)
 	}
