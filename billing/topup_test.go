@@ -104,6 +104,20 @@ func TestTopUpOnThePage(t *testing.T) {
 		d.Amount = usd(t, "26")
 		_, err = s.BeginHostedPayment(s.ctx, d)
 		wantCode(t, err, CodeIdempotencyKeyReused, "idempotencyKey")
+
+		// What is no card cannot be charged later.
+		d.Key = ptr("a transfer")
+		if begun, err = s.BeginHostedPayment(s.ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		paid = paymentAt(gateway.StatusSucceeded, "pi_2", d.Amount)
+		paid.Payment.PaymentMethodID = "pm_2"
+		if err := s.FinishPayment(s.ctx, begun.ID, paid); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.Client().PaymentMethod.Query().Count(s.ctx); err != nil || n != 1 || s.paid(t, begun.PaymentID).Status != payment.StatusSUCCEEDED {
+			t.Errorf("%d cards are kept, %v", n, err)
+		}
 	})
 }
 
