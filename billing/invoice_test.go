@@ -227,7 +227,7 @@ func TestInvoiceOutcomes(t *testing.T) {
 		name   string
 		begin  func(t *testing.T, s *sale) (string, *Call)
 		finish func(s *sale, callID string, r gateway.InvoiceResult) error
-		state  string
+		state  gateway.InvoiceState
 		before invoice.Status
 		after  invoice.Status
 	}

@@ -269,7 +269,7 @@ func TestInvoiceIsAdoptedFromEvents(t *testing.T) {
 			}
 		})
 		t.Run("due something else", func(t *testing.T) {
-			for _, state := range []string{"open", "paid"} {
+			for _, state := range []gateway.InvoiceState{"open", "paid"} {
 				id := s.accepted(t, s.openQuoteOf(t, item(t, "A", "10", "USD", 1)))
 				r := s.invoiceAt(t, id, state)
 				r.AmountDue = usd(t, "10.30")
@@ -283,7 +283,7 @@ func TestInvoiceIsAdoptedFromEvents(t *testing.T) {
 		})
 		t.Run("an attempt that came to nothing", func(t *testing.T) {
 			id := s.invoiceOf(t, item(t, "A", "10", "USD", 1))
-			for _, state := range []string{"draft", "void"} {
+			for _, state := range []gateway.InvoiceState{"draft", "void"} {
 				if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, state)); err != nil {
 					t.Fatal(err)
 				}

@@ -265,7 +265,7 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 		if err := tx.freeInvoice(ctx, c, v); err != nil {
 			return err
 		}
-		if r.State == paidAtGateway {
+		if r.State == gateway.InvoicePaid {
 			if err := tx.applyInvoice(ctx, c.Subject, r); err != nil {
 				return err
 			}
@@ -311,7 +311,7 @@ func (tx *Tx) finishInvoiceTry(ctx context.Context, callID string, r gateway.Inv
 	}
 	result := gateway.PaymentResult{Outcome: r.Outcome, CustomerID: r.CustomerID, Payment: r.Payment, NextAction: r.NextAction}
 	switch {
-	case r.State == paidAtGateway:
+	case r.State == gateway.InvoicePaid:
 		return tx.finishPaidTry(ctx, callID, paymentID, r)
 	case r.Status == gateway.StatusSucceeded:
 		result.Status = gateway.StatusProcessing

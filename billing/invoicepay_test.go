@@ -42,7 +42,7 @@ func TestInvoiceStatesAndOperations(t *testing.T) {
 				return err
 			}},
 		}
-		applied := func(state string) func(t *testing.T) string {
+		applied := func(state gateway.InvoiceState) func(t *testing.T) string {
 			return func(t *testing.T) string {
 				id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
 				if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, state)); err != nil {
@@ -191,7 +191,7 @@ func TestInvoiceChargeOutcomes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := s.invoiceAt(t, id, map[bool]string{true: "paid", false: "open"}[c.status == gateway.StatusSucceeded])
+				r := s.invoiceAt(t, id, map[bool]gateway.InvoiceState{true: "paid", false: "open"}[c.status == gateway.StatusSucceeded])
 				if c.status != gateway.StatusSucceeded {
 					r.Outcome = ended(c.status)
 				}

@@ -242,19 +242,13 @@ func (tx *Tx) cancelQuote(ctx context.Context, q *ent.Quote, to quote.Status) er
 	return tx.quoteChanged(ctx, q.ID)
 }
 
-// How a QuoteResult says that a quote has ended at the gateway.
-const (
-	quoteAcceptedAtGateway = "accepted"
-	quoteCanceledAtGateway = "canceled"
-)
-
 // FinishQuoteCancellation applies the outcome of a cancellation. It may be
 // called any number of times.
 func (s *Service) FinishQuoteCancellation(ctx context.Context, callID string, r gateway.QuoteResult) error {
 	invoiceID, adoption := s.newID(prefixInvoice), s.newID(prefixCall)
 	return s.finishQuote(ctx, callID, r, func(ctx context.Context, tx *Tx, _ *ent.GatewayCall, q *ent.Quote) error {
 		switch {
-		case r.State == quoteAcceptedAtGateway:
+		case r.State == gateway.QuoteAccepted:
 			return tx.adoptForeign(ctx, q, invoiceID, adoption, r) // the payer was quicker
 		case q.Status != quote.StatusOPEN:
 			return nil
@@ -276,15 +270,15 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 			return err
 		}
 		switch {
-		case q.Status == quote.StatusDRAFT, q.Status == quote.StatusACCEPTED, q.Status != quote.StatusOPEN && r.State != quoteAcceptedAtGateway:
+		case q.Status == quote.StatusDRAFT, q.Status == quote.StatusACCEPTED, q.Status != quote.StatusOPEN && r.State != gateway.QuoteAccepted:
 			return nil // a draft waits for its own call; an end is an end
 		case orEmpty(q.GatewayQuoteID) != r.QuoteID || r.Total != *q.Total():
 			return fmt.Errorf("quote %s comes to %s, at the gateway %s to %s: %w", id, q.Total(), r.QuoteID, r.Total, errMismatch)
-		case r.State == quoteAcceptedAtGateway && r.InvoiceID != "":
+		case r.State == gateway.QuoteAccepted && r.InvoiceID != "":
 			return tx.adoptForeign(ctx, q, invoiceID, adoption, r)
-		case r.State == quoteCanceledAtGateway && q.PendingCallID == nil && q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now):
+		case r.State == gateway.QuoteCanceled && q.PendingCallID == nil && q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now):
 			return tx.cancelQuote(ctx, q, quote.StatusEXPIRED)
-		case r.State == quoteCanceledAtGateway:
+		case r.State == gateway.QuoteCanceled:
 			return tx.cancelQuote(ctx, q, quote.StatusCANCELED)
 		}
 		return nil

@@ -141,12 +141,12 @@ func (f *fake) adapter() (*Adapter, *strings.Builder) {
 	}), log
 }
 
-func sandboxAt(address string) func(gateway.Environment) (string, string, error) {
-	return func(env gateway.Environment) (string, string, error) {
+func sandboxAt(address string) func(gateway.Environment) (string, error) {
+	return func(env gateway.Environment) (string, error) {
 		if env != gateway.EnvironmentSandbox {
-			return "", "", fmt.Errorf("no %s in this test", env)
+			return "", fmt.Errorf("no %s in this test", env)
 		}
-		return address, address, nil
+		return address, nil
 	}
 }
 

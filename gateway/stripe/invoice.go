@@ -50,7 +50,7 @@ func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c ga
 		if ours && inv.Status == sdk.InvoiceStatusDraft {
 			return o.dropInvoice(res, why)
 		}
-		res.Outcome, res.State = why.Outcome, string(inv.Status)
+		res.Outcome, res.State = why.Outcome, gateway.InvoiceState(inv.Status)
 		return res
 	}
 	if inv.Status != sdk.InvoiceStatusDraft || dueDiffers(inv) {
@@ -433,11 +433,16 @@ func (o *operation) settleInvoice(id string, inv *sdk.Invoice, p *problem, wante
 
 // invoiceResult reports the invoice as Stripe has it.
 func (o *operation) invoiceResult(inv *sdk.Invoice) gateway.InvoiceResult {
+	state := gateway.InvoiceState(inv.Status)
+	switch state {
+	case gateway.InvoiceDraft, gateway.InvoiceOpen, gateway.InvoicePaid, gateway.InvoiceUncollectible, gateway.InvoiceVoid:
+	default:
+		return gateway.InvoiceResult{InvoiceID: inv.ID, Outcome: unreadable(o.requestID, fmt.Errorf("invoice %s is in the unknown state %q", inv.ID, inv.Status)).Outcome}
+	}
 	res := gateway.InvoiceResult{
 		Outcome:     o.succeeded(),
 		InvoiceID:   inv.ID,
-		Number:      inv.Number,
-		State:       string(inv.Status),
+		State:       state,
 		PaidOutside: inv.PaidOutOfBand,
 		HostedURL:   inv.HostedInvoiceURL,
 		PDFURL:      inv.InvoicePDF,

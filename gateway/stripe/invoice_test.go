@@ -43,7 +43,7 @@ func TestFinalizeInvoiceMakesIt(t *testing.T) {
 		on("POST /v1/invoices/in_1/finalize", answer{body: unpaidInvoice("")})
 	a, _ := f.adapter()
 	res := a.FinalizeInvoice(t.Context(), testAccount(), testCall(), newInvoice(t))
-	if res.Status != gateway.StatusSucceeded || res.State != "open" || res.Number != "A-1" || res.CustomerID != "cus_1" || res.InvoiceID != "in_1" ||
+	if res.Status != gateway.StatusSucceeded || res.State != "open" || res.CustomerID != "cus_1" || res.InvoiceID != "in_1" ||
 		res.HostedURL == "" || res.PDFURL == "" || res.Total != amount(t, "11.90", "USD") {
 		t.Fatalf("result = %+v %+v", res, res.Failure)
 	}
@@ -108,7 +108,7 @@ func TestFinalizeInvoice(t *testing.T) {
 		given bool
 		want  gateway.Status
 		code  string
-		state string
+		state gateway.InvoiceState
 		after string // the request that must have been made last
 	}{
 		{
@@ -232,7 +232,7 @@ func TestPayInvoice(t *testing.T) {
 		old     bool
 		want    gateway.Status
 		payment gateway.Status
-		state   string
+		state   gateway.InvoiceState
 		page    string
 		never   bool
 	}{
@@ -324,7 +324,7 @@ func TestChangesOfInvoices(t *testing.T) {
 		first answer
 		look  *answer
 		want  gateway.Status
-		state string
+		state gateway.InvoiceState
 	}{
 		{"settle", settle, "POST /v1/invoices/in_1/pay", outside, nil, gateway.StatusSucceeded, "paid"},
 		{"settle, paid", settle, "POST /v1/invoices/in_1/pay", refused, &outside, gateway.StatusSucceeded, "paid"},
@@ -357,5 +357,21 @@ func TestChangesOfInvoices(t *testing.T) {
 		if tt.state == "paid" && (!res.PaidOutside || res.Payment != (gateway.PaymentState{})) {
 			t.Errorf("%s: %+v, want paid outside, without a payment", tt.name, res)
 		}
+	}
+}
+
+// TestStatesFromTheFuture: an object in a state that nobody knows yet is not
+// taken for one in another state.
+func TestStatesFromTheFuture(t *testing.T) {
+	t.Parallel()
+	f := newFake(t).
+		on("GET /v1/invoices/in_1", answer{body: invoiceJSON("levitating", "")}).
+		on("GET /v1/quotes/qt_1", answer{body: quoteJSON("levitating", "")})
+	a, _ := f.adapter()
+	if res := a.FetchInvoice(t.Context(), testAccount(), "in_1"); res.Known() || res.State != "" || res.Failure.Code != codeUnreadable {
+		t.Errorf("invoice = %+v %+v", res, res.Failure)
+	}
+	if res := a.FetchQuote(t.Context(), testAccount(), "qt_1"); res.Known() || res.State != "" || res.Failure.Code != codeUnreadable {
+		t.Errorf("quote = %+v %+v", res, res.Failure)
 	}
 }

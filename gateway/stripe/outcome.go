@@ -2,7 +2,6 @@ package stripe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -165,18 +164,6 @@ func classifyPlain(p *problem, err error, ex *exchange) *problem {
 	return p
 }
 
-// answerError reads the error out of an answer that the SDK has not seen.
-func answerError(status int, body []byte) error {
-	var answer struct {
-		Error *sdk.Error `json:"error"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Error == nil {
-		return errNoObject
-	}
-	answer.Error.HTTPStatusCode = status
-	return answer.Error
-}
-
 // needsAction reports whether the payer can still make it succeed by
 // authenticating.
 func needsAction(e *sdk.Error) bool {
@@ -197,25 +184,12 @@ func hiddenReason(code string) bool {
 	return false
 }
 
-// hardReason reports whether the same card will be declined again.
-func hardReason(code string) bool {
-	switch code {
-	case "expired_card", "incorrect_number", "invalid_number", "invalid_account", "new_account_information_available",
-		"invalid_expiry_month", "invalid_expiry_year", "card_not_supported", "currency_not_supported",
-		"do_not_try_again", "revocation_of_all_authorizations", "revocation_of_authorization",
-		"stop_payment_order", "service_not_allowed", "transaction_not_allowed", "not_permitted":
-		return true
-	}
-	return hiddenReason(code)
-}
-
 // failureOf is what may be shown of an error of Stripe's.
 func failureOf(e *sdk.Error) *gateway.Failure {
 	f := &gateway.Failure{
 		Code:        string(e.Code),
 		DeclineCode: string(e.DeclineCode),
 		Message:     redact(e.Msg),
-		Hard:        hardReason(string(e.Code)) || hardReason(string(e.DeclineCode)),
 	}
 	if f.Code == "" {
 		f.Code = string(e.Type)

@@ -28,7 +28,6 @@ func TestChargeOutcomes(t *testing.T) {
 		want   gateway.Status
 		code   string
 		reason string
-		hard   bool
 		never  bool
 		tries  int            // how often it is sent; zero: once
 		paid   gateway.Status // Payment.Status
@@ -53,19 +52,19 @@ func TestChargeOutcomes(t *testing.T) {
 		},
 		{
 			name: "expired card", answer: answer{status: 402, body: stripeError("card_error", "expired_card", "Your card has expired.", inError)},
-			want: gateway.StatusDeclined, code: "expired_card", hard: true, paid: gateway.StatusDeclined,
+			want: gateway.StatusDeclined, code: "expired_card", paid: gateway.StatusDeclined,
 		},
 		{
 			name: "stolen card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is stolen.", `,"decline_code":"stolen_card"`+inError)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined,
+			want: gateway.StatusDeclined, code: "card_declined", paid: gateway.StatusDeclined,
 		},
 		{
 			name: "lost card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is lost.", `,"decline_code":"lost_card"`+inError)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined,
+			want: gateway.StatusDeclined, code: "card_declined", paid: gateway.StatusDeclined,
 		},
 		{
 			name: "fraud", answer: answer{status: 402, body: stripeError("card_error", "fraudulent", "Fraud.", `,"decline_code":"fraudulent"`)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true,
+			want: gateway.StatusDeclined, code: "card_declined",
 		},
 		{
 			name: "authentication required", answer: answer{status: 402, body: stripeError("card_error", "authentication_required", "Authenticate.", `,"decline_code":"authentication_required"`+inError)},
@@ -156,8 +155,8 @@ func TestChargeOutcomes(t *testing.T) {
 			if res.Failure != nil {
 				got = *res.Failure
 			}
-			if got.Code != tt.code || got.DeclineCode != tt.reason || got.Hard != tt.hard {
-				t.Errorf("failure = %+v, want code %q, reason %q, hard %v", got, tt.code, tt.reason, tt.hard)
+			if got.Code != tt.code || got.DeclineCode != tt.reason {
+				t.Errorf("failure = %+v, want code %q, reason %q", got, tt.code, tt.reason)
 			}
 			if tt.code != "" && got.Message == "" {
 				t.Error("the failure has no message")
@@ -192,13 +191,13 @@ func TestChargeReports(t *testing.T) {
 	a, _ := f.adapter()
 	res := a.ChargeCard(t.Context(), testAccount(), testCall(), charge(t))
 	p := res.Payment
-	if p.GatewayPaymentID != "pi_1" || p.ChargeID != "ch_1" || p.ReceiptURL != "https://pay.example/r/1" || p.PaymentMethodID != "pm_1" {
+	if p.GatewayPaymentID != "pi_1" || p.ReceiptURL != "https://pay.example/r/1" || p.PaymentMethodID != "pm_1" {
 		t.Errorf("payment = %+v", p)
 	}
 	if p.Card == nil || *p.Card != (gateway.Card{Brand: "visa", Last4: "4242", ExpMonth: 4, ExpYear: 2030}) {
 		t.Errorf("card = %+v", p.Card)
 	}
-	if p.Amount != amount(t, "12.50", "USD") || res.CallID != "call_1" || res.Subject != "pay_1" || res.RequestID != "req_test" {
+	if p.Amount != amount(t, "12.50", "USD") || res.RequestID != "req_test" {
 		t.Errorf("result = %+v", res)
 	}
 	form := f.last("POST /v1/payment_intents").form
