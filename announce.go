@@ -49,8 +49,12 @@ func announceDev(b *strings.Builder, cfg config.Config, address string, db *stor
 	}
 	b.WriteString("\n")
 	if sample.sandboxLost {
-		fmt.Fprintf(b, "%s was lost while the database remained: the sandbox knows nothing\nof earlier customers, cards, quotes and payments, and refuses what builds on them.\nFor a fresh start remove the whole data folder.\n\n",
-			filepath.Join(cfg.Data, sandboxFile))
+		fresh := "remove the whole data folder"
+		if db.Dialect != dialect.SQLite {
+			fresh += " and empty the database"
+		}
+		fmt.Fprintf(b, "%s was lost while the database remained: the sandbox knows nothing\nof earlier customers, cards, quotes and payments, and refuses what builds on them.\nFor a fresh start %s.\n\n",
+			filepath.Join(cfg.Data, sandboxFile), fresh)
 	}
 	if sample.shown {
 		fmt.Fprintf(b, "Open the playground and run its tabs in order, or begin here:\n\n"+

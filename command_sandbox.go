@@ -19,7 +19,12 @@ func serveSandbox(ctx context.Context, c invocation) (err error) {
 		return err
 	}
 	log := newLogger(c.stderr, cfg.LogFormat, slog.LevelInfo)
-	path, _, err := sandboxPath(cfg)
+	lock, err := lockFolder(cfg.Data, sandboxLock)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.release()) }()
+	path, _, err := sandboxPath(cfg, sandboxAloneFile)
 	if err != nil {
 		return err
 	}
@@ -28,6 +33,9 @@ func serveSandbox(ctx context.Context, c invocation) (err error) {
 		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 	}
 	address := publicURL(cfg, listener)
+	if err := lock.say(address); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	sandbox, err := stripesandbox.Open(ctx, stripesandbox.Config{
 		Logger: log, Path: path, PublicURL: address, Random: rand.Reader,
 	})

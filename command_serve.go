@@ -43,6 +43,15 @@ func serve(ctx context.Context, c invocation) (err error) {
 	// What was begun outlives the signal to stop.
 	lasting := context.WithoutCancel(ctx)
 
+	// The data folder, unless nothing is kept in it.
+	var lock *folderLock
+	if cfg.DatabaseURL == "" || cfg.Sandbox && cfg.SandboxURL == "" {
+		if lock, err = lockFolder(cfg.Data, serveLock); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, lock.release()) }()
+	}
+
 	// The database.
 	db, err := openStorage(ctx, cfg, schemaPrepare)
 	if err != nil {
@@ -65,9 +74,17 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 	defer listener.Close() // once more where the server was never started
 	address := publicURL(cfg, listener)
+	if lock != nil {
+		if err := lock.say(address); err != nil {
+			return err
+		}
+	}
 
 	// The domain and its gateways.
 	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address})
+	if err := checkMasterKey(ctx, cfg, domain, log); err != nil {
+		return err
+	}
 	var sandbox *builtInSandbox
 	if cfg.Sandbox && cfg.SandboxURL == "" {
 		// The other side of every line about a gateway is worth none of its own.
@@ -111,6 +128,9 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 	if sandbox != nil {
 		d.sandbox = sandbox.Handler()
+		if cfg.Production() {
+			d.sandbox = pagesOnly(d.sandbox)
+		}
 	}
 
 	// From here on requests are served and due work is done.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -202,20 +203,23 @@ const (
 )
 
 // TestEventsInAnyOrder tells every story with its events in every order, each
-// with one kind of bad luck in turn: the end is the same.
+// with one kind of bad luck in turn: the end is the same. Unless everything is
+// to be tried, stories with five events are told in a sample of their orders.
 func TestEventsInAnyOrder(t *testing.T) {
 	eachStack(t, func(t *testing.T, s *stack) {
 		payer := s.newPayer(t, "Ada")
 		card := s.newCard(t, payer, "pm_card_authenticationRequiredSetupForOffSession")
 		for _, story := range stories() {
 			orders := permutations(len(story.events))
-			step := 1
+			// Mixed, so that each kind of luck meets orders of every kind.
+			rand.New(rand.NewPCG(1, 1)).Shuffle(len(orders), func(i, j int) { orders[i], orders[j] = orders[j], orders[i] })
 			if !full() {
-				step = map[string]int{dialect.SQLite: 5, dialect.Postgres: 15}[s.db.Dialect]
+				sample := map[string]int{dialect.SQLite: 48, dialect.Postgres: 16}[s.db.Dialect]
+				orders = orders[:min(len(orders), sample)]
 			}
-			for i := 0; i < len(orders); i += step {
-				luck := badLuck(i / step % int(luckMax))
-				s.tell(t, story, &cast{payer: payer, card: card}, orders[i], luck, i/step)
+			for i := range orders {
+				luck := badLuck(i % int(luckMax))
+				s.tell(t, story, &cast{payer: payer, card: card}, orders[i], luck, i/int(luckMax))
 				if t.Failed() {
 					t.Fatalf("%s: the events came in the order %v with luck %d", story.name, orders[i], luck)
 				}

@@ -242,15 +242,17 @@ func TestGatewayFaults(t *testing.T) {
 		home := &cast{payer: s.newPayer(t, "Ada")}
 		home.card = s.newCard(t, home.payer, "pm_card_visa")
 		// What the gateway does is the same to both databases: each case is
-		// seen by one.
+		// seen by one, and each kind of fault by both, in turn from request to
+		// request.
 		share := map[string]int{dialect.SQLite: 0, dialect.Postgres: 1}[s.db.Dialect]
-		n, anew := 0, 0
+		n, anew, first := 0, 0, 0
 		for _, m := range moves() {
 			requests := s.requestsOf(t, m, home)
 			for at := range requests {
-				for _, spoiled := range spoilers() {
+				first++
+				for i, spoiled := range spoilers() {
 					n++
-					if !full() && n%2 != share {
+					if !full() && (first+i)%2 != share {
 						continue
 					}
 					if s.spoil(t, m, home, at, spoiled, fmt.Sprintf("key %d", n)) {
@@ -306,9 +308,19 @@ func (s *stack) spoil(t *testing.T, m move, home *cast, at int, spoiled spoiler,
 		t.Fatal(err)
 	}
 	if spoiled.gone {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		// The caller hangs up while the gateway has the request and keeps its
+		// answer back.
+		ctx, cancel := context.WithCancel(t.Context())
+		arrived, asked := s.gateway.arrival(at), make(chan struct{})
+		go func() {
+			select {
+			case <-arrived:
+			case <-asked:
+			}
+			cancel()
+		}()
 		_, _ = m.ask(ctx, s, &c, key) // nobody hears the answer
-		cancel()
+		close(asked)
 	}
 	if spoiled.away {
 		s.whileAway(t, m, &c, key)

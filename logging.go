@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"io"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -52,13 +50,6 @@ func (h requestHandler) WithGroup(name string) slog.Handler {
 	return requestHandler{h.Handler.WithGroup(name)}
 }
 
-// requestIDHeader carries the id of a request in and out.
-const requestIDHeader = "X-Request-Id"
-
-// requestIDForm is what is taken over from a caller; package transport takes
-// the same.
-var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
-
 // withRequestIDs gives every request an id, the caller's where it has one, and
 // writes one log line per request. The line names the route and not the
 // address: addresses of webhooks, returns and documents are credentials, and
@@ -66,13 +57,7 @@ var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 // written where its operations are known.
 func withRequestIDs(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(requestIDHeader)
-		if !requestIDForm.MatchString(id) {
-			id = rand.Text()
-		}
-		r = r.WithContext(transport.WithRequestID(r.Context(), id))
-		r.Header.Set(requestIDHeader, id)
-		w.Header().Set(requestIDHeader, id)
+		r = transport.TakeRequestID(w, r)
 		counting := &statusWriter{ResponseWriter: w}
 		start := time.Now()
 		defer func() {

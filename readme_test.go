@@ -182,8 +182,8 @@ func TestReadme(t *testing.T) {
 	})
 	t.Run("production", func(t *testing.T) {
 		addr, token := freeAddr(t), "pur_system_ops_"+strings.Repeat("0123456789abcdef", 3)
-		production := startScript(t, folder, blocks["production"].script(t, "pur_system_ops_$(openssl rand -hex 24)", token),
-			"PURSER_ADDR="+addr, "PURSER_DATA="+t.TempDir())
+		production := startScript(t, folder, blocks["production"].script(t, "pur_system_ops_$(cat operator.key)", token, "/var/lib/purser", t.TempDir()),
+			"PURSER_ADDR="+addr)
 		if public := production.await(readyLine); public != "https://billing.example.com" {
 			t.Errorf("it says that it is at %s", public)
 		}
@@ -225,8 +225,9 @@ func TestReadme(t *testing.T) {
 		}
 	})
 	t.Run("sandbox", func(t *testing.T) {
+		// Beside the server, in the same folder.
 		addr := freeAddr(t)
-		startScript(t, folder, blocks["sandbox"].script(t, "127.0.0.1:4242", addr), "PURSER_DATA="+t.TempDir()).
+		startScript(t, folder, blocks["sandbox"].script(t, "127.0.0.1:4242", addr)).
 			await(regexp.MustCompile(`(?m)^The Stripe sandbox is ready at (\S+)$`))
 		var intent struct{ Status string }
 		out := runScript(t, folder, blocks["sandbox payment"].script(t, "127.0.0.1:4242", addr))

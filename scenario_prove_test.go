@@ -59,11 +59,7 @@ func (s *stage) agrees() error {
 		if c.Status != "succeeded" {
 			continue
 		}
-		a, err := money.FromMinor(c.Amount-c.AmountRefunded, strings.ToUpper(c.Currency))
-		if err != nil {
-			return fmt.Errorf("read the gateway's charge of %s: %w", c.PaymentIntent, err)
-		}
-		sums[a.Currency] += a.Units
+		sums[strings.ToUpper(c.Currency)] += money.Units(c.Amount-c.AmountRefunded) * money.UnitsPerMinor
 		charged = append(charged, c.PaymentIntent)
 	}
 	slices.Sort(charged)

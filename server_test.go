@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"purser/config"
 	"purser/testdb"
 	"purser/web"
 )
@@ -241,5 +243,57 @@ func TestTheLogNamesRoutesAndNotAddresses(t *testing.T) {
 	}
 	if !strings.Contains(written, `route="GET /return/{organization}/{payment}/{outcome}"`) || !strings.Contains(written, "request_id=request-of-the-test") {
 		t.Errorf("the log does not name route and request:\n%s", written)
+	}
+}
+
+// In production the built-in sandbox is for the adapter, which reaches it on
+// an address of its own, and for payers.
+func TestProductionShowsTheSandboxsPagesOnly(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, serverOptions{Env: []string{
+		"PURSER_PROFILE=production", "PURSER_SANDBOX=true", "PURSER_MASTER_KEY=" + strings.Repeat("0123456789abcdef", 4),
+		"PURSER_SYSTEM_TOKEN=pur_system_op_0123456789abcdef0123456789abcdef",
+	}})
+	for _, path := range []string{"/v1/webhook_endpoints", "/_sandbox/deliveries", "/_sandbox/clock", "/pages/../v1/account", "/"} {
+		if status, body := s.get("/sandbox/stripe" + path); status != http.StatusNotFound || strings.Contains(body, "acct_") {
+			t.Errorf("%s answers %d %s", path, status, body)
+		}
+	}
+	if _, body := s.get("/sandbox/stripe/pages/invoices/none"); !strings.Contains(body, "There is no such page") {
+		t.Errorf("the hosted pages are not there: %s", body)
+	}
+}
+
+func TestTheSandboxSendsEventsHomeOnly(t *testing.T) {
+	t.Parallel()
+	dev := config.Default()
+	production := dev
+	production.Profile = config.ProfileProduction
+	for _, tt := range []struct {
+		address             string
+		inDev, inProduction bool
+	}{
+		{"https://billing.example.com/webhooks/demo/x", true, true},
+		{"https://BILLING.example.com/webhooks/demo/x", true, true},
+		{"http://billing.example.com/webhooks/demo/x", false, false},
+		{"https://billing.example.com:8443/x", false, false},
+		{"https://billing.example.com.evil.example/x", false, false},
+		{"https://billing.example.com@10.0.0.1/x", false, false},
+		{"http://127.0.0.1:9000/x", true, false},
+		{"http://[::1]:9000/x", true, false},
+		{"http://localhost:9000/x", true, false},
+		{"http://169.254.169.254/latest/meta-data", false, false},
+		{"http://10.0.0.1/x", false, false},
+	} {
+		to, err := url.Parse(tt.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ownTarget(dev, "https://billing.example.com")(to); (err == nil) != tt.inDev {
+			t.Errorf("%s in dev: %v", tt.address, err)
+		}
+		if err := ownTarget(production, "https://billing.example.com")(to); (err == nil) != tt.inProduction {
+			t.Errorf("%s in production: %v", tt.address, err)
+		}
 	}
 }

@@ -82,11 +82,18 @@ type gatewayTap struct {
 	mu   sync.Mutex
 	// seen are method and path of the requests below /v1, in order.
 	seen []string
+	// arrived is closed when the request with that index has come.
+	arrived chan struct{}
+	index   int
 }
 
 func (g *gatewayTap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v1/") {
 		g.mu.Lock()
+		if g.arrived != nil && len(g.seen) == g.index {
+			close(g.arrived)
+			g.arrived = nil
+		}
 		g.seen = append(g.seen, r.Method+" "+r.URL.Path)
 		g.mu.Unlock()
 	}
@@ -102,6 +109,15 @@ func (g *gatewayTap) take() []string {
 	return out
 }
 
+// arrival forgets what was seen, and returns what is closed when the request
+// with that index has come.
+func (g *gatewayTap) arrival(index int) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen, g.index, g.arrived = nil, index, make(chan struct{})
+	return g.arrived
+}
+
 // The account that a stack's provider uses, and what its events are signed with.
 const (
 	stackSecretKey     = "sk_test_stack0000000000000000"
@@ -109,13 +125,13 @@ const (
 )
 
 // eachStack runs a test over SQLite and over PostgreSQL.
-func eachStack(t *testing.T, run func(t *testing.T, s *stack)) {
+func eachStack(t *testing.T, run func(t *testing.T, s *stack), options ...func(*graph.HandlerConfig)) {
 	t.Helper()
 	t.Parallel()
 	for _, name := range []string{dialect.SQLite, dialect.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStack(t, stackDatabase(t, name))
+			s := newStack(t, stackDatabase(t, name), options...)
 			run(t, s)
 			s.mustVerify(t)
 		})
@@ -133,8 +149,8 @@ func stackDatabase(t testing.TB, dialectName string) *database.DB {
 }
 
 // newStack makes an organization "stack" with a Stripe provider at a sandbox
-// of its own.
-func newStack(t testing.TB, db *database.DB) *stack {
+// of its own. The options change how its API is served.
+func newStack(t testing.TB, db *database.DB, options ...func(*graph.HandlerConfig)) *stack {
 	t.Helper()
 	s := &stack{db: db, clock: &movingClock{}, told: map[string]bool{}}
 	logger := slog.New(slog.NewTextHandler(stackLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -162,9 +178,13 @@ func newStack(t testing.TB, db *database.DB) *stack {
 	s.jobs = jobs.New(jobs.Config{Billing: s.billing, Gateways: gateways, ApplyEvent: s.webhook.Apply, Logger: logger})
 	limits := transport.DefaultLimits()
 	limits.BucketPoints, limits.RestorePerSecond = 1<<30, 1<<30
-	handler, err := graph.NewHandler(graph.HandlerConfig{
+	served := graph.HandlerConfig{
 		Billing: s.billing, Gateways: gateways, CursorKey: []byte(strings.Repeat("c", 32)), Limits: limits, Logger: logger,
-	})
+	}
+	for _, o := range options {
+		o(&served)
+	}
+	handler, err := graph.NewHandler(served)
 	if err != nil {
 		t.Fatal(err)
 	}

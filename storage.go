@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"entgo.io/ent/dialect"
 
 	"purser/auth"
+	"purser/billing"
 	"purser/config"
 	"purser/database"
 	"purser/migrations"
@@ -133,4 +135,25 @@ func newSealer(cfg config.Config) (*auth.Sealer, [][]byte, error) {
 	}
 	sealer, err := auth.NewSealer(keys...)
 	return sealer, keys, err
+}
+
+// checkMasterKey refuses a start with a master key that opens none of the
+// secrets in the database: every payment would fail, one by one. Where it
+// opens some, the server has work that it can do.
+func checkMasterKey(ctx context.Context, cfg config.Config, domain *billing.Service, log *slog.Logger) error {
+	closed, sealed, err := domain.ClosedProviders(auth.AllTenants(ctx, "start"))
+	if err != nil || len(closed) == 0 {
+		return err
+	}
+	if len(closed) < sealed {
+		log.WarnContext(ctx, "providers are sealed with another master key", slog.Any("provider_ids", closed))
+		return nil
+	}
+	if len(cfg.MasterKeys) > 0 {
+		return errors.New("the database holds provider secrets that were sealed with another master key: " +
+			"PURSER_MASTER_KEY must contain that one (several are separated by commas; SECURITY.md says what to do if it is lost)")
+	}
+	return fmt.Errorf("the database holds provider secrets that were sealed with the master key of another data folder: "+
+		"either copy that folder's %[1]s to %[2]s (or set PURSER_MASTER_KEY to what it holds), or empty the database for a fresh start",
+		config.MasterKeyName, filepath.Join(cfg.Data, config.MasterKeyName))
 }

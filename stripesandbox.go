@@ -9,16 +9,22 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"purser/config"
 	stripesandbox "purser/sandbox/stripe"
 )
 
-// sandboxFile holds the sandbox's own state in the data folder.
-const sandboxFile = "sandbox.db"
+// The sandbox's own state in the data folder: of the one inside a server, and
+// of one that is served alone.
+const (
+	sandboxFile      = "sandbox.db"
+	sandboxAloneFile = "sandbox-alone.db"
+)
 
 // builtInSandbox is the Stripe sandbox inside this process. Payers' browsers
 // reach its pages through the server; the adapter calls it over HTTP on an
@@ -37,7 +43,7 @@ type builtInSandbox struct {
 
 // openSandbox opens the sandbox and starts it.
 func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *slog.Logger) (_ *builtInSandbox, err error) {
-	path, fresh, err := sandboxPath(cfg)
+	path, fresh, err := sandboxPath(cfg, sandboxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +51,7 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	log = log.With(slog.String("part", "sandbox"))
 	b.Server, err = stripesandbox.Open(ctx, stripesandbox.Config{
 		Logger: log, Path: path, PublicURL: publicURL + pathSandbox, Random: rand.Reader,
+		Target: ownTarget(cfg, publicURL),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the sandbox: %w", err)
@@ -66,11 +73,36 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	return b, nil
 }
 
+// ownTarget lets the built-in sandbox send events to this server only and, in
+// dev, to this machine: it sits inside a network that whoever reaches it may
+// not look around in.
+func ownTarget(cfg config.Config, publicURL string) func(*url.URL) error {
+	own, err := url.Parse(publicURL)
+	return func(to *url.URL) error {
+		switch ip := net.ParseIP(to.Hostname()); {
+		case err == nil && to.Scheme == own.Scheme && strings.EqualFold(to.Host, own.Host):
+			return nil
+		case !cfg.Production() && (strings.EqualFold(to.Hostname(), "localhost") || ip != nil && ip.IsLoopback()):
+			return nil
+		}
+		return errors.New("the built-in sandbox sends events to its own server only (`purser sandbox` to any address)")
+	}
+}
+
+// pagesOnly is the part of the sandbox that payers need. In production nobody
+// else reaches the rest over the network: the adapter has an address of its
+// own, and a stranger would have an account, a clock and faults to play with.
+func pagesOnly(sandbox http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/pages/", sandbox)
+	return mux
+}
+
 // sandboxPath returns the path of the sandbox's file, which only its owner can
 // read: it holds the keys and secrets of test accounts. fresh says that it is
 // new.
-func sandboxPath(cfg config.Config) (path string, fresh bool, err error) {
-	path = filepath.Join(cfg.Data, sandboxFile)
+func sandboxPath(cfg config.Config, name string) (path string, fresh bool, err error) {
+	path = filepath.Join(cfg.Data, name)
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return "", false, fmt.Errorf("make data folder: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -143,10 +144,11 @@ func (s *Sealer) Open(sealed []byte, at Place) (Secret, error) {
 	return "", fmt.Errorf("open %s of %s: %w", at.Column, at.EntityID, ErrUnknownKey)
 }
 
-// Outdated reports whether the secret was sealed with another key than the
-// first, and should be opened and sealed again.
-func (s *Sealer) Outdated(sealed []byte) bool {
-	return len(sealed) < sealHeadBytes || !bytes.Equal(sealed[1:sealHeadBytes], s.keys[0].id[:])
+// Knows reports whether the secret was sealed with one of the keys.
+func (s *Sealer) Knows(sealed []byte) bool {
+	return len(sealed) >= sealHeadBytes && slices.ContainsFunc(s.keys, func(key sealKey) bool {
+		return bytes.Equal(key.id[:], sealed[1:sealHeadBytes])
+	})
 }
 
 func (p Place) valid() error {

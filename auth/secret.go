@@ -61,17 +61,6 @@ func NewSecret(random io.Reader) (Secret, error) {
 	return Secret(digits + checksum(digits)), nil
 }
 
-// HasChecksum reports whether the secret was made by NewSecret and arrived
-// undamaged. Secrets that people chose have none; looking a token up does not
-// ask for it.
-func HasChecksum(secret string) bool {
-	if len(secret) != secretDigits {
-		return false
-	}
-	digits, sum := secret[:secretRandomDigits], secret[secretRandomDigits:]
-	return checksum(digits) == sum
-}
-
 func checksum(digits string) string {
 	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(digits)))), secretChecksumDigits)
 }

@@ -154,14 +154,3 @@ func (t Token) String() string { return t.public() + masked }
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 func (t Token) public() string { return string(t.Kind) + "_" + t.Slug + "_" + t.ID + "_" }
-
-// Bearer returns the credential of an Authorization header, or false where the
-// header has another form.
-func Bearer(header string) (string, bool) {
-	scheme, value, ok := strings.Cut(header, " ")
-	value = strings.Trim(value, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || value == "" {
-		return "", false
-	}
-	return value, true
-}

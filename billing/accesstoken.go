@@ -30,7 +30,7 @@ type tokenRights struct {
 }
 
 // CreateToken makes an access token with no more rights than the caller's own
-// and returns its id and its value, which is kept nowhere. Refusals: REQUIRED,
+// and returns its id and its value, which is kept nowhere. Codes: REQUIRED,
 // INVALID, EXPIRED.
 func (s *Service) CreateToken(ctx context.Context, d TokenDraft) (id string, token auth.Token, err error) {
 	name, err := label(d.Name, "name", "the name", nameMax)
@@ -95,7 +95,7 @@ func (tx *Tx) createToken(ctx context.Context, t auth.Token, r tokenRights) erro
 	return nil
 }
 
-// RenameToken gives a token another name. Refusals: NOT_FOUND, REQUIRED,
+// RenameToken gives a token another name. Codes: NOT_FOUND, REQUIRED,
 // INVALID.
 func (s *Service) RenameToken(ctx context.Context, id, name string) error {
 	name, err := label(name, "name", "the name", nameMax)
@@ -114,8 +114,8 @@ func (s *Service) RenameToken(ctx context.Context, id, name string) error {
 	})
 }
 
-// RevokeToken ends a token at once. Revoking again changes nothing. Refusals:
-// NOT_FOUND.
+// RevokeToken ends a token at once, and the payer sessions that were made with
+// it. Revoking again changes nothing. Codes: NOT_FOUND.
 func (s *Service) RevokeToken(ctx context.Context, id string) error {
 	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
 		t, err := tx.AccessToken.Query().Where(accesstoken.ID(id)).Only(ctx)
@@ -135,10 +135,11 @@ func (s *Service) RevokeToken(ctx context.Context, id string) error {
 // The service is where credentials are looked up.
 var _ auth.Store = (*Service)(nil)
 
-// inside returns a context inside the organization with the short id. It is
+// Inside returns a context in which a part of the program acts inside the
+// organization with the short id; auth.ErrNotFound where there is none. It is
 // one of the few statements that span organizations: the credential names the
 // organization, and nothing is known of the caller yet.
-func (s *Service) inside(ctx context.Context, part, slug string) (context.Context, error) {
+func (s *Service) Inside(ctx context.Context, part, slug string) (context.Context, error) {
 	id, err := s.read.Organization.Query().Where(organization.Slug(slug)).OnlyID(auth.AllTenants(ctx, part))
 	if ent.IsNotFound(err) {
 		return nil, auth.ErrNotFound
@@ -151,15 +152,9 @@ func (s *Service) inside(ctx context.Context, part, slug string) (context.Contex
 	}), nil
 }
 
-// Inside returns a context in which a part of the program acts inside the
-// organization with the short id; auth.ErrNotFound where there is none.
-func (s *Service) Inside(ctx context.Context, part, slug string) (context.Context, error) {
-	return s.inside(ctx, part, slug)
-}
-
 // LookupToken implements auth.Store.
 func (s *Service) LookupToken(ctx context.Context, slug, id string) (auth.StoredToken, error) {
-	ctx, err := s.inside(ctx, "auth", slug)
+	ctx, err := s.Inside(ctx, "auth", slug)
 	if err != nil {
 		return auth.StoredToken{}, err
 	}
@@ -181,9 +176,10 @@ func (s *Service) LookupToken(ctx context.Context, slug, id string) (auth.Stored
 	return stored, nil
 }
 
-// LookupSession implements auth.Store.
+// LookupSession implements auth.Store. A session ends with the token that made
+// it.
 func (s *Service) LookupSession(ctx context.Context, slug, id string) (auth.StoredSession, error) {
-	ctx, err := s.inside(ctx, "auth", slug)
+	ctx, err := s.Inside(ctx, "auth", slug)
 	if err != nil {
 		return auth.StoredSession{}, err
 	}
@@ -194,10 +190,23 @@ func (s *Service) LookupSession(ctx context.Context, slug, id string) (auth.Stor
 	if err != nil {
 		return auth.StoredSession{}, fmt.Errorf("read session: %w", err)
 	}
-	return auth.StoredSession{
+	stored := auth.StoredSession{
 		ID: p.ID, OrganizationID: p.OrganizationID, PayerID: p.PayerID,
 		Digest: p.Digest, ExpiresAt: p.ExpiresAt, RevokedAt: orZero(p.RevokedAt),
-	}, nil
+	}
+	// A session is a loan of the rights of the token that made it, and must not
+	// be a way to keep them: whoever revokes a leaked token ends what was made
+	// with it too. It is read here rather than written by RevokeToken, which
+	// cannot see a session that is being made at the same time.
+	maker, err := s.read.AccessToken.Query().
+		Where(accesstoken.ID(p.CreatedBy), accesstoken.RevokedAtNotNil()).Select(accesstoken.FieldRevokedAt).Only(ctx)
+	switch {
+	case err == nil:
+		stored.RevokedAt = orZero(maker.RevokedAt)
+	case !ent.IsNotFound(err):
+		return auth.StoredSession{}, fmt.Errorf("read the token of a session: %w", err)
+	}
+	return stored, nil
 }
 
 func orZero(t *time.Time) time.Time {

@@ -15,14 +15,19 @@ import (
 )
 
 // ensureBalance returns the payer's balance in the currency, made when there
-// is none yet. The currency must be one the organization sells in.
+// is none yet. The currency must be one the organization sells in now, also
+// where there is a balance from before.
 func (tx *Tx) ensureBalance(ctx context.Context, p *ent.Payer, code, field string) (*ent.Balance, error) {
+	c, err := tx.usableCurrency(ctx, code, field)
+	if err != nil {
+		return nil, err
+	}
 	b, err := tx.balanceOf(ctx, p.ID, code)
 	if b != nil || err != nil {
 		return b, err
 	}
-	c, err := tx.usableCurrency(ctx, code, field)
-	if err != nil {
+	// Who closes the payer at this moment would not find the new balance.
+	if err := tx.keepStatus(ctx, p); err != nil {
 		return nil, err
 	}
 	return tx.createBalance(ctx, p, code, c.CreditLimitUnits)

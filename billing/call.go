@@ -44,7 +44,7 @@ func (tx *Tx) openCall(ctx context.Context, id, providerID string, op gatewaycal
 	}
 	err = tx.GatewayCall.Create().
 		SetID(id).SetProviderID(providerID).SetOperation(op).SetSubject(subject).
-		SetGatewayKey("purser:" + tx.organizationID(ctx) + ":" + id).
+		SetGatewayKey(gatewayKey(tx.organizationID(ctx), id)).
 		SetRequest(body).
 		SetAttempts(1).SetLeaseUntil(tx.Now.Add(callLease)).SetNextCheckAt(tx.Now.Add(callLease)).
 		SetCreatedAt(tx.Now).
@@ -53,6 +53,11 @@ func (tx *Tx) openCall(ctx context.Context, id, providerID string, op gatewaycal
 		return fmt.Errorf("store intent %s: %w", op, err)
 	}
 	return nil
+}
+
+// gatewayKey is the idempotency key of a call at the gateway.
+func gatewayKey(organizationID, callID string) string {
+	return "purser:" + organizationID + ":" + callID
 }
 
 // call makes an open call ready to be asked: it opens the provider's secrets.
@@ -181,8 +186,7 @@ func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*en
 	next := tx.Now.Add(askAgainIn(c.Attempts))
 	u.ClearLeaseUntil()
 	if next.After(c.CreatedAt.Add(callAskMax)) {
-		u.SetState(gatewaycall.StateREVIEW).ClearNextCheckAt()
-		tx.s.log.ErrorContext(ctx, "gateway call needs review", "call_id", id, "operation", c.Operation, "subject", c.Subject)
+		tx.review(ctx, u, c)
 	} else {
 		u.SetNextCheckAt(next)
 	}
@@ -244,7 +248,10 @@ const (
 // those who waited for it, and to its owner when the reply to the COMMIT that
 // closed it was lost.
 func refusalOf(field string, c *ent.GatewayCall) error {
-	if c.State != gatewaycall.StateDONE {
+	switch {
+	case c.State == gatewaycall.StateREVIEW && c.FailureCode == codeMismatch:
+		return mismatched(field, c.ID)
+	case c.State != gatewaycall.StateDONE:
 		return nil
 	}
 	o := gateway.Outcome{
@@ -273,43 +280,64 @@ type DueCall struct {
 	Request   json.RawMessage
 }
 
-// ClaimDueCalls takes over up to limit open calls of the viewer's
-// organization whose owner has not finished them in time. Two servers never
-// take the same one.
-func (s *Service) ClaimDueCalls(ctx context.Context, limit int) ([]DueCall, error) {
-	now := s.now()
-	rows, err := s.read.GatewayCall.Query().
-		Where(gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.NextCheckAtLTE(now)).
-		Order(ent.Asc(gatewaycall.FieldNextCheckAt)).Limit(limit).All(ctx)
+// callLeases is how many servers may die at a call, one lease after the other,
+// before its next try waits as long as one without an answer does: it is the
+// call then on which they die, or whose outcome cannot be written.
+const callLeases = 10
+
+// DueCalls lists open calls of the viewer's organization that nobody has
+// finished in time, the longest waiting first.
+func (s *Service) DueCalls(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.GatewayCall.Query().Where(callDue(s.now())).
+		Order(ent.Asc(gatewaycall.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due calls: %w", err)
 	}
-	var due []DueCall
-	for _, row := range rows {
-		taken := false
-		err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-			n, err := tx.GatewayCall.Update().
-				Where(gatewaycall.ID(row.ID), gatewaycall.StateEQ(gatewaycall.StateOPEN),
-					gatewaycall.Attempts(row.Attempts), gatewaycall.NextCheckAtLTE(now)).
-				SetAttempts(row.Attempts + 1).
-				SetLeaseUntil(tx.Now.Add(callLease)).SetNextCheckAt(tx.Now.Add(callLease)).
-				Save(ctx)
-			taken = n == 1
-			return err
-		})
+	return ids, nil
+}
+
+// ClaimCall takes over a call that is due; nil when it is not due any more.
+// Two servers never take the same one: it is due again only after a lease,
+// whatever becomes of this try. A call that is still open after callAskMax,
+// although it was asked again, is left to a person.
+func (s *Service) ClaimCall(ctx context.Context, id string) (*DueCall, error) {
+	claimed := false
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		claimed = false
+		row, err := tx.GatewayCall.Query().Where(gatewaycall.ID(id), callDue(tx.Now)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil
+		}
 		if err != nil {
-			return due, fmt.Errorf("take call %s: %w", row.ID, err)
+			return fmt.Errorf("read call %s: %w", id, err)
 		}
-		if !taken {
-			continue
+		u := tx.GatewayCall.Update().Where(gatewaycall.ID(id), callDue(tx.Now), gatewaycall.Attempts(row.Attempts))
+		if row.Attempts > 1 && tx.Now.After(row.CreatedAt.Add(callAskMax)) {
+			tx.review(ctx, u, row)
+			return cas(u.Save(ctx))
 		}
-		c, full, err := s.call(ctx, row.ID)
-		if err != nil {
-			return due, err
-		}
-		due = append(due, DueCall{Call: c, Operation: full.Operation, Request: full.Request})
+		attempts := row.Attempts + 1
+		n, err := u.SetAttempts(attempts).SetLeaseUntil(tx.Now.Add(callLease)).
+			SetNextCheckAt(tx.Now.Add(max(callLease, askAgainIn(attempts-callLeases)))).Save(ctx)
+		claimed = n == 1
+		return err
+	})
+	if err != nil || !claimed {
+		return nil, err
 	}
-	return due, nil
+	c, row, err := s.call(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &DueCall{Call: c, Operation: row.Operation, Request: row.Request}, nil
+}
+
+// review leaves a call to a person: nobody asks for it any more.
+func (tx *Tx) review(ctx context.Context, u *ent.GatewayCallUpdate, c *ent.GatewayCall) {
+	u.SetState(gatewaycall.StateREVIEW).ClearNextCheckAt().ClearLeaseUntil()
+	tx.committed(func() {
+		tx.s.log.ErrorContext(ctx, "gateway call needs review", "call_id", c.ID, "operation", c.Operation, "subject", c.Subject)
+	})
 }
 
 // cut shortens a text of a gateway's for storing.
@@ -323,8 +351,8 @@ func cut(text string, n int) string {
 	return text[:n]
 }
 
-// Detached returns a context for the gateway call and Finish: a client that
-// hangs up must not cancel money that is already moving.
+// Detached returns a context for a gateway call: a client that hangs up must
+// not cancel money that is already moving. Finish makes its own.
 func Detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
@@ -332,18 +360,45 @@ func Detached(ctx context.Context, limit time.Duration) (context.Context, contex
 // errMismatch says that the gateway confirmed something else than was stored.
 var errMismatch = errors.New("the gateway's object does not fit what was stored")
 
-// finishFailed parks a call whose outcome does not fit what was stored: a
-// person has to look, nothing was applied, and nothing is called failed.
+// codeMismatch is the failure of a call whose outcome did not fit.
+const codeMismatch = "mismatch"
+
+// finishFailed leaves a call to a person whose outcome does not fit what was
+// stored: nothing was applied, and nothing is called failed. The caller is
+// told, since nothing will come of it by itself.
 func (s *Service) finishFailed(ctx context.Context, callID string, cause error) error {
 	if !errors.Is(cause, errMismatch) {
 		return fmt.Errorf("finish call %s: %w", callID, cause)
 	}
-	s.log.ErrorContext(ctx, "gateway call needs review", "call_id", callID, "error", cause)
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.GatewayCall.Update().
 			Where(gatewaycall.ID(callID), gatewaycall.StateEQ(gatewaycall.StateOPEN)).
-			SetState(gatewaycall.StateREVIEW).SetFailureCode("mismatch").SetFailureMessage(cut(cause.Error(), 500)).
+			SetState(gatewaycall.StateREVIEW).SetFailureCode(codeMismatch).SetFailureMessage(cut(cause.Error(), 500)).
 			ClearNextCheckAt().ClearLeaseUntil().Save(ctx)
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("leave call %s to a person: %w", callID, err)
+	}
+	s.log.ErrorContext(ctx, "gateway call needs review", "call_id", callID, "error", cause)
+	return mismatched("", callID)
+}
+
+// underWay is the refusal to change what a call is changing. When nobody asks
+// for the call any more, waiting does not help, and the refusal says so.
+func (tx *Tx) underWay(ctx context.Context, what, callID string) error {
+	review, err := tx.GatewayCall.Query().Where(gatewaycall.ID(callID), gatewaycall.StateEQ(gatewaycall.StateREVIEW)).Exist(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read call %s: %w", callID, err)
+	case review:
+		return refuse(CodeInvalidState, "id", "what has become of the last change of the %s at the gateway needs review: ask the operator about the call %s", what, callID)
+	}
+	return refuse(CodeInvalidState, "id", "the %s is being changed at the gateway: look again in a moment", what)
+}
+
+// mismatched is the refusal for a call whose outcome did not fit.
+func mismatched(field, callID string) error {
+	return refuse(CodeProviderRefused, field,
+		"what the gateway has done does not fit what was asked of it: nothing was booked, and somebody has to look at both sides. The call %s needs review; do not repeat it", callID)
 }

@@ -4,14 +4,57 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
 
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewayevent"
 	"purser/ent/invoice"
+	"purser/ent/ledgerentry"
+	"purser/ent/ledgerseal"
+	"purser/ent/organization"
 	"purser/ent/payment"
 	"purser/ent/paymentmethod"
+	"purser/ent/predicate"
 	"purser/ent/quote"
 )
+
+// What is due is the state of the objects themselves. Each kind of work has
+// one condition, by which the organizations are found that have any, the
+// pieces are listed, and each piece is claimed. A claim moves the piece's next
+// time on before it is worked at: two servers never work at the same piece,
+// and one that always fails stands in nobody's way.
+
+func callDue(now time.Time) predicate.GatewayCall {
+	return gatewaycall.And(gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.NextCheckAtLTE(now))
+}
+
+func eventDue(now time.Time) predicate.GatewayEvent {
+	return gatewayevent.And(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(now))
+}
+
+// An invoice's payments are settled with the invoice.
+func paymentDue(now time.Time) predicate.Payment {
+	return payment.And(payment.NextCheckAtLTE(now), payment.InvoiceIDIsNil(),
+		payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING))
+}
+
+func cardDue(now time.Time) predicate.PaymentMethod {
+	return paymentmethod.And(paymentmethod.NextCheckAtLTE(now), paymentmethod.StatusEQ(paymentmethod.StatusPENDING),
+		paymentmethod.SetupReferenceNotNil())
+}
+
+// An invoice that a call is changing is looked at as well: the call may be
+// one that a person has to look at.
+func invoiceDue(now time.Time) predicate.Invoice {
+	return invoice.And(invoice.NextCheckAtLTE(now),
+		invoice.StatusIn(invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE))
+}
+
+func quoteDue(now time.Time) predicate.Quote {
+	return quote.And(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil())
+}
 
 // OrganizationsWithDueWork lists the organizations in which something is due.
 // It is one of the few statements that span organizations; the work itself is
@@ -23,37 +66,27 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		scan func(v *[]string) error
 	}{
 		{"calls", func(v *[]string) error {
-			return s.read.GatewayCall.Query().
-				Where(gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.NextCheckAtLTE(now)).
+			return s.read.GatewayCall.Query().Where(callDue(now)).
 				Unique(true).Select(gatewaycall.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"events", func(v *[]string) error {
-			return s.read.GatewayEvent.Query().
-				Where(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(now)).
+			return s.read.GatewayEvent.Query().Where(eventDue(now)).
 				Unique(true).Select(gatewayevent.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"payments", func(v *[]string) error {
-			return s.read.Payment.Query().
-				Where(payment.NextCheckAtLTE(now), payment.InvoiceIDIsNil(),
-					payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).
+			return s.read.Payment.Query().Where(paymentDue(now)).
 				Unique(true).Select(payment.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"cards", func(v *[]string) error {
-			return s.read.PaymentMethod.Query().
-				Where(paymentmethod.NextCheckAtLTE(now), paymentmethod.StatusEQ(paymentmethod.StatusPENDING), paymentmethod.SetupReferenceNotNil()).
+			return s.read.PaymentMethod.Query().Where(cardDue(now)).
 				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"invoices", func(v *[]string) error {
-			return s.read.Invoice.Query().
-				Where(invoice.PendingCallIDIsNil(), invoice.Or(
-					invoice.NextCheckAtLTE(now),
-					invoice.And(invoice.StatusEQ(invoice.StatusDRAFT), invoice.FinalizesAtLTE(now)),
-				)).
+			return s.read.Invoice.Query().Where(invoiceDue(now)).
 				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"quotes", func(v *[]string) error {
-			return s.read.Quote.Query().
-				Where(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil()).
+			return s.read.Quote.Query().Where(quoteDue(now)).
 				Unique(true).Select(quote.FieldOrganizationID).Scan(ctx, v)
 		}},
 	}
@@ -67,4 +100,47 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 	}
 	slices.Sort(found)
 	return slices.Compact(found), nil
+}
+
+// sealScanReach is how much longer ago than the last scan an entry may have
+// been made that only now is there to be sealed: by a slow transaction, on a
+// server whose clock is behind.
+const sealScanReach = 10 * time.Minute
+
+// OrganizationsToSeal lists the organizations that have entries to be sealed,
+// made since the time, by the machine's own clock as ids are, at which it was
+// called last. With no such time it lists all, since it cannot be known what
+// was left when the last server ended. It is one of the few statements that
+// span organizations.
+func (s *Service) OrganizationsToSeal(ctx context.Context, since time.Time) ([]string, error) {
+	if since.IsZero() {
+		ids, err := s.read.Organization.Query().IDs(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list organizations: %w", err)
+		}
+		return ids, nil
+	}
+	var ids []string
+	err := s.read.LedgerEntry.Query().
+		Where(ledgerentry.BalanceIDIsNil(), ledgerentry.IDGT(idAt(prefixEntry, since.Add(-sealScanReach))),
+			ledgerentry.BookedAtLTE(s.now().Add(-sealAfter)), unsealedAnywhere).
+		Unique(true).Select(ledgerentry.FieldOrganizationID).Scan(ctx, &ids)
+	if err != nil {
+		return nil, fmt.Errorf("scan for entries to seal: %w", err)
+	}
+	return ids, nil
+}
+
+// unsealedAnywhere keeps the entries of all organizations that no seal names.
+// Naming the organizations lets the database seek each one's newest entries
+// instead of reading everybody's.
+func unsealedAnywhere(s *entsql.Selector) {
+	d := entsql.Dialect(s.Dialect())
+	all := d.Table(organization.Table)
+	seals := d.Table(ledgerseal.Table)
+	s.Where(entsql.In(s.C(ledgerentry.FieldOrganizationID), d.Select(all.C(organization.FieldID)).From(all)))
+	s.Where(entsql.NotExists(d.Select(seals.C(ledgerseal.FieldID)).From(seals).Where(entsql.And(
+		entsql.ColumnsEQ(seals.C(ledgerseal.FieldOrganizationID), s.C(ledgerentry.FieldOrganizationID)),
+		entsql.ColumnsEQ(seals.C(ledgerseal.FieldEntryID), s.C(ledgerentry.FieldID)),
+	))))
 }

@@ -59,7 +59,7 @@ func (s *Service) BeginEndpointRegistration(ctx context.Context, providerID stri
 // provider stays as it is.
 func (s *Service) FinishEndpointRegistration(ctx context.Context, callID string, r gateway.EndpointResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		refusal = nil
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {

@@ -49,8 +49,12 @@ func TestEndpointRegistration(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.clock.Advance(callAskMax / 2)
-		due, err := f.ClaimDueCalls(f.ctx, 10)
-		if err != nil || len(due) != 1 || due[0].ID != unknown.ID || due[0].Operation != OperationEndpointRegister || due[0].Key != unknown.Key {
+		ids, err := f.DueCalls(f.ctx, 10)
+		if err != nil || len(ids) != 1 || ids[0] != unknown.ID {
+			t.Fatalf("due %v, %v", ids, err)
+		}
+		due, err := f.ClaimCall(f.ctx, unknown.ID)
+		if err != nil || due == nil || due.Operation != OperationEndpointRegister || due.Key != unknown.Key {
 			t.Fatalf("due %+v, %v", due, err)
 		}
 		good := gateway.EndpointResult{Outcome: gateway.Outcome{Status: gateway.StatusSucceeded}, EndpointID: "we_1", Secret: "whsec_1"}

@@ -164,7 +164,7 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 // FinishEvent writes what became of an event. cause is nil when it was
 // applied; ErrForeign when its object is none of ours.
 func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		e, err := tx.GatewayEvent.Query().Where(gatewayevent.ID(id)).Only(ctx)
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error
 // DueEvents lists events that wait to be applied.
 func (s *Service) DueEvents(ctx context.Context, limit int) ([]string, error) {
 	ids, err := s.read.GatewayEvent.Query().
-		Where(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(s.now())).
+		Where(eventDue(s.now())).
 		Order(ent.Asc(gatewayevent.FieldNextAttemptAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due events: %w", err)

@@ -46,7 +46,7 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 		if d.Collection == invoice.CollectionBALANCE {
 			return refuse(CodeInvalid, "collection", "invoices cannot be collected from a balance yet: use AUTOMATIC or SEND")
 		}
-		p, err := tx.activePayer(ctx, d.PayerID, "payerId")
+		p, err := tx.payerToSell(ctx, d.PayerID, "payerId")
 		if err != nil {
 			return err
 		}
@@ -118,9 +118,7 @@ func sumUp(subtotal money.Amount, rate *money.Rate) (invoiceSums, error) {
 	s := invoiceSums{subtotal: subtotal, tax: money.Amount{Currency: subtotal.Currency}}
 	var err error
 	if rate != nil {
-		if s.tax, err = subtotal.Rate(*rate); err == nil {
-			s.tax, err = s.tax.RoundToMinor()
-		}
+		s.tax, err = subtotal.RateToMinor(*rate)
 	}
 	if err == nil {
 		s.total, err = subtotal.Add(s.tax)

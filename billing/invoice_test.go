@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,28 @@ import (
 	"purser/gateway"
 	"purser/money"
 )
+
+// Each of these is a hair below half a cent of tax: rounded to ledger units
+// first, it would be a half and cost a cent.
+func TestTaxIsRoundedOnce(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(money.Rate(88_750)) })
+		for _, tt := range []struct{ unit, tax, total string }{
+			{"0.056338", "0", "0.06"},
+			{"6.028169", "0.53", "6.56"},
+			{"2.084507", "0.18", "2.26"},
+		} {
+			id := s.invoiceOf(t, item(t, "Calls", tt.unit, "USD", 1))
+			if inv := s.invoiced(t, id); inv.Tax() != usd(t, tt.tax) || inv.Total() != usd(t, tt.total) {
+				t.Errorf("8.875 %% on %s are %s, in all %s; want %s and %s", tt.unit, inv.Tax(), inv.Total(), tt.tax, tt.total)
+			}
+			s.finalized(t, id)
+			if inv := s.invoiced(t, id); inv.Tax() != usd(t, tt.tax) || inv.Total() != usd(t, tt.total) {
+				t.Errorf("issued: %s of tax, in all %s; want %s and %s", inv.Tax(), inv.Total(), tt.tax, tt.total)
+			}
+		}
+	})
+}
 
 func TestInvoiceIsWrittenAndIssued(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
@@ -318,12 +341,15 @@ func TestInvoiceOutcomes(t *testing.T) {
 			id, call := steps[0].begin(t, s)
 			r := s.invoiceAt(t, id, "open")
 			r.Total = usd(t, "10.01")
-			if err := s.FinishInvoiceFinalization(s.ctx, call.ID, r); err != nil {
-				t.Fatal(err)
-			}
+			wantCode(t, s.FinishInvoiceFinalization(s.ctx, call.ID, r), CodeProviderRefused, "")
 			inv, c := s.invoiced(t, id), s.called(t, call.ID)
 			if inv.Status != invoice.StatusDRAFT || orEmpty(inv.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW {
 				t.Errorf("a person has to look: call %s, invoice %+v", c.State, inv)
+			}
+			// Waiting does not help, and so nobody is told to.
+			_, err := s.BeginInvoiceVoid(s.ctx, id)
+			if e := wantCode(t, err, CodeInvalidState, "id"); !strings.Contains(e.Message, call.ID) {
+				t.Errorf("the call to look at is not named: %s", e.Message)
 			}
 		})
 	})

@@ -6,6 +6,7 @@ import (
 
 	"purser/ent"
 	"purser/ent/invoice"
+	"purser/ent/payment"
 	"purser/gateway"
 )
 
@@ -59,8 +60,34 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		}
 		return tx.keepInvoice(ctx, inv, invoice.StatusUNCOLLECTIBLE, r)
 	default:
+		if err := tx.leadToInvoice(ctx, inv, r); err != nil {
+			return err
+		}
 		return tx.keepInvoice(ctx, inv, inv.Status, r)
 	}
+}
+
+// leadToInvoice sends the payer of a payment that waits to the invoice's own
+// page once the bank has refused: the page of 3-D Secure is over then, and
+// the invoice's takes another card.
+func (tx *Tx) leadToInvoice(ctx context.Context, inv *ent.Invoice, r gateway.InvoiceResult) error {
+	if r.Payment.Status != gateway.StatusDeclined || r.HostedURL == "" {
+		return nil
+	}
+	waiting, err := tx.Payment.Query().
+		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusREQUIRES_ACTION), payment.ActionURLNEQ(r.HostedURL)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("list waiting payments: %w", err)
+	}
+	for _, p := range waiting {
+		err := tx.applyPayment(ctx, p.ID, gateway.PaymentResult{
+			Outcome: gateway.Outcome{Status: gateway.StatusActionNeeded}, NextAction: gateway.NextAction{RedirectURL: r.HostedURL},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepInvoice stores the gateway's links and sets the time of the next look.
@@ -69,7 +96,7 @@ func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Stat
 	switch to {
 	case invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
 		setInvoiceLinks(u, r)
-		u.SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks))).SetChecks(inv.Checks + 1)
+		u.SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks)))
 	default:
 		u.ClearNextCheckAt()
 	}
@@ -81,19 +108,13 @@ func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Stat
 }
 
 // ApplyInvoice brings an invoice to what the gateway said when asked. It may
-// be called any number of times.
+// be called any number of times; a gateway that said nothing changes nothing.
 func (s *Service) ApplyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		if r.Known() {
-			return tx.applyInvoice(ctx, id, r)
-		}
-		inv, err := tx.lockInvoiceRow(ctx, id)
-		if err != nil {
-			return err
-		}
-		n, err := tx.Invoice.Update().Where(invoice.ID(id), invoice.StatusEQ(inv.Status)).
-			SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks))).SetChecks(inv.Checks + 1).Save(ctx)
-		return cas(n, err)
+	if !r.Known() {
+		return nil
+	}
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
+		return tx.applyInvoice(ctx, id, r)
 	})
 }
 
@@ -101,7 +122,6 @@ func (s *Service) ApplyInvoice(ctx context.Context, id string, r gateway.Invoice
 type DueInvoice struct {
 	InvoiceID        string
 	GatewayInvoiceID string
-	Kind             gateway.Kind
 	Account          gateway.Account
 }
 
@@ -119,14 +139,13 @@ func (s *Service) InvoiceToCheck(ctx context.Context, id string) (*DueInvoice, e
 	if err != nil {
 		return nil, err
 	}
-	return &DueInvoice{InvoiceID: id, GatewayInvoiceID: *inv.GatewayInvoiceID, Kind: account.Kind, Account: account}, nil
+	return &DueInvoice{InvoiceID: id, GatewayInvoiceID: *inv.GatewayInvoiceID, Account: account}, nil
 }
 
 // DueInvoices lists invoices of the viewer's organization that nobody has
-// told anything about for too long.
+// told anything about for too long, the longest waiting first.
 func (s *Service) DueInvoices(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Invoice.Query().
-		Where(invoice.NextCheckAtLTE(s.now()), invoice.PendingCallIDIsNil()).
+	ids, err := s.read.Invoice.Query().Where(invoiceDue(s.now())).
 		Order(ent.Asc(invoice.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due invoices: %w", err)
@@ -134,14 +153,25 @@ func (s *Service) DueInvoices(ctx context.Context, limit int) ([]string, error) 
 	return ids, nil
 }
 
-// InvoicesToFinalize lists drafts of the viewer's organization whose time has
-// come.
-func (s *Service) InvoicesToFinalize(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Invoice.Query().
-		Where(invoice.StatusEQ(invoice.StatusDRAFT), invoice.FinalizesAtLTE(s.now()), invoice.PendingCallIDIsNil()).
-		Limit(limit).IDs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list drafts to finalize: %w", err)
+// ClaimInvoice is ClaimPayment for an invoice.
+func (s *Service) ClaimInvoice(ctx context.Context, id string) (*DueInvoice, error) {
+	claimed := false
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		claimed = false
+		inv, err := tx.Invoice.Query().Where(invoice.ID(id), invoiceDue(tx.Now)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read invoice %s: %w", id, err)
+		}
+		n, err := tx.Invoice.Update().Where(invoice.ID(id), invoiceDue(tx.Now)).
+			SetNextCheckAt(tx.Now.Add(invoiceCheckIn(inv.Checks + 1))).AddChecks(1).Save(ctx)
+		claimed = n == 1
+		return err
+	})
+	if err != nil || !claimed {
+		return nil, err
 	}
-	return ids, nil
+	return s.InvoiceToCheck(ctx, id)
 }

@@ -323,8 +323,12 @@ func TestInvoicesAreLookedAtAgain(t *testing.T) {
 			t.Fatalf("due: %q", got)
 		}
 		check, err := s.InvoiceToCheck(s.ctx, id)
-		if err != nil || check.GatewayInvoiceID != orEmpty(s.invoiced(t, id).GatewayInvoiceID) || check.Kind != gateway.KindStripe {
+		if err != nil || check.GatewayInvoiceID != orEmpty(s.invoiced(t, id).GatewayInvoiceID) {
 			t.Fatalf("%+v, %v", check, err)
+		}
+		claimed, err := s.ClaimInvoice(s.ctx, id)
+		if err != nil || claimed == nil || claimed.GatewayInvoiceID != check.GatewayInvoiceID {
+			t.Fatalf("%+v, %v", claimed, err)
 		}
 		if err := s.ApplyInvoice(s.ctx, id, gateway.InvoiceResult{Outcome: ended(gateway.StatusUnknown)}); err != nil {
 			t.Fatal(err)
@@ -334,6 +338,10 @@ func TestInvoicesAreLookedAtAgain(t *testing.T) {
 		}
 		s.clock.Advance(time.Hour)
 		if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, "paid")); err != nil {
+			t.Fatal(err)
+		}
+		// A late event whose object cannot be read does not bring it back.
+		if err := s.ApplyInvoice(s.ctx, id, gateway.InvoiceResult{Outcome: ended(gateway.StatusUnavailable)}); err != nil {
 			t.Fatal(err)
 		}
 		s.clock.Advance(24 * time.Hour)

@@ -8,6 +8,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
+	"purser/ent/payer"
 	"purser/ent/provider"
 	"purser/gateway"
 	"purser/money"
@@ -52,10 +53,13 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		if err != nil {
 			return err
 		}
-		if err := invoiceIs(inv, invoice.StatusDRAFT); err != nil {
+		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT); err != nil {
 			return err
 		}
 		if _, err := tx.organization(ctx); err != nil {
+			return err
+		}
+		if err := tx.mayBeInvoiced(ctx, inv); err != nil {
 			return err
 		}
 		if err := tx.freezeTax(ctx, inv); err != nil {
@@ -91,6 +95,23 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 	return &out, err
 }
 
+// mayBeInvoiced refuses to issue an invoice to a payer that is closed, or in a
+// currency that the organization does not sell in any more. A suspended payer
+// is billed for what it had before.
+func (tx *Tx) mayBeInvoiced(ctx context.Context, inv *ent.Invoice) error {
+	p, err := tx.payer(ctx, inv.PayerID, "id")
+	if err != nil {
+		return err
+	}
+	if p.Status == payer.StatusCLOSED {
+		return refuse(CodeInvalidState, "id", "the payer is %s", p.Status)
+	}
+	if _, err := tx.usableCurrency(ctx, inv.Currency, "id"); err != nil {
+		return err
+	}
+	return tx.keepStatus(ctx, p)
+}
+
 // freezeTax takes the payer's tax rate as it is now, for good, when a draft
 // that is only ours is issued. The sums of inv are brought up to date.
 func (tx *Tx) freezeTax(ctx context.Context, inv *ent.Invoice) error {
@@ -124,13 +145,13 @@ func (tx *Tx) lockInvoiceRow(ctx context.Context, id string) (*ent.Invoice, erro
 
 // invoiceIs refuses an invoice that is in none of the states, or that a
 // gateway call is changing.
-func invoiceIs(inv *ent.Invoice, states ...invoice.Status) error {
+func (tx *Tx) invoiceIs(ctx context.Context, inv *ent.Invoice, states ...invoice.Status) error {
 	for _, s := range states {
 		if inv.Status != s {
 			continue
 		}
 		if inv.PendingCallID != nil {
-			return refuse(CodeInvalidState, "id", "the invoice is being changed at the gateway: look again in a moment")
+			return tx.underWay(ctx, "invoice", *inv.PendingCallID)
 		}
 		return nil
 	}
@@ -249,7 +270,7 @@ func (s *Service) FinishInvoiceFinalization(ctx context.Context, callID string, 
 // later as well.
 func (s *Service) finishInvoice(ctx context.Context, callID string, r gateway.InvoiceResult, apply func(context.Context, *Tx, string) error) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err

@@ -104,7 +104,7 @@ func (tx *Tx) payableInvoice(ctx context.Context, id string) (*ent.Invoice, erro
 		return nil, refuse(CodeInvalidState, "id", "the invoice is %s", inv.Status)
 	}
 	if inv.PendingCallID != nil {
-		return nil, refuse(CodeInvalidState, "id", "another change of this invoice is under way at the gateway: look at its payments and try again")
+		return nil, tx.underWay(ctx, "invoice", *inv.PendingCallID)
 	}
 	if _, err := tx.organization(ctx); err != nil {
 		return nil, err
@@ -245,7 +245,7 @@ func (tx *Tx) watchInvoice(ctx context.Context, inv *ent.Invoice) (int, error) {
 // gateway took nothing.
 func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gateway.InvoiceResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err

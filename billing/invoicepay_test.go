@@ -295,9 +295,7 @@ func TestInvoiceChargeOutcomes(t *testing.T) {
 			}
 			r := s.invoiceAt(t, id, "paid")
 			r.AmountPaid = usd(t, "9")
-			if err := s.FinishInvoicePayment(s.ctx, begun.ID, r); err != nil {
-				t.Fatal(err)
-			}
+			wantCode(t, s.FinishInvoicePayment(s.ctx, begun.ID, r), CodeProviderRefused, "")
 			if inv, c := s.invoiced(t, id), s.called(t, begun.ID); inv.Status != invoice.StatusOPEN || c.State != gatewaycall.StateREVIEW {
 				t.Errorf("invoice %s, call %s", inv.Status, c.State)
 			}

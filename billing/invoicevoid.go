@@ -49,7 +49,7 @@ func (s *Service) BeginInvoiceVoid(ctx context.Context, id string) (*InvoiceVoid
 		if inv.Status == invoice.StatusVOID {
 			return nil
 		}
-		if err := invoiceIs(inv, invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE); err != nil {
+		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE); err != nil {
 			return err
 		}
 		if inv.GatewayInvoiceID == nil {

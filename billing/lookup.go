@@ -58,6 +58,28 @@ func (tx *Tx) activePayer(ctx context.Context, id, field string) (*ent.Payer, er
 	return p, nil
 }
 
+// payerToSell reads an active payer for whom something is about to be made: a
+// balance, a quote, an invoice, a payment. It stays active until the
+// transaction ends. Who closes it at the same moment either finds what was
+// made, or has this transaction run again and be refused.
+func (tx *Tx) payerToSell(ctx context.Context, id, field string) (*ent.Payer, error) {
+	p, err := tx.activePayer(ctx, id, field)
+	if err != nil {
+		return nil, err
+	}
+	return p, tx.keepStatus(ctx, p)
+}
+
+// keepStatus holds a payer in the state in which it was read until the
+// transaction ends, by writing it.
+func (tx *Tx) keepStatus(ctx context.Context, p *ent.Payer) error {
+	n, err := tx.Payer.Update().Where(payer.ID(p.ID), payer.StatusEQ(p.Status)).SetStatus(p.Status).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("keep payer %s %s: %w", p.ID, p.Status, err)
+	}
+	return nil
+}
+
 // usableCurrency reads a currency that the organization sells in.
 func (tx *Tx) usableCurrency(ctx context.Context, code, field string) (*ent.Currency, error) {
 	c, err := tx.Currency.Query().Where(currency.Code(code)).Only(ctx)

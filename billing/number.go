@@ -36,15 +36,15 @@ func (tx *Tx) nextNumber(ctx context.Context, series string) (int64, error) {
 // invoiceNumber is the next number by the organization's pattern:
 // YYYY-MM-######## or YYYY-########, by its own calendar.
 func (tx *Tx) invoiceNumber(ctx context.Context, o *ent.Organization) (string, error) {
-	return tx.datedNumber(ctx, o, "invoice", "", 8)
+	return tx.datedNumber(ctx, o, "invoice")
 }
 
 // quoteNumber is the next number of a quote: Q-YYYY-#######.
 func (tx *Tx) quoteNumber(ctx context.Context, o *ent.Organization) (string, error) {
-	return tx.datedNumber(ctx, o, "quote", "Q-", 7)
+	return tx.datedNumber(ctx, o, "quote")
 }
 
-func (tx *Tx) datedNumber(ctx context.Context, o *ent.Organization, kind, prefix string, digits int) (string, error) {
+func (tx *Tx) datedNumber(ctx context.Context, o *ent.Organization, kind string) (string, error) {
 	zone, err := time.LoadLocation(o.TimeZone)
 	if err != nil {
 		return "", fmt.Errorf("time zone %q: %w", o.TimeZone, err)
@@ -58,5 +58,15 @@ func (tx *Tx) datedNumber(ctx context.Context, o *ent.Organization, kind, prefix
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s%s-%0*d", prefix, period, digits, n), nil
+	return formatNumber(kind, period, n), nil
+}
+
+// How the numbers of a kind of document begin, and their least digits.
+var (
+	numberPrefix = map[string]string{"invoice": "", "quote": "Q-"}
+	numberDigits = map[string]int{"invoice": 8, "quote": 7}
+)
+
+func formatNumber(kind, period string, n int64) string {
+	return fmt.Sprintf("%s%s-%0*d", numberPrefix[kind], period, numberDigits[kind], n)
 }

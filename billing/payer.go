@@ -13,6 +13,7 @@ import (
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/predicate"
+	"purser/ent/quote"
 	"purser/ent/schema"
 	"purser/money"
 )
@@ -309,21 +310,23 @@ func (s *Service) closePayer(ctx context.Context, kind payer.Kind, what, id stri
 		if p.Status == payer.StatusCLOSED {
 			return nil
 		}
-		// The payer leaves the states that may be sold to first: who reads it
-		// after this transaction finds it closed, who holds its balance now is
-		// waited for below.
+		// The payer leaves the states that may be sold to first. Who has read it
+		// before and makes something for it fails on its state (keepStatus),
+		// who moves a balance on the balance's version, or reads the payer once
+		// it has the balance.
 		if err := cas(tx.Payer.Update().Where(payer.ID(id), payer.StatusEQ(p.Status)).SetStatus(payer.StatusCLOSED).Save(ctx)); err != nil {
 			return fmt.Errorf("close payer %s: %w", id, err)
 		}
-		if err := tx.settled(ctx, p, what); err != nil {
+		if err := tx.refuseUnsettled(ctx, p, what); err != nil {
 			return err
 		}
 		return tx.audit(ctx, what+".close", id, nil)
 	})
 }
 
-// settled refuses a payer who still has something or still owes something.
-func (tx *Tx) settled(ctx context.Context, p *ent.Payer, what string) error {
+// refuseUnsettled refuses a payer who still has something, owes something, or
+// may come to owe something.
+func (tx *Tx) refuseUnsettled(ctx context.Context, p *ent.Payer, what string) error {
 	balances, err := tx.Balance.Query().Where(balance.PayerID(p.ID)).Unique(false).Modify(tx.forUpdate).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read balances of %s: %w", p.ID, err)
@@ -331,6 +334,9 @@ func (tx *Tx) settled(ctx context.Context, p *ent.Payer, what string) error {
 	for _, b := range balances {
 		if remaining := b.Remaining(); !remaining.IsZero() || b.HeldUnits != 0 {
 			return refuse(CodeInvalidState, "id", "the %s has a balance of %s, of which %s is held: bring it to zero first", what, remaining, b.Held())
+		}
+		if err := cas(tx.Balance.Update().Where(balance.ID(b.ID), balance.Version(b.Version)).SetVersion(b.Version + 1).Save(ctx)); err != nil {
+			return fmt.Errorf("keep balance %s at zero: %w", b.ID, err)
 		}
 	}
 	open, err := tx.Invoice.Query().
@@ -340,6 +346,20 @@ func (tx *Tx) settled(ctx context.Context, p *ent.Payer, what string) error {
 	}
 	if open > 0 {
 		return refuse(CodeInvalidState, "id", "the %s has %d unpaid invoices: they must be paid or voided first", what, open)
+	}
+	drafts, err := tx.Invoice.Query().Where(invoice.PayerID(p.ID), invoice.StatusEQ(invoice.StatusDRAFT)).Count(ctx)
+	if err != nil {
+		return fmt.Errorf("count drafts of %s: %w", p.ID, err)
+	}
+	if drafts > 0 {
+		return refuse(CodeInvalidState, "id", "the %s has %d invoices in draft: finalize or void them first", what, drafts)
+	}
+	offers, err := tx.Quote.Query().Where(quote.PayerID(p.ID), quote.StatusEQ(quote.StatusOPEN)).Count(ctx)
+	if err != nil {
+		return fmt.Errorf("count open quotes of %s: %w", p.ID, err)
+	}
+	if offers > 0 {
+		return refuse(CodeInvalidState, "id", "the %s has %d open quotes: cancel them first", what, offers)
 	}
 	moving, err := tx.Payment.Query().
 		Where(payment.PayerID(p.ID), payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).Count(ctx)

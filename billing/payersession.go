@@ -19,7 +19,7 @@ const (
 
 // CreatePayerSession makes a short-lived credential for one payer and returns
 // its value, which is kept nowhere, and its end: after life, and never after
-// the end of the token that makes it. Refusals: NOT_FOUND, INVALID,
+// the end of the token that makes it, be it expired or revoked. Codes: NOT_FOUND, INVALID,
 // INVALID_STATE.
 func (s *Service) CreatePayerSession(ctx context.Context, payerID string, life time.Duration) (auth.Token, time.Time, error) {
 	if life < sessionLifeMin || life > sessionLifeMax {

@@ -16,18 +16,17 @@ import (
 
 // paymentStart is what every payment is made of.
 type paymentStart struct {
-	id         string
-	purpose    payment.Purpose
-	payer      *ent.Payer
-	provider   *ent.Provider
-	balance    *ent.Balance // for top-ups
-	invoice    *ent.Invoice // for invoices
-	card       *ent.PaymentMethod
-	draft      ent.Payment // amount, return URLs, saveCard
-	callID     string      // empty when no gateway call belongs to it
-	status     payment.Status
-	actionURL  string
-	checkAfter time.Duration
+	id        string
+	purpose   payment.Purpose
+	payer     *ent.Payer
+	provider  *ent.Provider
+	balance   *ent.Balance // for top-ups
+	invoice   *ent.Invoice // for invoices
+	card      *ent.PaymentMethod
+	draft     ent.Payment // amount, return URLs, saveCard
+	callID    string      // empty when no gateway call belongs to it
+	status    payment.Status
+	actionURL string
 }
 
 // createPayment stores a payment before anything is asked of the gateway, and
@@ -51,9 +50,6 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 	}
 	if p.card != nil {
 		c.SetPaymentMethodID(p.card.ID)
-	}
-	if p.checkAfter > 0 {
-		c.SetNextCheckAt(tx.Now.Add(p.checkAfter))
 	}
 	row, err := c.Save(ctx)
 	if err != nil {
@@ -145,6 +141,16 @@ func mayBecome(from, to payment.Status) bool {
 	}
 }
 
+// isNews says whether a result tells anything about a payment that was not
+// known before.
+func isNews(p *ent.Payment, to payment.Status, r gateway.PaymentResult) bool {
+	unread := r.Status == gateway.StatusUnknown && p.Status == payment.StatusREQUIRES_ACTION
+	return !unread && (to != p.Status ||
+		r.ReferenceID != "" && r.ReferenceID != orEmpty(p.ReferenceID) ||
+		r.Payment.GatewayPaymentID != "" && r.Payment.GatewayPaymentID != orEmpty(p.GatewayPaymentID) ||
+		to == payment.StatusREQUIRES_ACTION && r.NextAction.RedirectURL != p.ActionURL)
+}
+
 // applyPayment brings a payment to what the gateway says of it. It may be
 // called any number of times, by anybody, in any order: the credit is booked
 // once. errMismatch is returned, and nothing written, when the gateway
@@ -158,8 +164,8 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if !mayBecome(p.Status, to) {
 		return nil
 	}
-	if p.Status == payment.StatusREQUIRES_ACTION && (r.Status == gateway.StatusUnknown || to == p.Status && r.NextAction.RedirectURL == p.ActionURL) {
-		return tx.postponePayment(ctx, p) // nothing new: no reason to tell anybody
+	if !isNews(p, to, r) {
+		return nil // no reason to tell anybody
 	}
 	u := tx.Payment.Update().Where(payment.ID(id), payment.StatusEQ(p.Status)).SetStatus(to).SetUpdatedAt(tx.Now)
 	if r.ReferenceID != "" {
@@ -194,7 +200,14 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	case payment.StatusCANCELED:
 		u.ClearNextCheckAt()
 	default:
-		u.SetNextCheckAt(tx.Now.Add(checkIn(p.Checks))).SetChecks(p.Checks + 1)
+		// One that the gateway has no name for is its call's to settle; an
+		// invoice's payment is settled with its invoice.
+		named := r.ReferenceID != "" || p.ReferenceID != nil || r.Payment.GatewayPaymentID != "" || p.GatewayPaymentID != nil
+		if named && p.InvoiceID == nil {
+			u.SetNextCheckAt(tx.Now.Add(checkIn(p.Checks)))
+		} else {
+			u.ClearNextCheckAt()
+		}
 	}
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("move payment %s to %s: %w", id, to, err)
@@ -264,14 +277,19 @@ func (s *Service) ClientSecret(p *ent.Payment) (string, error) {
 	return string(secret), nil
 }
 
-// checkIn is when a payment that waits is looked at again although no event
-// came: 30 s, 1 m, 5 m, 15 m, then hourly.
+// checkIn is when something that waits is looked at again although no event
+// came, after so many looks: 30 s, 1 m, 5 m, 15 m, then hourly for a day, then
+// daily.
 func checkIn(checks int) time.Duration {
 	schedule := []time.Duration{30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute}
-	if checks < len(schedule) {
+	switch {
+	case checks < len(schedule):
 		return schedule[checks]
+	case checks < len(schedule)+24:
+		return time.Hour
+	default:
+		return 24 * time.Hour
 	}
-	return time.Hour
 }
 
 // customer is the payer as the provider's gateway knows it; without an id

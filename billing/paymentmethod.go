@@ -141,7 +141,7 @@ func (tx *Tx) limitCards(ctx context.Context, payerID string) error {
 // number of times; the returned refusal says that nothing was saved.
 func (s *Service) FinishCard(ctx context.Context, callID string, r gateway.CardResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err
@@ -169,20 +169,14 @@ func (s *Service) FinishCard(ctx context.Context, callID string, r gateway.CardR
 }
 
 // ApplyCard brings the saving of a card to what the gateway said when asked.
-// It may be called any number of times.
+// It may be called any number of times; a gateway that said nothing changes
+// nothing.
 func (s *Service) ApplyCard(ctx context.Context, id string, r gateway.CardResult) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		if r.Known() {
-			return tx.applyCard(ctx, id, r)
-		}
-		m, err := tx.PaymentMethod.Query().Where(paymentmethod.ID(id)).Only(ctx)
-		if err != nil {
-			return err
-		}
-		_, err = tx.PaymentMethod.Update().
-			Where(paymentmethod.ID(id), paymentmethod.StatusEQ(paymentmethod.StatusPENDING)).
-			SetNextCheckAt(tx.Now.Add(checkIn(m.Checks))).SetChecks(m.Checks + 1).Save(ctx)
-		return err
+	if !r.Known() {
+		return nil
+	}
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
+		return tx.applyCard(ctx, id, r)
 	})
 }
 
@@ -228,7 +222,7 @@ func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) er
 		if err := tx.setCardAction(u, m, r.NextAction); err != nil {
 			return err
 		}
-		u.SetNextCheckAt(tx.Now.Add(checkIn(m.Checks))).SetChecks(m.Checks + 1)
+		u.SetNextCheckAt(tx.Now.Add(checkIn(m.Checks)))
 	case gateway.StatusDeclined, gateway.StatusRejected, gateway.StatusUnavailable:
 		message := "the gateway refused the card"
 		if r.Failure != nil {
@@ -237,7 +231,7 @@ func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) er
 		u.SetStatus(paymentmethod.StatusFAILED).SetFailureMessage(cut(message, 500)).
 			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt()
 	default:
-		u.SetNextCheckAt(tx.Now.Add(checkIn(m.Checks))).SetChecks(m.Checks + 1)
+		u.SetNextCheckAt(tx.Now.Add(checkIn(m.Checks)))
 	}
 	return cas(u.Save(ctx))
 }
@@ -411,7 +405,7 @@ func (s *Service) beginCardChange(ctx context.Context, name, id string, kind gat
 // the returned refusal says that the gateway still has it as it was.
 func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway.CardResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		o := r.Outcome
 		if o.Status == gateway.StatusUnavailable {
 			o.Status = gateway.StatusUnknown // tell it again
@@ -438,28 +432,47 @@ func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway
 type DueCard struct {
 	PaymentMethodID string
 	Reference       string
-	Kind            gateway.Kind
 	Account         gateway.Account
 }
 
 // DueCards lists cards of the viewer's organization whose saving nobody has
-// told anything about for too long.
-func (s *Service) DueCards(ctx context.Context, limit int) ([]DueCard, error) {
-	rows, err := s.read.PaymentMethod.Query().
-		Where(paymentmethod.NextCheckAtLTE(s.now()), paymentmethod.StatusEQ(paymentmethod.StatusPENDING), paymentmethod.SetupReferenceNotNil()).
-		Order(ent.Asc(paymentmethod.FieldNextCheckAt)).Limit(limit).All(ctx)
+// told anything about for too long, the longest waiting first.
+func (s *Service) DueCards(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.PaymentMethod.Query().Where(cardDue(s.now())).
+		Order(ent.Asc(paymentmethod.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due cards: %w", err)
 	}
-	due := make([]DueCard, 0, len(rows))
-	for _, m := range rows {
-		account, err := s.OpenAccount(ctx, m.ProviderID)
-		if err != nil {
-			return due, err
+	return ids, nil
+}
+
+// ClaimCard is ClaimPayment for a card.
+func (s *Service) ClaimCard(ctx context.Context, id string) (*DueCard, error) {
+	var m *ent.PaymentMethod
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		m = nil
+		row, err := tx.PaymentMethod.Query().Where(paymentmethod.ID(id), cardDue(tx.Now)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil
 		}
-		due = append(due, DueCard{PaymentMethodID: m.ID, Reference: orEmpty(m.SetupReference), Kind: account.Kind, Account: account})
+		if err != nil {
+			return fmt.Errorf("read card %s: %w", id, err)
+		}
+		n, err := tx.PaymentMethod.Update().Where(paymentmethod.ID(id), cardDue(tx.Now)).
+			SetNextCheckAt(tx.Now.Add(checkIn(row.Checks + 1))).AddChecks(1).Save(ctx)
+		if n == 1 {
+			m = row
+		}
+		return err
+	})
+	if err != nil || m == nil {
+		return nil, err
 	}
-	return due, nil
+	account, err := s.OpenAccount(ctx, m.ProviderID)
+	if err != nil {
+		return nil, err
+	}
+	return &DueCard{PaymentMethodID: m.ID, Reference: orEmpty(m.SetupReference), Account: account}, nil
 }
 
 // PublishableKey is the key that the gateway's browser library needs.

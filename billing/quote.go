@@ -77,7 +77,7 @@ func (s *Service) UpdateQuote(ctx context.Context, c QuoteChange) error {
 		if err != nil {
 			return err
 		}
-		if err := quoteIs(q, quote.StatusDRAFT); err != nil {
+		if err := tx.quoteIs(ctx, q, quote.StatusDRAFT); err != nil {
 			return err
 		}
 		return tx.fillQuote(ctx, c.ID, c)
@@ -88,7 +88,7 @@ func (s *Service) UpdateQuote(ctx context.Context, c QuoteChange) error {
 func (tx *Tx) fillQuote(ctx context.Context, id string, c QuoteChange) error {
 	u := tx.Quote.Update().Where(quote.ID(id), quote.StatusEQ(quote.StatusDRAFT), quote.PendingCallIDIsNil()).SetUpdatedAt(tx.Now)
 	if c.PayerID != nil && *c.PayerID != "" {
-		if _, err := tx.activePayer(ctx, *c.PayerID, "payerId"); err != nil {
+		if _, err := tx.payerToSell(ctx, *c.PayerID, "payerId"); err != nil {
 			return err
 		}
 		u.SetPayerID(*c.PayerID)
@@ -159,13 +159,13 @@ func (tx *Tx) lockQuote(ctx context.Context, id string) (*ent.Quote, error) {
 
 // quoteIs refuses a quote that is in none of the states, or that a gateway
 // call is changing.
-func quoteIs(q *ent.Quote, states ...quote.Status) error {
+func (tx *Tx) quoteIs(ctx context.Context, q *ent.Quote, states ...quote.Status) error {
 	for _, s := range states {
 		if q.Status != s {
 			continue
 		}
 		if q.PendingCallID != nil {
-			return refuse(CodeInvalidState, "id", "the quote is being changed at the gateway: look again in a moment")
+			return tx.underWay(ctx, "quote", *q.PendingCallID)
 		}
 		return nil
 	}

@@ -73,19 +73,23 @@ func (s *Service) BeginQuoteAcceptance(ctx context.Context, d QuoteAcceptDraft) 
 	return &out, err
 }
 
-// acceptableQuote reads a quote that may be accepted now.
+// acceptableQuote reads a quote that may be accepted now. One in a currency
+// that has become INACTIVE may: it was binding before.
 func (tx *Tx) acceptableQuote(ctx context.Context, id string) (*ent.Quote, error) {
 	q, err := tx.lockQuote(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := quoteIs(q, quote.StatusOPEN); err != nil {
+	if err := tx.quoteIs(ctx, q, quote.StatusOPEN); err != nil {
+		return nil, err
+	}
+	if _, err := tx.organization(ctx); err != nil {
 		return nil, err
 	}
 	if q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now) {
 		return nil, refuse(CodeExpired, "id", "the quote expired on %s: write a new one", q.ExpiresAt.Format(time.DateOnly))
 	}
-	if _, err := tx.activePayer(ctx, orEmpty(q.PayerID), "id"); err != nil {
+	if _, err := tx.payerToSell(ctx, orEmpty(q.PayerID), "id"); err != nil {
 		return nil, err
 	}
 	recurring, err := tx.QuoteLine.Query().Where(quoteline.QuoteID(id), quoteline.RecurrenceIntervalNotNil()).Exist(ctx)
@@ -205,7 +209,7 @@ func (s *Service) BeginQuoteCancellation(ctx context.Context, id string) (*Quote
 		if found = ""; q.Status == quote.StatusCANCELED {
 			return nil
 		}
-		if err := quoteIs(q, quote.StatusDRAFT, quote.StatusOPEN); err != nil {
+		if err := tx.quoteIs(ctx, q, quote.StatusDRAFT, quote.StatusOPEN); err != nil {
 			return err
 		}
 		if q.GatewayQuoteID == nil {
@@ -264,7 +268,7 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 		return fmt.Errorf("read quote %s at the gateway: %s", id, r.Status)
 	}
 	invoiceID, adoption := s.newID(prefixInvoice), s.newID(prefixCall)
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		q, err := tx.lockQuote(ctx, id)
 		if err != nil {
 			return err
@@ -285,31 +289,24 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 	})
 }
 
-// ExpireQuotes marks open quotes of the viewer's organization that have passed
-// their day and returns how many.
-func (s *Service) ExpireQuotes(ctx context.Context, limit int) (int, error) {
-	ids, err := s.read.Quote.Query().
-		Where(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(s.now()), quote.PendingCallIDIsNil()).
-		Limit(limit).IDs(ctx)
+// QuotesToExpire lists open quotes of the viewer's organization that have
+// passed their day.
+func (s *Service) QuotesToExpire(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.Quote.Query().Where(quoteDue(s.now())).Order(ent.Asc(quote.FieldExpiresAt)).Limit(limit).IDs(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("list expired quotes: %w", err)
+		return nil, fmt.Errorf("list expired quotes: %w", err)
 	}
-	expired := 0
-	for _, id := range ids {
-		var n int
-		err := s.inTx(ctx, func(ctx context.Context, tx *Tx) (err error) {
-			n, err = tx.Quote.Update().
-				Where(quote.ID(id), quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(tx.Now), quote.PendingCallIDIsNil()).
-				SetStatus(quote.StatusEXPIRED).SetUpdatedAt(tx.Now).Save(ctx)
-			if err != nil || n == 0 {
-				return err
-			}
-			return tx.quoteChanged(ctx, id)
-		})
-		if err != nil {
-			return expired, fmt.Errorf("expire quote %s: %w", id, err)
+	return ids, nil
+}
+
+// ExpireQuote marks an open quote that has passed its day.
+func (s *Service) ExpireQuote(ctx context.Context, id string) error {
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		n, err := tx.Quote.Update().Where(quote.ID(id), quoteDue(tx.Now)).
+			SetStatus(quote.StatusEXPIRED).SetUpdatedAt(tx.Now).Save(ctx)
+		if err != nil || n == 0 {
+			return err
 		}
-		expired += n
-	}
-	return expired, nil
+		return tx.quoteChanged(ctx, id)
+	})
 }

@@ -113,16 +113,15 @@ func TestQuoteOutcomes(t *testing.T) {
 				id, call := st.begin(t, s)
 				r := s.quoteAt(t, id, st.state)
 				r.Total = usd(t, "9.99")
-				if err := st.finish(s, call.ID, r); err != nil {
-					t.Fatal(err)
-				}
+				err := st.finish(s, call.ID, r)
 				q, c := s.quoted(t, id), s.called(t, call.ID)
 				if st.name == "cancel" {
-					if q.Status != quote.StatusCANCELED {
-						t.Errorf("the quote is %s", q.Status)
+					if err != nil || q.Status != quote.StatusCANCELED {
+						t.Errorf("the quote is %s, %v", q.Status, err)
 					}
 					return
 				}
+				wantCode(t, err, CodeProviderRefused, "")
 				if q.Status != st.before || orEmpty(q.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW || q.InvoiceID != nil {
 					t.Errorf("a person has to look: call %s, quote %+v", c.State, q)
 				}

@@ -102,7 +102,7 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	if q.Status == quote.StatusOPEN {
 		return nil, nil, nil, refuse(CodeInvalidState, "id", "the quote is open already")
 	}
-	if err := quoteIs(q, quote.StatusDRAFT); err != nil {
+	if err := tx.quoteIs(ctx, q, quote.StatusDRAFT); err != nil {
 		return nil, nil, nil, err
 	}
 	if q.PayerID == nil {
@@ -115,13 +115,16 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	if len(lines) == 0 || q.Currency == nil {
 		return nil, nil, nil, refuse(CodeRequired, "lineItems", "the quote has no positions: add some with quoteUpdate")
 	}
+	if _, err := tx.usableCurrency(ctx, *q.Currency, "lineItems"); err != nil {
+		return nil, nil, nil, err
+	}
 	if _, err := q.Total().Minor(); err != nil {
 		return nil, nil, nil, refuse(CodeInvalid, "lineItems", "the positions come to %s, which is not a whole number of the currency's smallest unit", q.Total())
 	}
 	if q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now) {
 		return nil, nil, nil, refuse(CodeExpired, "expiresAt", "the day set for the quote's expiry has passed: set a later one with quoteUpdate")
 	}
-	p, err := tx.activePayer(ctx, *q.PayerID, "payerId")
+	p, err := tx.payerToSell(ctx, *q.PayerID, "payerId")
 	return q, p, lines, err
 }
 
@@ -255,7 +258,7 @@ func quoteHeldBy(callID *string) predicate.Quote {
 // nothing; it is told to whoever asks later as well.
 func (s *Service) finishQuote(ctx context.Context, callID string, r gateway.QuoteResult, apply func(context.Context, *Tx, *ent.GatewayCall, *ent.Quote) error) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err

@@ -61,12 +61,18 @@ func (s *Service) ReloadBalance(ctx context.Context, r Reload) (Booking, error) 
 }
 
 func (tx *Tx) reload(ctx context.Context, r Reload) (Booking, error) {
+	if _, err := tx.organization(ctx); err != nil {
+		return Booking{}, err
+	}
 	p, err := tx.payer(ctx, r.PayerID, "payerId")
 	if err != nil {
 		return Booking{}, err
 	}
 	if p.Status == payer.StatusCLOSED {
 		return Booking{}, refuse(CodeInvalidState, "payerId", "the payer is %s", p.Status)
+	}
+	if err := tx.keepStatus(ctx, p); err != nil {
+		return Booking{}, err
 	}
 	c, err := tx.usableCurrency(ctx, r.Amount.Currency, "amount.currency")
 	if err != nil {

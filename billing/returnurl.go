@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -84,11 +85,12 @@ func returnOrigin(address string, sandbox bool) (string, error) {
 // PaymentStatus is how a payment stands.
 type PaymentStatus = payment.Status
 
-// The ends of a payment.
+// How a payment may stand.
 const (
-	PaymentSucceeded = payment.StatusSUCCEEDED
-	PaymentFailed    = payment.StatusFAILED
-	PaymentCanceled  = payment.StatusCANCELED
+	PaymentRequiresAction = payment.StatusREQUIRES_ACTION
+	PaymentSucceeded      = payment.StatusSUCCEEDED
+	PaymentFailed         = payment.StatusFAILED
+	PaymentCanceled       = payment.StatusCANCELED
 )
 
 // PublicPayment is what a browser that knows a payment's unguessable address
@@ -102,6 +104,13 @@ type PublicPayment struct {
 	ReceiptURL     string
 	FailureMessage string
 	ReturnURLs     schema.ReturnURLs
+	// ActionURL is the page on which the payer goes on, empty where there is
+	// none (any more).
+	ActionURL string
+	// Seller is the organization's name.
+	Seller string
+	// Test says that no real money is meant.
+	Test bool
 }
 
 // PublicPayment finds a payment by the unguessable part of its return address,
@@ -113,9 +122,17 @@ func (s *Service) PublicPayment(ctx context.Context, token string) (*PublicPayme
 	if err != nil {
 		return nil, orNotFound(err, "", "payment", "")
 	}
+	o, err := s.read.Organization.Query().Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read organization: %w", err)
+	}
 	out := &PublicPayment{
 		PaymentID: p.ID, Token: p.PublicToken, OrderCode: p.OrderCode, Status: p.Status, Amount: p.Amount(),
 		ReceiptURL: orEmpty(p.ReceiptURL), FailureMessage: p.FailureMessage,
+		Seller: o.Name, Test: o.Environment != organization.EnvironmentLIVE,
+	}
+	if p.Status == PaymentRequiresAction && (p.ActionExpiresAt == nil || s.Now().Before(*p.ActionExpiresAt)) {
+		out.ActionURL = p.ActionURL
 	}
 	if p.ReturnUrls != nil {
 		out.ReturnURLs = *p.ReturnUrls

@@ -348,17 +348,14 @@ func ended(status gateway.Status) gateway.Outcome {
 func (s *sale) resumed(t testing.TB, callID string) DueCall {
 	t.Helper()
 	s.clock.Advance(callLease)
-	due, err := s.ClaimDueCalls(s.ctx, 100)
+	due, err := s.ClaimCall(s.ctx, callID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range due {
-		if d.ID == callID {
-			return d
-		}
+	if due == nil {
+		t.Fatalf("call %s is not due", callID)
 	}
-	t.Fatalf("call %s is not due", callID)
-	return DueCall{}
+	return *due
 }
 
 // wantCodeIn reports an error that is no refusal with the code; unlike

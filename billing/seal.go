@@ -120,5 +120,10 @@ func idBefore(id string, d time.Duration) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("id %q carries no time: %w", id, err)
 	}
-	return fmt.Sprintf("%s_%012x", prefix, max(made-d.Milliseconds(), 0)), nil
+	return idAt(prefix, time.UnixMilli(made-d.Milliseconds())), nil
+}
+
+// idAt is a bound below all ids that were made from this time on.
+func idAt(prefix string, at time.Time) string {
+	return fmt.Sprintf("%s_%012x", prefix, max(at.UnixMilli(), 0))
 }

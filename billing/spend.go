@@ -35,9 +35,13 @@ func (s *Service) CanSpend(ctx context.Context, payerID string, amount money.Amo
 	if p.Status != payer.StatusACTIVE {
 		return SpendCheck{Reason: CodeInvalidState}, nil
 	}
+	c, err := s.sold(ctx, amount.Currency)
+	if err != nil {
+		return SpendCheck{}, err
+	}
 	b, err := s.read.Balance.Query().Where(balance.PayerID(p.ID), balance.Currency(amount.Currency)).Only(ctx)
 	if ent.IsNotFound(err) {
-		b, err = s.balanceToBe(ctx, p, amount.Currency)
+		b, err = s.balanceToBe(ctx, p, c)
 	}
 	if err != nil {
 		return SpendCheck{}, err
@@ -49,9 +53,8 @@ func (s *Service) CanSpend(ctx context.Context, payerID string, amount money.Amo
 	return SpendCheck{Reason: short.code, Details: &short.Funds}, nil
 }
 
-// balanceToBe is the balance that the payer would get in a currency in which
-// it has none.
-func (s *Service) balanceToBe(ctx context.Context, p *ent.Payer, code string) (*ent.Balance, error) {
+// sold reads a currency that the organization sells in now.
+func (s *Service) sold(ctx context.Context, code string) (*ent.Currency, error) {
 	c, err := s.read.Currency.Query().Where(currency.Code(code)).Only(ctx)
 	switch {
 	case ent.IsNotFound(err):
@@ -61,11 +64,17 @@ func (s *Service) balanceToBe(ctx context.Context, p *ent.Payer, code string) (*
 	case c.Status != currency.StatusACTIVE:
 		return nil, refuse(CodeInvalidState, "amount.currency", "the currency %s is not active", code)
 	}
-	due, err := unpaid(ctx, s.read, p.ID, code)
+	return c, nil
+}
+
+// balanceToBe is the balance that the payer would get in a currency in which
+// it has none.
+func (s *Service) balanceToBe(ctx context.Context, p *ent.Payer, c *ent.Currency) (*ent.Balance, error) {
+	due, err := unpaid(ctx, s.read, p.ID, c.Code)
 	if err != nil {
 		return nil, err
 	}
-	b := &ent.Balance{PayerID: p.ID, Currency: code, BillingMode: balance.BillingMode(p.BillingMode), UnpaidUnits: due}
+	b := &ent.Balance{PayerID: p.ID, Currency: c.Code, BillingMode: balance.BillingMode(p.BillingMode), UnpaidUnits: due}
 	if p.BillingMode == payer.BillingModePOSTPAID {
 		b.CreditLimitUnits = c.CreditLimitUnits
 	}

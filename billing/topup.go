@@ -184,7 +184,7 @@ func (s *Service) BeginCharge(ctx context.Context, d ChargeDraft) (*Charge, erro
 func (tx *Tx) topUp(ctx context.Context, id, payerID string, amount money.Amount, providerID, providerField string) (paymentStart, error) {
 	start := paymentStart{id: id, purpose: payment.PurposeTOP_UP, status: payment.StatusPROCESSING}
 	var err error
-	if start.payer, err = tx.activePayer(ctx, payerID, "payerId"); err != nil {
+	if start.payer, err = tx.payerToSell(ctx, payerID, "payerId"); err != nil {
 		return start, err
 	}
 	c, err := tx.usableCurrency(ctx, amount.Currency, "amount.currency")
@@ -239,7 +239,7 @@ func (tx *Tx) chargeableCard(ctx context.Context, payerID, id, field string) (*e
 // nothing.
 func (s *Service) FinishPayment(ctx context.Context, callID string, r gateway.PaymentResult) error {
 	var refusal error
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		c, v, err := tx.settleCall(ctx, callID, r.Outcome)
 		if err != nil {
 			return err
@@ -278,7 +278,6 @@ type DuePayment struct {
 	// the invoice is asked instead.
 	InvoiceID        string
 	GatewayInvoiceID string
-	Kind             gateway.Kind
 	Account          gateway.Account
 }
 
@@ -298,7 +297,7 @@ func (s *Service) PaymentToCheck(ctx context.Context, id string) (*DuePayment, e
 		if err != nil || inv == nil {
 			return nil, err
 		}
-		due.InvoiceID, due.GatewayInvoiceID, due.Kind, due.Account = inv.InvoiceID, inv.GatewayInvoiceID, inv.Kind, inv.Account
+		due.InvoiceID, due.GatewayInvoiceID, due.Account = inv.InvoiceID, inv.GatewayInvoiceID, inv.Account
 		return due, nil
 	}
 	if due.ReferenceID == "" && due.GatewayPaymentID == "" {
@@ -307,15 +306,13 @@ func (s *Service) PaymentToCheck(ctx context.Context, id string) (*DuePayment, e
 	if due.Account, err = s.OpenAccount(ctx, p.ProviderID); err != nil {
 		return nil, err
 	}
-	due.Kind = due.Account.Kind
 	return due, nil
 }
 
 // DuePayments lists payments of the viewer's organization that nobody has
-// told anything about for too long.
+// told anything about for too long, the longest waiting first.
 func (s *Service) DuePayments(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Payment.Query().
-		Where(payment.NextCheckAtLTE(s.now()), payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING), payment.InvoiceIDIsNil()).
+	ids, err := s.read.Payment.Query().Where(paymentDue(s.now())).
 		Order(ent.Asc(payment.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due payments: %w", err)
@@ -323,33 +320,40 @@ func (s *Service) DuePayments(ctx context.Context, limit int) ([]string, error) 
 	return ids, nil
 }
 
+// ClaimPayment takes a payment that is due and returns what must be asked of
+// its gateway; nil when it is not due any more. The time of the next look is
+// set before this one, so that nobody else looks meanwhile, and one that
+// comes to nothing lets others have their turn.
+func (s *Service) ClaimPayment(ctx context.Context, id string) (*DuePayment, error) {
+	claimed := false
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		claimed = false
+		p, err := tx.Payment.Query().Where(payment.ID(id), paymentDue(tx.Now)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read payment %s: %w", id, err)
+		}
+		n, err := tx.Payment.Update().Where(payment.ID(id), paymentDue(tx.Now)).
+			SetNextCheckAt(tx.Now.Add(checkIn(p.Checks + 1))).AddChecks(1).Save(ctx)
+		claimed = n == 1
+		return err
+	})
+	if err != nil || !claimed {
+		return nil, err
+	}
+	return s.PaymentToCheck(ctx, id)
+}
+
 // ApplyPayment brings a payment to what the gateway said when asked. It may be
-// called any number of times. ErrMismatch is returned when the gateway's
-// payment is not the one that was stored.
+// called any number of times. The error says when the gateway's payment is not
+// the one that was stored; a gateway that said nothing changes nothing.
 func (s *Service) ApplyPayment(ctx context.Context, id string, r gateway.PaymentResult) error {
 	if !r.Known() {
-		return s.postponePayment(ctx, id)
+		return nil
 	}
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		return tx.applyPayment(ctx, id, r)
 	})
-}
-
-// postponePayment sets the time of the next look at a payment that could not
-// be looked at now.
-func (s *Service) postponePayment(ctx context.Context, id string) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		p, err := tx.Payment.Query().Where(payment.ID(id)).Only(ctx)
-		if err != nil {
-			return orNotFound(err, "id", "payment", id)
-		}
-		return tx.postponePayment(ctx, p)
-	})
-}
-
-func (tx *Tx) postponePayment(ctx context.Context, p *ent.Payment) error {
-	_, err := tx.Payment.Update().
-		Where(payment.ID(p.ID), payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).
-		SetNextCheckAt(tx.Now.Add(checkIn(p.Checks))).SetChecks(p.Checks + 1).Save(ctx)
-	return err
 }

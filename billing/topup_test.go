@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -244,9 +245,12 @@ func TestChargeOutcomes(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, wrong := range []money.Amount{usd(t, "1000"), in(t, "10", "JPY")} {
-				if err := s.FinishPayment(s.ctx, begun.ID, paymentAt(gateway.StatusSucceeded, "pi_wrong", wrong)); err != nil {
-					t.Fatal(err)
-				}
+				wantCode(t, s.FinishPayment(s.ctx, begun.ID, paymentAt(gateway.StatusSucceeded, "pi_wrong", wrong)), CodeProviderRefused, "")
+			}
+			// Whoever asks again under the same key is told the same.
+			_, err = s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "10"), Key: ptr("mismatch")})
+			if e := wantCode(t, err, CodeProviderRefused, ""); !strings.Contains(e.Message, begun.ID) {
+				t.Errorf("the call to look at is not named: %s", e.Message)
 			}
 			if p, c := s.paid(t, begun.PaymentID), s.called(t, begun.ID); p.Status != payment.StatusPROCESSING || c.State != gatewaycall.StateREVIEW || s.remaining(t, "USD") != before {
 				t.Errorf("payment %s, call %s, remaining %s", p.Status, c.State, s.remaining(t, "USD"))

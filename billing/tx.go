@@ -28,6 +28,8 @@ type Tx struct {
 	sql *sql.Tx
 	// pending is what is told to the live feed after the commit.
 	pending []Change
+	// after is what is done after the commit, such as logging.
+	after []func()
 	// sought is the operation of which no earlier run was found.
 	sought *operation
 }
@@ -72,6 +74,19 @@ func (s *Service) inTx(ctx context.Context, f func(ctx context.Context, tx *Tx) 
 	}
 }
 
+// finishLimit is how long a transaction may take that applies what a gateway
+// has said.
+const finishLimit = 5 * time.Second
+
+// finishTx is inTx for what a gateway has said. It has a time of its own: that
+// of the call before it may be used up, and then the outcome, above all an
+// unknown one, would be written nowhere.
+func (s *Service) finishTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
+	ctx, cancel := Detached(ctx, finishLimit)
+	defer cancel()
+	return s.inTx(ctx, f)
+}
+
 // storedMeanwhile reports whether a refusal is that of a duplicate whose first
 // run has been stored while it ran.
 func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err error) bool {
@@ -113,6 +128,9 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 	}
 	crash.Point(crash.Committed)
 	s.changes.publish(tx.pending)
+	for _, f := range tx.after {
+		f()
+	}
 	return nil, nil
 }
 
@@ -143,3 +161,7 @@ func cas(n int, err error) error {
 	}
 	return err
 }
+
+// committed has f run once the transaction is committed. What is said inside
+// of it could be taken back, or be said again by its next run.
+func (tx *Tx) committed(f func()) { tx.after = append(tx.after, f) }

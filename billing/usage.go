@@ -52,10 +52,13 @@ var usageEarliest = time.Unix(0, 0).UTC()
 // to revenue. The balance is made when there is none yet. Called again with
 // the same key and input it returns the same entry, whatever has become of the
 // payer since; a refusal is not remembered, so the same usage may be tried
-// again after a top-up.
+// again after a top-up. In a currency that is INACTIVE nothing is booked, with
+// REFUSE and RECORD alike: RECORD is about funds, and work that was done for a
+// currency that is not sold any more is booked when the currency is ACTIVE
+// again.
 //
-// Codes: REQUIRED (key), INVALID, NOT_FOUND, INVALID_STATE (payer or currency
-// not active), CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, LIMIT_EXCEEDED, and
+// Codes: REQUIRED (key), INVALID, NOT_FOUND, INVALID_STATE (payer, currency or
+// organization not active), CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, LIMIT_EXCEEDED, and
 // with details FUNDS_RESERVED, CREDIT_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS.
 func (s *Service) RecordUsage(ctx context.Context, u Usage) (Booking, error) {
 	if err := u.check(s.now()); err != nil {
@@ -128,16 +131,37 @@ func (tx *Tx) recordedUsage(ctx context.Context, op operation) (*ent.LedgerEntry
 	return e, nil
 }
 
-func (tx *Tx) recordUsage(ctx context.Context, u Usage, op operation) (*ent.LedgerEntry, error) {
+// balanceToUse is the payer's balance in the currency of the usage, made when
+// there is none yet.
+func (tx *Tx) balanceToUse(ctx context.Context, u Usage) (*ent.Balance, error) {
+	if _, err := tx.usableCurrency(ctx, u.Amount.Currency, "amount.currency"); err != nil {
+		return nil, err
+	}
+	b, err := tx.balanceOf(ctx, u.PayerID, u.Amount.Currency)
+	if b != nil || err != nil {
+		return b, err
+	}
 	p, err := tx.activePayer(ctx, u.PayerID, "payerId")
 	if err != nil {
 		return nil, err
 	}
-	b, err := tx.ensureBalance(ctx, p, u.Amount.Currency, "amount.currency")
+	return tx.ensureBalance(ctx, p, u.Amount.Currency, "amount.currency")
+}
+
+func (tx *Tx) recordUsage(ctx context.Context, u Usage, op operation) (*ent.LedgerEntry, error) {
+	if _, err := tx.organization(ctx); err != nil {
+		return nil, err
+	}
+	b, err := tx.balanceToUse(ctx, u)
 	if err != nil {
 		return nil, err
 	}
 	if b, err = tx.lockBalance(ctx, b.ID); err != nil {
+		return nil, err
+	}
+	// Who closes the payer holds its balances: looked at before, it could have
+	// been closed while the lock was waited for.
+	if _, err := tx.activePayer(ctx, u.PayerID, "payerId"); err != nil {
 		return nil, err
 	}
 	if short := shortOf(b, u.Amount); short != nil && u.OnInsufficient == OnInsufficientRefuse {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ type entryStream struct {
 	page []*ent.LedgerEntry
 	last *ent.LedgerEntry
 	end  bool
+	// again: another stream has counted the entries and looked at what they
+	// name.
+	again bool
 	// payments and reversed are what the entries of the page name.
 	payments map[string]*ent.Payment
 	reversed map[string]*ent.LedgerEntry
@@ -47,6 +51,9 @@ func (s *entryStream) peek(ctx context.Context) (*ent.LedgerEntry, error) {
 		return nil, nil
 	}
 	s.last = page[len(page)-1]
+	if s.again {
+		return page[0], nil
+	}
 	if err := s.loadNamed(ctx); err != nil {
 		return nil, err
 	}
@@ -126,6 +133,12 @@ func (v *verifier) balances(ctx context.Context) error {
 			}
 			if want := owed.unpaid[account{b.PayerID, b.Currency}]; b.UnpaidUnits != want {
 				return v.fault(balance.Table, b.ID, "unpaid_units against its payer's open invoices", want, b.UnpaidUnits)
+			}
+			if want := owed.modes[b.PayerID]; string(b.BillingMode) != string(want) {
+				return v.fault(balance.Table, b.ID, "billing_mode of its payer", want, b.BillingMode)
+			}
+			if b.BillingMode == balance.BillingModePREPAID && b.CreditLimitUnits != nil {
+				return v.fault(balance.Table, b.ID, "credit_limit_units, being PREPAID", "none", *b.CreditLimitUnits)
 			}
 		}
 		v.report.Balances += len(page)
@@ -343,14 +356,35 @@ func (v *verifier) meaning(e *ent.LedgerEntry, b *ent.Balance, named *entryStrea
 		}
 		v.clearing.add(e.DebitAccount, e.Currency, e.AmountUnits)
 	}
-	if e.Kind == ledgerentry.KindWRITE_OFF || orEmpty(e.ReversedKind) == string(ledgerentry.KindWRITE_OFF) {
-		return nil // what was written off is still due
+	if e.InvoiceID == nil && (e.DebitAccount == accountReceivable || e.CreditAccount == accountReceivable) {
+		return v.fault(ledgerentry.Table, e.ID, "invoice_id of a claim", "an invoice", "none")
 	}
-	if e.DebitAccount == accountReceivable {
-		v.receivable.add(accountReceivable, e.Currency, e.AmountUnits)
+	return v.shape(e)
+}
+
+// shape checks the two sides of an entry against its kind, for the kinds that
+// say what they are between.
+func (v *verifier) shape(e *ent.LedgerEntry) error {
+	clearing, onBalance := clearingAccount(""), ent.BalanceAccount("")
+	allowed := map[ledgerentry.Kind][][2]string{
+		ledgerentry.KindTOP_UP:          {{clearing, onBalance}},
+		ledgerentry.KindRELOAD:          {{accountBank, onBalance}},
+		ledgerentry.KindUSAGE:           {{onBalance, accountRevenue}},
+		ledgerentry.KindINVOICE:         {{accountReceivable, accountRevenue}},
+		ledgerentry.KindTAX:             {{accountReceivable, accountTax}},
+		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}},
+		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}},
+		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}},
+	}[e.Kind]
+	// Accounts of providers and balances end in an id.
+	kind := func(name string) string {
+		if before, _, ok := strings.Cut(name, ":"); ok {
+			return before + ":"
+		}
+		return name
 	}
-	if e.CreditAccount == accountReceivable {
-		v.receivable.add(accountReceivable, e.Currency, -e.AmountUnits)
+	if sides := [2]string{kind(e.DebitAccount), kind(e.CreditAccount)}; allowed != nil && !slices.Contains(allowed, sides) {
+		return v.fault(ledgerentry.Table, e.ID, "the accounts of a "+string(e.Kind), allowed, sides)
 	}
 	return nil
 }
@@ -376,22 +410,26 @@ func (v *verifier) confirms(e *ent.LedgerEntry, b *ent.Balance, p *ent.Payment) 
 	if p == nil {
 		return v.fault(ledgerentry.Table, e.ID, "payment_id", "a payment that exists", orEmpty(e.PaymentID))
 	}
-	type facts struct{ status, amount, account, cause, subject string }
+	type facts struct{ status, amount, account, cause, subject, kind string }
 	want := facts{
 		status: string(payment.StatusSUCCEEDED), amount: p.Amount().String(), account: clearingAccount(p.ProviderID),
 		cause: paymentCause(p.ProviderID, orEmpty(p.GatewayPaymentID)),
 	}
 	found := facts{
-		status: string(p.Status), amount: money.Amount{Units: e.AmountUnits, Currency: e.Currency}.String(),
+		kind: string(e.Kind), status: string(p.Status), amount: money.Amount{Units: e.AmountUnits, Currency: e.Currency}.String(),
 		account: e.DebitAccount, cause: orEmpty(e.CauseKey),
 	}
-	if e.Kind == ledgerentry.KindTOP_UP {
-		want.subject, found.subject = orEmpty(p.PayerID), ""
-		if b != nil {
+	switch p.Purpose {
+	case payment.PurposeINVOICE:
+		want.kind = string(ledgerentry.KindINVOICE_PAYMENT)
+		want.subject, found.subject = orEmpty(p.InvoiceID), orEmpty(e.InvoiceID)
+	case payment.PurposeTOP_UP, payment.PurposeAUTO_RELOAD:
+		want.kind, want.subject = string(ledgerentry.KindTOP_UP), orEmpty(p.PayerID)
+		if b != nil && (p.BalanceID == nil || *p.BalanceID == b.ID) {
 			found.subject = b.PayerID
 		}
-	} else {
-		want.subject, found.subject = orEmpty(p.InvoiceID), orEmpty(e.InvoiceID)
+	case payment.PurposeTEST:
+		want.kind = "none"
 	}
 	if want != found {
 		return v.fault(ledgerentry.Table, e.ID, "payment "+p.ID, fmt.Sprintf("%+v", want), fmt.Sprintf("%+v", found))

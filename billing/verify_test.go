@@ -20,6 +20,7 @@ import (
 	"purser/ent/payment"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
+	"purser/gateway"
 	"purser/money"
 	"purser/testdb"
 )
@@ -74,7 +75,7 @@ func newBooks(t *testing.T) *books {
 		if err := tx.reverseInvoice(ctx, voided); err != nil {
 			return err
 		}
-		return tx.Invoice.Update().Where(invoice.ID(voided.ID)).SetStatus(invoice.StatusVOID).SetAmountDueUnits(0).Exec(ctx)
+		return tx.Invoice.Update().Where(invoice.ID(voided.ID)).SetStatus(invoice.StatusVOID).SetVoidedAt(tx.Now).SetAmountDueUnits(0).Exec(ctx)
 	})
 	f.clock.Advance(sealAfter)
 	f.seal(t)
@@ -83,7 +84,7 @@ func newBooks(t *testing.T) *books {
 	w.reversal = w.cause(t, "reversal:"+w.cause(t, invoiceCause(voided.ID, partRevenue)))
 	w.loose = w.cause(t, invoiceCause(late.ID, partRevenue))
 	f.newQuote(t, p.ID)
-	f.newOpenCall(t)
+	f.newOpenCall(t, p)
 	f.mustVerify(t)
 	f.exec(t, "PRAGMA foreign_keys = OFF")
 	f.exec(t, "PRAGMA ignore_check_constraints = ON")
@@ -123,12 +124,18 @@ func (f *fixture) newQuote(t testing.TB, payerID string) {
 	})
 }
 
-func (f *fixture) newOpenCall(t testing.TB) {
+// newOpenCall stores a charge whose outcome nobody knows yet.
+func (f *fixture) newOpenCall(t testing.TB, p *ent.Payer) {
 	t.Helper()
-	id := f.newID(prefixCall)
+	id, callID := f.newID(prefixPayment), f.newID(prefixCall)
 	f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
-		return tx.GatewayCall.Create().SetID(id).SetProviderID(f.provider).SetOperation(gatewaycall.OperationCHARGE).
-			SetSubject("pmt_x").SetGatewayKey(id).SetRequest([]byte("{}")).SetNextCheckAt(tx.Now).SetCreatedAt(tx.Now).Exec(ctx)
+		start := paymentStart{id: id, purpose: payment.PurposeTOP_UP, status: payment.StatusPROCESSING, payer: p, callID: callID}
+		start.provider = &ent.Provider{ID: f.provider}
+		start.draft.Currency, start.draft.AmountUnits = "USD", usd(t, "8").Units
+		if _, err := tx.createPayment(ctx, start); err != nil {
+			return err
+		}
+		return tx.openCall(ctx, callID, f.provider, gatewaycall.OperationCHARGE, id, gateway.ChargeRequest{Amount: usd(t, "8")})
 	})
 }
 

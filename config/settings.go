@@ -117,7 +117,7 @@ func settings() []setting {
 		{
 			env: envSandbox, boolean: true, initial: "`true` (dev), `false` (production)", values: "`true`, `false`",
 			summary: "whether organizations in SANDBOX are served",
-			details: "They pay with test cards at a sandbox that speaks the gateways' own protocols; no money moves.",
+			details: "They pay with test cards at a sandbox that speaks the gateways' own protocols; no money moves. The built-in one sends events to this server only (in `dev` to this machine, too), and shows the network its hosted pages alone in `production`.",
 			set:     func(c *Config, v string) (err error) { c.Sandbox, err = parseBool(v); return err },
 			show:    func(c Config) string { return strconv.FormatBool(c.Sandbox) },
 		},

@@ -15,12 +15,18 @@ import (
 	"purser/graph/transport"
 )
 
+// callLimit is how long a mutation's gateway call may take.
+const callLimit = 18 * time.Second
+
 // HandlerConfig is what the GraphQL endpoint is made of. Billing, Gateways
 // and CursorKey are required.
 type HandlerConfig struct {
 	// AllowedOrigins are the origins whose pages may call the endpoint.
 	AllowedOrigins []string
 	Billing        *billing.Service
+	// CallLimit bounds the gateway call of a mutation. Defaults to 18 s: with
+	// the time that Finish has it stays below the limit of a mutation.
+	CallLimit time.Duration
 	// Closing ends all open streams when it is closed. Defaults to never.
 	Closing <-chan struct{}
 	// CursorKey signs the cursors of lists: at least 16 bytes, the same on
@@ -42,10 +48,13 @@ type HandlerConfig struct {
 }
 
 // NewHandler returns the handler of the GraphQL endpoint. The error says what
-// is wrong with the operator's token.
+// is wrong with the operator's token or with an origin.
 func NewHandler(c HandlerConfig) (http.Handler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.CallLimit == 0 {
+		c.CallLimit = callLimit
 	}
 	var store auth.Store = c.Billing
 	if c.Operator != nil {
@@ -56,7 +65,7 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 	}
 	intercept(c.Billing.Client())
 	schema := generated.NewExecutableSchema(generated.Config{
-		Resolvers: &Resolver{Billing: c.Billing, Gateways: c.Gateways, Version: c.Version},
+		Resolvers: &Resolver{Billing: c.Billing, Gateways: c.Gateways, CallLimit: c.CallLimit, Version: c.Version},
 	})
 	a := &authenticator{
 		Authenticator: auth.NewAuthenticator(store, c.Billing.Now),
@@ -75,7 +84,7 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 		PresentError:   present,
 		Production:     c.Production,
 		Schema:         schema,
-	}), nil
+	})
 }
 
 // authenticator turns a credential into a context that carries the viewer.

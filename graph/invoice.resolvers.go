@@ -54,7 +54,7 @@ func (r *mutationResolver) InvoiceCreate(ctx context.Context, input model.Invoic
 func (r *mutationResolver) InvoiceFinalize(ctx context.Context, input model.InvoiceFinalizeInput) (*model.InvoiceFinalizePayload, error) {
 	begun, err := r.Billing.BeginInvoiceFinalization(ctx, billing.InvoiceFinalizeDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
 		if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
@@ -76,7 +76,7 @@ func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePa
 		OutOfBand: input.OutOfBand, Key: key(ctx, input.IdempotencyKey),
 	})
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
 		invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
@@ -103,7 +103,7 @@ func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePa
 func (r *mutationResolver) InvoiceVoid(ctx context.Context, input model.InvoiceVoidInput) (*model.InvoiceVoidPayload, error) {
 	begun, err := r.Billing.BeginInvoiceVoid(ctx, input.ID)
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
 		invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)

@@ -27,7 +27,7 @@ func (r *mutationResolver) PaymentStart(ctx context.Context, input model.Payment
 		})
 	}
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "show a payment page")}
 		if pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, begun.Kind); ok {
@@ -57,7 +57,7 @@ func (r *mutationResolver) BalanceTopUp(ctx context.Context, input model.Balance
 		})
 	}
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "charge a saved card")}
 		if charges, ok := gateway.Capability[gateway.Charges](r.Gateways, begun.Kind); ok {
@@ -80,7 +80,7 @@ func (r *mutationResolver) BalanceTopUp(ctx context.Context, input model.Balance
 func (r *mutationResolver) PaymentSync(ctx context.Context, input model.PaymentSyncInput) (*model.PaymentSyncPayload, error) {
 	due, err := r.Billing.PaymentToCheck(ctx, input.ID)
 	if err == nil && due != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		if due.GatewayInvoiceID != "" {
 			err = r.Billing.ApplyInvoice(ctx, due.InvoiceID, r.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
@@ -106,7 +106,7 @@ func (r *mutationResolver) PaymentMethodSetup(ctx context.Context, input model.P
 		MakeDefault: input.MakeDefault, Key: key(ctx, input.IdempotencyKey),
 	})
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
 		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
@@ -132,7 +132,7 @@ func (r *mutationResolver) PaymentMethodAttach(ctx context.Context, input model.
 		MakeDefault: input.MakeDefault, Key: key(ctx, input.IdempotencyKey),
 	})
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
 		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
@@ -155,7 +155,7 @@ func (r *mutationResolver) PaymentMethodAttach(ctx context.Context, input model.
 func (r *mutationResolver) PaymentMethodSetDefault(ctx context.Context, input model.PaymentMethodSetDefaultInput) (*model.PaymentMethodSetDefaultPayload, error) {
 	begun, err := r.Billing.BeginCardDefault(ctx, input.ID)
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
 		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
@@ -178,7 +178,7 @@ func (r *mutationResolver) PaymentMethodSetDefault(ctx context.Context, input mo
 func (r *mutationResolver) PaymentMethodDetach(ctx context.Context, input model.PaymentMethodDetachInput) (*model.PaymentMethodDetachPayload, error) {
 	begun, err := r.Billing.BeginCardDetach(ctx, input.ID)
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
 		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {

@@ -32,7 +32,7 @@ func (r *mutationResolver) ProviderCreate(ctx context.Context, input model.Provi
 	if err == nil && input.RegisterWebhook {
 		begun, begin := r.Billing.BeginEndpointRegistration(ctx, id)
 		if begin == nil {
-			ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+			ctx, cancel := r.calling(ctx)
 			defer cancel()
 			result := gateway.EndpointResult{Outcome: gateway.Unsupported(begun.Kind, "register webhook addresses")}
 			if events, ok := gateway.Capability[gateway.Events](r.Gateways, begun.Kind); ok {

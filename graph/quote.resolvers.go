@@ -58,7 +58,7 @@ func (r *mutationResolver) QuoteUpdate(ctx context.Context, input model.QuoteUpd
 func (r *mutationResolver) QuoteFinalize(ctx context.Context, input model.QuoteFinalizeInput) (*model.QuoteFinalizePayload, error) {
 	begun, err := r.Billing.BeginQuoteFinalization(ctx, billing.QuoteFinalizeDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.QuoteResult{Outcome: gateway.Unsupported(begun.Kind, "keep quotes")}
 		if quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, begun.Kind); ok {
@@ -77,7 +77,7 @@ func (r *mutationResolver) QuoteFinalize(ctx context.Context, input model.QuoteF
 func (r *mutationResolver) QuoteAccept(ctx context.Context, input model.QuoteAcceptInput) (*model.QuoteAcceptPayload, error) {
 	begun, err := r.Billing.BeginQuoteAcceptance(ctx, billing.QuoteAcceptDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.QuoteResult{Outcome: gateway.Unsupported(begun.Kind, "keep quotes")}
 		if quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, begun.Kind); ok {
@@ -100,7 +100,7 @@ func (r *mutationResolver) QuoteAccept(ctx context.Context, input model.QuoteAcc
 func (r *mutationResolver) QuoteCancel(ctx context.Context, input model.QuoteCancelInput) (*model.QuoteCancelPayload, error) {
 	begun, err := r.Billing.BeginQuoteCancellation(ctx, input.ID)
 	if err == nil && begun.Call != nil {
-		ctx, cancel := billing.Detached(ctx, gatewayDeadline)
+		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.QuoteResult{Outcome: gateway.Unsupported(begun.Kind, "keep quotes")}
 		if quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, begun.Kind); ok {

@@ -11,6 +11,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -27,12 +28,22 @@ type Resolver struct {
 	Billing *billing.Service
 	// Gateways finds the adapter of a gateway.
 	Gateways gateway.Directory
+	// CallLimit bounds the gateway call of a mutation.
+	CallLimit time.Duration
 	// Version is the server's version.
 	Version string
 }
 
 // client is the client for queries.
 func (r *Resolver) client() *ent.Client { return r.Billing.Client() }
+
+// calling returns the context of a mutation's gateway call: with the call's own
+// limit, since the client's patience does not bound money that is moving. What
+// follows the call must not depend on it, because a gateway that does not
+// answer uses it up.
+func (r *Resolver) calling(ctx context.Context) (context.Context, context.CancelFunc) {
+	return billing.Detached(ctx, r.CallLimit)
+}
 
 // payload returns a context in which ent's field collection sees the
 // selection under the named field of the mutation's payload, so that the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"purser/billing"
 	"purser/ent"
@@ -17,10 +16,6 @@ import (
 	"purser/graph/model"
 	"purser/money"
 )
-
-// gatewayDeadline bounds one gateway operation of a mutation; the client's
-// own patience does not.
-const gatewayDeadline = 20 * time.Second
 
 // quotePayload shows the quote after a mutation, or its refusal.
 func (r *Resolver) quotePayload(ctx context.Context, id string, err error) (*ent.Quote, []*model.UserError, error) {

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -56,7 +57,7 @@ func follow[T any](ctx context.Context, r *Resolver, after *ent.Cursor, f feed[T
 		s.progress = newProgress(s.begin)
 	}
 	// Listening comes before reading, so that nothing falls in between.
-	changes := r.Billing.Changes().Watch(ctx, organizationID(ctx), f.kind)
+	changes := r.Billing.Changes().Watch(ctx, organizationID(ctx), f.kind, f.wants)
 	go func() {
 		defer close(s.out)
 		if err := s.run(ctx, changes); err != nil && ctx.Err() == nil {
@@ -76,7 +77,7 @@ type following[T any] struct {
 	out      chan *T
 }
 
-func (s *following[T]) run(ctx context.Context, changes <-chan billing.Change) error {
+func (s *following[T]) run(ctx context.Context, changes *billing.Watch) error {
 	err := s.each(ctx, func(p position) error {
 		if p.at.Before(s.begin) {
 			// It changed a moment ago, which is not what was asked for.
@@ -89,19 +90,15 @@ func (s *following[T]) run(ctx context.Context, changes <-chan billing.Change) e
 		return err
 	}
 	for {
-		select {
-		case <-ctx.Done():
+		c, more := changes.Next()
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		case c, open := <-changes:
-			if !open {
-				return errLagging()
-			}
-			if !s.wants(c) {
-				continue
-			}
-			if err := s.send(ctx, position{c.At, c.ID}); err != nil {
-				return err
-			}
+		case !more:
+			return errLagging()
+		}
+		if err := s.send(ctx, position{c.At, c.ID}); err != nil {
+			return err
 		}
 	}
 }
@@ -130,12 +127,29 @@ func (s *following[T]) each(ctx context.Context, f func(position) error) error {
 	}
 }
 
+// eventTimeout bounds the reading of one event's object and of all that its
+// document asks for beside it, as a query is bounded.
+const eventTimeout = 10 * time.Second
+
+func (s *following[T]) readInTime(ctx context.Context, id string) (*T, position, error) {
+	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	defer cancel()
+	object, p, err := s.read(ctx, id)
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, position{}, transport.Errorf(transport.CodeUnavailable, "an event took too long to read, and the stream has ended: subscribe again, with the last extensions.cursor as after")
+	case err != nil:
+		return nil, position{}, fmt.Errorf("read %s %s: %w", s.kind, id, err)
+	}
+	return object, p, nil
+}
+
 // send sends an object that has changed as it stands, unless it was sent as it
 // stands.
 func (s *following[T]) send(ctx context.Context, changed position) error {
-	object, p, err := s.read(ctx, changed.id)
+	object, p, err := s.readInTime(ctx, changed.id)
 	if err != nil {
-		return fmt.Errorf("read %s %s: %w", s.kind, changed.id, err)
+		return err
 	}
 	s.progress.reach(changed.at)
 	if object == nil || !s.progress.add(p.id, p.at) {
@@ -191,7 +205,7 @@ func lastEvent(ctx context.Context) (*ent.Cursor, error) {
 	return &c, nil
 }
 
-// ofPayer says whether a change is of the payer that a stream asks for, and of
+// changeOfPayer says whether a change is of the payer that a stream asks for, and of
 // the only one that a session sees.
 func changeOfPayer(ctx context.Context, payerID *string) func(billing.Change) bool {
 	own := auth.FromContext(ctx).PayerID

@@ -460,15 +460,18 @@ func TestStreamThatLags(t *testing.T) {
 	w := newWorld(t, dialect.SQLite)
 	s := newStage(t, w)
 	here := w.tenant(t, "here")
-	a := s.developer(here, "a@a.example")
+	var developers []string
+	for i := range 260 {
+		developers = append(developers, s.developer(here, fmt.Sprintf("d%d@a.example", i)))
+	}
 	r := &Resolver{Billing: w.billing}
 	ctx, state := followingAs(t, auth.FromContext(here.ctx))
 	out, err := follow(ctx, r, nil, r.balanceFeed(ctx, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 300 {
-		s.reload(here, a, "1.00")
+	for _, id := range developers {
+		s.reload(here, id, "1.00")
 	}
 	deadline := time.After(streamWait)
 	for open := true; open; {

@@ -1,14 +1,20 @@
 // Package jobs is the clock's front door: it finds work that is due and does
 // it. The work is the domain's own state (calls without an answer, payments
-// that wait, events not applied, quotes past their day), so nothing has to be
-// kept in step with a queue. Several servers may run it at once.
+// that wait, events not applied, quotes past their day, entries not sealed),
+// so nothing has to be kept in step with a queue. Several servers may run it
+// at once.
+//
+// Invariants: a piece of work is claimed before it is worked at, so that it
+// is not due again at once whatever comes of it; a piece that fails or panics
+// ends alone; an organization whose gateway is slow keeps no other one
+// waiting.
 package jobs
 
 import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"purser/auth"
@@ -26,21 +32,41 @@ type Config struct {
 	Logger     *slog.Logger
 	// Interval is the time between two looks for due work. Default 1 s.
 	Interval time.Duration
+	// Budget is how long a visit to an organization spends on one kind of
+	// work before it goes on to the next; what is left is for the next visit.
+	// Default 5 s.
+	Budget time.Duration
 }
 
-// How much one round does for one organization, and how long one gateway call
-// may take.
 const (
-	batch       = 50
+	// batch is how many pieces of one kind a visit lists.
+	batch = 50
+	// callTimeout is how long one gateway call may take. Nobody waits for it,
+	// and it ends before the lease of the call does.
 	callTimeout = 30 * time.Second
+	// visitsMax is how many organizations are visited at the same time. Most
+	// of a visit is waiting for a gateway.
+	visitsMax = 16
 )
 
 // Runner does due work until it is told to stop.
 type Runner struct {
 	Config
-	wake chan struct{}
-	// due is how many pieces of work the last round found.
-	due atomic.Int64
+	wake  chan struct{}
+	slots chan struct{}
+	// open counts the visits that have not ended.
+	open sync.WaitGroup
+
+	mu sync.Mutex
+	// visited are the organizations that somebody is visiting now.
+	visited map[string]bool
+	// found is how many pieces of work the last visit to an organization
+	// found that still has any.
+	found map[string]int
+	// told are the troubles that were logged and have not ended.
+	told map[string]string
+	// sealed is when the entries were looked for last that are to be sealed.
+	sealed time.Time
 }
 
 // New returns a runner.
@@ -48,13 +74,27 @@ func New(c Config) *Runner {
 	if c.Interval == 0 {
 		c.Interval = time.Second
 	}
-	return &Runner{Config: c, wake: make(chan struct{}, 1)}
+	if c.Budget == 0 {
+		c.Budget = 5 * time.Second
+	}
+	return &Runner{
+		Config: c, wake: make(chan struct{}, 1), slots: make(chan struct{}, visitsMax),
+		visited: map[string]bool{}, found: map[string]int{}, told: map[string]string{},
+	}
 }
 
-// Due is how many pieces of work the last round found.
-func (r *Runner) Due() int64 { return r.due.Load() }
+// Due is how many pieces of work the last visits found.
+func (r *Runner) Due() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var n int64
+	for _, found := range r.found {
+		n += int64(found)
+	}
+	return n
+}
 
-// Wake starts the next round at once.
+// Wake starts the next look at once.
 func (r *Runner) Wake() {
 	select {
 	case r.wake <- struct{}{}:
@@ -62,8 +102,9 @@ func (r *Runner) Wake() {
 	}
 }
 
-// Run works until ctx ends, and finishes the piece it is at.
+// Run works until ctx ends, and finishes the pieces it is at.
 func (r *Runner) Run(ctx context.Context) {
+	defer r.open.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -73,112 +114,104 @@ func (r *Runner) Run(ctx context.Context) {
 		case <-timer.C:
 		case <-r.wake:
 		}
-		if err := r.Round(ctx); err != nil && ctx.Err() == nil {
-			r.Logger.ErrorContext(ctx, "due work", "error", err)
-		}
+		_, err := r.start(ctx)
+		r.tell(ctx, "", "look for due work", "", err)
 		timer.Reset(r.Interval)
 	}
 }
 
-// Round does what is due now, in every organization. One organization's
-// trouble does not keep the others from their work.
+// Round does what is due now, in every organization, and returns when it is
+// done: one look of Run, for who wants to see the end of it.
 func (r *Runner) Round(ctx context.Context) error {
-	organizations, err := r.Billing.OrganizationsWithDueWork(auth.AllTenants(ctx, "jobs"))
-	if err != nil {
-		return err
+	visits, err := r.start(ctx)
+	problems := []error{err}
+	for _, v := range visits {
+		<-v.done
+		problems = append(problems, v.err)
 	}
-	var found int64
-	var problems []error
-	for _, id := range organizations {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		n, err := r.organization(auth.Internal(ctx, "jobs", id))
-		found += n
-		problems = append(problems, err)
-	}
-	r.due.Store(found)
 	return errors.Join(problems...)
 }
 
-// organization does what is due in one organization and says how much it was.
-func (r *Runner) organization(ctx context.Context) (int64, error) {
-	var found int64
-	var problems []error
-	for _, work := range []func(context.Context) (int, error){
-		r.resumeCalls, r.applyEvents, r.checkPayments, r.checkInvoices, r.checkCards, r.expireQuotes, r.finalizeInvoices, r.sealEntries,
-	} {
-		if ctx.Err() != nil {
-			break
+// visit is one visit to an organization.
+type visit struct {
+	organizationID string
+	done           chan struct{}
+	err            error // once it is done
+}
+
+// start begins a visit to each organization in which something is due and
+// that nobody is visiting already.
+func (r *Runner) start(ctx context.Context) ([]*visit, error) {
+	due, err := r.due(ctx)
+	var visits []*visit
+	for _, id := range due {
+		if !r.enter(id) {
+			continue
 		}
-		n, err := work(ctx)
-		found += int64(n)
-		problems = append(problems, err)
+		select {
+		case r.slots <- struct{}{}:
+		case <-ctx.Done():
+			r.leave(id)
+			return visits, context.Cause(ctx)
+		}
+		v := &visit{organizationID: id, done: make(chan struct{})}
+		visits = append(visits, v)
+		r.open.Go(func() {
+			defer func() {
+				<-r.slots
+				r.leave(id)
+				close(v.done)
+			}()
+			v.err = r.organization(auth.Internal(ctx, "jobs", id), id)
+		})
 	}
-	return found, errors.Join(problems...)
+	return visits, err
 }
 
-func (r *Runner) applyEvents(ctx context.Context) (int, error) {
-	ids, err := r.Billing.DueEvents(ctx, batch)
-	for _, id := range ids {
-		err = errors.Join(err, r.ApplyEvent(ctx, id))
+// due lists the organizations in which something is due. What it could list
+// is good although it could not list the rest.
+func (r *Runner) due(ctx context.Context) ([]string, error) {
+	all := auth.AllTenants(ctx, "jobs")
+	organizations, err := r.Billing.OrganizationsWithDueWork(all)
+	r.mu.Lock()
+	since := r.sealed
+	r.mu.Unlock()
+	now := time.Now() // by the clock that ids are made by
+	toSeal, sealErr := r.Billing.OrganizationsToSeal(all, since)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if sealErr == nil {
+		r.sealed = now
 	}
-	return len(ids), err
-}
-
-func (r *Runner) checkPayments(ctx context.Context) (int, error) {
-	ids, err := r.Billing.DuePayments(ctx, batch)
-	for _, id := range ids {
-		err = errors.Join(err, r.checkPayment(ctx, id))
+	listed := map[string]bool{}
+	for _, id := range append(organizations, toSeal...) {
+		listed[id] = true
 	}
-	return len(ids), err
-}
-
-func (r *Runner) checkPayment(ctx context.Context, id string) error {
-	due, err := r.Billing.PaymentToCheck(ctx, id)
-	if err != nil || due == nil {
-		return err
+	for id := range r.found {
+		if !listed[id] {
+			delete(r.found, id)
+		}
 	}
-	ctx, cancel := billing.Detached(ctx, callTimeout)
-	defer cancel()
-	result := r.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID)
-	return r.Billing.ApplyPayment(ctx, id, result)
-}
-
-func (r *Runner) checkInvoices(ctx context.Context) (int, error) {
-	ids, err := r.Billing.DueInvoices(ctx, batch)
-	for _, id := range ids {
-		err = errors.Join(err, r.checkInvoice(ctx, id))
+	out := make([]string, 0, len(listed))
+	for id := range listed { // in no order, so that none is always the first
+		out = append(out, id)
 	}
-	return len(ids), err
+	return out, errors.Join(err, sealErr)
 }
 
-func (r *Runner) checkInvoice(ctx context.Context, id string) error {
-	due, err := r.Billing.InvoiceToCheck(ctx, id)
-	if err != nil || due == nil {
-		return err
+// enter notes that an organization is being visited, unless it is already.
+func (r *Runner) enter(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.visited[id] {
+		return false
 	}
-	ctx, cancel := billing.Detached(ctx, callTimeout)
-	defer cancel()
-	result := r.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID)
-	return r.Billing.ApplyInvoice(ctx, id, result)
+	r.visited[id] = true
+	return true
 }
 
-func (r *Runner) checkCards(ctx context.Context) (int, error) {
-	cards, err := r.Billing.DueCards(ctx, batch)
-	for _, due := range cards {
-		asking, cancel := billing.Detached(ctx, callTimeout)
-		result := r.Gateways.FetchSetup(asking, due.Account, due.Reference)
-		err = errors.Join(err, r.Billing.ApplyCard(asking, due.PaymentMethodID, result))
-		cancel()
-	}
-	return len(cards), err
-}
-
-func (r *Runner) expireQuotes(ctx context.Context) (int, error) {
-	return r.Billing.ExpireQuotes(ctx, batch)
-}
-
-func (r *Runner) sealEntries(ctx context.Context) (int, error) {
-	return r.Billing.SealEntries(ctx)
+func (r *Runner) leave(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.visited, id)
 }

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"purser/billing"
@@ -11,26 +10,21 @@ import (
 	"purser/gateway"
 )
 
-// resumeCalls asks again for every call that nobody has finished in time: the
-// same request under the same key is the question, and the answer goes
-// through the same Finish.
-func (r *Runner) resumeCalls(ctx context.Context) (int, error) {
-	due, err := r.Billing.ClaimDueCalls(ctx, batch)
-	for _, d := range due {
-		crash.Point(crash.ResumeClaimed)
-		if resumed := r.resume(ctx, d); resumed != nil && !isRefusal(resumed) {
-			err = errors.Join(err, fmt.Errorf("resume %s %s: %w", d.Operation, d.ID, resumed))
-		}
-		crash.Point(crash.ResumeAsked)
+// resumeCall asks again for a call that nobody has finished in time: the same
+// request under the same key is the question, and the answer goes through the
+// same Finish.
+func (r *Runner) resumeCall(ctx context.Context, id string) error {
+	d, err := r.Billing.ClaimCall(ctx, id)
+	if err != nil || d == nil {
+		return err
 	}
-	return len(due), err
-}
-
-// isRefusal: nobody waits any more for the words of a refusal; it has been
-// written where it belongs.
-func isRefusal(err error) bool {
-	var refusal *billing.Error
-	return errors.As(err, &refusal)
+	crash.Point(crash.ResumeClaimed)
+	err = r.resume(ctx, *d)
+	crash.Point(crash.ResumeAsked)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.Operation, err)
+	}
+	return nil
 }
 
 func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
@@ -171,29 +165,4 @@ func requestOf[R any](d billing.DueCall) (R, error) {
 		return request, fmt.Errorf("read the stored request: %w", err)
 	}
 	return request, nil
-}
-
-// finalizeInvoices finalizes drafts whose time has come.
-func (r *Runner) finalizeInvoices(ctx context.Context) (int, error) {
-	ids, err := r.Billing.InvoicesToFinalize(ctx, batch)
-	for _, id := range ids {
-		if failed := r.finalizeInvoice(ctx, id); failed != nil && !isRefusal(failed) {
-			err = errors.Join(err, failed)
-		}
-	}
-	return len(ids), err
-}
-
-func (r *Runner) finalizeInvoice(ctx context.Context, id string) error {
-	begun, err := r.Billing.BeginInvoiceFinalization(ctx, billing.InvoiceFinalizeDraft{ID: id})
-	if err != nil || begun.Call == nil {
-		return err
-	}
-	ctx, cancel := billing.Detached(ctx, callTimeout)
-	defer cancel()
-	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-	if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
-		result = invoices.FinalizeInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
-	}
-	return r.Billing.FinishInvoiceFinalization(ctx, begun.ID, result)
 }

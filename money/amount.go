@@ -97,15 +97,6 @@ func parse(d Decimal, currency string, below int) (Amount, error) {
 	return Amount{Units(n), currency}, nil
 }
 
-// FromMinor returns n minor units of the currency. Errors are CodeCurrency
-// and CodeOverflow.
-func FromMinor(n int64, currency string) (Amount, error) {
-	if err := ValidCode(currency); err != nil {
-		return Amount{}, err
-	}
-	return Amount{UnitsPerMinor, currency}.Mul(n)
-}
-
 // Minor returns the amount in minor units, or CodeDigits when it is not a
 // whole number of them.
 func (a Amount) Minor() (int64, error) {
@@ -165,9 +156,6 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 	}
 	return Amount{units, a.Currency}, nil
 }
-
-// Neg returns -a. It cannot fail: the range is symmetric.
-func (a Amount) Neg() Amount { return Amount{-a.Units, a.Currency} }
 
 // Mul returns the amount times a quantity, or CodeOverflow.
 func (a Amount) Mul(quantity int64) (Amount, error) {

@@ -30,21 +30,11 @@ func (r Rate) Decimal() Decimal {
 	return Amount{Units: Units(r) * 100}.Decimal()
 }
 
-// Rate returns the share of the amount, rounded half-up in the last ledger
-// unit: the tax on a net amount. Errors is CodeOverflow, also for a rate
-// outside 0 to 100 %.
-func (a Amount) Rate(rate Rate) (Amount, error) {
-	return a.fraction(rate, rateWhole)
-}
-
-// RateIncluded returns the part of the amount that the rate has added to it,
-// rounded half-up in the last ledger unit: the tax within a gross amount.
-// Errors as of Rate.
-func (a Amount) RateIncluded(rate Rate) (Amount, error) {
-	return a.fraction(rate, rateWhole+int64(rate))
-}
-
-func (a Amount) fraction(rate Rate, whole int64) (Amount, error) {
+// RateToMinor returns the share of the amount in whole minor units, halves
+// away from zero: the tax on a net amount. It rounds once, from the exact
+// product; rounding to ledger units in between can cost a cent. The error is
+// CodeOverflow, also for a rate outside 0 to 100 %.
+func (a Amount) RateToMinor(rate Rate) (Amount, error) {
 	if rate < 0 || rate > rateWhole {
 		return Amount{}, errorf(CodeOverflow, "a percentage is between 0 and 100")
 	}
@@ -52,8 +42,9 @@ func (a Amount) fraction(rate Rate, whole int64) (Amount, error) {
 		return Amount{}, overflow("the amount")
 	}
 	hi, lo := bits.Mul64(a.Units.magnitude(), uint64(rate))
-	quotient := roundHalfUp(hi, lo, uint64(whole))
-	return a.product(0, quotient, a.Units < 0)
+	minor := roundHalfUp(hi, lo, rateWhole*uint64(UnitsPerMinor))
+	hi, lo = bits.Mul64(minor, uint64(UnitsPerMinor))
+	return a.product(hi, lo, a.Units < 0)
 }
 
 // RoundToMinor returns the amount in whole minor units, halves away from

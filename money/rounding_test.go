@@ -35,37 +35,38 @@ func TestRoundToMinor(t *testing.T) {
 	}
 }
 
-func TestRate(t *testing.T) {
+func TestRateToMinor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		in             money.Decimal
-		percent        money.Decimal
-		currency       string
-		want, included money.Decimal
+		in       money.Decimal
+		percent  money.Decimal
+		currency string
+		want     money.Decimal
 	}{
-		{"100.00", "20", "USD", "20.00", "16.66666667"},
-		{"120.00", "20", "USD", "24.00", "20.00"},
-		{"-120.00", "20", "USD", "-24.00", "-20.00"},
-		{"2.1572", "8.875", "USD", "0.1914515", "0.17584524"},
-		{"0.00000001", "50", "USD", "0.00000001", "0.00"},
-		{"0.00000001", "49.9999", "USD", "0.00", "0.00"},
-		{"-0.00000001", "50", "USD", "-0.00000001", "0.00"},
-		{"0.00000001", "100", "USD", "0.00000001", "0.00000001"},
-		{"500", "10", "JPY", "50", "45.454545"},
-		{"5.124", "5", "KWD", "0.2562", "0.244"},
-		{"10000000000", "100", "USD", "10000000000.00", "5000000000.00"},
-		{"10000000000", "0", "USD", "0.00", "0.00"},
+		{"100.00", "20", "USD", "20.00"},
+		{"-120.00", "20", "USD", "-24.00"},
+		{"2.1572", "8.875", "USD", "0.19"},
+		{"0.05", "10", "USD", "0.01"},
+		{"-0.05", "10", "USD", "-0.01"},
+		{"0.04999999", "10", "USD", "0.00"},
+		// 0.49999975, 53.499999875 and 18.499999625 cents: in ledger units
+		// each would have been a half.
+		{"0.056338", "8.875", "USD", "0.00"},
+		{"6.028169", "8.875", "USD", "0.53"},
+		{"2.084507", "8.875", "USD", "0.18"},
+		{"-6.028169", "8.875", "USD", "-0.53"},
+		{"505", "10", "JPY", "51"},
+		{"5.124", "5", "KWD", "0.256"},
+		{"10000000000", "100", "USD", "10000000000.00"},
+		{"10000000000", "0", "USD", "0.00"},
 	} {
 		rate, err := money.ParseRate(tt.percent)
 		if err != nil {
 			t.Fatalf("rate %s: %v", tt.percent, err)
 		}
 		a := parse(t, tt.in, tt.currency)
-		if got, err := a.Rate(rate); err != nil || got.Decimal() != tt.want || got.Currency != tt.currency {
+		if got, err := a.RateToMinor(rate); err != nil || got.Decimal() != tt.want || got.Currency != tt.currency {
 			t.Errorf("%s %% of %s = %s, %v, want %s", tt.percent, a, got, err, tt.want)
-		}
-		if got, err := a.RateIncluded(rate); err != nil || got.Decimal() != tt.included {
-			t.Errorf("%s %% within %s = %s, %v, want %s", tt.percent, a, got, err, tt.included)
 		}
 	}
 }

@@ -2,18 +2,11 @@ package webhook
 
 import (
 	"context"
-	"embed"
-	"html/template"
 	"net/http"
 	"net/url"
 
 	"purser/billing"
 )
-
-//go:embed thanks.html
-var thanksPage embed.FS
-
-var thanksTemplate = template.Must(template.ParseFS(thanksPage, "thanks.html"))
 
 // returned sends a browser on that comes back from a hosted page, after the
 // payment was settled if the gateway says so. The outcome in the address is
@@ -29,9 +22,17 @@ func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
 		// The payer has done what could be done; jobs find out the rest.
 		h.Logger.WarnContext(ctx, "payment not settled on return", "payment_id", p.PaymentID, "error", err)
 	}
+	to := h.destination(ctx, p, r.PathValue("outcome"))
+	if to == "" {
+		to = "/thanks/" + url.PathEscape(r.PathValue("organization")) + "/" + url.PathEscape(p.Token)
+		// Without the gateway's word, who left may have paid in another window.
+		if err == nil && r.PathValue("outcome") == outcomeCancel {
+			to += "?left=" + outcomeCancel
+		}
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, h.destination(ctx, p, r.PathValue("organization"), r.PathValue("outcome")), http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 // payment finds the payment that an unguessable address names.
@@ -64,11 +65,15 @@ func (h *Handler) settle(ctx context.Context, p *billing.PublicPayment) (*billin
 	return h.Billing.PublicPayment(ctx, p.Token)
 }
 
+// outcomeCancel is the outcome in the address of who left the gateway's page
+// without paying.
+const outcomeCancel = "cancel"
+
 // destination is where the browser goes: the address stored for what became
-// of the payment, else the organization's thank-you page, else ours. Only our
-// own name of the payment is added; amounts are not, since nobody may believe
-// them.
-func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, slug, outcome string) string {
+// of the payment, else the organization's thank-you page, else "" for ours.
+// Only our own name of the payment is added; amounts are not, since nobody may
+// believe them.
+func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, outcome string) string {
 	u := p.ReturnURLs
 	var wanted string
 	switch {
@@ -76,7 +81,7 @@ func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, slu
 		wanted = u.Success
 	case p.Status == billing.PaymentFailed:
 		wanted = firstOf(u.Failure, u.Success)
-	case outcome == "cancel" || p.Status == billing.PaymentCanceled:
+	case outcome == outcomeCancel || p.Status == billing.PaymentCanceled:
 		wanted = firstOf(u.Cancel, u.Success)
 	default:
 		wanted = firstOf(u.Pending, u.Success)
@@ -84,12 +89,9 @@ func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, slu
 	if wanted == "" {
 		wanted = h.Billing.ThankYouURL(ctx)
 	}
-	if wanted == "" {
-		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.Token)
-	}
 	address, err := url.Parse(wanted) // checked when it was stored
-	if err != nil {
-		return "/thanks/" + url.PathEscape(slug) + "/" + url.PathEscape(p.Token)
+	if wanted == "" || err != nil {
+		return ""
 	}
 	q := address.Query()
 	q.Set("paymentId", p.PaymentID)
@@ -106,37 +108,3 @@ func firstOf(urls ...string) string {
 	}
 	return ""
 }
-
-// thanks is the built-in page after a payment.
-func (h *Handler) thanks(w http.ResponseWriter, r *http.Request) {
-	ctx, p, err := h.payment(r.Context(), r.PathValue("organization"), r.PathValue("payment"))
-	if err != nil {
-		http.Error(w, "There is no such payment.", http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+thanksStyleHash+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	view := struct {
-		Heading, Text, Amount, OrderCode, ReceiptURL string
-	}{Amount: p.Amount.String(), OrderCode: p.OrderCode}
-	view.ReceiptURL = p.ReceiptURL
-	switch p.Status {
-	case billing.PaymentSucceeded:
-		view.Heading, view.Text = "Thank you", "Your payment has arrived."
-	case billing.PaymentFailed:
-		view.Heading, view.Text = "The payment did not go through", "Nothing was charged. "+p.FailureMessage
-	case billing.PaymentCanceled:
-		view.Heading, view.Text = "The payment was canceled", "Nothing was charged."
-	default:
-		view.Heading, view.Text = "We are waiting for your bank", "The payment is not confirmed yet. You can close this page; it will be settled by itself."
-	}
-	if err := thanksTemplate.Execute(w, view); err != nil {
-		h.Logger.WarnContext(ctx, "thank-you page", "error", err)
-	}
-}
-
-// thanksStyleHash admits the page's one style sheet; a test keeps it true.
-const thanksStyleHash = "iSYLePYGizCv42uDAvoaI7G1kid/f/UxX4LVQmLuAdk="

@@ -421,6 +421,11 @@ var (
 				Columns: []*schema.Column{IdempotencyRecordsColumns[1], IdempotencyRecordsColumns[3], IdempotencyRecordsColumns[4]},
 			},
 			{
+				Name:    "idempotencyrecord_organization_id_call_id",
+				Unique:  false,
+				Columns: []*schema.Column{IdempotencyRecordsColumns[1], IdempotencyRecordsColumns[8]},
+			},
+			{
 				Name:    "idempotencyrecord_organization_id_created_at",
 				Unique:  false,
 				Columns: []*schema.Column{IdempotencyRecordsColumns[1], IdempotencyRecordsColumns[2]},
@@ -663,6 +668,14 @@ var (
 				Name:    "ledgerentry_organization_id_reverses_id",
 				Unique:  false,
 				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[19]},
+			},
+			{
+				Name:    "ledgerentry_organization_id_invoice_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[30], LedgerEntriesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "invoice_id IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -1034,6 +1047,11 @@ var (
 			},
 		},
 		Indexes: []*schema.Index{
+			{
+				Name:    "paymentattempt_organization_id_call_id",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentAttemptsColumns[1], PaymentAttemptsColumns[5]},
+			},
 			{
 				Name:    "paymentattempt_organization_id_payment_id_number",
 				Unique:  true,

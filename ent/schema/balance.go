@@ -147,6 +147,8 @@ func (LedgerEntry) Indexes() []ent.Index {
 		index.Fields("organization_id", "operation", "idempotency_key").Unique(),
 		index.Fields("organization_id", "cause_key").Unique(),
 		index.Fields("organization_id", "reverses_id"),
+		// Usage, by far the most of the rows, is of no invoice and left out.
+		index.Fields("organization_id", "invoice_id", "id").Annotations(entsql.IndexWhere("invoice_id IS NOT NULL")),
 	}
 }
 

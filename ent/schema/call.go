@@ -140,6 +140,7 @@ func (IdempotencyRecord) Fields() []ent.Field {
 func (IdempotencyRecord) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "scope", "key").Unique(),
+		index.Fields("organization_id", "call_id"),
 		index.Fields("organization_id", "created_at"),
 	}
 }

@@ -134,6 +134,7 @@ func (PaymentAttempt) Edges() []ent.Edge {
 // Indexes of PaymentAttempt.
 func (PaymentAttempt) Indexes() []ent.Index {
 	return []ent.Index{
+		index.Fields("organization_id", "call_id"),
 		index.Fields("organization_id", "payment_id", "number").Unique(),
 		index.Fields("organization_id", "payment_id", "id"),
 	}

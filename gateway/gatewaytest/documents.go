@@ -217,6 +217,24 @@ func testInvoices(t *testing.T, s *suite) {
 	wantStatus(t, "ask when paid on the page", res.Outcome, gateway.StatusSucceeded)
 	s.wantCharged(t, "11.90", "11.90")
 
+	led := s.invoice(t, authCustomer)
+	call = s.call()
+	leading := gateway.InvoicePayRequest{InvoiceID: led, PaymentMethodID: auth, ReturnURL: "http://127.0.0.1/back"}
+	var bank string
+	for range 2 {
+		res := invoices.PayInvoice(ctx, s.Account, call, leading)
+		wantStatus(t, "pay with 3-D Secure that leads back", res.Outcome, gateway.StatusActionNeeded)
+		if bank = res.NextAction.RedirectURL; bank == "" || bank == res.HostedURL {
+			t.Fatalf("it leads to %q", bank)
+		}
+	}
+	if read := invoices.FetchInvoice(ctx, s.Account, led); read.NextAction.RedirectURL != bank {
+		t.Errorf("read, it leads to %q instead of %q", read.NextAction.RedirectURL, bank)
+	}
+	s.Authenticate(t, bank, true)
+	wantStatus(t, "ask when authenticated", invoices.PayInvoice(ctx, s.Account, call, leading).Outcome, gateway.StatusSucceeded)
+	s.wantCharged(t, "11.90", "11.90", "11.90")
+
 	fourth := s.invoice(t, "")
 	for range 2 {
 		voided := invoices.VoidInvoice(ctx, s.Account, s.call(), fourth)
@@ -241,5 +259,5 @@ func testInvoices(t *testing.T, s *suite) {
 			wantStatus(t, "delete a draft", invoices.DeleteDraftInvoice(ctx, s.Account, s.call(), draft).Outcome, gateway.StatusSucceeded)
 		}
 	}
-	s.wantCharged(t, "11.90", "11.90")
+	s.wantCharged(t, "11.90", "11.90", "11.90")
 }

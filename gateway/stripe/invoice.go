@@ -212,7 +212,8 @@ func (o *operation) deleteDraft(id, step string) *problem {
 }
 
 // PayInvoice charges the card. Where the payer must authenticate, the outcome
-// is ActionNeeded with the invoice's own page, on which it can be paid.
+// is ActionNeeded with the page of 3-D Secure, which leads back to ReturnURL,
+// or else with the invoice's own page, on which it can be paid as well.
 //
 // A call whose key Stripe may have forgotten charges nothing: it reports what
 // became of the first one.
@@ -253,6 +254,40 @@ func (a *Adapter) PayInvoice(ctx context.Context, acc gateway.Account, c gateway
 		res.Outcome = p.Outcome
 		o.refusePayment(&res, p)
 	}
+	if res.Status == gateway.StatusActionNeeded && r.ReturnURL != "" {
+		return o.authenticateInvoice(res, now, r)
+	}
+	return res
+}
+
+// authenticateInvoice asks for a page of 3-D Secure that leads back to where
+// the caller wants it. Paying an invoice takes no such address, confirming the
+// payment behind it once more does. Whatever stands against that, the payer
+// still has the invoice's own page.
+func (o *operation) authenticateInvoice(res gateway.InvoiceResult, inv *sdk.Invoice, r gateway.InvoicePayRequest) gateway.InvoiceResult {
+	if inv.PaymentIntent == nil || inv.PaymentIntent.Status != sdk.PaymentIntentStatusRequiresAction || redirectOf(inv.PaymentIntent) != "" {
+		return res
+	}
+	pi, p := write(o, "pay-confirm", func(p sdk.Params) (*sdk.PaymentIntent, error) {
+		return o.c.payments.Confirm(inv.PaymentIntent.ID, &sdk.PaymentIntentConfirmParams{
+			Params:        p,
+			PaymentMethod: optional(r.PaymentMethodID),
+			ReturnURL:     sdk.String(r.ReturnURL),
+		})
+	})
+	switch {
+	case p != nil:
+		return res
+	case pi.Status == sdk.PaymentIntentStatusRequiresAction:
+		if page := redirectOf(pi); page != "" {
+			res.NextAction = gateway.NextAction{RedirectURL: page}
+		}
+		return res
+	}
+	// The bank did not ask again.
+	if now, rp := o.getInvoice(inv.ID); rp == nil {
+		return o.invoicePaid(now)
+	}
 	return res
 }
 
@@ -280,8 +315,10 @@ func (o *operation) invoicePaid(inv *sdk.Invoice) gateway.InvoiceResult {
 func (o *operation) refusePayment(res *gateway.InvoiceResult, p *problem) {
 	if p.Status == gateway.StatusActionNeeded {
 		res.Payment.Status = gateway.StatusActionNeeded
-		res.NextAction = gateway.NextAction{RedirectURL: res.HostedURL}
-		if res.HostedURL == "" && p.err.PaymentIntent != nil {
+		if res.NextAction.RedirectURL == "" {
+			res.NextAction = gateway.NextAction{RedirectURL: res.HostedURL}
+		}
+		if res.NextAction.RedirectURL == "" && p.err.PaymentIntent != nil {
 			res.NextAction.ClientSecret = p.err.PaymentIntent.ClientSecret
 		}
 	}
@@ -479,8 +516,14 @@ func (o *operation) invoiceResult(inv *sdk.Invoice) gateway.InvoiceResult {
 	return res
 }
 
-// pageOf is where the payer goes on.
+// pageOf is where the payer goes on: at the bank where it waits for the payer,
+// else on the invoice's own page.
 func pageOf(inv *sdk.Invoice) gateway.NextAction {
+	if inv.PaymentIntent != nil {
+		if page := redirectOf(inv.PaymentIntent); page != "" {
+			return gateway.NextAction{RedirectURL: page}
+		}
+	}
 	if inv.HostedInvoiceURL != "" || inv.PaymentIntent == nil {
 		return gateway.NextAction{RedirectURL: inv.HostedInvoiceURL}
 	}

@@ -299,6 +299,54 @@ func TestPayInvoice(t *testing.T) {
 	}
 }
 
+// TestPayInvoiceLeadsBack: where 3-D Secure is needed, the payment is confirmed
+// again with the address to come back to.
+func TestPayInvoiceLeadsBack(t *testing.T) {
+	t.Parallel()
+	const pay, get, confirm = "POST /v1/invoices/in_1/pay", "GET /v1/invoices/in_1", "POST /v1/payment_intents/pi_1/confirm"
+	const hosted, bank = "https://pay.example/i/1", "https://bank.example/1"
+	const redirect = `,"next_action":{"type":"redirect_to_url","redirect_to_url":{"url":"` + bank + `","return_url":"https://shop.example/back"}}`
+	action := answer{status: 402, body: stripeError("invalid_request_error", "invoice_payment_intent_requires_action", "Authenticate.", "")}
+	waiting := answer{body: invoiceJSON("open", `,"payment_intent":`+payment("requires_action", ""))}
+	tests := []struct {
+		name    string
+		get     []answer
+		confirm *answer
+		want    gateway.Status
+		page    string
+	}{
+		{"asked", []answer{waiting}, &answer{body: payment("requires_action", redirect)}, gateway.StatusActionNeeded, bank},
+		{"asked before", []answer{{body: invoiceJSON("open", `,"payment_intent":`+payment("requires_action", redirect))}}, nil, gateway.StatusActionNeeded, bank},
+		{"no address", []answer{waiting}, &answer{body: payment("requires_action", "")}, gateway.StatusActionNeeded, hosted},
+		{"refused", []answer{waiting}, &answer{status: 400, body: stripeError("invalid_request_error", "", "No.", "")}, gateway.StatusActionNeeded, hosted},
+		{"lost", []answer{waiting}, &answer{do: reset}, gateway.StatusActionNeeded, hosted},
+		{"not needed any more", []answer{waiting, {body: paidInvoice()}}, &answer{body: payment("succeeded", paidCharge)}, gateway.StatusSucceeded, ""},
+		{"given up since", []answer{{body: unpaidInvoice("")}}, nil, gateway.StatusActionNeeded, hosted},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t).on(pay, action).on(get, tt.get...)
+			if tt.confirm != nil {
+				f.on(confirm, *tt.confirm)
+			}
+			a, _ := f.adapter()
+			res := a.PayInvoice(t.Context(), testAccount(), testCall(), gateway.InvoicePayRequest{
+				InvoiceID: "in_1", PaymentMethodID: "pm_1", ReturnURL: "https://shop.example/back",
+			})
+			if res.Status != tt.want || res.NextAction.RedirectURL != tt.page {
+				t.Errorf("result = %s %+v (%+v), want %s %s", res.Status, res.NextAction, res.Failure, tt.want, tt.page)
+			}
+			if tt.confirm == nil {
+				return
+			}
+			if r := f.last(confirm); r.key != "purser:call_1:pay-confirm" || r.form.Get("return_url") != "https://shop.example/back" || r.form.Get("payment_method") != "pm_1" {
+				t.Errorf("request = %+v", r)
+			}
+		})
+	}
+}
+
 // TestChangesOfInvoices: settle, void and delete, made and found made.
 func TestChangesOfInvoices(t *testing.T) {
 	t.Parallel()

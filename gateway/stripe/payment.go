@@ -180,10 +180,18 @@ func (o *operation) outcomeOf(state gateway.PaymentState) gateway.Outcome {
 
 // nextAction is what the payer of a waiting payment does.
 func nextAction(pi *sdk.PaymentIntent) gateway.NextAction {
-	if n := pi.NextAction; n != nil && n.RedirectToURL != nil && n.RedirectToURL.URL != "" {
-		return gateway.NextAction{RedirectURL: n.RedirectToURL.URL}
+	if page := redirectOf(pi); page != "" {
+		return gateway.NextAction{RedirectURL: page}
 	}
 	return gateway.NextAction{ClientSecret: pi.ClientSecret}
+}
+
+// redirectOf is the page of 3-D Secure that leads back to us, or "".
+func redirectOf(pi *sdk.PaymentIntent) string {
+	if pi.NextAction == nil || pi.NextAction.RedirectToURL == nil {
+		return ""
+	}
+	return pi.NextAction.RedirectToURL.URL
 }
 
 // neverTried reports whether a payment waits for its first attempt.

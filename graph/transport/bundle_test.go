@@ -30,6 +30,7 @@ type bundle struct {
 	tokens *tokens
 	clock  *clock
 	counts *counts
+	client *http.Client // nil: the usual one
 }
 
 // clock is a clock that stands until it is moved.
@@ -135,6 +136,16 @@ var testKey = []byte("0123456789abcdef0123456789abcdef")
 // setup starts an endpoint. Change edits the options before it starts.
 func setup(t *testing.T, resolvers map[string]transporttest.Resolver, change func(*Options)) *bundle {
 	t.Helper()
+	b, handler := newBundle(t, resolvers, change)
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	b.url = server.URL
+	return b
+}
+
+// newBundle returns an endpoint that no server serves yet.
+func newBundle(t *testing.T, resolvers map[string]transporttest.Resolver, change func(*Options)) (*bundle, http.Handler) {
+	t.Helper()
 	b := &bundle{
 		t: t, log: &lockedBuffer{}, counts: &counts{},
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
@@ -162,10 +173,11 @@ func setup(t *testing.T, resolvers map[string]transporttest.Resolver, change fun
 	if change != nil {
 		change(&o)
 	}
-	server := httptest.NewServer(New(o))
-	t.Cleanup(server.Close)
-	b.url = server.URL
-	return b
+	handler, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, handler
 }
 
 // basicResolvers answer the small schema: a hundred developers named d1 to

@@ -17,11 +17,6 @@ const (
 	callKey
 )
 
-// WithRequestID returns a context that carries the id of a request.
-func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey, id)
-}
-
 // RequestID returns the id of the request, which stands in the log, in the
 // header X-Request-Id and beside INTERNAL errors; empty outside a request.
 func RequestID(ctx context.Context) string {
@@ -54,8 +49,6 @@ type via int
 const (
 	viaPost via = iota
 	viaGet
-	viaEvents    // server-sent events over POST
-	viaEventsGet // server-sent events over GET
 	viaSocket
 )
 
@@ -64,6 +57,7 @@ const (
 // execution on it is only read, apart from digests.
 type call struct {
 	via            via
+	events         bool // over POST and GET: the caller takes server-sent events
 	principal      string
 	organization   string
 	idempotencyKey string
@@ -91,15 +85,26 @@ func callFrom(ctx context.Context) *call {
 	return c
 }
 
+// requestIDHeader carries the id of a request in and out.
+const requestIDHeader = "X-Request-Id"
+
 // requestIDPattern is what is taken over from a caller: enough for every
 // usual id, and nothing that could forge a log line.
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-func requestIDOf(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); requestIDPattern.MatchString(id) {
-		return id
+// TakeRequestID gives a request its id and tells the caller: the one that it
+// has already, else the caller's own, else a new one. The id stands in the
+// context of the request that is returned.
+func TakeRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
+	id := RequestID(r.Context())
+	if id == "" {
+		if id = r.Header.Get(requestIDHeader); !requestIDPattern.MatchString(id) {
+			id = rand.Text()
+		}
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey, id))
 	}
-	return rand.Text()
+	w.Header().Set(requestIDHeader, id)
+	return r
 }
 
 // idempotencyKeyBytesMax bounds the header Idempotency-Key.

@@ -14,15 +14,17 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// jsonDepthMax bounds the nesting of a request's JSON before anything is
-// built from it; the gate then holds variables to Limits.Depth.
+// jsonDepthMax bounds the nesting of a request's JSON; the gate then holds
+// variables to Limits.Depth.
 const jsonDepthMax = 128
 
 // decodeObject reads one JSON object strictly: UTF-8, nothing after it, no
 // key twice at any level (the standard library lets the last one win, so two
 // readers of one body could see two requests), keys as they are written (the
-// standard library would take QUERY for query), and numbers unrounded.
-func decodeObject(data []byte, what string) (map[string]any, *Error) {
+// standard library would take QUERY for query), and numbers unrounded. It
+// stops at the first value too many: a megabyte of `{},` would else be a
+// hundred megabytes of maps before anybody could count them.
+func decodeObject(data []byte, what string, limits *Limits) (map[string]any, *Error) {
 	bad := func(format string, args ...any) *Error {
 		e := Errorf(CodeBadUserInput, what+" "+format, args...)
 		e.status = http.StatusBadRequest
@@ -31,31 +33,42 @@ func decodeObject(data []byte, what string) (map[string]any, *Error) {
 	if !utf8.Valid(data) {
 		return nil, bad("is not UTF-8")
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	first, err := dec.Token()
+	d := &decoder{Decoder: json.NewDecoder(bytes.NewReader(data)), limits: limits, listMax: limits.listMax()}
+	d.UseNumber()
+	first, err := d.Token()
 	if err != nil {
 		return nil, bad("is not JSON")
 	}
 	if first != json.Delim('{') {
 		return nil, bad("must be a JSON object")
 	}
-	value, err := decodeRest(dec, first, 1)
+	value, err := d.value(first, 1)
 	if err != nil {
 		var own *Error
 		if errors.As(err, &own) {
 			return nil, bad("%s", own.Message)
 		}
-		return nil, bad("is not JSON: something is wrong near byte %d", dec.InputOffset())
+		return nil, bad("is not JSON: something is wrong near byte %d", d.InputOffset())
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, bad("has data after its end")
 	}
 	return value.(map[string]any), nil
 }
 
-// decodeRest reads the value that begins with the given token.
-func decodeRest(dec *json.Decoder, token json.Token, depth int) (any, error) {
+// decoder builds the values of one JSON text and counts them meanwhile.
+type decoder struct {
+	*json.Decoder
+	limits  *Limits
+	listMax int
+	values  int
+}
+
+// value reads the value that begins with the given token.
+func (d *decoder) value(token json.Token, depth int) (any, error) {
+	if d.values++; d.values > d.limits.Values {
+		return nil, Errorf(CodeBadUserInput, "has more than %d values, which is the limit", d.limits.Values)
+	}
 	delim, ok := token.(json.Delim)
 	if !ok {
 		return token, nil
@@ -64,25 +77,38 @@ func decodeRest(dec *json.Decoder, token json.Token, depth int) (any, error) {
 		return nil, Errorf(CodeBadUserInput, "is nested more than %d levels deep", jsonDepthMax)
 	}
 	if delim == '[' {
-		list := []any{}
-		for {
-			token, err := dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			if token == json.Delim(']') {
-				return list, nil
-			}
-			value, err := decodeRest(dec, token, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
+		return d.list(depth)
 	}
+	return d.object(depth)
+}
+
+// list reads to the end of a list that has begun.
+func (d *decoder) list(depth int) (any, error) {
+	list := []any{}
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		if token == json.Delim(']') {
+			return list, nil
+		}
+		if len(list) == d.listMax {
+			return nil, Errorf(CodeBadUserInput, "has a list of more than %d items, which is the limit", d.listMax)
+		}
+		value, err := d.value(token, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, value)
+	}
+}
+
+// object reads to the end of an object that has begun.
+func (d *decoder) object(depth int) (any, error) {
 	object := map[string]any{}
 	for {
-		token, err := dec.Token()
+		token, err := d.Token()
 		if err != nil {
 			return nil, err
 		}
@@ -94,10 +120,10 @@ func decodeRest(dec *json.Decoder, token json.Token, depth int) (any, error) {
 		if _, twice := object[key]; twice {
 			return nil, Errorf(CodeBadUserInput, "has the key %q twice", cut(key, 64))
 		}
-		if token, err = dec.Token(); err != nil {
+		if token, err = d.Token(); err != nil {
 			return nil, err
 		}
-		value, err := decodeRest(dec, token, depth+1)
+		value, err := d.value(token, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +194,7 @@ func (s *server) readBody(w http.ResponseWriter, r *http.Request) (*graphql.RawP
 		e.status = http.StatusBadRequest
 		return nil, e
 	}
-	object, bad := decodeObject(body, "the body")
+	object, bad := decodeObject(body, "the body", s.limits)
 	if bad != nil {
 		return nil, bad
 	}
@@ -212,7 +238,7 @@ func (s *server) readURL(r *http.Request) (*graphql.RawParams, *Error) {
 			if given[0] == "null" {
 				continue
 			}
-			value, e := decodeObject([]byte(given[0]), "the parameter "+key)
+			value, e := decodeObject([]byte(given[0]), "the parameter "+key, s.limits)
 			if e != nil {
 				return nil, e
 			}

@@ -3,7 +3,9 @@ package transport
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -24,6 +26,13 @@ func TestRequestsThatAreMalformed(t *testing.T) {
 		{"a key in capitals", "POST", "", `{"QUERY":"{ hello }"}`, "application/json", 400, "query must be given"},
 		{"not UTF-8", "POST", "", "{\"query\":\"{ hello }\xff\"}", "application/json", 400, "the body is not UTF-8"},
 		{"nested too deep", "POST", "", `{"query":"{ hello }","variables":{"a":` + strings.Repeat("[", 3000) + strings.Repeat("]", 3000) + `}}`, "application/json", 400, "nested more than 128 levels"},
+		{"a list as long as allowed", "POST", "", `{"query":1,"variables":{"a":[` + strings.Repeat("0,", 999) + `0]}}`, "application/json", 400, "query must be a string"},
+		{"too long a list", "POST", "", `{"query":"{ hello }","variables":{"a":[` + strings.Repeat("0,", 1000) + `0]}}`, "application/json", 400, "the body has a list of more than 1000 items, which is the limit"},
+		{"too long a list that nobody reads", "POST", "", `{"query":"{ hello }","x":[` + strings.Repeat("0,", 1000) + `0]}`, "application/json", 400, "more than 1000 items"},
+		{"too many values", "POST", "", `{"query":"{ hello }","variables":{` + repeat(21, func(i int) string {
+			return fmt.Sprintf(`"a%d":[%s0],`, i, strings.Repeat("0,", 999))
+		}) + `"b":0}}`, "application/json", 400, "the body has more than 20000 values, which is the limit"},
+		{"too long a list in the address", "GET", get("{ hello }", "variables", `{"a":[`+strings.Repeat("0,", 1000)+`0]}`), "", "", 400, "the parameter variables has a list of more than 1000 items"},
 		{"not closed", "POST", "", `{"query":` + strings.Repeat("[", 100), "application/json", 400, "the body is not JSON"},
 		{"variables that are a list", "POST", "", `{"query":"{ hello }","variables":[]}`, "application/json", 400, "variables must be an object or null"},
 		{"a query that is a number", "POST", "", `{"query":1}`, "application/json", 400, "query must be a string"},
@@ -64,6 +73,49 @@ func TestCompressedBodiesAreRefused(t *testing.T) {
 	}
 }
 
+// TestBodiesCostLittle: what a body of the largest size may allocate while it
+// is read, whatever it holds. Not parallel: it reads what the process has
+// allocated.
+func TestBodiesCostLittle(t *testing.T) {
+	const allowed = 16 << 20
+	limits := DefaultLimits()
+	list := func(item string) string {
+		// As many lists of the longest kind as fit.
+		one := "[" + strings.Repeat(item+",", 999) + item + "],"
+		return `{"variables":{"a":[` + strings.Repeat(one, int(limits.BodyBytes)/len(one)) + `0]}}`
+	}
+	fields := &strings.Builder{}
+	for i := 0; fields.Len() < int(limits.BodyBytes)-32; i++ {
+		fmt.Fprintf(fields, `"%x":{},`, i)
+	}
+	for name, body := range map[string]string{
+		"numbers":      list("0"),
+		"long lists":   `{"a":[` + strings.Repeat("0,", int(limits.BodyBytes)/2-8) + `0]}`,
+		"empty lists":  list("[]"),
+		"small lists":  list("[0]"),
+		"objects":      list(`{"a":0}`),
+		"wide objects": list(`{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0}`),
+		"one object":   "{" + fields.String() + `"a":0}`,
+		"one text":     `{"a":"` + strings.Repeat("x", int(limits.BodyBytes)-8) + `"}`,
+	} {
+		if n := int64(len(body)); n > limits.BodyBytes {
+			t.Fatalf("%s: %d bytes are more than a body may have", name, n)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, bad := decodeObject([]byte(body), "the body", limits)
+		runtime.ReadMemStats(&after)
+		if (bad == nil) != (name == "one text") {
+			t.Errorf("%s: %v", name, bad)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > allowed {
+			t.Errorf("%s: %d KiB allocated, %d are allowed", name, n>>10, allowed>>10)
+		} else {
+			t.Logf("%s: %d KiB allocated", name, n>>10)
+		}
+	}
+}
+
 // FuzzBody sends anything as a body: the reader and the standard library agree
 // on what is an object, apart from what the reader refuses on purpose.
 func FuzzBody(f *testing.F) {
@@ -74,7 +126,7 @@ func FuzzBody(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		object, bad := decodeObject(body, "the body")
+		object, bad := decodeObject(body, "the body", DefaultLimits())
 		if bad != nil {
 			if bad.Code == "" || bad.Message == "" || bad.status != http.StatusBadRequest {
 				t.Fatalf("an error without code, text or status: %#v", bad)

@@ -101,6 +101,9 @@ func (s *server) present(ctx context.Context, err error) *gqlerror.Error {
 	case shown.Err == nil && isDocumentError(shown):
 		// The parser's and the validator's errors speak about the caller's own
 		// document, and nobody else sets these codes without wrapping.
+		plain := *shown
+		plain.Message = documentText(plain.Message)
+		shown = &plain
 	default:
 		shown = s.presentUnknown(ctx, err, shown)
 	}
@@ -163,6 +166,28 @@ func isUnreadArgument(ctx context.Context) bool {
 // goText finds the names of Go types and packages that gqlgen's own readers
 // put into their errors ("json.Number is not a string").
 var goText = regexp.MustCompile(`map\[|interface \{|\[\]|\*|\b(strconv|json|reflect|runtime)\b|\b[a-z]+\.[A-Z]\w*`)
+
+// documentTexts are the few texts about documents and variables in which
+// gqlparser and gqlgen use Go's words, and what is said instead.
+var documentTexts = []struct {
+	pattern *regexp.Regexp
+	text    string
+}{
+	{regexp.MustCompile(`^cannot use (?:value )?\S+ as (\w+)(?:: .*)?$`), "the value is not of the type $1"},
+	{regexp.MustCompile(`^must be a (\w+), not a \w+$`), "the value is not of the type $1"},
+	{regexp.MustCompile(`^enums must be ints or strings$`), "the value is not the name of an enum value"},
+	{regexp.MustCompile(`^must an input type$`), "the variable is not of an input type"},
+	{regexp.MustCompile(`^operation  not found$`), "operationName must name one of the document's operations"},
+}
+
+func documentText(text string) string {
+	for _, t := range documentTexts {
+		if t.pattern.MatchString(text) {
+			return t.pattern.ReplaceAllString(text, t.text)
+		}
+	}
+	return text
+}
 
 // recovered is the executor's recover function: the panic goes to the log,
 // the caller learns the request id.

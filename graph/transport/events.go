@@ -24,27 +24,28 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// serveEvents carries an operation as server-sent events: `next` per answer,
-// then `complete`. A document that is refused is answered the same way,
-// because a browser's EventSource shows nothing of an HTTP error.
-func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer string, params *graphql.RawParams) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	stream := &eventStream{w: w, control: http.NewResponseController(w)}
-	viewer := auth.FromContext(ctx)
-
-	op, refused := s.prepare(ctx, params)
-	if refused != nil {
-		if statusOf(refused.list, mediaJSON) != http.StatusOK {
-			s.refused(w, r, mediaJSON, refused)
-			return
-		}
-		s.finished(ctx, firstCode(refused.response.Errors), 0)
-		if stream.open() == nil && stream.next(s.encode(refused.response), "") == nil {
-			_ = stream.complete()
-		}
+// refusedEvents answers what was refused as events, to a caller that prefers
+// them: a browser's EventSource shows nothing of an HTTP error. An error that
+// has a status of its own keeps it.
+func (s *server) refusedEvents(w http.ResponseWriter, r *http.Request, refused *refusal) {
+	if statusOf(refused.list, mediaJSON) != http.StatusOK {
+		s.refused(w, r, mediaJSON, refused)
 		return
 	}
+	s.finished(r.Context(), firstCode(refused.response.Errors), 0)
+	stream := newEventStream(w)
+	if stream.open() == nil && stream.next(s.encode(r.Context(), refused.response), "") == nil {
+		_ = stream.complete()
+	}
+}
+
+// serveEvents carries an operation as server-sent events: `next` per answer,
+// then `complete`.
+func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer string, op *graphql.OperationContext) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stream := newEventStream(w)
+	viewer := auth.FromContext(ctx)
 	if stream.open() != nil {
 		return
 	}
@@ -54,8 +55,9 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer stri
 	ended, release := s.revalidator.watch(bearer, viewer)
 	defer release()
 	answers := s.answers(ctx, op)
-	ticker := time.NewTicker(keepAlive)
+	ticker, life := time.NewTicker(keepAlive), time.NewTimer(s.limits.StreamLife)
 	defer ticker.Stop()
+	defer life.Stop()
 	for {
 		var err error
 		select {
@@ -65,19 +67,21 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, bearer stri
 				return
 			}
 			id, _ := resp.Extensions["cursor"].(string)
-			err = stream.next(s.encode(resp), id)
+			err = stream.next(s.encode(ctx, resp), id)
 		case <-ticker.C:
 			err = stream.comment("ping")
 		case <-ended:
 			// The answer is the same as on the next request: 401.
 			list := s.present(ctx, unauthenticated("the credentials have expired or were revoked").gql())
-			if stream.next(s.encode(&graphql.Response{Errors: gqlerror.List{list}}), "") == nil {
+			if stream.next(s.encode(ctx, &graphql.Response{Errors: gqlerror.List{list}}), "") == nil {
 				_ = stream.complete()
 			}
 			return
 		case <-s.closing:
 			// Without `complete`: the client is to connect again.
 			return
+		case <-life.C:
+			return // as above
 		case <-ctx.Done():
 			return
 		}
@@ -119,7 +123,7 @@ func (s *server) answers(ctx context.Context, op *graphql.OperationContext) <-ch
 			if failure == "" {
 				failure = firstCode(resp.Errors)
 			}
-			if !send(resp) || !more {
+			if !send(resp) || !more || !s.payEvent(ctx) {
 				return
 			}
 		}
@@ -127,10 +131,32 @@ func (s *server) answers(ctx context.Context, op *graphql.OperationContext) <-ch
 	return out
 }
 
+// payEvent takes the price of a subscription's next event, once one is sent,
+// and waits until there is enough for it; the first was paid for with the
+// subscription itself. It returns false when ctx has ended.
+func (s *server) payEvent(ctx context.Context) bool {
+	c := callFrom(ctx)
+	for {
+		_, seconds, ok := s.buckets.take("events of "+c.principal, c.price)
+		if ok {
+			return true
+		}
+		select {
+		case <-time.After(time.Duration(seconds) * time.Second):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 // eventStream writes server-sent events.
 type eventStream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+}
+
+func newEventStream(w http.ResponseWriter) *eventStream {
+	return &eventStream{w: w, control: http.NewResponseController(w)}
 }
 
 func (e *eventStream) open() error {

@@ -107,7 +107,8 @@ func parseError(err error) *gqlerror.Error {
 	return shown
 }
 
-// inspectVariables measures the JSON of the variables.
+// inspectVariables measures the nesting of the variables, and looks into their
+// texts. How many there are the decoder has counted.
 func (g *gate) inspectVariables(variables map[string]any) *Error {
 	for _, value := range variables {
 		if bad := g.inspectVariable(value, 1); bad != nil {
@@ -125,9 +126,6 @@ func (g *gate) inspectVariable(value any, depth int) *Error {
 	}
 	switch value := value.(type) {
 	case []any:
-		if n, limit := len(value), g.limits.listMax(); n > limit {
-			return Errorf(CodeBadUserInput, "a list in variables has %d items; the limit is %d", n, limit)
-		}
 		for _, item := range value {
 			if bad := g.inspectVariable(item, depth+1); bad != nil {
 				return bad

@@ -49,7 +49,9 @@ func (o *origins) allowed(r *http.Request) bool {
 
 const (
 	allowedMethods = "GET, POST, OPTIONS"
-	allowedHeaders = "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-Id"
+	// Beside what is read, what common clients send along.
+	allowedHeaders = "Accept, Apollographql-Client-Name, Apollographql-Client-Version, Authorization, Content-Type, " +
+		"Idempotency-Key, If-None-Match, Last-Event-ID, Traceparent, Tracestate, X-Request-Id"
 	exposedHeaders = "ETag, Retry-After, X-Request-Id"
 	// preflightSeconds is the longest that browsers remember a preflight.
 	preflightSeconds = "7200"

@@ -8,10 +8,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
@@ -32,19 +34,20 @@ type server struct {
 	presentError graphql.ErrorPresenterFunc
 	principal    func(ctx context.Context) string
 
-	buckets     *buckets
-	requests    *gauge
-	streams     *gauge
-	revalidator *revalidator
+	buckets       *buckets
+	requests      *gauge
+	streams       *gauge
+	subscriptions *gauge // on WebSockets
+	revalidator   *revalidator
 }
 
 // cursorKeyBytesMin is the shortest key that signs cursors.
 const cursorKeyBytesMin = 16
 
-// New returns the handler of the GraphQL endpoint. It panics where a required
-// option is missing or an origin is malformed: nothing that happens later
-// could make such a handler work.
-func New(o Options) http.Handler {
+// New returns the handler of the GraphQL endpoint. The error says which origin
+// is malformed: a person has set it. It panics where a required option is
+// missing, which is a mistake in the program.
+func New(o Options) (http.Handler, error) {
 	switch {
 	case o.Schema == nil:
 		panic("transport: Options.Schema is required")
@@ -55,7 +58,7 @@ func New(o Options) http.Handler {
 	}
 	sources, err := newOrigins(o.AllowedOrigins)
 	if err != nil {
-		panic("transport: " + err.Error())
+		return nil, err
 	}
 	if o.Limits == nil {
 		o.Limits = DefaultLimits()
@@ -77,21 +80,22 @@ func New(o Options) http.Handler {
 	}
 
 	s := &server{
-		authenticate: o.Authenticate,
-		closing:      o.Closing,
-		cursors:      &cursorSigner{key: o.CursorKey, schema: o.Schema.Schema()},
-		exec:         executor.New(o.Schema),
-		limits:       o.Limits,
-		logger:       o.Logger,
-		metrics:      o.Metrics,
-		now:          o.Now,
-		origins:      sources,
-		presentError: o.PresentError,
-		principal:    o.Principal,
-		buckets:      newBuckets(o.Limits, o.Now),
-		requests:     newGauge(o.Limits.InFlight),
-		streams:      newGauge(o.Limits.Streams),
-		revalidator:  newRevalidator(o.Authenticate, o.Revalidate),
+		authenticate:  o.Authenticate,
+		closing:       o.Closing,
+		cursors:       &cursorSigner{key: o.CursorKey, schema: o.Schema.Schema()},
+		exec:          executor.New(o.Schema),
+		limits:        o.Limits,
+		logger:        o.Logger,
+		metrics:       o.Metrics,
+		now:           o.Now,
+		origins:       sources,
+		presentError:  o.PresentError,
+		principal:     o.Principal,
+		buckets:       newBuckets(o.Limits, o.Now),
+		requests:      newGauge(o.Limits.InFlight),
+		streams:       newGauge(o.Limits.Streams),
+		subscriptions: newGauge(o.Limits.Subscriptions),
+		revalidator:   newRevalidator(o.Authenticate, o.Revalidate),
 	}
 	p := &pages{limits: o.Limits}
 	documents := newDocumentCache(o.Limits, p)
@@ -107,7 +111,7 @@ func New(o Options) http.Handler {
 	for _, extension := range o.Extensions {
 		s.exec.Use(extension)
 	}
-	return s
+	return s, nil
 }
 
 // rulesWithoutSuggestions are the validator's rules without "did you mean".
@@ -127,9 +131,7 @@ func rulesWithoutSuggestions() *rules.Rules {
 
 // ServeHTTP answers one request or carries one stream.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := requestIDOf(r)
-	r = r.WithContext(WithRequestID(r.Context(), id))
-	w.Header().Set("X-Request-Id", id)
+	r = TakeRequestID(w, r)
 	secure(w.Header())
 	s.origins.cors(w, r)
 	defer s.recoverRequest(w, r)
@@ -187,7 +189,11 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := s.newCall(ctx)
-	c.via = viaOf(r)
+	if r.Method == http.MethodGet {
+		c.via = viaGet
+	}
+	wanted := negotiate(r)
+	c.events = wanted.events
 	ctx = withCall(ctx, c)
 	r = r.WithContext(ctx)
 
@@ -195,34 +201,37 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		s.failLater(w, r, rateLimited(wait), wait)
 		return
 	}
-	streaming := c.via == viaEvents || c.via == viaEventsGet
-	running := s.requests
-	if streaming {
-		running = s.streams
-	}
-	if !running.enter(c.principal) {
-		s.failLater(w, r, tooManyAtOnce(running.limit), 1)
+	if !s.requests.enter(c.principal) {
+		s.failLater(w, r, tooManyAtOnce("requests are running", s.limits.InFlight), 1)
 		return
 	}
-	defer running.leave(c.principal)
+	leave := sync.OnceFunc(func() { s.requests.leave(c.principal) })
+	defer leave()
 
 	params, bad := s.read(w, r, c)
 	if bad != nil {
 		s.fail(w, r, bad)
 		return
 	}
-	if streaming {
-		s.serveEvents(w, r, bearer, params)
-		return
-	}
-
-	mediaType := negotiate(r)
 	op, refused := s.prepare(ctx, params)
-	if refused != nil {
-		s.refused(w, r, mediaType, refused)
-		return
+	switch {
+	case refused != nil && wanted.eventsFirst:
+		s.refusedEvents(w, r, refused)
+	case refused != nil:
+		s.refused(w, r, wanted.mediaType, refused)
+	case op.Operation.Operation == ast.Subscription:
+		if !s.streams.enter(c.principal) {
+			s.failLater(w, r, tooManyAtOnce("streams are open", s.limits.Streams), 1)
+			return
+		}
+		defer s.streams.leave(c.principal)
+		leave()
+		s.serveEvents(w, r, bearer, op)
+	case wanted.eventsFirst:
+		s.serveEvents(w, r, bearer, op)
+	default:
+		s.write(w, r, http.StatusOK, wanted.mediaType, s.execute(ctx, op))
 	}
-	s.write(w, r, http.StatusOK, mediaType, s.execute(ctx, op))
 }
 
 // read reads what a request brings: key, last event and parameters.
@@ -266,8 +275,8 @@ func (s *server) failLater(w http.ResponseWriter, r *http.Request, e *Error, sec
 	s.fail(w, r, e)
 }
 
-func tooManyAtOnce(limit int) *Error {
-	e := Errorf(CodeRateLimited, "%d requests are running already, which is the limit; wait for one to end", limit)
+func tooManyAtOnce(what string, limit int) *Error {
+	e := Errorf(CodeRateLimited, "%d %s already, which is the limit; wait for one to end", limit, what)
 	e.Extensions = map[string]any{"retryAfterSeconds": 1}
 	return e
 }
@@ -321,17 +330,4 @@ func (s *server) newCall(ctx context.Context) *call {
 		c.organization = v.OrganizationID
 	}
 	return c
-}
-
-func viaOf(r *http.Request) via {
-	switch {
-	case r.Method == http.MethodGet && wantsEvents(r):
-		return viaEventsGet
-	case r.Method == http.MethodGet:
-		return viaGet
-	case wantsEvents(r):
-		return viaEvents
-	default:
-		return viaPost
-	}
 }

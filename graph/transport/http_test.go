@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -262,6 +264,15 @@ func TestRequestIDs(t *testing.T) {
 	if resp.Errors[0].Extensions["requestId"] != "abc-2" || !strings.Contains(b.log.String(), "request_id=abc-2") {
 		t.Errorf("an internal error does not lead to the log: %s", resp.raw)
 	}
+
+	// A request that has its id keeps it, whatever the header says.
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("X-Request-Id", "first")
+	r = TakeRequestID(w, r)
+	r.Header.Set("X-Request-Id", "second")
+	if again := TakeRequestID(w, r); RequestID(again.Context()) != "first" || w.Header().Get("X-Request-Id") != "first" {
+		t.Errorf("a second time: %q", RequestID(again.Context()))
+	}
 }
 
 func TestIdempotencyKeyHeader(t *testing.T) {
@@ -375,15 +386,20 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 		},
 		CursorKey: testKey,
 	}
-	New(good)
+	if _, err := New(good); err != nil {
+		t.Error(err)
+	}
+	for _, origin := range []string{"https://a.example.com/", "*", "https://*.example.com", "a.example.com", "https://a.example.com:x", "\x00"} {
+		o := good
+		o.AllowedOrigins = []string{"https://b.example.com", origin}
+		if h, err := New(o); err == nil || h != nil || !strings.Contains(err.Error(), strconv.Quote(origin)) {
+			t.Errorf("the origin %q: %v", origin, err)
+		}
+	}
 	for name, change := range map[string]func(*Options){
-		"no schema":            func(o *Options) { o.Schema = nil },
-		"no authentication":    func(o *Options) { o.Authenticate = nil },
-		"a short key":          func(o *Options) { o.CursorKey = testKey[:15] },
-		"an origin with path":  func(o *Options) { o.AllowedOrigins = []string{"https://a.example.com/"} },
-		"every origin":         func(o *Options) { o.AllowedOrigins = []string{"*"} },
-		"a wildcard":           func(o *Options) { o.AllowedOrigins = []string{"https://*.example.com"} },
-		"an origin, no scheme": func(o *Options) { o.AllowedOrigins = []string{"a.example.com"} },
+		"no schema":         func(o *Options) { o.Schema = nil },
+		"no authentication": func(o *Options) { o.Authenticate = nil },
+		"a short key":       func(o *Options) { o.CursorKey = testKey[:15] },
 	} {
 		func() {
 			defer func() {
@@ -393,8 +409,20 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 			}()
 			o := good
 			change(&o)
-			New(o)
+			_, _ = New(o)
 		}()
+	}
+}
+
+func TestBearer(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{
+		"Bearer pur_x": "pur_x", "bearer pur_x": "pur_x", "BEARER  pur_x  ": "pur_x",
+		"Bearer": "", "Bearer ": "", "": "", "pur_x": "", "Basic cHVyX3g=": "", "Bearerpur_x": "",
+	} {
+		if got := bearerOf(header); got != want {
+			t.Errorf("%q: %q, want %q", header, got, want)
+		}
 	}
 }
 

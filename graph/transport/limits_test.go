@@ -113,6 +113,29 @@ func TestArgumentsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestValuesThatDoNotFit are told in words of GraphQL, whatever reads them.
+func TestValuesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, nil)
+	for _, c := range []struct {
+		name, query, variables, message string
+	}{
+		{"an object for an id", "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", `{"ids":[{}]}`, "the value is not of the type ID"},
+		{"a list for an id", "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", `{"ids":[[]]}`, "the value is not of the type ID"},
+		{"a boolean for a number", "query($n: Int) { developers(first: $n) { totalCount } }", `{"n":true}`, "the value is not of the type Int"},
+		{"a fraction", "query($n: Int) { developers(first: $n) { totalCount } }", `{"n":1.5}`, "the value is not of the type Int"},
+		{"a number beyond all", "query($n: Int) { developers(first: $n) { totalCount } }", `{"n":1e300}`, "the value is not of the type Int"},
+		{"a text for a page size", "query($n: Int) { developers(first: $n) { totalCount } }", `{"n":"7"}`, "first is 7; 1 to 100 are allowed"},
+		{"a list for an object", "query($w: InvoiceFilter) { echo(where: $w) }", `{"w":[1]}`, "the value is not of the type InvoiceFilter"},
+		{"no operation named", "query A { hello } query B { hello }", "{}", "operationName must name one of the document's operations"},
+	} {
+		resp := b.send("POST", "", fmt.Sprintf(`{"query":%q,"variables":%s}`, c.query, c.variables))
+		if len(resp.Errors) != 1 || !strings.Contains(resp.message(), c.message) {
+			t.Errorf("%s: %s, want %q", c.name, resp.raw, c.message)
+		}
+	}
+}
+
 func TestErrorsAreBounded(t *testing.T) {
 	t.Parallel()
 	b := setup(t, map[string]transporttest.Resolver{

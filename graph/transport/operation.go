@@ -76,13 +76,13 @@ func (a *admission) MutateOperationContext(ctx context.Context, op *graphql.Oper
 // allowed holds each way in to the operations it may carry.
 func allowed(c *call) *Error {
 	switch {
-	case c.kind == ast.Mutation && (c.via == viaGet || c.via == viaEventsGet):
+	case c.kind == ast.Mutation && c.via == viaGet:
 		e := Errorf(CodeBadUserInput, "mutations are accepted over POST only")
 		e.status = http.StatusMethodNotAllowed
 		return e
 	case c.kind == ast.Mutation && c.via == viaSocket:
 		return Errorf(CodeBadUserInput, "mutations are not accepted over WebSocket: send them over POST")
-	case c.kind == ast.Subscription && (c.via == viaGet || c.via == viaPost):
+	case c.kind == ast.Subscription && c.via != viaSocket && !c.events:
 		return Errorf(CodeBadUserInput, "subscriptions need WebSocket or an event stream (Accept: text/event-stream)")
 	}
 	return nil

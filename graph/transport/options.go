@@ -81,6 +81,13 @@ type Metrics interface {
 type Limits struct {
 	// BodyBytes bounds an HTTP body and a WebSocket message. 1 MiB.
 	BodyBytes int64
+	// InitBytes bounds the messages of a WebSocket that has not presented
+	// credentials yet. 8 KiB.
+	InitBytes int64
+	// Values bounds the values in the JSON of a request: numbers, texts, lists,
+	// objects and so on, nested ones too. A list in it has at most as many items
+	// as the longest that List and Lists allow. 20,000.
+	Values int
 	// QueryBytes and QueryTokens bound the text of a document. 64 KiB, 4,000.
 	QueryBytes  int
 	QueryTokens int
@@ -133,21 +140,31 @@ type Limits struct {
 	// WebSockets and event streams it has open. 20, 100.
 	InFlight int
 	Streams  int
+	// StreamLife is how long a WebSocket or an event stream lasts, as long as
+	// a payer session at most; whoever wants more connects again and resumes.
+	// 24 h.
+	StreamLife time.Duration
 	// SocketOperations bounds the operations open on one WebSocket, and
 	// SocketInit the time until it has presented credentials. 20, 5 s.
 	SocketOperations int
 	SocketInit       time.Duration
+	// Subscriptions bounds the subscriptions that one principal has open on
+	// all its WebSockets. 200.
+	Subscriptions int
 	// Errors and ErrorBytes bound the errors of one answer. 20, 64 KiB.
 	Errors     int
 	ErrorBytes int
 	// BucketPoints is what a principal may spend at once, RestorePerSecond
-	// what it gets back. 1,000, 50.
+	// what it gets back. Events of subscriptions have a bucket of their own, of
+	// the same size: a busy stream does not use up what requests need, and
+	// slows down where it has spent everything. 1,000, 50.
 	BucketPoints     int
 	RestorePerSecond int
 	// Principals bounds the callers whose buckets are remembered. 10,000.
 	Principals int
 	// CachedQueries and CachedQueryBytes bound the documents kept parsed, and
-	// apart from them the persisted ones. 1,000, 4 MiB of text.
+	// apart from them the persisted ones, by number and by their text.
+	// 1,000, 4 MiB.
 	CachedQueries    int
 	CachedQueryBytes int
 }
@@ -156,6 +173,8 @@ type Limits struct {
 func DefaultLimits() *Limits {
 	return &Limits{
 		BodyBytes:          1 << 20,
+		InitBytes:          8 << 10,
+		Values:             20000,
 		QueryBytes:         64 << 10,
 		QueryTokens:        4000,
 		Depth:              15,
@@ -183,8 +202,10 @@ func DefaultLimits() *Limits {
 		MutationTimeout:  25 * time.Second,
 		InFlight:         20,
 		Streams:          100,
+		StreamLife:       24 * time.Hour,
 		SocketOperations: 20,
 		SocketInit:       5 * time.Second,
+		Subscriptions:    200,
 		Errors:           20,
 		ErrorBytes:       64 << 10,
 		BucketPoints:     1000,

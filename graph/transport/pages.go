@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -154,6 +155,9 @@ func (p *pages) size(field *ast.Field, argument *ast.Argument, variables map[str
 		return 0, nil
 	}
 	n, err := graphql.UnmarshalInt(value)
+	if _, text := value.(string); text && argument.Value.Kind == ast.Variable {
+		err = errors.New("a text is no number")
+	}
 	if err != nil || n < 1 || n > p.limits.PageSize {
 		return 0, Errorf(CodeBadUserInput, "%s: %s is %s; 1 to %d are allowed",
 			field.Alias, argument.Name, cut(fmt.Sprint(value), 32), p.limits.PageSize)

@@ -212,7 +212,7 @@ func TestListLengths(t *testing.T) {
 		{"too many ids", nodes, map[string]any{"ids": strs(101)}, "Query.nodes(ids:) has 101 items; the limit is 100"},
 		{"too many ids in a literal", `{ nodes(ids: [` + strings.Repeat(`"x" `, 101) + `]) { id } }`, nil, "Query.nodes(ids:) has 101 items"},
 		{"a batch of usage", usage, events(1000, map[string]any{"name": "x"}), ""},
-		{"too large a batch", usage, events(1001, map[string]any{"name": "x"}), "a list in variables has 1001 items; the limit is 1000"},
+		{"too large a batch", usage, events(1001, map[string]any{"name": "x"}), "the body has a list of more than 1000 items, which is the limit"},
 		{"too many tags in a batch", usage, events(1, map[string]any{"tags": strs(251)}), "UsageEvent.tags has 251 items; the limit is 250"},
 		{"a list in a custom scalar", usage, events(1, map[string]any{"metadata": map[string]any{"a": strs(251)}}), "251 items; the limit is 250"},
 		{"lists of lists", "query($l: [[Int]]) { echo(list: $l) }", map[string]any{"l": []any{make([]any, 1000)}}, ""},

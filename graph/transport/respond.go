@@ -3,9 +3,11 @@ package transport
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,33 +35,52 @@ type answer struct {
 }
 
 // encode writes a response as JSON.
-func (s *server) encode(resp *graphql.Response) []byte {
+func (s *server) encode(ctx context.Context, resp *graphql.Response) []byte {
 	b, err := json.Marshal(answer{Errors: resp.Errors, Data: resp.Data, Extensions: resp.Extensions})
 	if err != nil {
 		// A resolver registered an extension, or wrote data, that is not JSON.
-		s.logger.Error("graphql answer cannot be encoded", "error", err)
+		s.logger.ErrorContext(ctx, "graphql answer cannot be encoded",
+			slog.String("request_id", RequestID(ctx)), slog.Any("error", err))
 		return []byte(`{"errors":[{"message":"internal error","extensions":{"code":"` + CodeInternal + `"}}]}`)
 	}
 	return b
 }
 
-// negotiate chooses the media type of the answer. Of the two it takes the one
+// choice is how a caller wants its answer.
+type choice struct {
+	// mediaType is that of an answer in one piece.
+	mediaType string
+	// events: it takes server-sent events, as a subscription needs them.
+	events bool
+	// eventsFirst: it prefers them, also for an answer in one piece.
+	eventsFirst bool
+}
+
+// negotiate reads the header Accept. Of the two kinds of JSON it takes the one
 // with the higher quality, and application/json where the caller has no
-// preference, or none that can be met.
-func negotiate(r *http.Request) string {
-	best, bestQuality := mediaJSON, 0.0
+// preference, or none that can be met. Events must be named, and be wanted
+// more than JSON, before a query is answered with them: clients that can do
+// everything list everything, and would lose ETag, compression and status.
+func negotiate(r *http.Request) choice {
+	best := choice{mediaType: mediaJSON}
+	bestQuality, eventQuality := 0.0, 0.0
 	for mediaType, quality := range accepted(r.Header.Values("Accept")) {
 		switch mediaType {
 		case mediaGraphQL:
 		case mediaJSON, "application/*", "*/*":
 			mediaType = mediaJSON
+		case mediaEvents:
+			eventQuality = quality
+			continue
 		default:
 			continue
 		}
 		if quality > bestQuality || (quality == bestQuality && quality > 0 && mediaType == mediaGraphQL) {
-			best, bestQuality = mediaType, quality
+			best.mediaType, bestQuality = mediaType, quality
 		}
 	}
+	best.events = eventQuality > 0
+	best.eventsFirst = eventQuality > bestQuality
 	return best
 }
 
@@ -89,15 +110,10 @@ func accepted(values []string) map[string]float64 {
 	return out
 }
 
-// wantsEvents reports whether the caller asks for server-sent events.
-func wantsEvents(r *http.Request) bool {
-	return accepted(r.Header.Values("Accept"))[mediaEvents] > 0
-}
-
 // fail answers with one error and no operation.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, e *Error) {
 	list := gqlerror.List{e.gql()}
-	mediaType := negotiate(r)
+	mediaType := negotiate(r).mediaType
 	shown := s.present(r.Context(), list[0])
 	s.metrics.Operation("", "", e.Code, 0)
 	s.write(w, r, statusOf(list, mediaType), mediaType, &graphql.Response{Errors: gqlerror.List{shown}})
@@ -105,7 +121,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, e *Error) {
 
 // write sends a response.
 func (s *server) write(w http.ResponseWriter, r *http.Request, status int, mediaType string, resp *graphql.Response) {
-	body := s.encode(resp)
+	body := s.encode(r.Context(), resp)
 	h := w.Header()
 	h.Add("Vary", "Accept")
 	h.Add("Vary", "Accept-Encoding")

@@ -43,6 +43,7 @@ const (
 	messageComplete  = "complete"
 )
 
+// message is a message as it is sent.
 type message struct {
 	ID      string          `json:"id,omitempty"`
 	Type    string          `json:"type"`
@@ -58,7 +59,7 @@ type socket struct {
 	bearer string // from the handshake, where the client could set it
 
 	// viewer is the context with the viewer, set once before any operation.
-	viewer    context.Context //nolint:containedctx // belongs to the connection
+	viewer    context.Context
 	principal string
 
 	mu         sync.Mutex
@@ -100,7 +101,7 @@ func (s *server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // answered by Accept
 	}
-	conn.SetReadLimit(s.limits.BodyBytes)
+	conn.SetReadLimit(s.limits.InitBytes)
 	s.metrics.Stream(1)
 	defer s.metrics.Stream(-1)
 
@@ -143,12 +144,12 @@ func (k *socket) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		m, ok := decodeMessage(kind, data)
+		m, ok := k.decode(kind, data)
 		if !ok {
 			k.close(closeBadMessage, "Invalid message received")
 			return
 		}
-		switch m.Type {
+		switch m.kind {
 		case messageInit:
 			if k.viewer != nil {
 				k.close(closeTooManyInits, "Too many initialisation requests")
@@ -157,9 +158,10 @@ func (k *socket) run(ctx context.Context) {
 			if !late.Stop() {
 				return // the timer is closing already
 			}
-			if !k.init(ctx, m.Payload) {
+			if !k.init(ctx, m.payload) {
 				return
 			}
+			k.conn.SetReadLimit(s.limits.BodyBytes)
 			release := k.guard(ctx)
 			defer release()
 			defer s.streams.leave(k.principal)
@@ -167,7 +169,7 @@ func (k *socket) run(ctx context.Context) {
 				return
 			}
 		case messagePing:
-			if k.send(ctx, message{Type: messagePong, Payload: m.Payload}) != nil {
+			if k.pong(ctx, m.payload) != nil {
 				return
 			}
 		case messagePong:
@@ -180,7 +182,7 @@ func (k *socket) run(ctx context.Context) {
 				return
 			}
 		case messageComplete:
-			k.cancel(m.ID)
+			k.cancel(m.id)
 		default:
 			k.close(closeBadMessage, "Invalid message received")
 			return
@@ -188,29 +190,53 @@ func (k *socket) run(ctx context.Context) {
 	}
 }
 
-// decodeMessage reads a message strictly. Its payload is decoded where it is
-// needed, with the reader that requests have.
-func decodeMessage(kind websocket.MessageType, data []byte) (message, bool) {
+// received is a message as it came, read with the reader that requests have.
+type received struct {
+	kind    string
+	id      string
+	payload any // nil where there is none
+}
+
+// decode reads a message strictly.
+func (k *socket) decode(kind websocket.MessageType, data []byte) (m received, ok bool) {
 	if kind != websocket.MessageText {
-		return message{}, false
+		return m, false
 	}
-	if _, bad := decodeObject(data, "message"); bad != nil {
-		return message{}, false
+	object, bad := decodeObject(data, "message", k.server.limits)
+	if bad != nil {
+		return m, false
 	}
-	var m message
-	if err := json.Unmarshal(data, &m); err != nil {
-		return message{}, false
+	if m.kind, ok = object["type"].(string); !ok {
+		return m, false
 	}
+	if id := object["id"]; id != nil {
+		if m.id, ok = id.(string); !ok {
+			return m, false
+		}
+	}
+	m.payload = object["payload"]
 	return m, true
+}
+
+// pong answers a ping with what it brought.
+func (k *socket) pong(ctx context.Context, payload any) error {
+	m := message{Type: messagePong}
+	if payload != nil {
+		var err error
+		if m.Payload, err = json.Marshal(payload); err != nil {
+			return err
+		}
+	}
+	return k.send(ctx, m)
 }
 
 // init checks the credentials of connection_init: `Authorization` in its
 // payload, or the header of the handshake from clients that can set one.
-func (k *socket) init(ctx context.Context, payload json.RawMessage) bool {
+func (k *socket) init(ctx context.Context, payload any) bool {
 	bearer := k.bearer
-	if len(payload) > 0 && string(payload) != "null" {
-		object, bad := decodeObject(payload, "payload")
-		if bad != nil {
+	if payload != nil {
+		object, ok := payload.(map[string]any)
+		if !ok {
 			k.close(closeBadMessage, "Invalid message received")
 			return false
 		}
@@ -242,18 +268,22 @@ func (k *socket) init(ctx context.Context, payload json.RawMessage) bool {
 	return true
 }
 
-// guard closes the socket when its credentials end, the server stops or the
-// peer is gone.
+// guard closes the socket when its credentials or its time end, the server
+// stops or the peer is gone.
 func (k *socket) guard(ctx context.Context) (release func()) {
 	s := k.server
 	viewer := auth.FromContext(k.viewer)
 	ended, release := s.revalidator.watch(k.bearer, viewer)
 	k.running.Go(func() {
-		ticker := time.NewTicker(keepAlive)
+		ticker, life := time.NewTicker(keepAlive), time.NewTimer(s.limits.StreamLife)
 		defer ticker.Stop()
+		defer life.Stop()
 		for {
 			select {
 			case <-ctx.Done():
+				return
+			case <-life.C:
+				k.close(websocket.StatusGoingAway, "Connect again")
 				return
 			case <-ended:
 				if viewer != nil && !viewer.ExpiresAt.IsZero() && !s.now().Before(viewer.ExpiresAt) {
@@ -280,37 +310,33 @@ func (k *socket) guard(ctx context.Context) (release func()) {
 }
 
 // subscribe starts an operation. False ends the socket.
-func (k *socket) subscribe(m message) bool {
+func (k *socket) subscribe(m received) bool {
 	s := k.server
-	if m.ID == "" || len(m.ID) > operationIDBytesMax {
-		k.close(closeBadMessage, "Invalid message received")
-		return false
-	}
-	object, bad := decodeObject(m.Payload, "payload")
-	if bad != nil {
+	object, ok := m.payload.(map[string]any)
+	if !ok || m.id == "" || len(m.id) > operationIDBytesMax {
 		k.close(closeBadMessage, "Invalid message received")
 		return false
 	}
 	// The viewer's context is the request's with the viewer in it, and ends
 	// with the handler.
 	ctx, cancel := context.WithCancel(k.viewer)
-	op := &socketOperation{id: m.ID, cancel: cancel}
+	op := &socketOperation{id: m.id, cancel: cancel}
 
 	k.mu.Lock()
-	_, duplicate := k.operations[m.ID]
+	_, duplicate := k.operations[m.id]
 	full := len(k.operations) >= s.limits.SocketOperations
 	if !duplicate && !full {
-		k.operations[m.ID] = op
+		k.operations[m.id] = op
 	}
 	k.mu.Unlock()
 	switch {
 	case duplicate:
 		cancel()
-		k.close(closeDuplicateID, "Subscriber for "+m.ID+" already exists")
+		k.close(closeDuplicateID, "Subscriber for "+m.id+" already exists")
 		return false
 	case full:
 		defer cancel()
-		return k.refuse(ctx, m.ID, Errorf(CodeRateLimited,
+		return k.refuse(ctx, m.id, Errorf(CodeRateLimited,
 			"%d operations are open on this WebSocket, which is the limit", s.limits.SocketOperations)) == nil
 	}
 	k.running.Go(func() {
@@ -347,16 +373,18 @@ func (k *socket) operate(ctx context.Context, open *socketOperation, object map[
 		_ = k.fail(ctx, id, refused.response.Errors)
 		return
 	}
-	if op.Operation.Operation != ast.Subscription {
-		if !s.requests.enter(c.principal) {
-			k.drop(open)
-			_ = k.refuse(ctx, id, tooManyAtOnce(s.limits.InFlight))
-			return
-		}
-		defer s.requests.leave(c.principal)
+	running, full := s.requests, tooManyAtOnce("requests are running", s.limits.InFlight)
+	if op.Operation.Operation == ast.Subscription {
+		running, full = s.subscriptions, tooManyAtOnce("subscriptions are open", s.limits.Subscriptions)
 	}
+	if !running.enter(c.principal) {
+		k.drop(open)
+		_ = k.refuse(ctx, id, full)
+		return
+	}
+	defer running.leave(c.principal)
 	for resp := range s.answers(ctx, op) {
-		if ctx.Err() != nil || k.send(ctx, message{ID: id, Type: messageNext, Payload: s.encode(resp)}) != nil {
+		if ctx.Err() != nil || k.send(ctx, message{ID: id, Type: messageNext, Payload: s.encode(ctx, resp)}) != nil {
 			return
 		}
 	}

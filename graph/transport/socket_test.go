@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -33,7 +34,7 @@ func (b *bundle) dial(headers ...string) *peer {
 }
 
 func (b *bundle) tryDial(headers ...string) (*peer, *http.Response, error) {
-	o := &websocket.DialOptions{HTTPHeader: http.Header{}, Subprotocols: []string{socketProtocol}}
+	o := &websocket.DialOptions{HTTPClient: b.client, HTTPHeader: http.Header{}, Subprotocols: []string{socketProtocol}}
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i] == "Sec-WebSocket-Protocol" {
 			o.Subprotocols = strings.Fields(headers[i+1])
@@ -207,6 +208,7 @@ func TestSocketCredentials(t *testing.T) {
 		{"null", `{"type":"connection_init","payload":null}`, closeUnauthorized},
 		{"another scheme", `{"type":"connection_init","payload":{"Authorization":"Basic x"}}`, closeUnauthorized},
 		{"unknown", `{"type":"connection_init","payload":{"Authorization":"Bearer x"}}`, closeForbidden},
+		{"more than credentials take", `{"type":"ping","payload":{"a":"` + strings.Repeat("x", 8<<10) + `"}}`, websocket.StatusMessageTooBig},
 		{"an operation first", `{"id":"1","type":"subscribe","payload":{"query":"{ hello }"}}`, closeUnauthorized},
 	} {
 		p := b.dial()
@@ -227,20 +229,25 @@ func TestSocketCredentials(t *testing.T) {
 	p.wantClose(websocket.StatusTryAgainLater)
 }
 
+// TestSocketWithoutInitIsClosed runs in a bubble, whose clock moves when
+// everything in it waits: the real one would need an init that is quick enough.
 func TestSocketWithoutInitIsClosed(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil, func(o *Options) {
-		o.Limits = DefaultLimits()
-		o.Limits.SocketInit = 20 * time.Millisecond
-	})
-	p := b.dial()
-	p.wantClose(closeInitTimeout)
-	// And with it, it stays open beyond that time.
-	p = b.hello(tokenA)
-	for start := time.Now(); time.Since(start) < 50*time.Millisecond; {
+	synctest.Test(t, func(t *testing.T) {
+		b := setupInMemory(t, nil, nil)
+		start := time.Now()
+		p := b.dial()
+		p.wantClose(closeInitTimeout)
+		if waited, want := time.Since(start), DefaultLimits().SocketInit; waited != want {
+			t.Errorf("closed after %v, want %v", waited, want)
+		}
+		// And with it, it stays open beyond that time.
+		p = b.hello(tokenA)
+		time.Sleep(2 * DefaultLimits().SocketInit)
 		p.send(`{"type":"ping"}`)
 		p.want(`{"type":"pong"}`)
-	}
+		_ = p.conn.Close(websocket.StatusNormalClosure, "")
+	})
 }
 
 func TestSocketProtocolErrors(t *testing.T) {

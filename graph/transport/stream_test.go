@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -68,7 +69,11 @@ func (b *bundle) events(method, path, body string, headers ...string) *eventRead
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	client := http.DefaultClient
+	if b.client != nil {
+		client = b.client
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -155,6 +160,90 @@ func TestEventStreams(t *testing.T) {
 		}
 	}
 	eventually(t, "all streams are counted as closed", func() bool { return b.counts.open() == 0 })
+}
+
+// everything is what a client sends that can read every kind of answer, here
+// urql's.
+const everything = "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed"
+
+// TestEventsAreForThoseWhoPreferThem, and for subscriptions.
+func TestEventsAreForThoseWhoPreferThem(t *testing.T) {
+	t.Parallel()
+	b := setup(t, ticking(make(chan struct{}, 10)), nil)
+	const (
+		query        = "{ hello }"
+		invalid      = "{ gone }"
+		subscription = "subscription { tick { id } }"
+	)
+	for _, c := range []struct {
+		name, accept, query, mediaType string
+		status                         int
+	}{
+		{"a query among everything", everything, query, mediaGraphQL, 200},
+		{"a refusal among everything", everything, invalid, mediaGraphQL, 400},
+		{"a subscription among everything", everything, subscription, mediaEvents, 200},
+		{"a mutation among everything", everything, "mutation { hello }", mediaGraphQL, 200},
+		{"JSON first", "application/json, text/event-stream;q=0.9", query, mediaJSON, 200},
+		{"events first", "text/event-stream, application/json;q=0.9", query, mediaEvents, 200},
+		{"a refusal, events first", "text/event-stream, application/json;q=0.9", invalid, mediaEvents, 200},
+		{"events or anything", "text/event-stream, */*", query, mediaJSON, 200},
+		{"events or anything for a subscription", "text/event-stream;q=0.1, */*", subscription, mediaEvents, 200},
+		{"events only", mediaEvents, query, mediaEvents, 200},
+		{"events refused", "application/json, text/event-stream;q=0", subscription, mediaJSON, 200},
+	} {
+		e := b.events("POST", "", fmt.Sprintf(`{"query":%q}`, c.query), "Accept", c.accept)
+		if got := e.resp.Header.Get("Content-Type"); got != c.mediaType+"; charset=utf-8" || e.resp.StatusCode != c.status {
+			t.Errorf("%s: %d %s, want %d %s", c.name, e.resp.StatusCode, got, c.status, c.mediaType)
+		}
+	}
+
+	first := b.send("GET", get(query), "", "Accept", everything)
+	tag := first.header.Get("ETag")
+	if tag == "" || first.Data["hello"] != "world" {
+		t.Fatalf("a query among everything has no ETag: %v %s", first.header, first.raw)
+	}
+	if again := b.send("GET", get(query), "", "Accept", everything, "If-None-Match", tag); again.status != http.StatusNotModified {
+		t.Errorf("and again: %d", again.status)
+	}
+	long := b.post("{ developers(first: 100) { edges { node { id name } } } }", nil, "Accept", everything, "Accept-Encoding", "gzip")
+	if long.header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("a long one is not compressed: %v", long.header)
+	}
+	eventually(t, "all streams are counted as closed", func() bool { return b.counts.open() == 0 })
+}
+
+// TestQueriesAsEventsAreRequests: they count among the requests in flight, and
+// subscriptions among the streams.
+func TestQueriesAsEventsAreRequests(t *testing.T) {
+	t.Parallel()
+	started, release := make(chan struct{}, 1), make(chan struct{})
+	resolvers := ticking(make(chan struct{}, 1))
+	resolvers["Query.hello"] = func(ctx context.Context, _ any, _ map[string]any) (any, error) {
+		started <- struct{}{}
+		select {
+		case <-release:
+			return "world", nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	b := setup(t, resolvers, func(o *Options) {
+		o.Limits = DefaultLimits()
+		o.Limits.InFlight, o.Limits.Streams = 1, 1
+	})
+	stream := b.events("POST", "", `{"query":"subscription { tick(count: 1) { id } }"}`)
+	if got := stream.next(); got["event"] != "next" {
+		t.Fatalf("a subscription: %v", got)
+	}
+	query := b.events("POST", "", `{"query":"{ hello }"}`)
+	<-started
+	if second := b.events("POST", "", `{"query":"{ hello }"}`); second.resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a second query as events: %d", second.resp.StatusCode)
+	}
+	close(release)
+	if got := query.next(); !strings.Contains(got["data"], `"hello":"world"`) {
+		t.Errorf("the first: %v", got)
+	}
 }
 
 func TestEventStreamEndsWithItsCredentials(t *testing.T) {

@@ -284,6 +284,8 @@ CREATE TABLE "idempotency_records" (
   "call_id" character varying NOT NULL DEFAULT '',
   PRIMARY KEY ("organization_id", "id")
 );
+-- create index "idempotencyrecord_organization_id_call_id" to table: "idempotency_records"
+CREATE INDEX "idempotencyrecord_organization_id_call_id" ON "idempotency_records" ("organization_id", "call_id");
 -- create index "idempotencyrecord_organization_id_created_at" to table: "idempotency_records"
 CREATE INDEX "idempotencyrecord_organization_id_created_at" ON "idempotency_records" ("organization_id", "created_at");
 -- create index "idempotencyrecord_organization_id_scope_key" to table: "idempotency_records"
@@ -426,6 +428,8 @@ CREATE INDEX "ledgerentry_organization_id_balance_id_id" ON "ledger_entries" ("o
 CREATE UNIQUE INDEX "ledgerentry_organization_id_balance_id_seq" ON "ledger_entries" ("organization_id", "balance_id", "seq");
 -- create index "ledgerentry_organization_id_cause_key" to table: "ledger_entries"
 CREATE UNIQUE INDEX "ledgerentry_organization_id_cause_key" ON "ledger_entries" ("organization_id", "cause_key");
+-- create index "ledgerentry_organization_id_invoice_id_id" to table: "ledger_entries"
+CREATE INDEX "ledgerentry_organization_id_invoice_id_id" ON "ledger_entries" ("organization_id", "invoice_id", "id") WHERE (invoice_id IS NOT NULL);
 -- create index "ledgerentry_organization_id_operation_idempotency_key" to table: "ledger_entries"
 CREATE UNIQUE INDEX "ledgerentry_organization_id_operation_idempotency_key" ON "ledger_entries" ("organization_id", "operation", "idempotency_key");
 -- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
@@ -648,6 +652,8 @@ CREATE TABLE "payment_attempts" (
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payment_attempts_status_known" CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );
+-- create index "paymentattempt_organization_id_call_id" to table: "payment_attempts"
+CREATE INDEX "paymentattempt_organization_id_call_id" ON "payment_attempts" ("organization_id", "call_id");
 -- create index "paymentattempt_organization_id_payment_id_id" to table: "payment_attempts"
 CREATE INDEX "paymentattempt_organization_id_payment_id_id" ON "payment_attempts" ("organization_id", "payment_id", "id");
 -- create index "paymentattempt_organization_id_payment_id_number" to table: "payment_attempts"
@@ -739,6 +745,8 @@ CREATE TABLE "providers" (
   "legacy_mac" boolean NOT NULL DEFAULT false,
   "endpoint" character varying NOT NULL DEFAULT '',
   "credential_version" bigint NOT NULL DEFAULT 1,
+  "gateway_account_id" character varying NOT NULL DEFAULT '',
+  "account_unproven_at" timestamptz NULL,
   "webhook_token" character varying NOT NULL,
   "webhook_endpoint_id" character varying NOT NULL DEFAULT '',
   "global_provider_id" character varying NULL,

@@ -309,6 +309,8 @@ CREATE TABLE `idempotency_records` (
 );
 -- create index "idempotencyrecord_organization_id_scope_key" to table: "idempotency_records"
 CREATE UNIQUE INDEX `idempotencyrecord_organization_id_scope_key` ON `idempotency_records` (`organization_id`, `scope`, `key`);
+-- create index "idempotencyrecord_organization_id_call_id" to table: "idempotency_records"
+CREATE INDEX `idempotencyrecord_organization_id_call_id` ON `idempotency_records` (`organization_id`, `call_id`);
 -- create index "idempotencyrecord_organization_id_created_at" to table: "idempotency_records"
 CREATE INDEX `idempotencyrecord_organization_id_created_at` ON `idempotency_records` (`organization_id`, `created_at`);
 -- create "invoices" table
@@ -470,6 +472,8 @@ CREATE UNIQUE INDEX `ledgerentry_organization_id_operation_idempotency_key` ON `
 CREATE UNIQUE INDEX `ledgerentry_organization_id_cause_key` ON `ledger_entries` (`organization_id`, `cause_key`);
 -- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_reverses_id` ON `ledger_entries` (`organization_id`, `reverses_id`);
+-- create index "ledgerentry_organization_id_invoice_id_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_invoice_id_id` ON `ledger_entries` (`organization_id`, `invoice_id`, `id`) WHERE invoice_id IS NOT NULL;
 -- create "ledger_seals" table
 CREATE TABLE `ledger_seals` (
   `organization_id` text NOT NULL,
@@ -706,6 +710,8 @@ CREATE TABLE `payment_attempts` (
   CONSTRAINT `payment_attempts_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payment_attempts_status_known` CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );
+-- create index "paymentattempt_organization_id_call_id" to table: "payment_attempts"
+CREATE INDEX `paymentattempt_organization_id_call_id` ON `payment_attempts` (`organization_id`, `call_id`);
 -- create index "paymentattempt_organization_id_payment_id_number" to table: "payment_attempts"
 CREATE UNIQUE INDEX `paymentattempt_organization_id_payment_id_number` ON `payment_attempts` (`organization_id`, `payment_id`, `number`);
 -- create index "paymentattempt_organization_id_payment_id_id" to table: "payment_attempts"
@@ -804,6 +810,8 @@ CREATE TABLE `providers` (
   `legacy_mac` bool NOT NULL DEFAULT (false),
   `endpoint` text NOT NULL DEFAULT (''),
   `credential_version` integer NOT NULL DEFAULT (1),
+  `gateway_account_id` text NOT NULL DEFAULT (''),
+  `account_unproven_at` datetime NULL,
   `webhook_token` text NOT NULL,
   `webhook_endpoint_id` text NOT NULL DEFAULT (''),
   `global_provider_id` text NULL,

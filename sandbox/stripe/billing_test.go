@@ -21,6 +21,27 @@ func (b *bundle) advance(by time.Duration) {
 	}
 }
 
+// What cannot be charged at once cannot be quoted or invoiced either.
+func TestNothingCostsMoreThanCanBeCharged(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	customer := b.customer("")
+	product := must(b.Products.New(&stripe.ProductParams{Name: stripe.String("A yacht")}))(t)
+	half := must(b.Prices.New(&stripe.PriceParams{Product: stripe.String(product.ID), Currency: stripe.String("usd"), UnitAmount: stripe.Int64(50_000_000)}))(t)
+	_, err := b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer.ID), LineItems: []*stripe.QuoteLineItemParams{quoteLine(half.ID, 1), quoteLine(half.ID, 1)}})
+	equal(t, "code", refused(t, err, 400).Code, stripe.ErrorCodeAmountTooLarge)
+	q := must(b.Quotes.New(&stripe.QuoteParams{Customer: stripe.String(customer.ID), LineItems: []*stripe.QuoteLineItemParams{quoteLine(half.ID, 1)}}))(t)
+	_, err = b.Quotes.Update(q.ID, &stripe.QuoteParams{LineItems: []*stripe.QuoteLineItemParams{quoteLine(half.ID, 1), quoteLine(half.ID, 1)}})
+	equal(t, "code", refused(t, err, 400).Code, stripe.ErrorCodeAmountTooLarge)
+	equal(t, "total", must(b.Quotes.Get(q.ID, nil))(t).AmountTotal, 50_000_000)
+
+	inv := must(b.Invoices.New(&stripe.InvoiceParams{Customer: stripe.String(customer.ID), Currency: stripe.String("usd")}))(t)
+	must(b.InvoiceItems.New(&stripe.InvoiceItemParams{Customer: stripe.String(customer.ID), Invoice: stripe.String(inv.ID), Amount: stripe.Int64(1), Currency: stripe.String("usd")}))(t)
+	must(b.Customers.Update(customer.ID, &stripe.CustomerParams{Balance: stripe.Int64(99_999_999)}))(t)
+	_, err = b.Invoices.FinalizeInvoice(inv.ID, nil)
+	equal(t, "code", refused(t, err, 400).Code, stripe.ErrorCodeAmountTooLarge)
+}
+
 func TestQuoteRefusals(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -2,6 +2,7 @@ package stripesandbox
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 )
 
@@ -124,7 +125,7 @@ func createWebhookEndpoint(t *tx, in *params) (object, error) {
 		"description": nil, "enabled_events": []any{}, "livemode": false, "metadata": object{}, "status": "enabled", "url": nil,
 		"_secret": t.newID("whsec_"),
 	}
-	if err := fillWebhookEndpoint(endpoint, in); err != nil {
+	if err := t.fillWebhookEndpoint(endpoint, in); err != nil {
 		return nil, err
 	}
 	existing, _, err := t.list(listing{kind: "webhook_endpoint"})
@@ -144,9 +145,14 @@ func createWebhookEndpoint(t *tx, in *params) (object, error) {
 	return shown, nil
 }
 
-func fillWebhookEndpoint(endpoint object, in *params) error {
+func (t *tx) fillWebhookEndpoint(endpoint object, in *params) error {
 	if in.has("url") {
 		endpoint["url"] = in.url("url")
+		if target, err := url.Parse(in.str("url")); err == nil {
+			if err := t.srv.config.Target(target); err != nil {
+				in.refuse(invalid("url_invalid", "url", "Invalid URL: %s", err.Error()))
+			}
+		}
 	}
 	if in.has("description") {
 		endpoint["description"] = orNull(in.str("description"))
@@ -176,7 +182,7 @@ func updateWebhookEndpoint(t *tx, in *params) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fillWebhookEndpoint(endpoint, in); err != nil {
+	if err := t.fillWebhookEndpoint(endpoint, in); err != nil {
 		return nil, err
 	}
 	t.save(endpoint)

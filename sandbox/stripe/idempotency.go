@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 )
 
@@ -45,8 +47,17 @@ func (s *Server) claimKey(account, key string) (release func(), err error) {
 }
 
 // fingerprint is what must be equal when a key is used again. Names are
-// sorted, so the order in which a client writes them does not count.
+// sorted, so the order in which a client writes them does not count. Security
+// codes do not count, nor do numbers that are no test card's: a digest of so
+// few digits tells them to whoever tries all.
 func fingerprint(method, path string, form url.Values) string {
+	form = maps.Clone(form)
+	for name, values := range form {
+		_, known := cardByNumber(strings.Join(values, ""))
+		if strings.HasSuffix(name, "[cvc]") || strings.HasSuffix(name, "[number]") && !known {
+			form[name] = []string{"not kept"}
+		}
+	}
 	sum := sha256.Sum256([]byte(method + "\n" + path + "\n" + form.Encode()))
 	return hex.EncodeToString(sum[:])
 }

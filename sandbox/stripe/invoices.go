@@ -249,6 +249,9 @@ func (t *tx) finalizeInvoice(inv object) error {
 	if len(inv.items("lines")) == 0 && inv.str("subscription") == "" {
 		return conflict("invoice_no_customer_line_items", "Nothing to invoice: this invoice has no line items.")
 	}
+	if err := checkMaximum(inv.num("total")+customer.num("balance"), ""); err != nil {
+		return err
+	}
 	if inv["number"] == nil {
 		next := customer.num("next_invoice_sequence")
 		inv["number"] = fmt.Sprintf("%s-%04d", customer.str("invoice_prefix"), next)

@@ -199,11 +199,11 @@ func (t *tx) afterAuthentication(intent object) (string, error) {
 		}
 		return "../checkout/" + id, nil
 	}
-	if id := intent.str("invoice"); id != "" {
+	back := intent.str("_return_url")
+	if id := intent.str("invoice"); id != "" && back == "" {
 		inv, err := t.get("invoice", id)
 		return "../invoices/" + inv.str("_page"), err
 	}
-	back := intent.str("_return_url")
 	if back == "" {
 		return "", nil
 	}

@@ -71,7 +71,7 @@ func payInvoicePage(t *tx, inv object, r *http.Request) (answer, error) {
 	problem, err = t.tryCard(func() error {
 		pm := t.newPaymentMethod(card, 12, 0)
 		t.insert(pm)
-		return t.confirmPaymentIntent(pi, confirmation{method: pm.id(), returnURL: inv.str("hosted_invoice_url")})
+		return t.confirmPaymentIntent(pi, confirmation{method: pm.id()})
 	})
 	if err != nil {
 		return answer{}, err

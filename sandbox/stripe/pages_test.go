@@ -1,6 +1,7 @@
 package stripesandbox_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -221,6 +222,16 @@ func TestNothingTypedIsKept(t *testing.T) {
 		for _, number := range []string{"5105105105105100", "4000000000000002", "4242424242424242"} {
 			browseOnce(t, address, url.Values{"number": {number}, "expiry": {"11/59"}, "cvc": {"8642"}, "name": {"Mallory Typed"}})
 		}
+	}
+	// Nor is there a digest of it: as far as the key's record knows, two
+	// numbers that are none of a test card are the same request.
+	for i, number := range []string{"5105105105105100", "5555444433331111"} {
+		params := &stripe.PaymentMethodParams{Type: stripe.String("card"), Card: &stripe.PaymentMethodCardParams{
+			Number: stripe.String(number), ExpMonth: stripe.Int64(11), ExpYear: stripe.Int64(2059), CVC: stripe.String(fmt.Sprint(123 + i)),
+		}}
+		params.SetIdempotencyKey("a real card")
+		_, err := b.PaymentMethods.New(params)
+		refused(t, err, 402)
 	}
 	b.stop()
 	stored := ""

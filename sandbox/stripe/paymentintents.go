@@ -120,6 +120,14 @@ func checkMinimum(amount int64, currency, param string) error {
 	return nil
 }
 
+// checkMaximum refuses amounts that cannot be charged at once.
+func checkMaximum(amount int64, param string) error {
+	if amount > amountMax {
+		return invalid("amount_too_large", param, "Amount must be no more than %d in the smallest unit of its currency.", amountMax)
+	}
+	return nil
+}
+
 func updatePaymentIntent(t *tx, in *params) (object, error) {
 	pi, err := t.get("payment_intent", in.path("id"))
 	if err != nil {

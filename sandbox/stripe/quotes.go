@@ -48,7 +48,9 @@ func createQuote(t *tx, in *params) (object, error) {
 	} else if err := t.fillQuote(q, in); err != nil {
 		return nil, err
 	}
-	computeQuote(q)
+	if err := computeQuote(q); err != nil {
+		return nil, err
+	}
 	t.insert(q)
 	t.emit("quote.created", q)
 	return q, nil
@@ -157,7 +159,8 @@ func (t *tx) fillQuote(q object, in *params) error {
 }
 
 // computeQuote sums the lines up: what is due at once, and what every period.
-func computeQuote(q object) {
+// It refuses more than can be charged.
+func computeQuote(q object) error {
 	lines := q.items("line_items")
 	var recurring []object
 	for _, line := range lines {
@@ -166,6 +169,9 @@ func computeQuote(q object) {
 		}
 	}
 	total := sum(lines, "amount_total")
+	if err := checkMaximum(total, "line_items"); err != nil {
+		return err
+	}
 	q["amount_subtotal"], q["amount_total"] = total, total
 	if len(lines) > 0 {
 		q["currency"] = lines[0]["currency"]
@@ -179,6 +185,7 @@ func computeQuote(q object) {
 	}
 	q["computed"] = computed
 	q["_upfront_lines"] = listOf("/v1/quotes/"+q.id()+"/computed_upfront_line_items", lines)
+	return nil
 }
 
 func updateQuote(t *tx, in *params) (object, error) {
@@ -191,7 +198,9 @@ func updateQuote(t *tx, in *params) (object, error) {
 		if err := t.fillQuote(q, in); err != nil {
 			return nil, err
 		}
-		computeQuote(q)
+		if err := computeQuote(q); err != nil {
+			return nil, err
+		}
 	case "open":
 		for name := range in.values {
 			if name != "expires_at" && name != "expand" {

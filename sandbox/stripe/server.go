@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -52,6 +53,9 @@ type Config struct {
 	// RetryBase is the pause after a webhook's first failed attempt; it
 	// doubles with each further one. Defaults to 1 s.
 	RetryBase time.Duration
+	// Target says whether events may be sent to an address, and if not why, as
+	// the end of a sentence. Defaults to sending them anywhere.
+	Target func(*url.URL) error
 }
 
 // Server is one sandbox. All methods may be used by many goroutines at once.
@@ -77,6 +81,9 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Target == nil {
+		c.Target = func(*url.URL) error { return nil }
 	}
 	if c.PublicURL == "" {
 		c.PublicURL = "http://127.0.0.1"
@@ -127,8 +134,8 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // SetPublicURL sets the absolute address under which Handler is reached; links
 // made from now on begin with it.
-func (s *Server) SetPublicURL(url string) {
-	s.publicURL.Store(strings.TrimRight(url, "/"))
+func (s *Server) SetPublicURL(address string) {
+	s.publicURL.Store(strings.TrimRight(address, "/"))
 }
 
 // Faults returns the switches that make requests and deliveries go wrong.

@@ -29,7 +29,8 @@ export function hostedPage({ request, response, body, store, settle, newPayment 
   if (kind === "3ds") {
     if (request.method === "GET") return page(200, "3-D Secure TEST", challengeForm);
     settle(object, body.includes("complete") ? "SUCCEEDED" : "REQUIRES_ACTION");
-    return redirect(object.returnUrl ?? (object.invoice ? `/hosted/invoice/${object.invoice.id}` : `/hosted/receipt/${object.id}`));
+    if (object.returnUrl) return redirect(`${object.returnUrl}?paymentId=${object.id}`);
+    return redirect(object.invoice ? `/hosted/invoice/${object.invoice.id}` : `/hosted/receipt/${object.id}`);
   }
   const settled = object.status === "PAID" || object.status === "SUCCEEDED";
   if (request.method === "GET") {

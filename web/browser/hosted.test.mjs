@@ -31,18 +31,14 @@ async function openCheckout() {
   return { id: paymentStart.payment.id, url: paymentStart.payment.nextAction.url };
 }
 
-// toChallenge leads from where the payer was sent to the 3-D Secure page: the
-// invoice's own page asks to authenticate the payment that was begun.
-async function toChallenge(page) {
-  const begun = page.locator("#authenticate");
-  if (await begun.count()) await begun.click();
-}
-
 async function openChallenge() {
   const flow = new Flow(tabs);
   const { invoicePay } = await flow.through(1, 2, 3, 4, 5, 6, 7, 8);
   return { id: flow.values.secondInvoiceId, paymentId: invoicePay.payment.id, url: invoicePay.payment.nextAction.url };
 }
+
+// leadsBack is the tab's returnUrl, with our own name of the payment.
+const leadsBack = (url) => url.pathname === "/" && url.searchParams.has("paymentId");
 
 const statusQuery = `query Status($id: ID!) {
   node(id: $id) {
@@ -145,9 +141,9 @@ scenario("a balance is topped up on the checkout page", async () => {
 scenario("3-D Secure completes a payment", async () => {
   const challenge = await openChallenge();
   const page = await openPage(browser, challenge.url, noScript);
-  await toChallenge(page);
   await screenshot(page, "hosted-3ds");
   await page.locator("#complete").click();
+  await page.waitForURL(leadsBack);
   await untilStatus(challenge.id, "PAID");
   await untilStatus(challenge.paymentId, "SUCCEEDED");
   await page.context().close();
@@ -156,9 +152,8 @@ scenario("3-D Secure completes a payment", async () => {
 scenario("3-D Secure that fails leaves the invoice open", async () => {
   const challenge = await openChallenge();
   const page = await openPage(browser, challenge.url, noScript);
-  await toChallenge(page);
   await page.locator("#fail").click();
-  await page.waitForLoadState();
+  await page.waitForURL(leadsBack);
   // The payer may try again: the payment waits, the invoice stays open.
   await untilStatus(challenge.paymentId, "REQUIRES_ACTION");
   assert.equal(await statusOf(challenge.id), "OPEN");

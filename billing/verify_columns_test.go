@@ -1,0 +1,306 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"purser/ent"
+	"purser/ent/balance"
+	"purser/ent/gatewaycall"
+	"purser/ent/invoice"
+	"purser/ent/ledgerseal"
+	"purser/ent/payer"
+	"purser/ent/payment"
+	"purser/ent/provider"
+	"purser/gateway"
+	"purser/testdb"
+)
+
+// newTrade is a sale on SQLite in which everything has happened that can
+// happen, by the flows themselves.
+func newTrade(t *testing.T) *sale {
+	t.Helper()
+	s := &sale{fixture: newFixture(t, testdb.SQLite(t))}
+	s.provider = s.newKind(t, provider.KindSTRIPE)
+	s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
+	other := s.newPayer(t, payer.BillingModePREPAID)
+	s.reload(t, other.ID, usd(t, "7"))
+	s.payer = s.newPayer(t, payer.BillingModePOSTPAID)
+	s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(200_000) })
+	line := func(amount string) LineDraft { return item(t, "API", amount, "USD", 2) }
+	apply := func(id string, state gateway.InvoiceState) {
+		if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, state)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pay := func(d InvoicePayDraft) *InvoicePayment {
+		d.Key = ptr(s.newID("key"))
+		begun, err := s.BeginInvoicePayment(s.ctx, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return begun
+	}
+	card := s.card(t)
+
+	s.invoiceOf(t, line("1"))                             // a draft
+	s.openInvoiceOf(t, line("2.0013"))                    // open, with a rounding
+	apply(s.openInvoiceOf(t, line("3")), "paid")          // paid on its page
+	apply(s.openInvoiceOf(t, line("4")), "uncollectible") // written off
+	voided := s.openInvoiceOf(t, line("5"))
+	apply(voided, "void")
+	late := s.openInvoiceOf(t, line("6.0013"))
+	apply(late, "uncollectible") // and paid after all
+	apply(late, "paid")
+	outside := s.openInvoiceOf(t, line("7"))
+	begun := pay(InvoicePayDraft{InvoiceID: outside, OutOfBand: true})
+	elsewhere := s.invoiceAt(t, outside, "paid")
+	elsewhere.PaidOutside = true
+	if err := s.FinishInvoicePayment(s.ctx, begun.ID, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	waits := s.openInvoiceOf(t, line("8")) // a payer is on its page
+	pay(InvoicePayDraft{InvoiceID: waits})
+	charged := s.openInvoiceOf(t, line("9")) // a charge whose outcome nobody knows
+	begun = pay(InvoicePayDraft{InvoiceID: charged, PaymentMethodID: card})
+	if err := s.FinishInvoicePayment(s.ctx, begun.ID, gateway.InvoiceResult{Outcome: ended(gateway.StatusUnknown)}); err != nil {
+		t.Fatal(err)
+	}
+	s.accepted(t, s.openQuoteOf(t, line("10")))
+	s.quoteOf(t, line("11"))
+	s.openQuoteOf(t, line("12"))
+
+	topUp := func(amount string, r gateway.PaymentResult) {
+		begun, err := s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, amount), PaymentMethodID: card, Key: ptr(s.newID("key"))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FinishPayment(s.ctx, begun.ID, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	topUp("20", gateway.PaymentResult{Outcome: succeeded(), Payment: gateway.PaymentState{GatewayPaymentID: "pi_20", Amount: usd(t, "20")}})
+	topUp("21", gateway.PaymentResult{Outcome: ended(gateway.StatusDeclined)})
+	topUp("22", gateway.PaymentResult{Outcome: ended(gateway.StatusUnknown)})
+	s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error { // a call that a person has to look at
+		return tx.openCall(ctx, s.newID(prefixCall), s.provider, gatewaycall.OperationINVOICE_VOID, voided, "in_x")
+	})
+	s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+		return tx.GatewayCall.Update().Where(gatewaycall.Subject(voided), gatewaycall.OperationEQ(gatewaycall.OperationINVOICE_VOID)).SetState(gatewaycall.StateREVIEW).ClearNextCheckAt().ClearLeaseUntil().Exec(ctx)
+	})
+	begunPage, err := s.BeginHostedPayment(s.ctx, HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "23"), Key: ptr(s.newID("key"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.FinishPayment(s.ctx, begunPage.ID, gateway.PaymentResult{
+		Outcome: gateway.Outcome{Status: gateway.StatusActionNeeded}, ReferenceID: "cs_23", NextAction: gateway.NextAction{RedirectURL: "https://pay.example/23"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.useRecorded(t, s.payer.ID, usd(t, "0.5"))
+	s.clock.Advance(sealAfter)
+	s.seal(t)
+	s.mustVerify(t)
+	s.exec(t, "PRAGMA foreign_keys = OFF")
+	s.exec(t, "PRAGMA ignore_check_constraints = ON")
+	return s
+}
+
+// provable is a kind of rows with the values of their enums, and the columns
+// in which verification may miss a change, because nothing else in the
+// database says what they were: wishes, texts, links, the gateway's names, and
+// times that decide nothing.
+type provable struct {
+	table, where string
+	states       map[string][]string
+	untold       []string
+}
+
+func provables() []provable {
+	payments := map[string][]string{
+		payment.FieldStatus:  {"REQUIRES_ACTION", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED"},
+		payment.FieldPurpose: {"TOP_UP", "INVOICE", "TEST"},
+	}
+	shown := []string{ // of every payment
+		payment.FieldActionExpiresAt, payment.FieldActionSecretSealed, payment.FieldActionURL, payment.FieldChecks,
+		payment.FieldCreatedAt, payment.FieldFailureCode, payment.FieldFailureDeclineCode, payment.FieldFailureMessage,
+		payment.FieldPaymentMethodID, payment.FieldPublicToken, payment.FieldReceiptURL, payment.FieldRecurring,
+		payment.FieldReferenceID, payment.FieldReturnUrls, payment.FieldSaveCard, payment.FieldUpdatedAt, payment.FieldBalanceID,
+	}
+	return []provable{
+		{table: invoice.Table, states: map[string][]string{
+			invoice.FieldStatus: {"DRAFT", "OPEN", "PAID", "UNCOLLECTIBLE", "VOID"},
+		}, untold: []string{
+			// Without payment, quote or debt, nothing else tells whose it was.
+			invoice.FieldPayerID, invoice.FieldProviderID,
+			invoice.FieldCollection, invoice.FieldDescription, invoice.FieldDueAt, invoice.FieldFinalizesAt,
+			invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldSubscriptionID,
+			invoice.FieldAttempts, invoice.FieldNextAttemptAt, invoice.FieldDunning, invoice.FieldPeriodStart, invoice.FieldPeriodEnd,
+			invoice.FieldGatewayInvoiceID, invoice.FieldNextCheckAt, invoice.FieldChecks, invoice.FieldPublicToken,
+			invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldPendingCallID, // taken away
+		}},
+		{table: payment.Table, where: "status = 'SUCCEEDED'", states: payments, untold: shown},
+		{table: payment.Table, where: "status <> 'SUCCEEDED'", states: payments, untold: append([]string{
+			// The gateway has not confirmed what it will call the payment, nor
+			// how it stands.
+			payment.FieldGatewayPaymentID, payment.FieldStatus, payment.FieldNextCheckAt,
+		}, shown...)},
+		{table: balance.Table, states: map[string][]string{balance.FieldBillingMode: {"PREPAID", "POSTPAID"}}, untold: []string{
+			balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadEnabled,
+			balance.FieldAutoReloadInFlight, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadPaymentMethodID,
+			balance.FieldAutoReloadProviderID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadThresholdUnits,
+			balance.FieldLowBalanceLevelUnits, balance.FieldLowBalanceNoticed,
+			balance.FieldCreditLimitUnits, // of POSTPAID: it is agreed, not derived
+			balance.FieldVersion, balance.FieldCreatedAt, balance.FieldUpdatedAt,
+		}},
+		{table: ledgerseal.Table, untold: []string{ledgerseal.FieldID, ledgerseal.FieldCreatedAt}},
+		{table: gatewaycall.Table, where: "state <> 'DONE'", states: map[string][]string{
+			gatewaycall.FieldState: {"OPEN", "DONE", "REVIEW"},
+		}, untold: []string{
+			gatewaycall.FieldAttempts, gatewaycall.FieldCreatedAt, gatewaycall.FieldFailureCode, gatewaycall.FieldFailureMessage,
+			gatewaycall.FieldFence, gatewaycall.FieldGatewayRequestID, gatewaycall.FieldLeaseUntil, gatewaycall.FieldNextCheckAt, gatewaycall.FieldOutcome,
+		}},
+		// One that has ended is history; only that it has is of weight.
+		{table: gatewaycall.Table, where: "state = 'DONE' AND operation IN ('CHARGE', 'INVOICE_SETTLE')", states: map[string][]string{
+			gatewaycall.FieldState: {"OPEN", "REVIEW"},
+		}, untold: []string{
+			gatewaycall.FieldAttempts, gatewaycall.FieldCreatedAt, gatewaycall.FieldFailureCode, gatewaycall.FieldFailureMessage,
+			gatewaycall.FieldFence, gatewaycall.FieldGatewayRequestID, gatewaycall.FieldLeaseUntil, gatewaycall.FieldOutcome,
+			gatewaycall.FieldID, gatewaycall.FieldSubject, gatewaycall.FieldOperation, gatewaycall.FieldGatewayKey,
+			gatewaycall.FieldProviderID, gatewaycall.FieldRequest, gatewaycall.FieldFinishedAt,
+		}},
+	}
+}
+
+// TestVerifyProves changes every column of every row of the tables that money
+// stands in, one at a time and in several ways, and wants verification to
+// tell; but for the columns of which that cannot be asked, and of those it
+// wants to miss a change.
+func TestVerifyProves(t *testing.T) {
+	t.Parallel()
+	s := newTrade(t)
+	for _, p := range provables() {
+		missed := map[string]string{}
+		for _, rowid := range s.rows(t, p) {
+			for _, column := range s.columns(t, p.table) {
+				if missed[column] != "" {
+					continue
+				}
+				for _, value := range s.others(t, p.table, column, rowid, p.states[column]) {
+					if !s.found(t, p.table, column, rowid, value) {
+						missed[column] = fmt.Sprintf("row %s: %s", rowid, value)
+					}
+				}
+			}
+		}
+		for _, column := range slices.Sorted(maps.Keys(missed)) {
+			if !slices.Contains(p.untold, column) {
+				t.Errorf("%s.%s can be changed where %s: %s", p.table, column, p.where, missed[column])
+			}
+		}
+		for _, column := range p.untold {
+			if missed[column] == "" {
+				t.Errorf("every change of %s.%s where %s was found: take it off the list", p.table, column, p.where)
+			}
+		}
+	}
+	s.mustVerify(t)
+}
+
+func (s *sale) texts(t testing.TB, query string, args ...any) []string {
+	t.Helper()
+	rows, err := s.db.Write.QueryContext(t.Context(), query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (s *sale) rows(t testing.TB, p provable) []string {
+	t.Helper()
+	where := p.where
+	if where == "" {
+		where = "true"
+	}
+	rows := s.texts(t, "SELECT rowid FROM "+p.table+" WHERE "+where+" ORDER BY rowid")
+	if len(rows) == 0 {
+		t.Fatalf("there are no %s where %s", p.table, where)
+	}
+	return rows
+}
+
+func (s *sale) columns(t testing.TB, table string) []string {
+	t.Helper()
+	// In another organization a row is as good as deleted.
+	return s.texts(t, "SELECT name FROM pragma_table_info(?) WHERE name <> 'organization_id'", table)
+}
+
+// others are values, in SQL, that the column of the row might be changed to.
+func (s *sale) others(t testing.TB, table, column, rowid string, states []string) []string {
+	t.Helper()
+	at := " FROM " + table + " WHERE rowid = " + rowid
+	is := s.texts(t, "SELECT typeof("+column+") || ' ' || coalesce("+column+", '')"+at)[0]
+	kind, value, _ := strings.Cut(is, " ")
+	if states != nil {
+		var out []string
+		for _, state := range states {
+			if state != value {
+				out = append(out, "'"+state+"'")
+			}
+		}
+		return out
+	}
+	var out []string
+	switch {
+	case strings.HasSuffix(column, "_units"):
+		out = []string{"coalesce(" + column + ", 0) + 1", "coalesce(" + column + ", 0) + 1000000"}
+	case strings.HasSuffix(column, "_at"), column == gatewaycall.FieldLeaseUntil, column == invoice.FieldPeriodStart, column == invoice.FieldPeriodEnd:
+		out = []string{"'" + fixtureStart.Add(-time.Hour).Format("2006-01-02 15:04:05-07:00") + "'"}
+	case column == payment.FieldReturnUrls:
+		out = []string{"'{}'"}
+	case column == balance.FieldPayerID:
+		out = s.texts(t, "SELECT '''' || id || '''' FROM payers WHERE id <> ?", value)
+	case kind == "integer":
+		out = []string{column + " + 1"}
+	case kind == "blob":
+		out = []string{"x'00'"}
+	default:
+		out = []string{"coalesce(" + column + ", '') || 'x'"}
+	}
+	if kind != "null" && s.texts(t, "SELECT count(*) FROM pragma_table_info(?) WHERE name = ? AND \"notnull\" = 0", table, column)[0] == "1" {
+		out = append(out, "NULL")
+	}
+	return out
+}
+
+// found changes one column of a row, reports whether verification tells, and
+// puts it back.
+func (s *sale) found(t testing.TB, table, column, rowid, value string) bool {
+	t.Helper()
+	s.exec(t, "CREATE TABLE saved AS SELECT "+column+" AS v FROM "+table+" WHERE rowid = "+rowid)
+	_, err := s.db.Write.ExecContext(t.Context(), "UPDATE "+table+" SET "+column+" = "+value+" WHERE rowid = "+rowid)
+	if err == nil { // not even the database tells
+		_, err = s.Verify(s.ctx, VerifyOptions{SealAge: time.Minute})
+	}
+	s.exec(t, "UPDATE "+table+" SET "+column+" = (SELECT v FROM saved) WHERE rowid = "+rowid)
+	s.exec(t, "DROP TABLE saved")
+	return err != nil // a value that cannot even be read is found as well
+}

@@ -1,0 +1,225 @@
+package graph
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"purser/auth"
+	"purser/billing"
+	"purser/ent/schema"
+	"purser/gateway"
+	"purser/money"
+)
+
+// wantStates reads events in order and returns the cursor of the last.
+func wantStates(t testing.TB, sub subscriber, states ...string) (cursor string) {
+	t.Helper()
+	for _, state := range states {
+		cursor = want(t, sub, state)
+	}
+	return cursor
+}
+
+// TestStreamOfInvoices follows invoices through the front door: what somebody
+// sees who listens, who listens for one payer, whose session it is, and who
+// comes back.
+func TestStreamOfInvoices(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		for by := range transports {
+			t.Run(by, func(t *testing.T) {
+				s := newStage(t, w)
+				here := w.tenant(t, "here-"+by)
+				ada, linus := s.developer(here, "ada@a.example"), s.developer(here, "linus@a.example")
+				create := func(payer string) string {
+					var out struct {
+						InvoiceCreate struct{ Invoice struct{ ID string } }
+					}
+					s.do(here, `mutation { invoiceCreate(input: {payerId: "`+payer+`", lineItems: [{description: "x", unitAmount: {amount: "1.00", currency: "USD"}}]}) { invoice { id } } }`, &out)
+					return out.InvoiceCreate.Invoice.ID
+				}
+				issue := func(id string) {
+					s.do(here, `mutation { invoiceFinalize(input: {id: "`+id+`"}) { invoice { id } } }`, nil)
+				}
+				pay := func(id string) {
+					s.do(here, `mutation { invoicePay(input: {id: "`+id+`", outOfBand: true, idempotencyKey: "`+id+`"}) { invoice { id } } }`, nil)
+				}
+				const shown = `{ payer { name } status }`
+				state := func(name, status string) string {
+					return fmt.Sprintf(`{"payer":{"name":"%s@a.example"},"status":"%s"}`, name, status)
+				}
+
+				all := s.subscribe(by, here.token, `subscription { invoiceChanged `+shown+` }`)
+				linuses := s.subscribe(by, here.token, `subscription { invoiceChanged(payerId: "`+linus+`") `+shown+` }`)
+				session := w.session(t, here, ada)
+				adas := s.subscribe(by, session, `subscription { invoiceChanged `+shown+` }`)
+
+				first, second := create(ada), ""
+				drafted := want(t, all, state("ada", "DRAFT"))
+				second = create(linus)
+				want(t, all, state("linus", "DRAFT"))
+				want(t, linuses, state("linus", "DRAFT"))
+				issue(first)
+				opened := want(t, all, state("ada", "OPEN"))
+				seen := want(t, adas, state("ada", "OPEN")) // a draft is not hers to see
+				adas.close()
+				all.close()
+
+				// While nobody listens, hers is paid and his is issued.
+				pay(first)
+				issue(second)
+				adas = s.subscribe(by, session, `subscription { invoiceChanged(after: "`+seen+`") `+shown+` }`)
+				want(t, adas, state("ada", "PAID"))
+				all = s.subscribe(by, here.token, `subscription { invoiceChanged(after: "`+opened+`") `+shown+` }`)
+				wantStates(t, all, state("ada", "PAID"), state("linus", "OPEN"))
+				all.close()
+				// Who stopped earlier gets each as it stands, once.
+				all = s.subscribe(by, here.token, `subscription { invoiceChanged(after: "`+drafted+`") `+shown+` }`)
+				wantStates(t, all, state("ada", "PAID"), state("linus", "OPEN"))
+
+				// Nothing is left over: the next thing to come is the next change.
+				pay(second)
+				want(t, all, state("linus", "PAID"))
+				wantStates(t, linuses, state("linus", "OPEN"), state("linus", "PAID"))
+				third := create(ada)
+				issue(third)
+				want(t, adas, state("ada", "OPEN"))
+			})
+		}
+		w.recorder.Check(t)
+	})
+}
+
+// do runs a mutation as the tenant, at a time of its own.
+func (s *stage) do(of *tenant, document string, out any) {
+	s.t.Helper()
+	s.clock.Advance(time.Millisecond)
+	s.must(s.t, of.token, document, nil, out)
+}
+
+// TestStreamOfPayments follows top-ups from their page to their end, as the
+// gateway tells it.
+func TestStreamOfPayments(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		for by := range transports {
+			t.Run(by, func(t *testing.T) {
+				s := newStage(t, w)
+				here := w.tenant(t, "here-"+by)
+				_, err := w.billing.CreateProvider(here.ctx, billing.ProviderDraft{Name: "card", Credentials: billing.Credentials{
+					Kind: gateway.KindStripe, SecretKey: "sk_test_x", PublishableKey: "pk_test_x", WebhookSecret: "whsec_x",
+				}}, fakeStripe{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ada, linus := s.developer(here, "ada@a.example"), s.developer(here, "linus@a.example")
+				amount := money.Amount{Units: usd(700).Units, Currency: "USD"}
+				start := func(payer string) *billing.HostedPayment {
+					s.clock.Advance(time.Millisecond)
+					key := fmt.Sprint("start ", s.clock.Now())
+					p, err := w.billing.BeginHostedPayment(here.ctx, billing.HostedPaymentDraft{
+						PayerID: payer, Amount: amount, Key: &key,
+						ReturnURLs: schema.ReturnURLs{Success: "http://127.0.0.1/s", Cancel: "http://127.0.0.1/c"},
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return p
+				}
+				page := func(p *billing.HostedPayment) {
+					s.clock.Advance(time.Millisecond)
+					err := w.billing.FinishPayment(here.ctx, p.ID, gateway.PaymentResult{
+						Outcome: gateway.Outcome{Status: gateway.StatusActionNeeded}, ReferenceID: "cs_" + p.PaymentID,
+						NextAction: gateway.NextAction{RedirectURL: "https://gateway.example/" + p.PaymentID},
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				settle := func(p *billing.HostedPayment) {
+					s.clock.Advance(time.Millisecond)
+					err := w.billing.ApplyPayment(here.ctx, p.PaymentID, gateway.PaymentResult{
+						Outcome: gateway.Outcome{Status: gateway.StatusSucceeded},
+						Payment: gateway.PaymentState{Status: gateway.StatusSucceeded, GatewayPaymentID: "pi_" + p.PaymentID, Amount: amount},
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				const shown = `{ payer { name } status }`
+				state := func(name, status string) string {
+					return fmt.Sprintf(`{"payer":{"name":"%s@a.example"},"status":"%s"}`, name, status)
+				}
+
+				all := s.subscribe(by, here.token, `subscription { paymentChanged `+shown+` }`)
+				adas := s.subscribe(by, w.session(t, here, ada), `subscription { paymentChanged `+shown+` }`)
+				first := start(ada)
+				begun := want(t, all, state("ada", "PROCESSING"))
+				want(t, adas, state("ada", "PROCESSING"))
+				second := start(linus)
+				want(t, all, state("linus", "PROCESSING"))
+				one := s.subscribe(by, here.token, `subscription { paymentChanged(id: "`+second.PaymentID+`") `+shown+` }`)
+				page(first)
+				paged := want(t, all, state("ada", "REQUIRES_ACTION"))
+				want(t, adas, state("ada", "REQUIRES_ACTION"))
+				all.close()
+
+				// While nobody listens, both go on. An event that comes again
+				// changes nothing.
+				page(second)
+				settle(first)
+				settle(first)
+				for _, cursor := range []string{paged, begun} {
+					all = s.subscribe(by, here.token, `subscription { paymentChanged(after: "`+cursor+`") `+shown+` }`)
+					wantStates(t, all, state("linus", "REQUIRES_ACTION"), state("ada", "SUCCEEDED"))
+					if cursor == paged {
+						all.close()
+					}
+				}
+				settle(second)
+				want(t, all, state("linus", "SUCCEEDED"))
+				wantStates(t, one, state("linus", "REQUIRES_ACTION"), state("linus", "SUCCEEDED"))
+				// Linus's are none of hers: the next is her next.
+				want(t, adas, state("ada", "SUCCEEDED"))
+				start(ada)
+				want(t, adas, state("ada", "PROCESSING"))
+			})
+		}
+		w.recorder.Check(t)
+	})
+}
+
+// TestSessionsEndWithTheirToken: a stream of a payer's session ends within the
+// interval in which credentials are checked again, once the token that made
+// the session is revoked.
+func TestSessionsEndWithTheirToken(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		s := newStage(t, w)
+		here := w.tenant(t, "here")
+		ada := s.developer(here, "ada@a.example")
+		maker := w.credential(t, here, auth.PermissionReadWrite, auth.ScopeBilling)
+		var made struct {
+			PayerSessionCreate struct{ Token string }
+		}
+		w.must(t, maker, `mutation { payerSessionCreate(input: {payerId: "`+ada+`"}) { token } }`, nil, &made)
+		session := made.PayerSessionCreate.Token
+		stream := s.subscribe("events", session, `subscription { balanceChanged `+balances+` }`)
+		s.reload(here, ada, "1.00")
+		want(t, stream, balanceEvent("ada@a.example", "1.00"))
+
+		id, err := auth.ParseToken(maker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.must(t, here.token, `mutation { accessTokenRevoke(input: {id: "`+id.TokenID()+`"}) { accessToken { id } } }`, nil, nil)
+		if a := w.ask(t, session, `{ viewer { payer { id } } }`, nil); a.code() != "UNAUTHENTICATED" {
+			t.Errorf("the session answers %d %s", a.Status, a.Body)
+		}
+		if e := stream.next(); e == nil || len(e.Errors) != 1 || e.Errors[0].Extensions["code"] != "UNAUTHENTICATED" {
+			t.Errorf("the stream sends %+v", e)
+		}
+		if e := stream.next(); e != nil {
+			t.Errorf("then %+v", e)
+		}
+		w.recorder.Check(t)
+	})
+}

@@ -1,0 +1,155 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"purser/billing"
+)
+
+// kind is one kind of due work.
+type kind struct {
+	name string
+	// list names the pieces that are due, at most as many.
+	list func(ctx context.Context, limit int) ([]string, error)
+	// do claims a piece and does it; it does nothing when somebody else has.
+	do func(ctx context.Context, id string) error
+}
+
+func (r *Runner) kinds() []kind {
+	return []kind{
+		{"resume call", r.Billing.DueCalls, r.resumeCall},
+		{"apply event", r.Billing.DueEvents, r.ApplyEvent},
+		{"check payment", r.Billing.DuePayments, r.checkPayment},
+		{"check invoice", r.Billing.DueInvoices, r.checkInvoice},
+		{"check card", r.Billing.DueCards, r.checkCard},
+		{"expire quote", r.Billing.QuotesToExpire, r.Billing.ExpireQuote},
+	}
+}
+
+// organization does what is due in one organization.
+func (r *Runner) organization(ctx context.Context, id string) error {
+	var found int
+	var problems []error
+	for _, k := range r.kinds() {
+		if ctx.Err() != nil {
+			break
+		}
+		n, err := r.work(ctx, id, k)
+		found += n
+		problems = append(problems, err)
+	}
+	problems = append(problems, r.piece(ctx, id, kind{name: "seal entries", do: r.seal}, ""))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found[id] = found
+	return errors.Join(problems...)
+}
+
+// work does the pieces of one kind, as many as the budget has time for and at
+// least one, and returns how many there are.
+func (r *Runner) work(ctx context.Context, organizationID string, k kind) (int, error) {
+	ids, err := k.list(ctx, batch)
+	r.tell(ctx, organizationID, "list to "+k.name, "", err)
+	problems := []error{err}
+	end := time.Now().Add(r.Budget)
+	for i, id := range ids {
+		if ctx.Err() != nil || i > 0 && time.Now().After(end) {
+			break
+		}
+		problems = append(problems, r.piece(ctx, organizationID, k, id))
+	}
+	return len(ids), errors.Join(problems...)
+}
+
+// piece does one piece of work. It ends alone, also by a panic.
+func (r *Runner) piece(ctx context.Context, organizationID string, k kind, id string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.Logger.ErrorContext(ctx, "due work panicked", "work", k.name, "id", id, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+		r.tell(ctx, organizationID, k.name, id, err)
+		if err != nil {
+			err = fmt.Errorf("%s %s: %w", k.name, id, err)
+		}
+	}()
+	if err = k.do(ctx, id); isRefusal(err) {
+		return nil
+	}
+	return err
+}
+
+// isRefusal: nobody waits any more for the words of a refusal; it has been
+// written where it belongs.
+func isRefusal(err error) bool {
+	var refusal *billing.Error
+	return errors.As(err, &refusal)
+}
+
+// toldMax bounds how many troubles are remembered as told.
+const toldMax = 1000
+
+// tell logs a trouble once, until it changes or has ended.
+func (r *Runner) tell(ctx context.Context, organizationID, work, id string, err error) {
+	if ctx.Err() != nil {
+		return // what fails now fails because the server stops
+	}
+	key, text := organizationID+" "+work+" "+id, ""
+	if err != nil {
+		text = err.Error()
+	}
+	r.mu.Lock()
+	was := r.told[key]
+	if delete(r.told, key); err != nil {
+		if len(r.told) == toldMax {
+			clear(r.told)
+		}
+		r.told[key] = text
+	}
+	r.mu.Unlock()
+	if text != was && err != nil {
+		r.Logger.ErrorContext(ctx, "due work", "organization_id", organizationID, "work", work, "id", id, "error", err)
+	}
+}
+
+func (r *Runner) checkPayment(ctx context.Context, id string) error {
+	due, err := r.Billing.ClaimPayment(ctx, id)
+	if err != nil || due == nil {
+		return err
+	}
+	ctx, cancel := billing.Detached(ctx, callTimeout)
+	defer cancel()
+	result := r.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID)
+	return r.Billing.ApplyPayment(ctx, id, result)
+}
+
+func (r *Runner) checkInvoice(ctx context.Context, id string) error {
+	due, err := r.Billing.ClaimInvoice(ctx, id)
+	if err != nil || due == nil {
+		return err
+	}
+	ctx, cancel := billing.Detached(ctx, callTimeout)
+	defer cancel()
+	result := r.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID)
+	return r.Billing.ApplyInvoice(ctx, id, result)
+}
+
+func (r *Runner) checkCard(ctx context.Context, id string) error {
+	due, err := r.Billing.ClaimCard(ctx, id)
+	if err != nil || due == nil {
+		return err
+	}
+	ctx, cancel := billing.Detached(ctx, callTimeout)
+	defer cancel()
+	result := r.Gateways.FetchSetup(ctx, due.Account, due.Reference)
+	return r.Billing.ApplyCard(ctx, id, result)
+}
+
+func (r *Runner) seal(ctx context.Context, _ string) error {
+	_, err := r.Billing.SealEntries(ctx)
+	return err
+}
