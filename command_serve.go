@@ -43,6 +43,14 @@ func serve(ctx context.Context, c invocation) (err error) {
 	// What was begun outlives the signal to stop.
 	lasting := context.WithoutCancel(ctx)
 
+	if cfg.Production() {
+		log.InfoContext(ctx, "settings", slog.Any("settings", cfg)) // secrets are masked
+	}
+	sealer, keys, err := newSealer(cfg)
+	if err != nil {
+		return err
+	}
+
 	// The data folder, unless nothing is kept in it.
 	var lock *folderLock
 	if cfg.DatabaseURL == "" || cfg.Sandbox && cfg.SandboxURL == "" {
@@ -58,10 +66,6 @@ func serve(ctx context.Context, c invocation) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	sealer, keys, err := newSealer(cfg)
-	if err != nil {
-		return err
-	}
 	cursorKey, err := auth.DeriveKey(keys[0], "cursors")
 	if err != nil {
 		return err
@@ -101,7 +105,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
 	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
-	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, Read: db.Read, Write: db.Write, Version: version()})
+	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
 	if err != nil {

@@ -193,7 +193,13 @@ func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
 	if _, err := db.Write.ExecContext(t.Context(), "UPDATE balances SET amount_units = amount_units + 1 WHERE currency = 'PTS'"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := program(t, []string{"PURSER_DATA=" + s.Data}, "verify")
+	if _, err := db.Write.ExecContext(t.Context(), "UPDATE gateway_calls SET state = 'REVIEW' WHERE id = (SELECT min(id) FROM gateway_calls)"); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _, err := program(t, []string{"PURSER_DATA=" + s.Data}, "verify")
+	if !strings.Contains(stdout, " needs review: ") {
+		t.Errorf("a call that needs review is not named: %s", stdout)
+	}
 	if err == nil || !strings.Contains(err.Error(), "balances bal_") {
 		t.Errorf("a wrong balance is verified as %v", err)
 	}
@@ -246,4 +252,28 @@ func TestSandboxAlone(t *testing.T) {
 	}
 	s.Stop()
 	alone.Stop()
+}
+
+// In production only serving needs the master key: the jobs that back up and
+// verify are not to have it.
+func TestOnlyServingNeedsTheMasterKey(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, serverOptions{})
+	s.Stop()
+	env := []string{"PURSER_DATA=" + s.Data, "PURSER_PROFILE=production"}
+	for _, args := range [][]string{
+		{"version"},
+		{"schema", "print"},
+		{"migrate"},
+		{"verify"},
+		{"backup", t.TempDir() + "/copy.db"},
+		{"token", "create", "--organization", "demo", "--name", "x", "--scopes", "BILLING"},
+	} {
+		if _, _, err := program(t, env, args...); err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if _, _, err := program(t, env, "serve"); err == nil || !strings.Contains(err.Error(), "PURSER_MASTER_KEY is required in production") {
+		t.Errorf("serve: %v", err)
+	}
 }

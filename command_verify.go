@@ -25,18 +25,40 @@ func verify(ctx context.Context, c invocation) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	// No secret is opened and nothing is written: there is no need for a key.
 	domain := billing.New(billing.Config{DB: db.DB, Logger: slog.New(slog.DiscardHandler)})
-	reports, err := domain.VerifyAll(auth.AllTenants(ctx, "verify"), billing.VerifyOptions{Progress: progress(c.stderr)})
+	reports, err := domain.VerifyAll(auth.AllTenants(ctx, "verify"), billing.VerifyOptions{Progress: progress(c.stderr), SealAge: sealAge})
 	for _, r := range reports {
-		if _, writeErr := fmt.Fprintf(c.stdout, "%s: %d entries, %d balances, %d seals, %d payments, %d invoices, %d quotes, %d open gateway calls\n",
-			r.OrganizationID, r.Entries, r.Balances, r.Seals, r.Payments, r.Invoices, r.Quotes, r.OpenCalls); writeErr != nil {
+		if _, writeErr := fmt.Fprintf(c.stdout, "%s: %d entries, %d balances, %d seals, %d unsealed, %d payments, %d invoices, %d quotes, %d open gateway calls\n",
+			r.OrganizationID, r.Entries, r.Balances, r.Seals, r.Unsealed, r.Payments, r.Invoices, r.Quotes, r.OpenCalls); writeErr != nil {
 			return errors.Join(err, fmt.Errorf("write: %w", writeErr))
 		}
 	}
-	if err != nil {
+	if err := errors.Join(err, reviewList(ctx, c.stdout, domain)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(c.stdout, "%d organizations fit\n", len(reports)); err != nil {
 		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// sealAge is how long an entry may wait for its seal: a server that runs needs
+// seconds, and one that was stopped before seals it when it starts.
+const sealAge = 10 * time.Minute
+
+// reviewMax is how many calls are named.
+const reviewMax = 100
+
+// reviewList names the gateway calls that a person has to look at. They are
+// no fault of the rows: which side is right is not to be seen in them.
+func reviewList(ctx context.Context, w io.Writer, domain *billing.Service) error {
+	calls, err := domain.CallsToReview(ctx, reviewMax)
+	if err != nil {
+		return err
+	}
+	for _, r := range calls {
+		if _, err := fmt.Fprintf(w, "%s: the gateway call %s (%s of %s) needs review: %s\n", r.OrganizationID, r.ID, r.Operation, r.Subject, r.Reason); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
 	}
 	return nil
 }

@@ -312,7 +312,7 @@ func TestDetachRefusedByTheGateway(t *testing.T) {
 		payer := s.newPayer(t, "Ada")
 		for _, name := range []string{"paymentMethodSetDefault", "paymentMethodDetach"} {
 			card := s.newCard(t, payer, "pm_card_visa")
-			s.spoilRequest(t, sandbox.RequestFault{Method: "POST", Action: sandbox.ActionStatus, Status: 403})
+			s.spoilRequest(t, sandbox.RequestFault{Method: "POST", Action: sandbox.ActionStatus, Status: 400})
 			_, err := s.mutate(t.Context(), name, "paymentMethod { status }", map[string]any{"id": card})
 			refusedWith(t, err, "PROVIDER_REFUSED", name)
 		}

@@ -203,6 +203,9 @@ func TestProductionSaysNothingSecret(t *testing.T) {
 		t.Errorf("production serves a sandbox: %d", status)
 	}
 	s.Stop()
+	if !strings.Contains(s.Output(), `"msg":"settings"`) || !strings.Contains(s.Output(), `"profile":"production"`) {
+		t.Errorf("the log does not begin with the settings:\n%s", s.Output())
+	}
 	for _, secret := range []string{"0123456789abcdef", "Token", "pur_"} {
 		if strings.Contains(s.Output(), secret) {
 			t.Errorf("production writes %q:\n%s", secret, s.Output())

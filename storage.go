@@ -115,10 +115,13 @@ func databaseExists(cfg config.Config, change schemaChange) error {
 }
 
 // masterKeys returns the keys that seal secrets. A development server makes
-// one and keeps it in the data folder; production has been refused without.
+// one and keeps it in the data folder; production does not serve without.
 func masterKeys(cfg config.Config) ([][]byte, error) {
 	if len(cfg.MasterKeys) > 0 {
 		return cfg.MasterKeys, nil
+	}
+	if cfg.Production() {
+		return nil, errors.New("PURSER_MASTER_KEY is required in production: 32 random bytes in base64 or hex, as from `openssl rand -base64 32`")
 	}
 	key, err := config.MasterKeyFile(cfg.Data, rand.Reader)
 	if err != nil {

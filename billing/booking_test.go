@@ -186,26 +186,38 @@ func TestTopUpIsCreditedOnce(t *testing.T) {
 
 func TestReportsThatRaceCreditOnce(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f *fixture) {
-		p := f.newPayer(t, payer.BillingModePREPAID)
-		var paid *ent.Payment
-		f.must(t, f.ctx, func(ctx context.Context, tx *Tx) (err error) {
-			paid, err = tx.storePaid(ctx, f, p, usd(t, "20"), nil, "pi_race")
-			return err
-		})
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				if err := f.inTx(f.ctx, func(ctx context.Context, tx *Tx) error {
-					_, err := tx.creditTopUp(ctx, paid, "pi_race")
-					return err
-				}); err != nil {
-					t.Error(err)
-				}
+		// They meet at the balance's key when they all make it, and at the key
+		// of the cause when it is there.
+		for _, before := range []string{"0", "1"} {
+			p, gatewayID := f.newPayer(t, payer.BillingModePREPAID), "pi_race"+before
+			if before != "0" {
+				f.reload(t, p.ID, usd(t, before))
+			}
+			want, err := usd(t, before).Add(usd(t, "20"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var paid *ent.Payment
+			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) (err error) {
+				paid, err = tx.storePaid(ctx, f, p, usd(t, "20"), nil, gatewayID)
+				return err
 			})
-		}
-		wg.Wait()
-		if b := f.balanceOf(t, p.ID, "USD"); b.Remaining() != usd(t, "20") || f.entries(t) != 1 {
-			t.Errorf("remaining %s after %d entries", b.Remaining(), f.entries(t))
+			entries := f.entries(t)
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					if err := f.inTx(f.ctx, func(ctx context.Context, tx *Tx) error {
+						_, err := tx.creditTopUp(ctx, paid, gatewayID)
+						return err
+					}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if b := f.balanceOf(t, p.ID, "USD"); b.Remaining() != want || f.entries(t)-entries != 1 {
+				t.Errorf("remaining %s after %d credits, want %s", b.Remaining(), f.entries(t)-entries, want)
+			}
 		}
 	})
 }
@@ -242,6 +254,7 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 		elsewhere := f.newInvoice(t, p, usd(t, "30"), usd(t, "0"), false)
 		voided := f.newInvoice(t, p, usd(t, "7"), usd(t, "0.7"), false)
 		left := f.newInvoice(t, p, usd(t, "1"), usd(t, "0"), false)
+		partly := f.newInvoice(t, p, usd(t, "50"), usd(t, "0"), false)
 		unpaid := func(want string) {
 			t.Helper()
 			if b := f.balanceOf(t, p.ID, "USD"); b.Unpaid() != usd(t, want) {
@@ -249,7 +262,7 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 			}
 			f.mustVerify(t)
 		}
-		unpaid("158.70")
+		unpaid("208.70")
 		for range 2 { // once or twice, in either order with the row: it is the same
 			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
 				paid, err := tx.storePaid(ctx, f, p, byCard.Total(), byCard, "pi_inv")
@@ -261,7 +274,7 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 				}
 				return tx.paidInvoice(ctx, byCard)
 			})
-			unpaid("38.70")
+			unpaid("88.70")
 		}
 		for range 2 {
 			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
@@ -269,6 +282,22 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 					return err
 				}
 				return tx.bookInvoiceOutOfBand(ctx, elsewhere)
+			})
+			unpaid("58.70")
+		}
+		for range 2 { // what a card has paid is not paid elsewhere once more
+			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+				paid, err := tx.storePaid(ctx, f, p, usd(t, "20"), partly, "pi_partly")
+				if err != nil {
+					return err
+				}
+				if err := tx.creditInvoicePayment(ctx, partly, paid, "pi_partly"); err != nil {
+					return err
+				}
+				if err := tx.paidInvoice(ctx, partly); err != nil {
+					return err
+				}
+				return tx.bookInvoiceOutOfBand(ctx, partly)
 			})
 			unpaid("8.70")
 		}
@@ -286,6 +315,8 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 			"clearing:"+f.provider+"→receivable INVOICE_PAYMENT 120.00 USD")
 		wantBooked(t, f.booked(t, elsewhere.ID),
 			"receivable→revenue INVOICE 30.00 USD", "bank→receivable INVOICE_PAYMENT 30.00 USD")
+		wantBooked(t, f.booked(t, partly.ID), "receivable→revenue INVOICE 50.00 USD",
+			"clearing:"+f.provider+"→receivable INVOICE_PAYMENT 20.00 USD", "bank→receivable INVOICE_PAYMENT 30.00 USD")
 		wantBooked(t, f.booked(t, voided.ID),
 			"receivable→revenue INVOICE 7.00 USD", "receivable→tax TAX 0.70 USD",
 			"revenue→receivable REVERSAL 7.00 USD", "tax→receivable REVERSAL 0.70 USD")

@@ -180,6 +180,9 @@ func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*en
 	default: // the gateway has answered
 	}
 	if v != verdictAgain {
+		if err := tx.wakeEvents(ctx, c.Subject); err != nil {
+			return nil, 0, err
+		}
 		u.SetState(gatewaycall.StateDONE).SetFinishedAt(tx.Now).ClearNextCheckAt().ClearLeaseUntil()
 		return c, v, cas(u.Save(ctx))
 	}

@@ -20,6 +20,10 @@ import (
 	"purser/ent/quote"
 )
 
+// quoteIsOpen finds open quotes by a word that stands in the statement, as it
+// stands in the index of those that expire.
+func quoteIsOpen(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'OPEN'")) }
+
 // What is due is the state of the objects themselves. Each kind of work has
 // one condition, by which the organizations are found that have any, the
 // pieces are listed, and each piece is claimed. A claim moves the piece's next
@@ -53,7 +57,7 @@ func invoiceDue(now time.Time) predicate.Invoice {
 }
 
 func quoteDue(now time.Time) predicate.Quote {
-	return quote.And(quote.StatusEQ(quote.StatusOPEN), quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil())
+	return quote.And(quoteIsOpen, quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil())
 }
 
 // OrganizationsWithDueWork lists the organizations in which something is due.

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"purser/auth"
+	"purser/ent"
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
+	"purser/ent/paymentattempt"
 	"purser/ent/paymentmethod"
 	"purser/ent/provider"
 	"purser/gateway"
@@ -151,6 +155,33 @@ func TestCallThatIsNeverFinished(t *testing.T) {
 	})
 }
 
+// Servers that find the same call due ask the gateway once between them.
+func TestOneServerTakesADueCall(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		for n := range 10 {
+			begun := s.hosted(t, fmt.Sprint("k", n))
+			s.clock.Advance(callLease)
+			var wg sync.WaitGroup
+			var taken atomic.Int32
+			for range 8 {
+				wg.Go(func() {
+					d, err := s.ClaimCall(s.ctx, begun.ID)
+					if err != nil {
+						t.Error(err)
+					}
+					if d != nil {
+						taken.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if c := s.called(t, begun.ID); taken.Load() != 1 || c.Attempts != 2 {
+				t.Errorf("taken by %d servers, %d attempts", taken.Load(), c.Attempts)
+			}
+		}
+	})
+}
+
 // A server that was down for weeks asks before it gives a call up.
 func TestOldCallIsAskedOnceMore(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
@@ -207,6 +238,83 @@ func TestEntriesAreFoundForSealing(t *testing.T) {
 		}
 		if ids := toSeal(); len(ids) != 0 {
 			t.Errorf("sealed, and still found: %v", ids)
+		}
+	})
+}
+
+// A try that waited for its payer ends with its payment, whoever tells of it,
+// and the reply that comes later leaves it as it is.
+func TestAttemptsEndWithTheirPayment(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		for _, c := range []struct {
+			end  gateway.Status
+			want paymentattempt.Status
+		}{
+			{gateway.StatusSucceeded, paymentattempt.StatusSUCCEEDED},
+			{gateway.StatusDeclined, paymentattempt.StatusFAILED},
+		} {
+			begun, err := s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "10"), Key: ptr(string(c.end))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			attempt := func() *ent.PaymentAttempt {
+				t.Helper()
+				a, err := s.Client().PaymentAttempt.Query().Where(paymentattempt.PaymentID(begun.PaymentID)).Only(s.ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return a
+			}
+			waiting := paymentAt(gateway.StatusActionNeeded, "pi_"+string(c.end), usd(t, "10"))
+			if err := s.FinishPayment(s.ctx, begun.ID, waiting); err != nil {
+				t.Fatal(err)
+			}
+			if a := attempt(); a.Status != paymentattempt.StatusREQUIRES_ACTION || a.FinishedAt != nil || a.GatewayRequestID == "" {
+				t.Errorf("waiting: %+v", a)
+			}
+			if err := s.ApplyPayment(s.ctx, begun.PaymentID, paymentAt(c.end, "pi_"+string(c.end), usd(t, "10"))); err != nil {
+				t.Fatal(err)
+			}
+			if a := attempt(); a.Status != c.want || a.FinishedAt == nil || (a.FailureCode == "") != (c.want == paymentattempt.StatusSUCCEEDED) {
+				t.Errorf("ended: %+v", a)
+			}
+			if err := s.FinishPayment(s.ctx, begun.ID, waiting); err != nil {
+				t.Fatal(err)
+			}
+			if a := attempt(); a.Status != c.want {
+				t.Errorf("a late reply makes it %s", a.Status)
+			}
+		}
+	})
+}
+
+// An event that came before what it is about is applied as soon as the call
+// that makes it is finished.
+func TestWaitingEventsAreWoken(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		begun := s.hosted(t, "k")
+		id, err := s.StoreEvent(s.ctx, s.provider, gateway.Event{ID: "evt_1", Type: "early", Object: gateway.Object{Kind: gateway.ObjectPayment, ID: "pi_1", Subject: begun.PaymentID}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ClaimEvent(s.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FinishEvent(s.ctx, id, errWaiting); err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := s.DueEvents(s.ctx, 10); err != nil || len(ids) != 0 {
+			t.Fatalf("due %v, %v", ids, err)
+		}
+		page := gateway.PaymentResult{
+			Outcome: ended(gateway.StatusActionNeeded), ReferenceID: "cs_1", NextAction: gateway.NextAction{RedirectURL: "https://pay.example/cs_1"},
+		}
+		if err := s.FinishPayment(s.ctx, begun.ID, page); err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := s.DueEvents(s.ctx, 10); err != nil || !slices.Equal(ids, []string{id}) {
+			t.Errorf("due %v, %v", ids, err)
 		}
 	})
 }

@@ -203,6 +203,18 @@ func (s *Service) DueEvents(ctx context.Context, limit int) ([]string, error) {
 	return ids, nil
 }
 
+// wakeEvents has the events applied soon that wait for what a call about the
+// subject has made.
+func (tx *Tx) wakeEvents(ctx context.Context, subject string) error {
+	_, err := tx.GatewayEvent.Update().
+		Where(gatewayevent.StatusEQ(gatewayevent.StatusWAITING), gatewayevent.Subject(subject), gatewayevent.NextAttemptAtGT(tx.Now)).
+		SetNextAttemptAt(tx.Now).Save(ctx)
+	if err != nil {
+		return fmt.Errorf("wake the events of %s: %w", subject, err)
+	}
+	return nil
+}
+
 // ErrForeign says that an event's object is none of ours.
 var ErrForeign = errors.New("the object is none of ours")
 

@@ -86,6 +86,24 @@ func TestEventsFindTheirObject(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		setup, err := s.BeginCardSetup(s.ctx, CardDraft{PayerID: s.payer.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FinishCard(s.ctx, setup.ID, gateway.CardResult{
+			Outcome: ended(gateway.StatusActionNeeded), ReferenceID: "seti_1", NextAction: gateway.NextAction{ClientSecret: "seti_secret"},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		s.card(t)
+		charge, err := s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "5"), Key: ptr("charge")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FinishPayment(s.ctx, charge.ID, paymentAt(gateway.StatusProcessing, "pi_1", usd(t, "5"))); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := s.newKind(t, "STRIPE")
 		for n, c := range []struct {
 			object gateway.Object
 			want   string
@@ -96,7 +114,11 @@ func TestEventsFindTheirObject(t *testing.T) {
 			{gateway.Object{Kind: gateway.ObjectInvoice, ID: *inv.GatewayInvoiceID}, inv.ID, nil},
 			{gateway.Object{Kind: gateway.ObjectInvoice, ID: "in_new", Subject: inv.ID}, inv.ID, nil},
 			{gateway.Object{Kind: gateway.ObjectHosted, ID: "cs_1"}, hosted.PaymentID, nil},
+			{gateway.Object{Kind: gateway.ObjectHosted, ID: "cs_new", Subject: hosted.PaymentID}, hosted.PaymentID, nil},
+			{gateway.Object{Kind: gateway.ObjectPayment, ID: "pi_1"}, charge.PaymentID, nil},
 			{gateway.Object{Kind: gateway.ObjectPayment, ID: "pi_new", Subject: hosted.PaymentID}, hosted.PaymentID, nil},
+			{gateway.Object{Kind: gateway.ObjectSetup, ID: "seti_1"}, setup.PaymentMethodID, nil},
+			{gateway.Object{Kind: gateway.ObjectSetup, ID: "seti_new", Subject: setup.PaymentMethodID}, setup.PaymentMethodID, nil},
 			{gateway.Object{Kind: gateway.ObjectInvoice, ID: "in_x", Subject: hosted.PaymentID}, "", errWaiting},
 			{gateway.Object{Kind: gateway.ObjectPayment, ID: "pi_x", Subject: "pmt_later"}, "", errWaiting},
 			{gateway.Object{Kind: gateway.ObjectInvoice, ID: "in_foreign"}, "", ErrForeign},
@@ -114,14 +136,14 @@ func TestEventsFindTheirObject(t *testing.T) {
 			if err := got.Unclaimed(); !errors.Is(err, c.cause) {
 				t.Errorf("%+v: %v, want %v", c.object, err, c.cause)
 			}
-		}
-		// Another provider's events reach none of this one's objects.
-		id, err := s.StoreEvent(s.ctx, s.newKind(t, "STRIPE"), gateway.Event{ID: "evt_0", Type: "x", Object: gateway.Object{Kind: gateway.ObjectInvoice, ID: *inv.GatewayInvoiceID}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := s.ClaimEvent(s.ctx, id); err != nil || got == nil || got.Subject != "" {
-			t.Errorf("%+v, %v", got, err)
+			// Another provider's events reach none of this one's objects; a
+			// draft is no provider's yet.
+			if id, err = s.StoreEvent(s.ctx, elsewhere, gateway.Event{ID: fmt.Sprint("evt_", n), Type: "x", Object: c.object}); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.ClaimEvent(s.ctx, id); err != nil || got == nil || got.Subject != "" && got.Subject != draft {
+				t.Errorf("%+v of another provider: %+v, %v", c.object, got, err)
+			}
 		}
 	})
 }

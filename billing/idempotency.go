@@ -6,13 +6,17 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
 
 	"purser/auth"
 	"purser/ent"
+	"purser/ent/gatewaycall"
 	"purser/ent/idempotencyrecord"
 )
 
-// Operation is one run of a mutation as its idempotency key knows it. Keys
+// operation is one run of a mutation as its idempotency key knows it. Keys
 // are scoped by organization; the fingerprint is of the mutation's name and
 // its input.
 type operation struct {
@@ -28,7 +32,7 @@ const keyLengthMax = 200
 // on their own rows.
 const keyScope = "operation"
 
-// KeyRule says whether a mutation needs a key.
+// keyRule says whether a mutation needs a key.
 type keyRule bool
 
 const (
@@ -39,6 +43,10 @@ const (
 // newOperation names one run of a mutation. Without a client's key it gets
 // one of its own, by which a transaction that must run again recognises what
 // it has already done. It is made before the transaction begins.
+//
+// The input's JSON is what later runs are compared with, for as long as keys
+// are kept: instants in it are UTC, a field keeps its name, and one that is
+// added later is left out while it is empty (omitempty). A test pins them.
 func (s *Service) newOperation(name string, key *string, rule keyRule, input any) (operation, error) {
 	op := operation{name: name}
 	switch {
@@ -100,4 +108,48 @@ func (tx *Tx) remember(ctx context.Context, op operation, subject, second, callI
 		return fmt.Errorf("remember idempotency key: %w", err)
 	}
 	return nil
+}
+
+// A key is kept for twice the 30 days that are promised, and longer while its
+// call has not ended. Removing is done in small bites, so that no transaction
+// is long.
+const (
+	keyLife  = 60 * 24 * time.Hour
+	keysBite = 500
+)
+
+// RemoveOldKeys forgets keys of the viewer's organization that are older than
+// keyLife, at most keysBite of them, and returns how many. It may be called at
+// any time.
+func (s *Service) RemoveOldKeys(ctx context.Context) (int, error) {
+	ids, err := s.read.IdempotencyRecord.Query().
+		Where(idempotencyrecord.CreatedAtLT(s.now().Add(-keyLife)), ofNoOpenCall(auth.FromContext(ctx).OrganizationID)).
+		Order(ent.Asc(idempotencyrecord.FieldCreatedAt)).Limit(keysBite).IDs(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("list old keys: %w", err)
+	}
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	removed := 0
+	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) (err error) {
+		removed, err = tx.IdempotencyRecord.Delete().Where(idempotencyrecord.IDIn(ids...)).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("remove old keys: %w", err)
+	}
+	return removed, nil
+}
+
+// ofNoOpenCall keeps the records whose call, if they have one, has ended.
+func ofNoOpenCall(organizationID string) func(*entsql.Selector) {
+	return func(s *entsql.Selector) {
+		calls := entsql.Dialect(s.Dialect()).Table(gatewaycall.Table)
+		s.Where(entsql.NotExists(entsql.Dialect(s.Dialect()).Select(calls.C(gatewaycall.FieldID)).From(calls).Where(entsql.And(
+			entsql.EQ(calls.C(gatewaycall.FieldOrganizationID), organizationID),
+			entsql.ColumnsEQ(calls.C(gatewaycall.FieldID), s.C(idempotencyrecord.FieldCallID)),
+			entsql.NEQ(calls.C(gatewaycall.FieldState), gatewaycall.StateDONE),
+		))))
+	}
 }

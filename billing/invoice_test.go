@@ -58,7 +58,7 @@ func TestInvoiceIsWrittenAndIssued(t *testing.T) {
 			begun.Request.Lines[0].Total != usd(t, "1.0025") || begun.Request.InvoiceID != "" {
 			t.Fatalf("asked of the gateway: %+v", begun.Request)
 		}
-		if inv = s.invoiced(t, id); inv.Status != invoice.StatusDRAFT || inv.Number != nil || orEmpty(inv.PendingCallID) != begun.ID {
+		if inv = s.invoiced(t, id); inv.Status != invoice.StatusDRAFT || orEmpty(inv.Number) != begun.Request.Number || begun.Request.Number != "2026-03-00000001" || orEmpty(inv.PendingCallID) != begun.ID {
 			t.Fatalf("while the gateway is asked: %+v", inv)
 		}
 		_, err = s.BeginInvoiceVoid(s.ctx, id)
@@ -232,6 +232,11 @@ func TestInvoiceNumbersHaveNoGap(t *testing.T) {
 				t.Errorf("%s is missing", number)
 			}
 		}
+		// What was refused keeps its number for the next try.
+		kept := orEmpty(s.invoiced(t, ids[5]).Number)
+		if again, err := s.BeginInvoiceFinalization(s.ctx, InvoiceFinalizeDraft{ID: ids[5]}); err != nil || kept == "" || again.Request.Number != kept {
+			t.Errorf("the next try of %q: %+v, %v", kept, again, err)
+		}
 		s.clock.Set(time.Date(2026, time.March, 31, 23, 30, 0, 0, time.UTC))
 		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetTimeZone("Europe/Berlin") })
 		if inv := s.invoiced(t, s.openInvoiceOf(t, item(t, "A", "1", "USD", 1))); orEmpty(inv.Number) != "2026-04-00000001" {
@@ -338,18 +343,20 @@ func TestInvoiceOutcomes(t *testing.T) {
 			})
 		}
 		t.Run("another total", func(t *testing.T) {
-			id, call := steps[0].begin(t, s)
-			r := s.invoiceAt(t, id, "open")
-			r.Total = usd(t, "10.01")
-			wantCode(t, s.FinishInvoiceFinalization(s.ctx, call.ID, r), CodeProviderRefused, "")
-			inv, c := s.invoiced(t, id), s.called(t, call.ID)
-			if inv.Status != invoice.StatusDRAFT || orEmpty(inv.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW {
-				t.Errorf("a person has to look: call %s, invoice %+v", c.State, inv)
-			}
-			// Waiting does not help, and so nobody is told to.
-			_, err := s.BeginInvoiceVoid(s.ctx, id)
-			if e := wantCode(t, err, CodeInvalidState, "id"); !strings.Contains(e.Message, call.ID) {
-				t.Errorf("the call to look at is not named: %s", e.Message)
+			for _, wrong := range []money.Amount{usd(t, "10.01"), {Units: usd(t, "10").Units, Currency: "EUR"}} {
+				id, call := steps[0].begin(t, s)
+				r := s.invoiceAt(t, id, "open")
+				r.Total = wrong
+				wantCode(t, s.FinishInvoiceFinalization(s.ctx, call.ID, r), CodeProviderRefused, "")
+				inv, c := s.invoiced(t, id), s.called(t, call.ID)
+				if inv.Status != invoice.StatusDRAFT || orEmpty(inv.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW {
+					t.Errorf("%s: a person has to look: call %s, invoice %+v", wrong, c.State, inv)
+				}
+				// Waiting does not help, and so nobody is told to.
+				_, err := s.BeginInvoiceVoid(s.ctx, id)
+				if e := wantCode(t, err, CodeInvalidState, "id"); !strings.Contains(e.Message, call.ID) {
+					t.Errorf("the call to look at is not named: %s", e.Message)
+				}
 			}
 		})
 	})

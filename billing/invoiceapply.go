@@ -15,7 +15,7 @@ import (
 // errMismatch is returned, and nothing written, when the totals differ, or
 // when an invoice was issued there that asks for another amount.
 func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
-	inv, err := tx.lockInvoiceRow(ctx, id)
+	inv, err := tx.lockInvoice(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		if err := tx.openInvoice(ctx, inv, r); err != nil {
 			return err
 		}
-		if inv, err = tx.lockInvoiceRow(ctx, id); err != nil {
+		if inv, err = tx.lockInvoice(ctx, id); err != nil {
 			return err
 		}
 	}

@@ -49,7 +49,7 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 			found = earlier.CallID
 			return nil
 		}
-		inv, err := tx.lockInvoiceRow(ctx, d.ID)
+		inv, err := tx.lockInvoice(ctx, d.ID)
 		if err != nil {
 			return err
 		}
@@ -76,6 +76,9 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 			}
 			return tx.remember(ctx, op, inv.ID, "", "")
 		}
+		if err := tx.reserveNumber(ctx, inv); err != nil {
+			return err
+		}
 		if out.Request, err = tx.invoiceRequest(ctx, inv); err != nil {
 			return err
 		}
@@ -83,7 +86,7 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		if err := tx.openCall(ctx, callID, *inv.ProviderID, gatewaycall.OperationINVOICE_FINALIZE, inv.ID, out.Request); err != nil {
 			return err
 		}
-		if err := tx.lockInvoice(ctx, inv, callID); err != nil {
+		if err := tx.reserveInvoice(ctx, inv, callID); err != nil {
 			return err
 		}
 		return tx.remember(ctx, op, inv.ID, "", callID)
@@ -137,8 +140,8 @@ func (tx *Tx) freezeTax(ctx context.Context, inv *ent.Invoice) error {
 	return nil
 }
 
-// lockInvoiceRow reads an invoice for a change.
-func (tx *Tx) lockInvoiceRow(ctx context.Context, id string) (*ent.Invoice, error) {
+// lockInvoice reads an invoice for a change.
+func (tx *Tx) lockInvoice(ctx context.Context, id string) (*ent.Invoice, error) {
 	inv, err := tx.Invoice.Query().Where(invoice.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
 	return inv, orNotFound(err, "id", "invoice", id)
 }
@@ -191,7 +194,7 @@ func (tx *Tx) invoiceRequest(ctx context.Context, inv *ent.Invoice) (gateway.Inv
 		return gateway.InvoiceRequest{}, err
 	}
 	r := gateway.InvoiceRequest{
-		InvoiceID: orEmpty(inv.GatewayInvoiceID), Customer: customer, Currency: inv.Currency,
+		InvoiceID: orEmpty(inv.GatewayInvoiceID), Number: orEmpty(inv.Number), Customer: customer, Currency: inv.Currency,
 		Tax: inv.Tax(), Total: inv.Total(), Description: orEmpty(inv.Description),
 	}
 	if r.InvoiceID != "" {
@@ -215,8 +218,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	if err != nil {
 		return err
 	}
-	number, err := tx.invoiceNumber(ctx, o)
-	if err != nil {
+	if err := tx.reserveNumber(ctx, inv); err != nil {
 		return err
 	}
 	due := tx.Now
@@ -225,7 +227,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	}
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT)).
-		SetStatus(invoice.StatusOPEN).SetNumber(number).SetFinalizedAt(tx.Now).SetDueAt(due).
+		SetStatus(invoice.StatusOPEN).SetFinalizedAt(tx.Now).SetDueAt(due).
 		ClearFinalizesAt().ClearPendingCallID().SetUpdatedAt(tx.Now)
 	if r.InvoiceID != "" {
 		u.SetGatewayInvoiceID(r.InvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
@@ -234,7 +236,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("open invoice %s: %w", inv.ID, err)
 	}
-	opened, err := tx.lockInvoiceRow(ctx, inv.ID)
+	opened, err := tx.lockInvoice(ctx, inv.ID)
 	if err != nil {
 		return err
 	}
@@ -245,6 +247,30 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return tx.markPaid(ctx, opened, "")
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
+	return nil
+}
+
+// reserveNumber gives a draft its number when it is first tried to issue it,
+// so that the gateway's page and receipt show ours. The draft keeps it for the
+// next try, or takes it along when it is voided: there are no gaps.
+func (tx *Tx) reserveNumber(ctx context.Context, inv *ent.Invoice) error {
+	if inv.Number != nil {
+		return nil
+	}
+	o, err := tx.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	number, err := tx.invoiceNumber(ctx, o)
+	if err != nil {
+		return err
+	}
+	n, err := tx.Invoice.Update().
+		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT), invoice.NumberIsNil()).SetNumber(number).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("number invoice %s: %w", inv.ID, err)
+	}
+	inv.Number = &number
 	return nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/provider"
-	"purser/ent/schema"
 	"purser/gateway"
 )
 
@@ -92,9 +91,9 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 // payableInvoice reads an invoice that may be paid now: open, and not being
 // changed at the gateway by somebody else.
 func (tx *Tx) payableInvoice(ctx context.Context, id string) (*ent.Invoice, error) {
-	inv, err := tx.Invoice.Query().Where(invoice.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
+	inv, err := tx.lockInvoice(ctx, id)
 	if err != nil {
-		return nil, orNotFound(err, "id", "invoice", id)
+		return nil, err
 	}
 	switch inv.Status {
 	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
@@ -137,7 +136,7 @@ func (tx *Tx) beginOutOfBand(ctx context.Context, inv *ent.Invoice, callID strin
 	if err := tx.openCall(ctx, callID, orEmpty(inv.ProviderID), gatewaycall.OperationINVOICE_SETTLE, inv.ID, request); err != nil {
 		return request, "", err
 	}
-	return request, callID, tx.lockInvoice(ctx, inv, callID)
+	return request, callID, tx.reserveInvoice(ctx, inv, callID)
 }
 
 // beginHostedInvoice makes, or finds, the payment that waits for the payer on
@@ -200,7 +199,7 @@ func (tx *Tx) beginInvoiceCharge(ctx context.Context, inv *ent.Invoice, d Invoic
 	if err := tx.openCall(ctx, callID, *inv.ProviderID, gatewaycall.OperationINVOICE_PAY, inv.ID, request); err != nil {
 		return request, err
 	}
-	return request, tx.lockInvoice(ctx, inv, callID)
+	return request, tx.reserveInvoice(ctx, inv, callID)
 }
 
 func (tx *Tx) invoicePaymentStart(ctx context.Context, inv *ent.Invoice, id, returnURL string) (paymentStart, error) {
@@ -212,16 +211,15 @@ func (tx *Tx) invoicePaymentStart(ctx context.Context, inv *ent.Invoice, id, ret
 	if start.provider, err = tx.usableProvider(ctx, orEmpty(inv.ProviderID), "id"); err != nil {
 		return start, err
 	}
-	urls := schema.ReturnURLs{Success: returnURL}
 	if err := tx.checkReturnURL(ctx, returnURL); err != nil {
 		return start, err
 	}
-	start.draft.Currency, start.draft.AmountUnits, start.draft.ReturnUrls = inv.Currency, inv.AmountDueUnits, &urls
+	start.draft.Currency, start.draft.AmountUnits, start.draft.ReturnUrls = inv.Currency, inv.AmountDueUnits, sameURL(returnURL)
 	return start, nil
 }
 
-// lockInvoice gives an invoice to a gateway call until it is finished.
-func (tx *Tx) lockInvoice(ctx context.Context, inv *ent.Invoice, callID string) error {
+// reserveInvoice gives an invoice to a gateway call until it is finished.
+func (tx *Tx) reserveInvoice(ctx context.Context, inv *ent.Invoice, callID string) error {
 	n, err := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status), invoice.PendingCallIDIsNil()).
 		SetPendingCallID(callID).SetUpdatedAt(tx.Now).Save(ctx)
@@ -352,7 +350,7 @@ func (tx *Tx) invoiceOfPayment(ctx context.Context, paymentID string) (*ent.Invo
 	if err != nil {
 		return nil, fmt.Errorf("read payment %s: %w", paymentID, err)
 	}
-	return tx.lockInvoiceRow(ctx, orEmpty(p.InvoiceID))
+	return tx.lockInvoice(ctx, orEmpty(p.InvoiceID))
 }
 
 // settleInvoice books that an invoice was paid at the gateway, once, whoever

@@ -12,6 +12,7 @@ import (
 	"purser/ent/paymentattempt"
 	"purser/ent/provider"
 	"purser/gateway"
+	"purser/money"
 )
 
 // Each state of an invoice meets each way of paying it, and voiding.
@@ -288,19 +289,21 @@ func TestInvoiceChargeOutcomes(t *testing.T) {
 			s.wantPaid(t, "later", id, begun.PaymentID, paid)
 		})
 		t.Run("another amount", func(t *testing.T) {
-			id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
-			begun, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, Key: &id})
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := s.invoiceAt(t, id, "paid")
-			r.AmountPaid = usd(t, "9")
-			wantCode(t, s.FinishInvoicePayment(s.ctx, begun.ID, r), CodeProviderRefused, "")
-			if inv, c := s.invoiced(t, id), s.called(t, begun.ID); inv.Status != invoice.StatusOPEN || c.State != gatewaycall.StateREVIEW {
-				t.Errorf("invoice %s, call %s", inv.Status, c.State)
-			}
-			if p := s.paid(t, begun.PaymentID); p.Status != payment.StatusPROCESSING {
-				t.Errorf("the payment is %s", p.Status)
+			for _, wrong := range []money.Amount{usd(t, "9"), {Units: usd(t, "10").Units, Currency: "EUR"}} {
+				id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+				begun, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, Key: &id})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := s.invoiceAt(t, id, "paid")
+				r.AmountPaid = wrong
+				wantCode(t, s.FinishInvoicePayment(s.ctx, begun.ID, r), CodeProviderRefused, "")
+				if inv, c := s.invoiced(t, id), s.called(t, begun.ID); inv.Status != invoice.StatusOPEN || c.State != gatewaycall.StateREVIEW {
+					t.Errorf("%s: invoice %s, call %s", wrong, inv.Status, c.State)
+				}
+				if p := s.paid(t, begun.PaymentID); p.Status != payment.StatusPROCESSING {
+					t.Errorf("%s: the payment is %s", wrong, p.Status)
+				}
 			}
 		})
 		t.Run("paid elsewhere while it was asked", func(t *testing.T) {

@@ -41,7 +41,7 @@ func (s *Service) BeginInvoiceVoid(ctx context.Context, id string) (*InvoiceVoid
 			found = earlier.CallID
 			return nil
 		}
-		inv, err := tx.lockInvoiceRow(ctx, id)
+		inv, err := tx.lockInvoice(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (s *Service) BeginInvoiceVoid(ctx context.Context, id string) (*InvoiceVoid
 		if err := tx.openCall(ctx, callID, *inv.ProviderID, kind, id, out.GatewayInvoiceID); err != nil {
 			return err
 		}
-		if err := tx.lockInvoice(ctx, inv, callID); err != nil {
+		if err := tx.reserveInvoice(ctx, inv, callID); err != nil {
 			return err
 		}
 		return tx.remember(ctx, op, id, "", callID)
@@ -85,7 +85,7 @@ func (s *Service) BeginInvoiceVoid(ctx context.Context, id string) (*InvoiceVoid
 // number of times.
 func (s *Service) FinishInvoiceVoid(ctx context.Context, callID string, r gateway.InvoiceResult) error {
 	return s.finishInvoice(ctx, callID, r, func(ctx context.Context, tx *Tx, id string) error {
-		inv, err := tx.lockInvoiceRow(ctx, id)
+		inv, err := tx.lockInvoice(ctx, id)
 		if err != nil {
 			return err
 		}

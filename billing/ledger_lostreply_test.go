@@ -1,13 +1,19 @@
 package billing
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
+	"purser/auth"
 	"purser/ent"
+	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/payer"
+	"purser/ent/provider"
+	"purser/ent/quoteline"
 	"purser/testdb"
 )
 
@@ -74,6 +80,90 @@ func TestEveryLostReplyLeavesOneEntry(t *testing.T) {
 	f.mustVerify(t)
 }
 
+// The reply to a COMMIT is lost that has made something: it is there once, the
+// caller has its name, and a credential's value is in the hand of who made it.
+func TestLostCommitMakesOneThing(t *testing.T) {
+	t.Parallel()
+	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	s := &sale{fixture: newFixture(t, testdb.Open(t, proxy.URL()))}
+	s.provider = s.newKind(t, provider.KindSTRIPE)
+	s.payer = s.newPayer(t, payer.BillingModePREPAID)
+	a := auth.NewAuthenticator(s.Service, s.clock.Now)
+	id := func(id string, err error) (string, error) { return id, err }
+	usable := func(token auth.Token, err error) (string, error) {
+		if err == nil {
+			_, _, err = a.Authenticate(s.ctx, token.Reveal())
+		}
+		return token.TokenID(), err
+	}
+	product, err := s.CreateProduct(s.ctx, ProductDraft{Name: "Plan"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoteID := s.quoteOf(t, item(t, "A", "1", "USD", 1))
+	lines := []LineDraft{item(t, "A", "1", "USD", 1)}
+	read := s.Client()
+	for _, c := range []struct {
+		name  string
+		do    func() (string, error)
+		count func(context.Context) (int, error)
+		made  int
+	}{
+		{"token", func() (string, error) {
+			_, token, err := s.CreateToken(s.ctx, TokenDraft{Name: "CI", Scopes: []auth.Scope{auth.ScopeBilling}, Permission: auth.PermissionRead})
+			return usable(token, err)
+		}, read.AccessToken.Query().Count, 1},
+		{"session", func() (string, error) {
+			token, _, err := s.CreatePayerSession(s.ctx, s.payer.ID, time.Minute)
+			return usable(token, err)
+		}, read.PayerSession.Query().Count, 1},
+		{"developer", func() (string, error) {
+			return id(s.CreateDeveloper(s.ctx, PayerDraft{Email: "lost@example.com", Name: "Lost", BillingMode: payer.BillingModePREPAID}, ptr("developer")))
+		}, read.Payer.Query().Count, 1},
+		{"company", func() (string, error) {
+			return id(s.CreateCompany(s.ctx, PayerDraft{Slug: "lost", Name: "Lost", BillingMode: payer.BillingModePREPAID}, ptr("company")))
+		}, read.Payer.Query().Count, 1},
+		{"product", func() (string, error) {
+			return id(s.CreateProduct(s.ctx, ProductDraft{Name: "Lost"}, ptr("product")))
+		}, read.Product.Query().Count, 1},
+		{"price", func() (string, error) {
+			return id(s.CreatePrice(s.ctx, PriceDraft{ProductID: product, UnitAmount: usd(t, "1")}, ptr("price")))
+		}, read.Price.Query().Count, 1},
+		{"quote", func() (string, error) {
+			return id(s.CreateQuote(s.ctx, QuoteDraft{PayerID: s.payer.ID, Lines: lines, Key: ptr("quote")}))
+		}, read.Quote.Query().Count, 1},
+		{"new lines of a quote", func() (string, error) {
+			return quoteID, s.UpdateQuote(s.ctx, QuoteChange{ID: quoteID, Lines: &lines})
+		}, read.QuoteLine.Query().Where(quoteline.QuoteID(quoteID)).Count, 0},
+		{"invoice", func() (string, error) {
+			return id(s.CreateInvoice(s.ctx, InvoiceDraft{PayerID: s.payer.ID, Lines: lines, Collection: invoice.CollectionSEND, Key: ptr("invoice")}))
+		}, read.Invoice.Query().Count, 1},
+	} {
+		before, err := c.count(s.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := false
+		proxy.CutWhen(func(m testdb.Message) bool {
+			if lost || m.Kind != 'C' || !bytes.HasPrefix(m.Body, []byte("COMMIT")) {
+				return false
+			}
+			lost = true
+			return true
+		})
+		name, err := c.do()
+		cuts := proxy.Cuts()
+		proxy.CutWhen(nil)
+		if err != nil || name == "" || cuts != 1 {
+			t.Errorf("%s: %q after %d lost replies, %v", c.name, name, cuts, err)
+		}
+		if after, err := c.count(s.ctx); err != nil || after-before != c.made {
+			t.Errorf("%s: %d were made, want %d, %v", c.name, after-before, c.made, err)
+		}
+	}
+	s.mustVerify(t)
+}
+
 // entriesOf counts the entries of a kind.
 func (f *fixture) entriesOf(t testing.TB, kind ledgerentry.Kind) int {
 	t.Helper()
@@ -82,4 +172,30 @@ func (f *fixture) entriesOf(t testing.TB, kind ledgerentry.Kind) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// Whoever watches a balance is told of its change also when the reply to the
+// COMMIT was lost, and the run after it found everything done.
+func TestChangeWithALostReplyIsTold(t *testing.T) {
+	t.Parallel()
+	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	f := newFixture(t, testdb.Open(t, proxy.URL()))
+	p := f.newPayer(t, payer.BillingModePREPAID)
+	f.reload(t, p.ID, usd(t, "1000"))
+	changes := f.changes.Watch(t.Context(), f.org, ChangeBalance, func(Change) bool { return true })
+	for try := 1; ; try++ {
+		proxy.CutReply(try)
+		_, err := f.ReloadBalance(f.ctx, Reload{PayerID: p.ID, Amount: usd(t, "1"), Key: ptr(fmt.Sprint("reload ", try))})
+		cut := proxy.Cuts() > 0
+		proxy.CutWhen(nil)
+		if err != nil {
+			t.Fatalf("reply %d lost: %v", try, err)
+		}
+		if _, told, _ := changes.take(); !told {
+			t.Errorf("reply %d lost: nobody was told", try)
+		}
+		if !cut {
+			break
+		}
+	}
 }

@@ -78,22 +78,51 @@ func (tx *Tx) createAttempt(ctx context.Context, paymentID, callID string) error
 	return nil
 }
 
-// finishAttempt writes how the try of a call ended.
+// finishAttempt writes what the gateway has answered to the try of a call. One
+// that an event has ended before its answer came stays as it is.
 func (tx *Tx) finishAttempt(ctx context.Context, callID string, status payment.Status, o gateway.Outcome) error {
-	u := tx.PaymentAttempt.Update().
-		Where(paymentattempt.CallID(callID), paymentattempt.FinishedAtIsNil()).
-		SetStatus(paymentattempt.Status(status)).SetGatewayRequestID(o.RequestID)
-	if status != payment.StatusPROCESSING {
+	a, err := tx.PaymentAttempt.Query().Where(paymentattempt.CallID(callID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read attempt of call %s: %w", callID, err)
+	}
+	u := tx.PaymentAttempt.Update().Where(paymentattempt.ID(a.ID)).SetGatewayRequestID(o.RequestID)
+	if a.FinishedAt == nil {
+		tx.setAttempt(u, status, o)
+	}
+	if _, err := u.Save(ctx); err != nil {
+		return fmt.Errorf("finish attempt: %w", err)
+	}
+	return nil
+}
+
+// endAttempts brings the tries of a payment to its end that still waited for
+// the payer or for the gateway.
+func (tx *Tx) endAttempts(ctx context.Context, paymentID string, status payment.Status, o gateway.Outcome) error {
+	u := tx.PaymentAttempt.Update().Where(paymentattempt.PaymentID(paymentID), paymentattempt.FinishedAtIsNil())
+	tx.setAttempt(u, status, o)
+	if _, err := u.Save(ctx); err != nil {
+		return fmt.Errorf("end attempts of payment %s: %w", paymentID, err)
+	}
+	return nil
+}
+
+func (tx *Tx) setAttempt(u *ent.PaymentAttemptUpdate, status payment.Status, o gateway.Outcome) {
+	u.SetStatus(paymentattempt.Status(status))
+	if isEnd(status) {
 		u.SetFinishedAt(tx.Now)
 	}
 	if o.Failure != nil {
 		u.SetFailureCode(cut(o.Failure.Code, 100)).SetFailureDeclineCode(cut(o.Failure.DeclineCode, 100)).
 			SetFailureMessage(cut(o.Failure.Message, 500))
 	}
-	if _, err := u.Save(ctx); err != nil {
-		return fmt.Errorf("finish attempt: %w", err)
-	}
-	return nil
+}
+
+// isEnd says whether a payment in the state waits for nothing more.
+func isEnd(s payment.Status) bool {
+	return s == payment.StatusSUCCEEDED || s == payment.StatusFAILED || s == payment.StatusCANCELED
 }
 
 // paymentOfCall is the payment whose try a call is, or "".
@@ -213,6 +242,11 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 		return fmt.Errorf("move payment %s to %s: %w", id, to, err)
 	}
 	tx.changed(ctx, ChangePayment, id, orEmpty(p.PayerID))
+	if isEnd(to) {
+		if err := tx.endAttempts(ctx, id, to, r.Outcome); err != nil {
+			return err
+		}
+	}
 	if err := tx.keepCustomer(ctx, p.ProviderID, orEmpty(p.PayerID), r.CustomerID); err != nil {
 		return err
 	}

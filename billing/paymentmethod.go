@@ -400,25 +400,26 @@ func (s *Service) beginCardChange(ctx context.Context, name, id string, kind gat
 }
 
 // FinishCardChange notes that the gateway has heard of a change of a card. It
-// may be called any number of times. A gateway that cannot be reached is told
-// later. One that refuses is left alone: the card counts as changed here, and
-// the returned refusal says that the gateway still has it as it was.
+// may be called any number of times. A gateway that cannot be reached, or does
+// not take our keys now, is told later; the refusal says that it does not want
+// to hear of it: the card counts as changed here and stays as it was there.
 func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway.CardResult) error {
+	o := r.Outcome
+	if o.Status == gateway.StatusUnavailable || o.Failure != nil && o.Failure.Credentials {
+		o.Status = gateway.StatusUnknown // tell it again
+	}
 	var refusal error
 	err := s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
-		o := r.Outcome
-		if o.Status == gateway.StatusUnavailable {
-			o.Status = gateway.StatusUnknown // tell it again
-		}
 		c, v, err := tx.settleCall(ctx, callID, o)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		switch refusal = nil; {
 		case v == verdictKnown:
 			refusal = refusalOf("id", c)
-		case v == verdictFreed || o.Status == gateway.StatusDeclined:
+		case v == verdictFreed, o.Status == gateway.StatusDeclined:
 			refusal = callRefusal("id", o)
+		default:
+			refusal = nil
 		}
 		return nil
 	})

@@ -180,6 +180,24 @@ func TestOneCardIsTheDefault(t *testing.T) {
 		if c := s.called(t, detached.ID); c.State != gatewaycall.StateOPEN || c.NextCheckAt == nil {
 			t.Errorf("call %+v", c)
 		}
+		// One that does not take our keys is told later as well, one that does
+		// not want to hear of it is not told again, and the caller is.
+		s.resumed(t, detached.ID)
+		keys := ended(gateway.StatusRejected)
+		keys.Failure.Credentials = true
+		if err := s.FinishCardChange(s.ctx, detached.ID, gateway.CardResult{Outcome: keys}); err != nil {
+			t.Fatal(err)
+		}
+		if c := s.called(t, detached.ID); c.State != gatewaycall.StateOPEN {
+			t.Errorf("call %+v", c)
+		}
+		for range 2 { // also when the reply to the COMMIT was lost
+			err := s.FinishCardChange(s.ctx, detached.ID, gateway.CardResult{Outcome: ended(gateway.StatusRejected)})
+			wantCode(t, err, CodeProviderRefused, "id")
+		}
+		if c := s.called(t, detached.ID); c.State != gatewaycall.StateDONE {
+			t.Errorf("call %+v", c)
+		}
 		if n := defaults(); n != 0 {
 			t.Errorf("a card that is gone is the default")
 		}

@@ -22,12 +22,23 @@ type QuoteDraft struct {
 	Key         *string `json:"-"`
 }
 
+// storedTime is an instant as it is stored and compared: in UTC, to the
+// microsecond, however the caller wrote it.
+func storedTime(at *time.Time) *time.Time {
+	if at == nil {
+		return nil
+	}
+	utc := at.UTC().Truncate(time.Microsecond)
+	return &utc
+}
+
 // CreateQuote writes a draft and returns its id. Called again with the same
 // key it returns the same quote.
 //
 // Codes: INVALID, REQUIRED, NOT_FOUND, INVALID_STATE, CURRENCY_MISMATCH,
 // LIMIT_EXCEEDED, IDEMPOTENCY_KEY_REUSED.
 func (s *Service) CreateQuote(ctx context.Context, d QuoteDraft) (string, error) {
+	d.ExpiresAt = storedTime(d.ExpiresAt)
 	op, err := s.newOperation("quoteCreate", d.Key, keyOptional, d)
 	if err != nil {
 		return "", err
@@ -115,7 +126,7 @@ func (tx *Tx) fillQuote(ctx context.Context, id string, c QuoteChange) error {
 		if !c.ExpiresAt.After(tx.Now) {
 			return refuse(CodeInvalid, "expiresAt", "the quote would have expired already")
 		}
-		u.SetExpiresAt(c.ExpiresAt.UTC().Truncate(time.Microsecond))
+		u.SetExpiresAt(*storedTime(c.ExpiresAt))
 	}
 	if c.Lines != nil {
 		lines, total, err := tx.lines(ctx, *c.Lines, "lineItems")

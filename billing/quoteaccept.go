@@ -61,7 +61,7 @@ func (s *Service) BeginQuoteAcceptance(ctx context.Context, d QuoteAcceptDraft) 
 		if err := tx.openCall(ctx, callID, *q.ProviderID, gatewaycall.OperationQUOTE_ACCEPT, q.ID, out.GatewayQuoteID); err != nil {
 			return err
 		}
-		if err := tx.holdQuote(ctx, q, callID); err != nil {
+		if err := tx.reserveQuote(ctx, q, callID); err != nil {
 			return err
 		}
 		return tx.remember(ctx, op, q.ID, "", callID)
@@ -102,8 +102,8 @@ func (tx *Tx) acceptableQuote(ctx context.Context, id string) (*ent.Quote, error
 	return q, nil
 }
 
-// holdQuote gives a quote to a gateway call until it is finished.
-func (tx *Tx) holdQuote(ctx context.Context, q *ent.Quote, callID string) error {
+// reserveQuote gives a quote to a gateway call until it is finished.
+func (tx *Tx) reserveQuote(ctx context.Context, q *ent.Quote, callID string) error {
 	n, err := tx.Quote.Update().
 		Where(quote.ID(q.ID), quote.StatusEQ(q.Status), quote.PendingCallIDIsNil()).
 		SetPendingCallID(callID).SetUpdatedAt(tx.Now).Save(ctx)
@@ -116,7 +116,7 @@ func (tx *Tx) acceptQuote(ctx context.Context, q *ent.Quote, invoiceID, gatewayI
 		return err
 	}
 	n, err := tx.Quote.Update().
-		Where(quote.ID(q.ID), quote.StatusEQ(q.Status), quoteHeldBy(q.PendingCallID)).
+		Where(quote.ID(q.ID), quote.StatusEQ(q.Status), quoteReservedBy(q.PendingCallID)).
 		SetStatus(quote.StatusACCEPTED).SetInvoiceID(invoiceID).SetAcceptedAt(tx.Now).SetUpdatedAt(tx.Now).
 		ClearPendingCallID().Save(ctx)
 	if err := cas(n, err); err != nil {
@@ -222,7 +222,7 @@ func (s *Service) BeginQuoteCancellation(ctx context.Context, id string) (*Quote
 		if err := tx.openCall(ctx, callID, *q.ProviderID, gatewaycall.OperationQUOTE_CANCEL, q.ID, out.GatewayQuoteID); err != nil {
 			return err
 		}
-		if err := tx.holdQuote(ctx, q, callID); err != nil {
+		if err := tx.reserveQuote(ctx, q, callID); err != nil {
 			return err
 		}
 		return tx.remember(ctx, op, q.ID, "", callID)
@@ -238,7 +238,7 @@ func (s *Service) BeginQuoteCancellation(ctx context.Context, id string) (*Quote
 // because its day has passed is EXPIRED.
 func (tx *Tx) cancelQuote(ctx context.Context, q *ent.Quote, to quote.Status) error {
 	n, err := tx.Quote.Update().
-		Where(quote.ID(q.ID), quote.StatusEQ(q.Status), quoteHeldBy(q.PendingCallID)).
+		Where(quote.ID(q.ID), quote.StatusEQ(q.Status), quoteReservedBy(q.PendingCallID)).
 		SetStatus(to).SetUpdatedAt(tx.Now).ClearPendingCallID().Save(ctx)
 	if err := cas(n, err); err != nil {
 		return fmt.Errorf("cancel quote %s: %w", q.ID, err)

@@ -1,14 +1,20 @@
 package billing
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"purser/ent"
+	"purser/ent/balance"
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
+	"purser/ent/payer"
+	"purser/ent/payment"
+	"purser/ent/paymentattempt"
+	"purser/ent/paymentmethod"
 	"purser/ent/quote"
 	"purser/gateway"
 	"purser/money"
@@ -110,20 +116,22 @@ func TestQuoteOutcomes(t *testing.T) {
 				}
 			})
 			t.Run(st.name+" another total", func(t *testing.T) {
-				id, call := st.begin(t, s)
-				r := s.quoteAt(t, id, st.state)
-				r.Total = usd(t, "9.99")
-				err := st.finish(s, call.ID, r)
-				q, c := s.quoted(t, id), s.called(t, call.ID)
-				if st.name == "cancel" {
-					if err != nil || q.Status != quote.StatusCANCELED {
-						t.Errorf("the quote is %s, %v", q.Status, err)
+				for _, wrong := range []money.Amount{usd(t, "9.99"), {Units: usd(t, "10").Units, Currency: "EUR"}} {
+					id, call := st.begin(t, s)
+					r := s.quoteAt(t, id, st.state)
+					r.Total = wrong
+					err := st.finish(s, call.ID, r)
+					q, c := s.quoted(t, id), s.called(t, call.ID)
+					if st.name == "cancel" {
+						if err != nil || q.Status != quote.StatusCANCELED {
+							t.Errorf("%s: the quote is %s, %v", wrong, q.Status, err)
+						}
+						continue
 					}
-					return
-				}
-				wantCode(t, err, CodeProviderRefused, "")
-				if q.Status != st.before || orEmpty(q.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW || q.InvoiceID != nil {
-					t.Errorf("a person has to look: call %s, quote %+v", c.State, q)
+					wantCode(t, err, CodeProviderRefused, "")
+					if q.Status != st.before || orEmpty(q.PendingCallID) != call.ID || c.State != gatewaycall.StateREVIEW || q.InvoiceID != nil {
+						t.Errorf("%s: a person has to look: call %s, quote %+v", wrong, c.State, q)
+					}
 				}
 			})
 		}
@@ -352,6 +360,16 @@ func TestQuoteKeys(t *testing.T) {
 		wantCode(t, err, CodeIdempotencyKeyReused, "idempotencyKey")
 		_, err = s.BeginQuoteAcceptance(s.ctx, QuoteAcceptDraft{ID: ids[0], Key: d.Key})
 		wantCode(t, err, CodeIdempotencyKeyReused, "idempotencyKey")
+		// Nor for another operation that takes the very same input.
+		id := s.quoteOf(t, item(t, "A", "0", "USD", 1))
+		if _, err := s.BeginQuoteFinalization(s.ctx, QuoteFinalizeDraft{ID: id, Key: ptr("twice")}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.BeginQuoteAcceptance(s.ctx, QuoteAcceptDraft{ID: id, Key: ptr("twice")})
+		wantCode(t, err, CodeIdempotencyKeyReused, "idempotencyKey")
+		if q := s.quoted(t, id); q.Status != quote.StatusOPEN {
+			t.Errorf("the quote is %s", q.Status)
+		}
 	})
 }
 
@@ -380,6 +398,67 @@ func TestPayerAcceptsItsOwnQuotesOnly(t *testing.T) {
 			t.Errorf("a payer has taken the organization's key: %v", err)
 		}
 	})
+}
+
+// Whatever an operation forgets: a payer's session changes no row of another
+// payer, by itself.
+func TestSessionChangesItsOwnRowsOnly(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		stranger := s.newPayer(t, payer.BillingModePREPAID)
+		s.card(t)
+		s.reload(t, s.payer.ID, usd(t, "1"))
+		s.openQuoteOf(t, item(t, "A", "10", "USD", 1))
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+		if _, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, Key: &id}); err != nil {
+			t.Fatal(err)
+		}
+		s.charge(t, "1")
+		for _, c := range []struct {
+			payerID string
+			changes bool
+		}{{stranger.ID, false}, {s.payer.ID, true}} {
+			for name, change := range map[string]func(ctx context.Context, tx *Tx) (int, error){
+				"payer": func(ctx context.Context, tx *Tx) (int, error) {
+					return tx.Payer.Update().Where(payer.ID(s.payer.ID)).SetName("Eve").Save(ctx)
+				},
+				"balance": func(ctx context.Context, tx *Tx) (int, error) {
+					return tx.Balance.Update().Where(balance.PayerID(s.payer.ID)).SetUpdatedAt(tx.Now).Save(ctx)
+				},
+				"quote": func(ctx context.Context, tx *Tx) (int, error) {
+					return tx.Quote.Update().Where(quote.PayerID(s.payer.ID)).SetDescription("Eve").Save(ctx)
+				},
+				"invoice": func(ctx context.Context, tx *Tx) (int, error) {
+					return tx.Invoice.Update().Where(invoice.PayerID(s.payer.ID)).SetDescription("Eve").Save(ctx)
+				},
+				"payment": func(ctx context.Context, tx *Tx) (int, error) {
+					return tx.Payment.Update().Where(payment.PayerID(s.payer.ID)).SetUpdatedAt(tx.Now).Save(ctx)
+				},
+				"attempt": func(ctx context.Context, tx *Tx) (int, error) {
+					return tx.PaymentAttempt.Update().Where(paymentattempt.FailureCode("")).SetGatewayRequestID("req_eve").Save(ctx)
+				},
+				"card": func(ctx context.Context, tx *Tx) (int, error) {
+					return tx.PaymentMethod.Update().Where(paymentmethod.PayerID(s.payer.ID)).SetBrand("eve").Save(ctx)
+				},
+			} {
+				var n int
+				s.must(t, s.session(t, c.payerID), func(ctx context.Context, tx *Tx) (err error) {
+					n, err = change(ctx, tx)
+					return err
+				})
+				if (n > 0) != c.changes {
+					t.Errorf("the session of the owner: %v: %d rows of its %s change", c.changes, n, name)
+				}
+			}
+		}
+	})
+}
+
+// charge begins a charge of the payer's card, whose outcome is still to come.
+func (s *sale) charge(t *testing.T, amount string) {
+	t.Helper()
+	if _, err := s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, amount), Key: ptr(s.newID("key"))}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A rate that came after the copy was made changes neither quote nor invoice.

@@ -81,7 +81,7 @@ func (s *Service) BeginQuoteFinalization(ctx context.Context, d QuoteFinalizeDra
 		if err := tx.openCall(ctx, callID, prov.ID, gatewaycall.OperationQUOTE_FINALIZE, q.ID, out.Request); err != nil {
 			return err
 		}
-		if err := tx.holdQuote(ctx, q, callID); err != nil {
+		if err := tx.reserveQuote(ctx, q, callID); err != nil {
 			return err
 		}
 		return tx.remember(ctx, op, q.ID, "", callID)
@@ -229,7 +229,7 @@ func (tx *Tx) openQuote(ctx context.Context, q *ent.Quote, open quoteOpening) er
 	if err != nil {
 		return err
 	}
-	u := tx.Quote.Update().Where(quote.ID(q.ID), quote.StatusEQ(quote.StatusDRAFT), quoteHeldBy(q.PendingCallID)).
+	u := tx.Quote.Update().Where(quote.ID(q.ID), quote.StatusEQ(quote.StatusDRAFT), quoteReservedBy(q.PendingCallID)).
 		SetStatus(quote.StatusOPEN).SetNumber(number).SetFinalizedAt(tx.Now).SetUpdatedAt(tx.Now).
 		SetExpiresAt(open.expiresAt).ClearPendingCallID()
 	if open.providerID != "" {
@@ -244,8 +244,8 @@ func (tx *Tx) openQuote(ctx context.Context, q *ent.Quote, open quoteOpening) er
 	return tx.quoteChanged(ctx, q.ID)
 }
 
-// quoteHeldBy matches quotes that the call holds, or that none does.
-func quoteHeldBy(callID *string) predicate.Quote {
+// quoteReservedBy matches quotes that are given to the call, or to none.
+func quoteReservedBy(callID *string) predicate.Quote {
 	if callID == nil {
 		return quote.PendingCallIDIsNil()
 	}

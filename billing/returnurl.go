@@ -40,6 +40,11 @@ func (tx *Tx) checkReturnURL(ctx context.Context, address string) error {
 	return mayReturnTo(o, address, "returnUrl")
 }
 
+// sameURL returns to one address whatever became of the payment.
+func sameURL(address string) *schema.ReturnURLs {
+	return &schema.ReturnURLs{Success: address, Failure: address, Pending: address, Cancel: address}
+}
+
 // mayReturnTo refuses all but the organization's listed origins, and in
 // SANDBOX any port of this machine; an empty address is good.
 func mayReturnTo(o *ent.Organization, address, field string) error {

@@ -148,12 +148,11 @@ func (s *Service) BeginCharge(ctx context.Context, d ChargeDraft) (*Charge, erro
 		if err != nil {
 			return err
 		}
-		urls := schema.ReturnURLs{Success: d.ReturnURL}
 		if err := tx.checkReturnURL(ctx, d.ReturnURL); err != nil {
 			return err
 		}
 		start.callID, start.card = callID, card
-		start.draft.ReturnUrls = &urls
+		start.draft.ReturnUrls = sameURL(d.ReturnURL)
 		p, err := tx.createPayment(ctx, start)
 		if err != nil {
 			return err

@@ -170,6 +170,42 @@ func (s *sale) setMinimum(t testing.TB, code string, a money.Amount) {
 	})
 }
 
+// wantStays tells a payment everything that is less than success, late, and
+// finds it as it was.
+func (s *sale) wantStays(t *testing.T, id string, status payment.Status, pi string) {
+	t.Helper()
+	for _, late := range []gateway.Status{gateway.StatusDeclined, gateway.StatusProcessing, gateway.StatusActionNeeded, gateway.StatusUnknown} {
+		if err := s.ApplyPayment(s.ctx, id, paymentAt(late, pi, s.paid(t, id).Amount())); err != nil {
+			t.Fatal(err)
+		}
+		if p := s.paid(t, id); p.Status != status || p.NextCheckAt != nil || p.ActionURL != "" || p.ActionSecretSealed != nil {
+			t.Errorf("after a late %s the payment is %+v, want %s", late, p, status)
+		}
+	}
+}
+
+// A card that is used on the page is kept only where its owner has agreed.
+func TestCardOnThePageIsKeptWithConsentOnly(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		for n, save := range []bool{false, true} {
+			begun, err := s.BeginHostedPayment(s.ctx, HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "25"), SaveCard: save, Key: ptr(fmt.Sprint(save))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			paid := paymentAt(gateway.StatusSucceeded, s.named("pi"), usd(t, "25"))
+			paid.CustomerID = "cus_1"
+			paid.Payment.PaymentMethodID, paid.Payment.Card = s.named("pm"), &gateway.Card{Brand: "visa", Last4: "4242", ExpMonth: 1, ExpYear: 2031}
+			if err := s.FinishPayment(s.ctx, begun.ID, paid); err != nil {
+				t.Fatal(err)
+			}
+			kept, err := s.Client().PaymentMethod.Query().Where(paymentmethod.PayerID(s.payer.ID)).Count(s.ctx)
+			if p := s.paid(t, begun.PaymentID); err != nil || kept != n || p.Status != payment.StatusSUCCEEDED || begun.Request.SaveCard != save {
+				t.Errorf("consent %v: %d cards are kept, the payment is %s, asked of the gateway %+v, %v", save, kept, p.Status, begun.Request, err)
+			}
+		}
+	})
+}
+
 // What the gateway may answer to a charge, and what it may say afterwards.
 func TestChargeOutcomes(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
@@ -214,6 +250,10 @@ func TestChargeOutcomes(t *testing.T) {
 				if err != nil || (again.PaymentID == p.ID) != (c.refusal == "") {
 					t.Errorf("the same key: %+v, %v", again, err)
 				}
+				// What has failed is not under way again, whatever comes late.
+				if c.want == payment.StatusFAILED {
+					s.wantStays(t, p.ID, c.want, pi)
+				}
 				// Whatever was said: what the gateway confirms later counts, once.
 				for range 2 {
 					if err := s.ApplyPayment(s.ctx, p.ID, paymentAt(gateway.StatusSucceeded, pi, d.Amount)); err != nil {
@@ -228,23 +268,63 @@ func TestChargeOutcomes(t *testing.T) {
 					t.Errorf("payment %+v, remaining %s", p, s.remaining(t, "USD"))
 				}
 				// And nothing takes it back.
-				for _, late := range []gateway.Status{gateway.StatusDeclined, gateway.StatusProcessing, gateway.StatusActionNeeded} {
-					if err := s.ApplyPayment(s.ctx, p.ID, paymentAt(late, pi, d.Amount)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if p = s.paid(t, p.ID); p.Status != payment.StatusSUCCEEDED {
-					t.Errorf("a late %s has undone it", p.Status)
-				}
+				s.wantStays(t, p.ID, payment.StatusSUCCEEDED, pi)
 			})
 		}
+		t.Run("canceled", func(t *testing.T) {
+			begun, err := s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "10"), Key: ptr("canceled")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			canceled := paymentAt(gateway.StatusDeclined, "pi_canceled", usd(t, "10"))
+			canceled.Payment.Canceled = true
+			if err := s.FinishPayment(s.ctx, begun.ID, canceled); err != nil {
+				t.Fatal(err)
+			}
+			s.wantStays(t, begun.PaymentID, payment.StatusCANCELED, "pi_canceled")
+		})
+		t.Run("the keys are revoked after the first try", func(t *testing.T) {
+			before := s.remaining(t, "USD")
+			d := ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "10"), Key: ptr("revoked")}
+			begun, err := s.BeginCharge(s.ctx, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.FinishPayment(s.ctx, begun.ID, paymentAt(gateway.StatusUnknown, "", d.Amount)); err != nil {
+				t.Fatal(err)
+			}
+			s.resumed(t, begun.ID)
+			refused := paymentAt(gateway.StatusRejected, "", d.Amount)
+			refused.Failure = &gateway.Failure{Code: "api_key_expired", Message: "Expired API key.", Credentials: true}
+			// The first try may have taken the money: nothing is given free.
+			if err := s.FinishPayment(s.ctx, begun.ID, refused); err != nil {
+				t.Fatal(err)
+			}
+			if p, c := s.paid(t, begun.PaymentID), s.called(t, begun.ID); p.Status != payment.StatusPROCESSING || c.State != gatewaycall.StateOPEN || c.NextCheckAt == nil {
+				t.Fatalf("payment %s, call %s, asked again at %v", p.Status, c.State, c.NextCheckAt)
+			}
+			if again, err := s.BeginCharge(s.ctx, d); err != nil || again.Call != nil || again.PaymentID != begun.PaymentID {
+				t.Errorf("the same key: %+v, %v", again, err)
+			}
+			s.clock.Advance(askAgainIn(2))
+			s.resumed(t, begun.ID)
+			for range 2 {
+				if err := s.FinishPayment(s.ctx, begun.ID, paymentAt(gateway.StatusSucceeded, "pi_revoked", d.Amount)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := before.Add(d.Amount)
+			if p := s.paid(t, begun.PaymentID); err != nil || p.Status != payment.StatusSUCCEEDED || s.remaining(t, "USD") != want {
+				t.Errorf("payment %s, remaining %s, want %s, %v", p.Status, s.remaining(t, "USD"), want, err)
+			}
+		})
 		t.Run("another amount", func(t *testing.T) {
 			before := s.remaining(t, "USD")
 			begun, err := s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "10"), Key: ptr("mismatch")})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, wrong := range []money.Amount{usd(t, "1000"), in(t, "10", "JPY")} {
+			for _, wrong := range []money.Amount{usd(t, "1000"), in(t, "10", "JPY"), {Units: usd(t, "10").Units, Currency: "EUR"}} {
 				wantCode(t, s.FinishPayment(s.ctx, begun.ID, paymentAt(gateway.StatusSucceeded, "pi_wrong", wrong)), CodeProviderRefused, "")
 			}
 			// Whoever asks again under the same key is told the same.

@@ -55,8 +55,16 @@ const (
 // what the first had made before it could find that it was the same.
 func (s *Service) inTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
 	wait := txWaitFirst
+	// doubtful is what a run has changed whose COMMIT was not answered. The
+	// next run may find it done and change nothing itself.
+	var doubtful []Change
 	for try := 1; ; try++ {
-		sought, err := s.runTx(ctx, f)
+		sought, pending, err := s.runTx(ctx, f)
+		if err == nil {
+			s.changes.publish(append(doubtful, pending...))
+			return nil
+		}
+		doubtful = append(doubtful, pending...)
 		again := errors.Is(err, errRetry) || database.IsRetryable(err) || database.IsUniqueViolation(err) || database.IsOutcomeUnknown(err)
 		if !again && err != nil && s.storedMeanwhile(ctx, sought, err) {
 			again = true
@@ -87,6 +95,10 @@ func (s *Service) finishTx(ctx context.Context, f func(ctx context.Context, tx *
 	return s.inTx(ctx, f)
 }
 
+// IsUnavailable reports whether err tells that the database cannot do its work
+// now.
+func IsUnavailable(err error) bool { return database.IsUnavailable(err) }
+
 // storedMeanwhile reports whether a refusal is that of a duplicate whose first
 // run has been stored while it ran.
 func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err error) bool {
@@ -100,12 +112,14 @@ func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err er
 	return err == nil && stored
 }
 
-// runTx runs f once. It returns the operation of which f found no earlier run.
-func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (sought *operation, err error) {
-	stx, err := s.db.Write.BeginTx(ctx, nil)
+// runTx runs f once. It returns the operation of which f found no earlier run,
+// and what was changed: for certain without an error, perhaps with one.
+func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (sought *operation, changed []Change, err error) {
+	stx, release, err := s.db.BeginTx(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+		return nil, nil, fmt.Errorf("begin: %w", err)
 	}
+	defer release()
 	defer func() {
 		if err != nil {
 			// After a failed commit this answers sql.ErrTxDone; the cause
@@ -120,18 +134,17 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 		sql:    stx,
 	}
 	if err := f(schema.WithinDomain(ctx), tx); err != nil {
-		return tx.sought, err
+		return tx.sought, nil, err
 	}
 	crash.Point(crash.Committing)
 	if err := stx.Commit(); err != nil {
-		return nil, fmt.Errorf("commit: %w: %w", database.ErrOutcomeUnknown, err)
+		return nil, tx.pending, fmt.Errorf("commit: %w: %w", database.ErrOutcomeUnknown, err)
 	}
 	crash.Point(crash.Committed)
-	s.changes.publish(tx.pending)
 	for _, f := range tx.after {
 		f()
 	}
-	return nil, nil
+	return nil, tx.pending, nil
 }
 
 // txDriver lets ent open a "transaction" inside the one that is open: ent

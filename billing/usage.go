@@ -105,14 +105,14 @@ func (u *Usage) check(now time.Time) error {
 	if u.OccurredAt == nil {
 		return nil
 	}
-	at := u.OccurredAt.UTC().Truncate(time.Microsecond)
+	at := storedTime(u.OccurredAt)
 	switch {
 	case at.After(now.Add(usageAheadMax)):
 		return refuse(CodeInvalid, "occurredAt", "usage cannot have occurred in the future: it is %s now", now.Format(time.RFC3339))
 	case at.Before(usageEarliest):
 		return refuse(CodeInvalid, "occurredAt", "usage cannot have occurred before 1970")
 	}
-	u.OccurredAt = &at
+	u.OccurredAt = at
 	return nil
 }
 

@@ -193,9 +193,6 @@ func Parse(flags *flag.FlagSet, args, environ []string) (Config, error) {
 
 func (c Config) check() error {
 	var problems []error
-	if c.Production() && len(c.MasterKeys) == 0 {
-		problems = append(problems, fmt.Errorf("%s is required in production: 32 random bytes in base64 or hex, as from `openssl rand -base64 32`", envMasterKey))
-	}
 	if c.SandboxURL != "" && !c.Sandbox {
 		problems = append(problems, fmt.Errorf("%s is set, but %s is false", envSandboxURL, envSandbox))
 	}

@@ -75,7 +75,7 @@ Every setting is an environment variable and a flag of the same name: ` + "`PURS
 
 Variables that begin with ` + "`PURSER_`" + ` and are not listed here are refused, so that a misspelt one does not go unnoticed; only ` + "`PURSER_TEST_…`" + `, which tests use, is left alone.
 
-Other users of a machine can see the flags of a program, but not its environment: give keys, tokens and passwords as variables. The program shows its settings with all of these masked.
+Other users of a machine can see the flags of a program, but not its environment: give keys, tokens and passwords as variables. In production the log begins with the settings, all of these masked.
 
 | variable | flag | default |
 |---|---|---|

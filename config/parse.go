@@ -103,9 +103,12 @@ func parseOrigins(v string) ([]string, error) {
 }
 
 func checkDatabaseURL(v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+	if !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
 		return errors.New("it must begin with postgres://; leave it empty for SQLite")
+	}
+	if _, err := url.Parse(v); err != nil {
+		// The parser's message repeats the URL with its password.
+		return errors.New("it is malformed: special characters in user name, password and database name are written as %XX")
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	dialed := new(dialed)
 	base, err := c.Connector.Connect(context.WithValue(ctx, dialedKey{}, dialed))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	full, ok := base.(fullConn)
 	if !ok {

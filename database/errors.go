@@ -31,6 +31,11 @@ var (
 	// outside the transaction that SQLite has silently rolled back.
 	ErrTxAborted = errors.New("transaction is aborted by an earlier error")
 
+	// ErrUnreachable says that no connection could be had: the server does not
+	// answer, or all connections were in use for as long as a transaction waits.
+	// Nothing was sent.
+	ErrUnreachable = errors.New("no connection to the database")
+
 	// errRowsOpen answers a statement on a PostgreSQL connection whose previous
 	// result has not been closed: both would read each other's messages.
 	errRowsOpen = errors.New("statement sent while rows of another are open on the same connection")
@@ -38,8 +43,10 @@ var (
 
 // IsRetryable reports whether the unit of work that returned err was surely
 // not applied and may succeed when it is repeated as a whole: serialization
-// failures and deadlocks (40001, 40P01), stale plans (0A000), SQLite's busy
-// errors, and a connection lost with the transaction still open.
+// failures and deadlocks (40001, 40P01), a lock that others kept (55P03), a
+// session that the server has ended (57P01, 57P02), stale plans (0A000,
+// 26000), SQLite's busy errors, and a connection lost with the transaction
+// still open. A statement that took too long (57014) would do so again.
 //
 // It says nothing about an error returned by COMMIT, whose outcome the caller
 // has to look up.
@@ -50,13 +57,47 @@ func IsRetryable(err error) bool {
 	if errors.Is(err, ErrConnectionLost) {
 		return true
 	}
-	if pq.As(err, pqerror.TRSerializationFailure, pqerror.TRDeadlockDetected, pqerror.FeatureNotSupported) != nil {
+	if isStalePlan(err) || pq.As(err, pqerror.TRSerializationFailure, pqerror.TRDeadlockDetected, pqerror.LockNotAvailable,
+		pqerror.AdminShutdown, pqerror.CrashShutdown) != nil {
 		return true
 	}
+	return sqliteCode(err) == sqlitelib.SQLITE_BUSY
+}
+
+// IsUnavailable reports whether err tells that the database cannot do its work
+// now, whatever it is asked: it is not reached, starts or stops, has no room
+// or is too slow. Trying again later may help. A caller whose own time is over
+// gets false.
+func IsUnavailable(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnreachable) {
+		return false
+	}
+	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, driver.ErrBadConn) || IsRetryable(err) {
+		return true
+	}
+	var server *pq.Error
+	if errors.As(err, &server) {
+		switch server.Code.Class() {
+		case "08", "53", "57", "58": // connection, resources, operator, its system
+			return true
+		}
+	}
+	switch sqliteCode(err) {
+	case sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
+}
+
+// sqliteCode returns the primary code of SQLite's error, 0 for another. The low
+// byte is the primary code; 261 (recovery), 517 (snapshot) and 773 (timeout)
+// are kinds of busy.
+func sqliteCode(err error) int {
 	var lite *sqlite.Error
-	// The low byte is the primary code; 261 (recovery), 517 (snapshot) and 773
-	// (timeout) are kinds of busy.
-	return errors.As(err, &lite) && lite.Code()&0xff == sqlitelib.SQLITE_BUSY
+	if !errors.As(err, &lite) {
+		return sqlitelib.SQLITE_OK
+	}
+	return lite.Code() & 0xff
 }
 
 // IsOutcomeUnknown reports whether err leaves open if the statement or COMMIT

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +32,44 @@ type DB struct {
 	// Dialect is ent's name of the database: dialect.SQLite or
 	// dialect.Postgres.
 	Dialect string
+
+	waitMax time.Duration
 }
+
+// BeginTx begins a transaction; the function that it returns is called when
+// the transaction has ended. On PostgreSQL it waits for one of the pool's
+// connections for a second at most and then fails with ErrUnreachable: a
+// caller is better told than kept, and what waits behind it is told too. On
+// SQLite all transactions wait for each other, as long as ctx allows.
+func (d *DB) BeginTx(ctx context.Context) (*sql.Tx, func(), error) {
+	if d.waitMax == 0 {
+		tx, err := d.Write.BeginTx(ctx, nil)
+		return tx, func() {}, err
+	}
+	for try := 1; ; try++ {
+		waiting, done := context.WithTimeout(ctx, d.waitMax)
+		conn, err := d.Write.Conn(waiting)
+		done()
+		if err != nil {
+			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnreachable) {
+				err = fmt.Errorf("%w: all are in use", ErrUnreachable)
+			}
+			return nil, nil, err
+		}
+		tx, err := conn.BeginTx(ctx, nil)
+		if err == nil {
+			return tx, func() { _ = conn.Close() }, nil
+		}
+		_ = conn.Close() // gives it back
+		// As database/sql does: a connection that is found broken is left.
+		if try == beginTriesMax || !errors.Is(err, driver.ErrBadConn) {
+			return nil, nil, err
+		}
+	}
+}
+
+// beginTriesMax is on how many connections a transaction tries to begin.
+const beginTriesMax = 3
 
 // Option changes how Open opens a database.
 type Option func(*options)
@@ -39,6 +77,7 @@ type Option func(*options)
 type options struct {
 	observe  Observer
 	connsMax int
+	waitMax  time.Duration
 }
 
 // WithObserver names a function that is told of every statement.
@@ -52,13 +91,19 @@ func WithConnsMax(n int) Option {
 	return func(o *options) { o.connsMax = n }
 }
 
+// WithWaitMax changes how long a transaction waits for a connection to
+// PostgreSQL. Defaults to a second.
+func WithWaitMax(d time.Duration) Option {
+	return func(o *options) { o.waitMax = d }
+}
+
 // Open opens the database named by url and proves with a round trip that it
 // answers. An empty url is the embedded database in dataDir, which is created
 // when absent; sqlite:PATH is an embedded database elsewhere; postgres:// and
 // postgresql:// are a PostgreSQL server. The caller closes the result. Errors
 // never contain the url, which may carry a password.
 func Open(ctx context.Context, url, dataDir string, opts ...Option) (*DB, error) {
-	var o options
+	o := options{waitMax: time.Second}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -158,5 +203,5 @@ func openPostgres(ctx context.Context, url string, o options) (*DB, error) {
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), pool.Close())
 	}
-	return &DB{Write: pool, Read: pool, Dialect: dialect.Postgres}, nil
+	return &DB{Write: pool, Read: pool, Dialect: dialect.Postgres, waitMax: o.waitMax}, nil
 }

@@ -222,6 +222,7 @@ type Invoices interface {
 // InvoiceRequest is an invoice to be finalized.
 type InvoiceRequest struct {
 	InvoiceID   string // set when the gateway already has the draft
+	Number      string // ours, for the gateway's documents to show; the gateway takes one of its own where it cannot
 	Customer    Customer
 	Currency    string
 	Lines       []Line

@@ -34,6 +34,8 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 		return show(transport.CodeBadUserInput, amount.Message)
 	case errors.Is(err, privacy.Deny), errors.Is(err, schema.ErrNoViewer):
 		return show(transport.CodeForbidden, forbidden)
+	case billing.IsUnavailable(err):
+		return show(transport.CodeUnavailable, "the database cannot answer now: try again, a mutation with the same idempotency key")
 	case ent.IsNotFound(err):
 		// An object that was there a moment ago. Its type is no news, the
 		// text that ent gives it is Go's.

@@ -30,7 +30,7 @@ func (r *invoiceResolver) PDFURL(ctx context.Context, obj *ent.Invoice) (*string
 
 // AllowedActions is the resolver for the allowedActions field.
 func (r *invoiceResolver) AllowedActions(ctx context.Context, obj *ent.Invoice) ([]model.InvoiceAction, error) {
-	return invoiceActions(obj), nil
+	return actions[model.InvoiceAction](billing.InvoiceActions(obj)), nil
 }
 
 // InvoiceCreate is the resolver for the invoiceCreate field.

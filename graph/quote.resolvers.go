@@ -133,7 +133,7 @@ func (r *quoteResolver) PDFURL(ctx context.Context, obj *ent.Quote) (*string, er
 
 // AllowedActions is the resolver for the allowedActions field.
 func (r *quoteResolver) AllowedActions(ctx context.Context, obj *ent.Quote) ([]model.QuoteAction, error) {
-	return quoteActions(obj, r.Billing.Now()), nil
+	return actions[model.QuoteAction](r.Billing.QuoteActions(obj)), nil
 }
 
 // Quote returns generated.QuoteResolver implementation.

@@ -7,10 +7,8 @@ import (
 
 	"purser/billing"
 	"purser/ent"
-	"purser/ent/invoice"
 	"purser/ent/payer"
 	"purser/ent/paymentmethod"
-	"purser/ent/quote"
 	"purser/graph/model"
 )
 
@@ -76,32 +74,13 @@ func text(s *string) string {
 	return *s
 }
 
-// quoteActions says what may be done with a quote now. Nothing while a
-// gateway is changing it.
-func quoteActions(q *ent.Quote, now time.Time) []model.QuoteAction {
-	switch {
-	case q.PendingCallID != nil:
-	case q.Status == quote.StatusDRAFT && q.PayerID != nil && q.Currency != nil:
-		return []model.QuoteAction{model.QuoteActionUpdate, model.QuoteActionFinalize, model.QuoteActionCancel}
-	case q.Status == quote.StatusDRAFT:
-		return []model.QuoteAction{model.QuoteActionUpdate, model.QuoteActionCancel}
-	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || now.Before(*q.ExpiresAt)):
-		return []model.QuoteAction{model.QuoteActionAccept, model.QuoteActionCancel}
+// actions are what the domain allows, as the API's type.
+func actions[To, From ~string](allowed []From) []To {
+	out := make([]To, len(allowed))
+	for i, a := range allowed {
+		out[i] = To(a)
 	}
-	return []model.QuoteAction{}
-}
-
-// invoiceActions says what may be done with an invoice now. Nothing while a
-// gateway is changing it.
-func invoiceActions(i *ent.Invoice) []model.InvoiceAction {
-	switch {
-	case i.PendingCallID != nil:
-	case i.Status == invoice.StatusDRAFT:
-		return []model.InvoiceAction{model.InvoiceActionFinalize, model.InvoiceActionVoid}
-	case i.Status == invoice.StatusOPEN:
-		return []model.InvoiceAction{model.InvoiceActionPay, model.InvoiceActionVoid}
-	}
-	return []model.InvoiceAction{}
+	return out
 }
 
 // cardExpired reports whether a saved card is past its last month, by UTC.

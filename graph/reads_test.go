@@ -136,6 +136,32 @@ func TestPaging(t *testing.T) {
 	})
 }
 
+// TestPagesAreNotCounted turns pages without a count of the list, of which
+// totalCount alone is in need.
+func TestPagesAreNotCounted(t *testing.T) {
+	w := newWorld(t, dialect.SQLite)
+	f := w.fill(t, "alpha")
+	for q, counts := range map[string]int{
+		`{ developers(first: 1) { pageInfo { hasNextPage endCursor } edges { node { balances { entries(first: 1) { pageInfo { hasNextPage } edges { node { kind } } } } } } } }`: 0,
+		`{ developers(first: 1) { pageInfo { hasNextPage endCursor } } }`:                   0,
+		`{ developers(first: 1) { totalCount edges { node { id } } } }`:                     1,
+		`{ developers(first: 1) { edges { node { invoices(first: 1) { totalCount } } } } }`: 1,
+	} {
+		w.recorder.Reset()
+		a := w.ask(t, f.token, q, nil)
+		n := 0
+		for _, s := range w.recorder.Statements() {
+			n += strings.Count(s.Query, "COUNT(")
+		}
+		if n != counts || len(a.Errors) > 0 {
+			t.Errorf("%d counts, want %d: %s\n%s", n, counts, q, a.Body)
+		}
+		if strings.Contains(q, "hasNextPage endCursor") && !strings.Contains(string(a.Body), `"pageInfo":{"hasNextPage":true,"endCursor":"`) {
+			t.Errorf("%s: %s", q, a.Body)
+		}
+	}
+}
+
 // TestRenamedParts finds the parts of a connection whatever the document calls
 // them.
 func TestRenamedParts(t *testing.T) {

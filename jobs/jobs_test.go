@@ -16,6 +16,7 @@ import (
 
 	"purser/auth"
 	"purser/billing"
+	"purser/ent/paymentmethod"
 	_ "purser/ent/runtime" // policies and hooks
 	"purser/gateway"
 	"purser/migrations"
@@ -288,6 +289,68 @@ func TestTroubleIsToldWhenItChanges(t *testing.T) {
 			t.Errorf("of %v is logged: %q", c.trouble, log)
 		}
 		o.later(time.Minute) // the claim's lease
+	}
+}
+
+// setups is a gateway that knows how the saving of each card has ended.
+type setups struct {
+	gateway.Adapter
+	gateway.Cards
+	asked []string
+}
+
+func (*setups) Kind() gateway.Kind { return gateway.KindStripe }
+
+func (g *setups) FetchSetup(_ context.Context, _ gateway.Account, reference string) gateway.CardResult {
+	g.asked = append(g.asked, reference)
+	return gateway.CardResult{
+		Outcome:    gateway.Outcome{Status: gateway.StatusSucceeded},
+		CustomerID: "cus_1", PaymentMethodID: "pm_1",
+		Card: gateway.Card{Brand: "visa", Last4: "4242", ExpMonth: 12, ExpYear: 2040},
+	}
+}
+
+// A card whose saving was begun, and of whose end no event tells, is asked
+// after.
+func TestCardsAreLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	stripe := &setups{}
+	o.Gateways = gateway.NewDirectory(stripe)
+	ctx, _ := o.organization(t, "one", 0)
+	_, err := o.CreateProvider(ctx, billing.ProviderDraft{
+		Name: "Stripe", Credentials: billing.Credentials{Kind: gateway.KindStripe, SecretKey: "sk_test_office", PublishableKey: "pk_test_office"},
+	}, anyKeys{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payer, err := o.CreateDeveloper(ctx, billing.PayerDraft{Email: "ada@example.com", Name: "Ada", BillingMode: "PREPAID"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, err := o.BeginCardSetup(ctx, billing.CardDraft{PayerID: payer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = o.FinishCard(ctx, begun.ID, gateway.CardResult{
+		Outcome:     gateway.Outcome{Status: gateway.StatusActionNeeded},
+		ReferenceID: "seti_1", NextAction: gateway.NextAction{ClientSecret: "seti_secret"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Round(t.Context()); err != nil || len(stripe.asked) != 0 {
+		t.Errorf("at once: asked for %v, %v", stripe.asked, err)
+	}
+	for range 2 {
+		o.later(time.Hour)
+		if err := o.Round(t.Context()); err != nil || !slices.Equal(stripe.asked, []string{"seti_1"}) {
+			t.Errorf("asked for %v, %v", stripe.asked, err)
+		}
+	}
+	card, err := o.Client().PaymentMethod.Query().Only(ctx)
+	if err != nil || card.ID != begun.PaymentMethodID || card.Status != paymentmethod.StatusACTIVE || card.Last4 != "4242" {
+		t.Errorf("%+v, %v", card, err)
 	}
 }
 

@@ -42,7 +42,9 @@ func (r *Runner) organization(ctx context.Context, id string) error {
 		found += n
 		problems = append(problems, err)
 	}
-	problems = append(problems, r.piece(ctx, id, kind{name: "seal entries", do: r.seal}, ""))
+	problems = append(problems,
+		r.piece(ctx, id, kind{name: "seal entries", do: r.seal}, ""),
+		r.piece(ctx, id, kind{name: "remove old keys", do: r.removeKeys}, ""))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.found[id] = found
@@ -151,5 +153,11 @@ func (r *Runner) checkCard(ctx context.Context, id string) error {
 
 func (r *Runner) seal(ctx context.Context, _ string) error {
 	_, err := r.Billing.SealEntries(ctx)
+	return err
+}
+
+// removeKeys is no reason of its own to visit an organization: there is time.
+func (r *Runner) removeKeys(ctx context.Context, _ string) error {
+	_, err := r.Billing.RemoveOldKeys(ctx)
 	return err
 }

@@ -38,6 +38,8 @@ type Config struct {
 	Due func() int64
 	// OpenCalls counts the gateway calls whose outcome is not known yet.
 	OpenCalls func(ctx context.Context) (int, error)
+	// ReviewCalls counts the gateway calls that a person has to look at.
+	ReviewCalls func(ctx context.Context) (int, error)
 	// Read and Write are the pools of the database.
 	Read, Write *sql.DB
 	// Version is the program's version.
@@ -123,6 +125,11 @@ func (m *Metrics) Observe(c Config) {
 			desc: prometheus.NewDesc(namespace+"_gateway_calls_open",
 				"Gateway calls whose outcome is not known yet.", nil, nil),
 			count: c.OpenCalls,
+		},
+		&counted{
+			desc: prometheus.NewDesc(namespace+"_gateway_calls_review",
+				"Gateway calls that nobody asks for any more: a person has to look at each.", nil, nil),
+			count: c.ReviewCalls,
 		},
 	)
 }

@@ -61,7 +61,8 @@ func (p *Pages) Write(w http.ResponseWriter, page Page) error {
 	}
 	var whole bytes.Buffer
 	err := p.templates.ExecuteTemplate(&whole, "page", map[string]any{
-		"Title": page.Title,
+		"Title":  page.Title,
+		"Failed": page.Status >= http.StatusBadRequest,
 		// Both come from this program: the embedded style sheet, and what the
 		// template engine has escaped above.
 		"Style":   template.CSS(pageCSS),

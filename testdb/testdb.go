@@ -20,6 +20,9 @@ import (
 // once stay below the server's limit.
 const connsMax = 8
 
+// waitMax lets transactions of a slow machine wait for their turn.
+const waitMax = 30 * time.Second
+
 // SQLite returns an open, empty SQLite database in a new file, closed when the
 // test ends.
 func SQLite(t testing.TB, opts ...database.Option) *database.DB {
@@ -51,7 +54,7 @@ func PostgresURL(t testing.TB) string {
 // Open opens url as the server does and closes it when the test ends.
 func Open(t testing.TB, url string, opts ...database.Option) *database.DB {
 	t.Helper()
-	db, err := database.Open(t.Context(), url, "", append([]database.Option{database.WithConnsMax(connsMax)}, opts...)...)
+	db, err := database.Open(t.Context(), url, "", append([]database.Option{database.WithConnsMax(connsMax), database.WithWaitMax(waitMax)}, opts...)...)
 	if err != nil {
 		t.Fatalf("open test database: %v", err)
 	}

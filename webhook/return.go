@@ -15,10 +15,10 @@ import (
 func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
 	ctx, p, err := h.payment(r.Context(), r.PathValue("organization"), r.PathValue("payment"))
 	if err != nil {
-		http.Error(w, "There is no such payment.", http.StatusNotFound)
+		h.missing(ctx, w, "payment", err)
 		return
 	}
-	if p, err = h.settle(ctx, p); err != nil {
+	if p, err = h.settled(ctx, p); err != nil {
 		// The payer has done what could be done; jobs find out the rest.
 		h.Logger.WarnContext(ctx, "payment not settled on return", "payment_id", p.PaymentID, "error", err)
 	}
@@ -45,24 +45,41 @@ func (h *Handler) payment(ctx context.Context, slug, token string) (context.Cont
 	return ctx, p, err
 }
 
-// settle asks the gateway how a payment stands and applies it; the payment is
-// returned as it stands afterwards, whatever went wrong.
-func (h *Handler) settle(ctx context.Context, p *billing.PublicPayment) (*billing.PublicPayment, error) {
-	due, err := h.Billing.PaymentToCheck(ctx, p.PaymentID)
-	if err != nil || due == nil {
+// missing answers for an object that was not found, or that could not be
+// looked for: the two are not the same to who has just paid.
+func (h *Handler) missing(ctx context.Context, w http.ResponseWriter, what string, err error) {
+	if isNotFound(err) {
+		http.Error(w, "There is no such "+what+".", http.StatusNotFound)
+		return
+	}
+	h.Logger.ErrorContext(ctx, what+" not read", "error", err)
+	http.Error(w, "The "+what+" cannot be looked up now. Nothing is lost: try again in a moment.", http.StatusServiceUnavailable)
+}
+
+// settled brings a payment to what the gateway says of it and returns it as it
+// stands afterwards; with an error as it stood before.
+func (h *Handler) settled(ctx context.Context, p *billing.PublicPayment) (*billing.PublicPayment, error) {
+	if err := h.settle(ctx, p.PaymentID); err != nil {
 		return p, err
 	}
-	ctx, cancel := billing.Detached(ctx, applyTimeout)
-	defer cancel()
-	if due.GatewayInvoiceID != "" {
-		err = h.Billing.ApplyInvoice(ctx, due.InvoiceID, h.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
-	} else {
-		err = h.Billing.ApplyPayment(ctx, p.PaymentID, h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID))
-	}
+	now, err := h.Billing.PublicPayment(ctx, p.Token)
 	if err != nil {
 		return p, err
 	}
-	return h.Billing.PublicPayment(ctx, p.Token)
+	return now, nil
+}
+
+func (h *Handler) settle(ctx context.Context, paymentID string) error {
+	due, err := h.Billing.PaymentToCheck(ctx, paymentID)
+	if err != nil || due == nil {
+		return err
+	}
+	ctx, cancel := billing.Detached(ctx, callTimeout)
+	defer cancel()
+	if due.GatewayInvoiceID != "" {
+		return h.Billing.ApplyInvoice(ctx, due.InvoiceID, h.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
+	}
+	return h.Billing.ApplyPayment(ctx, paymentID, h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID))
 }
 
 // outcomeCancel is the outcome in the address of who left the gateway's page
@@ -70,8 +87,9 @@ func (h *Handler) settle(ctx context.Context, p *billing.PublicPayment) (*billin
 const outcomeCancel = "cancel"
 
 // destination is where the browser goes: the address stored for what became
-// of the payment, else the organization's thank-you page, else "" for ours.
-// Only our own name of the payment is added; amounts are not, since nobody may
+// of the payment, else the organization's thank-you page, else "" for ours;
+// never the one for another end, where a shop would thank for nothing. Only
+// our own name of the payment is added; amounts are not, since nobody may
 // believe them.
 func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, outcome string) string {
 	u := p.ReturnURLs
@@ -80,11 +98,11 @@ func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, out
 	case p.Status == billing.PaymentSucceeded:
 		wanted = u.Success
 	case p.Status == billing.PaymentFailed:
-		wanted = firstOf(u.Failure, u.Success)
+		wanted = u.Failure
 	case outcome == outcomeCancel || p.Status == billing.PaymentCanceled:
-		wanted = firstOf(u.Cancel, u.Success)
+		wanted = u.Cancel
 	default:
-		wanted = firstOf(u.Pending, u.Success)
+		wanted = u.Pending
 	}
 	if wanted == "" {
 		wanted = h.Billing.ThankYouURL(ctx)
@@ -98,13 +116,4 @@ func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, out
 	q.Set("orderCode", p.OrderCode)
 	address.RawQuery = q.Encode()
 	return address.String()
-}
-
-func firstOf(urls ...string) string {
-	for _, u := range urls {
-		if u != "" {
-			return u
-		}
-	}
-	return ""
 }

@@ -37,7 +37,7 @@ type thanksView struct {
 func (h *Handler) thanks(w http.ResponseWriter, r *http.Request) {
 	ctx, p, err := h.payment(r.Context(), r.PathValue("organization"), r.PathValue("payment"))
 	if err != nil {
-		http.Error(w, "There is no such payment.", http.StatusNotFound)
+		h.missing(ctx, w, "payment", err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -10,9 +10,11 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"purser/auth"
@@ -26,15 +28,14 @@ type Config struct {
 	Billing  *billing.Service
 	Gateways gateway.Directory
 	Logger   *slog.Logger
-	// AtOnce bounds how many events are applied at the same time. Default 16.
-	AtOnce int
 }
 
 // Bounds of one delivery.
 const (
 	bodyMax       = 1 << 20
 	verifyTimeout = 5 * time.Second
-	applyTimeout  = 30 * time.Second
+	// callTimeout is how long the gateway may take to say how an object stands.
+	callTimeout = 30 * time.Second
 )
 
 // Handler serves POST /webhooks/{organization}/{path},
@@ -43,18 +44,15 @@ const (
 // GET /documents/{organization}/{kind}/{file}.
 type Handler struct {
 	Config
-	mux   *http.ServeMux
-	slots chan struct{}
+	mux      *http.ServeMux
+	applying lanes
 	// drawing has a place for each document that is being drawn.
 	drawing chan struct{}
 }
 
 // New returns the front door.
 func New(c Config) *Handler {
-	if c.AtOnce == 0 {
-		c.AtOnce = 16
-	}
-	h := &Handler{Config: c, mux: http.NewServeMux(), slots: make(chan struct{}, c.AtOnce), drawing: make(chan struct{}, drawnAtOnce)}
+	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
 	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
@@ -100,6 +98,9 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Length", "3")
+	// Who delivers must not wait with the next event, on the same connection,
+	// until this one is applied.
+	w.Header().Set("Connection", "close")
 	if _, err := io.WriteString(w, "ok\n"); err != nil {
 		h.Logger.DebugContext(ctx, "webhook answer", "error", err)
 	}
@@ -112,15 +113,11 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	crash.Point(crash.EventStored)
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
+	if !h.applying.enter(target.ProviderID) {
 		return // jobs take it from the table
 	}
-	ctx, cancel := billing.Detached(ctx, applyTimeout)
-	defer cancel()
-	if err := h.Apply(ctx, id); err != nil {
+	defer h.applying.leave(target.ProviderID)
+	if err := h.Apply(context.WithoutCancel(ctx), id); err != nil {
 		h.Logger.WarnContext(ctx, "event not applied yet", "event_id", id, "error", err)
 	}
 }
@@ -178,7 +175,7 @@ func (h *Handler) Apply(ctx context.Context, eventID string) error {
 	crash.Point(crash.EventClaimed)
 	cause := e.Unclaimed()
 	if cause == nil {
-		cause = h.apply(ctx, e)
+		cause = h.applyCaught(ctx, e)
 	}
 	crash.Point(crash.EventApplied)
 	if err := h.Billing.FinishEvent(ctx, e.EventID, cause); err != nil {
@@ -188,6 +185,20 @@ func (h *Handler) Apply(ctx context.Context, eventID string) error {
 		return nil
 	}
 	return cause
+}
+
+// applyCaught is apply with a time of its own, in which a panic is an error:
+// it counts as a try, so that the event is not taken up for ever.
+func (h *Handler) applyCaught(ctx context.Context, e *billing.EventToApply) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.Logger.ErrorContext(ctx, "applying an event panicked", "event_id", e.EventID, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	ctx, cancel := billing.Detached(ctx, callTimeout)
+	defer cancel()
+	return h.apply(ctx, e)
 }
 
 func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {

@@ -101,11 +101,6 @@ var (
 				Unique:  true,
 				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26], BalancesColumns[4]},
 			},
-			{
-				Name:    "balance_organization_id_updated_at",
-				Unique:  false,
-				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[3]},
-			},
 		},
 	}
 	// CreditNotesColumns holds the columns for the "credit_notes" table.
@@ -257,14 +252,22 @@ var (
 				Columns: []*schema.Column{GatewayCallsColumns[1], GatewayCallsColumns[6]},
 			},
 			{
-				Name:    "gatewaycall_organization_id_state_next_check_at",
+				Name:    "gatewaycall_organization_id_provider_id",
 				Unique:  false,
-				Columns: []*schema.Column{GatewayCallsColumns[1], GatewayCallsColumns[8], GatewayCallsColumns[14]},
+				Columns: []*schema.Column{GatewayCallsColumns[1], GatewayCallsColumns[3]},
 			},
 			{
 				Name:    "gatewaycall_organization_id_subject_id",
 				Unique:  false,
 				Columns: []*schema.Column{GatewayCallsColumns[1], GatewayCallsColumns[5], GatewayCallsColumns[0]},
+			},
+			{
+				Name:    "gatewaycall_organization_id_next_check_at",
+				Unique:  false,
+				Columns: []*schema.Column{GatewayCallsColumns[1], GatewayCallsColumns[14]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -325,9 +328,12 @@ var (
 				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[2], GatewayEventsColumns[3]},
 			},
 			{
-				Name:    "gatewayevent_organization_id_status_next_attempt_at",
+				Name:    "gatewayevent_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[5], GatewayEventsColumns[12]},
+				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[12]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_attempt_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -523,19 +529,33 @@ var (
 				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35], InvoicesColumns[0]},
 			},
 			{
-				Name:    "invoice_organization_id_status_finalizes_at",
+				Name:    "invoice_organization_id_status_id",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[5], InvoicesColumns[15]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[5], InvoicesColumns[0]},
 			},
 			{
-				Name:    "invoice_organization_id_status_next_attempt_at",
+				Name:    "invoice_organization_id_finalizes_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[5], InvoicesColumns[24]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[15]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "finalizes_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "invoice_organization_id_next_attempt_at",
+				Unique:  false,
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[24]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_attempt_at IS NOT NULL",
+				},
 			},
 			{
 				Name:    "invoice_organization_id_next_check_at",
 				Unique:  false,
 				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[29]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 			{
 				Name:    "invoice_organization_id_updated_at",
@@ -663,11 +683,9 @@ var (
 				Name:    "ledgerentry_organization_id_cause_key",
 				Unique:  true,
 				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[23]},
-			},
-			{
-				Name:    "ledgerentry_organization_id_reverses_id",
-				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[19]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "cause_key IS NOT NULL",
+				},
 			},
 			{
 				Name:    "ledgerentry_organization_id_invoice_id_id",
@@ -675,6 +693,14 @@ var (
 				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[30], LedgerEntriesColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "invoice_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "ledgerentry_organization_id_provider_id",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[18]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "provider_id IS NOT NULL",
 				},
 			},
 		},
@@ -827,9 +853,12 @@ var (
 		PrimaryKey: []*schema.Column{OutboxesColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "outbox_organization_id_sent_at_available_at",
+				Name:    "outbox_organization_id_available_at",
 				Unique:  false,
-				Columns: []*schema.Column{OutboxesColumns[1], OutboxesColumns[8], OutboxesColumns[6]},
+				Columns: []*schema.Column{OutboxesColumns[1], OutboxesColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "sent_at IS NULL",
+				},
 			},
 		},
 	}
@@ -877,6 +906,16 @@ var (
 				Name:    "payer_organization_id_kind_id",
 				Unique:  false,
 				Columns: []*schema.Column{PayersColumns[1], PayersColumns[3], PayersColumns[0]},
+			},
+			{
+				Name:    "payer_organization_id_kind_status_id",
+				Unique:  false,
+				Columns: []*schema.Column{PayersColumns[1], PayersColumns[3], PayersColumns[10], PayersColumns[0]},
+			},
+			{
+				Name:    "payer_organization_id_kind_billing_mode_id",
+				Unique:  false,
+				Columns: []*schema.Column{PayersColumns[1], PayersColumns[3], PayersColumns[9], PayersColumns[0]},
 			},
 		},
 	}
@@ -1007,9 +1046,22 @@ var (
 				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[26], PaymentsColumns[0]},
 			},
 			{
+				Name:    "payment_organization_id_status_id",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[4], PaymentsColumns[0]},
+			},
+			{
+				Name:    "payment_organization_id_purpose_id",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[5], PaymentsColumns[0]},
+			},
+			{
 				Name:    "payment_organization_id_next_check_at",
 				Unique:  false,
 				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[24]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 			{
 				Name:    "payment_organization_id_updated_at",
@@ -1127,6 +1179,9 @@ var (
 				Name:    "paymentmethod_organization_id_next_check_at",
 				Unique:  false,
 				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[17]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -1304,9 +1359,17 @@ var (
 				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[17], QuotesColumns[0]},
 			},
 			{
-				Name:    "quote_organization_id_status_expires_at",
+				Name:    "quote_organization_id_status_id",
 				Unique:  false,
-				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[5], QuotesColumns[9]},
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[5], QuotesColumns[0]},
+			},
+			{
+				Name:    "quote_organization_id_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[9]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'OPEN'",
+				},
 			},
 			{
 				Name:    "quote_organization_id_updated_at",
@@ -1429,9 +1492,12 @@ var (
 				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[4], SubscriptionsColumns[0]},
 			},
 			{
-				Name:    "subscription_organization_id_status_renews_at",
+				Name:    "subscription_organization_id_renews_at",
 				Unique:  false,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[10], SubscriptionsColumns[14]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[14]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "renews_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -1482,9 +1548,12 @@ var (
 				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[3], WebhookDeliveriesColumns[4], WebhookDeliveriesColumns[5]},
 			},
 			{
-				Name:    "webhookdelivery_organization_id_status_next_attempt_at",
+				Name:    "webhookdelivery_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[6], WebhookDeliveriesColumns[9]},
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[9]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_attempt_at IS NOT NULL",
+				},
 			},
 		},
 	}

@@ -48,8 +48,9 @@ func (GatewayCall) Fields() []ent.Field {
 func (GatewayCall) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "gateway_key").Unique(),
-		index.Fields("organization_id", "state", "next_check_at"),
+		index.Fields("organization_id", "provider_id"),
 		index.Fields("organization_id", "subject", "id"),
+		due("next_check_at"),
 	}
 }
 
@@ -85,7 +86,7 @@ func (GatewayEvent) Fields() []ent.Field {
 func (GatewayEvent) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "provider_id", "gateway_event_id").Unique(),
-		index.Fields("organization_id", "status", "next_attempt_at"),
+		due("next_attempt_at"),
 	}
 }
 

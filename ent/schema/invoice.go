@@ -88,9 +88,10 @@ func (Invoice) Indexes() []ent.Index {
 		index.Fields("organization_id", "quote_id").Unique(),
 		index.Fields("organization_id", "public_token").Unique(),
 		index.Fields("organization_id", "payer_id", "id"),
-		index.Fields("organization_id", "status", "finalizes_at"),
-		index.Fields("organization_id", "status", "next_attempt_at"),
-		index.Fields("organization_id", "next_check_at"),
+		index.Fields("organization_id", "status", "id"),
+		due("finalizes_at"),
+		due("next_attempt_at"),
+		due("next_check_at"),
 		index.Fields("organization_id", "updated_at"),
 	}
 }

@@ -10,10 +10,12 @@ import (
 
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/privacy"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
 	"entgo.io/ent/schema/mixin"
 
 	"purser/auth"
@@ -212,6 +214,18 @@ func fixedUnits(name string) ent.Field {
 // optionalUnits is a column of ledger units that may be absent.
 func optionalUnits(name string) ent.Field {
 	return field.Int64(name).GoType(money.Units(0)).Optional().Nillable().Annotations(hidden())
+}
+
+// where makes an index partial. Statements are found to fit it by both
+// databases where they compare a column that must not be NULL; any other
+// condition has to stand in them as it stands here, not as a parameter.
+func where(condition string) schema.Annotation { return entsql.IndexWhere(condition) }
+
+// due is the index for a column that tells when work is due and is NULL while
+// there is none. Workers look through all organizations every second, so rows
+// that are settled must not be in it.
+func due(column string) ent.Index {
+	return index.Fields("organization_id", column).Annotations(where(column + " IS NOT NULL"))
 }
 
 // text is a column that is never NULL, so that lists may be ordered by it.

@@ -34,7 +34,7 @@ func (Outbox) Fields() []ent.Field {
 
 // Indexes of Outbox.
 func (Outbox) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("organization_id", "sent_at", "available_at")}
+	return []ent.Index{index.Fields("organization_id", "available_at").Annotations(where("sent_at IS NULL"))}
 }
 
 // NumberCounter gives gap-free numbers, one row per organization and series.
@@ -129,6 +129,6 @@ func (WebhookDelivery) Fields() []ent.Field {
 func (WebhookDelivery) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "endpoint_id", "outbox_id", "attempt").Unique(),
-		index.Fields("organization_id", "status", "next_attempt_at"),
+		due("next_attempt_at"),
 	}
 }

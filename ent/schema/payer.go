@@ -68,6 +68,8 @@ func (Payer) Indexes() []ent.Index {
 		index.Fields("organization_id", "slug").Unique(),
 		index.Fields("organization_id", "external_id").Unique(),
 		index.Fields("organization_id", "kind", "id"),
+		index.Fields("organization_id", "kind", "status", "id"),
+		index.Fields("organization_id", "kind", "billing_mode", "id"),
 	}
 }
 

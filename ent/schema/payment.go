@@ -93,7 +93,9 @@ func (Payment) Indexes() []ent.Index {
 		index.Fields("organization_id", "public_token").Unique(),
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "invoice_id", "id"),
-		index.Fields("organization_id", "next_check_at"),
+		index.Fields("organization_id", "status", "id"),
+		index.Fields("organization_id", "purpose", "id"),
+		due("next_check_at"),
 		index.Fields("organization_id", "updated_at"),
 	}
 }
@@ -188,7 +190,7 @@ func (PaymentMethod) Indexes() []ent.Index {
 		index.Fields("organization_id", "provider_id", "gateway_id").Unique(),
 		index.Fields("organization_id", "provider_id", "setup_reference").Unique(),
 		index.Fields("organization_id", "payer_id", "id"),
-		index.Fields("organization_id", "next_check_at"),
+		due("next_check_at"),
 	}
 }
 

@@ -67,7 +67,8 @@ func (Quote) Indexes() []ent.Index {
 		index.Fields("organization_id", "provider_id", "gateway_quote_id").Unique(),
 		index.Fields("organization_id", "public_token").Unique(),
 		index.Fields("organization_id", "payer_id", "id"),
-		index.Fields("organization_id", "status", "expires_at"),
+		index.Fields("organization_id", "status", "id"),
+		index.Fields("organization_id", "expires_at").Annotations(where("status = 'OPEN'")),
 		index.Fields("organization_id", "updated_at"),
 	}
 }

@@ -42,7 +42,7 @@ func (Subscription) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "quote_id").Unique(),
 		index.Fields("organization_id", "payer_id", "id"),
-		index.Fields("organization_id", "status", "renews_at"),
+		due("renews_at"),
 	}
 }
 

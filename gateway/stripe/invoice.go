@@ -56,6 +56,15 @@ func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c ga
 	if inv.Status != sdk.InvoiceStatusDraft || dueDiffers(inv) {
 		return o.dueAsTotal(inv, ours)
 	}
+	if r.Number != "" && !ours && inv.Number != r.Number {
+		_, p = change(o, "number", func(p sdk.Params) (*sdk.Invoice, error) {
+			return o.c.invoices.Update(res.InvoiceID, &sdk.InvoiceParams{Params: p, Number: sdk.String(r.Number)})
+		})
+		if p != nil && p.Status != gateway.StatusRejected { // else Stripe's own number stays
+			res.Outcome = p.Outcome
+			return res
+		}
+	}
 	o.replayed = false
 	inv, p = change(o, "finalize", func(p sdk.Params) (*sdk.Invoice, error) {
 		params := &sdk.InvoiceFinalizeInvoiceParams{Params: p, AutoAdvance: sdk.Bool(false)}
@@ -119,23 +128,13 @@ func (o *operation) makeInvoice(r gateway.InvoiceRequest) (invoiceID, customerID
 	if p != nil {
 		return "", customerID, p
 	}
-	const step = "invoice"
-	inv, p := remake(o, step, func() (*sdk.Invoice, *problem) {
-		return newest[sdk.Invoice](o, step, func(l sdk.ListParams) *sdk.Iter {
-			return o.c.invoices.List(&sdk.InvoiceListParams{ListParams: l, Customer: sdk.String(customerID)}).Iter
-		})
-	}, func(p sdk.Params) (*sdk.Invoice, error) {
-		return o.c.invoices.New(&sdk.InvoiceParams{
-			Params:                      p,
-			Customer:                    sdk.String(customerID),
-			Currency:                    wireCurrency(r.Currency),
-			AutoAdvance:                 sdk.Bool(false),
-			CollectionMethod:            sdk.String(string(sdk.InvoiceCollectionMethodChargeAutomatically)),
-			PendingInvoiceItemsBehavior: sdk.String("exclude"),
-			Description:                 optional(clip(r.Description, descriptionMax)),
-			Metadata:                    o.metadata(step),
-		})
-	})
+	inv, p := o.newInvoice("invoice", customerID, r)
+	if p != nil && p.Status == gateway.StatusRejected && p.err != nil && p.err.Param == "number" {
+		// Somebody else uses the account and the number: Stripe takes one of
+		// its own.
+		r.Number = ""
+		inv, p = o.newInvoice("invoice-unnumbered", customerID, r)
+	}
 	if p != nil {
 		return "", customerID, p
 	}
@@ -159,6 +158,27 @@ func (o *operation) makeInvoice(r gateway.InvoiceRequest) (invoiceID, customerID
 		}
 	}
 	return inv.ID, customerID, nil
+}
+
+// newInvoice makes the empty draft.
+func (o *operation) newInvoice(step, customerID string, r gateway.InvoiceRequest) (*sdk.Invoice, *problem) {
+	return remake(o, step, func() (*sdk.Invoice, *problem) {
+		return newest[sdk.Invoice](o, step, func(l sdk.ListParams) *sdk.Iter {
+			return o.c.invoices.List(&sdk.InvoiceListParams{ListParams: l, Customer: sdk.String(customerID)}).Iter
+		})
+	}, func(p sdk.Params) (*sdk.Invoice, error) {
+		return o.c.invoices.New(&sdk.InvoiceParams{
+			Params:                      p,
+			Customer:                    sdk.String(customerID),
+			Currency:                    wireCurrency(r.Currency),
+			AutoAdvance:                 sdk.Bool(false),
+			CollectionMethod:            sdk.String(string(sdk.InvoiceCollectionMethodChargeAutomatically)),
+			PendingInvoiceItemsBehavior: sdk.String("exclude"),
+			Number:                      optional(r.Number),
+			Description:                 optional(clip(r.Description, descriptionMax)),
+			Metadata:                    o.metadata(step),
+		})
+	})
 }
 
 // addItem adds one position to a draft.

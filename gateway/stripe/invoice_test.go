@@ -88,6 +88,50 @@ func TestFinalizeInvoiceMakesIt(t *testing.T) {
 	}
 }
 
+// TestInvoicesCarryOurNumber, and Stripe's own where somebody else has used it.
+func TestInvoicesCarryOurNumber(t *testing.T) {
+	t.Parallel()
+	const create, update, finalize = "POST /v1/invoices", "POST /v1/invoices/in_1", "POST /v1/invoices/in_1/finalize"
+	taken := answer{status: 400, body: stripeError("invalid_request_error", "", "It is used.", `,"param":"number"`)}
+	draft := answer{body: invoiceJSON("draft", "")}
+	for _, tt := range []struct {
+		name    string
+		adopted bool
+		answers []answer
+		numbers []string // that were asked for, in order
+	}{
+		{"made", false, []answer{draft}, []string{"2026-11-00000003"}},
+		{"made, taken", false, []answer{taken, draft}, []string{"2026-11-00000003", ""}},
+		{"adopted", true, []answer{draft}, []string{"2026-11-00000003"}},
+		{"adopted, taken", true, []answer{taken}, []string{"2026-11-00000003"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t).on("POST /v1/customers", answer{body: `{"id":"cus_1"}`}).on("POST /v1/invoiceitems", answer{body: `{"id":"ii_1"}`}).
+				on("GET /v1/invoices/in_1", draft).on(finalize, answer{body: unpaidInvoice("")})
+			r, route := newInvoice(t), create
+			r.Number = "2026-11-00000003"
+			if tt.adopted {
+				r.InvoiceID, route = "in_1", update
+			}
+			f.on(route, tt.answers...)
+			a, _ := f.adapter()
+			if res := a.FinalizeInvoice(t.Context(), testAccount(), testCall(), r); res.Status != gateway.StatusSucceeded || res.State != "open" {
+				t.Fatalf("%+v", res)
+			}
+			var asked []string
+			for _, r := range f.seen {
+				if r.method+" "+r.path == route {
+					asked = append(asked, r.form.Get("number"))
+				}
+			}
+			if !slices.Equal(asked, tt.numbers) {
+				t.Errorf("asked for the numbers %q, want %q", asked, tt.numbers)
+			}
+		})
+	}
+}
+
 // TestFinalizeInvoice: what else may come in the way.
 func TestFinalizeInvoice(t *testing.T) {
 	t.Parallel()

@@ -5160,7 +5160,7 @@ type PriceArchivePayload { price: Price  userErrors: [UserError!]! }
 	{Name: "../../schema/invoice.graphql", Input: `"A bill to a payer."
 type Invoice implements Node {
   id: ID!
-  "Gap-free per organization; given when it is finalized."
+  "Gap-free per organization; taken when it is first tried to finalize it. The gateway's page and receipt show it, too."
   number: String
   status: InvoiceStatus!
   payer: Payer!

@@ -107,8 +107,9 @@ func TakeRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
 	return r
 }
 
-// idempotencyKeyBytesMax bounds the header Idempotency-Key.
-const idempotencyKeyBytesMax = 255
+// idempotencyKeyBytesMax bounds the header Idempotency-Key, as the domain
+// bounds the keys of inputs.
+const idempotencyKeyBytesMax = 200
 
 func idempotencyKeyOf(r *http.Request) (string, *Error) {
 	values := r.Header.Values("Idempotency-Key")

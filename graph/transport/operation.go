@@ -50,6 +50,9 @@ func (a *admission) MutateOperationContext(ctx context.Context, op *graphql.Oper
 	if bad := s.run(); bad != nil {
 		return bad.gql()
 	}
+	if n := sizeOf(op.Variables); c.kind == ast.Subscription && n > int64(a.limits.SubscriptionBytes) {
+		return limitError("bytes of a subscription's variables", n, int64(a.limits.SubscriptionBytes)).gql()
+	}
 	c.fields, c.nodes = s.fields, s.nodes
 	mutation := c.kind == ast.Mutation
 	if c.idempotencyKey != "" {

@@ -149,8 +149,10 @@ type Limits struct {
 	SocketOperations int
 	SocketInit       time.Duration
 	// Subscriptions bounds the subscriptions that one principal has open on
-	// all its WebSockets. 200.
-	Subscriptions int
+	// all its WebSockets, and SubscriptionBytes the variables of one, which are
+	// kept as long as it lasts. 200, 64 KiB.
+	Subscriptions     int
+	SubscriptionBytes int
 	// Errors and ErrorBytes bound the errors of one answer. 20, 64 KiB.
 	Errors     int
 	ErrorBytes int
@@ -197,22 +199,23 @@ func DefaultLimits() *Limits {
 			"Query.nodes(ids:)":            100,
 			"UsageRecordBatchInput.events": 1000,
 		},
-		VariableBytes:    4 << 20,
-		QueryTimeout:     10 * time.Second,
-		MutationTimeout:  25 * time.Second,
-		InFlight:         20,
-		Streams:          100,
-		StreamLife:       24 * time.Hour,
-		SocketOperations: 20,
-		SocketInit:       5 * time.Second,
-		Subscriptions:    200,
-		Errors:           20,
-		ErrorBytes:       64 << 10,
-		BucketPoints:     1000,
-		RestorePerSecond: 50,
-		Principals:       10000,
-		CachedQueries:    1000,
-		CachedQueryBytes: 4 << 20,
+		VariableBytes:     4 << 20,
+		QueryTimeout:      10 * time.Second,
+		MutationTimeout:   25 * time.Second,
+		InFlight:          20,
+		Streams:           100,
+		StreamLife:        24 * time.Hour,
+		SocketOperations:  20,
+		SocketInit:        5 * time.Second,
+		Subscriptions:     200,
+		SubscriptionBytes: 64 << 10,
+		Errors:            20,
+		ErrorBytes:        64 << 10,
+		BucketPoints:      1000,
+		RestorePerSecond:  50,
+		Principals:        10000,
+		CachedQueries:     1000,
+		CachedQueryBytes:  4 << 20,
 	}
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -141,4 +142,22 @@ func TestSubscriptionsPerPrincipal(t *testing.T) {
 		second.subscribe("1", "subscription { tick(count: 1) { id } }")
 		return strings.Contains(second.read(), `"type":"next"`)
 	})
+}
+
+// TestSubscriptionsKeepLittle: what a subscription brings stays in memory as
+// long as it lasts.
+func TestSubscriptionsKeepLittle(t *testing.T) {
+	t.Parallel()
+	b := setup(t, ticking(make(chan struct{}, 1)), nil)
+	ask := func(bytes int) map[string]string {
+		return b.events("POST", "", fmt.Sprintf(
+			`{"query":"subscription($w: InvoiceFilter) { tick { invoices(first: 1, where: $w) { totalCount } } }","variables":{"w":{"numberIn":[%q]}}}`,
+			strings.Repeat("x", bytes))).next()
+	}
+	if got := ask(60 << 10); !strings.Contains(got["data"], `"totalCount":100`) {
+		t.Errorf("within the limit: %v", got)
+	}
+	if got := ask(64 << 10); !strings.Contains(got["data"], CodeComplexity) || !strings.Contains(got["data"], "bytes of a subscription's variables: 655") {
+		t.Errorf("beyond it: %v", got)
+	}
 }

@@ -81,8 +81,6 @@ CREATE TABLE `balances` (
 );
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX `balance_organization_id_payer_id_currency` ON `balances` (`organization_id`, `payer_id`, `currency`);
--- create index "balance_organization_id_updated_at" to table: "balances"
-CREATE INDEX `balance_organization_id_updated_at` ON `balances` (`organization_id`, `updated_at`);
 -- create "credit_notes" table
 CREATE TABLE `credit_notes` (
   `organization_id` text NOT NULL,
@@ -192,10 +190,12 @@ CREATE TABLE `gateway_calls` (
 );
 -- create index "gatewaycall_organization_id_gateway_key" to table: "gateway_calls"
 CREATE UNIQUE INDEX `gatewaycall_organization_id_gateway_key` ON `gateway_calls` (`organization_id`, `gateway_key`);
--- create index "gatewaycall_organization_id_state_next_check_at" to table: "gateway_calls"
-CREATE INDEX `gatewaycall_organization_id_state_next_check_at` ON `gateway_calls` (`organization_id`, `state`, `next_check_at`);
+-- create index "gatewaycall_organization_id_provider_id" to table: "gateway_calls"
+CREATE INDEX `gatewaycall_organization_id_provider_id` ON `gateway_calls` (`organization_id`, `provider_id`);
 -- create index "gatewaycall_organization_id_subject_id" to table: "gateway_calls"
 CREATE INDEX `gatewaycall_organization_id_subject_id` ON `gateway_calls` (`organization_id`, `subject`, `id`);
+-- create index "gatewaycall_organization_id_next_check_at" to table: "gateway_calls"
+CREATE INDEX `gatewaycall_organization_id_next_check_at` ON `gateway_calls` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "gateway_customers" table
 CREATE TABLE `gateway_customers` (
   `organization_id` text NOT NULL,
@@ -237,8 +237,8 @@ CREATE TABLE `gateway_events` (
 );
 -- create index "gatewayevent_organization_id_provider_id_gateway_event_id" to table: "gateway_events"
 CREATE UNIQUE INDEX `gatewayevent_organization_id_provider_id_gateway_event_id` ON `gateway_events` (`organization_id`, `provider_id`, `gateway_event_id`);
--- create index "gatewayevent_organization_id_status_next_attempt_at" to table: "gateway_events"
-CREATE INDEX `gatewayevent_organization_id_status_next_attempt_at` ON `gateway_events` (`organization_id`, `status`, `next_attempt_at`);
+-- create index "gatewayevent_organization_id_next_attempt_at" to table: "gateway_events"
+CREATE INDEX `gatewayevent_organization_id_next_attempt_at` ON `gateway_events` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
 -- create "global_providers" table
 CREATE TABLE `global_providers` (
   `id` text NOT NULL,
@@ -379,12 +379,14 @@ CREATE UNIQUE INDEX `invoice_organization_id_quote_id` ON `invoices` (`organizat
 CREATE UNIQUE INDEX `invoice_organization_id_public_token` ON `invoices` (`organization_id`, `public_token`);
 -- create index "invoice_organization_id_payer_id_id" to table: "invoices"
 CREATE INDEX `invoice_organization_id_payer_id_id` ON `invoices` (`organization_id`, `payer_id`, `id`);
--- create index "invoice_organization_id_status_finalizes_at" to table: "invoices"
-CREATE INDEX `invoice_organization_id_status_finalizes_at` ON `invoices` (`organization_id`, `status`, `finalizes_at`);
--- create index "invoice_organization_id_status_next_attempt_at" to table: "invoices"
-CREATE INDEX `invoice_organization_id_status_next_attempt_at` ON `invoices` (`organization_id`, `status`, `next_attempt_at`);
+-- create index "invoice_organization_id_status_id" to table: "invoices"
+CREATE INDEX `invoice_organization_id_status_id` ON `invoices` (`organization_id`, `status`, `id`);
+-- create index "invoice_organization_id_finalizes_at" to table: "invoices"
+CREATE INDEX `invoice_organization_id_finalizes_at` ON `invoices` (`organization_id`, `finalizes_at`) WHERE finalizes_at IS NOT NULL;
+-- create index "invoice_organization_id_next_attempt_at" to table: "invoices"
+CREATE INDEX `invoice_organization_id_next_attempt_at` ON `invoices` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
 -- create index "invoice_organization_id_next_check_at" to table: "invoices"
-CREATE INDEX `invoice_organization_id_next_check_at` ON `invoices` (`organization_id`, `next_check_at`);
+CREATE INDEX `invoice_organization_id_next_check_at` ON `invoices` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create index "invoice_organization_id_updated_at" to table: "invoices"
 CREATE INDEX `invoice_organization_id_updated_at` ON `invoices` (`organization_id`, `updated_at`);
 -- create "invoice_lines" table
@@ -469,11 +471,11 @@ CREATE INDEX `ledgerentry_organization_id_balance_id_id` ON `ledger_entries` (`o
 -- create index "ledgerentry_organization_id_operation_idempotency_key" to table: "ledger_entries"
 CREATE UNIQUE INDEX `ledgerentry_organization_id_operation_idempotency_key` ON `ledger_entries` (`organization_id`, `operation`, `idempotency_key`);
 -- create index "ledgerentry_organization_id_cause_key" to table: "ledger_entries"
-CREATE UNIQUE INDEX `ledgerentry_organization_id_cause_key` ON `ledger_entries` (`organization_id`, `cause_key`);
--- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
-CREATE INDEX `ledgerentry_organization_id_reverses_id` ON `ledger_entries` (`organization_id`, `reverses_id`);
+CREATE UNIQUE INDEX `ledgerentry_organization_id_cause_key` ON `ledger_entries` (`organization_id`, `cause_key`) WHERE cause_key IS NOT NULL;
 -- create index "ledgerentry_organization_id_invoice_id_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_invoice_id_id` ON `ledger_entries` (`organization_id`, `invoice_id`, `id`) WHERE invoice_id IS NOT NULL;
+-- create index "ledgerentry_organization_id_provider_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_provider_id` ON `ledger_entries` (`organization_id`, `provider_id`) WHERE provider_id IS NOT NULL;
 -- create "ledger_seals" table
 CREATE TABLE `ledger_seals` (
   `organization_id` text NOT NULL,
@@ -576,8 +578,8 @@ CREATE TABLE `outboxes` (
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `outboxes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
 );
--- create index "outbox_organization_id_sent_at_available_at" to table: "outboxes"
-CREATE INDEX `outbox_organization_id_sent_at_available_at` ON `outboxes` (`organization_id`, `sent_at`, `available_at`);
+-- create index "outbox_organization_id_available_at" to table: "outboxes"
+CREATE INDEX `outbox_organization_id_available_at` ON `outboxes` (`organization_id`, `available_at`) WHERE sent_at IS NULL;
 -- create "payers" table
 CREATE TABLE `payers` (
   `organization_id` text NOT NULL,
@@ -612,6 +614,10 @@ CREATE UNIQUE INDEX `payer_organization_id_slug` ON `payers` (`organization_id`,
 CREATE UNIQUE INDEX `payer_organization_id_external_id` ON `payers` (`organization_id`, `external_id`);
 -- create index "payer_organization_id_kind_id" to table: "payers"
 CREATE INDEX `payer_organization_id_kind_id` ON `payers` (`organization_id`, `kind`, `id`);
+-- create index "payer_organization_id_kind_status_id" to table: "payers"
+CREATE INDEX `payer_organization_id_kind_status_id` ON `payers` (`organization_id`, `kind`, `status`, `id`);
+-- create index "payer_organization_id_kind_billing_mode_id" to table: "payers"
+CREATE INDEX `payer_organization_id_kind_billing_mode_id` ON `payers` (`organization_id`, `kind`, `billing_mode`, `id`);
 -- create "payer_sessions" table
 CREATE TABLE `payer_sessions` (
   `organization_id` text NOT NULL,
@@ -687,8 +693,12 @@ CREATE UNIQUE INDEX `payment_organization_id_public_token` ON `payments` (`organ
 CREATE INDEX `payment_organization_id_payer_id_id` ON `payments` (`organization_id`, `payer_id`, `id`);
 -- create index "payment_organization_id_invoice_id_id" to table: "payments"
 CREATE INDEX `payment_organization_id_invoice_id_id` ON `payments` (`organization_id`, `invoice_id`, `id`);
+-- create index "payment_organization_id_status_id" to table: "payments"
+CREATE INDEX `payment_organization_id_status_id` ON `payments` (`organization_id`, `status`, `id`);
+-- create index "payment_organization_id_purpose_id" to table: "payments"
+CREATE INDEX `payment_organization_id_purpose_id` ON `payments` (`organization_id`, `purpose`, `id`);
 -- create index "payment_organization_id_next_check_at" to table: "payments"
-CREATE INDEX `payment_organization_id_next_check_at` ON `payments` (`organization_id`, `next_check_at`);
+CREATE INDEX `payment_organization_id_next_check_at` ON `payments` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create index "payment_organization_id_updated_at" to table: "payments"
 CREATE INDEX `payment_organization_id_updated_at` ON `payments` (`organization_id`, `updated_at`);
 -- create "payment_attempts" table
@@ -752,7 +762,7 @@ CREATE UNIQUE INDEX `paymentmethod_organization_id_provider_id_setup_reference` 
 -- create index "paymentmethod_organization_id_payer_id_id" to table: "payment_methods"
 CREATE INDEX `paymentmethod_organization_id_payer_id_id` ON `payment_methods` (`organization_id`, `payer_id`, `id`);
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
-CREATE INDEX `paymentmethod_organization_id_next_check_at` ON `payment_methods` (`organization_id`, `next_check_at`);
+CREATE INDEX `paymentmethod_organization_id_next_check_at` ON `payment_methods` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "prices" table
 CREATE TABLE `prices` (
   `organization_id` text NOT NULL,
@@ -867,8 +877,10 @@ CREATE UNIQUE INDEX `quote_organization_id_provider_id_gateway_quote_id` ON `quo
 CREATE UNIQUE INDEX `quote_organization_id_public_token` ON `quotes` (`organization_id`, `public_token`);
 -- create index "quote_organization_id_payer_id_id" to table: "quotes"
 CREATE INDEX `quote_organization_id_payer_id_id` ON `quotes` (`organization_id`, `payer_id`, `id`);
--- create index "quote_organization_id_status_expires_at" to table: "quotes"
-CREATE INDEX `quote_organization_id_status_expires_at` ON `quotes` (`organization_id`, `status`, `expires_at`);
+-- create index "quote_organization_id_status_id" to table: "quotes"
+CREATE INDEX `quote_organization_id_status_id` ON `quotes` (`organization_id`, `status`, `id`);
+-- create index "quote_organization_id_expires_at" to table: "quotes"
+CREATE INDEX `quote_organization_id_expires_at` ON `quotes` (`organization_id`, `expires_at`) WHERE status = 'OPEN';
 -- create index "quote_organization_id_updated_at" to table: "quotes"
 CREATE INDEX `quote_organization_id_updated_at` ON `quotes` (`organization_id`, `updated_at`);
 -- create "quote_lines" table
@@ -951,8 +963,8 @@ CREATE TABLE `subscriptions` (
 CREATE UNIQUE INDEX `subscription_organization_id_quote_id` ON `subscriptions` (`organization_id`, `quote_id`);
 -- create index "subscription_organization_id_payer_id_id" to table: "subscriptions"
 CREATE INDEX `subscription_organization_id_payer_id_id` ON `subscriptions` (`organization_id`, `payer_id`, `id`);
--- create index "subscription_organization_id_status_renews_at" to table: "subscriptions"
-CREATE INDEX `subscription_organization_id_status_renews_at` ON `subscriptions` (`organization_id`, `status`, `renews_at`);
+-- create index "subscription_organization_id_renews_at" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_renews_at` ON `subscriptions` (`organization_id`, `renews_at`) WHERE renews_at IS NOT NULL;
 -- create "subscription_items" table
 CREATE TABLE `subscription_items` (
   `organization_id` text NOT NULL,
@@ -989,8 +1001,8 @@ CREATE TABLE `webhook_deliveries` (
 );
 -- create index "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" to table: "webhook_deliveries"
 CREATE UNIQUE INDEX `webhookdelivery_organization_id_endpoint_id_outbox_id_attempt` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `outbox_id`, `attempt`);
--- create index "webhookdelivery_organization_id_status_next_attempt_at" to table: "webhook_deliveries"
-CREATE INDEX `webhookdelivery_organization_id_status_next_attempt_at` ON `webhook_deliveries` (`organization_id`, `status`, `next_attempt_at`);
+-- create index "webhookdelivery_organization_id_next_attempt_at" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_next_attempt_at` ON `webhook_deliveries` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
 -- create "webhook_endpoints" table
 CREATE TABLE `webhook_endpoints` (
   `organization_id` text NOT NULL,

@@ -51,7 +51,7 @@ func (s *Server) api(route route) http.HandlerFunc {
 		// A client that hangs up does not stop an operation, just as it cannot
 		// at the gateway.
 		ctx := context.WithoutCancel(r.Context())
-		call := call{route: route, account: account, requestID: requestID, r: r, body: body, key: r.Header.Get("Idempotency-Key")}
+		call := call{route: route, account: account, requestID: requestID, w: w, r: r, body: body, key: r.Header.Get("Idempotency-Key")}
 		if r.Method != http.MethodPost {
 			call.key = ""
 		}
@@ -69,6 +69,7 @@ type call struct {
 	route     route
 	account   string
 	requestID string
+	w         http.ResponseWriter // for its deadline alone
 	r         *http.Request
 	body      []byte
 	key       string
@@ -92,7 +93,7 @@ func (s *Server) serve(ctx context.Context, c call) (answer reply, abort bool) {
 		case fault.Action == sandbox.ActionReset:
 			return reply{}, true
 		case fault.Action == sandbox.ActionDelay:
-			pause(c.r.Context(), fault.Delay())
+			c.pause(fault.Delay())
 		case !fault.Store:
 			return s.errorReply(c.requestID, stored), false
 		default:
@@ -119,7 +120,7 @@ func (s *Server) serve(ctx context.Context, c call) (answer reply, abort bool) {
 		case sandbox.ActionReset:
 			return reply{}, true
 		case sandbox.ActionDelay:
-			pause(c.r.Context(), fault.Delay())
+			c.pause(fault.Delay())
 		case sandbox.ActionStatus:
 			return s.errorReply(c.requestID, stored), false
 		case sandbox.ActionTruncate:
@@ -159,11 +160,14 @@ func faultError(f sandbox.RequestFault) *apiError {
 }
 
 // pause waits unless the client leaves or the server stops first.
-func pause(ctx context.Context, d time.Duration) {
+func (c call) pause(d time.Duration) {
+	// The server's own limit on answers would make a reset of a long delay.
+	// Where there is none that can be moved there is nothing to do.
+	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(d + time.Minute))
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
+	case <-c.r.Context().Done():
 	case <-timer.C:
 	}
 }

@@ -135,6 +135,13 @@ func (t *tx) fillInvoice(inv object, in *params) error {
 		in.refuse(invalid("parameter_missing", "days_until_due", "If invoice collection_method is send_invoice, you must specify days_until_due or due_date."))
 	}
 	if number := in.str("number"); number != "" {
+		same, _, err := t.list(listing{kind: "invoice", filters: []filter{{"number", "=", number}}, limit: 2})
+		if err != nil {
+			return err
+		}
+		if len(same) > 0 && (len(same) > 1 || same[0].id() != inv.id()) {
+			in.refuse(invalid("", "number", "The number %s is used by another invoice.", number))
+		}
 		inv["number"], inv["_own_number"] = number, true
 	}
 	if in.has("custom_fields") {

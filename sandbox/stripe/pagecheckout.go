@@ -9,10 +9,10 @@ import (
 )
 
 func showSession(t *tx, s object, _ *http.Request) (answer, error) {
-	return t.sessionPage(s, "")
+	return t.sessionPage(s, typedProblem{})
 }
 
-func (t *tx) sessionPage(s object, problem string) (answer, error) {
+func (t *tx) sessionPage(s object, problem typedProblem) (answer, error) {
 	message := func(text, link string) (answer, error) {
 		return answer{page: sandbox.Page{Title: "Checkout", Template: "message", Data: map[string]any{"Text": text, "Kind": "", "Link": link}}}, nil
 	}
@@ -26,10 +26,10 @@ func (t *tx) sessionPage(s object, problem string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if problem == "" {
-		problem = intent.sub("last_payment_error").str("message") + intent.sub("last_setup_error").str("message")
+	if problem.text == "" {
+		problem.text = intent.sub("last_payment_error").str("message") + intent.sub("last_setup_error").str("message")
 	}
-	data := map[string]any{"Problem": problem, "Total": "", "Lines": nil, "Cancel": s.str("cancel_url")}
+	data := map[string]any{"Problem": problem.text, "Field": problem.field, "Total": "", "Lines": nil, "Cancel": s.str("cancel_url")}
 	title := "Save a card"
 	if s.str("mode") == "payment" {
 		currency := s.str("currency")
@@ -54,10 +54,10 @@ func paySession(t *tx, s object, r *http.Request) (answer, error) {
 		return answer{redirect: successURL(s)}, nil
 	}
 	if s.str("status") != "open" || s.num("expires_at") <= t.now {
-		return t.sessionPage(s, "")
+		return t.sessionPage(s, typedProblem{})
 	}
 	card, problem := typedCard(r, t.now)
-	if problem != "" {
+	if problem.text != "" {
 		a, err := t.sessionPage(s, problem)
 		a.page.Status = http.StatusUnprocessableEntity
 		return a, err
@@ -90,7 +90,7 @@ func paySession(t *tx, s object, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if problem != "" {
+	if problem.text != "" {
 		a, err := t.sessionPage(s, problem)
 		a.page.Status = http.StatusPaymentRequired
 		return a, err

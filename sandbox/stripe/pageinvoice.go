@@ -7,10 +7,10 @@ import (
 )
 
 func showInvoice(t *tx, inv object, _ *http.Request) (answer, error) {
-	return t.invoicePage(inv, "")
+	return t.invoicePage(inv, typedProblem{})
 }
 
-func (t *tx) invoicePage(inv object, problem string) (answer, error) {
+func (t *tx) invoicePage(inv object, problem typedProblem) (answer, error) {
 	customer, err := t.find(inv.str("customer"))
 	if err != nil {
 		return answer{}, err
@@ -25,7 +25,7 @@ func (t *tx) invoicePage(inv object, problem string) (answer, error) {
 	}
 	currency := inv.str("currency")
 	data := map[string]any{
-		"Problem": problem, "Number": inv.str("number"), "Customer": customerName(customer), "DueDate": "", "State": inv.str("status"),
+		"Problem": problem.text, "Field": problem.field, "Number": inv.str("number"), "Customer": customerName(customer), "DueDate": "", "State": inv.str("status"),
 		"Due": display(inv.num("amount_due"), currency), "Lines": pageRows(inv.items("lines"), "amount", currency),
 		"Total": display(inv.num("total"), currency), "PDF": inv.str("_page") + "/pdf", "Receipt": "", "Authenticate": "",
 	}
@@ -41,10 +41,14 @@ func (t *tx) invoicePage(inv object, problem string) (answer, error) {
 	if pi.str("status") == "requires_action" {
 		data["Authenticate"] = "../3ds/" + pi.str("_page")
 	}
-	if problem == "" && data["State"] == "payable" {
+	if problem.text == "" && data["State"] == "payable" {
 		data["Problem"] = pi.sub("last_payment_error").str("message")
 	}
-	return answer{page: sandbox.Page{Title: "Pay your invoice", Template: "invoice", Data: data}}, nil
+	title := "Pay your invoice"
+	if data["State"] != "payable" {
+		title = "Your invoice"
+	}
+	return answer{page: sandbox.Page{Title: title, Template: "invoice", Data: data}}, nil
 }
 
 // payInvoicePage takes the card form of an invoice. An invoice that is paid
@@ -55,7 +59,7 @@ func payInvoicePage(t *tx, inv object, r *http.Request) (answer, error) {
 		return here, nil
 	}
 	card, problem := typedCard(r, t.now)
-	if problem != "" {
+	if problem.text != "" {
 		a, err := t.invoicePage(inv, problem)
 		a.page.Status = http.StatusUnprocessableEntity
 		return a, err
@@ -76,7 +80,7 @@ func payInvoicePage(t *tx, inv object, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if problem != "" {
+	if problem.text != "" {
 		after, err := t.get("invoice", inv.id())
 		if err != nil {
 			return answer{}, err

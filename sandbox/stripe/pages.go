@@ -138,23 +138,27 @@ func (s *Server) onPage(ctx context.Context, kind, token string, f func(t *tx, o
 	})
 }
 
+// typedProblem is what is wrong with a card form: the sentence to show, and
+// the field that it is about; no field where the card was refused.
+type typedProblem struct{ text, field string }
+
 // typedCard reads the card form. Which test card it was is all that leaves
 // this function; the name is not even read.
-func typedCard(r *http.Request, now int64) (card testCard, problem string) {
+func typedCard(r *http.Request, now int64) (testCard, typedProblem) {
 	card, known := cardByNumber(r.PostFormValue("number"))
 	switch {
 	case !known:
-		return card, "This page accepts test cards only, such as 4242 4242 4242 4242. Please do not type a real card number."
+		return card, typedProblem{"This page accepts test cards only, such as 4242 4242 4242 4242. Please do not type a real card number.", "number"}
 	case card.invalid != nil:
-		return card, card.invalid.message
+		return card, typedProblem{card.invalid.message, "number"}
 	case !futureExpiry(r.PostFormValue("expiry"), now):
-		return card, "Please give an expiry in the future as MM/YY, such as 12/34."
+		return card, typedProblem{"Please give an expiry in the future as MM/YY, such as 12/34.", "expiry"}
 	}
 	cvc := r.PostFormValue("cvc")
 	if len(cvc) < 3 || len(cvc) > 4 || strings.Trim(cvc, "0123456789") != "" {
-		return card, "Please give a security code of 3 or 4 digits, such as 123."
+		return card, typedProblem{"Please give a security code of 3 or 4 digits, such as 123.", "cvc"}
 	}
-	return card, ""
+	return card, typedProblem{}
 }
 
 // futureExpiry reads MM/YY, MM/YYYY, with or without a separator.
@@ -178,13 +182,13 @@ func futureExpiry(text string, now int64) bool {
 
 // tryCard runs a step that may be refused by the card and returns the text to
 // show in that case; its changes are kept as far as the refusal keeps them.
-func (t *tx) tryCard(step func() error) (problem string, err error) {
+func (t *tx) tryCard(step func() error) (problem typedProblem, err error) {
 	err = t.attempt(step)
 	var refused *apiError
 	if errors.As(err, &refused) {
-		return refused.body.str("message"), nil
+		return typedProblem{text: refused.body.str("message")}, nil
 	}
-	return "", err
+	return problem, err
 }
 
 // line is a row of a table on a page.

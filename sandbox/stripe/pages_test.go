@@ -255,6 +255,34 @@ func TestNothingTypedIsKept(t *testing.T) {
 	}
 }
 
+// What is wrong with a form is said of the field that it is about.
+func TestTheWrongFieldIsNamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	inv, s := b.invoice(b.customer("").ID), b.session(nil)
+	for _, address := range []string{inv.HostedInvoiceURL, s.URL} {
+		if strings.Contains(browse(t, address, nil).body, "autofocus") {
+			t.Errorf("%s takes the focus before anything was typed", address)
+		}
+		for _, c := range []struct{ number, expiry, cvc, field string }{
+			{"5105105105105100", "12/44", "123", "number"},
+			{"4242424242424242", "12/20", "123", "expiry"},
+			{"4242424242424242", "12/44", "1", "cvc"},
+			{"4000000000000002", "12/44", "123", ""}, // refused by the bank: nothing is wrong with the form
+		} {
+			p := browse(t, address, url.Values{"number": {c.number}, "expiry": {c.expiry}, "cvc": {c.cvc}})
+			p.contains(t, "<title>Error: ", `role="alert" id="problem"`)
+			for _, field := range []string{"number", "expiry", "cvc"} {
+				_, input, _ := strings.Cut(p.body, `<input id="`+field+`"`)
+				input, _, _ = strings.Cut(input, ">")
+				equal(t, c.field+" wrong, "+field+" is invalid", strings.Contains(input, "aria-invalid"), field == c.field)
+				equal(t, c.field+" wrong, "+field+" is described", strings.Contains(input, `aria-describedby="problem`), field == c.field)
+				equal(t, c.field+" wrong, "+field+" has the focus", strings.Contains(input, "autofocus"), field == c.field || c.field == "" && field == "number")
+			}
+		}
+	}
+}
+
 func TestPortalAndHome(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -447,4 +448,26 @@ func TestClientThatLeavesDoesNotStopTheOperation(t *testing.T) {
 	eventually(t, "the charge is there", func() bool {
 		return len(must(b.server.Inspect(t.Context(), testKey))(t).Charges) == 1
 	})
+}
+
+// A delay outlasts the server's own limit on answers.
+func TestALongDelayIsNoReset(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	server := httptest.NewUnstartedServer(b.server.Handler())
+	server.Config.WriteTimeout = 100 * time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	b.control("POST", "faults/requests", `{"action":"delay","delay_milliseconds":300}`, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/account", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+testKey)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	equal(t, "status", response.StatusCode, 200)
 }

@@ -59,6 +59,21 @@ scenario("the page loads from its own host only, without errors", async () => {
   await page.context().close();
 });
 
+scenario("the keyboard leaves the editors", async () => {
+  const page = await openPage(browser);
+  await tabButtons(page).first().waitFor();
+  for (const key of ["Tab", "Shift+Tab"]) {
+    const editor = page.locator(".graphiql-query-editor .CodeMirror");
+    await editor.click();
+    const text = () => editor.evaluate((element) => element.CodeMirror.getValue());
+    const before = await text();
+    await page.keyboard.press(key);
+    assert.equal(await editor.evaluate((element) => element.contains(document.activeElement)), false, `${key} stays in the editor`);
+    assert.equal(await text(), before);
+  }
+  await page.context().close();
+});
+
 scenario("the token field holds what the server prefills", async () => {
   const page = await openPage(browser);
   await tabButtons(page).first().waitFor();

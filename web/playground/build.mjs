@@ -34,6 +34,12 @@ const patches = [
     file: /@graphiql\/react\/dist\/editor\/query-editor\.js$/,
     replace: [["lineNumbers: true,", "lineNumbers: true, lineWrapping: true,"]],
   },
+  {
+    // Tab leaves an editor, as it leaves any field: who has no mouse would be
+    // caught in it. Completions are still chosen with it.
+    file: /@graphiql\/react\/dist\/editor\/common\.js$/,
+    replace: [["const commonKeys = {", 'const commonKeys = { Tab: false, "Shift-Tab": false,']],
+  },
 ];
 
 const patchPlugin = {

@@ -1,0 +1,60 @@
+package billing
+
+import (
+	"purser/ent"
+	"purser/ent/invoice"
+	"purser/ent/quote"
+)
+
+// What may be done with a document now, for whoever shows buttons. The rules
+// are those of completeQuote, acceptableQuote, payableInvoice and their
+// neighbours as far as the row alone tells; a caller can still be refused.
+
+// QuoteAction is something that may be done with a quote.
+type QuoteAction string
+
+// The actions of quotes, in the words of the API.
+const (
+	QuoteActionUpdate   QuoteAction = "UPDATE"
+	QuoteActionFinalize QuoteAction = "FINALIZE"
+	QuoteActionAccept   QuoteAction = "ACCEPT"
+	QuoteActionCancel   QuoteAction = "CANCEL"
+)
+
+// QuoteActions says what may be done with a quote now. Nothing while a gateway
+// is changing it.
+func (s *Service) QuoteActions(q *ent.Quote) []QuoteAction {
+	switch {
+	case q.PendingCallID != nil:
+	case q.Status == quote.StatusDRAFT && q.PayerID != nil && q.Currency != nil:
+		return []QuoteAction{QuoteActionUpdate, QuoteActionFinalize, QuoteActionCancel}
+	case q.Status == quote.StatusDRAFT:
+		return []QuoteAction{QuoteActionUpdate, QuoteActionCancel}
+	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || q.ExpiresAt.After(s.now())):
+		return []QuoteAction{QuoteActionAccept, QuoteActionCancel}
+	}
+	return nil
+}
+
+// InvoiceAction is something that may be done with an invoice.
+type InvoiceAction string
+
+// The actions of invoices, in the words of the API.
+const (
+	InvoiceActionFinalize InvoiceAction = "FINALIZE"
+	InvoiceActionPay      InvoiceAction = "PAY"
+	InvoiceActionVoid     InvoiceAction = "VOID"
+)
+
+// InvoiceActions says what may be done with an invoice now; one that was
+// written off can still be paid. Nothing while a gateway is changing it.
+func InvoiceActions(i *ent.Invoice) []InvoiceAction {
+	switch {
+	case i.PendingCallID != nil:
+	case i.Status == invoice.StatusDRAFT:
+		return []InvoiceAction{InvoiceActionFinalize, InvoiceActionVoid}
+	case unpaidStatus(i.Status):
+		return []InvoiceAction{InvoiceActionPay, InvoiceActionVoid}
+	}
+	return nil
+}
