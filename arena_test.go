@@ -152,8 +152,8 @@ func (a *arena) setUp(t *testing.T, s *billing.Service) {
 	}
 	a.organizationID, a.token = id, token.Reveal()
 	ctx := auth.Internal(t.Context(), "test", id)
-	adapter := stripe.New(stripe.Config{Now: a.clock.Now, BaseURL: func(gateway.Environment) (string, string, error) {
-		return a.control.address, a.control.address, nil
+	adapter := stripe.New(stripe.Config{Now: a.clock.Now, BusyPause: time.Millisecond, BaseURL: func(gateway.Environment) (string, error) {
+		return a.control.address, nil
 	}})
 	provider, err := s.CreateProvider(ctx, billing.ProviderDraft{Name: "Stripe", MakeDefault: true, Credentials: billing.Credentials{
 		Kind: gateway.KindStripe, SecretKey: stackSecretKey, PublishableKey: "pk_test_stack0000000000000000",

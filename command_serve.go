@@ -99,7 +99,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 	numbers := metrics.New()
 	gateways := gateway.NewDirectory(stripe.New(stripe.Config{
-		BaseURL: stripeAddresses(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
+		BaseURL: stripeAddress(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
 	}))
 
 	// The front doors.
@@ -217,19 +217,19 @@ func operatorToken(cfg config.Config) (*auth.Token, error) {
 	return &t, nil
 }
 
-// stripeAddresses says where Stripe's API is: the sandbox for organizations in
+// stripeAddress says where Stripe's API is: the sandbox for organizations in
 // SANDBOX, Stripe itself for all others.
-func stripeAddresses(cfg config.Config, sandbox *builtInSandbox) func(gateway.Environment) (api, uploads string, err error) {
-	return func(e gateway.Environment) (string, string, error) {
+func stripeAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Environment) (api string, err error) {
+	return func(e gateway.Environment) (string, error) {
 		switch {
 		case e != gateway.EnvironmentSandbox:
-			return "", "", nil
+			return "", nil
 		case sandbox != nil:
-			return sandbox.api, sandbox.api, nil
+			return sandbox.api, nil
 		case cfg.SandboxURL != "":
-			return cfg.SandboxURL, cfg.SandboxURL, nil
+			return cfg.SandboxURL, nil
 		}
-		return "", "", errors.New("organizations in SANDBOX are not served here: PURSER_SANDBOX is false")
+		return "", errors.New("organizations in SANDBOX are not served here: PURSER_SANDBOX is false")
 	}
 }
 

@@ -124,8 +124,8 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	must(t, err)
 	domain := billing.New(billing.Config{DB: db, Sealer: sealer, Logger: logger, Now: clock.Now, PublicURL: server.URL})
 	gateways := gateway.NewDirectory(stripe.New(stripe.Config{
-		BaseURL: func(gateway.Environment) (string, string, error) {
-			return server.URL + pathSandbox, server.URL + pathSandbox, nil
+		BaseURL: func(gateway.Environment) (string, error) {
+			return server.URL + pathSandbox, nil
 		},
 		Logger: logger, Now: clock.Now,
 	}))

@@ -170,8 +170,8 @@ func newStack(t testing.TB, db *database.DB, options ...func(*graph.HandlerConfi
 	s.billing = billing.New(billing.Config{
 		DB: db, Sealer: sealer, Logger: logger, Now: s.clock.Now, PublicURL: "http://127.0.0.1:1",
 	})
-	adapter := stripe.New(stripe.Config{Now: s.clock.Now, BaseURL: func(gateway.Environment) (string, string, error) {
-		return gatewayServer.URL, gatewayServer.URL, nil
+	adapter := stripe.New(stripe.Config{Now: s.clock.Now, BusyPause: time.Millisecond, BaseURL: func(gateway.Environment) (string, error) {
+		return gatewayServer.URL, nil
 	}})
 	gateways := gateway.NewDirectory(adapter)
 	s.webhook = webhook.New(webhook.Config{Billing: s.billing, Gateways: gateways, Logger: logger})

@@ -160,13 +160,21 @@ func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*en
 		// earlier request of the same call may have arrived. Later ones may
 		// when the adapter has looked and found nothing.
 		v = verdictAgain
-		if c.Attempts == 1 || (o.Failure != nil && o.Failure.Code == "expired") {
+		if c.Attempts == 1 || o.Never {
 			v = verdictFreed
 		}
 	case gateway.StatusRejected:
-		// Keys that were revoked meanwhile say nothing about an earlier try.
 		v = verdictFreed
-		if c.Attempts > 1 && o.Failure != nil && o.Failure.Credentials {
+		if c.Attempts == 1 {
+			break
+		}
+		// Keys that were revoked meanwhile, or may be of another account than
+		// those of an earlier try, say nothing about it.
+		unproven, err := tx.keysUnproven(ctx, c)
+		if err != nil {
+			return nil, 0, err
+		}
+		if unproven || o.Failure != nil && o.Failure.Credentials {
 			v = verdictAgain
 		}
 	default: // the gateway has answered
@@ -211,7 +219,7 @@ func callRefusal(field string, o gateway.Outcome) error {
 	switch {
 	case o.Status == gateway.StatusUnavailable:
 		return refuse(CodeProviderUnavailable, field, "the gateway cannot be reached, nothing happened: try again")
-	case o.Failure != nil && o.Failure.Code == "unsupported":
+	case o.Failure != nil && o.Failure.Code == gateway.CodeUnsupported:
 		return refuse(CodeProviderUnsupported, field, "%s", message)
 	default:
 		return refuse(CodeProviderRefused, field, "%s", message)

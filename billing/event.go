@@ -26,7 +26,8 @@ const (
 
 // StoreEvent keeps a verified notification, once per provider and event id,
 // before it is answered. It returns the id of the stored event, and "" when it
-// was stored and settled before.
+// was stored and settled before, or is of an object that another provider has
+// made at the same account: such a one is nothing to wait for.
 func (s *Service) StoreEvent(ctx context.Context, providerID string, e gateway.Event) (string, error) {
 	id, stored := s.newID(prefixEvent), ""
 	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
@@ -42,13 +43,17 @@ func (s *Service) StoreEvent(ctx context.Context, providerID string, e gateway.E
 		case !ent.IsNotFound(err):
 			return err
 		}
-		stored = id
-		return tx.GatewayEvent.Create().
+		c := tx.GatewayEvent.Create().
 			SetID(id).SetProviderID(providerID).SetGatewayEventID(e.ID).SetType(cut(e.Type, 100)).
 			SetObjectKind(string(e.Object.Kind)).SetObjectID(e.Object.ID).
 			SetCallID(e.Object.CallID).SetSubject(e.Object.Subject).
-			SetReceivedAt(tx.Now).SetNextAttemptAt(tx.Now).
-			Exec(ctx)
+			SetReceivedAt(tx.Now)
+		if owner := e.Object.ProviderID; owner != "" && owner != providerID {
+			stored = ""
+			return c.SetStatus(gatewayevent.StatusIGNORED).Exec(ctx)
+		}
+		stored = id
+		return c.SetNextAttemptAt(tx.Now).Exec(ctx)
 	})
 	if err != nil {
 		return "", fmt.Errorf("store event %s: %w", e.ID, err)
@@ -97,8 +102,19 @@ func (s *Service) ClaimEvent(ctx context.Context, id string) (*EventToApply, err
 		EventID: row.ID, Kind: account.Kind, Account: account,
 		Object: gateway.Object{Kind: gateway.ObjectKind(row.ObjectKind), ID: row.ObjectID, CallID: row.CallID, Subject: row.Subject},
 	}
-	out.Subject, err = s.subjectOf(ctx, row)
-	return out, err
+	if out.Subject, err = s.subjectOf(ctx, row); err != nil || out.Subject == "" || out.Object.Kind != gateway.ObjectSetup {
+		return out, err
+	}
+	// A card refused on a page that is still open is not the setup's end: the
+	// page knows, where there is one.
+	m, err := s.read.PaymentMethod.Query().Where(paymentmethod.ID(out.Subject)).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read card %s: %w", out.Subject, err)
+	}
+	if m.SetupReference != nil {
+		out.Object.ID = *m.SetupReference
+	}
+	return out, nil
 }
 
 // subjectOf finds our object that an event's object belongs to: by the

@@ -96,6 +96,7 @@ func TestInvoiceThatStaysHere(t *testing.T) {
 			{"another gateway", worldpay, item(t, "A", "10", "USD", 1), invoice.StatusOPEN},
 			{"a currency of ours", "", item(t, "A", "10", "POINTS", 1), invoice.StatusOPEN},
 			{"nothing to pay", "", item(t, "A", "0", "USD", 1), invoice.StatusPAID},
+			{"less than the gateway charges", "", item(t, "A", "0.49", "USD", 1), invoice.StatusOPEN},
 			{"less than a cent", "", item(t, "A", "0.0049", "USD", 1), invoice.StatusPAID},
 		} {
 			t.Run(c.name, func(t *testing.T) {
@@ -254,7 +255,7 @@ func TestInvoiceOutcomes(t *testing.T) {
 		name   string
 		begin  func(t *testing.T, s *sale) (string, *Call)
 		finish func(s *sale, callID string, r gateway.InvoiceResult) error
-		state  string
+		state  gateway.InvoiceState
 		before invoice.Status
 		after  invoice.Status
 	}

@@ -10,30 +10,22 @@ import (
 	"purser/gateway"
 )
 
-// How an InvoiceResult says how an invoice stands.
-const (
-	draftAtGateway         = "draft"
-	openAtGateway          = "open"
-	paidAtGateway          = "paid"
-	uncollectibleAtGateway = "uncollectible"
-	voidAtGateway          = "void"
-)
-
 // applyInvoice brings an invoice to what the gateway says of it, whoever
 // changed it there. It may be called any number of times, in any order.
-// errMismatch is returned, and nothing written, when the totals differ.
+// errMismatch is returned, and nothing written, when the totals differ, or
+// when an invoice was issued there that asks for another amount.
 func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResult) error {
 	inv, err := tx.lockInvoice(ctx, id)
 	if err != nil {
 		return err
 	}
-	issued := r.State == openAtGateway || r.State == paidAtGateway || r.State == uncollectibleAtGateway
+	issued := r.State == gateway.InvoiceOpen || r.State == gateway.InvoicePaid || r.State == gateway.InvoiceUncollectible
 	switch known := orEmpty(inv.GatewayInvoiceID); {
 	case known == "" && !issued:
 		return nil // an attempt that came to nothing; what stands is adopted when it is issued
 	case known != "" && r.InvoiceID != known:
 		return fmt.Errorf("invoice %s is the gateway's %s, not %q: %w", id, known, r.InvoiceID, errMismatch)
-	case r.State != draftAtGateway && r.State != "" && r.Total != inv.Total():
+	case r.State != gateway.InvoiceDraft && r.State != "" && r.Total != inv.Total():
 		return fmt.Errorf("invoice %s comes to %s, the gateway's %s to %s: %w", id, inv.Total(), r.InvoiceID, r.Total, errMismatch)
 	}
 	if inv.ProviderID != nil {
@@ -42,6 +34,9 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		}
 	}
 	if inv.Status == invoice.StatusDRAFT && issued {
+		if r.AmountDue != inv.Total() && !r.PaidOutside {
+			return fmt.Errorf("invoice %s comes to %s, the gateway's %s asks for %s: %w", id, inv.Total(), r.InvoiceID, r.AmountDue, errMismatch)
+		}
 		if err := tx.openInvoice(ctx, inv, r); err != nil {
 			return err
 		}
@@ -50,11 +45,16 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 		}
 	}
 	switch {
-	case r.State == paidAtGateway:
+	case r.State == gateway.InvoicePaid:
 		return tx.settleInvoice(ctx, inv, r)
-	case r.State == voidAtGateway && inv.Status != invoice.StatusVOID:
+	case r.State == gateway.InvoiceVoid && inv.Status != invoice.StatusVOID:
 		return tx.voidInvoice(ctx, inv)
-	case r.State == uncollectibleAtGateway && inv.Status == invoice.StatusOPEN:
+	}
+	if err := tx.endTry(ctx, inv, r); err != nil {
+		return err
+	}
+	switch {
+	case r.State == gateway.InvoiceUncollectible && inv.Status == invoice.StatusOPEN:
 		if err := tx.writeOff(ctx, inv); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -267,9 +268,22 @@ func TestInvoiceIsAdoptedFromEvents(t *testing.T) {
 				t.Errorf("the invoice is %s", inv.Status)
 			}
 		})
+		t.Run("due something else", func(t *testing.T) {
+			for _, state := range []gateway.InvoiceState{"open", "paid"} {
+				id := s.accepted(t, s.openQuoteOf(t, item(t, "A", "10", "USD", 1)))
+				r := s.invoiceAt(t, id, state)
+				r.AmountDue = usd(t, "10.30")
+				if err := s.ApplyInvoice(s.ctx, id, r); !errors.Is(err, errMismatch) {
+					t.Errorf("%s: %v", state, err)
+				}
+				if inv := s.invoiced(t, id); inv.Status != invoice.StatusDRAFT || inv.Number != nil {
+					t.Errorf("%s: invoice %+v", state, inv)
+				}
+			}
+		})
 		t.Run("an attempt that came to nothing", func(t *testing.T) {
 			id := s.invoiceOf(t, item(t, "A", "10", "USD", 1))
-			for _, state := range []string{"draft", "void"} {
+			for _, state := range []gateway.InvoiceState{"draft", "void"} {
 				if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, state)); err != nil {
 					t.Fatal(err)
 				}

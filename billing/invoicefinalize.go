@@ -162,7 +162,8 @@ func (tx *Tx) invoiceIs(ctx context.Context, inv *ent.Invoice, states ...invoice
 }
 
 // keptAtGateway says whether the invoice's provider keeps it as well: its
-// gateway has invoices, and there is something it can charge.
+// gateway has invoices, and there is something it can charge. One over less
+// than the gateway charges is only ours.
 func (tx *Tx) keptAtGateway(ctx context.Context, inv *ent.Invoice) (bool, error) {
 	if inv.GatewayInvoiceID != nil {
 		return true, nil
@@ -174,7 +175,7 @@ func (tx *Tx) keptAtGateway(ctx context.Context, inv *ent.Invoice) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	if p.Kind != provider.KindSTRIPE {
+	if p.Kind != provider.KindSTRIPE || tooSmall(inv.Total(), p.Kind) {
 		return false, nil
 	}
 	return true, chargeable(inv.Total(), p.Kind, "id")

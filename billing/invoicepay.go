@@ -263,7 +263,7 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 		if err := tx.freeInvoice(ctx, c, v); err != nil {
 			return err
 		}
-		if r.State == paidAtGateway {
+		if r.State == gateway.InvoicePaid {
 			if err := tx.applyInvoice(ctx, c.Subject, r); err != nil {
 				return err
 			}
@@ -309,7 +309,7 @@ func (tx *Tx) finishInvoiceTry(ctx context.Context, callID string, r gateway.Inv
 	}
 	result := gateway.PaymentResult{Outcome: r.Outcome, CustomerID: r.CustomerID, Payment: r.Payment, NextAction: r.NextAction}
 	switch {
-	case r.State == paidAtGateway:
+	case r.State == gateway.InvoicePaid:
 		return tx.finishPaidTry(ctx, callID, paymentID, r)
 	case r.Status == gateway.StatusSucceeded:
 		result.Status = gateway.StatusProcessing
@@ -390,6 +390,30 @@ func (tx *Tx) settleInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Inv
 		return err
 	}
 	return tx.markPaid(ctx, inv, state.ReceiptURL)
+}
+
+// endTry brings the payment of an unpaid invoice to what the gateway says of it
+// now: one that was accepted and declined by the bank days later, or that waits
+// for the payer. A try whose own call is open is ended by that call.
+func (tx *Tx) endTry(ctx context.Context, inv *ent.Invoice, r gateway.InvoiceResult) error {
+	state := r.Payment
+	if !unpaidStatus(inv.Status) || inv.PendingCallID != nil ||
+		state.Status != gateway.StatusDeclined && state.Status != gateway.StatusActionNeeded {
+		return nil
+	}
+	p, err := tx.Payment.Query().
+		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusPROCESSING)).
+		Order(ent.Desc(payment.FieldID)).First(ctx)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for a payment under way: %w", err)
+	}
+	return tx.applyPayment(ctx, p.ID, gateway.PaymentResult{
+		Outcome:    gateway.Outcome{Status: state.Status, Failure: state.Failure, RequestID: r.RequestID},
+		CustomerID: r.CustomerID, Payment: state, NextAction: r.NextAction,
+	})
 }
 
 // settleOutside books that an invoice was paid elsewhere.

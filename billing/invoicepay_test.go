@@ -43,7 +43,7 @@ func TestInvoiceStatesAndOperations(t *testing.T) {
 				return err
 			}},
 		}
-		applied := func(state string) func(t *testing.T) string {
+		applied := func(state gateway.InvoiceState) func(t *testing.T) string {
 			return func(t *testing.T) string {
 				id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
 				if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, state)); err != nil {
@@ -192,7 +192,7 @@ func TestInvoiceChargeOutcomes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := s.invoiceAt(t, id, map[bool]string{true: "paid", false: "open"}[c.status == gateway.StatusSucceeded])
+				r := s.invoiceAt(t, id, map[bool]gateway.InvoiceState{true: "paid", false: "open"}[c.status == gateway.StatusSucceeded])
 				if c.status != gateway.StatusSucceeded {
 					r.Outcome = ended(c.status)
 				}
@@ -237,6 +237,35 @@ func TestInvoiceChargeOutcomes(t *testing.T) {
 				}
 			})
 		}
+		t.Run("under way, and declined days later", func(t *testing.T) {
+			id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+			begun, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, Key: &id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			late := s.invoiceAt(t, id, "open")
+			late.Payment = gateway.PaymentState{Status: gateway.StatusDeclined, GatewayPaymentID: "pi_1", Failure: &gateway.Failure{Code: "no_funds", Message: "No funds."}}
+			// While its own call is open nothing else ends it.
+			if err := s.ApplyInvoice(s.ctx, id, late); err != nil || s.paid(t, begun.PaymentID).Status != payment.StatusPROCESSING {
+				t.Fatalf("during the call: %v, %s", err, s.paid(t, begun.PaymentID).Status)
+			}
+			r := s.invoiceAt(t, id, "open")
+			r.Outcome = ended(gateway.StatusProcessing)
+			if err := s.FinishInvoicePayment(s.ctx, begun.ID, r); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := s.ApplyInvoice(s.ctx, id, late); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if p := s.paid(t, begun.PaymentID); p.Status != payment.StatusFAILED || p.FailureCode != "no_funds" {
+				t.Errorf("payment %s %q", p.Status, p.FailureCode)
+			}
+			if _, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, Key: ptr(id + " again")}); err != nil {
+				t.Error(err)
+			}
+		})
 		t.Run("unknown, found out later", func(t *testing.T) {
 			id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
 			begun, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, Key: &id})

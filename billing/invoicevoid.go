@@ -90,7 +90,7 @@ func (s *Service) FinishInvoiceVoid(ctx context.Context, callID string, r gatewa
 			return err
 		}
 		switch {
-		case r.State != "" && r.State != voidAtGateway:
+		case r.State != "" && r.State != gateway.InvoiceVoid:
 			return tx.applyInvoice(ctx, id, r) // the payer was quicker
 		case inv.Status == invoice.StatusVOID:
 			return nil

@@ -141,3 +141,19 @@ func chargeable(a money.Amount, kind provider.Kind, field string) error {
 	}
 	return nil
 }
+
+// gatewayMinimum is the smallest amount that a provider's gateway charges in a
+// currency; false where none is known.
+func gatewayMinimum(currency string, kind provider.Kind) (money.Amount, bool) {
+	if kind != provider.KindSTRIPE {
+		return money.Amount{}, false
+	}
+	return money.StripeMinimum(currency)
+}
+
+// tooSmall says whether a gateway would not charge an amount: it would take an
+// invoice over so little into the customer's balance, and add it to the next.
+func tooSmall(a money.Amount, kind provider.Kind) bool {
+	least, known := gatewayMinimum(a.Currency, kind)
+	return known && a.Units < least.Units
+}

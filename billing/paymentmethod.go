@@ -32,9 +32,9 @@ type CardSetup struct {
 	Request gateway.CardRequest
 }
 
-// failedCardsMax bounds how often saving a card may fail for one payer within
-// an hour, against trying out stolen numbers.
-const failedCardsMax = 10
+// unsavedCardsMax bounds how many cards of one payer may be tried within an
+// hour without being saved, against trying out stolen numbers.
+const unsavedCardsMax = 10
 
 // BeginCardAttach stores the saving of a card by its token.
 //
@@ -79,21 +79,15 @@ func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.O
 		if err != nil {
 			return err
 		}
+		if err := tx.limitCards(ctx, payer.ID); err != nil {
+			return err
+		}
 		provider, err := tx.usableProvider(ctx, d.ProviderID, "providerId")
 		if err != nil {
 			return err
 		}
 		if err := tx.checkReturnURL(ctx, d.ReturnURL); err != nil {
 			return err
-		}
-		failed, err := tx.PaymentMethod.Query().
-			Where(paymentmethod.PayerID(payer.ID), paymentmethod.StatusEQ(paymentmethod.StatusFAILED),
-				paymentmethod.CreatedAtGT(tx.Now.Add(-time.Hour))).Count(ctx)
-		if err != nil {
-			return fmt.Errorf("count failed cards: %w", err)
-		}
-		if failed >= failedCardsMax {
-			return refuse(CodeLimitExceeded, "payerId", "saving a card has failed %d times within an hour: try again later", failed)
 		}
 		customer, err := tx.customer(ctx, payer, provider.ID)
 		if err != nil {
@@ -120,6 +114,27 @@ func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.O
 	}
 	out.Call, err = s.begun(ctx, found, callID)
 	return &out, err
+}
+
+// limitCards refuses to save one more card for a payer for whom it has failed
+// too often, or may be failing at this moment.
+func (tx *Tx) limitCards(ctx context.Context, payerID string) error {
+	// Many at once would all find that none has failed yet.
+	if _, err := tx.Payer.Query().Where(payer.ID(payerID)).Unique(false).Modify(tx.forUpdate).Only(ctx); err != nil {
+		return fmt.Errorf("read payer %s: %w", payerID, err)
+	}
+	unsaved, err := tx.PaymentMethod.Query().
+		Where(paymentmethod.PayerID(payerID), paymentmethod.CreatedAtGT(tx.Now.Add(-time.Hour)), paymentmethod.Or(
+			paymentmethod.StatusEQ(paymentmethod.StatusFAILED),
+			paymentmethod.And(paymentmethod.StatusEQ(paymentmethod.StatusPENDING), paymentmethod.SetupReferenceIsNil()),
+		)).Count(ctx)
+	if err != nil {
+		return fmt.Errorf("count cards that were not saved: %w", err)
+	}
+	if unsaved >= unsavedCardsMax {
+		return refuse(CodeLimitExceeded, "payerId", "%d cards of the payer were tried within an hour and not saved: try again later", unsaved)
+	}
+	return nil
 }
 
 // FinishCard applies the outcome of saving a card. It may be called any
@@ -187,7 +202,11 @@ func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) er
 		} else if twin != nil {
 			// An event may have told about it before the reply did, or the
 			// same token was given twice: one card, one row.
-			return cas(u.SetStatus(paymentmethod.StatusFAILED).SetFailureMessage("the card is already saved as " + twin.ID).ClearNextCheckAt().Save(ctx))
+			message := "the card is already saved"
+			if twin.PayerID == m.PayerID {
+				message += " as " + twin.ID
+			}
+			return cas(u.SetStatus(paymentmethod.StatusFAILED).SetFailureMessage(message).ClearNextCheckAt().Save(ctx))
 		}
 		u.SetStatus(paymentmethod.StatusACTIVE).SetGatewayID(r.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 			SetBrand(r.Card.Brand).SetLast4(r.Card.Last4).SetExpMonth(r.Card.ExpMonth).SetExpYear(r.Card.ExpYear).
@@ -197,6 +216,9 @@ func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) er
 		}
 		return tx.defaultCard(ctx, m.PayerID, id, m.MakeDefault)
 	case gateway.StatusActionNeeded:
+		// A page that is open is not over, whatever was heard before of a card
+		// refused on it.
+		u.SetStatus(paymentmethod.StatusPENDING)
 		if err := tx.setCardAction(u, m, r.NextAction); err != nil {
 			return err
 		}
@@ -254,8 +276,13 @@ func (tx *Tx) savedCard(ctx context.Context, providerID, gatewayID string) (*ent
 	return m, err
 }
 
-// keepCard saves the card that a hosted payment was made with.
+// keepCard saves the card that a hosted payment was made with; a page may take
+// other means, by which nothing can be charged later.
 func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentResult) error {
+	card := r.Payment.Card
+	if card == nil {
+		return nil
+	}
 	known, err := tx.savedCard(ctx, p.ProviderID, r.Payment.PaymentMethodID)
 	if err != nil || known != nil {
 		return err
@@ -265,10 +292,8 @@ func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentRes
 		SetID(id).SetPayerID(orEmpty(p.PayerID)).SetProviderID(p.ProviderID).
 		SetStatus(paymentmethod.StatusACTIVE).
 		SetGatewayID(r.Payment.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
+		SetBrand(card.Brand).SetLast4(card.Last4).SetExpMonth(card.ExpMonth).SetExpYear(card.ExpYear).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
-	if k := r.Payment.Card; k != nil {
-		c.SetBrand(k.Brand).SetLast4(k.Last4).SetExpMonth(k.ExpMonth).SetExpYear(k.ExpYear)
-	}
 	if err := c.Exec(ctx); err != nil {
 		return fmt.Errorf("keep card: %w", err)
 	}

@@ -3,11 +3,14 @@ package billing
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"purser/ent/gatewaycall"
+	"purser/ent/payer"
 	"purser/ent/paymentmethod"
+	"purser/ent/provider"
 	"purser/gateway"
 )
 
@@ -85,8 +88,29 @@ func TestBadCards(t *testing.T) {
 				wantCode(t, err, c.code, c.field)
 			})
 		}
+		t.Run("too many at once", func(t *testing.T) {
+			s := &sale{fixture: s.fixture, payer: s.newPayer(t, payer.BillingModePREPAID)}
+			s.provider = s.newKind(t, provider.KindSTRIPE)
+			var taken, refused atomic.Int64
+			var all sync.WaitGroup
+			for n := range 2 * unsavedCardsMax {
+				all.Go(func() {
+					_, err := s.BeginCardAttach(s.ctx, CardDraft{PayerID: s.payer.ID, ProviderID: s.provider, GatewayToken: fmt.Sprint("pm_", n)})
+					switch {
+					case err == nil:
+						taken.Add(1)
+					case wantCodeIn(t, err, CodeLimitExceeded) != nil:
+						refused.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			if taken.Load() != unsavedCardsMax || refused.Load() != unsavedCardsMax {
+				t.Errorf("%d cards are tried, %d refused", taken.Load(), refused.Load())
+			}
+		})
 		t.Run("tried too often", func(t *testing.T) {
-			for n := range failedCardsMax {
+			for n := range unsavedCardsMax {
 				begun, err := s.BeginCardAttach(s.ctx, CardDraft{PayerID: s.payer.ID, GatewayToken: fmt.Sprint("pm_", n)})
 				if err != nil {
 					t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"purser/auth"
 	"purser/database"
 	"purser/ent"
+	"purser/ent/gatewaycall"
 	"purser/ent/globalprovider"
 	"purser/ent/organization"
 	"purser/ent/provider"
@@ -42,6 +43,9 @@ type ProviderChange struct {
 	Name        *string
 	Description *string // empty clears
 	Credentials *Credentials
+	// AccountID is whose the new Credentials are, as the gateway says; empty
+	// where it did not say.
+	AccountID string
 	// WebhookSecret replaces the signing secret alone. The old one stays good
 	// beside it for a day.
 	WebhookSecret auth.Secret
@@ -123,8 +127,9 @@ func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gate
 }
 
 // UpdateProvider changes a merchant account. New keys count from the next
-// gateway call on. Refusals: NOT_FOUND, INVALID, INVALID_STATE,
-// PROVIDER_UNSUPPORTED.
+// gateway call on; they must be of the same account, since cards, customers
+// and charges under way are that account's. Refusals: NOT_FOUND, INVALID,
+// INVALID_STATE, PROVIDER_UNSUPPORTED.
 func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gateway.Credentials) error {
 	var name string
 	if c.Name != nil {
@@ -173,6 +178,9 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			if err := checkCredentials(keys, o, *cr, "credentials"); err != nil {
 				return err
 			}
+			if err := tx.sameAccount(ctx, u, p, c.AccountID); err != nil {
+				return err
+			}
 			sealed, err := s.seal(ctx, p.ID, columnSecret, cr.SecretKey)
 			if err != nil {
 				return err
@@ -206,6 +214,54 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			return fmt.Errorf("change provider %s: %w", p.ID, err)
 		}
 		return tx.audit(ctx, "provider.update", p.ID, changes)
+	})
+}
+
+// sameAccount refuses keys of another account than the provider's. Where one of
+// the two is not known, it refuses them while the gateway owes answers: asked
+// for with the keys of another account it would say that nothing happened.
+func (tx *Tx) sameAccount(ctx context.Context, u *ent.ProviderUpdate, p *ent.Provider, accountID string) error {
+	known := p.GatewayAccountID
+	u.SetGatewayAccountID(accountID)
+	switch {
+	case accountID != "" && accountID == known:
+		return nil
+	case accountID != "" && known != "":
+		return refuse(CodeInvalid, "credentials", "the keys are of the account %s, the provider's are of %s: make another provider for another account", accountID, known)
+	case accountID == "":
+		open, err := tx.GatewayCall.Query().Where(gatewaycall.ProviderID(p.ID), gatewaycall.StateNEQ(gatewaycall.StateDONE)).Exist(ctx)
+		if err != nil {
+			return fmt.Errorf("look for calls under way: %w", err)
+		}
+		if open {
+			return refuse(CodeInvalidState, "credentials", "the gateway did not say whose the keys are, and has not answered all requests of this provider yet: try again later")
+		}
+	}
+	u.SetAccountUnprovenAt(tx.Now)
+	return nil
+}
+
+// keysUnproven says whether a call was begun with keys that may have been
+// another account's: what is refused now says nothing about its first try.
+func (tx *Tx) keysUnproven(ctx context.Context, c *ent.GatewayCall) (bool, error) {
+	unproven, err := tx.Provider.Query().Where(provider.ID(c.ProviderID), provider.AccountUnprovenAtGT(c.CreatedAt)).Exist(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read provider of call %s: %w", c.ID, err)
+	}
+	return unproven, nil
+}
+
+// KeepAccount remembers whose a provider's keys are, as the gateway says; the
+// first answer stays. It may be called any number of times.
+func (s *Service) KeepAccount(ctx context.Context, providerID string, version int, accountID string) error {
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.Provider.Update().
+			Where(provider.ID(providerID), provider.CredentialVersion(version), provider.GatewayAccountID(""), provider.GlobalProviderIDIsNil()).
+			SetGatewayAccountID(accountID).Save(ctx)
+		if err != nil {
+			return fmt.Errorf("keep account of provider %s: %w", providerID, err)
+		}
+		return nil
 	})
 }
 

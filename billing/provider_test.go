@@ -5,10 +5,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/globalprovider"
+	"purser/ent/payment"
 	"purser/ent/provider"
 	"purser/gateway"
 )
@@ -282,6 +284,50 @@ func TestInside(t *testing.T) {
 		wantCode(t, err, CodeNotFound, "")
 		if _, err := f.Inside(t.Context(), "webhook", "nobody"); !errors.Is(err, auth.ErrNotFound) {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestKeysAreOfOneAccount: what the gateway of another account says of a
+// charge under way would call it failed.
+func TestKeysAreOfOneAccount(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		keys := stripeKeys("2")
+		update := func(accountID string) error {
+			return s.UpdateProvider(s.ctx, ProviderChange{ID: s.provider, Credentials: &keys, AccountID: accountID}, someKeys{})
+		}
+		begun, err := s.BeginCharge(s.ctx, ChargeDraft{PayerID: s.payer.ID, Amount: usd(t, "10"), PaymentMethodID: s.card(t), Key: ptr("k")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FinishPayment(s.ctx, begun.ID, gateway.PaymentResult{Outcome: ended(gateway.StatusUnknown)}); err != nil {
+			t.Fatal(err)
+		}
+		// The account is not known yet: it may be another one from here on.
+		wantCode(t, update(""), CodeInvalidState, "credentials")
+		s.clock.Advance(time.Second)
+		if err := update("acct_1"); err != nil {
+			t.Fatal(err)
+		}
+		s.resumed(t, begun.ID)
+		if err := s.FinishPayment(s.ctx, begun.ID, gateway.PaymentResult{Outcome: ended(gateway.StatusRejected)}); err != nil {
+			t.Errorf("a charge that another account may have taken: %v", err)
+		}
+		if p := s.paid(t, begun.PaymentID); p.Status != payment.StatusPROCESSING {
+			t.Errorf("the charge is %s", p.Status)
+		}
+		// From here on it is known.
+		wantCode(t, update("acct_2"), CodeInvalid, "credentials")
+		if err := s.KeepAccount(s.ctx, s.provider, s.providerRow(t, s.provider).CredentialVersion, "acct_2"); err != nil {
+			t.Fatal(err)
+		}
+		before := s.providerRow(t, s.provider).AccountUnprovenAt
+		s.clock.Advance(time.Second)
+		if err := update("acct_1"); err != nil {
+			t.Fatal(err)
+		}
+		if p := s.providerRow(t, s.provider); p.GatewayAccountID != "acct_1" || !p.AccountUnprovenAt.Equal(*before) {
+			t.Errorf("provider %+v", p)
 		}
 	})
 }

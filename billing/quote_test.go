@@ -129,6 +129,7 @@ func TestQuoteThatNoGatewayMirrors(t *testing.T) {
 			{"a step of the gateway's", "", false, []LineDraft{item(t, "A", "0.005", "KWD", 10)}, in(t, "0.050", "KWD")},
 			{"a currency of ours", "", false, []LineDraft{item(t, "A", "100", "POINTS", 1)}, in(t, "100", "POINTS")},
 			{"nothing to pay", "", false, []LineDraft{item(t, "A", "0", "USD", 3)}, usd(t, "0")},
+			{"less than the gateway charges", "", false, []LineDraft{item(t, "A", "0.07", "USD", 7)}, usd(t, "0.49")},
 			{"recurring", "", false, []LineDraft{{PriceID: monthly, Quantity: 1}}, usd(t, "9")},
 		} {
 			t.Run(c.name, func(t *testing.T) {

@@ -150,6 +150,37 @@ func (tx *Tx) adoptQuote(ctx context.Context, q *ent.Quote, invoiceID string, r 
 	return tx.acceptQuote(ctx, q, invoiceID, r.InvoiceID)
 }
 
+// adoptForeign adopts a quote that was accepted at the gateway by somebody
+// else. The call that it stores takes the new invoice in hand there: one that
+// the gateway advanced by itself would be charged beside us.
+func (tx *Tx) adoptForeign(ctx context.Context, q *ent.Quote, invoiceID, callID string, r gateway.QuoteResult) error {
+	if q.Status == quote.StatusACCEPTED {
+		return nil
+	}
+	ours, err := tx.beingAccepted(ctx, q)
+	if err != nil {
+		return err
+	}
+	if err := tx.adoptQuote(ctx, q, invoiceID, r); err != nil || ours {
+		return err
+	}
+	return tx.openCall(ctx, callID, *q.ProviderID, gatewaycall.OperationQUOTE_ACCEPT, q.ID, *q.GatewayQuoteID)
+}
+
+// beingAccepted says whether a call of ours is accepting the quote: it takes
+// the invoice in hand as well.
+func (tx *Tx) beingAccepted(ctx context.Context, q *ent.Quote) (bool, error) {
+	if q.PendingCallID == nil {
+		return false, nil
+	}
+	found, err := tx.GatewayCall.Query().
+		Where(gatewaycall.ID(*q.PendingCallID), gatewaycall.OperationEQ(gatewaycall.OperationQUOTE_ACCEPT)).Exist(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the call of quote %s: %w", q.ID, err)
+	}
+	return found, nil
+}
+
 // BeginQuoteCancellation takes a quote back, here at once when no gateway
 // mirrors it.
 //
@@ -215,20 +246,14 @@ func (tx *Tx) cancelQuote(ctx context.Context, q *ent.Quote, to quote.Status) er
 	return tx.quoteChanged(ctx, q.ID)
 }
 
-// How a QuoteResult says that a quote has ended at the gateway.
-const (
-	quoteAcceptedAtGateway = "accepted"
-	quoteCanceledAtGateway = "canceled"
-)
-
 // FinishQuoteCancellation applies the outcome of a cancellation. It may be
 // called any number of times.
 func (s *Service) FinishQuoteCancellation(ctx context.Context, callID string, r gateway.QuoteResult) error {
-	invoiceID := s.newID(prefixInvoice)
+	invoiceID, adoption := s.newID(prefixInvoice), s.newID(prefixCall)
 	return s.finishQuote(ctx, callID, r, func(ctx context.Context, tx *Tx, _ *ent.GatewayCall, q *ent.Quote) error {
 		switch {
-		case r.State == quoteAcceptedAtGateway:
-			return tx.adoptQuote(ctx, q, invoiceID, r) // the payer was quicker
+		case r.State == gateway.QuoteAccepted:
+			return tx.adoptForeign(ctx, q, invoiceID, adoption, r) // the payer was quicker
 		case q.Status != quote.StatusOPEN:
 			return nil
 		}
@@ -242,22 +267,22 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 	if !r.Known() {
 		return fmt.Errorf("read quote %s at the gateway: %s", id, r.Status)
 	}
-	invoiceID := s.newID(prefixInvoice)
+	invoiceID, adoption := s.newID(prefixInvoice), s.newID(prefixCall)
 	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		q, err := tx.lockQuote(ctx, id)
 		if err != nil {
 			return err
 		}
 		switch {
-		case q.Status == quote.StatusDRAFT, q.Status == quote.StatusACCEPTED, q.Status != quote.StatusOPEN && r.State != quoteAcceptedAtGateway:
+		case q.Status == quote.StatusDRAFT, q.Status == quote.StatusACCEPTED, q.Status != quote.StatusOPEN && r.State != gateway.QuoteAccepted:
 			return nil // a draft waits for its own call; an end is an end
 		case orEmpty(q.GatewayQuoteID) != r.QuoteID || r.Total != *q.Total():
 			return fmt.Errorf("quote %s comes to %s, at the gateway %s to %s: %w", id, q.Total(), r.QuoteID, r.Total, errMismatch)
-		case r.State == quoteAcceptedAtGateway && r.InvoiceID != "":
-			return tx.adoptQuote(ctx, q, invoiceID, r)
-		case r.State == quoteCanceledAtGateway && q.PendingCallID == nil && q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now):
+		case r.State == gateway.QuoteAccepted && r.InvoiceID != "":
+			return tx.adoptForeign(ctx, q, invoiceID, adoption, r)
+		case r.State == gateway.QuoteCanceled && q.PendingCallID == nil && q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now):
 			return tx.cancelQuote(ctx, q, quote.StatusEXPIRED)
-		case r.State == quoteCanceledAtGateway:
+		case r.State == gateway.QuoteCanceled:
 			return tx.cancelQuote(ctx, q, quote.StatusCANCELED)
 		}
 		return nil

@@ -27,7 +27,7 @@ func TestQuoteOutcomes(t *testing.T) {
 		name   string
 		begin  func(t *testing.T, s *sale) (quoteID string, call *Call)
 		finish func(s *sale, callID string, r gateway.QuoteResult) error
-		state  string
+		state  gateway.QuoteState
 		before quote.Status
 		after  quote.Status
 	}

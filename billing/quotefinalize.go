@@ -163,12 +163,12 @@ func (tx *Tx) providerOfLines(ctx context.Context, lines []*ent.QuoteLine) (stri
 
 // mirrored says whether the provider's gateway keeps a copy of the quote: one-off
 // positions with unit amounts that it can take exactly, no tax of ours, and
-// something to pay.
+// enough to pay that it can be charged.
 func mirrored(prov *ent.Provider, p *ent.Payer, lines []*ent.QuoteLine, total money.Amount) bool {
 	if prov.Kind != provider.KindSTRIPE || (p.TaxRatePpm != nil && *p.TaxRatePpm > 0) {
 		return false
 	}
-	if chargeable(total, prov.Kind, "") != nil {
+	if chargeable(total, prov.Kind, "") != nil || tooSmall(total, prov.Kind) {
 		return false
 	}
 	for _, l := range lines {

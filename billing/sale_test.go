@@ -206,7 +206,7 @@ func (s *sale) openQuoteOf(t testing.TB, lines ...LineDraft) string {
 
 // quoteAt is the quote as the gateway reports it in a state; the first report
 // names it.
-func (s *sale) quoteAt(t testing.TB, id, state string) gateway.QuoteResult {
+func (s *sale) quoteAt(t testing.TB, id string, state gateway.QuoteState) gateway.QuoteResult {
 	t.Helper()
 	q := s.quoted(t, id)
 	r := gateway.QuoteResult{
@@ -274,12 +274,12 @@ func (s *sale) finalized(t testing.TB, id string) {
 
 // invoiceAt is the invoice as the gateway reports it in a state; the first
 // report names it.
-func (s *sale) invoiceAt(t testing.TB, id, state string) gateway.InvoiceResult {
+func (s *sale) invoiceAt(t testing.TB, id string, state gateway.InvoiceState) gateway.InvoiceResult {
 	t.Helper()
 	i := s.invoiced(t, id)
 	r := gateway.InvoiceResult{
 		Outcome: succeeded(), InvoiceID: orEmpty(i.GatewayInvoiceID), CustomerID: "cus_" + s.payer.ID,
-		Number: "GATEWAY-1", State: state, Total: i.Total(),
+		State: state, Total: i.Total(), AmountDue: i.Total(),
 		AmountPaid: money.Amount{Currency: i.Currency},
 	}
 	if r.InvoiceID == "" {
@@ -291,7 +291,7 @@ func (s *sale) invoiceAt(t testing.TB, id, state string) gateway.InvoiceResult {
 	if state == "paid" {
 		r.AmountPaid = i.Total()
 		r.Payment = gateway.PaymentState{
-			Status: gateway.StatusSucceeded, GatewayPaymentID: "pi_of_" + r.InvoiceID, ChargeID: "ch_of_" + r.InvoiceID,
+			Status: gateway.StatusSucceeded, GatewayPaymentID: "pi_of_" + r.InvoiceID,
 			Amount: i.Total(), ReceiptURL: "https://pay.example/receipts/" + r.InvoiceID,
 		}
 	}

@@ -202,6 +202,9 @@ func (tx *Tx) topUp(ctx context.Context, id, payerID string, amount money.Amount
 	if m := c.MinimumTopUp(); m != nil && amount.Units < m.Units {
 		return start, refuse(CodeBelowMinimum, "amount.amount", "the smallest top-up is %s", m)
 	}
+	if least, known := gatewayMinimum(amount.Currency, start.provider.Kind); known && amount.Units < least.Units {
+		return start, refuse(CodeBelowMinimum, "amount.amount", "the gateway takes no less than %s", least)
+	}
 	if start.balance, err = tx.ensureBalance(ctx, start.payer, amount.Currency, "amount.currency"); err != nil {
 		return start, err
 	}

@@ -105,6 +105,20 @@ func TestTopUpOnThePage(t *testing.T) {
 		d.Amount = usd(t, "26")
 		_, err = s.BeginHostedPayment(s.ctx, d)
 		wantCode(t, err, CodeIdempotencyKeyReused, "idempotencyKey")
+
+		// What is no card cannot be charged later.
+		d.Key = ptr("a transfer")
+		if begun, err = s.BeginHostedPayment(s.ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		paid = paymentAt(gateway.StatusSucceeded, "pi_2", d.Amount)
+		paid.Payment.PaymentMethodID = "pm_2"
+		if err := s.FinishPayment(s.ctx, begun.ID, paid); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.Client().PaymentMethod.Query().Count(s.ctx); err != nil || n != 1 || s.paid(t, begun.PaymentID).Status != payment.StatusSUCCEEDED {
+			t.Errorf("%d cards are kept, %v", n, err)
+		}
 	})
 }
 
@@ -132,6 +146,7 @@ func TestBadTopUps(t *testing.T) {
 			{"points", HostedPaymentDraft{PayerID: s.payer.ID, Amount: in(t, "5", "POINTS"), Key: ptr("7")}, CodeProviderUnsupported, "amount.currency"},
 			{"unsold currency", HostedPaymentDraft{PayerID: s.payer.ID, Amount: in(t, "5", "CHF"), Key: ptr("8")}, CodeCurrencyMismatch, "amount.currency"},
 			{"too little", HostedPaymentDraft{PayerID: s.payer.ID, Amount: in(t, "499", "JPY"), Key: ptr("9")}, CodeBelowMinimum, "amount.amount"},
+			{"less than the gateway takes", HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "0.49"), Key: ptr("13")}, CodeBelowMinimum, "amount.amount"},
 			{"unknown provider", HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "1"), ProviderID: "prv_none", Key: ptr("10")}, CodeNotFound, "providerId"},
 			{"a strange address", HostedPaymentDraft{PayerID: s.payer.ID, Amount: usd(t, "1"), ReturnURLs: evil, Key: ptr("11")}, CodeInvalid, "returnUrls.cancel"},
 		} {

@@ -33,7 +33,7 @@ func newTrade(t *testing.T) *sale {
 	s.payer = s.newPayer(t, payer.BillingModePOSTPAID)
 	s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(200_000) })
 	line := func(amount string) LineDraft { return item(t, "API", amount, "USD", 2) }
-	apply := func(id, state string) {
+	apply := func(id string, state gateway.InvoiceState) {
 		if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, state)); err != nil {
 			t.Fatal(err)
 		}

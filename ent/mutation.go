@@ -33854,6 +33854,8 @@ type ProviderMutation struct {
 	endpoint                       *string
 	credential_version             *int
 	addcredential_version          *int
+	gateway_account_id             *string
+	account_unproven_at            *time.Time
 	webhook_token                  *string
 	webhook_endpoint_id            *string
 	global_provider_id             *string
@@ -34788,6 +34790,91 @@ func (m *ProviderMutation) ResetCredentialVersion() {
 	m.addcredential_version = nil
 }
 
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (m *ProviderMutation) SetGatewayAccountID(s string) {
+	m.gateway_account_id = &s
+}
+
+// GatewayAccountID returns the value of the "gateway_account_id" field in the mutation.
+func (m *ProviderMutation) GatewayAccountID() (r string, exists bool) {
+	v := m.gateway_account_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGatewayAccountID returns the old "gateway_account_id" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldGatewayAccountID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGatewayAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGatewayAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGatewayAccountID: %w", err)
+	}
+	return oldValue.GatewayAccountID, nil
+}
+
+// ResetGatewayAccountID resets all changes to the "gateway_account_id" field.
+func (m *ProviderMutation) ResetGatewayAccountID() {
+	m.gateway_account_id = nil
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (m *ProviderMutation) SetAccountUnprovenAt(t time.Time) {
+	m.account_unproven_at = &t
+}
+
+// AccountUnprovenAt returns the value of the "account_unproven_at" field in the mutation.
+func (m *ProviderMutation) AccountUnprovenAt() (r time.Time, exists bool) {
+	v := m.account_unproven_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountUnprovenAt returns the old "account_unproven_at" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldAccountUnprovenAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountUnprovenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountUnprovenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountUnprovenAt: %w", err)
+	}
+	return oldValue.AccountUnprovenAt, nil
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (m *ProviderMutation) ClearAccountUnprovenAt() {
+	m.account_unproven_at = nil
+	m.clearedFields[provider.FieldAccountUnprovenAt] = struct{}{}
+}
+
+// AccountUnprovenAtCleared returns if the "account_unproven_at" field was cleared in this mutation.
+func (m *ProviderMutation) AccountUnprovenAtCleared() bool {
+	_, ok := m.clearedFields[provider.FieldAccountUnprovenAt]
+	return ok
+}
+
+// ResetAccountUnprovenAt resets all changes to the "account_unproven_at" field.
+func (m *ProviderMutation) ResetAccountUnprovenAt() {
+	m.account_unproven_at = nil
+	delete(m.clearedFields, provider.FieldAccountUnprovenAt)
+}
+
 // SetWebhookToken sets the "webhook_token" field.
 func (m *ProviderMutation) SetWebhookToken(s string) {
 	m.webhook_token = &s
@@ -34943,7 +35030,7 @@ func (m *ProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProviderMutation) Fields() []string {
-	fields := make([]string, 0, 22)
+	fields := make([]string, 0, 24)
 	if m.organization_id != nil {
 		fields = append(fields, provider.FieldOrganizationID)
 	}
@@ -35001,6 +35088,12 @@ func (m *ProviderMutation) Fields() []string {
 	if m.credential_version != nil {
 		fields = append(fields, provider.FieldCredentialVersion)
 	}
+	if m.gateway_account_id != nil {
+		fields = append(fields, provider.FieldGatewayAccountID)
+	}
+	if m.account_unproven_at != nil {
+		fields = append(fields, provider.FieldAccountUnprovenAt)
+	}
 	if m.webhook_token != nil {
 		fields = append(fields, provider.FieldWebhookToken)
 	}
@@ -35056,6 +35149,10 @@ func (m *ProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.Endpoint()
 	case provider.FieldCredentialVersion:
 		return m.CredentialVersion()
+	case provider.FieldGatewayAccountID:
+		return m.GatewayAccountID()
+	case provider.FieldAccountUnprovenAt:
+		return m.AccountUnprovenAt()
 	case provider.FieldWebhookToken:
 		return m.WebhookToken()
 	case provider.FieldWebhookEndpointID:
@@ -35109,6 +35206,10 @@ func (m *ProviderMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldEndpoint(ctx)
 	case provider.FieldCredentialVersion:
 		return m.OldCredentialVersion(ctx)
+	case provider.FieldGatewayAccountID:
+		return m.OldGatewayAccountID(ctx)
+	case provider.FieldAccountUnprovenAt:
+		return m.OldAccountUnprovenAt(ctx)
 	case provider.FieldWebhookToken:
 		return m.OldWebhookToken(ctx)
 	case provider.FieldWebhookEndpointID:
@@ -35257,6 +35358,20 @@ func (m *ProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCredentialVersion(v)
 		return nil
+	case provider.FieldGatewayAccountID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGatewayAccountID(v)
+		return nil
+	case provider.FieldAccountUnprovenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountUnprovenAt(v)
+		return nil
 	case provider.FieldWebhookToken:
 		v, ok := value.(string)
 		if !ok {
@@ -35350,6 +35465,9 @@ func (m *ProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(provider.FieldMACSecretSealed) {
 		fields = append(fields, provider.FieldMACSecretSealed)
 	}
+	if m.FieldCleared(provider.FieldAccountUnprovenAt) {
+		fields = append(fields, provider.FieldAccountUnprovenAt)
+	}
 	if m.FieldCleared(provider.FieldGlobalProviderID) {
 		fields = append(fields, provider.FieldGlobalProviderID)
 	}
@@ -35393,6 +35511,9 @@ func (m *ProviderMutation) ClearField(name string) error {
 		return nil
 	case provider.FieldMACSecretSealed:
 		m.ClearMACSecretSealed()
+		return nil
+	case provider.FieldAccountUnprovenAt:
+		m.ClearAccountUnprovenAt()
 		return nil
 	case provider.FieldGlobalProviderID:
 		m.ClearGlobalProviderID()
@@ -35461,6 +35582,12 @@ func (m *ProviderMutation) ResetField(name string) error {
 		return nil
 	case provider.FieldCredentialVersion:
 		m.ResetCredentialVersion()
+		return nil
+	case provider.FieldGatewayAccountID:
+		m.ResetGatewayAccountID()
+		return nil
+	case provider.FieldAccountUnprovenAt:
+		m.ResetAccountUnprovenAt()
 		return nil
 	case provider.FieldWebhookToken:
 		m.ResetWebhookToken()

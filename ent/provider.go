@@ -55,6 +55,10 @@ type Provider struct {
 	Endpoint string `json:"endpoint,omitempty"`
 	// CredentialVersion holds the value of the "credential_version" field.
 	CredentialVersion int `json:"credential_version,omitempty"`
+	// GatewayAccountID holds the value of the "gateway_account_id" field.
+	GatewayAccountID string `json:"gateway_account_id,omitempty"`
+	// AccountUnprovenAt holds the value of the "account_unproven_at" field.
+	AccountUnprovenAt *time.Time `json:"account_unproven_at,omitempty"`
 	// WebhookToken holds the value of the "webhook_token" field.
 	WebhookToken string `json:"-"`
 	// WebhookEndpointID holds the value of the "webhook_endpoint_id" field.
@@ -75,9 +79,9 @@ func (*Provider) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case provider.FieldCredentialVersion:
 			values[i] = new(sql.NullInt64)
-		case provider.FieldID, provider.FieldOrganizationID, provider.FieldSlug, provider.FieldName, provider.FieldDescription, provider.FieldKind, provider.FieldStatus, provider.FieldMerchantCode, provider.FieldAuthType, provider.FieldPublishableKey, provider.FieldSecretHint, provider.FieldEndpoint, provider.FieldWebhookToken, provider.FieldWebhookEndpointID, provider.FieldGlobalProviderID:
+		case provider.FieldID, provider.FieldOrganizationID, provider.FieldSlug, provider.FieldName, provider.FieldDescription, provider.FieldKind, provider.FieldStatus, provider.FieldMerchantCode, provider.FieldAuthType, provider.FieldPublishableKey, provider.FieldSecretHint, provider.FieldEndpoint, provider.FieldGatewayAccountID, provider.FieldWebhookToken, provider.FieldWebhookEndpointID, provider.FieldGlobalProviderID:
 			values[i] = new(sql.NullString)
-		case provider.FieldCreatedAt, provider.FieldWebhookSecretPreviousUntil:
+		case provider.FieldCreatedAt, provider.FieldWebhookSecretPreviousUntil, provider.FieldAccountUnprovenAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -219,6 +223,19 @@ func (_m *Provider) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CredentialVersion = int(value.Int64)
 			}
+		case provider.FieldGatewayAccountID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field gateway_account_id", values[i])
+			} else if value.Valid {
+				_m.GatewayAccountID = value.String
+			}
+		case provider.FieldAccountUnprovenAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field account_unproven_at", values[i])
+			} else if value.Valid {
+				_m.AccountUnprovenAt = new(time.Time)
+				*_m.AccountUnprovenAt = value.Time
+			}
 		case provider.FieldWebhookToken:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field webhook_token", values[i])
@@ -336,6 +353,14 @@ func (_m *Provider) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("credential_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CredentialVersion))
+	builder.WriteString(", ")
+	builder.WriteString("gateway_account_id=")
+	builder.WriteString(_m.GatewayAccountID)
+	builder.WriteString(", ")
+	if v := _m.AccountUnprovenAt; v != nil {
+		builder.WriteString("account_unproven_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("webhook_token=<sensitive>")
 	builder.WriteString(", ")

@@ -217,6 +217,34 @@ func (_c *ProviderCreate) SetNillableCredentialVersion(v *int) *ProviderCreate {
 	return _c
 }
 
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (_c *ProviderCreate) SetGatewayAccountID(v string) *ProviderCreate {
+	_c.mutation.SetGatewayAccountID(v)
+	return _c
+}
+
+// SetNillableGatewayAccountID sets the "gateway_account_id" field if the given value is not nil.
+func (_c *ProviderCreate) SetNillableGatewayAccountID(v *string) *ProviderCreate {
+	if v != nil {
+		_c.SetGatewayAccountID(*v)
+	}
+	return _c
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (_c *ProviderCreate) SetAccountUnprovenAt(v time.Time) *ProviderCreate {
+	_c.mutation.SetAccountUnprovenAt(v)
+	return _c
+}
+
+// SetNillableAccountUnprovenAt sets the "account_unproven_at" field if the given value is not nil.
+func (_c *ProviderCreate) SetNillableAccountUnprovenAt(v *time.Time) *ProviderCreate {
+	if v != nil {
+		_c.SetAccountUnprovenAt(*v)
+	}
+	return _c
+}
+
 // SetWebhookToken sets the "webhook_token" field.
 func (_c *ProviderCreate) SetWebhookToken(v string) *ProviderCreate {
 	_c.mutation.SetWebhookToken(v)
@@ -314,6 +342,10 @@ func (_c *ProviderCreate) defaults() error {
 		v := provider.DefaultCredentialVersion
 		_c.mutation.SetCredentialVersion(v)
 	}
+	if _, ok := _c.mutation.GatewayAccountID(); !ok {
+		v := provider.DefaultGatewayAccountID
+		_c.mutation.SetGatewayAccountID(v)
+	}
 	if _, ok := _c.mutation.WebhookEndpointID(); !ok {
 		v := provider.DefaultWebhookEndpointID
 		_c.mutation.SetWebhookEndpointID(v)
@@ -377,6 +409,9 @@ func (_c *ProviderCreate) check() error {
 	}
 	if _, ok := _c.mutation.CredentialVersion(); !ok {
 		return &ValidationError{Name: "credential_version", err: errors.New(`ent: missing required field "Provider.credential_version"`)}
+	}
+	if _, ok := _c.mutation.GatewayAccountID(); !ok {
+		return &ValidationError{Name: "gateway_account_id", err: errors.New(`ent: missing required field "Provider.gateway_account_id"`)}
 	}
 	if _, ok := _c.mutation.WebhookToken(); !ok {
 		return &ValidationError{Name: "webhook_token", err: errors.New(`ent: missing required field "Provider.webhook_token"`)}
@@ -500,6 +535,14 @@ func (_c *ProviderCreate) createSpec() (*Provider, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CredentialVersion(); ok {
 		_spec.SetField(provider.FieldCredentialVersion, field.TypeInt, value)
 		_node.CredentialVersion = value
+	}
+	if value, ok := _c.mutation.GatewayAccountID(); ok {
+		_spec.SetField(provider.FieldGatewayAccountID, field.TypeString, value)
+		_node.GatewayAccountID = value
+	}
+	if value, ok := _c.mutation.AccountUnprovenAt(); ok {
+		_spec.SetField(provider.FieldAccountUnprovenAt, field.TypeTime, value)
+		_node.AccountUnprovenAt = &value
 	}
 	if value, ok := _c.mutation.WebhookToken(); ok {
 		_spec.SetField(provider.FieldWebhookToken, field.TypeString, value)
@@ -802,6 +845,36 @@ func (u *ProviderUpsert) UpdateCredentialVersion() *ProviderUpsert {
 // AddCredentialVersion adds v to the "credential_version" field.
 func (u *ProviderUpsert) AddCredentialVersion(v int) *ProviderUpsert {
 	u.Add(provider.FieldCredentialVersion, v)
+	return u
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (u *ProviderUpsert) SetGatewayAccountID(v string) *ProviderUpsert {
+	u.Set(provider.FieldGatewayAccountID, v)
+	return u
+}
+
+// UpdateGatewayAccountID sets the "gateway_account_id" field to the value that was provided on create.
+func (u *ProviderUpsert) UpdateGatewayAccountID() *ProviderUpsert {
+	u.SetExcluded(provider.FieldGatewayAccountID)
+	return u
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (u *ProviderUpsert) SetAccountUnprovenAt(v time.Time) *ProviderUpsert {
+	u.Set(provider.FieldAccountUnprovenAt, v)
+	return u
+}
+
+// UpdateAccountUnprovenAt sets the "account_unproven_at" field to the value that was provided on create.
+func (u *ProviderUpsert) UpdateAccountUnprovenAt() *ProviderUpsert {
+	u.SetExcluded(provider.FieldAccountUnprovenAt)
+	return u
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (u *ProviderUpsert) ClearAccountUnprovenAt() *ProviderUpsert {
+	u.SetNull(provider.FieldAccountUnprovenAt)
 	return u
 }
 
@@ -1160,6 +1233,41 @@ func (u *ProviderUpsertOne) AddCredentialVersion(v int) *ProviderUpsertOne {
 func (u *ProviderUpsertOne) UpdateCredentialVersion() *ProviderUpsertOne {
 	return u.Update(func(s *ProviderUpsert) {
 		s.UpdateCredentialVersion()
+	})
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (u *ProviderUpsertOne) SetGatewayAccountID(v string) *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetGatewayAccountID(v)
+	})
+}
+
+// UpdateGatewayAccountID sets the "gateway_account_id" field to the value that was provided on create.
+func (u *ProviderUpsertOne) UpdateGatewayAccountID() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateGatewayAccountID()
+	})
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (u *ProviderUpsertOne) SetAccountUnprovenAt(v time.Time) *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetAccountUnprovenAt(v)
+	})
+}
+
+// UpdateAccountUnprovenAt sets the "account_unproven_at" field to the value that was provided on create.
+func (u *ProviderUpsertOne) UpdateAccountUnprovenAt() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateAccountUnprovenAt()
+	})
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (u *ProviderUpsertOne) ClearAccountUnprovenAt() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearAccountUnprovenAt()
 	})
 }
 
@@ -1687,6 +1795,41 @@ func (u *ProviderUpsertBulk) AddCredentialVersion(v int) *ProviderUpsertBulk {
 func (u *ProviderUpsertBulk) UpdateCredentialVersion() *ProviderUpsertBulk {
 	return u.Update(func(s *ProviderUpsert) {
 		s.UpdateCredentialVersion()
+	})
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (u *ProviderUpsertBulk) SetGatewayAccountID(v string) *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetGatewayAccountID(v)
+	})
+}
+
+// UpdateGatewayAccountID sets the "gateway_account_id" field to the value that was provided on create.
+func (u *ProviderUpsertBulk) UpdateGatewayAccountID() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateGatewayAccountID()
+	})
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (u *ProviderUpsertBulk) SetAccountUnprovenAt(v time.Time) *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetAccountUnprovenAt(v)
+	})
+}
+
+// UpdateAccountUnprovenAt sets the "account_unproven_at" field to the value that was provided on create.
+func (u *ProviderUpsertBulk) UpdateAccountUnprovenAt() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateAccountUnprovenAt()
+	})
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (u *ProviderUpsertBulk) ClearAccountUnprovenAt() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearAccountUnprovenAt()
 	})
 }
 

@@ -268,6 +268,40 @@ func (_u *ProviderUpdate) AddCredentialVersion(v int) *ProviderUpdate {
 	return _u
 }
 
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (_u *ProviderUpdate) SetGatewayAccountID(v string) *ProviderUpdate {
+	_u.mutation.SetGatewayAccountID(v)
+	return _u
+}
+
+// SetNillableGatewayAccountID sets the "gateway_account_id" field if the given value is not nil.
+func (_u *ProviderUpdate) SetNillableGatewayAccountID(v *string) *ProviderUpdate {
+	if v != nil {
+		_u.SetGatewayAccountID(*v)
+	}
+	return _u
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (_u *ProviderUpdate) SetAccountUnprovenAt(v time.Time) *ProviderUpdate {
+	_u.mutation.SetAccountUnprovenAt(v)
+	return _u
+}
+
+// SetNillableAccountUnprovenAt sets the "account_unproven_at" field if the given value is not nil.
+func (_u *ProviderUpdate) SetNillableAccountUnprovenAt(v *time.Time) *ProviderUpdate {
+	if v != nil {
+		_u.SetAccountUnprovenAt(*v)
+	}
+	return _u
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (_u *ProviderUpdate) ClearAccountUnprovenAt() *ProviderUpdate {
+	_u.mutation.ClearAccountUnprovenAt()
+	return _u
+}
+
 // SetWebhookEndpointID sets the "webhook_endpoint_id" field.
 func (_u *ProviderUpdate) SetWebhookEndpointID(v string) *ProviderUpdate {
 	_u.mutation.SetWebhookEndpointID(v)
@@ -421,6 +455,15 @@ func (_u *ProviderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedCredentialVersion(); ok {
 		_spec.AddField(provider.FieldCredentialVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.GatewayAccountID(); ok {
+		_spec.SetField(provider.FieldGatewayAccountID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AccountUnprovenAt(); ok {
+		_spec.SetField(provider.FieldAccountUnprovenAt, field.TypeTime, value)
+	}
+	if _u.mutation.AccountUnprovenAtCleared() {
+		_spec.ClearField(provider.FieldAccountUnprovenAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)
@@ -689,6 +732,40 @@ func (_u *ProviderUpdateOne) AddCredentialVersion(v int) *ProviderUpdateOne {
 	return _u
 }
 
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (_u *ProviderUpdateOne) SetGatewayAccountID(v string) *ProviderUpdateOne {
+	_u.mutation.SetGatewayAccountID(v)
+	return _u
+}
+
+// SetNillableGatewayAccountID sets the "gateway_account_id" field if the given value is not nil.
+func (_u *ProviderUpdateOne) SetNillableGatewayAccountID(v *string) *ProviderUpdateOne {
+	if v != nil {
+		_u.SetGatewayAccountID(*v)
+	}
+	return _u
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (_u *ProviderUpdateOne) SetAccountUnprovenAt(v time.Time) *ProviderUpdateOne {
+	_u.mutation.SetAccountUnprovenAt(v)
+	return _u
+}
+
+// SetNillableAccountUnprovenAt sets the "account_unproven_at" field if the given value is not nil.
+func (_u *ProviderUpdateOne) SetNillableAccountUnprovenAt(v *time.Time) *ProviderUpdateOne {
+	if v != nil {
+		_u.SetAccountUnprovenAt(*v)
+	}
+	return _u
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (_u *ProviderUpdateOne) ClearAccountUnprovenAt() *ProviderUpdateOne {
+	_u.mutation.ClearAccountUnprovenAt()
+	return _u
+}
+
 // SetWebhookEndpointID sets the "webhook_endpoint_id" field.
 func (_u *ProviderUpdateOne) SetWebhookEndpointID(v string) *ProviderUpdateOne {
 	_u.mutation.SetWebhookEndpointID(v)
@@ -872,6 +949,15 @@ func (_u *ProviderUpdateOne) sqlSave(ctx context.Context) (_node *Provider, err 
 	}
 	if value, ok := _u.mutation.AddedCredentialVersion(); ok {
 		_spec.AddField(provider.FieldCredentialVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.GatewayAccountID(); ok {
+		_spec.SetField(provider.FieldGatewayAccountID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AccountUnprovenAt(); ok {
+		_spec.SetField(provider.FieldAccountUnprovenAt, field.TypeTime, value)
+	}
+	if _u.mutation.AccountUnprovenAtCleared() {
+		_spec.ClearField(provider.FieldAccountUnprovenAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)

@@ -28,7 +28,7 @@ func Capability[C any](d Directory, k Kind) (C, bool) {
 // Unsupported is the outcome of asking a gateway for what it cannot do.
 func Unsupported(k Kind, what string) Outcome {
 	return Outcome{Status: StatusRejected, Failure: &Failure{
-		Code: "unsupported", Message: fmt.Sprintf("%s cannot %s", k, what),
+		Code: CodeUnsupported, Message: fmt.Sprintf("%s cannot %s", k, what),
 	}}
 }
 

@@ -13,12 +13,6 @@ var (
 	ErrMalformed = errors.New("the body is not an event")
 )
 
-// Money reports whether money moved or may have moved: such an outcome must
-// never be shown as failed.
-func (o Outcome) Money() bool {
-	return o.Status == StatusSucceeded || o.Status == StatusUnknown || o.Status == StatusProcessing || o.Status == StatusActionNeeded
-}
-
 // Known reports whether the gateway has answered: an unknown outcome, an
 // unreachable gateway and a refused question say nothing about the object
 // that was asked for.

@@ -78,18 +78,20 @@ const (
 	StatusProcessing   Status = "PROCESSING"    // accepted, the result comes later
 	StatusDeclined     Status = "DECLINED"      // the bank or the gateway's rules said no to the payer
 	StatusRejected     Status = "REJECTED"      // the gateway refused the request itself; nothing happened
-	StatusUnavailable  Status = "UNAVAILABLE"   // surely nothing happened; may be tried again (429, no connection)
+	StatusUnavailable  Status = "UNAVAILABLE"   // surely nothing happened; may be tried again (no connection)
 	StatusUnknown      Status = "UNKNOWN"       // it may have happened: ask again, never call it failed
 )
 
 // Outcome is the part of a result that every operation shares. In a
 // PaymentResult and a CardResult it is the state of the payment or the setup,
-// after acting and after reading alike, so that one function can finish both;
-// closing a page or giving up a payment is Succeeded when it is closed, with
-// the payment's own state beside it. In the other results it tells how the
-// operation went, and reading an object in whatever state is Succeeded.
+// after acting and after reading alike, so that one function can finish both.
+// In the other results it tells how the operation went, and reading an object
+// in whatever state is Succeeded.
 type Outcome struct {
-	Status    Status
+	Status Status
+	// Never is set beside StatusUnavailable when the gateway has shown that no
+	// try of the call, not even the first, did anything or ever will.
+	Never     bool
 	Failure   *Failure
 	RequestID string // the gateway's own id of the request, for its support
 }
@@ -99,9 +101,11 @@ type Failure struct {
 	Code        string // the gateway's code, lower case: card_declined, expired_card, authentication_required …
 	DeclineCode string // the issuer's reason where it may be shown; empty for lost, stolen and fraud reasons
 	Message     string // one sentence for a person
-	Hard        bool   // true: the same card will not work later either
 	Credentials bool   // true: our credentials were refused, which says nothing about an earlier try of the same call
 }
+
+// CodeUnsupported is the Failure.Code of what a gateway cannot do.
+const CodeUnsupported = "unsupported"
 
 // NextAction is what the payer must do.
 type NextAction struct {
@@ -120,7 +124,7 @@ type Customer struct {
 }
 
 // Line is one position of a quote or an invoice. Total is quantity × unit
-// amount, exact; UnitMinor is set when the unit amount is whole minor units.
+// amount, exact.
 type Line struct {
 	Description string
 	Quantity    int64
@@ -162,8 +166,6 @@ type Quotes interface {
 	AcceptQuote(ctx context.Context, a Account, c Call, quoteID string) QuoteResult
 	// CancelQuote cancels it. Already canceled is success.
 	CancelQuote(ctx context.Context, a Account, c Call, quoteID string) QuoteResult
-	// QuotePDF returns the gateway's document, at most 8 MiB.
-	QuotePDF(ctx context.Context, a Account, quoteID string) ([]byte, error)
 	// FetchQuote reads it again.
 	FetchQuote(ctx context.Context, a Account, quoteID string) QuoteResult
 }
@@ -182,12 +184,22 @@ type QuoteResult struct {
 	Outcome
 	QuoteID    string
 	CustomerID string
-	Number     string
-	State      string // draft, open, accepted, canceled
+	State      QuoteState
 	Total      money.Amount
-	ExpiresAt  time.Time
 	InvoiceID  string
 }
+
+// QuoteState is how a quote stands at the gateway; empty where it could not be
+// read.
+type QuoteState string
+
+// How a quote may stand.
+const (
+	QuoteDraft    QuoteState = "draft"
+	QuoteOpen     QuoteState = "open"
+	QuoteAccepted QuoteState = "accepted"
+	QuoteCanceled QuoteState = "canceled"
+)
 
 // Invoices is offered by gateways that keep invoices of their own.
 type Invoices interface {
@@ -217,7 +229,6 @@ type InvoiceRequest struct {
 	Tax         money.Amount
 	Total       money.Amount
 	Description string
-	DueAt       time.Time // zero: due at once
 }
 
 // InvoicePayRequest charges a saved card.
@@ -233,9 +244,9 @@ type InvoiceResult struct {
 	Outcome
 	InvoiceID   string
 	CustomerID  string
-	Number      string
-	State       string // draft, open, paid, uncollectible, void
+	State       InvoiceState
 	Total       money.Amount
+	AmountDue   money.Amount // what the payer is asked for; another than Total where the gateway has the customer owe or own something
 	AmountPaid  money.Amount
 	PaidOutside bool // paid out of band, no money moved at the gateway
 	HostedURL   string
@@ -244,12 +255,22 @@ type InvoiceResult struct {
 	NextAction  NextAction
 }
 
+// InvoiceState is how an invoice stands at the gateway; empty where it could
+// not be read.
+type InvoiceState string
+
+// How an invoice may stand.
+const (
+	InvoiceDraft         InvoiceState = "draft"
+	InvoiceOpen          InvoiceState = "open"
+	InvoicePaid          InvoiceState = "paid"
+	InvoiceUncollectible InvoiceState = "uncollectible"
+	InvoiceVoid          InvoiceState = "void"
+)
+
 // HostedPayments is offered by gateways with a payment page of their own.
 type HostedPayments interface {
 	StartHostedPayment(ctx context.Context, a Account, c Call, r HostedPaymentRequest) PaymentResult
-	// ExpireHostedPayment closes the page. Already closed is success; already
-	// paid is reported as such.
-	ExpireHostedPayment(ctx context.Context, a Account, c Call, referenceID string) PaymentResult
 	// FetchHostedPayment reads the page's state and the payment behind it.
 	FetchHostedPayment(ctx context.Context, a Account, referenceID string) PaymentResult
 }
@@ -270,9 +291,6 @@ type HostedPaymentRequest struct {
 type Charges interface {
 	ChargeCard(ctx context.Context, a Account, c Call, r ChargeRequest) PaymentResult
 	FetchPayment(ctx context.Context, a Account, gatewayPaymentID string) PaymentResult
-	// CancelPayment gives up an unfinished payment. Already canceled is
-	// success; already paid is reported as such.
-	CancelPayment(ctx context.Context, a Account, c Call, gatewayPaymentID string) PaymentResult
 }
 
 // ChargeRequest charges a saved card.
@@ -288,10 +306,9 @@ type ChargeRequest struct {
 
 // PaymentState is the gateway's view of one payment.
 type PaymentState struct {
-	Status           Status // SUCCEEDED, ACTION_NEEDED, PROCESSING, DECLINED; empty when there is none yet
-	Canceled         bool   // given up or expired: no money will come
-	GatewayPaymentID string // the id a credit is unique by (Stripe: pi_…)
-	ChargeID         string
+	Status           Status       // SUCCEEDED, ACTION_NEEDED, PROCESSING, DECLINED; empty when there is none yet
+	Canceled         bool         // given up or expired: no money will come
+	GatewayPaymentID string       // the id a credit is unique by (Stripe: pi_…)
 	Amount           money.Amount // as the gateway confirmed it
 	ReceiptURL       string
 	PaymentMethodID  string
@@ -306,8 +323,6 @@ type PaymentResult struct {
 	CustomerID  string
 	Payment     PaymentState
 	NextAction  NextAction
-	CallID      string // from the object's metadata, when read
-	Subject     string
 }
 
 // Cards is offered by gateways that keep cards for later.
@@ -342,19 +357,15 @@ type CardResult struct {
 	PaymentMethodID string
 	Card            Card
 	NextAction      NextAction
-	CallID          string
-	Subject         string
 }
 
 // Event is a notification whose signature was verified. It is only a hint:
 // its object is read again before anything is applied.
 type Event struct {
-	ID        string
-	Type      string
-	Live      bool
-	CreatedAt time.Time
-	Object    Object
-	Raw       []byte
+	ID     string
+	Type   string
+	Live   bool
+	Object Object
 }
 
 // ObjectKind says what an event is about, in the words of the capabilities.

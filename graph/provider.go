@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"purser/auth"
 	"purser/billing"
@@ -115,6 +116,11 @@ func (r *Resolver) testProvider(ctx context.Context, id string) (ok bool, messag
 		return false, fmt.Sprintf("accounts at %s are not offered", account.Kind), nil
 	}
 	res := adapter.TestAccount(ctx, account)
+	if res.Status == gateway.StatusSucceeded {
+		if err := r.Billing.KeepAccount(ctx, id, account.CredentialVersion, res.AccountID); err != nil {
+			return false, "", err
+		}
+	}
 	switch {
 	case res.Status == gateway.StatusSucceeded && !res.ChargesEnabled:
 		return false, "The keys are good, but the gateway does not let this account take payments yet: finish its activation there.", nil
@@ -125,6 +131,41 @@ func (r *Resolver) testProvider(ctx context.Context, id string) (ok bool, messag
 	default:
 		return false, "The gateway did not answer: try again.", nil
 	}
+}
+
+// accountDeadline bounds the question whose a provider's keys are.
+const accountDeadline = 3 * time.Second
+
+// keepAccount asks the gateway whose a new provider's keys are, and has it
+// remembered; what it does not say now is asked again before the keys change.
+func (r *Resolver) keepAccount(ctx context.Context, id string) error {
+	ctx, cancel := billing.Detached(ctx, accountDeadline)
+	defer cancel()
+	_, _, err := r.testProvider(ctx, id)
+	return err
+}
+
+// accountOf asks the gateway whose new keys of a provider are; empty where it
+// does not say. Keys of a wrong form are not sent: the domain refuses them.
+func (r *Resolver) accountOf(ctx context.Context, id string, c *billing.Credentials, keys gateway.Credentials) (string, error) {
+	if c == nil || keys == nil {
+		return "", nil
+	}
+	account, err := r.Billing.OpenAccount(ctx, id)
+	if err != nil {
+		_, err = refused(err) // there is no such provider: the domain says so
+		return "", err
+	}
+	if err := r.keepAccount(ctx, id); err != nil {
+		return "", err
+	}
+	account.SecretKey, account.PublishableKey, account.CredentialVersion = c.SecretKey.Reveal(), c.PublishableKey, account.CredentialVersion+1
+	if keys.CheckKeys(account.Environment, account.SecretKey, account.PublishableKey) != nil {
+		return "", nil
+	}
+	ctx, cancel := billing.Detached(ctx, accountDeadline)
+	defer cancel()
+	return r.Gateways[account.Kind].TestAccount(ctx, account).AccountID, nil
 }
 
 // nextAction is what the payer must do for a payment, or nil.

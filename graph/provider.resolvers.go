@@ -25,6 +25,9 @@ func (r *mutationResolver) ProviderCreate(ctx context.Context, input model.Provi
 	id, err := r.Billing.CreateProvider(ctx, billing.ProviderDraft{
 		Name: input.Name, Description: input.Description, Credentials: *credentials, MakeDefault: input.MakeDefault,
 	}, keys)
+	if err == nil {
+		err = r.keepAccount(ctx, id)
+	}
 	var refusals []*model.UserError
 	if err == nil && input.RegisterWebhook {
 		begun, begin := r.Billing.BeginEndpointRegistration(ctx, id)
@@ -50,9 +53,13 @@ func (r *mutationResolver) ProviderUpdate(ctx context.Context, input model.Provi
 	if err != nil {
 		return nil, err
 	}
+	account, err := r.accountOf(ctx, input.ID, credentials, keys)
+	if err != nil {
+		return nil, err
+	}
 	p, u, err := r.providerPayload(ctx, input.ID, r.Billing.UpdateProvider(ctx, billing.ProviderChange{
 		ID: input.ID, Name: input.Name, Description: input.Description,
-		Credentials: credentials, WebhookSecret: auth.Secret(text(input.WebhookSecret)),
+		Credentials: credentials, AccountID: account, WebhookSecret: auth.Secret(text(input.WebhookSecret)),
 	}, keys))
 	return &model.ProviderUpdatePayload{Provider: p, UserErrors: u}, err
 }

@@ -76,6 +76,7 @@ func NotReferences() map[string]string {
 		"payment_methods.gateway_id":            gatewayNames,
 		"payments.gateway_payment_id":           gatewayNames,
 		"payments.reference_id":                 clientNames,
+		"providers.gateway_account_id":          gatewayNames,
 		"providers.webhook_endpoint_id":         gatewayNames,
 		"quotes.gateway_quote_id":               gatewayNames,
 		"quotes.pending_call_id":                callsGo,

@@ -120,3 +120,17 @@ func TestScaleLimits(t *testing.T) {
 		t.Errorf("step is %d units, %v, want a cent", step, err)
 	}
 }
+
+func TestStripeMinimum(t *testing.T) {
+	t.Parallel()
+	for currency, want := range map[string]money.Decimal{"USD": "0.50", "GBP": "0.30", "JPY": "50", "HUF": "175.00"} {
+		if got, ok := money.StripeMinimum(currency); !ok || got != parse(t, want, currency) {
+			t.Errorf("the smallest charge in %s is %s, %v, want %s", currency, got, ok, want)
+		}
+	}
+	for _, currency := range []string{"KWD", "POINTS", "", "0.50"} {
+		if got, ok := money.StripeMinimum(currency); ok {
+			t.Errorf("the smallest charge in %q is %s, want none known", currency, got)
+		}
+	}
+}

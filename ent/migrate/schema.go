@@ -1276,6 +1276,8 @@ var (
 		{Name: "legacy_mac", Type: field.TypeBool, Default: false},
 		{Name: "endpoint", Type: field.TypeString, Default: ""},
 		{Name: "credential_version", Type: field.TypeInt, Default: 1},
+		{Name: "gateway_account_id", Type: field.TypeString, Default: ""},
+		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
 		{Name: "webhook_token", Type: field.TypeString},
 		{Name: "webhook_endpoint_id", Type: field.TypeString, Default: ""},
 		{Name: "global_provider_id", Type: field.TypeString, Nullable: true},
@@ -1294,7 +1296,7 @@ var (
 			{
 				Name:    "provider_organization_id_webhook_token",
 				Unique:  true,
-				Columns: []*schema.Column{ProvidersColumns[1], ProvidersColumns[20]},
+				Columns: []*schema.Column{ProvidersColumns[1], ProvidersColumns[22]},
 			},
 		},
 	}

@@ -54,6 +54,10 @@ const (
 	FieldEndpoint = "endpoint"
 	// FieldCredentialVersion holds the string denoting the credential_version field in the database.
 	FieldCredentialVersion = "credential_version"
+	// FieldGatewayAccountID holds the string denoting the gateway_account_id field in the database.
+	FieldGatewayAccountID = "gateway_account_id"
+	// FieldAccountUnprovenAt holds the string denoting the account_unproven_at field in the database.
+	FieldAccountUnprovenAt = "account_unproven_at"
 	// FieldWebhookToken holds the string denoting the webhook_token field in the database.
 	FieldWebhookToken = "webhook_token"
 	// FieldWebhookEndpointID holds the string denoting the webhook_endpoint_id field in the database.
@@ -86,6 +90,8 @@ var Columns = []string{
 	FieldLegacyMAC,
 	FieldEndpoint,
 	FieldCredentialVersion,
+	FieldGatewayAccountID,
+	FieldAccountUnprovenAt,
 	FieldWebhookToken,
 	FieldWebhookEndpointID,
 	FieldGlobalProviderID,
@@ -124,6 +130,8 @@ var (
 	DefaultEndpoint string
 	// DefaultCredentialVersion holds the default value on creation for the "credential_version" field.
 	DefaultCredentialVersion int
+	// DefaultGatewayAccountID holds the default value on creation for the "gateway_account_id" field.
+	DefaultGatewayAccountID string
 	// DefaultWebhookEndpointID holds the default value on creation for the "webhook_endpoint_id" field.
 	DefaultWebhookEndpointID string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -260,6 +268,16 @@ func ByEndpoint(opts ...sql.OrderTermOption) OrderOption {
 // ByCredentialVersion orders the results by the credential_version field.
 func ByCredentialVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCredentialVersion, opts...).ToFunc()
+}
+
+// ByGatewayAccountID orders the results by the gateway_account_id field.
+func ByGatewayAccountID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldGatewayAccountID, opts...).ToFunc()
+}
+
+// ByAccountUnprovenAt orders the results by the account_unproven_at field.
+func ByAccountUnprovenAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAccountUnprovenAt, opts...).ToFunc()
 }
 
 // ByWebhookToken orders the results by the webhook_token field.

@@ -149,6 +149,16 @@ func CredentialVersion(v int) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldCredentialVersion, v))
 }
 
+// GatewayAccountID applies equality check predicate on the "gateway_account_id" field. It's identical to GatewayAccountIDEQ.
+func GatewayAccountID(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldGatewayAccountID, v))
+}
+
+// AccountUnprovenAt applies equality check predicate on the "account_unproven_at" field. It's identical to AccountUnprovenAtEQ.
+func AccountUnprovenAt(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldAccountUnprovenAt, v))
+}
+
 // WebhookToken applies equality check predicate on the "webhook_token" field. It's identical to WebhookTokenEQ.
 func WebhookToken(v string) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldWebhookToken, v))
@@ -1167,6 +1177,121 @@ func CredentialVersionLT(v int) predicate.Provider {
 // CredentialVersionLTE applies the LTE predicate on the "credential_version" field.
 func CredentialVersionLTE(v int) predicate.Provider {
 	return predicate.Provider(sql.FieldLTE(FieldCredentialVersion, v))
+}
+
+// GatewayAccountIDEQ applies the EQ predicate on the "gateway_account_id" field.
+func GatewayAccountIDEQ(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDNEQ applies the NEQ predicate on the "gateway_account_id" field.
+func GatewayAccountIDNEQ(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldNEQ(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDIn applies the In predicate on the "gateway_account_id" field.
+func GatewayAccountIDIn(vs ...string) predicate.Provider {
+	return predicate.Provider(sql.FieldIn(FieldGatewayAccountID, vs...))
+}
+
+// GatewayAccountIDNotIn applies the NotIn predicate on the "gateway_account_id" field.
+func GatewayAccountIDNotIn(vs ...string) predicate.Provider {
+	return predicate.Provider(sql.FieldNotIn(FieldGatewayAccountID, vs...))
+}
+
+// GatewayAccountIDGT applies the GT predicate on the "gateway_account_id" field.
+func GatewayAccountIDGT(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldGT(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDGTE applies the GTE predicate on the "gateway_account_id" field.
+func GatewayAccountIDGTE(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldGTE(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDLT applies the LT predicate on the "gateway_account_id" field.
+func GatewayAccountIDLT(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldLT(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDLTE applies the LTE predicate on the "gateway_account_id" field.
+func GatewayAccountIDLTE(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldLTE(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDContains applies the Contains predicate on the "gateway_account_id" field.
+func GatewayAccountIDContains(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldContains(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDHasPrefix applies the HasPrefix predicate on the "gateway_account_id" field.
+func GatewayAccountIDHasPrefix(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldHasPrefix(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDHasSuffix applies the HasSuffix predicate on the "gateway_account_id" field.
+func GatewayAccountIDHasSuffix(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldHasSuffix(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDEqualFold applies the EqualFold predicate on the "gateway_account_id" field.
+func GatewayAccountIDEqualFold(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEqualFold(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDContainsFold applies the ContainsFold predicate on the "gateway_account_id" field.
+func GatewayAccountIDContainsFold(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldContainsFold(FieldGatewayAccountID, v))
+}
+
+// AccountUnprovenAtEQ applies the EQ predicate on the "account_unproven_at" field.
+func AccountUnprovenAtEQ(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtNEQ applies the NEQ predicate on the "account_unproven_at" field.
+func AccountUnprovenAtNEQ(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldNEQ(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtIn applies the In predicate on the "account_unproven_at" field.
+func AccountUnprovenAtIn(vs ...time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldIn(FieldAccountUnprovenAt, vs...))
+}
+
+// AccountUnprovenAtNotIn applies the NotIn predicate on the "account_unproven_at" field.
+func AccountUnprovenAtNotIn(vs ...time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldNotIn(FieldAccountUnprovenAt, vs...))
+}
+
+// AccountUnprovenAtGT applies the GT predicate on the "account_unproven_at" field.
+func AccountUnprovenAtGT(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldGT(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtGTE applies the GTE predicate on the "account_unproven_at" field.
+func AccountUnprovenAtGTE(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldGTE(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtLT applies the LT predicate on the "account_unproven_at" field.
+func AccountUnprovenAtLT(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldLT(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtLTE applies the LTE predicate on the "account_unproven_at" field.
+func AccountUnprovenAtLTE(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldLTE(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtIsNil applies the IsNil predicate on the "account_unproven_at" field.
+func AccountUnprovenAtIsNil() predicate.Provider {
+	return predicate.Provider(sql.FieldIsNull(FieldAccountUnprovenAt))
+}
+
+// AccountUnprovenAtNotNil applies the NotNil predicate on the "account_unproven_at" field.
+func AccountUnprovenAtNotNil() predicate.Provider {
+	return predicate.Provider(sql.FieldNotNull(FieldAccountUnprovenAt))
 }
 
 // WebhookTokenEQ applies the EQ predicate on the "webhook_token" field.

@@ -1247,8 +1247,12 @@ func init() {
 	providerDescCredentialVersion := providerFields[16].Descriptor()
 	// provider.DefaultCredentialVersion holds the default value on creation for the credential_version field.
 	provider.DefaultCredentialVersion = providerDescCredentialVersion.Default.(int)
+	// providerDescGatewayAccountID is the schema descriptor for gateway_account_id field.
+	providerDescGatewayAccountID := providerFields[17].Descriptor()
+	// provider.DefaultGatewayAccountID holds the default value on creation for the gateway_account_id field.
+	provider.DefaultGatewayAccountID = providerDescGatewayAccountID.Default.(string)
 	// providerDescWebhookEndpointID is the schema descriptor for webhook_endpoint_id field.
-	providerDescWebhookEndpointID := providerFields[18].Descriptor()
+	providerDescWebhookEndpointID := providerFields[20].Descriptor()
 	// provider.DefaultWebhookEndpointID holds the default value on creation for the webhook_endpoint_id field.
 	provider.DefaultWebhookEndpointID = providerDescWebhookEndpointID.Default.(string)
 	// providerDescID is the schema descriptor for id field.

@@ -38,6 +38,10 @@ func (Provider) Fields() []ent.Field {
 		field.Bool("legacy_mac").Default(false).Annotations(hidden()),
 		hiddenText("endpoint"),
 		field.Int("credential_version").Default(1).Annotations(hidden()),
+		// Whose the keys are, as the gateway says; empty until it was asked.
+		hiddenText("gateway_account_id"),
+		// When keys were changed without proof that the account stayed the same.
+		field.Time("account_unproven_at").Optional().Nillable().Annotations(hidden()),
 		field.String("webhook_token").Immutable().Sensitive(),
 		hiddenText("webhook_endpoint_id"),
 		field.String("global_provider_id").Optional().Nillable().Immutable().Annotations(hidden()),

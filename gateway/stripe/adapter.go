@@ -2,9 +2,10 @@
 // protocol, the built-in sandbox first of all. It puts the requests of package
 // gateway to Stripe's API of 2023-10-16 and says what became of them.
 //
-// It owns no state but a bounded cache of clients, and no retries: a request
-// leaves once, with a key derived from the call's, and asking again is the
-// caller's, with the same call. What it keeps:
+// It owns no state but a bounded cache of clients with the pace of each, and
+// no retries but of what Stripe was too busy to begin: a request leaves once,
+// with a key derived from the call's, and asking again is the caller's, with
+// the same call. What it keeps:
 //
 //   - every POST and DELETE carries an explicit Idempotency-Key: one a step
 //     where something is made or charged, so that it is made once; one an
@@ -55,11 +56,11 @@ const (
 
 // Config is what an Adapter is made of.
 type Config struct {
-	// BaseURL names the addresses of an environment, without a trailing path
-	// of the API. Empty addresses stand for Stripe's own, which SANDBOX never
+	// BaseURL names the address of an environment, without a trailing path of
+	// the API. An empty address stands for Stripe's own, which SANDBOX never
 	// has. It is asked at every call. Default: Stripe's own for TEST and LIVE,
 	// none for SANDBOX.
-	BaseURL func(gateway.Environment) (api, uploads string, err error)
+	BaseURL func(gateway.Environment) (api string, err error)
 	// HTTPClient makes the requests; a copy of it is used. Redirects are
 	// refused whatever it says. Default: no proxy, 20 s for a whole exchange.
 	HTTPClient *http.Client
@@ -67,6 +68,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Now tells the time. Default: time.Now.
 	Now func() time.Time
+	// BusyPause is the pause before a request that Stripe was too busy for
+	// leaves again, where Stripe does not say how long. Default: 500 ms.
+	BusyPause time.Duration
 	// Observe is told of every finished operation. Default: nobody.
 	Observe func(operation string, status gateway.Status, d time.Duration)
 }
@@ -74,11 +78,13 @@ type Config struct {
 // Adapter speaks with Stripe for any number of merchant accounts. It may be
 // used from many goroutines.
 type Adapter struct {
-	baseURL func(gateway.Environment) (api, uploads string, err error)
+	baseURL func(gateway.Environment) (api string, err error)
 	http    *http.Client
 	logger  *slog.Logger
 	now     func() time.Time
 	observe func(string, gateway.Status, time.Duration)
+	// busyPause is Config.BusyPause.
+	busyPause time.Duration
 
 	attempts atomic.Uint64
 
@@ -93,8 +99,9 @@ type clientKey struct {
 
 // client is what one merchant account's requests go through.
 type client struct {
-	key, api, uploads string
-	used              time.Time
+	key, api string
+	used     time.Time
+	pace     *pace
 
 	backend   sdk.Backend
 	customers customer.Client
@@ -116,10 +123,16 @@ func New(c Config) *Adapter {
 		logger:  c.Logger,
 		now:     c.Now,
 		observe: c.Observe,
+
+		busyPause: c.BusyPause,
+
 		clients: make(map[clientKey]*client),
 	}
+	if a.busyPause <= 0 {
+		a.busyPause = busyPause
+	}
 	if a.baseURL == nil {
-		a.baseURL = func(gateway.Environment) (string, string, error) { return "", "", nil }
+		a.baseURL = func(gateway.Environment) (string, error) { return "", nil }
 	}
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
@@ -154,32 +167,28 @@ func (a *Adapter) client(acc gateway.Account) (*client, *problem) {
 	if err := CheckKeys(acc.Environment, acc.SecretKey, acc.PublishableKey); err != nil {
 		return nil, lockedOut(codeBadKeys, err.Error())
 	}
-	api, uploads, err := a.baseURL(acc.Environment)
+	api, err := a.baseURL(acc.Environment)
 	if err != nil {
 		return nil, lockedOut(codeNoAddress, "the environment "+string(acc.Environment)+" has no gateway address: "+err.Error())
 	}
-	if acc.Environment == gateway.EnvironmentSandbox && (api == "" || uploads == "") {
+	if acc.Environment == gateway.EnvironmentSandbox && api == "" {
 		// Never let a sandbox's requests go to Stripe.
 		return nil, lockedOut(codeNoAddress, "the environment SANDBOX has no gateway address")
 	}
 	if api == "" {
 		api = sdk.APIURL
 	}
-	if uploads == "" {
-		uploads = sdk.UploadsURL
-	}
 	// As the SDK does with its own.
 	api = strings.TrimSuffix(strings.TrimSuffix(api, "/"), "/v1")
-	uploads = strings.TrimSuffix(strings.TrimSuffix(uploads, "/"), "/v1")
 	key := clientKey{acc.OrganizationID + "/" + acc.ProviderID, acc.CredentialVersion}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c := a.clients[key]; c != nil && c.key == acc.SecretKey && c.api == api && c.uploads == uploads {
+	if c := a.clients[key]; c != nil && c.key == acc.SecretKey && c.api == api {
 		c.used = a.now()
 		return c, nil
 	}
-	c := a.connect(acc.SecretKey, api, uploads)
-	c.used = a.now()
+	c := a.connect(acc.SecretKey, api)
+	c.used, c.pace = a.now(), newPace(requestsPerSecond(acc.Environment))
 	if len(a.clients) >= clientsMax {
 		a.evict()
 	}
@@ -199,27 +208,23 @@ func (a *Adapter) evict() {
 	delete(a.clients, oldest)
 }
 
-// connect makes a client. Each backend has a configuration of its own, since
-// the SDK writes into the one it is given.
-func (a *Adapter) connect(key, api, uploads string) *client {
-	backend := func(kind sdk.SupportedBackend, url string) sdk.Backend {
-		return sdk.GetBackendWithConfig(kind, &sdk.BackendConfig{
-			EnableTelemetry: sdk.Bool(false),
-			HTTPClient:      a.http,
-			// The SDK logs whole bodies, client secrets among them; one line
-			// per operation is written here instead.
-			LeveledLogger: &sdk.LeveledLogger{Level: sdk.LevelNull},
-			// Its pauses between retries ignore the deadline.
-			MaxNetworkRetries: sdk.Int64(0),
-			URL:               sdk.String(url),
-		})
-	}
-	b := backend(sdk.APIBackend, api)
+// connect makes a client.
+func (a *Adapter) connect(key, api string) *client {
+	b := sdk.GetBackendWithConfig(sdk.APIBackend, &sdk.BackendConfig{
+		EnableTelemetry: sdk.Bool(false),
+		HTTPClient:      a.http,
+		// The SDK logs whole bodies, client secrets among them; one line per
+		// operation is written here instead.
+		LeveledLogger: &sdk.LeveledLogger{Level: sdk.LevelNull},
+		// Its pauses between retries ignore the deadline.
+		MaxNetworkRetries: sdk.Int64(0),
+		URL:               sdk.String(api),
+	})
 	return &client{
-		key: key, api: api, uploads: uploads, backend: b,
+		key: key, api: api, backend: b,
 		customers: customer.Client{B: b, Key: key},
 		products:  product.Client{B: b, Key: key},
-		quotes:    quote.Client{B: b, BUploads: backend(sdk.UploadsBackend, uploads), Key: key},
+		quotes:    quote.Client{B: b, Key: key},
 		invoices:  invoice.Client{B: b, Key: key},
 		items:     invoiceitem.Client{B: b, Key: key},
 		payments:  paymentintent.Client{B: b, Key: key},

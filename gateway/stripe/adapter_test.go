@@ -38,8 +38,8 @@ func TestTestAccount(t *testing.T) {
 	}
 }
 
-// TestStripesOwnHosts: without addresses LIVE and TEST go to Stripe, each host
-// to its own, and SANDBOX goes nowhere.
+// TestStripesOwnHosts: without an address LIVE and TEST go to Stripe, and
+// SANDBOX goes nowhere.
 func TestStripesOwnHosts(t *testing.T) {
 	t.Parallel()
 	var hosts []string
@@ -53,13 +53,10 @@ func TestStripesOwnHosts(t *testing.T) {
 	a.TestAccount(t.Context(), acc)
 	acc.Environment, acc.SecretKey, acc.ProviderID = gateway.EnvironmentLive, "sk_live_51AbCdEfGhIj", "prv_2"
 	a.TestAccount(t.Context(), acc)
-	if _, err := a.QuotePDF(t.Context(), acc, "qt_1"); err == nil {
-		t.Error("a document without an answer")
-	}
 	if res := a.TestAccount(t.Context(), testAccount()); res.Status != gateway.StatusRejected || res.Failure.Code != codeNoAddress {
 		t.Errorf("sandbox without an address: %+v", res)
 	}
-	if want := "[https://api.stripe.com https://api.stripe.com https://files.stripe.com]"; fmt.Sprint(hosts) != want {
+	if want := "[https://api.stripe.com https://api.stripe.com]"; fmt.Sprint(hosts) != want {
 		t.Errorf("hosts = %v, want %v", hosts, want)
 	}
 }
@@ -103,85 +100,21 @@ func TestClientCache(t *testing.T) {
 	}
 }
 
-// TestBackends: the SDK neither retries nor logs by itself, and writes into no
-// configuration that another backend reads.
-func TestBackends(t *testing.T) {
+// TestBackend: the SDK neither retries nor logs by itself.
+func TestBackend(t *testing.T) {
 	t.Parallel()
-	a := New(Config{BaseURL: func(gateway.Environment) (string, string, error) {
-		return "http://127.0.0.1:1/api", "http://127.0.0.1:1/files", nil
-	}})
+	a := New(Config{BaseURL: sandboxAt("http://127.0.0.1:1/api")})
 	c, p := a.client(testAccount())
 	if p != nil {
 		t.Fatal(p.Failure)
 	}
-	for url, backend := range map[string]sdk.Backend{"http://127.0.0.1:1/api": c.backend, "http://127.0.0.1:1/files": c.quotes.BUploads} {
-		b, ok := backend.(*sdk.BackendImplementation)
-		if !ok {
-			t.Fatalf("backend is a %T", backend)
-		}
-		logger, ok := b.LeveledLogger.(*sdk.LeveledLogger)
-		if b.URL != url || b.MaxNetworkRetries != 0 || !ok || logger.Level != sdk.LevelNull || b.HTTPClient != a.http {
-			t.Errorf("backend = %+v", b)
-		}
+	b, ok := c.backend.(*sdk.BackendImplementation)
+	if !ok {
+		t.Fatalf("backend is a %T", c.backend)
 	}
-}
-
-func TestQuotePDF(t *testing.T) {
-	t.Parallel()
-	const route = "GET /v1/quotes/qt_1/pdf"
-	tests := []struct {
-		name   string
-		answer answer
-		want   string // part of the error; empty: the document
-	}{
-		{"document", answer{body: "%PDF-1.4 hello"}, ""},
-		{"not finalized", answer{status: 400, body: stripeError("invalid_request_error", "", "This quote is a draft.", "")}, "This quote is a draft."},
-		{"no JSON", answer{status: 502, body: "<html>"}, "had an error"},
-		{"no document", answer{body: "<html>"}, "no PDF"},
-		{"too large", answer{do: func(w http.ResponseWriter, _ *http.Request) {
-			chunk := []byte("%PDF-" + strings.Repeat("x", 1<<20))
-			for range 9 {
-				if _, err := w.Write(chunk); err != nil {
-					return
-				}
-			}
-		}}, "larger than 8 MiB"},
-		{"connection lost", answer{do: reset}, "was lost"},
-		{"broken off", answer{do: func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "100")
-			_, _ = w.Write([]byte("%PDF-")) // the rest never comes
-		}}, "cannot be read"},
-		{"redirect", answer{status: 302, header: http.Header{"Location": {"http://127.0.0.1:1/"}}}, "cannot be read"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			f := newFake(t).on(route, tt.answer)
-			a, log := f.adapter()
-			document, err := a.QuotePDF(t.Context(), testAccount(), "qt_1")
-			if tt.want == "" {
-				if err != nil || string(document) != tt.answer.body {
-					t.Fatalf("document = %q, %v", document, err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) || document != nil {
-				t.Fatalf("error = %v, want %q in it", err, tt.want)
-			}
-			if strings.Contains(log.String(), testSecretKey) {
-				t.Error("the log shows the key")
-			}
-		})
-	}
-	// Nobody answers, and nobody has the time to.
-	a := New(Config{BaseURL: sandboxAt("http://127.0.0.1:1")})
-	if _, err := a.QuotePDF(t.Context(), testAccount(), "qt_1"); err == nil {
-		t.Error("a document out of nowhere")
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := a.QuotePDF(gone, testAccount(), "qt_1"); err == nil {
-		t.Error("a document without time")
+	logger, ok := b.LeveledLogger.(*sdk.LeveledLogger)
+	if b.URL != "http://127.0.0.1:1/api" || b.MaxNetworkRetries != 0 || !ok || logger.Level != sdk.LevelNull || b.HTTPClient != a.http {
+		t.Errorf("backend = %+v", b)
 	}
 }
 

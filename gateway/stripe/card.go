@@ -16,7 +16,7 @@ import (
 func (a *Adapter) AttachCard(ctx context.Context, acc gateway.Account, c gateway.Call, r gateway.CardRequest) (res gateway.CardResult) {
 	o := a.begin(ctx, acc, c, "card_attach")
 	defer o.end(&res.Outcome)
-	res.CustomerID, res.CallID, res.Subject = r.Customer.ID, c.ID, c.Subject
+	res.CustomerID = r.Customer.ID
 	if !strings.HasPrefix(r.Token, "pm_") && !strings.HasPrefix(r.Token, "tok_") {
 		// It may be a card number: it must neither leave nor be repeated.
 		res.Outcome = refusal(codeBadRequest, "the token is not one of Stripe's: it begins with pm_ or tok_").Outcome
@@ -86,6 +86,7 @@ func (o *operation) cardOfToken(token string) (string, *problem) {
 		return "", p
 	}
 	o.replayed = false // only its id matters
+	o.acted = true     // the token is used up
 	return pm.ID, nil
 }
 
@@ -114,7 +115,7 @@ func (o *operation) createSetup(customer string, more func(*sdk.SetupIntentParam
 func (a *Adapter) SetupCard(ctx context.Context, acc gateway.Account, c gateway.Call, r gateway.CardRequest) (res gateway.CardResult) {
 	o := a.begin(ctx, acc, c, "card_setup")
 	defer o.end(&res.Outcome)
-	res.CustomerID, res.CallID, res.Subject = r.Customer.ID, c.ID, c.Subject
+	res.CustomerID = r.Customer.ID
 	customer, p := o.ensureCustomer(r.Customer)
 	res.CustomerID = customer
 	if p != nil {
@@ -220,7 +221,6 @@ func (o *operation) setupPageResult(res gateway.CardResult, s *sdk.CheckoutSessi
 		res = o.setupResult(res, setup)
 	}
 	res.ReferenceID = s.ID
-	res.CallID, res.Subject = s.Metadata[metaCall], s.Metadata[metaSubject]
 	if s.Customer != nil {
 		res.CustomerID = s.Customer.ID
 	}
@@ -244,7 +244,6 @@ func (o *operation) setupPageResult(res gateway.CardResult, s *sdk.CheckoutSessi
 // setupResult reports a setup.
 func (o *operation) setupResult(res gateway.CardResult, s *sdk.SetupIntent) gateway.CardResult {
 	res.ReferenceID = s.ID
-	res.CallID, res.Subject = s.Metadata[metaCall], s.Metadata[metaSubject]
 	if s.Customer != nil {
 		res.CustomerID = s.Customer.ID
 	}
@@ -289,7 +288,7 @@ func (o *operation) setupResult(res gateway.CardResult, s *sdk.SetupIntent) gate
 func (a *Adapter) SetDefaultCard(ctx context.Context, acc gateway.Account, c gateway.Call, customerID, cardID string) (res gateway.CardResult) {
 	o := a.begin(ctx, acc, c, "card_default")
 	defer o.end(&res.Outcome)
-	res.CustomerID, res.PaymentMethodID, res.CallID, res.Subject = customerID, cardID, c.ID, c.Subject
+	res.CustomerID, res.PaymentMethodID = customerID, cardID
 	customer, p := o.setDefault(customerID, cardID)
 	if p != nil {
 		res.Outcome = p.Outcome
@@ -320,7 +319,7 @@ func (o *operation) setDefault(customerID, cardID string) (*sdk.Customer, *probl
 func (a *Adapter) DetachCard(ctx context.Context, acc gateway.Account, c gateway.Call, cardID string) (res gateway.CardResult) {
 	o := a.begin(ctx, acc, c, "card_detach")
 	defer o.end(&res.Outcome)
-	res.PaymentMethodID, res.CallID, res.Subject = cardID, c.ID, c.Subject
+	res.PaymentMethodID = cardID
 	_, p := change(o, "detach", func(p sdk.Params) (*sdk.PaymentMethod, error) {
 		return o.c.cards.Detach(cardID, &sdk.PaymentMethodDetachParams{Params: p})
 	})

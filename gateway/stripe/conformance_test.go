@@ -79,7 +79,7 @@ func startSandbox(t *testing.T) *testSandbox {
 	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	at := func(address string) *stripe.Adapter {
 		return stripe.New(stripe.Config{
-			BaseURL: func(gateway.Environment) (string, string, error) { return address, address, nil },
+			BaseURL: func(gateway.Environment) (string, error) { return address, nil },
 			HTTPClient: &http.Client{
 				// On a connection used before, the transport sends a lost request
 				// with a key again by itself: nothing would ever be lost here.

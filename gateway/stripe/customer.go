@@ -1,14 +1,29 @@
 package stripe
 
 import (
+	"time"
+
 	sdk "github.com/stripe/stripe-go/v76"
 
 	"purser/gateway"
 )
 
+const (
+	// customerTriesMax is how often the same customer is asked for while another
+	// operation of the payer is making it.
+	customerTriesMax = 10
+	// customerPause is the pause between them.
+	customerPause = 150 * time.Millisecond
+	// deletedMax bounds how many customers of a payer may have been deleted at
+	// Stripe within a day.
+	deletedMax = 5
+)
+
 // ensureCustomer returns the payer's id at Stripe and makes it first where
-// there is none. A name or address changed since the first try is another
-// request to Stripe, so the key carries a digest of them.
+// there is none. The key is the payer's, not the call's: two first operations
+// of a payer, at once or one of them asked again later, make one customer, and
+// so a card saved by the one can pay the invoice made by the other. Nothing of
+// the call stands on the customer, since that would be another request.
 func (o *operation) ensureCustomer(c gateway.Customer) (string, *problem) {
 	if o.refused != nil {
 		return "", o.refused
@@ -16,25 +31,95 @@ func (o *operation) ensureCustomer(c gateway.Customer) (string, *problem) {
 	if c.ID != "" {
 		return c.ID, nil
 	}
-	step := "customer-" + digest(c.PayerID, c.Name, c.Email)
-	made, p := remake(o, step, func() (*sdk.Customer, *problem) {
-		return newest[sdk.Customer](o, step, func(l sdk.ListParams) *sdk.Iter {
-			return o.c.customers.List(&sdk.CustomerListParams{ListParams: l}).Iter
-		})
-	}, func(p sdk.Params) (*sdk.Customer, error) {
-		metadata := o.metadata(step)
-		metadata[metaPayer] = c.PayerID
-		return o.c.customers.New(&sdk.CustomerParams{
-			Params:   p,
-			Name:     optional(clip(c.Name, 256)),
-			Email:    optional(c.Email),
-			Metadata: metadata,
-		})
-	})
-	if p != nil {
-		return "", p
+	if o.call.Key == "" {
+		return "", refusal(codeBadRequest, "the call has no idempotency key")
 	}
 	// A customer made long ago is the same customer.
+	defer func(before bool) { o.replayed = before }(o.replayed)
+	if o.stale() {
+		if made, p := o.findCustomer(c.PayerID); p != nil || made != nil {
+			return customerID(made), p
+		}
+	}
+	key := "purser:" + o.account.OrganizationID + ":" + o.account.ProviderID + ":customer:" + c.PayerID
+	for range deletedMax {
+		o.replayed = false
+		made, p := o.makeCustomer(key, c)
+		if p != nil {
+			return "", p
+		}
+		if !o.replayed {
+			return made.ID, nil
+		}
+		now, p := read(o, func(p sdk.Params) (*sdk.Customer, error) {
+			return o.c.customers.Get(made.ID, &sdk.CustomerParams{Params: p})
+		})
+		if p == nil && !now.Deleted || p != nil && !p.absent {
+			return made.ID, nil
+		}
+		key += ":" + made.ID // one after the one that was deleted
+	}
+	return "", refusal(codeCanceled, "the payer's customers are deleted at the gateway again and again")
+}
+
+// makeCustomer makes the customer of a key, or finds it where the key's answer
+// tells nothing: a stored server error, or a payer who was called otherwise
+// when the key was used first.
+func (o *operation) makeCustomer(key string, c gateway.Customer) (*sdk.Customer, *problem) {
+	send := func(p sdk.Params) (*sdk.Customer, error) {
+		return o.c.customers.New(&sdk.CustomerParams{
+			Params: p,
+			Name:   optional(clip(c.Name, 256)),
+			Email:  optional(c.Email),
+			Metadata: map[string]string{
+				metaOrganization: o.account.OrganizationID, metaProvider: o.account.ProviderID, metaPayer: c.PayerID,
+			},
+		})
+	}
+	made, p := ask(o, key, send)
+	for range customerTriesMax {
+		if p == nil || p.err == nil || string(p.err.Code) != codeKeyInUse || !pause(o.ctx, customerPause) {
+			break
+		}
+		made, p = ask(o, key, send)
+	}
+	if p == nil || !p.stored {
+		return made, p
+	}
+	found, fp := o.findCustomer(c.PayerID)
+	switch {
+	case fp != nil:
+		return nil, p
+	case found != nil:
+		return found, nil
+	}
 	o.replayed = false
-	return made.ID, nil
+	switch {
+	case p.err != nil && p.err.Type == sdk.ErrorTypeIdempotency:
+		return ask(o, key+":"+digest(c.Name, c.Email), send)
+	case p.server && p.replayed:
+		return ask(o, key+":"+o.a.attempt(o.start), send)
+	}
+	return nil, p
+}
+
+// findCustomer finds the payer's customer that was made within Stripe's memory
+// of keys, or since the call began.
+func (o *operation) findCustomer(payerID string) (*sdk.Customer, *problem) {
+	since := o.start.Add(-25 * time.Hour)
+	if at := o.call.StartedAt; !at.IsZero() && at.Before(since) {
+		since = at
+	}
+	return newestOf[sdk.Customer](o, since, func(metadata map[string]string) bool {
+		return metadata[metaPayer] == payerID && metadata[metaProvider] == o.account.ProviderID
+	}, func(l sdk.ListParams) *sdk.Iter {
+		return o.c.customers.List(&sdk.CustomerListParams{ListParams: l}).Iter
+	})
+}
+
+func customerID(c *sdk.Customer) string {
+	if c == nil {
+		return ""
+	}
+	return c.ID
 }

@@ -103,7 +103,6 @@ type delivery struct {
 	ID       string `json:"id"`
 	Object   string `json:"object"`
 	Type     string `json:"type"`
-	Created  int64  `json:"created"`
 	Livemode bool   `json:"livemode"`
 	Data     struct {
 		Object json.RawMessage `json:"object"`
@@ -148,12 +147,10 @@ func parseEvent(raw []byte) (gateway.Event, error) {
 		return gateway.Event{}, gateway.ErrMalformed
 	}
 	return gateway.Event{
-		ID:        d.ID,
-		Type:      d.Type,
-		Live:      d.Livemode,
-		CreatedAt: time.Unix(d.Created, 0).UTC(),
-		Object:    objectOf(object),
-		Raw:       raw,
+		ID:     d.ID,
+		Type:   d.Type,
+		Live:   d.Livemode,
+		Object: objectOf(object),
 	}, nil
 }
 

@@ -136,17 +136,17 @@ func (f *fake) last(route string) request {
 func (f *fake) adapter() (*Adapter, *strings.Builder) {
 	log := new(strings.Builder)
 	return New(Config{
-		BaseURL: sandboxAt(f.server.URL),
-		Logger:  slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		BaseURL: sandboxAt(f.server.URL), BusyPause: time.Millisecond,
+		Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}), log
 }
 
-func sandboxAt(address string) func(gateway.Environment) (string, string, error) {
-	return func(env gateway.Environment) (string, string, error) {
+func sandboxAt(address string) func(gateway.Environment) (string, error) {
+	return func(env gateway.Environment) (string, error) {
 		if env != gateway.EnvironmentSandbox {
-			return "", "", fmt.Errorf("no %s in this test", env)
+			return "", fmt.Errorf("no %s in this test", env)
 		}
-		return address, address, nil
+		return address, nil
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 func (a *Adapter) StartHostedPayment(ctx context.Context, acc gateway.Account, c gateway.Call, r gateway.HostedPaymentRequest) (res gateway.PaymentResult) {
 	o := a.begin(ctx, acc, c, "hosted_start")
 	defer o.end(&res.Outcome)
-	res.CustomerID, res.CallID, res.Subject = r.Customer.ID, c.ID, c.Subject
+	res.CustomerID = r.Customer.ID
 	amount, err := toWire(r.Amount)
 	if err != nil {
 		res.Outcome = refusal(codeBadRequest, err.Error()).Outcome
@@ -81,6 +81,10 @@ func (a *Adapter) StartHostedPayment(ctx context.Context, acc gateway.Account, c
 		}
 		return o.c.sessions.New(params)
 	})
+	if p != nil && p.undone {
+		res.Outcome = o.never("the payment page was never made")
+		return res
+	}
 	if p != nil {
 		res.Outcome = p.Outcome
 		return res
@@ -130,35 +134,6 @@ func (o *operation) hostedAgain(res gateway.PaymentResult, id string) gateway.Pa
 	return o.hostedResult(res, s)
 }
 
-// ExpireHostedPayment closes the page.
-func (a *Adapter) ExpireHostedPayment(ctx context.Context, acc gateway.Account, c gateway.Call, referenceID string) (res gateway.PaymentResult) {
-	o := a.begin(ctx, acc, c, "hosted_expire")
-	defer o.end(&res.Outcome)
-	res.ReferenceID = referenceID
-	_, p := change(o, "expire", func(p sdk.Params) (*sdk.CheckoutSession, error) {
-		return o.c.sessions.Expire(referenceID, &sdk.CheckoutSessionExpireParams{Params: p})
-	})
-	if p != nil && !p.worthLooking() {
-		res.Outcome = p.Outcome
-		return res
-	}
-	// Read in any case: the payer may have been quicker.
-	s, rp := o.getSession(referenceID, "payment_intent.latest_charge")
-	if rp != nil {
-		res.Outcome = p.afterLooking(rp).Outcome
-		return res
-	}
-	res = o.hostedResult(res, s)
-	switch {
-	case res.Status == gateway.StatusUnknown:
-	case s.Status != sdk.CheckoutSessionStatusOpen, p == nil:
-		res.Outcome = o.succeeded()
-	default:
-		res.Outcome = p.Outcome
-	}
-	return res
-}
-
 // FetchHostedPayment reads the page's state and the payment behind it.
 func (a *Adapter) FetchHostedPayment(ctx context.Context, acc gateway.Account, referenceID string) (res gateway.PaymentResult) {
 	o := a.begin(ctx, acc, gateway.Call{}, "hosted_fetch")
@@ -186,7 +161,6 @@ func (o *operation) getSession(id string, expand ...string) (*sdk.CheckoutSessio
 // declined card there is not the end: the failure stands beside ActionNeeded.
 func (o *operation) hostedResult(res gateway.PaymentResult, s *sdk.CheckoutSession) gateway.PaymentResult {
 	res.ReferenceID = s.ID
-	res.CallID, res.Subject = s.Metadata[metaCall], s.Metadata[metaSubject]
 	if s.Customer != nil {
 		res.CustomerID = s.Customer.ID
 	}

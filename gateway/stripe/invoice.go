@@ -12,9 +12,10 @@ import (
 
 // FinalizeInvoice finalizes the invoice that a quote has left behind, or makes
 // one of the lines first: one position a line with its total, the tax as a
-// position of its own. It is finalized only when Stripe's total is ours; one
-// made here whose total differs, or that Stripe refuses, is deleted and
-// Rejected. It never advances by itself, so DueAt stays with us.
+// position of its own. It is finalized only when Stripe's total is ours and
+// what Stripe will ask for; one made here where that differs, or that Stripe
+// refuses, is deleted and Rejected, and one that became due something else
+// while it was finalized is voided. It never advances by itself.
 func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c gateway.Call, r gateway.InvoiceRequest) (res gateway.InvoiceResult) {
 	o := a.begin(ctx, acc, c, "invoice_finalize")
 	defer o.end(&res.Outcome)
@@ -49,11 +50,11 @@ func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c ga
 		if ours && inv.Status == sdk.InvoiceStatusDraft {
 			return o.dropInvoice(res, why)
 		}
-		res.Outcome, res.State = why.Outcome, string(inv.Status)
+		res.Outcome, res.State = why.Outcome, gateway.InvoiceState(inv.Status)
 		return res
 	}
-	if inv.Status != sdk.InvoiceStatusDraft {
-		return o.invoiceResult(inv)
+	if inv.Status != sdk.InvoiceStatusDraft || dueDiffers(inv) {
+		return o.dueAsTotal(inv, ours)
 	}
 	if r.Number != "" && !ours && inv.Number != r.Number {
 		_, p = change(o, "number", func(p sdk.Params) (*sdk.Invoice, error) {
@@ -78,7 +79,43 @@ func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c ga
 		res.Outcome = p.Outcome
 		return res
 	}
-	return o.invoiceResult(inv)
+	return o.dueAsTotal(inv, ours)
+}
+
+// dueDiffers reports whether Stripe asks for another amount than the total:
+// the customer owes or owns something there, or the total is too small to be
+// charged. A draft tells the customer's balance as it would be applied.
+func dueDiffers(inv *sdk.Invoice) bool {
+	return inv.AmountDue != inv.Total || inv.StartingBalance != 0
+}
+
+// dueAsTotal reports an invoice that asks for its total. Another one must not
+// stand, since what is paid on it would never fit our books: a draft made here
+// is deleted, an open invoice voided. One that took no money because Stripe
+// has put its total on the customer's balance cannot be taken back; one that
+// took money is reported as it is.
+func (o *operation) dueAsTotal(inv *sdk.Invoice, ours bool) gateway.InvoiceResult {
+	res := o.invoiceResult(inv)
+	if res.Status != gateway.StatusSucceeded || !dueDiffers(inv) || inv.PaidOutOfBand {
+		return res
+	}
+	why := refusal(codeTotalMismatch, fmt.Sprintf("the gateway would not charge %s for this invoice, because the customer has a balance there: "+
+		"set the balance of customer %s to zero at the gateway and try again", res.Total, res.CustomerID))
+	switch {
+	case inv.Status == sdk.InvoiceStatusDraft && ours:
+		return o.dropInvoice(gateway.InvoiceResult{InvoiceID: res.InvoiceID, CustomerID: res.CustomerID}, why)
+	case inv.Status == sdk.InvoiceStatusOpen:
+		void, p := change(o, "drop", func(p sdk.Params) (*sdk.Invoice, error) {
+			return o.c.invoices.VoidInvoice(inv.ID, &sdk.InvoiceVoidInvoiceParams{Params: p})
+		})
+		if _, p = o.settleInvoice(inv.ID, void, p, sdk.InvoiceStatusVoid); p != nil {
+			why = why.unsettled() // it may still stand: asking again drops it
+		}
+	case inv.Status == sdk.InvoiceStatusDraft, inv.Status == sdk.InvoiceStatusPaid && inv.AmountPaid == 0:
+	default:
+		return res
+	}
+	return gateway.InvoiceResult{Outcome: why.Outcome, InvoiceID: res.InvoiceID, CustomerID: res.CustomerID}
 }
 
 // makeInvoice makes the draft with its positions.
@@ -229,6 +266,9 @@ func (a *Adapter) PayInvoice(ctx context.Context, acc gateway.Account, c gateway
 	if p == nil || now.Status == sdk.InvoiceStatusPaid {
 		return o.invoicePaid(now)
 	}
+	if p.server && p.replayed {
+		return o.firstPayment(now)
+	}
 	res = o.invoiceResult(now)
 	if res.Status == gateway.StatusSucceeded { // it could be read
 		res.Outcome = p.Outcome
@@ -335,6 +375,12 @@ func (o *operation) lateInvoicePayment(id string) gateway.InvoiceResult {
 	if p != nil {
 		return gateway.InvoiceResult{InvoiceID: id, Outcome: p.unsettled().Outcome}
 	}
+	return o.firstPayment(inv)
+}
+
+// firstPayment reports what became of a call's first request to pay, which is
+// over, from the invoice alone.
+func (o *operation) firstPayment(inv *sdk.Invoice) gateway.InvoiceResult {
 	res := o.invoiceResult(inv)
 	if res.Status != gateway.StatusSucceeded || inv.Status == sdk.InvoiceStatusPaid {
 		return res
@@ -342,7 +388,8 @@ func (o *operation) lateInvoicePayment(id string) gateway.InvoiceResult {
 	if res.Payment.Status != "" {
 		return o.invoicePaid(inv)
 	}
-	// It is open and nothing was tried: the request never arrived.
+	// It is open and nothing was tried: the request never arrived, or did
+	// nothing.
 	res.Outcome = o.never("the payment was never made")
 	return res
 }
@@ -443,11 +490,16 @@ func (o *operation) settleInvoice(id string, inv *sdk.Invoice, p *problem, wante
 
 // invoiceResult reports the invoice as Stripe has it.
 func (o *operation) invoiceResult(inv *sdk.Invoice) gateway.InvoiceResult {
+	state := gateway.InvoiceState(inv.Status)
+	switch state {
+	case gateway.InvoiceDraft, gateway.InvoiceOpen, gateway.InvoicePaid, gateway.InvoiceUncollectible, gateway.InvoiceVoid:
+	default:
+		return gateway.InvoiceResult{InvoiceID: inv.ID, Outcome: unreadable(o.requestID, fmt.Errorf("invoice %s is in the unknown state %q", inv.ID, inv.Status)).Outcome}
+	}
 	res := gateway.InvoiceResult{
 		Outcome:     o.succeeded(),
 		InvoiceID:   inv.ID,
-		Number:      inv.Number,
-		State:       string(inv.Status),
+		State:       state,
 		PaidOutside: inv.PaidOutOfBand,
 		HostedURL:   inv.HostedInvoiceURL,
 		PDFURL:      inv.InvoicePDF,
@@ -457,6 +509,9 @@ func (o *operation) invoiceResult(inv *sdk.Invoice) gateway.InvoiceResult {
 	}
 	var err error
 	if res.Total, err = fromWire(inv.Total, inv.Currency); err == nil {
+		res.AmountDue, err = fromWire(inv.AmountDue, inv.Currency)
+	}
+	if err == nil {
 		res.AmountPaid, err = fromWire(inv.AmountPaid, inv.Currency)
 	}
 	if err == nil && inv.PaymentIntent != nil && inv.PaymentIntent.Status != "" {

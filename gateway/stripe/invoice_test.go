@@ -12,7 +12,7 @@ import (
 
 // invoiceJSON is an invoice over 11.90 USD in the state.
 func invoiceJSON(state, more string) string {
-	return fmt.Sprintf(`{"id":"in_1","object":"invoice","status":%q,"number":"A-1","currency":"usd","total":1190,"amount_paid":0,"customer":"cus_1",
+	return fmt.Sprintf(`{"id":"in_1","object":"invoice","status":%q,"number":"A-1","currency":"usd","total":1190,"amount_due":1190,"amount_paid":0,"customer":"cus_1",
 		"hosted_invoice_url":"https://pay.example/i/1","invoice_pdf":"https://pay.example/i/1.pdf","metadata":{}%s}`, state, more)
 }
 
@@ -43,7 +43,7 @@ func TestFinalizeInvoiceMakesIt(t *testing.T) {
 		on("POST /v1/invoices/in_1/finalize", answer{body: unpaidInvoice("")})
 	a, _ := f.adapter()
 	res := a.FinalizeInvoice(t.Context(), testAccount(), testCall(), newInvoice(t))
-	if res.Status != gateway.StatusSucceeded || res.State != "open" || res.Number != "A-1" || res.CustomerID != "cus_1" || res.InvoiceID != "in_1" ||
+	if res.Status != gateway.StatusSucceeded || res.State != "open" || res.CustomerID != "cus_1" || res.InvoiceID != "in_1" ||
 		res.HostedURL == "" || res.PDFURL == "" || res.Total != amount(t, "11.90", "USD") {
 		t.Fatalf("result = %+v %+v", res, res.Failure)
 	}
@@ -57,6 +57,12 @@ func TestFinalizeInvoiceMakesIt(t *testing.T) {
 	keys := make(map[string]bool)
 	for _, r := range f.seen {
 		if r.method == "GET" {
+			continue
+		}
+		if r.path == "/v1/customers" {
+			if r.key != "purser:org_1:prv_1:customer:dev_1" || r.form.Get("metadata[purser_payer]") != "dev_1" || r.form.Has("metadata[purser_call]") {
+				t.Errorf("customer: key %q, %v", r.key, r.form)
+			}
 			continue
 		}
 		if !strings.HasPrefix(r.key, "purser:call_1:") || keys[r.key] {
@@ -131,6 +137,8 @@ func TestFinalizeInvoice(t *testing.T) {
 	t.Parallel()
 	draft, open := answer{body: invoiceJSON("draft", "")}, answer{body: unpaidInvoice("")}
 	other := answer{body: strings.Replace(invoiceJSON("draft", ""), `"total":1190`, `"total":1189`, 1)}
+	owing := strings.NewReplacer(`"amount_due":1190`, `"amount_due":1690`, `"metadata":{}`, `"metadata":{},"starting_balance":500`)
+	carried := strings.Replace(invoiceJSON("paid", ""), `"amount_due":1190`, `"amount_due":0`, 1)
 	refused := answer{status: 400, body: stripeError("invalid_request_error", "amount_too_small", "Too small.", "")}
 	busy := answer{status: 429, body: stripeError("invalid_request_error", "rate_limit", "Slow down.", "")}
 	broken := answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}
@@ -144,7 +152,7 @@ func TestFinalizeInvoice(t *testing.T) {
 		given bool
 		want  gateway.Status
 		code  string
-		state string
+		state gateway.InvoiceState
 		after string // the request that must have been made last
 	}{
 		{
@@ -164,7 +172,7 @@ func TestFinalizeInvoice(t *testing.T) {
 		}, true, gateway.StatusSucceeded, "", "open", "GET /v1/invoices/in_1"},
 		{"adopted, busy", func(f *fake) {
 			f.on("GET /v1/invoices/in_1", draft).on("POST /v1/invoices/in_1/finalize", busy)
-		}, true, gateway.StatusUnavailable, "rate_limit", "", "POST /v1/invoices/in_1/finalize"},
+		}, true, gateway.StatusUnknown, "rate_limit", "", "POST /v1/invoices/in_1/finalize"},
 		{"new, another total", func(f *fake) {
 			made(f)
 			f.on("GET /v1/invoices/in_1", other).on("DELETE /v1/invoices/in_1", answer{body: `{"id":"in_1","deleted":true}`})
@@ -182,7 +190,7 @@ func TestFinalizeInvoice(t *testing.T) {
 		}, false, gateway.StatusUnknown, "rate_limit", "", "POST /v1/invoiceitems"},
 		{
 			"new, busy at first", func(f *fake) { f.on("POST /v1/customers", busy) }, false,
-			gateway.StatusUnavailable, "rate_limit", "", "POST /v1/customers",
+			gateway.StatusUnknown, "rate_limit", "", "POST /v1/customers",
 		},
 		{"finalize lost, done", func(f *fake) {
 			f.on("GET /v1/invoices/in_1", draft, open).on("POST /v1/invoices/in_1/finalize", broken)
@@ -190,13 +198,33 @@ func TestFinalizeInvoice(t *testing.T) {
 		{"finalize lost, not done", func(f *fake) {
 			f.on("GET /v1/invoices/in_1", draft).on("POST /v1/invoices/in_1/finalize", broken)
 		}, true, gateway.StatusUnknown, "api_error", "", "GET /v1/invoices/in_1"},
+		{"new, the customer owes", func(f *fake) {
+			made(f)
+			f.on("GET /v1/invoices/in_1", answer{body: owing.Replace(draft.body)}).on("DELETE /v1/invoices/in_1", answer{body: `{"id":"in_1","deleted":true}`})
+		}, false, gateway.StatusRejected, codeTotalMismatch, "", "DELETE /v1/invoices/in_1"},
+		{"adopted, the customer owes", func(f *fake) {
+			f.on("GET /v1/invoices/in_1", answer{body: owing.Replace(draft.body)})
+		}, true, gateway.StatusRejected, codeTotalMismatch, "", "GET /v1/invoices/in_1"},
+		{"the customer owes since", func(f *fake) {
+			f.on("GET /v1/invoices/in_1", draft).on("POST /v1/invoices/in_1/finalize", answer{body: owing.Replace(open.body)}).
+				on("POST /v1/invoices/in_1/void", answer{body: owing.Replace(invoiceJSON("void", ""))})
+		}, true, gateway.StatusRejected, codeTotalMismatch, "", "POST /v1/invoices/in_1/void"},
+		{"the customer owes since, and it cannot be voided now", func(f *fake) {
+			f.on("GET /v1/invoices/in_1", draft).on("POST /v1/invoices/in_1/finalize", answer{body: owing.Replace(open.body)}).on("POST /v1/invoices/in_1/void", busy)
+		}, true, gateway.StatusUnknown, codeTotalMismatch, "", "POST /v1/invoices/in_1/void"},
+		{"asked again, the customer owed", func(f *fake) {
+			f.on("GET /v1/invoices/in_1", answer{body: owing.Replace(open.body)}).on("POST /v1/invoices/in_1/void", answer{body: invoiceJSON("void", "")})
+		}, true, gateway.StatusRejected, codeTotalMismatch, "", "POST /v1/invoices/in_1/void"},
+		{"put on the customer's balance", func(f *fake) {
+			f.on("GET /v1/invoices/in_1", draft).on("POST /v1/invoices/in_1/finalize", answer{body: carried})
+		}, true, gateway.StatusRejected, codeTotalMismatch, "", "POST /v1/invoices/in_1/finalize"},
 		{"asked again, paid since", func(f *fake) {
-			f.on("POST /v1/customers", answer{body: `{"id":"cus_1"}`, replayed: true}).
+			f.on("POST /v1/customers", answer{body: `{"id":"cus_1"}`, replayed: true}).on("GET /v1/customers/cus_1", answer{body: `{"id":"cus_1"}`}).
 				on("POST /v1/invoices", answer{body: invoiceJSON("draft", ""), replayed: true}).
 				on("GET /v1/invoices/in_1", answer{body: paidInvoice()})
 		}, false, gateway.StatusSucceeded, "", "paid", "GET /v1/invoices/in_1"},
 		{"asked again, dropped since", func(f *fake) {
-			f.on("POST /v1/customers", answer{body: `{"id":"cus_1"}`, replayed: true}).
+			f.on("POST /v1/customers", answer{body: `{"id":"cus_1"}`, replayed: true}).on("GET /v1/customers/cus_1", answer{body: `{"id":"cus_1"}`}).
 				on("POST /v1/invoices", answer{body: invoiceJSON("draft", ""), replayed: true}).on("GET /v1/invoices/in_1", gone)
 		}, false, gateway.StatusRejected, codeCanceled, "", "GET /v1/invoices/in_1"},
 		{"create lost, found", func(f *fake) {
@@ -239,8 +267,8 @@ func TestPayInvoice(t *testing.T) {
 	action := answer{status: 402, body: stripeError("invalid_request_error", "invoice_payment_intent_requires_action", "Authenticate.", "")}
 	waiting := answer{body: invoiceJSON("open", `,"payment_intent":`+payment("requires_action", ""))}
 	broken := answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}
-	replayed := decline
-	replayed.replayed = true
+	replayed, stored := decline, broken
+	replayed.replayed, stored.replayed = true, true
 	tests := []struct {
 		name    string
 		pay     answer
@@ -248,8 +276,9 @@ func TestPayInvoice(t *testing.T) {
 		old     bool
 		want    gateway.Status
 		payment gateway.Status
-		state   string
+		state   gateway.InvoiceState
 		page    string
+		never   bool
 	}{
 		{name: "paid", pay: answer{body: paidInvoice()}, want: gateway.StatusSucceeded, payment: gateway.StatusSucceeded, state: "paid"},
 		{name: "paid, replayed", pay: answer{body: unpaidInvoice(""), replayed: true}, get: answer{body: paidInvoice()}, want: gateway.StatusSucceeded, payment: gateway.StatusSucceeded, state: "paid"},
@@ -263,13 +292,16 @@ func TestPayInvoice(t *testing.T) {
 		{name: "3-D Secure", pay: action, get: waiting, want: gateway.StatusActionNeeded, payment: gateway.StatusActionNeeded, state: "open", page: "https://pay.example/i/1"},
 		{name: "3-D Secure, unreadable", pay: action, get: broken, want: gateway.StatusUnknown},
 		{name: "lost, paid", pay: broken, get: answer{body: paidInvoice()}, want: gateway.StatusSucceeded, payment: gateway.StatusSucceeded, state: "paid"},
+		{name: "lost for good, paid", pay: stored, get: answer{body: paidInvoice()}, want: gateway.StatusSucceeded, payment: gateway.StatusSucceeded, state: "paid"},
+		{name: "lost for good, never tried", pay: stored, get: answer{body: unpaidInvoice("")}, want: gateway.StatusUnavailable, state: "open", never: true},
+		{name: "lost for good, declined", pay: stored, get: answer{body: declinedNow}, want: gateway.StatusDeclined, payment: gateway.StatusDeclined, state: "open"},
 		{name: "lost, not paid", pay: broken, get: answer{body: unpaidInvoice("")}, want: gateway.StatusUnknown, state: "open"},
-		{name: "busy", pay: answer{status: 429, body: stripeError("", "rate_limit", "Slow.", "")}, want: gateway.StatusUnavailable},
+		{name: "busy", pay: answer{status: 429, body: stripeError("", "rate_limit", "Slow.", "")}, want: gateway.StatusUnknown},
 		{name: "connection lost", pay: answer{do: reset}, want: gateway.StatusUnknown},
 		{name: "forgotten, paid", old: true, get: answer{body: paidInvoice()}, want: gateway.StatusSucceeded, payment: gateway.StatusSucceeded, state: "paid"},
 		{name: "forgotten, declined", old: true, get: answer{body: declinedNow}, want: gateway.StatusDeclined, payment: gateway.StatusDeclined, state: "open"},
 		{name: "forgotten, waiting", old: true, get: waiting, want: gateway.StatusActionNeeded, payment: gateway.StatusActionNeeded, state: "open", page: "https://pay.example/i/1"},
-		{name: "forgotten, never made", old: true, get: answer{body: unpaidInvoice("")}, want: gateway.StatusUnavailable, state: "open"},
+		{name: "forgotten, never made", old: true, get: answer{body: unpaidInvoice("")}, want: gateway.StatusUnavailable, state: "open", never: true},
 		{name: "forgotten, unreadable", old: true, get: broken, want: gateway.StatusUnknown},
 	}
 	for _, tt := range tests {
@@ -289,6 +321,9 @@ func TestPayInvoice(t *testing.T) {
 			res := a.PayInvoice(t.Context(), testAccount(), call, gateway.InvoicePayRequest{InvoiceID: "in_1", PaymentMethodID: "pm_1"})
 			if res.Status != tt.want || res.Payment.Status != tt.payment || res.State != tt.state || res.NextAction.RedirectURL != tt.page {
 				t.Errorf("result = %s %q %q %q (%+v), want %s %q %q %q", res.Status, res.Payment.Status, res.State, res.NextAction.RedirectURL, res.Failure, tt.want, tt.payment, tt.state, tt.page)
+			}
+			if res.Never != tt.never {
+				t.Errorf("never = %v", res.Never)
 			}
 			if res.InvoiceID != "in_1" {
 				t.Errorf("invoice = %q", res.InvoiceID)
@@ -381,7 +416,7 @@ func TestChangesOfInvoices(t *testing.T) {
 		first answer
 		look  *answer
 		want  gateway.Status
-		state string
+		state gateway.InvoiceState
 	}{
 		{"settle", settle, "POST /v1/invoices/in_1/pay", outside, nil, gateway.StatusSucceeded, "paid"},
 		{"settle, paid", settle, "POST /v1/invoices/in_1/pay", refused, &outside, gateway.StatusSucceeded, "paid"},
@@ -414,5 +449,21 @@ func TestChangesOfInvoices(t *testing.T) {
 		if tt.state == "paid" && (!res.PaidOutside || res.Payment != (gateway.PaymentState{})) {
 			t.Errorf("%s: %+v, want paid outside, without a payment", tt.name, res)
 		}
+	}
+}
+
+// TestStatesFromTheFuture: an object in a state that nobody knows yet is not
+// taken for one in another state.
+func TestStatesFromTheFuture(t *testing.T) {
+	t.Parallel()
+	f := newFake(t).
+		on("GET /v1/invoices/in_1", answer{body: invoiceJSON("levitating", "")}).
+		on("GET /v1/quotes/qt_1", answer{body: quoteJSON("levitating", "")})
+	a, _ := f.adapter()
+	if res := a.FetchInvoice(t.Context(), testAccount(), "in_1"); res.Known() || res.State != "" || res.Failure.Code != codeUnreadable {
+		t.Errorf("invoice = %+v %+v", res, res.Failure)
+	}
+	if res := a.FetchQuote(t.Context(), testAccount(), "qt_1"); res.Known() || res.State != "" || res.Failure.Code != codeUnreadable {
+		t.Errorf("quote = %+v %+v", res, res.Failure)
 	}
 }

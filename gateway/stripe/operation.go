@@ -92,11 +92,12 @@ func (o *operation) succeeded() gateway.Outcome {
 	return gateway.Outcome{Status: gateway.StatusSucceeded, RequestID: o.requestID}
 }
 
-// never is the outcome of a call too old to be sent again, of which Stripe
-// shows that it did nothing.
+// never is the outcome of a call that will not be sent again, because its key
+// is too old or answers with a stored error, and of which Stripe shows that it
+// did nothing.
 func (o *operation) never(message string) gateway.Outcome {
 	return gateway.Outcome{
-		Status:    gateway.StatusUnavailable,
+		Status: gateway.StatusUnavailable, Never: true,
 		Failure:   &gateway.Failure{Code: codeExpired, Message: message},
 		RequestID: o.requestID,
 	}
@@ -132,7 +133,7 @@ const (
 
 // read makes one GET.
 func read[T any](o *operation, send func(sdk.Params) (*T, error)) (*T, *problem) {
-	return exchangeOnce(o, "", send)
+	return ask(o, "", send)
 }
 
 // write makes one POST or DELETE with the step's key.
@@ -140,7 +141,7 @@ func write[T any](o *operation, step string, send func(sdk.Params) (*T, error)) 
 	if o.refused == nil && o.call.Key == "" {
 		return nil, refusal(codeBadRequest, "the call has no idempotency key")
 	}
-	return exchangeOnce(o, o.call.Key+":"+step, send)
+	return ask(o, o.call.Key+":"+step, send)
 }
 
 // change makes one POST or DELETE that cannot happen twice: it moves an object
@@ -156,9 +157,27 @@ func (a *Adapter) attempt(start time.Time) string {
 	return strconv.FormatInt(start.UnixNano(), 36) + "-" + strconv.FormatUint(a.attempts.Add(1), 36)
 }
 
+// ask makes one request, and again while Stripe is too busy for it and
+// there is time. One with a key that stays too many is not known to be over:
+// its caller asks again later with the same call, and nobody is told no.
+func ask[T any](o *operation, key string, send func(sdk.Params) (*T, error)) (object *T, p *problem) {
+	for range busyTriesMax {
+		if object, p = exchangeOnce(o, key, send); p == nil || !p.busy {
+			return object, p
+		}
+	}
+	if key != "" {
+		p = p.unsettled()
+	}
+	return nil, p
+}
+
 func exchangeOnce[T any](o *operation, key string, send func(sdk.Params) (*T, error)) (*T, *problem) {
 	if o.refused != nil {
 		return nil, o.refused
+	}
+	if !o.c.pace.wait(o.ctx) {
+		return nil, tooBusy(o.requestID)
 	}
 	ctx, ex := withExchange(o.ctx)
 	p := sdk.Params{Context: ctx}
@@ -179,6 +198,9 @@ func exchangeOnce[T any](o *operation, key string, send func(sdk.Params) (*T, er
 		// The SDK returns an empty object beside an error.
 		p := o.problem(err, ex)
 		p.replayed = ex.replayed.Load()
+		if p.busy {
+			o.c.pace.slow(time.Now(), time.Duration(ex.after.Load())*time.Second, o.a.busyPause)
+		}
 		return nil, p
 	}
 	return object, nil
@@ -212,24 +234,23 @@ func create[T any](o *operation, step string, find finder[T], send func(sdk.Para
 	if p == nil || !p.stored {
 		return object, p
 	}
-	if found, fp := find(); fp == nil && found != nil {
+	found, fp := find()
+	if fp == nil && found != nil {
 		return found, nil
 	}
+	// A first error may not be remembered, and a key that is refused for other
+	// parameters was used for something.
+	p.undone = fp == nil && p.server && p.replayed
 	return nil, p
 }
 
 // remake is create for what moves no money. An error that Stripe replays will
 // be its answer to this key for good; where the list proves that nothing was
 // made, another attempt makes it, and is found by its metadata from then on.
-// The replay matters: a first error may not be remembered, and then the next
-// request with the key would make a second object.
 func remake[T any](o *operation, step string, find finder[T], send func(sdk.Params) (*T, error)) (*T, *problem) {
 	object, p := create(o, step, find, send)
-	if p == nil || !p.stored || !p.replayed {
+	if p == nil || !p.undone {
 		return object, p
-	}
-	if found, fp := find(); fp != nil || found != nil {
-		return found, fp
 	}
 	return change(o, step, send)
 }
@@ -238,8 +259,19 @@ func remake[T any](o *operation, step string, find finder[T], send func(sdk.Para
 // step's metadata. It returns nothing when the list proves that there is
 // none, and a problem when it could not be read to that point.
 func newest[T any](o *operation, step string, list func(sdk.ListParams) *sdk.Iter) (*T, *problem) {
+	return newestOf[T](o, o.call.StartedAt, func(metadata map[string]string) bool {
+		return metadata[metaCall] == o.call.ID && metadata[metaStep] == step
+	}, list)
+}
+
+// newestOf searches a list as newest does, for the object whose metadata fit,
+// down to those made before since.
+func newestOf[T any](o *operation, since time.Time, fits func(map[string]string) bool, list func(sdk.ListParams) *sdk.Iter) (*T, *problem) {
 	if o.refused != nil {
 		return nil, o.refused
+	}
+	if !o.c.pace.wait(o.ctx) {
+		return nil, tooBusy(o.requestID)
 	}
 	ctx, ex := withExchange(o.ctx)
 	it := list(sdk.ListParams{Context: ctx, Limit: sdk.Int64(100)})
@@ -249,12 +281,12 @@ func newest[T any](o *operation, step string, list func(sdk.ListParams) *sdk.Ite
 			return nil, &problem{Outcome: gateway.Outcome{Status: gateway.StatusUnknown, RequestID: ex.id()}}
 		}
 		f := fieldsOf(object)
-		if f.metadata[metaCall] == o.call.ID && f.metadata[metaStep] == step {
+		if fits(f.metadata) {
 			// Lists show objects as they are, but not expanded.
 			o.replayed = true
 			return object, nil
 		}
-		if !o.call.StartedAt.IsZero() && f.created != 0 && time.Unix(f.created, 0).Before(o.call.StartedAt.Add(-clockSlack)) {
+		if !since.IsZero() && f.created != 0 && time.Unix(f.created, 0).Before(since.Add(-clockSlack)) {
 			return nil, nil
 		}
 	}

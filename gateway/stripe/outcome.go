@@ -2,7 +2,6 @@ package stripe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -41,6 +40,9 @@ type problem struct {
 	err      *sdk.Error // what Stripe said, where it said something readable
 	stored   bool       // the answer is, or may be, stored under the key: a replay will not tell more
 	replayed bool       // the answer is stored, and came from the store
+	server   bool       // a server error: it does not say what happened
+	undone   bool       // the first run is over, and the list shows that it made nothing
+	busy     bool       // Stripe asks to slow down: nothing has begun
 	absent   bool       // Stripe knows no such object
 }
 
@@ -95,6 +97,14 @@ func unreadable(requestID string, err error) *problem {
 	}}
 }
 
+// tooBusy is a request that did not begin because there were too many.
+func tooBusy(requestID string) *problem {
+	return &problem{busy: true, Outcome: gateway.Outcome{
+		Status: gateway.StatusUnavailable, RequestID: requestID,
+		Failure: &gateway.Failure{Code: "rate_limit", Message: "the payment gateway asks to slow down"},
+	}}
+}
+
 // classify turns an error of the SDK into what it means for the caller.
 func classify(err error, ex *exchange) *problem {
 	p := &problem{Outcome: gateway.Outcome{Status: gateway.StatusUnknown, RequestID: ex.id()}}
@@ -109,9 +119,9 @@ func classify(err error, ex *exchange) *problem {
 	p.Failure = failureOf(se)
 	switch status := se.HTTPStatusCode; {
 	case status == http.StatusTooManyRequests:
-		p.Status = gateway.StatusUnavailable
+		p.Status, p.busy = gateway.StatusUnavailable, true
 	case status >= 500:
-		p.stored = true
+		p.stored, p.server = true, true
 	case status == http.StatusConflict, status == http.StatusFailedDependency, status == http.StatusRequestTimeout:
 		// Another request with the key is under way, or Stripe waits for
 		// somebody else: what becomes of it is told later.
@@ -139,10 +149,9 @@ func classifyPlain(p *problem, err error, ex *exchange) *problem {
 		p.Status = gateway.StatusUnavailable
 		p.Failure = &gateway.Failure{Code: "no_connection", Message: "no connection to the payment gateway"}
 	case status == http.StatusTooManyRequests:
-		p.Status = gateway.StatusUnavailable
-		p.Failure = &gateway.Failure{Code: "rate_limit", Message: "the payment gateway asks to slow down"}
+		p = tooBusy(p.RequestID)
 	case status >= 500:
-		p.stored = true
+		p.stored, p.server = true, true
 		p.Failure = &gateway.Failure{Code: "gateway_error", Message: "the payment gateway had an error"}
 	case status != 0:
 		p.stored = status < 300
@@ -153,18 +162,6 @@ func classifyPlain(p *problem, err error, ex *exchange) *problem {
 		p.Failure = &gateway.Failure{Code: "connection_lost", Message: "the connection to the payment gateway was lost"}
 	}
 	return p
-}
-
-// answerError reads the error out of an answer that the SDK has not seen.
-func answerError(status int, body []byte) error {
-	var answer struct {
-		Error *sdk.Error `json:"error"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Error == nil {
-		return errNoObject
-	}
-	answer.Error.HTTPStatusCode = status
-	return answer.Error
 }
 
 // needsAction reports whether the payer can still make it succeed by
@@ -187,25 +184,12 @@ func hiddenReason(code string) bool {
 	return false
 }
 
-// hardReason reports whether the same card will be declined again.
-func hardReason(code string) bool {
-	switch code {
-	case "expired_card", "incorrect_number", "invalid_number", "invalid_account", "new_account_information_available",
-		"invalid_expiry_month", "invalid_expiry_year", "card_not_supported", "currency_not_supported",
-		"do_not_try_again", "revocation_of_all_authorizations", "revocation_of_authorization",
-		"stop_payment_order", "service_not_allowed", "transaction_not_allowed", "not_permitted":
-		return true
-	}
-	return hiddenReason(code)
-}
-
 // failureOf is what may be shown of an error of Stripe's.
 func failureOf(e *sdk.Error) *gateway.Failure {
 	f := &gateway.Failure{
 		Code:        string(e.Code),
 		DeclineCode: string(e.DeclineCode),
 		Message:     redact(e.Msg),
-		Hard:        hardReason(string(e.Code)) || hardReason(string(e.DeclineCode)),
 	}
 	if f.Code == "" {
 		f.Code = string(e.Type)

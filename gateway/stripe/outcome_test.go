@@ -28,7 +28,8 @@ func TestChargeOutcomes(t *testing.T) {
 		want   gateway.Status
 		code   string
 		reason string
-		hard   bool
+		never  bool
+		tries  int            // how often it is sent; zero: once
 		paid   gateway.Status // Payment.Status
 	}{
 		{name: "succeeded", answer: answer{body: payment("succeeded", paidCharge)}, want: gateway.StatusSucceeded, paid: gateway.StatusSucceeded},
@@ -51,19 +52,19 @@ func TestChargeOutcomes(t *testing.T) {
 		},
 		{
 			name: "expired card", answer: answer{status: 402, body: stripeError("card_error", "expired_card", "Your card has expired.", inError)},
-			want: gateway.StatusDeclined, code: "expired_card", hard: true, paid: gateway.StatusDeclined,
+			want: gateway.StatusDeclined, code: "expired_card", paid: gateway.StatusDeclined,
 		},
 		{
 			name: "stolen card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is stolen.", `,"decline_code":"stolen_card"`+inError)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined,
+			want: gateway.StatusDeclined, code: "card_declined", paid: gateway.StatusDeclined,
 		},
 		{
 			name: "lost card", answer: answer{status: 402, body: stripeError("card_error", "card_declined", "This card is lost.", `,"decline_code":"lost_card"`+inError)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true, paid: gateway.StatusDeclined,
+			want: gateway.StatusDeclined, code: "card_declined", paid: gateway.StatusDeclined,
 		},
 		{
 			name: "fraud", answer: answer{status: 402, body: stripeError("card_error", "fraudulent", "Fraud.", `,"decline_code":"fraudulent"`)},
-			want: gateway.StatusDeclined, code: "card_declined", hard: true,
+			want: gateway.StatusDeclined, code: "card_declined",
 		},
 		{
 			name: "authentication required", answer: answer{status: 402, body: stripeError("card_error", "authentication_required", "Authenticate.", `,"decline_code":"authentication_required"`+inError)},
@@ -91,14 +92,16 @@ func TestChargeOutcomes(t *testing.T) {
 		{name: "forbidden", answer: answer{status: 403, body: stripeError("invalid_request_error", "more_permissions_required", "No.", "")}, want: gateway.StatusRejected, code: "more_permissions_required"},
 		{name: "no such customer", answer: answer{status: 404, body: stripeError("invalid_request_error", "resource_missing", "No such customer.", "")}, want: gateway.StatusRejected, code: "resource_missing"},
 
-		{name: "rate limit", answer: answer{status: 429, body: stripeError("invalid_request_error", "rate_limit", "Slow down.", "")}, want: gateway.StatusUnavailable, code: "rate_limit"},
-		{name: "lock time-out", answer: answer{status: 429, body: stripeError("invalid_request_error", "lock_timeout", "Locked.", ""), header: http.Header{"Stripe-Should-Retry": {"true"}}}, want: gateway.StatusUnavailable, code: "lock_timeout"},
-		{name: "rate limit by a proxy", answer: answer{status: 429, body: "<html>"}, want: gateway.StatusUnavailable, code: "rate_limit"},
+		{name: "rate limit", answer: answer{status: 429, body: stripeError("invalid_request_error", "rate_limit", "Slow down.", "")}, tries: busyTriesMax, want: gateway.StatusUnknown, code: "rate_limit"},
+		{name: "lock time-out", answer: answer{status: 429, body: stripeError("invalid_request_error", "lock_timeout", "Locked.", ""), header: http.Header{"Stripe-Should-Retry": {"true"}}}, tries: busyTriesMax, want: gateway.StatusUnknown, code: "lock_timeout"},
+		{name: "rate limit by a proxy", answer: answer{status: 429, body: "<html>"}, tries: busyTriesMax, want: gateway.StatusUnknown, code: "rate_limit"},
 
 		{name: "key in use", answer: answer{status: 409, body: stripeError("idempotency_error", "idempotency_key_in_use", "In use.", "")}, want: gateway.StatusUnknown, code: "idempotency_key_in_use"},
 		{name: "key with other parameters", answer: answer{status: 400, body: stripeError("idempotency_error", "", "Other parameters.", "")}, found: &none, want: gateway.StatusUnknown, code: "idempotency_error"},
 		{name: "dependency failed", answer: answer{status: 424, body: stripeError("api_error", "", "Elsewhere.", "")}, want: gateway.StatusUnknown, code: "api_error"},
 		{name: "500, nothing found", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: &none, want: gateway.StatusUnknown, code: "api_error"},
+		{name: "500, stored, nothing found", answer: answer{status: 500, replayed: true, body: stripeError("api_error", "", "Oops.", "")}, found: &none, want: gateway.StatusUnavailable, never: true, code: codeExpired},
+		{name: "500, stored, search fails", answer: answer{status: 500, replayed: true, body: stripeError("api_error", "", "Oops.", "")}, found: &answer{status: 503, body: "busy"}, want: gateway.StatusUnknown, code: "api_error"},
 		{name: "500, search fails", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: &answer{status: 503, body: "busy"}, want: gateway.StatusUnknown, code: "api_error"},
 		{
 			name: "500, found paid", answer: answer{status: 500, body: stripeError("api_error", "", "Oops.", "")}, found: ptr(list(payment("succeeded", ""))),
@@ -125,7 +128,7 @@ func TestChargeOutcomes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t).on("POST /v1/payment_intents", tt.answer)
-			want := []string{"POST /v1/payment_intents"}
+			want := slices.Repeat([]string{"POST /v1/payment_intents"}, max(tt.tries, 1))
 			if tt.found != nil {
 				f.on("GET /v1/payment_intents", *tt.found)
 				want = append(want, "GET /v1/payment_intents")
@@ -145,15 +148,15 @@ func TestChargeOutcomes(t *testing.T) {
 			if res.Status != tt.want {
 				t.Fatalf("status = %s (%+v), want %s", res.Status, res.Failure, tt.want)
 			}
-			if res.Payment.Status != tt.paid {
-				t.Errorf("payment = %q, want %q", res.Payment.Status, tt.paid)
+			if res.Payment.Status != tt.paid || res.Never != tt.never {
+				t.Errorf("payment = %q, never = %v, want %q, %v", res.Payment.Status, res.Never, tt.paid, tt.never)
 			}
 			var got gateway.Failure
 			if res.Failure != nil {
 				got = *res.Failure
 			}
-			if got.Code != tt.code || got.DeclineCode != tt.reason || got.Hard != tt.hard {
-				t.Errorf("failure = %+v, want code %q, reason %q, hard %v", got, tt.code, tt.reason, tt.hard)
+			if got.Code != tt.code || got.DeclineCode != tt.reason {
+				t.Errorf("failure = %+v, want code %q, reason %q", got, tt.code, tt.reason)
 			}
 			if tt.code != "" && got.Message == "" {
 				t.Error("the failure has no message")
@@ -188,13 +191,13 @@ func TestChargeReports(t *testing.T) {
 	a, _ := f.adapter()
 	res := a.ChargeCard(t.Context(), testAccount(), testCall(), charge(t))
 	p := res.Payment
-	if p.GatewayPaymentID != "pi_1" || p.ChargeID != "ch_1" || p.ReceiptURL != "https://pay.example/r/1" || p.PaymentMethodID != "pm_1" {
+	if p.GatewayPaymentID != "pi_1" || p.ReceiptURL != "https://pay.example/r/1" || p.PaymentMethodID != "pm_1" {
 		t.Errorf("payment = %+v", p)
 	}
 	if p.Card == nil || *p.Card != (gateway.Card{Brand: "visa", Last4: "4242", ExpMonth: 4, ExpYear: 2030}) {
 		t.Errorf("card = %+v", p.Card)
 	}
-	if p.Amount != amount(t, "12.50", "USD") || res.CallID != "call_1" || res.Subject != "pay_1" || res.RequestID != "req_test" {
+	if p.Amount != amount(t, "12.50", "USD") || res.RequestID != "req_test" {
 		t.Errorf("result = %+v", res)
 	}
 	form := f.last("POST /v1/payment_intents").form

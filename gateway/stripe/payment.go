@@ -15,11 +15,12 @@ import (
 // secret, on which the same payment can be finished.
 //
 // A call whose key Stripe may have forgotten charges nothing: the payment is
-// looked for by our metadata, and Unavailable when there surely is none.
+// looked for by our metadata, and Unavailable when there surely is none. So it
+// is when Stripe has stored a server error for the key.
 func (a *Adapter) ChargeCard(ctx context.Context, acc gateway.Account, c gateway.Call, r gateway.ChargeRequest) (res gateway.PaymentResult) {
 	o := a.begin(ctx, acc, c, "card_charge")
 	defer o.end(&res.Outcome)
-	res.CustomerID, res.CallID, res.Subject = r.CustomerID, c.ID, c.Subject
+	res.CustomerID = r.CustomerID
 	amount, err := toWire(r.Amount)
 	if err != nil {
 		res.Outcome = refusal(codeBadRequest, err.Error()).Outcome
@@ -57,6 +58,10 @@ func (a *Adapter) ChargeCard(ctx context.Context, acc gateway.Account, c gateway
 		params.AddExpand("latest_charge")
 		return o.c.payments.New(params)
 	})
+	if p != nil && p.undone {
+		res.Outcome = o.never("the payment was never made")
+		return res
+	}
 	if p != nil {
 		return o.paymentRefused(res, p)
 	}
@@ -116,9 +121,6 @@ func (o *operation) paymentRefused(res gateway.PaymentResult, p *problem) gatewa
 	if p.Status == gateway.StatusActionNeeded || p.Status == gateway.StatusDeclined {
 		state.Status, state.Failure = p.Status, p.Failure
 	}
-	if state.ChargeID == "" {
-		state.ChargeID = p.err.ChargeID
-	}
 	res.Payment = state
 	return res
 }
@@ -134,40 +136,6 @@ func (a *Adapter) FetchPayment(ctx context.Context, acc gateway.Account, gateway
 		return res
 	}
 	return o.paymentResult(res, pi)
-}
-
-// CancelPayment gives up an unfinished payment.
-func (a *Adapter) CancelPayment(ctx context.Context, acc gateway.Account, c gateway.Call, gatewayPaymentID string) (res gateway.PaymentResult) {
-	o := a.begin(ctx, acc, c, "payment_cancel")
-	defer o.end(&res.Outcome)
-	pi, p := change(o, "cancel", func(p sdk.Params) (*sdk.PaymentIntent, error) {
-		params := &sdk.PaymentIntentCancelParams{Params: p}
-		params.AddExpand("latest_charge")
-		return o.c.payments.Cancel(gatewayPaymentID, params)
-	})
-	if p != nil && !p.worthLooking() {
-		res.Outcome = p.Outcome
-		return res
-	}
-	if p != nil || o.replayed {
-		now, rp := o.getPayment(gatewayPaymentID)
-		if rp != nil {
-			res.Outcome = p.afterLooking(rp).Outcome
-			return res
-		}
-		pi = now
-	}
-	res = o.paymentResult(res, pi)
-	if res.Status == gateway.StatusUnknown {
-		return res
-	}
-	switch {
-	case res.Payment.Canceled, res.Payment.Status == gateway.StatusSucceeded, p == nil:
-		res.Outcome = o.succeeded()
-	default:
-		res.Outcome = p.Outcome
-	}
-	return res
 }
 
 func (o *operation) getPayment(id string) (*sdk.PaymentIntent, *problem) {
@@ -188,7 +156,6 @@ func (o *operation) paymentResult(res gateway.PaymentResult, pi *sdk.PaymentInte
 	}
 	res.Payment = state
 	res.Outcome = o.outcomeOf(state)
-	res.CallID, res.Subject = pi.Metadata[metaCall], pi.Metadata[metaSubject]
 	if pi.Customer != nil {
 		res.CustomerID = pi.Customer.ID
 	}
@@ -271,7 +238,6 @@ func paymentState(pi *sdk.PaymentIntent) (gateway.PaymentState, error) {
 		state.Card = cardOf(e.PaymentMethod)
 	}
 	if ch := pi.LatestCharge; ch != nil {
-		state.ChargeID = ch.ID
 		state.ReceiptURL = ch.ReceiptURL
 		if d := ch.PaymentMethodDetails; d != nil && d.Card != nil {
 			state.Card = &gateway.Card{

@@ -1,15 +1,10 @@
 package stripe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"strconv"
-	"time"
 
 	sdk "github.com/stripe/stripe-go/v76"
 
@@ -54,7 +49,7 @@ func (a *Adapter) FinalizeQuote(ctx context.Context, acc gateway.Account, c gate
 			fmt.Sprintf("the gateway's total is %d in its minor units, ours %d", made.AmountTotal, total)))
 	case made.Status == sdk.QuoteStatusCanceled:
 		res.Outcome = refusal(codeCanceled, "the quote was canceled at the gateway").Outcome
-		res.State = string(made.Status)
+		res.State = gateway.QuoteCanceled
 		return res
 	case made.Status != sdk.QuoteStatusDraft:
 		return o.quoteResult(made)
@@ -178,7 +173,7 @@ func (o *operation) dropQuote(res gateway.QuoteResult, why *problem) gateway.Quo
 		return o.c.quotes.Cancel(res.QuoteID, &sdk.QuoteCancelParams{Params: p})
 	})
 	_, p = o.settleQuote(res.QuoteID, q, p, sdk.QuoteStatusCanceled)
-	res.Outcome, res.State = why.Outcome, string(sdk.QuoteStatusCanceled)
+	res.Outcome, res.State = why.Outcome, gateway.QuoteCanceled
 	if p != nil && p.Status != gateway.StatusRejected {
 		// It may still stand: asking again drops it.
 		res.Outcome, res.State = why.unsettled().Outcome, ""
@@ -288,20 +283,22 @@ func (o *operation) settleQuote(id string, q *sdk.Quote, p *problem, wanted ...s
 
 // quoteResult reports the quote.
 func (o *operation) quoteResult(q *sdk.Quote) gateway.QuoteResult {
+	state := gateway.QuoteState(q.Status)
+	switch state {
+	case gateway.QuoteDraft, gateway.QuoteOpen, gateway.QuoteAccepted, gateway.QuoteCanceled:
+	default:
+		return gateway.QuoteResult{QuoteID: q.ID, Outcome: unreadable(o.requestID, fmt.Errorf("quote %s is in the unknown state %q", q.ID, q.Status)).Outcome}
+	}
 	res := gateway.QuoteResult{
 		Outcome: o.succeeded(),
 		QuoteID: q.ID,
-		Number:  q.Number,
-		State:   string(q.Status),
+		State:   state,
 	}
 	if q.Customer != nil {
 		res.CustomerID = q.Customer.ID
 	}
 	if q.Invoice != nil {
 		res.InvoiceID = q.Invoice.ID
-	}
-	if q.ExpiresAt != 0 {
-		res.ExpiresAt = time.Unix(q.ExpiresAt, 0).UTC()
 	}
 	if q.Currency == "" {
 		return res // a draft without lines
@@ -313,55 +310,4 @@ func (o *operation) quoteResult(q *sdk.Quote) gateway.QuoteResult {
 	}
 	res.Total = total
 	return res
-}
-
-// QuotePDF returns the document of a finalized quote. The SDK's own method
-// dereferences nil when there is no answer, so it is not used.
-func (a *Adapter) QuotePDF(ctx context.Context, acc gateway.Account, quoteID string) ([]byte, error) {
-	var out gateway.Outcome
-	o := a.begin(ctx, acc, gateway.Call{}, "quote_pdf")
-	defer o.end(&out)
-	document, p := o.download("/v1/quotes/" + url.PathEscape(quoteID) + "/pdf")
-	if p != nil {
-		out = p.Outcome
-		message := "no answer"
-		if p.Failure != nil {
-			message = p.Failure.Message
-		}
-		return nil, fmt.Errorf("read the document of quote %s: %s", quoteID, message)
-	}
-	out = o.succeeded()
-	return document, nil
-}
-
-// download reads one document from the files host.
-func (o *operation) download(path string) ([]byte, *problem) {
-	if o.refused != nil {
-		return nil, o.refused
-	}
-	ctx, ex := withExchange(o.ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.c.uploads+path, nil)
-	if err != nil {
-		return nil, refusal(codeBadRequest, "the document has no address")
-	}
-	req.Header.Set("Authorization", "Bearer "+o.c.key)
-	req.Header.Set("Stripe-Version", sdk.APIVersion)
-	res, err := o.a.http.Do(req)
-	o.requestID = ex.id()
-	if err != nil {
-		return nil, o.problem(err, ex)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body) // bounded by the recorder
-	switch {
-	case errors.Is(err, errAnswerTooLarge):
-		return nil, unreadable(o.requestID, err)
-	case err != nil:
-		return nil, o.problem(err, ex)
-	case res.StatusCode >= 400:
-		return nil, o.problem(answerError(res.StatusCode, body), ex)
-	case !bytes.HasPrefix(body, []byte("%PDF-")):
-		return nil, unreadable(o.requestID, errors.New("the answer is no PDF document"))
-	}
-	return body, nil
 }

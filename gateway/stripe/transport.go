@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
 	"sync/atomic"
 )
 
@@ -28,6 +29,7 @@ type exchange struct {
 	status    atomic.Int64
 	replayed  atomic.Bool
 	requestID atomic.Pointer[string]
+	after     atomic.Int64 // the pause in seconds that the answer asks for
 }
 
 // unsent reports whether the request surely never reached the gateway.
@@ -77,6 +79,9 @@ func (t recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	ex.connected.Store(true)
 	ex.status.Store(int64(res.StatusCode))
 	ex.replayed.Store(res.Header.Get("Idempotent-Replayed") == "true")
+	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil {
+		ex.after.Store(int64(seconds))
+	}
 	id := res.Header.Get("Request-Id")
 	ex.requestID.Store(&id)
 	if res.StatusCode < 200 || (res.StatusCode >= 300 && res.StatusCode < 400) {

@@ -755,6 +755,8 @@ CREATE TABLE "providers" (
   "legacy_mac" boolean NOT NULL DEFAULT false,
   "endpoint" character varying NOT NULL DEFAULT '',
   "credential_version" bigint NOT NULL DEFAULT 1,
+  "gateway_account_id" character varying NOT NULL DEFAULT '',
+  "account_unproven_at" timestamptz NULL,
   "webhook_token" character varying NOT NULL,
   "webhook_endpoint_id" character varying NOT NULL DEFAULT '',
   "global_provider_id" character varying NULL,

@@ -823,6 +823,8 @@ CREATE TABLE `providers` (
   `legacy_mac` bool NOT NULL DEFAULT (false),
   `endpoint` text NOT NULL DEFAULT (''),
   `credential_version` integer NOT NULL DEFAULT (1),
+  `gateway_account_id` text NOT NULL DEFAULT (''),
+  `account_unproven_at` datetime NULL,
   `webhook_token` text NOT NULL,
   `webhook_endpoint_id` text NOT NULL DEFAULT (''),
   `global_provider_id` text NULL,

@@ -132,8 +132,25 @@ func updateCustomer(t *tx, in *params) (object, error) {
 		return nil, err
 	}
 	t.save(c)
+	if err := t.tellDrafts(c); err != nil {
+		return nil, err
+	}
 	t.emitChange("customer.updated", c, changes(before, c))
 	return c, nil
+}
+
+// tellDrafts shows the customer's balance on the drafts that it will be applied
+// to.
+func (t *tx) tellDrafts(c object) error {
+	drafts, _, err := t.list(listing{kind: "invoice", filters: []filter{{"customer", "=", c.id()}, {"status", "=", "draft"}}})
+	if err != nil {
+		return err
+	}
+	for _, inv := range drafts {
+		inv["starting_balance"] = c["balance"]
+		t.save(inv)
+	}
+	return nil
 }
 
 func deleteCustomer(t *tx, in *params) (object, error) {

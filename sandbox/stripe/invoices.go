@@ -94,7 +94,7 @@ func (t *tx) newInvoice(customer object, currency string) object {
 		"next_payment_attempt": nil, "number": nil, "on_behalf_of": nil, "paid": false, "paid_out_of_band": false, "payment_intent": nil,
 		"payment_settings": object{"default_mandate": nil, "payment_method_options": nil, "payment_method_types": nil}, "period_end": t.now, "period_start": t.now,
 		"post_payment_credit_notes_amount": 0, "pre_payment_credit_notes_amount": 0, "quote": nil, "receipt_number": nil, "rendering": nil, "rendering_options": nil,
-		"shipping_cost": nil, "shipping_details": nil, "starting_balance": 0, "statement_descriptor": nil, "status": "draft",
+		"shipping_cost": nil, "shipping_details": nil, "starting_balance": customer["balance"], "statement_descriptor": nil, "status": "draft",
 		"status_transitions": object{"finalized_at": nil, "marked_uncollectible_at": nil, "paid_at": nil, "voided_at": nil},
 		"subscription":       nil, "subscription_details": object{"metadata": nil}, "subtotal": 0, "subtotal_excluding_tax": 0, "tax": nil, "test_clock": nil, "total": 0,
 		"total_discount_amounts": []any{}, "total_excluding_tax": 0, "total_tax_amounts": []any{}, "transfer_data": nil, "webhooks_delivered_at": t.now,

@@ -176,8 +176,11 @@ func (s *Server) EnsureAccount(ctx context.Context, secretKey, publishableKey st
 }
 
 // account returns the id of a key's account, which it makes when needed. The
-// id follows from the key: a sandbox that starts anew gives the same one.
+// id follows from the key: a sandbox that starts anew gives the same one. Two
+// keys that differ only behind two underscores are of one account, as a key
+// and the one it was rolled to.
 func (s *Server) account(ctx context.Context, secretKey, publishableKey string) (string, error) {
+	secretKey, _, _ = strings.Cut(secretKey, "__")
 	sum := sha256.Sum256([]byte(secretKey))
 	digest := hex.EncodeToString(sum[:])
 	id := "acct_" + new(big.Int).SetBytes(sum[:12]).Text(62)
