@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -151,6 +153,7 @@ func TestStreamOfPayments(t *testing.T) {
 				}
 
 				all := s.subscribe(by, here.token, `subscription { paymentChanged `+shown+` }`)
+				linuses := s.subscribe(by, here.token, `subscription { paymentChanged(payerId: "`+linus+`") `+shown+` }`)
 				adas := s.subscribe(by, w.session(t, here, ada), `subscription { paymentChanged `+shown+` }`)
 				first := start(ada)
 				begun := want(t, all, state("ada", "PROCESSING"))
@@ -178,6 +181,7 @@ func TestStreamOfPayments(t *testing.T) {
 				settle(second)
 				want(t, all, state("linus", "SUCCEEDED"))
 				wantStates(t, one, state("linus", "REQUIRES_ACTION"), state("linus", "SUCCEEDED"))
+				wantStates(t, linuses, state("linus", "PROCESSING"), state("linus", "REQUIRES_ACTION"), state("linus", "SUCCEEDED"))
 				// Linus's are none of hers: the next is her next.
 				want(t, adas, state("ada", "SUCCEEDED"))
 				start(ada)
@@ -222,4 +226,54 @@ func TestSessionsEndWithTheirToken(t *testing.T) {
 		}
 		w.recorder.Check(t)
 	})
+}
+
+// TestStreamsOfStrangers holds that no stream tells a stranger of a payer's
+// objects, whichever of its arguments names them.
+func TestStreamsOfStrangers(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		a, b := w.fill(t, "alpha"), w.fill(t, "beta")
+		r := &Resolver{Billing: w.billing}
+		for name, c := range map[string]struct {
+			viewer *auth.Viewer
+			sees   bool
+		}{
+			"the organization":        {auth.FromContext(a.ctx), true},
+			"the payer":               {&auth.Viewer{OrganizationID: a.id, OrganizationSlug: a.slug, SessionID: "ses_1", PayerID: a.payer}, true},
+			"another payer":           {&auth.Viewer{OrganizationID: a.id, OrganizationSlug: a.slug, SessionID: "ses_2", PayerID: a.other}, false},
+			"another organization":    {auth.FromContext(b.ctx), false},
+			"another one's payer":     {&auth.Viewer{OrganizationID: b.id, OrganizationSlug: b.slug, SessionID: "ses_3", PayerID: b.payer}, false},
+			"a payer of no such name": {&auth.Viewer{OrganizationID: b.id, OrganizationSlug: b.slug, SessionID: "ses_4", PayerID: a.payer}, false},
+		} {
+			ctx, _ := followingAs(t, c.viewer)
+			for _, payerID := range []*string{nil, &a.payer} {
+				wantSeen(t, ctx, name, r.balanceFeed(ctx, payerID), a.ids["Balance"], c.sees)
+				wantSeen(t, ctx, name, r.paymentFeed(ctx, nil, payerID), a.ids["Payment"], c.sees)
+				wantSeen(t, ctx, name, r.paymentFeed(ctx, ptr(a.ids["Payment"]), payerID), a.ids["Payment"], c.sees)
+				wantSeen(t, ctx, name, r.invoiceFeed(ctx, payerID), a.ids["Invoice"], c.sees)
+				wantSeen(t, ctx, name, r.quoteFeed(ctx, payerID), a.ids["Quote"], c.sees)
+			}
+			// And nobody's are those of another payer than the one asked for.
+			wantSeen(t, ctx, name, r.balanceFeed(ctx, &a.other), a.ids["Balance"], false)
+			wantSeen(t, ctx, name, r.paymentFeed(ctx, nil, &a.other), a.ids["Payment"], false)
+			wantSeen(t, ctx, name, r.invoiceFeed(ctx, &a.other), a.ids["Invoice"], false)
+			wantSeen(t, ctx, name, r.quoteFeed(ctx, &a.other), a.ids["Quote"], false)
+		}
+		w.recorder.Check(t)
+	})
+}
+
+// wantSeen asks a feed whether an object is among those that changed, and for
+// the object.
+func wantSeen[T any](t *testing.T, ctx context.Context, who string, f feed[T], id string, want bool) {
+	t.Helper()
+	listed, err := f.changed(ctx, position{at: start.Add(-time.Hour)}, positionsAtOnce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := slices.ContainsFunc(listed, func(p position) bool { return p.id == id })
+	got, _, err := f.read(ctx, id)
+	if err != nil || found != want || (got != nil) != want {
+		t.Errorf("%s of %s: listed %v, read %v, want %v, %v", f.kind, who, found, got != nil, want, err)
+	}
 }
