@@ -55,37 +55,6 @@ func main() {
 	if err := trim("./ent/gql_pagination.go"); err != nil {
 		log.Fatalf("ent: %v", err)
 	}
-	for path, count := range map[string]func(name string) string{
-		"./ent/gql_pagination.go": func(name string) string { return "hasCollectedField(ctx, " + name + "Field)" },
-		"./ent/gql_collection.go": func(name string) string { return "hasCollectedField(ctx, append(path, " + name + "Field)...)" },
-	} {
-		if err := countForTotal(path, count); err != nil {
-			log.Fatalf("ent: %v", err)
-		}
-	}
-}
-
-// countForTotal has the generated code count a list for totalCount alone. It
-// counts for pageInfo too, on every page of whoever turns pages, although the
-// page itself tells whether there is another.
-func countForTotal(path string, has func(field string) string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	text := string(b)
-	edges, total, info := has("edges"), has("totalCount"), has("pageInfo")
-	for wrong, right := range map[string]string{
-		"if " + total + " || " + info + " {": "if " + total + " {",
-		// Without its edges a page is still read for what pageInfo says.
-		"ignoredEdges := !" + edges + "\n": "ignoredEdges := !" + edges + " && !" + info + "\n",
-	} {
-		if n := strings.Count(text, wrong); n == 0 || n != strings.Count(text, "ignoredEdges := ") {
-			return fmt.Errorf("%s: %d places look like %q", path, n, wrong)
-		}
-		text = strings.ReplaceAll(text, wrong, right)
-	}
-	return os.WriteFile(path, []byte(text), 0o644)
 }
 
 // trim takes out of the generated pagination how it finds the parts of a
