@@ -390,18 +390,14 @@ func TestQuoteStatesAndOperations(t *testing.T) {
 			[]Code{no, no, ok, ok},
 			[]quote.Status{"OPEN", "OPEN", "ACCEPTED", "CANCELED"},
 		},
-		{
-			"of a suspended payer", func(t *testing.T, s *sale) string {
-				own := s.payer
-				defer func() { s.payer = own }()
-				s.payer = s.newPayer(t, payer.BillingModePREPAID)
-				id := s.openQuoteOf(t, item(t, "A", "0", "USD", 1))
-				s.setPayer(t, func(u *ent.PayerUpdate) { u.SetStatus(payer.StatusSUSPENDED) })
-				return id
-			},
-			[]Code{no, no, no, ok},
-			[]quote.Status{"OPEN", "OPEN", "OPEN", "CANCELED"},
-		},
+		{"of a suspended payer", func(t *testing.T, s *sale) string {
+			own := s.payer
+			defer func() { s.payer = own }()
+			s.payer = s.newPayer(t, payer.BillingModePREPAID)
+			id := s.openQuoteOf(t, item(t, "A", "0", "USD", 1))
+			s.setPayer(t, func(u *ent.PayerUpdate) { u.SetStatus(payer.StatusSUSPENDED) })
+			return id
+		}, []Code{no, no, no, ok}, []quote.Status{"OPEN", "OPEN", "OPEN", "CANCELED"}},
 		{"accepted", func(t *testing.T, s *sale) string {
 			id := s.openQuoteOf(t, item(t, "A", "0", "USD", 1))
 			s.accepted(t, id)
