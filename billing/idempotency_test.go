@@ -31,33 +31,57 @@ func TestFingerprintsArePinned(t *testing.T) {
 		input     any
 		canonical string
 	}{
-		{"productCreate", ProductDraft{Name: "n", Description: ptr("d"), ProviderID: ptr("p")},
-			`{"Name":"n","Description":"d","ProviderID":"p"}`},
-		{"priceCreate", PriceDraft{ProductID: "p", UnitAmount: amount, Recurrence: &Recurrence{Interval: price.RecurrenceIntervalMONTH, Count: 2}, Nickname: ptr("n")},
-			`{"ProductID":"p","UnitAmount":{"Units":1500000,"Currency":"USD"},"Recurrence":{"Interval":"MONTH","Count":2},"Nickname":"n"}`},
+		{
+			"productCreate",
+			ProductDraft{Name: "n", Description: ptr("d"), ProviderID: ptr("p")},
+			`{"Name":"n","Description":"d","ProviderID":"p"}`,
+		},
+		{
+			"priceCreate",
+			PriceDraft{ProductID: "p", UnitAmount: amount, Recurrence: &Recurrence{Interval: price.RecurrenceIntervalMONTH, Count: 2}, Nickname: ptr("n")},
+			`{"ProductID":"p","UnitAmount":{"Units":1500000,"Currency":"USD"},"Recurrence":{"Interval":"MONTH","Count":2},"Nickname":"n"}`,
+		},
 		{"developerCreate", PayerDraft{
 			Email: "e", Slug: "s", TaxID: ptr("t"), Name: "n", ExternalID: ptr("x"), BillingMode: payer.BillingModePREPAID, BillingEmail: ptr("b"),
 			TaxRate: ptr(money.Decimal("20")), Address: address, Metadata: map[string]string{"b": "2", "a": "1"},
 		}, `{"Email":"e","Slug":"s","TaxID":"t","Name":"n","ExternalID":"x","BillingMode":"PREPAID","BillingEmail":"b","TaxRate":"20","Address":{"line1":"1","line2":"2","city":"c","region":"r","postalCode":"z","country":"GB","isPrimary":true},"Metadata":{"a":"1","b":"2"}}`},
-		{"paymentMethodAttach", CardDraft{PayerID: "p", ProviderID: "v", GatewayToken: "t", ReturnURL: "r", MakeDefault: true},
-			`{"PayerID":"p","ProviderID":"v","GatewayToken":"t","ReturnURL":"r","MakeDefault":true}`},
-		{"quoteCreate", QuoteDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), ExpiresAt: &at},
-			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","ExpiresAt":"2026-03-10T12:00:00Z"}`},
+		{
+			"paymentMethodAttach",
+			CardDraft{PayerID: "p", ProviderID: "v", GatewayToken: "t", ReturnURL: "r", MakeDefault: true},
+			`{"PayerID":"p","ProviderID":"v","GatewayToken":"t","ReturnURL":"r","MakeDefault":true}`,
+		},
+		{
+			"quoteCreate",
+			QuoteDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), ExpiresAt: &at},
+			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","ExpiresAt":"2026-03-10T12:00:00Z"}`,
+		},
 		{"quoteFinalize", QuoteFinalizeDraft{ID: "i"}, `{"ID":"i"}`},
 		{"quoteAccept", QuoteAcceptDraft{ID: "i"}, `{"ID":"i"}`},
-		{"invoiceCreate", InvoiceDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), Collection: invoice.CollectionSEND},
-			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","Collection":"SEND"}`},
+		{
+			"invoiceCreate",
+			InvoiceDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), Collection: invoice.CollectionSEND},
+			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","Collection":"SEND"}`,
+		},
 		{"invoiceFinalize", InvoiceFinalizeDraft{ID: "i"}, `{"ID":"i"}`},
-		{"invoicePay", InvoicePayDraft{InvoiceID: "i", PaymentMethodID: "m", ReturnURL: "r", OutOfBand: true},
-			`{"InvoiceID":"i","PaymentMethodID":"m","ReturnURL":"r","OutOfBand":true}`},
+		{
+			"invoicePay",
+			InvoicePayDraft{InvoiceID: "i", PaymentMethodID: "m", ReturnURL: "r", OutOfBand: true},
+			`{"InvoiceID":"i","PaymentMethodID":"m","ReturnURL":"r","OutOfBand":true}`,
+		},
 		{"paymentStart", HostedPaymentDraft{
 			PayerID: "p", Amount: amount, ProviderID: "v", SaveCard: true,
 			ReturnURLs: schema.ReturnURLs{Success: "1", Failure: "2", Pending: "3", Cancel: "4", Error: "5"},
 		}, `{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"ProviderID":"v","ReturnURLs":{"success":"1","failure":"2","pending":"3","cancel":"4","error":"5"},"SaveCard":true}`},
-		{"balanceTopUp", ChargeDraft{PayerID: "p", Amount: amount, PaymentMethodID: "m", ReturnURL: "r"},
-			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"PaymentMethodID":"m","ReturnURL":"r"}`},
-		{"balanceReload", Reload{PayerID: "p", Amount: amount, Reference: ptr("r")},
-			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reference":"r"}`},
+		{
+			"balanceTopUp",
+			ChargeDraft{PayerID: "p", Amount: amount, PaymentMethodID: "m", ReturnURL: "r"},
+			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"PaymentMethodID":"m","ReturnURL":"r"}`,
+		},
+		{
+			"balanceReload",
+			Reload{PayerID: "p", Amount: amount, Reference: ptr("r")},
+			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reference":"r"}`,
+		},
 		{"usageRecord", Usage{
 			PayerID: "p", Amount: amount, Description: ptr("d"), Metadata: map[string]string{"b": "2", "a": "1"}, OccurredAt: &at, OnInsufficient: OnInsufficientRecord,
 		}, `{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Description":"d","Metadata":{"a":"1","b":"2"},"OccurredAt":"2026-03-10T12:00:00Z","OnInsufficient":"RECORD"}`},

@@ -1,11 +1,11 @@
 package billing
 
 import (
-	"purser/ent/payer"
 	"strings"
 	"testing"
 
 	"purser/ent/organization"
+	"purser/ent/payer"
 	"purser/ent/schema"
 )
 

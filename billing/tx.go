@@ -66,9 +66,7 @@ func (s *Service) inTx(ctx context.Context, f func(ctx context.Context, tx *Tx) 
 		}
 		doubtful = append(doubtful, pending...)
 		again := errors.Is(err, errRetry) || database.IsRetryable(err) || database.IsUniqueViolation(err) || database.IsOutcomeUnknown(err)
-		if !again && err != nil && s.storedMeanwhile(ctx, sought, err) {
-			again = true
-		}
+		again = again || s.storedMeanwhile(ctx, sought, err)
 		if !again || try == txTriesMax {
 			return err
 		}

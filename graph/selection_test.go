@@ -51,8 +51,10 @@ func (w *writer) args(f *ast.FieldDefinition, variant string) string {
 		case a.Name == "currency" && a.Type.NonNull:
 			out = append(out, `currency: "USD"`)
 		case a.Name == "amount":
-			out = append(out, map[string]string{"": `amount: {amount: "1", currency: "USD"}`, "a": `amount: {amount: "70", currency: "USD"}`,
-				"Developer": `amount: {amount: "2", currency: "USD"}`, "Company": `amount: {amount: "99", currency: "USD"}`}[variant])
+			out = append(out, map[string]string{
+				"": `amount: {amount: "1", currency: "USD"}`, "a": `amount: {amount: "70", currency: "USD"}`,
+				"Developer": `amount: {amount: "2", currency: "USD"}`, "Company": `amount: {amount: "99", currency: "USD"}`,
+			}[variant])
 		}
 	}
 	if out == nil {

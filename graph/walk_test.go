@@ -408,7 +408,8 @@ func (w *world) strangers(t testing.TB, a, b *filled) []stranger {
 		caller{
 			name: "another payer's session", credential: w.session(t, a.tenant, a.other), mine: a,
 			viewer: &auth.Viewer{OrganizationID: a.id, SessionID: "s", PayerID: a.other},
-		}, a, foreign,
+		},
+		a, foreign,
 		func(args []string) map[string]string {
 			ids := ownIDs(a, args)
 			for arg := range ids {

@@ -52,7 +52,7 @@ func (h *Handler) missing(ctx context.Context, w http.ResponseWriter, what strin
 		http.Error(w, "There is no such "+what+".", http.StatusNotFound)
 		return
 	}
-	h.Logger.ErrorContext(ctx, what+" not read", "error", err)
+	h.Logger.ErrorContext(ctx, "object not read", "object", what, "error", err)
 	http.Error(w, "The "+what+" cannot be looked up now. Nothing is lost: try again in a moment.", http.StatusServiceUnavailable)
 }
 

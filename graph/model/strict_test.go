@@ -30,7 +30,9 @@ func TestDateTime(t *testing.T) {
 	for _, v := range []any{
 		"", "2026", "2026-03-01", "2026-03-01 12:00:00", "2026-03-01T12:00:00", "2026-03-01T12:00:00,5Z", "2026-3-1T12:00:00Z",
 		"2026-02-30T12:00:00Z", "2026-03-01T24:00:00Z", "2026-03-01T12:00:00Z ", "2026-03-01T12:00:00+0200", nil, true,
-		json.Number("1772366400"), int64(1772366400), map[string]any{}, []any{"2026-03-01T12:00:00Z"},
+		json.Number("1772366400"), int64(1772366400),
+		map[string]any{},
+		[]any{"2026-03-01T12:00:00Z"},
 	} {
 		if got, err := UnmarshalDateTime(v); err == nil || !strings.Contains(err.Error(), "RFC 3339") {
 			t.Errorf("%v: %v, %v", v, got, err)
