@@ -311,10 +311,12 @@ func TestDetachRefusedByTheGateway(t *testing.T) {
 	atSeller(t, func(t *testing.T, s *stack) {
 		payer := s.newPayer(t, "Ada")
 		for _, name := range []string{"paymentMethodSetDefault", "paymentMethodDetach"} {
-			card := s.newCard(t, payer, "pm_card_visa")
-			s.spoilRequest(t, sandbox.RequestFault{Method: "POST", Action: sandbox.ActionStatus, Status: 400})
-			_, err := s.mutate(t.Context(), name, "paymentMethod { status }", map[string]any{"id": card})
-			refusedWith(t, err, "PROVIDER_REFUSED", name)
+			for _, status := range []int{400, 401, 403} {
+				card := s.newCard(t, payer, "pm_card_visa")
+				s.spoilRequest(t, sandbox.RequestFault{Method: "POST", Action: sandbox.ActionStatus, Status: status})
+				_, err := s.mutate(t.Context(), name, "paymentMethod { status }", map[string]any{"id": card})
+				refusedWith(t, err, "PROVIDER_REFUSED", name)
+			}
 		}
 	})
 }

@@ -402,7 +402,8 @@ func (s *Service) beginCardChange(ctx context.Context, name, id string, kind gat
 // FinishCardChange notes that the gateway has heard of a change of a card. It
 // may be called any number of times. A gateway that cannot be reached, or does
 // not take our keys now, is told later; the refusal says that it does not want
-// to hear of it: the card counts as changed here and stays as it was there.
+// to hear of it, or not with these keys: the card counts as changed here and is
+// as it was there.
 func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway.CardResult) error {
 	o := r.Outcome
 	if o.Status == gateway.StatusUnavailable || o.Failure != nil && o.Failure.Credentials {
@@ -416,8 +417,8 @@ func (s *Service) FinishCardChange(ctx context.Context, callID string, r gateway
 			return err
 		case v == verdictKnown:
 			refusal = refusalOf("id", c)
-		case v == verdictFreed, o.Status == gateway.StatusDeclined:
-			refusal = callRefusal("id", o)
+		case v == verdictFreed, o.Status == gateway.StatusDeclined, r.Failure != nil && r.Failure.Credentials:
+			refusal = callRefusal("id", r.Outcome)
 		default:
 			refusal = nil
 		}
