@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -30,7 +32,11 @@ func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 
 // unclear says that an answer is none: the connection broke, the server is
 // stopping, an internal error. What was asked may or may not have happened.
-type unclear struct{ cause error }
+type unclear struct {
+	cause error
+	// wait is how long the server asks to wait before the next try.
+	wait time.Duration
+}
 
 func (u *unclear) Error() string { return "no clear answer: " + u.cause.Error() }
 
@@ -56,11 +62,11 @@ func (c *apiClient) post(ctx context.Context, document string, variables map[str
 	r.Header.Set("Authorization", "Bearer "+c.token)
 	response, err := c.http.Do(r)
 	if err != nil {
-		return &unclear{err}
+		return &unclear{cause: err}
 	}
 	raw, err := io.ReadAll(response.Body)
 	if err = errors.Join(err, response.Body.Close()); err != nil {
-		return &unclear{err}
+		return &unclear{cause: err}
 	}
 	var answer struct {
 		Data   json.RawMessage
@@ -70,14 +76,15 @@ func (c *apiClient) post(ctx context.Context, document string, variables map[str
 		}
 	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return &unclear{fmt.Errorf("answer %d %.200q: %w", response.StatusCode, raw, err)}
+		return &unclear{cause: fmt.Errorf("answer %d %.200q: %w", response.StatusCode, raw, err)}
 	}
 	if len(answer.Errors) > 0 {
 		first := answer.Errors[0]
 		failure := fmt.Errorf("answer %d %s: %s", response.StatusCode, first.Extensions.Code, first.Message)
 		switch first.Extensions.Code {
 		case "INTERNAL", "UNAVAILABLE", "RATE_LIMITED", "OVERLOADED", "TIMEOUT":
-			return &unclear{failure}
+			seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // none: at once
+			return &unclear{failure, time.Duration(seconds) * time.Second}
 		}
 		return failure
 	}

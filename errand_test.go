@@ -19,6 +19,8 @@ type customer struct {
 	payer string
 	// card pays, poor is declined.
 	card, poor string
+	// resolute says that the payer leaves no payment page without paying.
+	resolute bool
 	// pause is the time between two tries; zero means errandWait.
 	pause time.Duration
 	// again is closed when a lost server is back.
@@ -115,6 +117,10 @@ func (c *customer) until(ctx context.Context, name, selection string, input map[
 		back := c.again()
 		got, err := send(ctx, name, selection, input)
 		var refused *refusal
+		wait := max(c.pause, errandWait)
+		if u := (*unclear)(nil); errors.As(err, &u) {
+			wait = max(wait, u.wait)
+		}
 		switch {
 		case err == nil && definite(got):
 			return got, nil
@@ -127,7 +133,7 @@ func (c *customer) until(ctx context.Context, name, selection string, input map[
 		case <-ctx.Done():
 			return got, fmt.Errorf("%s: %w within %s: last answer %v, %w", name, errGaveUp, errandTime, got, err)
 		case <-back:
-		case <-time.After(max(c.pause, errandWait)):
+		case <-time.After(wait):
 		}
 	}
 }
@@ -184,7 +190,7 @@ func (c *customer) hostedTopUp(ctx context.Context, e *errand) error {
 		return err
 	}
 	e.id = got.text("payment.id")
-	if c.rand.IntN(5) == 0 {
+	if !c.resolute && c.rand.IntN(5) == 0 {
 		return nil // the payer thinks better of it
 	}
 	status, err := submitForm(ctx, c.http, got.text("payment.nextAction.url"), cardForm("4242424242424242"))

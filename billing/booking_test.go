@@ -254,7 +254,7 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 		elsewhere := f.newInvoice(t, p, usd(t, "30"), usd(t, "0"), false)
 		voided := f.newInvoice(t, p, usd(t, "7"), usd(t, "0.7"), false)
 		left := f.newInvoice(t, p, usd(t, "1"), usd(t, "0"), false)
-		partly := f.newInvoice(t, p, usd(t, "50"), usd(t, "0"), false)
+		twice := f.newInvoice(t, p, usd(t, "50"), usd(t, "0"), false)
 		unpaid := func(want string) {
 			t.Helper()
 			if b := f.balanceOf(t, p.ID, "USD"); b.Unpaid() != usd(t, want) {
@@ -287,17 +287,17 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 		}
 		for range 2 { // what a card has paid is not paid elsewhere once more
 			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
-				paid, err := tx.storePaid(ctx, f, p, usd(t, "20"), partly, "pi_partly")
+				paid, err := tx.storePaid(ctx, f, p, usd(t, "50"), twice, "pi_twice")
 				if err != nil {
 					return err
 				}
-				if err := tx.creditInvoicePayment(ctx, partly, paid, "pi_partly"); err != nil {
+				if err := tx.creditInvoicePayment(ctx, twice, paid, "pi_twice"); err != nil {
 					return err
 				}
-				if err := tx.paidInvoice(ctx, partly); err != nil {
+				if err := tx.paidInvoice(ctx, twice); err != nil {
 					return err
 				}
-				return tx.bookInvoiceOutOfBand(ctx, partly)
+				return tx.bookInvoiceOutOfBand(ctx, twice)
 			})
 			unpaid("8.70")
 		}
@@ -315,8 +315,8 @@ func TestInvoiceIsSettledByCardOutOfBandOrVoided(t *testing.T) {
 			"clearing:"+f.provider+"→receivable INVOICE_PAYMENT 120.00 USD")
 		wantBooked(t, f.booked(t, elsewhere.ID),
 			"receivable→revenue INVOICE 30.00 USD", "bank→receivable INVOICE_PAYMENT 30.00 USD")
-		wantBooked(t, f.booked(t, partly.ID), "receivable→revenue INVOICE 50.00 USD",
-			"clearing:"+f.provider+"→receivable INVOICE_PAYMENT 20.00 USD", "bank→receivable INVOICE_PAYMENT 30.00 USD")
+		wantBooked(t, f.booked(t, twice.ID), "receivable→revenue INVOICE 50.00 USD",
+			"clearing:"+f.provider+"→receivable INVOICE_PAYMENT 50.00 USD")
 		wantBooked(t, f.booked(t, voided.ID),
 			"receivable→revenue INVOICE 7.00 USD", "receivable→tax TAX 0.70 USD",
 			"revenue→receivable REVERSAL 7.00 USD", "tax→receivable REVERSAL 0.70 USD")

@@ -181,13 +181,11 @@ func TestOneCardIsTheDefault(t *testing.T) {
 			t.Errorf("call %+v", c)
 		}
 		// One that does not take our keys is told later as well, one that does
-		// not want to hear of it is not told again, and the caller is.
+		// not want to hear of it is not told again; the caller is told of both.
 		s.resumed(t, detached.ID)
 		keys := ended(gateway.StatusRejected)
 		keys.Failure.Credentials = true
-		if err := s.FinishCardChange(s.ctx, detached.ID, gateway.CardResult{Outcome: keys}); err != nil {
-			t.Fatal(err)
-		}
+		wantCode(t, s.FinishCardChange(s.ctx, detached.ID, gateway.CardResult{Outcome: keys}), CodeProviderRefused, "id")
 		if c := s.called(t, detached.ID); c.State != gatewaycall.StateOPEN {
 			t.Errorf("call %+v", c)
 		}

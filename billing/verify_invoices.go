@@ -280,8 +280,9 @@ func (v *verifier) invoiceTimes(i *ent.Invoice, booked bookedInvoice) error {
 			return v.fault(invoice.Table, i.ID, c.column+" against its entries", c.booked, *c.at)
 		}
 	}
-	if issued != (i.Number != nil) {
-		return v.fault(invoice.Table, i.ID, fmt.Sprintf("number, being %s", i.Status), presence(issued), presence(i.Number != nil))
+	// A draft may have its number: it is taken when issuing is first tried.
+	if issued && i.Number == nil {
+		return v.fault(invoice.Table, i.ID, fmt.Sprintf("number, being %s", i.Status), presence(true), presence(false))
 	}
 	return nil
 }

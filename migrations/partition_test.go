@@ -79,14 +79,13 @@ func operate(t *testing.T, c *ent.Client, organization string) {
 	must(err)
 	_, err = c.Payer.Query().Where(payer.HasBalancesWith(balance.OrganizationID(organization))).Count(ctx)
 	must(err)
-	first := 2
-	page, err := c.Payer.Query().Paginate(ctx, nil, &first, nil, nil)
+	page, err := c.Payer.Query().Order(ent.Asc(payer.FieldID)).Limit(2).All(ctx)
 	must(err)
-	if page.TotalCount != 4 || !page.PageInfo.HasNextPage {
-		t.Errorf("page of %d payers, next %t", page.TotalCount, page.PageInfo.HasNextPage)
+	rest, err := c.Payer.Query().Where(payer.IDGT(page[1].ID)).Count(ctx)
+	must(err)
+	if rest != 2 {
+		t.Errorf("after a page of two there are %d payers", rest)
 	}
-	_, err = c.Payer.Query().Paginate(ctx, page.PageInfo.EndCursor, &first, nil, nil)
-	must(err)
 	changed, err := c.Balance.Update().Where(balance.ID("bal_"+organization), balance.Version(0)).
 		AddAmountUnits(5).AddVersion(1).Save(ctx)
 	must(err)
