@@ -214,7 +214,7 @@ func TestEventsInAnyOrder(t *testing.T) {
 			// Mixed, so that each kind of luck meets orders of every kind.
 			rand.New(rand.NewPCG(1, 1)).Shuffle(len(orders), func(i, j int) { orders[i], orders[j] = orders[j], orders[i] })
 			if !full() {
-				sample := map[string]int{dialect.SQLite: 48, dialect.Postgres: 16}[s.db.Dialect]
+				sample := map[string]int{dialect.SQLite: 32, dialect.Postgres: 12}[s.db.Dialect]
 				orders = orders[:min(len(orders), sample)]
 			}
 			for i := range orders {
