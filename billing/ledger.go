@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/balance"
@@ -84,11 +86,16 @@ func (tx *Tx) post(ctx context.Context, p posting) (*ent.LedgerEntry, error) {
 
 // newEntry is the posting as a row, with its own id and time.
 func (tx *Tx) newEntry(ctx context.Context, p posting) entryRow {
+	return tx.newEntryBy(auth.FromContext(ctx), p)
+}
+
+// newEntryBy is newEntry for somebody else than the transaction's viewer.
+func (tx *Tx) newEntryBy(v *auth.Viewer, p posting) entryRow {
 	row := entryRow{
 		posting:        p,
 		id:             tx.s.newID(prefixEntry),
-		organizationID: tx.organizationID(ctx),
-		actor:          auth.FromContext(ctx).Actor(),
+		organizationID: v.OrganizationID,
+		actor:          v.Actor(),
 		bookedAt:       tx.Now,
 	}
 	if row.transactionID == "" {
@@ -102,26 +109,67 @@ func (tx *Tx) newEntry(ctx context.Context, p posting) entryRow {
 
 // postTo books a row on the balance as lockBalance has returned it.
 func (tx *Tx) postTo(ctx context.Context, b *ent.Balance, row entryRow) (*ent.LedgerEntry, error) {
-	if b.Currency != row.amount.Currency || (row.debit != b.Account() && row.credit != b.Account()) {
-		return nil, fmt.Errorf("post %s of %s from %s to %s on balance %s in %s", row.kind, row.amount, row.debit, row.credit, b.ID, b.Currency)
-	}
-	amount, usage, err := row.move(b)
-	if err != nil {
+	before := *b
+	if err := row.place(b); err != nil {
 		return nil, err
 	}
-	row.seq, row.amountAfter, row.usageAfter = b.LastSeq+1, amount, usage
-	row.hash = row.digest(b.LastHash)
+	if err := tx.moved(ctx, b, &before); err != nil {
+		return nil, err
+	}
 	n, err := tx.Balance.Update().
 		Where(balance.ID(b.ID), balance.Version(b.Version)).
-		SetAmountUnits(amount).SetUsageUnits(usage).SetPeriod(b.Period).
-		SetLastSeq(row.seq).SetLastHash(row.hash).
 		SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
+		Modify(func(u *entsql.UpdateBuilder) {
+			for _, c := range movedColumns {
+				u.Set(c.name, c.value(b))
+			}
+		}).
 		Save(ctx)
 	if err := cas(n, err); err != nil {
 		return nil, fmt.Errorf("move balance %s: %w", b.ID, err)
 	}
-	tx.changed(ctx, ChangeBalance, b.ID, b.PayerID)
+	b.Version++
 	return tx.insertEntry(ctx, row)
+}
+
+// movedColumns is what a movement may change on the row of a balance, beside
+// its version and the time of its last change. Who adds to what moved does
+// adds the column here.
+var movedColumns = []struct {
+	name, typ string // the type is PostgreSQL's
+	value     func(*ent.Balance) any
+}{
+	{balance.FieldAmountUnits, "bigint", func(b *ent.Balance) any { return int64(b.AmountUnits) }},
+	{balance.FieldUsageUnits, "bigint", func(b *ent.Balance) any { return int64(b.UsageUnits) }},
+	{balance.FieldPeriod, "text", func(b *ent.Balance) any { return b.Period }},
+	{balance.FieldLastSeq, "bigint", func(b *ent.Balance) any { return b.LastSeq }},
+	{balance.FieldLastHash, "bytea", func(b *ent.Balance) any { return b.LastHash }},
+}
+
+// moved is called once for each balance that a transaction moves, after all
+// was decided and before it is written; before is the balance as it was. What
+// it changes on the balance is written with the movement (movedColumns). ctx
+// is of the balance's organization.
+func (tx *Tx) moved(ctx context.Context, b, before *ent.Balance) error {
+	tx.changed(ctx, ChangeBalance, b.ID, b.PayerID)
+	return nil
+}
+
+// place gives the row its place on a balance: the next number and hash of its
+// chain, and the balance's amount and usage after it. The balance moves with
+// it, in memory.
+func (r *entryRow) place(b *ent.Balance) error {
+	if b.Currency != r.amount.Currency || (r.debit != b.Account() && r.credit != b.Account()) {
+		return fmt.Errorf("post %s of %s from %s to %s on balance %s in %s", r.kind, r.amount, r.debit, r.credit, b.ID, b.Currency)
+	}
+	amount, usage, err := r.move(b)
+	if err != nil {
+		return err
+	}
+	r.seq, r.amountAfter, r.usageAfter = b.LastSeq+1, amount, usage
+	r.hash = r.digest(b.LastHash)
+	b.AmountUnits, b.UsageUnits, b.LastSeq, b.LastHash = amount, usage, r.seq, r.hash
+	return nil
 }
 
 // move returns the balance's amount and usage after the entry.

@@ -54,12 +54,22 @@ func (tx *Tx) period(ctx context.Context) (string, error) {
 
 // periodAt is the calendar month, YYYY-MM, that a time falls into in a zone.
 func periodAt(at time.Time, zone string) (string, error) {
-	loc, err := time.LoadLocation(zone)
+	loc, err := zoneOf(zone)
 	if err != nil {
-		return "", fmt.Errorf("time zone %q: %w", zone, err)
+		return "", err
 	}
-	return at.In(loc).Format("2006-01"), nil
+	return periodIn(at, loc), nil
 }
+
+func zoneOf(name string) (*time.Location, error) {
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("time zone %q: %w", name, err)
+	}
+	return loc, nil
+}
+
+func periodIn(at time.Time, zone *time.Location) string { return at.In(zone).Format("2006-01") }
 
 // periodsAround returns the earliest and the latest period that a time falls
 // into anywhere on earth.
