@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"purser/auth"
 )
@@ -66,21 +64,6 @@ type eventKey struct{ organizationID, key string }
 
 func (e *usageEvent) id() eventKey { return eventKey{e.viewer.OrganizationID, e.op.key} }
 
-// committable reports whether a statement can carry the event. What is no text
-// to the database goes alone, so that it can fail nothing else, and so does
-// what comes from nobody.
-func (e *usageEvent) committable() bool {
-	if e.viewer == nil || e.viewer.OrganizationID == "" {
-		return false
-	}
-	for _, text := range []string{e.PayerID, e.Amount.Currency, e.op.key} {
-		if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
 func (e *usageEvent) answer(booking Booking, err error) { e.booking, e.err = booking, err }
 
 // committers are all committers of a process.
@@ -101,21 +84,9 @@ func newCommitters(s *Service, oneOrganization bool) committers {
 // submit hands events of one call to the committer of their organization. Each
 // is answered on its channel of replies. All or none are taken.
 func (c committers) submit(events []*usageEvent) error {
-	fit := events[:0:0]
-	for _, e := range events {
-		if e.committable() {
-			fit = append(fit, e)
-			continue
-		}
-		e.alone = true
-		e.replies <- e
-	}
-	if len(fit) == 0 {
-		return nil
-	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(fit[0].viewer.OrganizationID)) // a hash never fails
-	return c[h.Sum32()%uint32(len(c))].submit(fit)
+	_, _ = h.Write([]byte(events[0].viewer.OrganizationID)) // a hash never fails
+	return c[h.Sum32()%uint32(len(c))].submit(events)
 }
 
 // waiting is how many events have no answer yet.

@@ -12,6 +12,7 @@ import (
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/ledgerentry"
+	entschema "purser/ent/schema"
 	"purser/money"
 )
 
@@ -101,6 +102,10 @@ func (s *Service) RecordUsageBatch(ctx context.Context, events []Usage) ([]Usage
 // recordEach brings events to their organization's committer and waits for
 // their outcomes.
 func (s *Service) recordEach(ctx context.Context, all []Usage) ([]UsageOutcome, error) {
+	viewer := auth.FromContext(ctx)
+	if viewer == nil || viewer.OrganizationID == "" {
+		return nil, fmt.Errorf("record usage: %w", entschema.ErrNoViewer)
+	}
 	outcomes := make([]UsageOutcome, len(all))
 	events := make([]*usageEvent, 0, len(all))
 	replies := make(chan *usageEvent, len(all))
@@ -118,7 +123,7 @@ func (s *Service) recordEach(ctx context.Context, all []Usage) ([]UsageOutcome, 
 		case err != nil:
 			return nil, err
 		default:
-			events = append(events, &usageEvent{Usage: u, op: op, viewer: auth.FromContext(ctx), index: i, replies: replies})
+			events = append(events, &usageEvent{Usage: u, op: op, viewer: viewer, index: i, replies: replies})
 		}
 	}
 	if len(events) == 0 {
@@ -179,6 +184,9 @@ func (s *Service) recordAlone(ctx context.Context, u Usage, op operation) (Booki
 func (u *Usage) check(now time.Time) error {
 	if u.Amount.Sign() <= 0 {
 		return refuse(CodeInvalid, "amount.amount", "usage must be more than zero; to give something back, post a credit")
+	}
+	if !storable(u.PayerID) {
+		return notFound("payerId", "payer", u.PayerID)
 	}
 	var err error
 	if u.Description, err = optionalNote(u.Description, "description", "the description"); err != nil {
