@@ -105,7 +105,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
 	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
-	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, Read: db.Read, Write: db.Write, Version: version()})
+	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, UsageWaiting: domain.UsageWaiting, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
 	if err != nil {
@@ -178,6 +178,10 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 	stopWorking()
 	<-worked
+	// Usage whose caller did not wait for it.
+	if unfinished := within(lasting, stopTimeout, domain.FinishUsage); unfinished != nil {
+		err = errors.Join(err, fmt.Errorf("usage was still being booked: %w", unfinished))
+	}
 	return err
 }
 

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"purser/ent"
 	"purser/ent/ledgerentry"
@@ -174,6 +175,11 @@ func (tx *Tx) reverseInvoice(ctx context.Context, inv *ent.Invoice) error {
 	return tx.countUnpaid(ctx, inv, 0)
 }
 
+// reversalPart is the cause of the n-th entry that takes back some of another
+// one. Most are taken back in one part; of two that would be the same part
+// only one is booked.
+func reversalPart(entryID string, n int) string { return "reversal:" + entryID + ":" + strconv.Itoa(n) }
+
 // reverse books the mirror of an entry, once.
 func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID string) (*ent.LedgerEntry, error) {
 	if e.Kind == ledgerentry.KindREVERSAL {
@@ -185,6 +191,6 @@ func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID str
 		debit: e.CreditAccount, credit: e.DebitAccount, balanceID: orEmpty(e.BalanceID),
 		amount:    money.Amount{Units: e.AmountUnits, Currency: e.Currency},
 		paymentID: orEmpty(e.PaymentID), invoiceID: orEmpty(e.InvoiceID), providerID: orEmpty(e.ProviderID),
-		causeKey: "reversal:" + e.ID,
+		causeKey: reversalPart(e.ID, 1),
 	})
 }

@@ -28,9 +28,11 @@ type entryStream struct {
 	// again: another stream has counted the entries and looked at what they
 	// name.
 	again bool
-	// payments and reversed are what the entries of the page name.
+	// payments and reversed are what the entries of the page name, mirrored is
+	// what all reversals of an entry come to.
 	payments map[string]*ent.Payment
 	reversed map[string]*ent.LedgerEntry
+	mirrored map[string]money.Units
 }
 
 // peek returns the next entry, or nil after the last one.
@@ -93,6 +95,27 @@ func (s *entryStream) loadNamed(ctx context.Context) error {
 		for _, e := range rows {
 			s.reversed[e.ID] = e
 		}
+		return s.loadMirrored(ctx, reversedIDs)
+	}
+	return nil
+}
+
+// loadMirrored sums the reversals of entries.
+func (s *entryStream) loadMirrored(ctx context.Context, ids []string) error {
+	var sums []struct {
+		ReversesID string `json:"reverses_id"`
+		Sum        money.Units
+	}
+	err := s.v.LedgerEntry.Query().Where(ledgerentry.ReversesIDIn(ids...)).
+		GroupBy(ledgerentry.FieldReversesID).
+		Aggregate(ent.As(ent.Sum(ledgerentry.FieldAmountUnits), "sum")).
+		Scan(ctx, &sums)
+	if err != nil {
+		return fmt.Errorf("sum reversals: %w", err)
+	}
+	s.mirrored = make(map[string]money.Units, len(sums))
+	for _, sum := range sums {
+		s.mirrored[sum.ReversesID] = sum.Sum
 	}
 	return nil
 }
@@ -346,7 +369,7 @@ func (v *verifier) looseEntries(ctx context.Context) error {
 // meaning checks what an entry says about other rows, and sums its accounts.
 func (v *verifier) meaning(e *ent.LedgerEntry, b *ent.Balance, named *entryStream) error {
 	if e.Kind == ledgerentry.KindREVERSAL {
-		if err := v.mirrors(e, named.reversed[orEmpty(e.ReversesID)]); err != nil {
+		if err := v.mirrors(e, named.reversed[orEmpty(e.ReversesID)], named.mirrored[orEmpty(e.ReversesID)]); err != nil {
 			return err
 		}
 	}
@@ -389,8 +412,9 @@ func (v *verifier) shape(e *ent.LedgerEntry) error {
 	return nil
 }
 
-// mirrors checks a reversal against the entry that it reverses.
-func (v *verifier) mirrors(e, original *ent.LedgerEntry) error {
+// mirrors checks a reversal against the entry that it reverses, of which all
+// reversals together are given. Usage may be reversed in parts.
+func (v *verifier) mirrors(e, original *ent.LedgerEntry, mirrored money.Units) error {
 	what := func(kind string, amount money.Units, debit, credit, currency string) string {
 		return fmt.Sprintf("%s of %d %s from %s to %s", kind, amount, currency, debit, credit)
 	}
@@ -398,7 +422,14 @@ func (v *verifier) mirrors(e, original *ent.LedgerEntry) error {
 	if original == nil {
 		return v.fault(ledgerentry.Table, e.ID, "reverses_id", "an entry that exists", orEmpty(e.ReversesID))
 	}
-	want := what(string(original.Kind), original.AmountUnits, original.CreditAccount, original.DebitAccount, original.Currency)
+	if mirrored > original.AmountUnits {
+		return v.fault(ledgerentry.Table, original.ID, "all of its reversals", original.AmountUnits, mirrored)
+	}
+	amount := original.AmountUnits
+	if original.Kind == ledgerentry.KindUSAGE {
+		amount = min(amount, e.AmountUnits)
+	}
+	want := what(string(original.Kind), amount, original.CreditAccount, original.DebitAccount, original.Currency)
 	if want != found {
 		return v.fault(ledgerentry.Table, e.ID, "the mirror of "+original.ID, want, found)
 	}

@@ -81,7 +81,7 @@ func newBooks(t *testing.T) *books {
 	f.seal(t)
 	late := f.newInvoice(t, p, usd(t, "4"), usd(t, "0"), false)
 	w.sealed = w.cause(t, invoiceCause(inv.ID, partRevenue))
-	w.reversal = w.cause(t, "reversal:"+w.cause(t, invoiceCause(voided.ID, partRevenue)))
+	w.reversal = w.cause(t, reversalPart(w.cause(t, invoiceCause(voided.ID, partRevenue)), 1))
 	w.loose = w.cause(t, invoiceCause(late.ID, partRevenue))
 	f.newQuote(t, p.ID)
 	f.newOpenCall(t, p)

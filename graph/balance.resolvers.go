@@ -45,6 +45,26 @@ func (r *mutationResolver) UsageRecord(ctx context.Context, input model.UsageRec
 	return &model.UsageRecordPayload{Balance: b, Entry: e, UserErrors: u}, nil
 }
 
+// UsageRecordBatch is the resolver for the usageRecordBatch field.
+func (r *mutationResolver) UsageRecordBatch(ctx context.Context, input model.UsageRecordBatchInput) (*model.UsageRecordBatchPayload, error) {
+	results, err := r.recordBatch(ctx, input)
+	u, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.UsageRecordBatchPayload{Results: results, UserErrors: u}, nil
+}
+
+// UsageReverse is the resolver for the usageReverse field.
+func (r *mutationResolver) UsageReverse(ctx context.Context, input model.UsageReverseInput) (*model.UsageReversePayload, error) {
+	made, err := r.reverseUsage(ctx, input)
+	b, e, u, err := r.booked(ctx, made, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.UsageReversePayload{Balance: b, Entry: e, UserErrors: u}, nil
+}
+
 // Balances is the resolver for the balances field.
 func (r *queryResolver) Balances(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.BalanceConnection, error) {
 	return r.client().Balance.Query().Paginate(ctx, after, first, before, last)

@@ -35,6 +35,7 @@ func TestNumbers(t *testing.T) {
 	var failure error
 	m.Observe(metrics.Config{
 		Due: func() int64 { return 3 }, Version: "v1.2.3", Read: db.Read, Write: db.Write,
+		UsageWaiting: func() int { return 5 },
 		OpenCalls:   func(context.Context) (int, error) { return 7, failure },
 		ReviewCalls: func(context.Context) (int, error) { return 2, nil },
 	})
@@ -65,6 +66,7 @@ func TestNumbers(t *testing.T) {
 		`purser_gateway_calls_open 7`,
 		`purser_gateway_calls_review 2`,
 		`purser_due_work 3`,
+		`purser_ledger_queue_length 5`,
 		`purser_ledger_queue_running 1`,
 		`purser_ledger_queue_waited_total 0`,
 		`purser_info{version="v1.2.3"} 1`,

@@ -706,6 +706,14 @@ var (
 					Where: "provider_id IS NOT NULL",
 				},
 			},
+			{
+				Name:    "ledgerentry_organization_id_reverses_id",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[19]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "reverses_id IS NOT NULL",
+				},
+			},
 		},
 	}
 	// LedgerSealsColumns holds the columns for the "ledger_seals" table.

@@ -151,6 +151,7 @@ func (LedgerEntry) Indexes() []ent.Index {
 		// Usage, by far the most of the rows, is of no invoice and left out.
 		index.Fields("organization_id", "invoice_id", "id").Annotations(where("invoice_id IS NOT NULL")),
 		index.Fields("organization_id", "provider_id").Annotations(where("provider_id IS NOT NULL")),
+		index.Fields("organization_id", "reverses_id").Annotations(where("reverses_id IS NOT NULL")),
 	}
 }
 

@@ -488,6 +488,8 @@ type ComplexityRoot struct {
 		QuoteFinalize           func(childComplexity int, input model.QuoteFinalizeInput) int
 		QuoteUpdate             func(childComplexity int, input model.QuoteUpdateInput) int
 		UsageRecord             func(childComplexity int, input model.UsageRecordInput) int
+		UsageRecordBatch        func(childComplexity int, input model.UsageRecordBatchInput) int
+		UsageReverse            func(childComplexity int, input model.UsageReverseInput) int
 	}
 
 	Organization struct {
@@ -875,7 +877,23 @@ type ComplexityRoot struct {
 		QuoteChanged   func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
 	}
 
+	UsageRecordBatchPayload struct {
+		Results    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	UsageRecordPayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	UsageRecordResult struct {
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	UsageReversePayload struct {
 		Balance    func(childComplexity int) int
 		Entry      func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -2978,6 +2996,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UsageRecord(childComplexity, args["input"].(model.UsageRecordInput)), true
+	case "Mutation.usageRecordBatch":
+		if e.ComplexityRoot.Mutation.UsageRecordBatch == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_usageRecordBatch_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UsageRecordBatch(childComplexity, args["input"].(model.UsageRecordBatchInput)), true
+	case "Mutation.usageReverse":
+		if e.ComplexityRoot.Mutation.UsageReverse == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_usageReverse_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UsageReverse(childComplexity, args["input"].(model.UsageReverseInput)), true
 
 	case "Organization.addresses":
 		if e.ComplexityRoot.Organization.Addresses == nil {
@@ -4523,6 +4563,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Stream.QuoteChanged(childComplexity, args["payerId"].(*string), args["after"].(*entgql.Cursor[string])), true
 
+	case "UsageRecordBatchPayload.results":
+		if e.ComplexityRoot.UsageRecordBatchPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordBatchPayload.Results(childComplexity), true
+	case "UsageRecordBatchPayload.userErrors":
+		if e.ComplexityRoot.UsageRecordBatchPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordBatchPayload.UserErrors(childComplexity), true
+
 	case "UsageRecordPayload.balance":
 		if e.ComplexityRoot.UsageRecordPayload.Balance == nil {
 			break
@@ -4541,6 +4594,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UsageRecordPayload.UserErrors(childComplexity), true
+
+	case "UsageRecordResult.entry":
+		if e.ComplexityRoot.UsageRecordResult.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordResult.Entry(childComplexity), true
+	case "UsageRecordResult.userErrors":
+		if e.ComplexityRoot.UsageRecordResult.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordResult.UserErrors(childComplexity), true
+
+	case "UsageReversePayload.balance":
+		if e.ComplexityRoot.UsageReversePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageReversePayload.Balance(childComplexity), true
+	case "UsageReversePayload.entry":
+		if e.ComplexityRoot.UsageReversePayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageReversePayload.Entry(childComplexity), true
+	case "UsageReversePayload.userErrors":
+		if e.ComplexityRoot.UsageReversePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageReversePayload.UserErrors(childComplexity), true
 
 	case "UserError.code":
 		if e.ComplexityRoot.UserError.Code == nil {
@@ -4657,7 +4742,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRecurrenceInput,
 		ec.unmarshalInputReturnUrlsInput,
 		ec.unmarshalInputStripeCredentialsInput,
+		ec.unmarshalInputUsageRecordBatchInput,
 		ec.unmarshalInputUsageRecordInput,
+		ec.unmarshalInputUsageReverseInput,
 	)
 	first := true
 
@@ -4989,6 +5076,10 @@ extend type Mutation {
   balanceReload(input: BalanceReloadInput!): BalanceReloadPayload!
   "Records usage: charges the balance for it."
   usageRecord(input: UsageRecordInput!): UsageRecordPayload!
+  "Records usage of many events, each with an outcome of its own: one that is refused leaves the others alone."
+  usageRecordBatch(input: UsageRecordBatchInput!): UsageRecordBatchPayload!
+  "Gives recorded usage back, in whole or in part."
+  usageReverse(input: UsageReverseInput!): UsageReversePayload!
 }
 
 "Money that came in outside of any gateway: a transfer, cash, a migration."
@@ -5032,6 +5123,40 @@ enum OnInsufficient {
 }
 
 type UsageRecordPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+
+"Many events of usage."
+input UsageRecordBatchInput {
+  "1 to 1,000 events, decided in this order. Each needs its own idempotencyKey; the header Idempotency-Key fills in none of them. After an answer that was lost, send the same events again."
+  events: [UsageRecordInput!]!
+}
+
+type UsageRecordBatchPayload {
+  "One for each event, in the same order; none where userErrors refuse the batch as a whole."
+  results: [UsageRecordResult!]!
+  userErrors: [UserError!]!
+}
+
+"What became of one event of a batch."
+type UsageRecordResult {
+  "The entry that was booked; null where the event was refused."
+  entry: LedgerEntry
+  "Why the event was refused; empty where it was booked."
+  userErrors: [UserError!]!
+}
+
+"Usage that is given back."
+input UsageReverseInput {
+  "The entry of the usage."
+  entryId: ID!
+  "How much of it, in the currency of the usage; all that is left of it where it is left out."
+  amount: MoneyInput
+  "Why, shown on the new entry."
+  reason: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type UsageReversePayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/base.graphql", Input: `schema {
   query: Query
@@ -8570,6 +8695,16 @@ func (ec *executionContext) childFields_SpendCheck(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type SpendCheck", field.Name)
 }
 
+func (ec *executionContext) childFields_UsageRecordBatchPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_UsageRecordBatchPayload_results(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageRecordBatchPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageRecordBatchPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_UsageRecordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "balance":
@@ -8580,6 +8715,28 @@ func (ec *executionContext) childFields_UsageRecordPayload(ctx context.Context, 
 		return ec.fieldContext_UsageRecordPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UsageRecordPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UsageRecordResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "entry":
+		return ec.fieldContext_UsageRecordResult_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageRecordResult_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageRecordResult", field.Name)
+}
+
+func (ec *executionContext) childFields_UsageReversePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_UsageReversePayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_UsageReversePayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageReversePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageReversePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

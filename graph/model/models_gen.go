@@ -924,6 +924,18 @@ type StripeCredentialsInput struct {
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
+// Many events of usage.
+type UsageRecordBatchInput struct {
+	// 1 to 1,000 events, decided in this order. Each needs its own idempotencyKey; the header Idempotency-Key fills in none of them. After an answer that was lost, send the same events again.
+	Events []*UsageRecordInput `json:"events"`
+}
+
+type UsageRecordBatchPayload struct {
+	// One for each event, in the same order; none where userErrors refuse the batch as a whole.
+	Results    []*UsageRecordResult `json:"results"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
 // Something that was used, with its price.
 type UsageRecordInput struct {
 	// Who used it.
@@ -943,6 +955,32 @@ type UsageRecordInput struct {
 }
 
 type UsageRecordPayload struct {
+	Balance    *ent.Balance     `json:"balance,omitempty"`
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// What became of one event of a batch.
+type UsageRecordResult struct {
+	// The entry that was booked; null where the event was refused.
+	Entry *ent.LedgerEntry `json:"entry,omitempty"`
+	// Why the event was refused; empty where it was booked.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Usage that is given back.
+type UsageReverseInput struct {
+	// The entry of the usage.
+	EntryID string `json:"entryId"`
+	// How much of it, in the currency of the usage; all that is left of it where it is left out.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Why, shown on the new entry.
+	Reason *string `json:"reason,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type UsageReversePayload struct {
 	Balance    *ent.Balance     `json:"balance,omitempty"`
 	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
 	UserErrors []*UserError     `json:"userErrors"`

@@ -219,6 +219,7 @@ func DefaultLimits() *Limits {
 			"prices":     10,
 			"providers":  5,
 			"refunds":    2,
+			"results":    1000,
 			"userErrors": 1,
 		},
 		VariableBytes:     4 << 20,

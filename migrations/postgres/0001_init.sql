@@ -436,6 +436,8 @@ CREATE INDEX "ledgerentry_organization_id_invoice_id_id" ON "ledger_entries" ("o
 CREATE UNIQUE INDEX "ledgerentry_organization_id_operation_idempotency_key" ON "ledger_entries" ("organization_id", "operation", "idempotency_key");
 -- create index "ledgerentry_organization_id_provider_id" to table: "ledger_entries"
 CREATE INDEX "ledgerentry_organization_id_provider_id" ON "ledger_entries" ("organization_id", "provider_id") WHERE (provider_id IS NOT NULL);
+-- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
+CREATE INDEX "ledgerentry_organization_id_reverses_id" ON "ledger_entries" ("organization_id", "reverses_id") WHERE (reverses_id IS NOT NULL);
 -- create "ledger_seals" table
 CREATE TABLE "ledger_seals" (
   "organization_id" character varying NOT NULL COLLATE "C",

@@ -476,6 +476,8 @@ CREATE UNIQUE INDEX `ledgerentry_organization_id_cause_key` ON `ledger_entries` 
 CREATE INDEX `ledgerentry_organization_id_invoice_id_id` ON `ledger_entries` (`organization_id`, `invoice_id`, `id`) WHERE invoice_id IS NOT NULL;
 -- create index "ledgerentry_organization_id_provider_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_provider_id` ON `ledger_entries` (`organization_id`, `provider_id`) WHERE provider_id IS NOT NULL;
+-- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_reverses_id` ON `ledger_entries` (`organization_id`, `reverses_id`) WHERE reverses_id IS NOT NULL;
 -- create "ledger_seals" table
 CREATE TABLE `ledger_seals` (
   `organization_id` text NOT NULL,
