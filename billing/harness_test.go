@@ -96,6 +96,12 @@ func newFixture(t testing.TB, db *database.DB) *fixture {
 	if err := m.Create(t.Context(), tables...); err != nil {
 		t.Fatalf("make tables: %v", err)
 	}
+	return newFixtureOn(t, db)
+}
+
+// newFixtureOn makes an organization in a database that has its tables.
+func newFixtureOn(t testing.TB, db *database.DB) *fixture {
+	t.Helper()
 	clock := &testClock{at: fixtureStart}
 	sealer, err := auth.NewSealer([]byte(strings.Repeat("k", 32)))
 	if err != nil {
