@@ -102,6 +102,12 @@ func (r *Resolver) entriesOf(ctx context.Context, outcomes []billing.UsageOutcom
 		}
 	}
 	found := make(map[string]*ent.LedgerEntry, len(ids))
+	if onlyIDs(asked) {
+		for _, id := range ids {
+			found[id] = &ent.LedgerEntry{ID: id}
+		}
+		return found, nil
+	}
 	for some := range slices.Chunk(ids, entriesAtOnce) {
 		q := r.client().LedgerEntry.Query().Where(ledgerentry.IDIn(some...))
 		for _, at := range asked {
@@ -144,6 +150,9 @@ func (r *Resolver) booked(ctx context.Context, made billing.Booking, err error) 
 	b, err := show(ctx, r.client().Balance.Query().Where(balance.ID(made.BalanceID)), "balance", "Balance")
 	if err != nil {
 		return nil, nil, u, err
+	}
+	if onlyIDs(payload(ctx, "entry")) {
+		return b, &ent.LedgerEntry{ID: made.EntryID}, u, nil
 	}
 	e, err := show(ctx, r.client().LedgerEntry.Query().Where(ledgerentry.ID(made.EntryID)), "entry", "LedgerEntry")
 	return b, e, u, err

@@ -57,7 +57,7 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 	if c.CallLimit == 0 {
 		c.CallLimit = callLimit
 	}
-	var store auth.Store = c.Billing
+	store := auth.Shared(c.Billing)
 	if c.Operator != nil {
 		var err error
 		if store, err = auth.WithOperator(store, *c.Operator); err != nil {

@@ -102,6 +102,19 @@ func show[Q collector[Q, T], T any](ctx context.Context, q Q, field, typ string)
 	return row, nil
 }
 
+// onlyIDs reports whether the document asks for nothing but the ids of objects,
+// which are known without reading them: callers in a hurry ask for no more.
+func onlyIDs(asked []context.Context) bool {
+	for _, at := range asked {
+		for _, f := range graphql.CollectFieldsCtx(at, nil) {
+			if f.Name != "id" && f.Name != "__typename" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // refused splits an error of package billing: a refusal becomes data of the
 // payload, anything else stays an error. The result is never nil for a
 // refusal and an empty list for success, as the schema wants it.
