@@ -140,8 +140,9 @@ func padded(args []any, rows, columns int) []any {
 }
 
 // load reads the balances that the events name, in one statement with what
-// else decides: payer, currency and organization must be active. On PostgreSQL
-// it locks the balances, in the order of their ids.
+// else decides: where payer, currency or organization are not active, it is as
+// if there were none. On PostgreSQL it locks the balances, in the order of
+// their ids.
 func (b *batch) load(ctx context.Context, tx *Tx) error {
 	var keys []any
 	named := make(map[touchedKey]bool, len(b.events))
@@ -154,7 +155,7 @@ func (b *batch) load(ctx context.Context, tx *Tx) error {
 	const columns = 3
 	rows := rounded(len(named))
 	text := b.c.statements.text("load", rows, writeLoad)
-	args := append(padded(keys, rows, columns), b.organizations(loadOrganizations)...)
+	args := slices.Concat(b.organizations(loadOrganizations), padded(keys, rows, columns), b.organizations(1))
 	stale, err := b.read(ctx, tx, text, args)
 	if stale {
 		// A lock was waited for: PostgreSQL gives the balance as it is now
@@ -165,29 +166,32 @@ func (b *batch) load(ctx context.Context, tx *Tx) error {
 	return err
 }
 
-// loadOrganizations is how often writeLoad names the organization.
-const loadOrganizations = 4
+// loadOrganizations is how often writeLoad names the organization before the
+// values.
+const loadOrganizations = 3
 
+// writeLoad writes what decides as subqueries, each of one row by its key.
+// Joined, all tables would have the organization in common, and PostgreSQL,
+// asked before it knows how many rows they have, went through all payers of
+// the organization for each event.
 func writeLoad(w *statementWriter) {
 	w.write("SELECT ")
 	for _, c := range ent.BalanceColumns() {
 		w.write("b.", c, ", ")
 	}
-	w.write("o.time_zone, s.version FROM (")
+	w.write("(SELECT p.status FROM payers AS p WHERE ")
+	w.organization("p.organization_id")
+	w.write(" AND p.id = b.payer_id), coalesce((SELECT c.status FROM currencies AS c WHERE ")
+	w.organization("c.organization_id")
+	// The same row again, as it was when the statement began.
+	w.write(" AND c.code = b.currency), ''), (SELECT s.version FROM balances AS s WHERE ")
+	w.organization("s.organization_id")
+	w.write(" AND s.id = b.id), (SELECT o.status FROM organizations AS o WHERE o.id = v.column1),",
+		" (SELECT o.time_zone FROM organizations AS o WHERE o.id = v.column1) FROM (")
 	w.values("text", "text", "text")
 	w.write(") AS v JOIN balances AS b ON ")
 	w.organization("b.organization_id")
-	w.write(" AND b.payer_id = v.column2 AND b.currency = v.column3")
-	// The same row again, as it was when the statement began.
-	w.write(" JOIN balances AS s ON ")
-	w.organization("s.organization_id")
-	w.write(" AND s.id = b.id JOIN payers AS p ON ")
-	w.organization("p.organization_id")
-	w.write(" AND p.id = v.column2 JOIN currencies AS c ON ")
-	w.organization("c.organization_id")
-	w.write(" AND c.code = v.column3 JOIN organizations AS o ON o.id = v.column1")
-	w.write(" WHERE p.status = '", string(payer.StatusACTIVE), "' AND c.status = '", string(currency.StatusACTIVE),
-		"' AND o.status = '", string(organization.StatusACTIVE), "' ORDER BY b.organization_id, b.id")
+	w.write(" AND b.payer_id = v.column2 AND b.currency = v.column3 ORDER BY b.organization_id, b.id")
 	if w.postgres {
 		w.write(" FOR NO KEY UPDATE OF b")
 	}
@@ -203,17 +207,23 @@ func (b *batch) read(ctx context.Context, tx *Tx, text string, args []any) (stal
 	defer rows.Close()
 	b.accounts = make(map[touchedKey]*touched)
 	for rows.Next() {
+		var ofPayer payer.Status
+		var ofCurrency currency.Status
+		var ofOrganization organization.Status
 		var zone string
 		var seen int64
-		found, err := ent.ScanBalance(rows, &zone, &seen)
+		found, err := ent.ScanBalance(rows, &ofPayer, &ofCurrency, &seen, &ofOrganization, &zone)
 		if err != nil {
 			return false, err
+		}
+		stale = stale || seen != found.Version
+		if ofPayer != payer.StatusACTIVE || ofCurrency != currency.StatusACTIVE || ofOrganization != organization.StatusACTIVE {
+			continue
 		}
 		period, err := b.c.period(tx.Now, zone)
 		if err != nil {
 			return false, err
 		}
-		stale = stale || seen != found.Version
 		rollOver(found, period)
 		b.accounts[touchedKey{found.OrganizationID, found.PayerID, found.Currency}] = &touched{Balance: found, before: *found}
 	}
