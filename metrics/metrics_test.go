@@ -36,8 +36,8 @@ func TestNumbers(t *testing.T) {
 	m.Observe(metrics.Config{
 		Due: func() int64 { return 3 }, Version: "v1.2.3", Read: db.Read, Write: db.Write,
 		UsageWaiting: func() int { return 5 },
-		OpenCalls:   func(context.Context) (int, error) { return 7, failure },
-		ReviewCalls: func(context.Context) (int, error) { return 2, nil },
+		OpenCalls:    func(context.Context) (int, error) { return 7, failure },
+		ReviewCalls:  func(context.Context) (int, error) { return 2, nil },
 	})
 	m.Operation(ast.Mutation, "PayInvoice", "", 20*time.Millisecond)
 	m.Operation(ast.Mutation, "PayInvoice", "FORBIDDEN", time.Millisecond)
