@@ -102,10 +102,9 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 // other. Now they meet at the unique key of the balance, and the later one
 // runs again and counts both.
 func (tx *Tx) countUnpaid(ctx context.Context, inv *ent.Invoice, due money.Units) error {
-	b, err := tx.Balance.Query().Where(balance.PayerID(inv.PayerID), balance.Currency(inv.Currency)).
-		Unique(false).Modify(tx.forUpdate).Only(ctx)
-	if ent.IsNotFound(err) {
-		b, err = tx.settledBalance(ctx, inv.PayerID, inv.Currency)
+	b, err := tx.settledBalance(ctx, inv.PayerID, inv.Currency)
+	if err == nil {
+		b, err = tx.lockBalance(ctx, b.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("read balance of %s in %s: %w", inv.PayerID, inv.Currency, err)
@@ -120,15 +119,47 @@ func (tx *Tx) countUnpaid(ctx context.Context, inv *ent.Invoice, due money.Units
 	}
 	// Written also when nothing seems to change: only the comparison of the
 	// version shows that nobody else has counted since the balance was read.
-	n, err := tx.Balance.Update().
-		Where(balance.ID(b.ID), balance.Version(b.Version)).
-		SetUnpaidUnits(all).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
-		Save(ctx)
-	if err := cas(n, err); err != nil {
-		return fmt.Errorf("count unpaid invoices of balance %s: %w", b.ID, err)
+	after := *b
+	after.UnpaidUnits = all
+	return tx.writeBalance(ctx, b, &after)
+}
+
+// writeBalance writes what of a balance a change has made different, with what
+// follows from it (watch). before is the balance as lockBalance has returned
+// it, after a copy with the change. Every movement of a balance comes by here.
+func (tx *Tx) writeBalance(ctx context.Context, before, after *ent.Balance) error {
+	w := watch(before, after, tx.Now)
+	u := tx.Balance.Update().
+		Where(balance.ID(before.ID), balance.Version(before.Version)).
+		SetAmountUnits(after.AmountUnits).SetUsageUnits(after.UsageUnits).SetPeriod(after.Period).
+		SetVersion(before.Version + 1).SetUpdatedAt(tx.Now)
+	// What seldom changes is left out, so that usage is always the same
+	// statement.
+	if after.LastSeq != before.LastSeq {
+		u.SetLastSeq(after.LastSeq).SetLastHash(after.LastHash)
 	}
-	tx.changed(ctx, ChangeBalance, b.ID, inv.PayerID)
-	return nil
+	if after.HeldUnits != before.HeldUnits {
+		u.SetHeldUnits(after.HeldUnits)
+	}
+	if after.UnpaidUnits != before.UnpaidUnits {
+		u.SetUnpaidUnits(after.UnpaidUnits)
+	}
+	if !same(after.CreditLimitUnits, before.CreditLimitUnits) || after.CreditLimitOwn != before.CreditLimitOwn {
+		setOrClear(after.CreditLimitUnits, u.SetCreditLimitUnits, u.ClearCreditLimitUnits)
+		u.SetCreditLimitOwn(after.CreditLimitOwn)
+	}
+	if !same(after.LowBalanceLevelUnits, before.LowBalanceLevelUnits) || !same(after.LowBalancePercent, before.LowBalancePercent) {
+		setOrClear(after.LowBalanceLevelUnits, u.SetLowBalanceLevelUnits, u.ClearLowBalanceLevelUnits)
+		setOrClear(after.LowBalancePercent, u.SetLowBalancePercent, u.ClearLowBalancePercent)
+	}
+	if w.lowBalanceNoticedAt != after.LowBalanceNoticedAt {
+		setOrClear(w.lowBalanceNoticedAt, u.SetLowBalanceNoticedAt, u.ClearLowBalanceNoticedAt)
+	}
+	if err := cas(u.Save(ctx)); err != nil {
+		return fmt.Errorf("write balance %s: %w", before.ID, err)
+	}
+	tx.changed(ctx, ChangeBalance, before.ID, before.PayerID)
+	return tx.tell(ctx, w.notices)
 }
 
 // unpaid sums what is due on those of the payer's open and uncollectible

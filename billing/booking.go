@@ -60,13 +60,17 @@ func (tx *Tx) creditTopUp(ctx context.Context, p *ent.Payment, gatewayPaymentID 
 		}
 		balanceID = b.ID
 	}
-	return tx.postOnce(ctx, posting{
+	e, err := tx.postOnce(ctx, posting{
 		kind:  ledgerentry.KindTOP_UP,
 		debit: clearingAccount(p.ProviderID), credit: ent.BalanceAccount(balanceID), balanceID: balanceID,
 		amount:    p.Amount(),
 		paymentID: p.ID, providerID: p.ProviderID,
 		causeKey: paymentCause(p.ProviderID, gatewayPaymentID),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return e, tx.payWaiting(ctx, balanceID)
 }
 
 // bookInvoice books a finalized invoice: what the payer owes from now on, by

@@ -10,6 +10,7 @@ import (
 
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewayevent"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/ledgerseal"
@@ -60,6 +61,11 @@ func quoteDue(now time.Time) predicate.Quote {
 	return quote.And(quoteIsOpen, quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil())
 }
 
+// The word stands in the statement as it does for quoteIsOpen.
+func holdDue(now time.Time) predicate.Hold {
+	return hold.And(func(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'OPEN'")) }, hold.ExpiresAtLTE(now))
+}
+
 // OrganizationsWithDueWork lists the organizations in which something is due.
 // It is one of the few statements that span organizations; the work itself is
 // taken organization by organization.
@@ -92,6 +98,10 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		{"quotes", func(v *[]string) error {
 			return s.read.Quote.Query().Where(quoteDue(now)).
 				Unique(true).Select(quote.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"holds", func(v *[]string) error {
+			return s.read.Hold.Query().Where(holdDue(now)).
+				Unique(true).Select(hold.FieldOrganizationID).Scan(ctx, v)
 		}},
 	}
 	var found []string

@@ -247,7 +247,15 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return tx.markPaid(ctx, opened, "")
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return nil
+	if opened.Collection != invoice.CollectionBALANCE {
+		return nil
+	}
+	b, err := tx.settledBalance(ctx, opened.PayerID, opened.Currency)
+	if err != nil || postpaid(b) {
+		return err
+	}
+	_, err = tx.payFromBalance(ctx, opened, b.ID)
+	return err
 }
 
 // reserveNumber gives a draft its number when it is first tried to issue it,

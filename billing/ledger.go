@@ -102,6 +102,13 @@ func (tx *Tx) newEntry(ctx context.Context, p posting) entryRow {
 
 // postTo books a row on the balance as lockBalance has returned it.
 func (tx *Tx) postTo(ctx context.Context, b *ent.Balance, row entryRow) (*ent.LedgerEntry, error) {
+	after := *b
+	return tx.postWith(ctx, b, &after, row)
+}
+
+// postWith is postTo where more of the balance changes with the row: after is a
+// copy of the balance with those changes.
+func (tx *Tx) postWith(ctx context.Context, b, after *ent.Balance, row entryRow) (*ent.LedgerEntry, error) {
 	if b.Currency != row.amount.Currency || (row.debit != b.Account() && row.credit != b.Account()) {
 		return nil, fmt.Errorf("post %s of %s from %s to %s on balance %s in %s", row.kind, row.amount, row.debit, row.credit, b.ID, b.Currency)
 	}
@@ -111,16 +118,11 @@ func (tx *Tx) postTo(ctx context.Context, b *ent.Balance, row entryRow) (*ent.Le
 	}
 	row.seq, row.amountAfter, row.usageAfter = b.LastSeq+1, amount, usage
 	row.hash = row.digest(b.LastHash)
-	n, err := tx.Balance.Update().
-		Where(balance.ID(b.ID), balance.Version(b.Version)).
-		SetAmountUnits(amount).SetUsageUnits(usage).SetPeriod(b.Period).
-		SetLastSeq(row.seq).SetLastHash(row.hash).
-		SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
-		Save(ctx)
-	if err := cas(n, err); err != nil {
-		return nil, fmt.Errorf("move balance %s: %w", b.ID, err)
+	after.AmountUnits, after.UsageUnits = amount, usage
+	after.LastSeq, after.LastHash = row.seq, row.hash
+	if err := tx.writeBalance(ctx, b, after); err != nil {
+		return nil, err
 	}
-	tx.changed(ctx, ChangeBalance, b.ID, b.PayerID)
 	return tx.insertEntry(ctx, row)
 }
 

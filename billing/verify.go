@@ -45,6 +45,7 @@ type VerifyReport struct {
 	Entries        int
 	Seals          int
 	Unsealed       int // entries without a balance that wait for their seal
+	Holds          int
 	Payments       int // that succeeded
 	Invoices       int
 	Quotes         int
@@ -91,7 +92,8 @@ func (s *Service) VerifyAll(ctx context.Context, o VerifyOptions) ([]VerifyRepor
 // Verify proves the ledger of the viewer's organization anew from its rows:
 //
 //   - sequences, chains and seals, and every balance against its entries, open
-//     holds, unpaid invoices and its payer's billing mode;
+//     holds, unpaid invoices and its payer's billing mode; every hold against
+//     its balance and the entry that has captured it;
 //   - every payment against its entry, its invoice or balance, what the
 //     gateway was asked for, and its refunds;
 //   - every invoice against its lines, its entries (subtotal, tax, rounding,
@@ -154,6 +156,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		{"balances", v.balances},
 		{"entries without a balance", v.looseEntries},
 		{"seals", v.seals},
+		{"holds", v.holds},
 		{"payments", v.payments},
 		{"invoices", v.invoices},
 		{"quotes", v.quotes},

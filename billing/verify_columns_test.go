@@ -12,6 +12,7 @@ import (
 	"purser/ent"
 	"purser/ent/balance"
 	"purser/ent/gatewaycall"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerseal"
 	"purser/ent/payer"
@@ -104,6 +105,27 @@ func newTrade(t *testing.T) *sale {
 		t.Fatal(err)
 	}
 	s.useRecorded(t, s.payer.ID, usd(t, "0.5"))
+	if _, err := s.SetCreditLimit(s.ctx, CreditLimitChange{PayerID: s.payer.ID, Amount: ptr(usd(t, "500"))}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []HoldChange{s.setAside(t, s.payer.ID, usd(t, "3")), s.setAside(t, s.payer.ID, usd(t, "4"))} {
+		if _, err := s.capture(h.HoldID, ptr(usd(t, "3.5")), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.ReleaseHold(s.ctx, s.setAside(t, s.payer.ID, usd(t, "5")).HoldID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateHold(s.ctx, HoldDraft{PayerID: s.payer.ID, Amount: usd(t, "6"), ExpiresIn: holdLifeMin, Key: ptr("short")}); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(holdLifeMin)
+	s.expire(t)
+	s.setAside(t, s.payer.ID, usd(t, "7"))
+	for _, a := range []string{"2", "-1"} {
+		must(s.credit(s.payer.ID, usd(t, a)))(t)
+		must(s.adjust(s.payer.ID, usd(t, a)))(t)
+	}
 	s.clock.Advance(sealAfter)
 	s.seal(t)
 	s.mustVerify(t)
@@ -133,6 +155,10 @@ func provables() []provable {
 		payment.FieldPaymentMethodID, payment.FieldPublicToken, payment.FieldReceiptURL, payment.FieldRecurring,
 		payment.FieldReferenceID, payment.FieldReturnUrls, payment.FieldSaveCard, payment.FieldUpdatedAt, payment.FieldBalanceID,
 	}
+	holds := map[string][]string{hold.FieldStatus: {"OPEN", "CAPTURED", "RELEASED", "EXPIRED"}}
+	promised := []string{ // of every hold
+		hold.FieldCreatedAt, hold.FieldDescription, hold.FieldIdempotencyKey, hold.FieldFingerprint,
+	}
 	return []provable{
 		{table: invoice.Table, states: map[string][]string{
 			invoice.FieldStatus: {"DRAFT", "OPEN", "PAID", "UNCOLLECTIBLE", "VOID"},
@@ -155,10 +181,16 @@ func provables() []provable {
 			balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadEnabled,
 			balance.FieldAutoReloadInFlight, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadPaymentMethodID,
 			balance.FieldAutoReloadProviderID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadThresholdUnits,
-			balance.FieldLowBalanceLevelUnits, balance.FieldLowBalanceNoticed,
+			balance.FieldLowBalanceLevelUnits, balance.FieldLowBalanceNoticedAt,
 			balance.FieldCreditLimitUnits, // of POSTPAID: it is agreed, not derived
 			balance.FieldVersion, balance.FieldCreatedAt, balance.FieldUpdatedAt,
 		}},
+		{table: hold.Table, where: "status = 'OPEN'", states: holds, untold: append([]string{hold.FieldID, hold.FieldExpiresAt}, promised...)},
+		{table: hold.Table, where: "status = 'CAPTURED'", states: holds, untold: append([]string{hold.FieldAmountUnits}, promised...)},
+		// Of one that came to nothing only its times tell how it ended.
+		{table: hold.Table, where: "status IN ('RELEASED', 'EXPIRED')", states: holds, untold: append([]string{
+			hold.FieldID, hold.FieldAmountUnits, hold.FieldClosedAt, hold.FieldExpiresAt,
+		}, promised...)},
 		{table: ledgerseal.Table, untold: []string{ledgerseal.FieldID, ledgerseal.FieldCreatedAt}},
 		{table: gatewaycall.Table, where: "state <> 'DONE'", states: map[string][]string{
 			gatewaycall.FieldState: {"OPEN", "DONE", "REVIEW"},
@@ -276,7 +308,7 @@ func (s *sale) others(t testing.TB, table, column, rowid string, states []string
 		out = []string{"'" + fixtureStart.Add(-time.Hour).Format("2006-01-02 15:04:05-07:00") + "'"}
 	case column == payment.FieldReturnUrls:
 		out = []string{"'{}'"}
-	case column == balance.FieldPayerID:
+	case column == balance.FieldPayerID: // of a hold as well
 		out = s.texts(t, "SELECT '''' || id || '''' FROM payers WHERE id <> ?", value)
 	case kind == "integer":
 		out = []string{column + " + 1"}

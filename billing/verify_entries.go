@@ -140,6 +140,9 @@ func (v *verifier) balances(ctx context.Context) error {
 			if b.BillingMode == balance.BillingModePREPAID && b.CreditLimitUnits != nil {
 				return v.fault(balance.Table, b.ID, "credit_limit_units, being PREPAID", "none", *b.CreditLimitUnits)
 			}
+			if b.CreditLimitOwn && b.CreditLimitUnits == nil {
+				return v.fault(balance.Table, b.ID, "credit_limit_units, being its payer's own", "a limit", "none")
+			}
 		}
 		v.report.Balances += len(page)
 		v.progress(balance.Table, v.report.Balances)
@@ -373,7 +376,9 @@ func (v *verifier) shape(e *ent.LedgerEntry) error {
 		ledgerentry.KindINVOICE:         {{accountReceivable, accountRevenue}},
 		ledgerentry.KindTAX:             {{accountReceivable, accountTax}},
 		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}},
-		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}},
+		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}, {onBalance, accountReceivable}},
+		ledgerentry.KindCREDIT:          {{accountPromotions, onBalance}, {onBalance, accountPromotions}},
+		ledgerentry.KindADJUSTMENT:      {{accountAdjustments, onBalance}, {onBalance, accountAdjustments}},
 		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}},
 	}[e.Kind]
 	// Accounts of providers and balances end in an id.

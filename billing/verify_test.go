@@ -354,7 +354,7 @@ func TestVerifyCountsWhatItReads(t *testing.T) {
 			}
 			seen[p.Table] = p.Rows
 		}})
-		want := VerifyReport{OrganizationID: w.org, Balances: 2, Entries: 10, Seals: 4, Unsealed: 1, Payments: 1, Invoices: 3, Quotes: 1, OpenCalls: 1}
+		want := VerifyReport{OrganizationID: w.org, Balances: 2, Entries: 10, Seals: 4, Unsealed: 1, Holds: 1, Payments: 1, Invoices: 3, Quotes: 1, OpenCalls: 1}
 		if err != nil || r != want {
 			t.Errorf("pages of %d: %+v, %v; want %+v", rows, r, err, want)
 		}

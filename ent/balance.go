@@ -41,6 +41,8 @@ type Balance struct {
 	BillingMode balance.BillingMode `json:"billing_mode,omitempty"`
 	// CreditLimitUnits holds the value of the "credit_limit_units" field.
 	CreditLimitUnits *money.Units `json:"credit_limit_units,omitempty"`
+	// the limit was agreed with this payer and is not its currency's
+	CreditLimitOwn bool `json:"credit_limit_own,omitempty"`
 	// AutoReloadEnabled holds the value of the "auto_reload_enabled" field.
 	AutoReloadEnabled bool `json:"auto_reload_enabled,omitempty"`
 	// AutoReloadThresholdUnits holds the value of the "auto_reload_threshold_units" field.
@@ -61,8 +63,10 @@ type Balance struct {
 	AutoReloadInFlight bool `json:"auto_reload_in_flight,omitempty"`
 	// LowBalanceLevelUnits holds the value of the "low_balance_level_units" field.
 	LowBalanceLevelUnits *money.Units `json:"low_balance_level_units,omitempty"`
-	// LowBalanceNoticed holds the value of the "low_balance_noticed" field.
-	LowBalanceNoticed bool `json:"low_balance_noticed,omitempty"`
+	// LowBalancePercent holds the value of the "low_balance_percent" field.
+	LowBalancePercent *int `json:"low_balance_percent,omitempty"`
+	// LowBalanceNoticedAt holds the value of the "low_balance_noticed_at" field.
+	LowBalanceNoticedAt *time.Time `json:"low_balance_noticed_at,omitempty"`
 	// the open billing period, YYYY-MM in the organization's time zone
 	Period string `json:"period,omitempty"`
 	// Version holds the value of the "version" field.
@@ -119,13 +123,13 @@ func (*Balance) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case balance.FieldLastHash:
 			values[i] = new([]byte)
-		case balance.FieldAutoReloadEnabled, balance.FieldAutoReloadInFlight, balance.FieldLowBalanceNoticed:
+		case balance.FieldCreditLimitOwn, balance.FieldAutoReloadEnabled, balance.FieldAutoReloadInFlight:
 			values[i] = new(sql.NullBool)
-		case balance.FieldAmountUnits, balance.FieldUsageUnits, balance.FieldHeldUnits, balance.FieldUnpaidUnits, balance.FieldCreditLimitUnits, balance.FieldAutoReloadThresholdUnits, balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldLowBalanceLevelUnits, balance.FieldVersion, balance.FieldLastSeq:
+		case balance.FieldAmountUnits, balance.FieldUsageUnits, balance.FieldHeldUnits, balance.FieldUnpaidUnits, balance.FieldCreditLimitUnits, balance.FieldAutoReloadThresholdUnits, balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldLowBalanceLevelUnits, balance.FieldLowBalancePercent, balance.FieldVersion, balance.FieldLastSeq:
 			values[i] = new(sql.NullInt64)
 		case balance.FieldID, balance.FieldOrganizationID, balance.FieldPayerID, balance.FieldCurrency, balance.FieldBillingMode, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadPaymentMethodID, balance.FieldAutoReloadSuspendedReason, balance.FieldPeriod:
 			values[i] = new(sql.NullString)
-		case balance.FieldCreatedAt, balance.FieldUpdatedAt:
+		case balance.FieldCreatedAt, balance.FieldUpdatedAt, balance.FieldLowBalanceNoticedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -215,6 +219,12 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 				_m.CreditLimitUnits = new(money.Units)
 				*_m.CreditLimitUnits = money.Units(value.Int64)
 			}
+		case balance.FieldCreditLimitOwn:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field credit_limit_own", values[i])
+			} else if value.Valid {
+				_m.CreditLimitOwn = value.Bool
+			}
 		case balance.FieldAutoReloadEnabled:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field auto_reload_enabled", values[i])
@@ -282,11 +292,19 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 				_m.LowBalanceLevelUnits = new(money.Units)
 				*_m.LowBalanceLevelUnits = money.Units(value.Int64)
 			}
-		case balance.FieldLowBalanceNoticed:
-			if value, ok := values[i].(*sql.NullBool); !ok {
-				return fmt.Errorf("unexpected type %T for field low_balance_noticed", values[i])
+		case balance.FieldLowBalancePercent:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field low_balance_percent", values[i])
 			} else if value.Valid {
-				_m.LowBalanceNoticed = value.Bool
+				_m.LowBalancePercent = new(int)
+				*_m.LowBalancePercent = int(value.Int64)
+			}
+		case balance.FieldLowBalanceNoticedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field low_balance_noticed_at", values[i])
+			} else if value.Valid {
+				_m.LowBalanceNoticedAt = new(time.Time)
+				*_m.LowBalanceNoticedAt = value.Time
 			}
 		case balance.FieldPeriod:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -393,6 +411,9 @@ func (_m *Balance) String() string {
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
+	builder.WriteString("credit_limit_own=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CreditLimitOwn))
+	builder.WriteString(", ")
 	builder.WriteString("auto_reload_enabled=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AutoReloadEnabled))
 	builder.WriteString(", ")
@@ -437,8 +458,15 @@ func (_m *Balance) String() string {
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
-	builder.WriteString("low_balance_noticed=")
-	builder.WriteString(fmt.Sprintf("%v", _m.LowBalanceNoticed))
+	if v := _m.LowBalancePercent; v != nil {
+		builder.WriteString("low_balance_percent=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.LowBalanceNoticedAt; v != nil {
+		builder.WriteString("low_balance_noticed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("period=")
 	builder.WriteString(_m.Period)

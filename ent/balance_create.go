@@ -132,6 +132,20 @@ func (_c *BalanceCreate) SetNillableCreditLimitUnits(v *money.Units) *BalanceCre
 	return _c
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (_c *BalanceCreate) SetCreditLimitOwn(v bool) *BalanceCreate {
+	_c.mutation.SetCreditLimitOwn(v)
+	return _c
+}
+
+// SetNillableCreditLimitOwn sets the "credit_limit_own" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableCreditLimitOwn(v *bool) *BalanceCreate {
+	if v != nil {
+		_c.SetCreditLimitOwn(*v)
+	}
+	return _c
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (_c *BalanceCreate) SetAutoReloadEnabled(v bool) *BalanceCreate {
 	_c.mutation.SetAutoReloadEnabled(v)
@@ -272,16 +286,30 @@ func (_c *BalanceCreate) SetNillableLowBalanceLevelUnits(v *money.Units) *Balanc
 	return _c
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (_c *BalanceCreate) SetLowBalanceNoticed(v bool) *BalanceCreate {
-	_c.mutation.SetLowBalanceNoticed(v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (_c *BalanceCreate) SetLowBalancePercent(v int) *BalanceCreate {
+	_c.mutation.SetLowBalancePercent(v)
 	return _c
 }
 
-// SetNillableLowBalanceNoticed sets the "low_balance_noticed" field if the given value is not nil.
-func (_c *BalanceCreate) SetNillableLowBalanceNoticed(v *bool) *BalanceCreate {
+// SetNillableLowBalancePercent sets the "low_balance_percent" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableLowBalancePercent(v *int) *BalanceCreate {
 	if v != nil {
-		_c.SetLowBalanceNoticed(*v)
+		_c.SetLowBalancePercent(*v)
+	}
+	return _c
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (_c *BalanceCreate) SetLowBalanceNoticedAt(v time.Time) *BalanceCreate {
+	_c.mutation.SetLowBalanceNoticedAt(v)
+	return _c
+}
+
+// SetNillableLowBalanceNoticedAt sets the "low_balance_noticed_at" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableLowBalanceNoticedAt(v *time.Time) *BalanceCreate {
+	if v != nil {
+		_c.SetLowBalanceNoticedAt(*v)
 	}
 	return _c
 }
@@ -405,6 +433,10 @@ func (_c *BalanceCreate) defaults() error {
 		v := balance.DefaultUnpaidUnits
 		_c.mutation.SetUnpaidUnits(v)
 	}
+	if _, ok := _c.mutation.CreditLimitOwn(); !ok {
+		v := balance.DefaultCreditLimitOwn
+		_c.mutation.SetCreditLimitOwn(v)
+	}
 	if _, ok := _c.mutation.AutoReloadEnabled(); !ok {
 		v := balance.DefaultAutoReloadEnabled
 		_c.mutation.SetAutoReloadEnabled(v)
@@ -416,10 +448,6 @@ func (_c *BalanceCreate) defaults() error {
 	if _, ok := _c.mutation.AutoReloadInFlight(); !ok {
 		v := balance.DefaultAutoReloadInFlight
 		_c.mutation.SetAutoReloadInFlight(v)
-	}
-	if _, ok := _c.mutation.LowBalanceNoticed(); !ok {
-		v := balance.DefaultLowBalanceNoticed
-		_c.mutation.SetLowBalanceNoticed(v)
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := balance.DefaultVersion
@@ -484,6 +512,9 @@ func (_c *BalanceCreate) check() error {
 			return &ValidationError{Name: "billing_mode", err: fmt.Errorf(`ent: validator failed for field "Balance.billing_mode": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.CreditLimitOwn(); !ok {
+		return &ValidationError{Name: "credit_limit_own", err: errors.New(`ent: missing required field "Balance.credit_limit_own"`)}
+	}
 	if _, ok := _c.mutation.AutoReloadEnabled(); !ok {
 		return &ValidationError{Name: "auto_reload_enabled", err: errors.New(`ent: missing required field "Balance.auto_reload_enabled"`)}
 	}
@@ -492,9 +523,6 @@ func (_c *BalanceCreate) check() error {
 	}
 	if _, ok := _c.mutation.AutoReloadInFlight(); !ok {
 		return &ValidationError{Name: "auto_reload_in_flight", err: errors.New(`ent: missing required field "Balance.auto_reload_in_flight"`)}
-	}
-	if _, ok := _c.mutation.LowBalanceNoticed(); !ok {
-		return &ValidationError{Name: "low_balance_noticed", err: errors.New(`ent: missing required field "Balance.low_balance_noticed"`)}
 	}
 	if _, ok := _c.mutation.Period(); !ok {
 		return &ValidationError{Name: "period", err: errors.New(`ent: missing required field "Balance.period"`)}
@@ -592,6 +620,10 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 		_spec.SetField(balance.FieldCreditLimitUnits, field.TypeInt64, value)
 		_node.CreditLimitUnits = &value
 	}
+	if value, ok := _c.mutation.CreditLimitOwn(); ok {
+		_spec.SetField(balance.FieldCreditLimitOwn, field.TypeBool, value)
+		_node.CreditLimitOwn = value
+	}
 	if value, ok := _c.mutation.AutoReloadEnabled(); ok {
 		_spec.SetField(balance.FieldAutoReloadEnabled, field.TypeBool, value)
 		_node.AutoReloadEnabled = value
@@ -632,9 +664,13 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 		_spec.SetField(balance.FieldLowBalanceLevelUnits, field.TypeInt64, value)
 		_node.LowBalanceLevelUnits = &value
 	}
-	if value, ok := _c.mutation.LowBalanceNoticed(); ok {
-		_spec.SetField(balance.FieldLowBalanceNoticed, field.TypeBool, value)
-		_node.LowBalanceNoticed = value
+	if value, ok := _c.mutation.LowBalancePercent(); ok {
+		_spec.SetField(balance.FieldLowBalancePercent, field.TypeInt, value)
+		_node.LowBalancePercent = &value
+	}
+	if value, ok := _c.mutation.LowBalanceNoticedAt(); ok {
+		_spec.SetField(balance.FieldLowBalanceNoticedAt, field.TypeTime, value)
+		_node.LowBalanceNoticedAt = &value
 	}
 	if value, ok := _c.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)
@@ -857,6 +893,18 @@ func (u *BalanceUpsert) ClearCreditLimitUnits() *BalanceUpsert {
 	return u
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (u *BalanceUpsert) SetCreditLimitOwn(v bool) *BalanceUpsert {
+	u.Set(balance.FieldCreditLimitOwn, v)
+	return u
+}
+
+// UpdateCreditLimitOwn sets the "credit_limit_own" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateCreditLimitOwn() *BalanceUpsert {
+	u.SetExcluded(balance.FieldCreditLimitOwn)
+	return u
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (u *BalanceUpsert) SetAutoReloadEnabled(v bool) *BalanceUpsert {
 	u.Set(balance.FieldAutoReloadEnabled, v)
@@ -1049,15 +1097,45 @@ func (u *BalanceUpsert) ClearLowBalanceLevelUnits() *BalanceUpsert {
 	return u
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (u *BalanceUpsert) SetLowBalanceNoticed(v bool) *BalanceUpsert {
-	u.Set(balance.FieldLowBalanceNoticed, v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (u *BalanceUpsert) SetLowBalancePercent(v int) *BalanceUpsert {
+	u.Set(balance.FieldLowBalancePercent, v)
 	return u
 }
 
-// UpdateLowBalanceNoticed sets the "low_balance_noticed" field to the value that was provided on create.
-func (u *BalanceUpsert) UpdateLowBalanceNoticed() *BalanceUpsert {
-	u.SetExcluded(balance.FieldLowBalanceNoticed)
+// UpdateLowBalancePercent sets the "low_balance_percent" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateLowBalancePercent() *BalanceUpsert {
+	u.SetExcluded(balance.FieldLowBalancePercent)
+	return u
+}
+
+// AddLowBalancePercent adds v to the "low_balance_percent" field.
+func (u *BalanceUpsert) AddLowBalancePercent(v int) *BalanceUpsert {
+	u.Add(balance.FieldLowBalancePercent, v)
+	return u
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (u *BalanceUpsert) ClearLowBalancePercent() *BalanceUpsert {
+	u.SetNull(balance.FieldLowBalancePercent)
+	return u
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (u *BalanceUpsert) SetLowBalanceNoticedAt(v time.Time) *BalanceUpsert {
+	u.Set(balance.FieldLowBalanceNoticedAt, v)
+	return u
+}
+
+// UpdateLowBalanceNoticedAt sets the "low_balance_noticed_at" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateLowBalanceNoticedAt() *BalanceUpsert {
+	u.SetExcluded(balance.FieldLowBalanceNoticedAt)
+	return u
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (u *BalanceUpsert) ClearLowBalanceNoticedAt() *BalanceUpsert {
+	u.SetNull(balance.FieldLowBalanceNoticedAt)
 	return u
 }
 
@@ -1321,6 +1399,20 @@ func (u *BalanceUpsertOne) ClearCreditLimitUnits() *BalanceUpsertOne {
 	})
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (u *BalanceUpsertOne) SetCreditLimitOwn(v bool) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetCreditLimitOwn(v)
+	})
+}
+
+// UpdateCreditLimitOwn sets the "credit_limit_own" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateCreditLimitOwn() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateCreditLimitOwn()
+	})
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (u *BalanceUpsertOne) SetAutoReloadEnabled(v bool) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
@@ -1545,17 +1637,52 @@ func (u *BalanceUpsertOne) ClearLowBalanceLevelUnits() *BalanceUpsertOne {
 	})
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (u *BalanceUpsertOne) SetLowBalanceNoticed(v bool) *BalanceUpsertOne {
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (u *BalanceUpsertOne) SetLowBalancePercent(v int) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetLowBalanceNoticed(v)
+		s.SetLowBalancePercent(v)
 	})
 }
 
-// UpdateLowBalanceNoticed sets the "low_balance_noticed" field to the value that was provided on create.
-func (u *BalanceUpsertOne) UpdateLowBalanceNoticed() *BalanceUpsertOne {
+// AddLowBalancePercent adds v to the "low_balance_percent" field.
+func (u *BalanceUpsertOne) AddLowBalancePercent(v int) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateLowBalanceNoticed()
+		s.AddLowBalancePercent(v)
+	})
+}
+
+// UpdateLowBalancePercent sets the "low_balance_percent" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateLowBalancePercent() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalancePercent()
+	})
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (u *BalanceUpsertOne) ClearLowBalancePercent() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalancePercent()
+	})
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (u *BalanceUpsertOne) SetLowBalanceNoticedAt(v time.Time) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLowBalanceNoticedAt(v)
+	})
+}
+
+// UpdateLowBalanceNoticedAt sets the "low_balance_noticed_at" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateLowBalanceNoticedAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalanceNoticedAt()
+	})
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (u *BalanceUpsertOne) ClearLowBalanceNoticedAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalanceNoticedAt()
 	})
 }
 
@@ -1996,6 +2123,20 @@ func (u *BalanceUpsertBulk) ClearCreditLimitUnits() *BalanceUpsertBulk {
 	})
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (u *BalanceUpsertBulk) SetCreditLimitOwn(v bool) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetCreditLimitOwn(v)
+	})
+}
+
+// UpdateCreditLimitOwn sets the "credit_limit_own" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateCreditLimitOwn() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateCreditLimitOwn()
+	})
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (u *BalanceUpsertBulk) SetAutoReloadEnabled(v bool) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
@@ -2220,17 +2361,52 @@ func (u *BalanceUpsertBulk) ClearLowBalanceLevelUnits() *BalanceUpsertBulk {
 	})
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (u *BalanceUpsertBulk) SetLowBalanceNoticed(v bool) *BalanceUpsertBulk {
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (u *BalanceUpsertBulk) SetLowBalancePercent(v int) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetLowBalanceNoticed(v)
+		s.SetLowBalancePercent(v)
 	})
 }
 
-// UpdateLowBalanceNoticed sets the "low_balance_noticed" field to the value that was provided on create.
-func (u *BalanceUpsertBulk) UpdateLowBalanceNoticed() *BalanceUpsertBulk {
+// AddLowBalancePercent adds v to the "low_balance_percent" field.
+func (u *BalanceUpsertBulk) AddLowBalancePercent(v int) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateLowBalanceNoticed()
+		s.AddLowBalancePercent(v)
+	})
+}
+
+// UpdateLowBalancePercent sets the "low_balance_percent" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateLowBalancePercent() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalancePercent()
+	})
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (u *BalanceUpsertBulk) ClearLowBalancePercent() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalancePercent()
+	})
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (u *BalanceUpsertBulk) SetLowBalanceNoticedAt(v time.Time) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLowBalanceNoticedAt(v)
+	})
+}
+
+// UpdateLowBalanceNoticedAt sets the "low_balance_noticed_at" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateLowBalanceNoticedAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalanceNoticedAt()
+	})
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (u *BalanceUpsertBulk) ClearLowBalanceNoticedAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalanceNoticedAt()
 	})
 }
 

@@ -170,6 +170,20 @@ func (_u *BalanceUpdate) ClearCreditLimitUnits() *BalanceUpdate {
 	return _u
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (_u *BalanceUpdate) SetCreditLimitOwn(v bool) *BalanceUpdate {
+	_u.mutation.SetCreditLimitOwn(v)
+	return _u
+}
+
+// SetNillableCreditLimitOwn sets the "credit_limit_own" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableCreditLimitOwn(v *bool) *BalanceUpdate {
+	if v != nil {
+		_u.SetCreditLimitOwn(*v)
+	}
+	return _u
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (_u *BalanceUpdate) SetAutoReloadEnabled(v bool) *BalanceUpdate {
 	_u.mutation.SetAutoReloadEnabled(v)
@@ -387,17 +401,50 @@ func (_u *BalanceUpdate) ClearLowBalanceLevelUnits() *BalanceUpdate {
 	return _u
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (_u *BalanceUpdate) SetLowBalanceNoticed(v bool) *BalanceUpdate {
-	_u.mutation.SetLowBalanceNoticed(v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (_u *BalanceUpdate) SetLowBalancePercent(v int) *BalanceUpdate {
+	_u.mutation.ResetLowBalancePercent()
+	_u.mutation.SetLowBalancePercent(v)
 	return _u
 }
 
-// SetNillableLowBalanceNoticed sets the "low_balance_noticed" field if the given value is not nil.
-func (_u *BalanceUpdate) SetNillableLowBalanceNoticed(v *bool) *BalanceUpdate {
+// SetNillableLowBalancePercent sets the "low_balance_percent" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableLowBalancePercent(v *int) *BalanceUpdate {
 	if v != nil {
-		_u.SetLowBalanceNoticed(*v)
+		_u.SetLowBalancePercent(*v)
 	}
+	return _u
+}
+
+// AddLowBalancePercent adds value to the "low_balance_percent" field.
+func (_u *BalanceUpdate) AddLowBalancePercent(v int) *BalanceUpdate {
+	_u.mutation.AddLowBalancePercent(v)
+	return _u
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (_u *BalanceUpdate) ClearLowBalancePercent() *BalanceUpdate {
+	_u.mutation.ClearLowBalancePercent()
+	return _u
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (_u *BalanceUpdate) SetLowBalanceNoticedAt(v time.Time) *BalanceUpdate {
+	_u.mutation.SetLowBalanceNoticedAt(v)
+	return _u
+}
+
+// SetNillableLowBalanceNoticedAt sets the "low_balance_noticed_at" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableLowBalanceNoticedAt(v *time.Time) *BalanceUpdate {
+	if v != nil {
+		_u.SetLowBalanceNoticedAt(*v)
+	}
+	return _u
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (_u *BalanceUpdate) ClearLowBalanceNoticedAt() *BalanceUpdate {
+	_u.mutation.ClearLowBalanceNoticedAt()
 	return _u
 }
 
@@ -601,6 +648,9 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.CreditLimitUnitsCleared() {
 		_spec.ClearField(balance.FieldCreditLimitUnits, field.TypeInt64)
 	}
+	if value, ok := _u.mutation.CreditLimitOwn(); ok {
+		_spec.SetField(balance.FieldCreditLimitOwn, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.AutoReloadEnabled(); ok {
 		_spec.SetField(balance.FieldAutoReloadEnabled, field.TypeBool, value)
 	}
@@ -667,8 +717,20 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.LowBalanceLevelUnitsCleared() {
 		_spec.ClearField(balance.FieldLowBalanceLevelUnits, field.TypeInt64)
 	}
-	if value, ok := _u.mutation.LowBalanceNoticed(); ok {
-		_spec.SetField(balance.FieldLowBalanceNoticed, field.TypeBool, value)
+	if value, ok := _u.mutation.LowBalancePercent(); ok {
+		_spec.SetField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLowBalancePercent(); ok {
+		_spec.AddField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if _u.mutation.LowBalancePercentCleared() {
+		_spec.ClearField(balance.FieldLowBalancePercent, field.TypeInt)
+	}
+	if value, ok := _u.mutation.LowBalanceNoticedAt(); ok {
+		_spec.SetField(balance.FieldLowBalanceNoticedAt, field.TypeTime, value)
+	}
+	if _u.mutation.LowBalanceNoticedAtCleared() {
+		_spec.ClearField(balance.FieldLowBalanceNoticedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)
@@ -894,6 +956,20 @@ func (_u *BalanceUpdateOne) ClearCreditLimitUnits() *BalanceUpdateOne {
 	return _u
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (_u *BalanceUpdateOne) SetCreditLimitOwn(v bool) *BalanceUpdateOne {
+	_u.mutation.SetCreditLimitOwn(v)
+	return _u
+}
+
+// SetNillableCreditLimitOwn sets the "credit_limit_own" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableCreditLimitOwn(v *bool) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetCreditLimitOwn(*v)
+	}
+	return _u
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (_u *BalanceUpdateOne) SetAutoReloadEnabled(v bool) *BalanceUpdateOne {
 	_u.mutation.SetAutoReloadEnabled(v)
@@ -1111,17 +1187,50 @@ func (_u *BalanceUpdateOne) ClearLowBalanceLevelUnits() *BalanceUpdateOne {
 	return _u
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (_u *BalanceUpdateOne) SetLowBalanceNoticed(v bool) *BalanceUpdateOne {
-	_u.mutation.SetLowBalanceNoticed(v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (_u *BalanceUpdateOne) SetLowBalancePercent(v int) *BalanceUpdateOne {
+	_u.mutation.ResetLowBalancePercent()
+	_u.mutation.SetLowBalancePercent(v)
 	return _u
 }
 
-// SetNillableLowBalanceNoticed sets the "low_balance_noticed" field if the given value is not nil.
-func (_u *BalanceUpdateOne) SetNillableLowBalanceNoticed(v *bool) *BalanceUpdateOne {
+// SetNillableLowBalancePercent sets the "low_balance_percent" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableLowBalancePercent(v *int) *BalanceUpdateOne {
 	if v != nil {
-		_u.SetLowBalanceNoticed(*v)
+		_u.SetLowBalancePercent(*v)
 	}
+	return _u
+}
+
+// AddLowBalancePercent adds value to the "low_balance_percent" field.
+func (_u *BalanceUpdateOne) AddLowBalancePercent(v int) *BalanceUpdateOne {
+	_u.mutation.AddLowBalancePercent(v)
+	return _u
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (_u *BalanceUpdateOne) ClearLowBalancePercent() *BalanceUpdateOne {
+	_u.mutation.ClearLowBalancePercent()
+	return _u
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (_u *BalanceUpdateOne) SetLowBalanceNoticedAt(v time.Time) *BalanceUpdateOne {
+	_u.mutation.SetLowBalanceNoticedAt(v)
+	return _u
+}
+
+// SetNillableLowBalanceNoticedAt sets the "low_balance_noticed_at" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableLowBalanceNoticedAt(v *time.Time) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetLowBalanceNoticedAt(*v)
+	}
+	return _u
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (_u *BalanceUpdateOne) ClearLowBalanceNoticedAt() *BalanceUpdateOne {
+	_u.mutation.ClearLowBalanceNoticedAt()
 	return _u
 }
 
@@ -1355,6 +1464,9 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	if _u.mutation.CreditLimitUnitsCleared() {
 		_spec.ClearField(balance.FieldCreditLimitUnits, field.TypeInt64)
 	}
+	if value, ok := _u.mutation.CreditLimitOwn(); ok {
+		_spec.SetField(balance.FieldCreditLimitOwn, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.AutoReloadEnabled(); ok {
 		_spec.SetField(balance.FieldAutoReloadEnabled, field.TypeBool, value)
 	}
@@ -1421,8 +1533,20 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	if _u.mutation.LowBalanceLevelUnitsCleared() {
 		_spec.ClearField(balance.FieldLowBalanceLevelUnits, field.TypeInt64)
 	}
-	if value, ok := _u.mutation.LowBalanceNoticed(); ok {
-		_spec.SetField(balance.FieldLowBalanceNoticed, field.TypeBool, value)
+	if value, ok := _u.mutation.LowBalancePercent(); ok {
+		_spec.SetField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLowBalancePercent(); ok {
+		_spec.AddField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if _u.mutation.LowBalancePercentCleared() {
+		_spec.ClearField(balance.FieldLowBalancePercent, field.TypeInt)
+	}
+	if value, ok := _u.mutation.LowBalanceNoticedAt(); ok {
+		_spec.SetField(balance.FieldLowBalanceNoticedAt, field.TypeTime, value)
+	}
+	if _u.mutation.LowBalanceNoticedAtCleared() {
+		_spec.ClearField(balance.FieldLowBalanceNoticedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)

@@ -2141,6 +2141,22 @@ func (c *HoldClient) GetX(ctx context.Context, id string) *Hold {
 	return obj
 }
 
+// QueryPayer queries the payer edge of a Hold.
+func (c *HoldClient) QueryPayer(_m *Hold) *PayerQuery {
+	query := (&PayerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(hold.Table, hold.FieldID, id),
+			sqlgraph.To(payer.Table, payer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, hold.PayerTable, hold.PayerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *HoldClient) Hooks() []Hook {
 	hooks := c.hooks.Hold
@@ -2834,6 +2850,22 @@ func (c *LedgerEntryClient) QueryInvoice(_m *LedgerEntry) *InvoiceQuery {
 			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
 			sqlgraph.To(invoice.Table, invoice.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.InvoiceTable, ledgerentry.InvoiceColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryHold queries the hold edge of a LedgerEntry.
+func (c *LedgerEntryClient) QueryHold(_m *LedgerEntry) *HoldQuery {
+	query := (&HoldClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
+			sqlgraph.To(hold.Table, hold.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.HoldTable, ledgerentry.HoldColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -3756,6 +3788,22 @@ func (c *PayerClient) QueryPayments(_m *Payer) *PaymentQuery {
 			sqlgraph.From(payer.Table, payer.FieldID, id),
 			sqlgraph.To(payment.Table, payment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, payer.PaymentsTable, payer.PaymentsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryHolds queries the holds edge of a Payer.
+func (c *PayerClient) QueryHolds(_m *Payer) *HoldQuery {
+	query := (&HoldClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, id),
+			sqlgraph.To(hold.Table, hold.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.HoldsTable, payer.HoldsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil

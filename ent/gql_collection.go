@@ -12,6 +12,7 @@ import (
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/ledgerentry"
@@ -668,6 +669,108 @@ func newGlobalProviderPaginateArgs(rv map[string]any) *globalproviderPaginateArg
 }
 
 // CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *HoldQuery) CollectFields(ctx context.Context, satisfies ...string) (*HoldQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *HoldQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(hold.Columns))
+		selectedFields = []string{hold.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "payer":
+			if _, ok := fieldSeen[hold.FieldPayerID]; !ok {
+				selectedFields = append(selectedFields, hold.FieldPayerID)
+				fieldSeen[hold.FieldPayerID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withPayer = query
+		case "createdAt":
+			if _, ok := fieldSeen[hold.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, hold.FieldCreatedAt)
+				fieldSeen[hold.FieldCreatedAt] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[hold.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, hold.FieldStatus)
+				fieldSeen[hold.FieldStatus] = struct{}{}
+			}
+		case "expiresAt":
+			if _, ok := fieldSeen[hold.FieldExpiresAt]; !ok {
+				selectedFields = append(selectedFields, hold.FieldExpiresAt)
+				fieldSeen[hold.FieldExpiresAt] = struct{}{}
+			}
+		case "closedAt":
+			if _, ok := fieldSeen[hold.FieldClosedAt]; !ok {
+				selectedFields = append(selectedFields, hold.FieldClosedAt)
+				fieldSeen[hold.FieldClosedAt] = struct{}{}
+			}
+		case "description":
+			if _, ok := fieldSeen[hold.FieldDescription]; !ok {
+				selectedFields = append(selectedFields, hold.FieldDescription)
+				fieldSeen[hold.FieldDescription] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type holdPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []HoldPaginateOption
+}
+
+func newHoldPaginateArgs(rv map[string]any) *holdPaginateArgs {
+	args := &holdPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[whereField].(*HoldWhereInput); ok {
+		args.opts = append(args.opts, WithHoldFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
 func (_q *InvoiceQuery) CollectFields(ctx context.Context, satisfies ...string) (*InvoiceQuery, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if fc == nil {
@@ -1131,6 +1234,24 @@ func (_q *LedgerEntryQuery) collectField(ctx context.Context, oneNode bool, opCt
 				return err
 			}
 			_q.withInvoice = query
+
+		case "hold":
+			if _, ok := fieldSeen[ledgerentry.FieldHoldID]; !ok {
+				selectedFields = append(selectedFields, ledgerentry.FieldHoldID)
+				fieldSeen[ledgerentry.FieldHoldID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withHold
+			if query == nil {
+				query = (&HoldClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, holdImplementors...); err != nil {
+				return err
+			}
+			_q.withHold = query
 		case "debitAccount":
 			if _, ok := fieldSeen[ledgerentry.FieldDebitAccount]; !ok {
 				selectedFields = append(selectedFields, ledgerentry.FieldDebitAccount)
@@ -1836,6 +1957,98 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					*wq = *query
 				})
 
+			case "holds":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&HoldClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(HoldWhereInput))
+				if err != nil {
+					return err
+				}
+				args := newHoldPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newHoldPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.HoldsColumn), ids...))
+							})
+							if err := query.GroupBy(payer.HoldsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[5][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Holds)
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[5][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, holdImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := entgql.LimitPerRow(payer.HoldsColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedHolds(key, func(wq *HoldQuery) {
+					*wq = *query
+				})
+
 			case "memberships":
 				key := selectionKey(field)
 				if !_q.collected.first(key) {
@@ -1883,10 +2096,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -1894,10 +2107,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Memberships)
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -1975,10 +2188,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})
@@ -1986,10 +2199,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Members)
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/payment"
@@ -96,11 +97,13 @@ type LedgerEntryEdges struct {
 	Payment *Payment `json:"payment,omitempty"`
 	// Invoice holds the value of the invoice edge.
 	Invoice *Invoice `json:"invoice,omitempty"`
+	// Hold holds the value of the hold edge.
+	Hold *Hold `json:"hold,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [4]bool
 	// totalCount holds the count of the edges above.
-	totalCount [3]map[string]int
+	totalCount [4]map[string]int
 }
 
 // BalanceOrErr returns the Balance value or an error if the edge
@@ -134,6 +137,17 @@ func (e LedgerEntryEdges) InvoiceOrErr() (*Invoice, error) {
 		return nil, &NotFoundError{label: invoice.Label}
 	}
 	return nil, &NotLoadedError{edge: "invoice"}
+}
+
+// HoldOrErr returns the Hold value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e LedgerEntryEdges) HoldOrErr() (*Hold, error) {
+	if e.Hold != nil {
+		return e.Hold, nil
+	} else if e.loadedTypes[3] {
+		return nil, &NotFoundError{label: hold.Label}
+	}
+	return nil, &NotLoadedError{edge: "hold"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -395,6 +409,11 @@ func (_m *LedgerEntry) QueryPayment() *PaymentQuery {
 // QueryInvoice queries the "invoice" edge of the LedgerEntry entity.
 func (_m *LedgerEntry) QueryInvoice() *InvoiceQuery {
 	return NewLedgerEntryClient(_m.config).QueryInvoice(_m)
+}
+
+// QueryHold queries the "hold" edge of the LedgerEntry entity.
+func (_m *LedgerEntry) QueryHold() *HoldQuery {
+	return NewLedgerEntryClient(_m.config).QueryHold(_m)
 }
 
 // Update returns a builder for updating this LedgerEntry.

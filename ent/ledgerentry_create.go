@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/payment"
@@ -364,6 +365,11 @@ func (_c *LedgerEntryCreate) SetInvoice(v *Invoice) *LedgerEntryCreate {
 	return _c.SetInvoiceID(v.ID)
 }
 
+// SetHold sets the "hold" edge to the Hold entity.
+func (_c *LedgerEntryCreate) SetHold(v *Hold) *LedgerEntryCreate {
+	return _c.SetHoldID(v.ID)
+}
+
 // Mutation returns the LedgerEntryMutation object of the builder.
 func (_c *LedgerEntryCreate) Mutation() *LedgerEntryMutation {
 	return _c.mutation
@@ -534,10 +540,6 @@ func (_c *LedgerEntryCreate) createSpec() (*LedgerEntry, *sqlgraph.CreateSpec) {
 		_spec.SetField(ledgerentry.FieldMetadata, field.TypeJSON, value)
 		_node.Metadata = value
 	}
-	if value, ok := _c.mutation.HoldID(); ok {
-		_spec.SetField(ledgerentry.FieldHoldID, field.TypeString, value)
-		_node.HoldID = &value
-	}
 	if value, ok := _c.mutation.RefundID(); ok {
 		_spec.SetField(ledgerentry.FieldRefundID, field.TypeString, value)
 		_node.RefundID = &value
@@ -639,6 +641,23 @@ func (_c *LedgerEntryCreate) createSpec() (*LedgerEntry, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.InvoiceID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.HoldIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ledgerentry.HoldTable,
+			Columns: []string{ledgerentry.HoldColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.HoldID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

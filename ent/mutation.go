@@ -1617,6 +1617,7 @@ type BalanceMutation struct {
 	billing_mode                     *balance.BillingMode
 	credit_limit_units               *money.Units
 	addcredit_limit_units            *money.Units
+	credit_limit_own                 *bool
 	auto_reload_enabled              *bool
 	auto_reload_threshold_units      *money.Units
 	addauto_reload_threshold_units   *money.Units
@@ -1632,7 +1633,9 @@ type BalanceMutation struct {
 	auto_reload_in_flight            *bool
 	low_balance_level_units          *money.Units
 	addlow_balance_level_units       *money.Units
-	low_balance_noticed              *bool
+	low_balance_percent              *int
+	addlow_balance_percent           *int
+	low_balance_noticed_at           *time.Time
 	period                           *string
 	version                          *int64
 	addversion                       *int64
@@ -2264,6 +2267,42 @@ func (m *BalanceMutation) ResetCreditLimitUnits() {
 	delete(m.clearedFields, balance.FieldCreditLimitUnits)
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (m *BalanceMutation) SetCreditLimitOwn(b bool) {
+	m.credit_limit_own = &b
+}
+
+// CreditLimitOwn returns the value of the "credit_limit_own" field in the mutation.
+func (m *BalanceMutation) CreditLimitOwn() (r bool, exists bool) {
+	v := m.credit_limit_own
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditLimitOwn returns the old "credit_limit_own" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldCreditLimitOwn(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditLimitOwn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditLimitOwn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditLimitOwn: %w", err)
+	}
+	return oldValue.CreditLimitOwn, nil
+}
+
+// ResetCreditLimitOwn resets all changes to the "credit_limit_own" field.
+func (m *BalanceMutation) ResetCreditLimitOwn() {
+	m.credit_limit_own = nil
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (m *BalanceMutation) SetAutoReloadEnabled(b bool) {
 	m.auto_reload_enabled = &b
@@ -2820,40 +2859,123 @@ func (m *BalanceMutation) ResetLowBalanceLevelUnits() {
 	delete(m.clearedFields, balance.FieldLowBalanceLevelUnits)
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (m *BalanceMutation) SetLowBalanceNoticed(b bool) {
-	m.low_balance_noticed = &b
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (m *BalanceMutation) SetLowBalancePercent(i int) {
+	m.low_balance_percent = &i
+	m.addlow_balance_percent = nil
 }
 
-// LowBalanceNoticed returns the value of the "low_balance_noticed" field in the mutation.
-func (m *BalanceMutation) LowBalanceNoticed() (r bool, exists bool) {
-	v := m.low_balance_noticed
+// LowBalancePercent returns the value of the "low_balance_percent" field in the mutation.
+func (m *BalanceMutation) LowBalancePercent() (r int, exists bool) {
+	v := m.low_balance_percent
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldLowBalanceNoticed returns the old "low_balance_noticed" field's value of the Balance entity.
+// OldLowBalancePercent returns the old "low_balance_percent" field's value of the Balance entity.
 // If the Balance object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *BalanceMutation) OldLowBalanceNoticed(ctx context.Context) (v bool, err error) {
+func (m *BalanceMutation) OldLowBalancePercent(ctx context.Context) (v *int, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldLowBalanceNoticed is only allowed on UpdateOne operations")
+		return v, errors.New("OldLowBalancePercent is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldLowBalanceNoticed requires an ID field in the mutation")
+		return v, errors.New("OldLowBalancePercent requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldLowBalanceNoticed: %w", err)
+		return v, fmt.Errorf("querying old value for OldLowBalancePercent: %w", err)
 	}
-	return oldValue.LowBalanceNoticed, nil
+	return oldValue.LowBalancePercent, nil
 }
 
-// ResetLowBalanceNoticed resets all changes to the "low_balance_noticed" field.
-func (m *BalanceMutation) ResetLowBalanceNoticed() {
-	m.low_balance_noticed = nil
+// AddLowBalancePercent adds i to the "low_balance_percent" field.
+func (m *BalanceMutation) AddLowBalancePercent(i int) {
+	if m.addlow_balance_percent != nil {
+		*m.addlow_balance_percent += i
+	} else {
+		m.addlow_balance_percent = &i
+	}
+}
+
+// AddedLowBalancePercent returns the value that was added to the "low_balance_percent" field in this mutation.
+func (m *BalanceMutation) AddedLowBalancePercent() (r int, exists bool) {
+	v := m.addlow_balance_percent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (m *BalanceMutation) ClearLowBalancePercent() {
+	m.low_balance_percent = nil
+	m.addlow_balance_percent = nil
+	m.clearedFields[balance.FieldLowBalancePercent] = struct{}{}
+}
+
+// LowBalancePercentCleared returns if the "low_balance_percent" field was cleared in this mutation.
+func (m *BalanceMutation) LowBalancePercentCleared() bool {
+	_, ok := m.clearedFields[balance.FieldLowBalancePercent]
+	return ok
+}
+
+// ResetLowBalancePercent resets all changes to the "low_balance_percent" field.
+func (m *BalanceMutation) ResetLowBalancePercent() {
+	m.low_balance_percent = nil
+	m.addlow_balance_percent = nil
+	delete(m.clearedFields, balance.FieldLowBalancePercent)
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (m *BalanceMutation) SetLowBalanceNoticedAt(t time.Time) {
+	m.low_balance_noticed_at = &t
+}
+
+// LowBalanceNoticedAt returns the value of the "low_balance_noticed_at" field in the mutation.
+func (m *BalanceMutation) LowBalanceNoticedAt() (r time.Time, exists bool) {
+	v := m.low_balance_noticed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLowBalanceNoticedAt returns the old "low_balance_noticed_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldLowBalanceNoticedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLowBalanceNoticedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLowBalanceNoticedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLowBalanceNoticedAt: %w", err)
+	}
+	return oldValue.LowBalanceNoticedAt, nil
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (m *BalanceMutation) ClearLowBalanceNoticedAt() {
+	m.low_balance_noticed_at = nil
+	m.clearedFields[balance.FieldLowBalanceNoticedAt] = struct{}{}
+}
+
+// LowBalanceNoticedAtCleared returns if the "low_balance_noticed_at" field was cleared in this mutation.
+func (m *BalanceMutation) LowBalanceNoticedAtCleared() bool {
+	_, ok := m.clearedFields[balance.FieldLowBalanceNoticedAt]
+	return ok
+}
+
+// ResetLowBalanceNoticedAt resets all changes to the "low_balance_noticed_at" field.
+func (m *BalanceMutation) ResetLowBalanceNoticedAt() {
+	m.low_balance_noticed_at = nil
+	delete(m.clearedFields, balance.FieldLowBalanceNoticedAt)
 }
 
 // SetPeriod sets the "period" field.
@@ -3155,7 +3277,7 @@ func (m *BalanceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BalanceMutation) Fields() []string {
-	fields := make([]string, 0, 26)
+	fields := make([]string, 0, 28)
 	if m.organization_id != nil {
 		fields = append(fields, balance.FieldOrganizationID)
 	}
@@ -3189,6 +3311,9 @@ func (m *BalanceMutation) Fields() []string {
 	if m.credit_limit_units != nil {
 		fields = append(fields, balance.FieldCreditLimitUnits)
 	}
+	if m.credit_limit_own != nil {
+		fields = append(fields, balance.FieldCreditLimitOwn)
+	}
 	if m.auto_reload_enabled != nil {
 		fields = append(fields, balance.FieldAutoReloadEnabled)
 	}
@@ -3219,8 +3344,11 @@ func (m *BalanceMutation) Fields() []string {
 	if m.low_balance_level_units != nil {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
 	}
-	if m.low_balance_noticed != nil {
-		fields = append(fields, balance.FieldLowBalanceNoticed)
+	if m.low_balance_percent != nil {
+		fields = append(fields, balance.FieldLowBalancePercent)
+	}
+	if m.low_balance_noticed_at != nil {
+		fields = append(fields, balance.FieldLowBalanceNoticedAt)
 	}
 	if m.period != nil {
 		fields = append(fields, balance.FieldPeriod)
@@ -3264,6 +3392,8 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.BillingMode()
 	case balance.FieldCreditLimitUnits:
 		return m.CreditLimitUnits()
+	case balance.FieldCreditLimitOwn:
+		return m.CreditLimitOwn()
 	case balance.FieldAutoReloadEnabled:
 		return m.AutoReloadEnabled()
 	case balance.FieldAutoReloadThresholdUnits:
@@ -3284,8 +3414,10 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.AutoReloadInFlight()
 	case balance.FieldLowBalanceLevelUnits:
 		return m.LowBalanceLevelUnits()
-	case balance.FieldLowBalanceNoticed:
-		return m.LowBalanceNoticed()
+	case balance.FieldLowBalancePercent:
+		return m.LowBalancePercent()
+	case balance.FieldLowBalanceNoticedAt:
+		return m.LowBalanceNoticedAt()
 	case balance.FieldPeriod:
 		return m.Period()
 	case balance.FieldVersion:
@@ -3325,6 +3457,8 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldBillingMode(ctx)
 	case balance.FieldCreditLimitUnits:
 		return m.OldCreditLimitUnits(ctx)
+	case balance.FieldCreditLimitOwn:
+		return m.OldCreditLimitOwn(ctx)
 	case balance.FieldAutoReloadEnabled:
 		return m.OldAutoReloadEnabled(ctx)
 	case balance.FieldAutoReloadThresholdUnits:
@@ -3345,8 +3479,10 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAutoReloadInFlight(ctx)
 	case balance.FieldLowBalanceLevelUnits:
 		return m.OldLowBalanceLevelUnits(ctx)
-	case balance.FieldLowBalanceNoticed:
-		return m.OldLowBalanceNoticed(ctx)
+	case balance.FieldLowBalancePercent:
+		return m.OldLowBalancePercent(ctx)
+	case balance.FieldLowBalanceNoticedAt:
+		return m.OldLowBalanceNoticedAt(ctx)
 	case balance.FieldPeriod:
 		return m.OldPeriod(ctx)
 	case balance.FieldVersion:
@@ -3441,6 +3577,13 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreditLimitUnits(v)
 		return nil
+	case balance.FieldCreditLimitOwn:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditLimitOwn(v)
+		return nil
 	case balance.FieldAutoReloadEnabled:
 		v, ok := value.(bool)
 		if !ok {
@@ -3511,12 +3654,19 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLowBalanceLevelUnits(v)
 		return nil
-	case balance.FieldLowBalanceNoticed:
-		v, ok := value.(bool)
+	case balance.FieldLowBalancePercent:
+		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetLowBalanceNoticed(v)
+		m.SetLowBalancePercent(v)
+		return nil
+	case balance.FieldLowBalanceNoticedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLowBalanceNoticedAt(v)
 		return nil
 	case balance.FieldPeriod:
 		v, ok := value.(string)
@@ -3584,6 +3734,9 @@ func (m *BalanceMutation) AddedFields() []string {
 	if m.addlow_balance_level_units != nil {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
 	}
+	if m.addlow_balance_percent != nil {
+		fields = append(fields, balance.FieldLowBalancePercent)
+	}
 	if m.addversion != nil {
 		fields = append(fields, balance.FieldVersion)
 	}
@@ -3618,6 +3771,8 @@ func (m *BalanceMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAutoReloadMonthlyCapUnits()
 	case balance.FieldLowBalanceLevelUnits:
 		return m.AddedLowBalanceLevelUnits()
+	case balance.FieldLowBalancePercent:
+		return m.AddedLowBalancePercent()
 	case balance.FieldVersion:
 		return m.AddedVersion()
 	case balance.FieldLastSeq:
@@ -3701,6 +3856,13 @@ func (m *BalanceMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddLowBalanceLevelUnits(v)
 		return nil
+	case balance.FieldLowBalancePercent:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLowBalancePercent(v)
+		return nil
 	case balance.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -3747,6 +3909,12 @@ func (m *BalanceMutation) ClearedFields() []string {
 	if m.FieldCleared(balance.FieldLowBalanceLevelUnits) {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
 	}
+	if m.FieldCleared(balance.FieldLowBalancePercent) {
+		fields = append(fields, balance.FieldLowBalancePercent)
+	}
+	if m.FieldCleared(balance.FieldLowBalanceNoticedAt) {
+		fields = append(fields, balance.FieldLowBalanceNoticedAt)
+	}
 	return fields
 }
 
@@ -3784,6 +3952,12 @@ func (m *BalanceMutation) ClearField(name string) error {
 		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		m.ClearLowBalanceLevelUnits()
+		return nil
+	case balance.FieldLowBalancePercent:
+		m.ClearLowBalancePercent()
+		return nil
+	case balance.FieldLowBalanceNoticedAt:
+		m.ClearLowBalanceNoticedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Balance nullable field %s", name)
@@ -3826,6 +4000,9 @@ func (m *BalanceMutation) ResetField(name string) error {
 	case balance.FieldCreditLimitUnits:
 		m.ResetCreditLimitUnits()
 		return nil
+	case balance.FieldCreditLimitOwn:
+		m.ResetCreditLimitOwn()
+		return nil
 	case balance.FieldAutoReloadEnabled:
 		m.ResetAutoReloadEnabled()
 		return nil
@@ -3856,8 +4033,11 @@ func (m *BalanceMutation) ResetField(name string) error {
 	case balance.FieldLowBalanceLevelUnits:
 		m.ResetLowBalanceLevelUnits()
 		return nil
-	case balance.FieldLowBalanceNoticed:
-		m.ResetLowBalanceNoticed()
+	case balance.FieldLowBalancePercent:
+		m.ResetLowBalancePercent()
+		return nil
+	case balance.FieldLowBalanceNoticedAt:
+		m.ResetLowBalanceNoticedAt()
 		return nil
 	case balance.FieldPeriod:
 		m.ResetPeriod()
@@ -11397,7 +11577,6 @@ type HoldMutation struct {
 	id                *string
 	organization_id   *string
 	created_at        *time.Time
-	payer_id          *string
 	balance_id        *string
 	currency          *string
 	amount_units      *money.Units
@@ -11406,10 +11585,13 @@ type HoldMutation struct {
 	addcaptured_units *money.Units
 	status            *hold.Status
 	expires_at        *time.Time
+	closed_at         *time.Time
 	description       *string
 	idempotency_key   *string
 	fingerprint       *[]byte
 	clearedFields     map[string]struct{}
+	payer             *string
+	clearedpayer      bool
 	done              bool
 	oldValue          func(context.Context) (*Hold, error)
 	predicates        []predicate.Hold
@@ -11593,12 +11775,12 @@ func (m *HoldMutation) ResetCreatedAt() {
 
 // SetPayerID sets the "payer_id" field.
 func (m *HoldMutation) SetPayerID(s string) {
-	m.payer_id = &s
+	m.payer = &s
 }
 
 // PayerID returns the value of the "payer_id" field in the mutation.
 func (m *HoldMutation) PayerID() (r string, exists bool) {
-	v := m.payer_id
+	v := m.payer
 	if v == nil {
 		return
 	}
@@ -11624,7 +11806,7 @@ func (m *HoldMutation) OldPayerID(ctx context.Context) (v string, err error) {
 
 // ResetPayerID resets all changes to the "payer_id" field.
 func (m *HoldMutation) ResetPayerID() {
-	m.payer_id = nil
+	m.payer = nil
 }
 
 // SetBalanceID sets the "balance_id" field.
@@ -11883,6 +12065,55 @@ func (m *HoldMutation) ResetExpiresAt() {
 	m.expires_at = nil
 }
 
+// SetClosedAt sets the "closed_at" field.
+func (m *HoldMutation) SetClosedAt(t time.Time) {
+	m.closed_at = &t
+}
+
+// ClosedAt returns the value of the "closed_at" field in the mutation.
+func (m *HoldMutation) ClosedAt() (r time.Time, exists bool) {
+	v := m.closed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClosedAt returns the old "closed_at" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldClosedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClosedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClosedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClosedAt: %w", err)
+	}
+	return oldValue.ClosedAt, nil
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (m *HoldMutation) ClearClosedAt() {
+	m.closed_at = nil
+	m.clearedFields[hold.FieldClosedAt] = struct{}{}
+}
+
+// ClosedAtCleared returns if the "closed_at" field was cleared in this mutation.
+func (m *HoldMutation) ClosedAtCleared() bool {
+	_, ok := m.clearedFields[hold.FieldClosedAt]
+	return ok
+}
+
+// ResetClosedAt resets all changes to the "closed_at" field.
+func (m *HoldMutation) ResetClosedAt() {
+	m.closed_at = nil
+	delete(m.clearedFields, hold.FieldClosedAt)
+}
+
 // SetDescription sets the "description" field.
 func (m *HoldMutation) SetDescription(s string) {
 	m.description = &s
@@ -11900,7 +12131,7 @@ func (m *HoldMutation) Description() (r string, exists bool) {
 // OldDescription returns the old "description" field's value of the Hold entity.
 // If the Hold object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *HoldMutation) OldDescription(ctx context.Context) (v string, err error) {
+func (m *HoldMutation) OldDescription(ctx context.Context) (v *string, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
 	}
@@ -11914,9 +12145,22 @@ func (m *HoldMutation) OldDescription(ctx context.Context) (v string, err error)
 	return oldValue.Description, nil
 }
 
+// ClearDescription clears the value of the "description" field.
+func (m *HoldMutation) ClearDescription() {
+	m.description = nil
+	m.clearedFields[hold.FieldDescription] = struct{}{}
+}
+
+// DescriptionCleared returns if the "description" field was cleared in this mutation.
+func (m *HoldMutation) DescriptionCleared() bool {
+	_, ok := m.clearedFields[hold.FieldDescription]
+	return ok
+}
+
 // ResetDescription resets all changes to the "description" field.
 func (m *HoldMutation) ResetDescription() {
 	m.description = nil
+	delete(m.clearedFields, hold.FieldDescription)
 }
 
 // SetIdempotencyKey sets the "idempotency_key" field.
@@ -12017,6 +12261,33 @@ func (m *HoldMutation) ResetFingerprint() {
 	delete(m.clearedFields, hold.FieldFingerprint)
 }
 
+// ClearPayer clears the "payer" edge to the Payer entity.
+func (m *HoldMutation) ClearPayer() {
+	m.clearedpayer = true
+	m.clearedFields[hold.FieldPayerID] = struct{}{}
+}
+
+// PayerCleared reports if the "payer" edge to the Payer entity was cleared.
+func (m *HoldMutation) PayerCleared() bool {
+	return m.clearedpayer
+}
+
+// PayerIDs returns the "payer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PayerID instead. It exists only for internal usage by the builders.
+func (m *HoldMutation) PayerIDs() (ids []string) {
+	if id := m.payer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPayer resets all changes to the "payer" edge.
+func (m *HoldMutation) ResetPayer() {
+	m.payer = nil
+	m.clearedpayer = false
+}
+
 // Where appends a list predicates to the HoldMutation builder.
 func (m *HoldMutation) Where(ps ...predicate.Hold) {
 	m.predicates = append(m.predicates, ps...)
@@ -12051,14 +12322,14 @@ func (m *HoldMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *HoldMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.organization_id != nil {
 		fields = append(fields, hold.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, hold.FieldCreatedAt)
 	}
-	if m.payer_id != nil {
+	if m.payer != nil {
 		fields = append(fields, hold.FieldPayerID)
 	}
 	if m.balance_id != nil {
@@ -12078,6 +12349,9 @@ func (m *HoldMutation) Fields() []string {
 	}
 	if m.expires_at != nil {
 		fields = append(fields, hold.FieldExpiresAt)
+	}
+	if m.closed_at != nil {
+		fields = append(fields, hold.FieldClosedAt)
 	}
 	if m.description != nil {
 		fields = append(fields, hold.FieldDescription)
@@ -12114,6 +12388,8 @@ func (m *HoldMutation) Field(name string) (ent.Value, bool) {
 		return m.Status()
 	case hold.FieldExpiresAt:
 		return m.ExpiresAt()
+	case hold.FieldClosedAt:
+		return m.ClosedAt()
 	case hold.FieldDescription:
 		return m.Description()
 	case hold.FieldIdempotencyKey:
@@ -12147,6 +12423,8 @@ func (m *HoldMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldStatus(ctx)
 	case hold.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case hold.FieldClosedAt:
+		return m.OldClosedAt(ctx)
 	case hold.FieldDescription:
 		return m.OldDescription(ctx)
 	case hold.FieldIdempotencyKey:
@@ -12224,6 +12502,13 @@ func (m *HoldMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpiresAt(v)
+		return nil
+	case hold.FieldClosedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClosedAt(v)
 		return nil
 	case hold.FieldDescription:
 		v, ok := value.(string)
@@ -12303,6 +12588,12 @@ func (m *HoldMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *HoldMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(hold.FieldClosedAt) {
+		fields = append(fields, hold.FieldClosedAt)
+	}
+	if m.FieldCleared(hold.FieldDescription) {
+		fields = append(fields, hold.FieldDescription)
+	}
 	if m.FieldCleared(hold.FieldIdempotencyKey) {
 		fields = append(fields, hold.FieldIdempotencyKey)
 	}
@@ -12323,6 +12614,12 @@ func (m *HoldMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *HoldMutation) ClearField(name string) error {
 	switch name {
+	case hold.FieldClosedAt:
+		m.ClearClosedAt()
+		return nil
+	case hold.FieldDescription:
+		m.ClearDescription()
+		return nil
 	case hold.FieldIdempotencyKey:
 		m.ClearIdempotencyKey()
 		return nil
@@ -12364,6 +12661,9 @@ func (m *HoldMutation) ResetField(name string) error {
 	case hold.FieldExpiresAt:
 		m.ResetExpiresAt()
 		return nil
+	case hold.FieldClosedAt:
+		m.ResetClosedAt()
+		return nil
 	case hold.FieldDescription:
 		m.ResetDescription()
 		return nil
@@ -12379,19 +12679,28 @@ func (m *HoldMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *HoldMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.payer != nil {
+		edges = append(edges, hold.EdgePayer)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *HoldMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case hold.EdgePayer:
+		if id := m.payer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *HoldMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
 	return edges
 }
 
@@ -12403,25 +12712,42 @@ func (m *HoldMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *HoldMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.clearedpayer {
+		edges = append(edges, hold.EdgePayer)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *HoldMutation) EdgeCleared(name string) bool {
+	switch name {
+	case hold.EdgePayer:
+		return m.clearedpayer
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *HoldMutation) ClearEdge(name string) error {
+	switch name {
+	case hold.EdgePayer:
+		m.ClearPayer()
+		return nil
+	}
 	return fmt.Errorf("unknown Hold unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *HoldMutation) ResetEdge(name string) error {
+	switch name {
+	case hold.EdgePayer:
+		m.ResetPayer()
+		return nil
+	}
 	return fmt.Errorf("unknown Hold edge %s", name)
 }
 
@@ -17259,7 +17585,6 @@ type LedgerEntryMutation struct {
 	addusage_after_units  *int64
 	description           *string
 	metadata              *map[string]string
-	hold_id               *string
 	refund_id             *string
 	dispute_id            *string
 	credit_note_id        *string
@@ -17280,6 +17605,8 @@ type LedgerEntryMutation struct {
 	clearedpayment        bool
 	invoice               *string
 	clearedinvoice        bool
+	hold                  *string
+	clearedhold           bool
 	done                  bool
 	oldValue              func(context.Context) (*LedgerEntry, error)
 	predicates            []predicate.LedgerEntry
@@ -18167,12 +18494,12 @@ func (m *LedgerEntryMutation) ResetInvoiceID() {
 
 // SetHoldID sets the "hold_id" field.
 func (m *LedgerEntryMutation) SetHoldID(s string) {
-	m.hold_id = &s
+	m.hold = &s
 }
 
 // HoldID returns the value of the "hold_id" field in the mutation.
 func (m *LedgerEntryMutation) HoldID() (r string, exists bool) {
-	v := m.hold_id
+	v := m.hold
 	if v == nil {
 		return
 	}
@@ -18198,7 +18525,7 @@ func (m *LedgerEntryMutation) OldHoldID(ctx context.Context) (v *string, err err
 
 // ClearHoldID clears the value of the "hold_id" field.
 func (m *LedgerEntryMutation) ClearHoldID() {
-	m.hold_id = nil
+	m.hold = nil
 	m.clearedFields[ledgerentry.FieldHoldID] = struct{}{}
 }
 
@@ -18210,7 +18537,7 @@ func (m *LedgerEntryMutation) HoldIDCleared() bool {
 
 // ResetHoldID resets all changes to the "hold_id" field.
 func (m *LedgerEntryMutation) ResetHoldID() {
-	m.hold_id = nil
+	m.hold = nil
 	delete(m.clearedFields, ledgerentry.FieldHoldID)
 }
 
@@ -18880,6 +19207,33 @@ func (m *LedgerEntryMutation) ResetInvoice() {
 	m.clearedinvoice = false
 }
 
+// ClearHold clears the "hold" edge to the Hold entity.
+func (m *LedgerEntryMutation) ClearHold() {
+	m.clearedhold = true
+	m.clearedFields[ledgerentry.FieldHoldID] = struct{}{}
+}
+
+// HoldCleared reports if the "hold" edge to the Hold entity was cleared.
+func (m *LedgerEntryMutation) HoldCleared() bool {
+	return m.HoldIDCleared() || m.clearedhold
+}
+
+// HoldIDs returns the "hold" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// HoldID instead. It exists only for internal usage by the builders.
+func (m *LedgerEntryMutation) HoldIDs() (ids []string) {
+	if id := m.hold; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetHold resets all changes to the "hold" edge.
+func (m *LedgerEntryMutation) ResetHold() {
+	m.hold = nil
+	m.clearedhold = false
+}
+
 // Where appends a list predicates to the LedgerEntryMutation builder.
 func (m *LedgerEntryMutation) Where(ps ...predicate.LedgerEntry) {
 	m.predicates = append(m.predicates, ps...)
@@ -18963,7 +19317,7 @@ func (m *LedgerEntryMutation) Fields() []string {
 	if m.invoice != nil {
 		fields = append(fields, ledgerentry.FieldInvoiceID)
 	}
-	if m.hold_id != nil {
+	if m.hold != nil {
 		fields = append(fields, ledgerentry.FieldHoldID)
 	}
 	if m.refund_id != nil {
@@ -19674,7 +20028,7 @@ func (m *LedgerEntryMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *LedgerEntryMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.balance != nil {
 		edges = append(edges, ledgerentry.EdgeBalance)
 	}
@@ -19683,6 +20037,9 @@ func (m *LedgerEntryMutation) AddedEdges() []string {
 	}
 	if m.invoice != nil {
 		edges = append(edges, ledgerentry.EdgeInvoice)
+	}
+	if m.hold != nil {
+		edges = append(edges, ledgerentry.EdgeHold)
 	}
 	return edges
 }
@@ -19703,13 +20060,17 @@ func (m *LedgerEntryMutation) AddedIDs(name string) []ent.Value {
 		if id := m.invoice; id != nil {
 			return []ent.Value{*id}
 		}
+	case ledgerentry.EdgeHold:
+		if id := m.hold; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *LedgerEntryMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	return edges
 }
 
@@ -19721,7 +20082,7 @@ func (m *LedgerEntryMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *LedgerEntryMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.clearedbalance {
 		edges = append(edges, ledgerentry.EdgeBalance)
 	}
@@ -19730,6 +20091,9 @@ func (m *LedgerEntryMutation) ClearedEdges() []string {
 	}
 	if m.clearedinvoice {
 		edges = append(edges, ledgerentry.EdgeInvoice)
+	}
+	if m.clearedhold {
+		edges = append(edges, ledgerentry.EdgeHold)
 	}
 	return edges
 }
@@ -19744,6 +20108,8 @@ func (m *LedgerEntryMutation) EdgeCleared(name string) bool {
 		return m.clearedpayment
 	case ledgerentry.EdgeInvoice:
 		return m.clearedinvoice
+	case ledgerentry.EdgeHold:
+		return m.clearedhold
 	}
 	return false
 }
@@ -19761,6 +20127,9 @@ func (m *LedgerEntryMutation) ClearEdge(name string) error {
 	case ledgerentry.EdgeInvoice:
 		m.ClearInvoice()
 		return nil
+	case ledgerentry.EdgeHold:
+		m.ClearHold()
+		return nil
 	}
 	return fmt.Errorf("unknown LedgerEntry unique edge %s", name)
 }
@@ -19777,6 +20146,9 @@ func (m *LedgerEntryMutation) ResetEdge(name string) error {
 		return nil
 	case ledgerentry.EdgeInvoice:
 		m.ResetInvoice()
+		return nil
+	case ledgerentry.EdgeHold:
+		m.ResetHold()
 		return nil
 	}
 	return fmt.Errorf("unknown LedgerEntry edge %s", name)
@@ -24264,6 +24636,9 @@ type PayerMutation struct {
 	payments               map[string]struct{}
 	removedpayments        map[string]struct{}
 	clearedpayments        bool
+	holds                  map[string]struct{}
+	removedholds           map[string]struct{}
+	clearedholds           bool
 	memberships            map[string]struct{}
 	removedmemberships     map[string]struct{}
 	clearedmemberships     bool
@@ -25301,6 +25676,60 @@ func (m *PayerMutation) ResetPayments() {
 	m.removedpayments = nil
 }
 
+// AddHoldIDs adds the "holds" edge to the Hold entity by ids.
+func (m *PayerMutation) AddHoldIDs(ids ...string) {
+	if m.holds == nil {
+		m.holds = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.holds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearHolds clears the "holds" edge to the Hold entity.
+func (m *PayerMutation) ClearHolds() {
+	m.clearedholds = true
+}
+
+// HoldsCleared reports if the "holds" edge to the Hold entity was cleared.
+func (m *PayerMutation) HoldsCleared() bool {
+	return m.clearedholds
+}
+
+// RemoveHoldIDs removes the "holds" edge to the Hold entity by IDs.
+func (m *PayerMutation) RemoveHoldIDs(ids ...string) {
+	if m.removedholds == nil {
+		m.removedholds = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.holds, ids[i])
+		m.removedholds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedHolds returns the removed IDs of the "holds" edge to the Hold entity.
+func (m *PayerMutation) RemovedHoldsIDs() (ids []string) {
+	for id := range m.removedholds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// HoldsIDs returns the "holds" edge IDs in the mutation.
+func (m *PayerMutation) HoldsIDs() (ids []string) {
+	for id := range m.holds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetHolds resets all changes to the "holds" edge.
+func (m *PayerMutation) ResetHolds() {
+	m.holds = nil
+	m.clearedholds = false
+	m.removedholds = nil
+}
+
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by ids.
 func (m *PayerMutation) AddMembershipIDs(ids ...string) {
 	if m.memberships == nil {
@@ -25840,7 +26269,7 @@ func (m *PayerMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *PayerMutation) AddedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.balances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -25855,6 +26284,9 @@ func (m *PayerMutation) AddedEdges() []string {
 	}
 	if m.payments != nil {
 		edges = append(edges, payer.EdgePayments)
+	}
+	if m.holds != nil {
+		edges = append(edges, payer.EdgeHolds)
 	}
 	if m.memberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -25899,6 +26331,12 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeHolds:
+		ids := make([]ent.Value, 0, len(m.holds))
+		for id := range m.holds {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgeMemberships:
 		ids := make([]ent.Value, 0, len(m.memberships))
 		for id := range m.memberships {
@@ -25917,7 +26355,7 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *PayerMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.removedbalances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -25932,6 +26370,9 @@ func (m *PayerMutation) RemovedEdges() []string {
 	}
 	if m.removedpayments != nil {
 		edges = append(edges, payer.EdgePayments)
+	}
+	if m.removedholds != nil {
+		edges = append(edges, payer.EdgeHolds)
 	}
 	if m.removedmemberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -25976,6 +26417,12 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeHolds:
+		ids := make([]ent.Value, 0, len(m.removedholds))
+		for id := range m.removedholds {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgeMemberships:
 		ids := make([]ent.Value, 0, len(m.removedmemberships))
 		for id := range m.removedmemberships {
@@ -25994,7 +26441,7 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *PayerMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.clearedbalances {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -26009,6 +26456,9 @@ func (m *PayerMutation) ClearedEdges() []string {
 	}
 	if m.clearedpayments {
 		edges = append(edges, payer.EdgePayments)
+	}
+	if m.clearedholds {
+		edges = append(edges, payer.EdgeHolds)
 	}
 	if m.clearedmemberships {
 		edges = append(edges, payer.EdgeMemberships)
@@ -26033,6 +26483,8 @@ func (m *PayerMutation) EdgeCleared(name string) bool {
 		return m.clearedinvoices
 	case payer.EdgePayments:
 		return m.clearedpayments
+	case payer.EdgeHolds:
+		return m.clearedholds
 	case payer.EdgeMemberships:
 		return m.clearedmemberships
 	case payer.EdgeMembers:
@@ -26067,6 +26519,9 @@ func (m *PayerMutation) ResetEdge(name string) error {
 		return nil
 	case payer.EdgePayments:
 		m.ResetPayments()
+		return nil
+	case payer.EdgeHolds:
+		m.ResetHolds()
 		return nil
 	case payer.EdgeMemberships:
 		m.ResetMemberships()

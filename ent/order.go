@@ -18,6 +18,7 @@ var _ = newestFirst(
 	&DefaultAccessTokenOrder.Direction,
 	&DefaultBalanceOrder.Direction,
 	&DefaultGatewayEventOrder.Direction,
+	&DefaultHoldOrder.Direction,
 	&DefaultInvoiceOrder.Direction,
 	&DefaultLedgerEntryOrder.Direction,
 	&DefaultMembershipOrder.Direction,

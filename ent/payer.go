@@ -68,21 +68,24 @@ type PayerEdges struct {
 	Invoices []*Invoice `json:"invoices,omitempty"`
 	// Payments holds the value of the payments edge.
 	Payments []*Payment `json:"payments,omitempty"`
+	// Holds holds the value of the holds edge.
+	Holds []*Hold `json:"holds,omitempty"`
 	// Memberships holds the value of the memberships edge.
 	Memberships []*Membership `json:"memberships,omitempty"`
 	// Members holds the value of the members edge.
 	Members []*Membership `json:"members,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [7]bool
+	loadedTypes [8]bool
 	// totalCount holds the count of the edges above.
-	totalCount [7]map[string]int
+	totalCount [8]map[string]int
 
 	namedBalances       map[string][]*Balance
 	namedPaymentMethods map[string][]*PaymentMethod
 	namedQuotes         map[string][]*Quote
 	namedInvoices       map[string][]*Invoice
 	namedPayments       map[string][]*Payment
+	namedHolds          map[string][]*Hold
 	namedMemberships    map[string][]*Membership
 	namedMembers        map[string][]*Membership
 }
@@ -132,10 +135,19 @@ func (e PayerEdges) PaymentsOrErr() ([]*Payment, error) {
 	return nil, &NotLoadedError{edge: "payments"}
 }
 
+// HoldsOrErr returns the Holds value or an error if the edge
+// was not loaded in eager-loading.
+func (e PayerEdges) HoldsOrErr() ([]*Hold, error) {
+	if e.loadedTypes[5] {
+		return e.Holds, nil
+	}
+	return nil, &NotLoadedError{edge: "holds"}
+}
+
 // MembershipsOrErr returns the Memberships value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[6] {
 		return e.Memberships, nil
 	}
 	return nil, &NotLoadedError{edge: "memberships"}
@@ -144,7 +156,7 @@ func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
 // MembersOrErr returns the Members value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembersOrErr() ([]*Membership, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Members, nil
 	}
 	return nil, &NotLoadedError{edge: "members"}
@@ -320,6 +332,11 @@ func (_m *Payer) QueryInvoices() *InvoiceQuery {
 // QueryPayments queries the "payments" edge of the Payer entity.
 func (_m *Payer) QueryPayments() *PaymentQuery {
 	return NewPayerClient(_m.config).QueryPayments(_m)
+}
+
+// QueryHolds queries the "holds" edge of the Payer entity.
+func (_m *Payer) QueryHolds() *HoldQuery {
+	return NewPayerClient(_m.config).QueryHolds(_m)
 }
 
 // QueryMemberships queries the "memberships" edge of the Payer entity.
@@ -532,6 +549,30 @@ func (_m *Payer) appendNamedPayments(name string, edges ...*Payment) {
 		_m.Edges.namedPayments[name] = []*Payment{}
 	} else {
 		_m.Edges.namedPayments[name] = append(_m.Edges.namedPayments[name], edges...)
+	}
+}
+
+// NamedHolds returns the Holds named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Payer) NamedHolds(name string) ([]*Hold, error) {
+	if _m.Edges.namedHolds == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedHolds[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Payer) appendNamedHolds(name string, edges ...*Hold) {
+	if _m.Edges.namedHolds == nil {
+		_m.Edges.namedHolds = make(map[string][]*Hold)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedHolds[name] = []*Hold{}
+	} else {
+		_m.Edges.namedHolds[name] = append(_m.Edges.namedHolds[name], edges...)
 	}
 }
 

@@ -1,8 +1,11 @@
 package ent
 
 import (
+	"time"
+
 	"purser/ent/payment"
 	"purser/ent/price"
+	"purser/money"
 )
 
 // The small objects that the public schema shows as parts of a row.
@@ -93,4 +96,21 @@ func (e *LedgerEntry) ShownMetadata() map[string]string {
 		return map[string]string{}
 	}
 	return e.Metadata
+}
+
+// LowBalanceNotice is from which level on a balance is called low.
+type LowBalanceNotice struct {
+	Level     *money.Amount
+	Percent   *int
+	NoticedAt *time.Time
+}
+
+// LowBalanceNotice is the notice agreed for the balance, or nil.
+func (b *Balance) LowBalanceNotice() *LowBalanceNotice {
+	if b.LowBalanceLevelUnits == nil && b.LowBalancePercent == nil {
+		return nil
+	}
+	return &LowBalanceNotice{
+		Level: optionalAmount(b.LowBalanceLevelUnits, b.Currency), Percent: b.LowBalancePercent, NoticedAt: b.LowBalanceNoticedAt,
+	}
 }

@@ -92,6 +92,13 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		add("LedgerEntry", booking.EntryID, nil)
 	}
 
+	for _, p := range []string{f.other, f.payer} {
+		held, err := b.CreateHold(ctx, billing.HoldDraft{PayerID: p, Amount: usd(100), ExpiresIn: time.Hour, Description: ptr(name("hold")), Key: ptr("fill" + p)})
+		add("Hold", held.HoldID, err)
+		_, err = b.SetLowBalanceNotice(ctx, billing.LowBalanceChange{PayerID: p, Currency: "USD", Level: ptr(usd(100))})
+		must(err)
+	}
+
 	id := func(prefix string, n int) string { return fmt.Sprintf("%s_%s%04d", prefix, slug, n) }
 	for n, status := range []quote.Status{quote.StatusDRAFT, quote.StatusOPEN} {
 		qid := id("quo", n)
@@ -173,6 +180,10 @@ func (w *world) more(t testing.TB, f *filled, n int) {
 	booking, err := b.ReloadBalance(ctx, billing.Reload{PayerID: p, Amount: usd(100), Key: ptr(tag)})
 	must(err)
 	_, err = b.ReloadBalance(ctx, billing.Reload{PayerID: company, Amount: usd(100), Key: ptr(tag + "c")})
+	must(err)
+	held, err := b.CreateHold(ctx, billing.HoldDraft{PayerID: p, Amount: usd(10), ExpiresIn: time.Hour, Key: ptr(tag)})
+	must(err)
+	_, err = b.CaptureHold(ctx, billing.HoldCapture{HoldID: held.HoldID, Key: ptr(tag)})
 	must(err)
 	product, err := b.CreateProduct(ctx, billing.ProductDraft{Name: tag, ProviderID: ptr(f.ids["Provider"])}, nil)
 	must(err)

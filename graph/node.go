@@ -15,6 +15,7 @@ import (
 	"purser/ent/balance"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/membership"
@@ -54,6 +55,7 @@ func nodeTypes() map[string]nodeType {
 		"prc": {"Price", price.Table, ofBilling},
 		"bal": {"Balance", balance.Table, ofPayer},
 		"ent": {"LedgerEntry", ledgerentry.Table, ofPayer},
+		"hld": {"Hold", hold.Table, ofPayer},
 		"quo": {"Quote", quote.Table, ofPayer},
 		"inv": {"Invoice", invoice.Table, ofPayer},
 		"pmt": {"Payment", payment.Table, ofPayer},

@@ -221,7 +221,8 @@ const dump = `{
 	providers { name description status secretHint webhookUrl webhookConfigured }
 	accessTokens(first: 100) { totalCount edges { node { id name hint revokedAt } } }
 	developers(first: 100) { totalCount edges { node { id name email status metadata
-		balances { amount { amount } usage { amount } entries(first: 10) { totalCount } }
+		balances { amount { amount } usage { amount } held { amount } lowBalanceNotice { percent } entries(first: 10) { totalCount } }
+		holds(first: 10) { edges { node { id status } } }
 		paymentMethods(first: 10) { edges { node { id status isDefault } } }
 		memberships(first: 10) { edges { node { id role } } } } } }
 	companies(first: 100) { totalCount edges { node { id name status } } }

@@ -27,6 +27,7 @@ func (r *Runner) kinds() []kind {
 		{"check invoice", r.Billing.DueInvoices, r.checkInvoice},
 		{"check card", r.Billing.DueCards, r.checkCard},
 		{"expire quote", r.Billing.QuotesToExpire, r.Billing.ExpireQuote},
+		{"expire holds", r.Billing.BalancesWithOldHolds, r.Billing.ExpireHolds},
 	}
 }
 

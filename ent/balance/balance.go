@@ -40,6 +40,8 @@ const (
 	FieldBillingMode = "billing_mode"
 	// FieldCreditLimitUnits holds the string denoting the credit_limit_units field in the database.
 	FieldCreditLimitUnits = "credit_limit_units"
+	// FieldCreditLimitOwn holds the string denoting the credit_limit_own field in the database.
+	FieldCreditLimitOwn = "credit_limit_own"
 	// FieldAutoReloadEnabled holds the string denoting the auto_reload_enabled field in the database.
 	FieldAutoReloadEnabled = "auto_reload_enabled"
 	// FieldAutoReloadThresholdUnits holds the string denoting the auto_reload_threshold_units field in the database.
@@ -60,8 +62,10 @@ const (
 	FieldAutoReloadInFlight = "auto_reload_in_flight"
 	// FieldLowBalanceLevelUnits holds the string denoting the low_balance_level_units field in the database.
 	FieldLowBalanceLevelUnits = "low_balance_level_units"
-	// FieldLowBalanceNoticed holds the string denoting the low_balance_noticed field in the database.
-	FieldLowBalanceNoticed = "low_balance_noticed"
+	// FieldLowBalancePercent holds the string denoting the low_balance_percent field in the database.
+	FieldLowBalancePercent = "low_balance_percent"
+	// FieldLowBalanceNoticedAt holds the string denoting the low_balance_noticed_at field in the database.
+	FieldLowBalanceNoticedAt = "low_balance_noticed_at"
 	// FieldPeriod holds the string denoting the period field in the database.
 	FieldPeriod = "period"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -106,6 +110,7 @@ var Columns = []string{
 	FieldUnpaidUnits,
 	FieldBillingMode,
 	FieldCreditLimitUnits,
+	FieldCreditLimitOwn,
 	FieldAutoReloadEnabled,
 	FieldAutoReloadThresholdUnits,
 	FieldAutoReloadAmountUnits,
@@ -116,7 +121,8 @@ var Columns = []string{
 	FieldAutoReloadSuspendedReason,
 	FieldAutoReloadInFlight,
 	FieldLowBalanceLevelUnits,
-	FieldLowBalanceNoticed,
+	FieldLowBalancePercent,
+	FieldLowBalanceNoticedAt,
 	FieldPeriod,
 	FieldVersion,
 	FieldLastSeq,
@@ -156,14 +162,14 @@ var (
 	DefaultHeldUnits money.Units
 	// DefaultUnpaidUnits holds the default value on creation for the "unpaid_units" field.
 	DefaultUnpaidUnits money.Units
+	// DefaultCreditLimitOwn holds the default value on creation for the "credit_limit_own" field.
+	DefaultCreditLimitOwn bool
 	// DefaultAutoReloadEnabled holds the default value on creation for the "auto_reload_enabled" field.
 	DefaultAutoReloadEnabled bool
 	// DefaultAutoReloadSuspendedReason holds the default value on creation for the "auto_reload_suspended_reason" field.
 	DefaultAutoReloadSuspendedReason string
 	// DefaultAutoReloadInFlight holds the default value on creation for the "auto_reload_in_flight" field.
 	DefaultAutoReloadInFlight bool
-	// DefaultLowBalanceNoticed holds the default value on creation for the "low_balance_noticed" field.
-	DefaultLowBalanceNoticed bool
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultLastSeq holds the default value on creation for the "last_seq" field.
@@ -258,6 +264,11 @@ func ByCreditLimitUnits(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreditLimitUnits, opts...).ToFunc()
 }
 
+// ByCreditLimitOwn orders the results by the credit_limit_own field.
+func ByCreditLimitOwn(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditLimitOwn, opts...).ToFunc()
+}
+
 // ByAutoReloadEnabled orders the results by the auto_reload_enabled field.
 func ByAutoReloadEnabled(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAutoReloadEnabled, opts...).ToFunc()
@@ -308,9 +319,14 @@ func ByLowBalanceLevelUnits(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLowBalanceLevelUnits, opts...).ToFunc()
 }
 
-// ByLowBalanceNoticed orders the results by the low_balance_noticed field.
-func ByLowBalanceNoticed(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldLowBalanceNoticed, opts...).ToFunc()
+// ByLowBalancePercent orders the results by the low_balance_percent field.
+func ByLowBalancePercent(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLowBalancePercent, opts...).ToFunc()
+}
+
+// ByLowBalanceNoticedAt orders the results by the low_balance_noticed_at field.
+func ByLowBalanceNoticedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLowBalanceNoticedAt, opts...).ToFunc()
 }
 
 // ByPeriod orders the results by the period field.

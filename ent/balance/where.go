@@ -121,6 +121,11 @@ func CreditLimitUnits(v money.Units) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldCreditLimitUnits, vc))
 }
 
+// CreditLimitOwn applies equality check predicate on the "credit_limit_own" field. It's identical to CreditLimitOwnEQ.
+func CreditLimitOwn(v bool) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldCreditLimitOwn, v))
+}
+
 // AutoReloadEnabled applies equality check predicate on the "auto_reload_enabled" field. It's identical to AutoReloadEnabledEQ.
 func AutoReloadEnabled(v bool) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldAutoReloadEnabled, v))
@@ -176,9 +181,14 @@ func LowBalanceLevelUnits(v money.Units) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldLowBalanceLevelUnits, vc))
 }
 
-// LowBalanceNoticed applies equality check predicate on the "low_balance_noticed" field. It's identical to LowBalanceNoticedEQ.
-func LowBalanceNoticed(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticed, v))
+// LowBalancePercent applies equality check predicate on the "low_balance_percent" field. It's identical to LowBalancePercentEQ.
+func LowBalancePercent(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalancePercent, v))
+}
+
+// LowBalanceNoticedAt applies equality check predicate on the "low_balance_noticed_at" field. It's identical to LowBalanceNoticedAtEQ.
+func LowBalanceNoticedAt(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticedAt, v))
 }
 
 // Period applies equality check predicate on the "period" field. It's identical to PeriodEQ.
@@ -776,6 +786,16 @@ func CreditLimitUnitsNotNil() predicate.Balance {
 	return predicate.Balance(sql.FieldNotNull(FieldCreditLimitUnits))
 }
 
+// CreditLimitOwnEQ applies the EQ predicate on the "credit_limit_own" field.
+func CreditLimitOwnEQ(v bool) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldCreditLimitOwn, v))
+}
+
+// CreditLimitOwnNEQ applies the NEQ predicate on the "credit_limit_own" field.
+func CreditLimitOwnNEQ(v bool) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldCreditLimitOwn, v))
+}
+
 // AutoReloadEnabledEQ applies the EQ predicate on the "auto_reload_enabled" field.
 func AutoReloadEnabledEQ(v bool) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldAutoReloadEnabled, v))
@@ -1331,14 +1351,104 @@ func LowBalanceLevelUnitsNotNil() predicate.Balance {
 	return predicate.Balance(sql.FieldNotNull(FieldLowBalanceLevelUnits))
 }
 
-// LowBalanceNoticedEQ applies the EQ predicate on the "low_balance_noticed" field.
-func LowBalanceNoticedEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticed, v))
+// LowBalancePercentEQ applies the EQ predicate on the "low_balance_percent" field.
+func LowBalancePercentEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalancePercent, v))
 }
 
-// LowBalanceNoticedNEQ applies the NEQ predicate on the "low_balance_noticed" field.
-func LowBalanceNoticedNEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldNEQ(FieldLowBalanceNoticed, v))
+// LowBalancePercentNEQ applies the NEQ predicate on the "low_balance_percent" field.
+func LowBalancePercentNEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentIn applies the In predicate on the "low_balance_percent" field.
+func LowBalancePercentIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldLowBalancePercent, vs...))
+}
+
+// LowBalancePercentNotIn applies the NotIn predicate on the "low_balance_percent" field.
+func LowBalancePercentNotIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldLowBalancePercent, vs...))
+}
+
+// LowBalancePercentGT applies the GT predicate on the "low_balance_percent" field.
+func LowBalancePercentGT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentGTE applies the GTE predicate on the "low_balance_percent" field.
+func LowBalancePercentGTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentLT applies the LT predicate on the "low_balance_percent" field.
+func LowBalancePercentLT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentLTE applies the LTE predicate on the "low_balance_percent" field.
+func LowBalancePercentLTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentIsNil applies the IsNil predicate on the "low_balance_percent" field.
+func LowBalancePercentIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldLowBalancePercent))
+}
+
+// LowBalancePercentNotNil applies the NotNil predicate on the "low_balance_percent" field.
+func LowBalancePercentNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldLowBalancePercent))
+}
+
+// LowBalanceNoticedAtEQ applies the EQ predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtNEQ applies the NEQ predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtNEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtIn applies the In predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldLowBalanceNoticedAt, vs...))
+}
+
+// LowBalanceNoticedAtNotIn applies the NotIn predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtNotIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldLowBalanceNoticedAt, vs...))
+}
+
+// LowBalanceNoticedAtGT applies the GT predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtGT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtGTE applies the GTE predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtGTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtLT applies the LT predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtLT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtLTE applies the LTE predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtLTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtIsNil applies the IsNil predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldLowBalanceNoticedAt))
+}
+
+// LowBalanceNoticedAtNotNil applies the NotNil predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldLowBalanceNoticedAt))
 }
 
 // PeriodEQ applies the EQ predicate on the "period" field.

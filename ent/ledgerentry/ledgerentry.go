@@ -83,6 +83,8 @@ const (
 	EdgePayment = "payment"
 	// EdgeInvoice holds the string denoting the invoice edge name in mutations.
 	EdgeInvoice = "invoice"
+	// EdgeHold holds the string denoting the hold edge name in mutations.
+	EdgeHold = "hold"
 	// Table holds the table name of the ledgerentry in the database.
 	Table = "ledger_entries"
 	// BalanceTable is the table that holds the balance relation/edge.
@@ -106,6 +108,13 @@ const (
 	InvoiceInverseTable = "invoices"
 	// InvoiceColumn is the table column denoting the invoice relation/edge.
 	InvoiceColumn = "invoice_id"
+	// HoldTable is the table that holds the hold relation/edge.
+	HoldTable = "ledger_entries"
+	// HoldInverseTable is the table name for the Hold entity.
+	// It exists in this package in order to avoid circular dependency with the "hold" package.
+	HoldInverseTable = "holds"
+	// HoldColumn is the table column denoting the hold relation/edge.
+	HoldColumn = "hold_id"
 )
 
 // Columns holds all SQL columns for ledgerentry fields.
@@ -368,6 +377,13 @@ func ByInvoiceField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newInvoiceStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// ByHoldField orders the results by hold field.
+func ByHoldField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newHoldStep(), sql.OrderByField(field, opts...))
+	}
+}
 func newBalanceStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -387,6 +403,13 @@ func newInvoiceStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(InvoiceInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, InvoiceTable, InvoiceColumn),
+	)
+}
+func newHoldStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(HoldInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, HoldTable, HoldColumn),
 	)
 }
 

@@ -2120,6 +2120,29 @@ func HasInvoiceWith(preds ...predicate.Invoice) predicate.LedgerEntry {
 	})
 }
 
+// HasHold applies the HasEdge predicate on the "hold" edge.
+func HasHold() predicate.LedgerEntry {
+	return predicate.LedgerEntry(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, HoldTable, HoldColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasHoldWith applies the HasEdge predicate on the "hold" edge with a given conditions (other predicates).
+func HasHoldWith(preds ...predicate.Hold) predicate.LedgerEntry {
+	return predicate.LedgerEntry(func(s *sql.Selector) {
+		step := newHoldStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // And groups predicates with the AND operator between them.
 func And(predicates ...predicate.LedgerEntry) predicate.LedgerEntry {
 	return predicate.LedgerEntry(sql.AndPredicates(predicates...))

@@ -65,6 +65,7 @@ var (
 		{Name: "unpaid_units", Type: field.TypeInt64, Default: 0},
 		{Name: "billing_mode", Type: field.TypeEnum, Enums: []string{"PREPAID", "POSTPAID"}},
 		{Name: "credit_limit_units", Type: field.TypeInt64, Nullable: true},
+		{Name: "credit_limit_own", Type: field.TypeBool, Default: false},
 		{Name: "auto_reload_enabled", Type: field.TypeBool, Default: false},
 		{Name: "auto_reload_threshold_units", Type: field.TypeInt64, Nullable: true},
 		{Name: "auto_reload_amount_units", Type: field.TypeInt64, Nullable: true},
@@ -75,7 +76,8 @@ var (
 		{Name: "auto_reload_suspended_reason", Type: field.TypeString, Default: ""},
 		{Name: "auto_reload_in_flight", Type: field.TypeBool, Default: false},
 		{Name: "low_balance_level_units", Type: field.TypeInt64, Nullable: true},
-		{Name: "low_balance_noticed", Type: field.TypeBool, Default: false},
+		{Name: "low_balance_percent", Type: field.TypeInt, Nullable: true},
+		{Name: "low_balance_noticed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "period", Type: field.TypeString},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
@@ -90,7 +92,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "balances_payers_balances",
-				Columns:    []*schema.Column{BalancesColumns[26]},
+				Columns:    []*schema.Column{BalancesColumns[28]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -99,7 +101,7 @@ var (
 			{
 				Name:    "balance_organization_id_payer_id_currency",
 				Unique:  true,
-				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26], BalancesColumns[4]},
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[28], BalancesColumns[4]},
 			},
 		},
 	}
@@ -364,22 +366,31 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "payer_id", Type: field.TypeString},
 		{Name: "balance_id", Type: field.TypeString},
 		{Name: "currency", Type: field.TypeString},
 		{Name: "amount_units", Type: field.TypeInt64},
 		{Name: "captured_units", Type: field.TypeInt64, Default: 0},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"OPEN", "CAPTURED", "RELEASED", "EXPIRED"}, Default: "OPEN"},
 		{Name: "expires_at", Type: field.TypeTime},
-		{Name: "description", Type: field.TypeString, Default: ""},
+		{Name: "closed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "idempotency_key", Type: field.TypeString, Nullable: true},
 		{Name: "fingerprint", Type: field.TypeBytes, Nullable: true},
+		{Name: "payer_id", Type: field.TypeString},
 	}
 	// HoldsTable holds the schema information for the "holds" table.
 	HoldsTable = &schema.Table{
 		Name:       "holds",
 		Columns:    HoldsColumns,
 		PrimaryKey: []*schema.Column{HoldsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "holds_payers_holds",
+				Columns:    []*schema.Column{HoldsColumns[13]},
+				RefColumns: []*schema.Column{PayersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "hold_organization_id_idempotency_key",
@@ -389,17 +400,20 @@ var (
 			{
 				Name:    "hold_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[3], HoldsColumns[0]},
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[13], HoldsColumns[0]},
 			},
 			{
-				Name:    "hold_organization_id_balance_id_status",
+				Name:    "hold_organization_id_payer_id_status_id",
 				Unique:  false,
-				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[4], HoldsColumns[8]},
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[13], HoldsColumns[7], HoldsColumns[0]},
 			},
 			{
-				Name:    "hold_organization_id_status_expires_at",
+				Name:    "hold_organization_id_expires_at",
 				Unique:  false,
-				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[8], HoldsColumns[9]},
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'OPEN'",
+				},
 			},
 		},
 	}
@@ -620,7 +634,6 @@ var (
 		{Name: "usage_after_units", Type: field.TypeInt64, Nullable: true},
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON, Nullable: true},
-		{Name: "hold_id", Type: field.TypeString, Nullable: true},
 		{Name: "refund_id", Type: field.TypeString, Nullable: true},
 		{Name: "dispute_id", Type: field.TypeString, Nullable: true},
 		{Name: "credit_note_id", Type: field.TypeString, Nullable: true},
@@ -637,6 +650,7 @@ var (
 		{Name: "balance_id", Type: field.TypeString, Nullable: true},
 		{Name: "payment_id", Type: field.TypeString, Nullable: true},
 		{Name: "invoice_id", Type: field.TypeString, Nullable: true},
+		{Name: "hold_id", Type: field.TypeString, Nullable: true},
 	}
 	// LedgerEntriesTable holds the schema information for the "ledger_entries" table.
 	LedgerEntriesTable = &schema.Table{
@@ -646,20 +660,26 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "ledger_entries_balances_entries",
-				Columns:    []*schema.Column{LedgerEntriesColumns[28]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[27]},
 				RefColumns: []*schema.Column{BalancesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "ledger_entries_payments_payment",
-				Columns:    []*schema.Column{LedgerEntriesColumns[29]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[28]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "ledger_entries_invoices_invoice",
-				Columns:    []*schema.Column{LedgerEntriesColumns[30]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[29]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "ledger_entries_holds_hold",
+				Columns:    []*schema.Column{LedgerEntriesColumns[30]},
+				RefColumns: []*schema.Column{HoldsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 		},
@@ -667,7 +687,7 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_balance_id_seq",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[3]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[27], LedgerEntriesColumns[3]},
 			},
 			{
 				Name:    "ledgerentry_organization_id_id",
@@ -680,12 +700,12 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_operation_idempotency_key",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[24], LedgerEntriesColumns[25]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[23], LedgerEntriesColumns[24]},
 			},
 			{
 				Name:    "ledgerentry_organization_id_cause_key",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[23]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[22]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "cause_key IS NOT NULL",
 				},
@@ -693,15 +713,23 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[30], LedgerEntriesColumns[0]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[29], LedgerEntriesColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "invoice_id IS NOT NULL",
 				},
 			},
 			{
+				Name:    "ledgerentry_organization_id_hold_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[30], LedgerEntriesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "hold_id IS NOT NULL",
+				},
+			},
+			{
 				Name:    "ledgerentry_organization_id_provider_id",
 				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[18]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[17]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "provider_id IS NOT NULL",
 				},
@@ -1632,6 +1660,8 @@ func init() {
 	BalancesTable.Annotation.Checks = map[string]string{
 		"balances_credit_limit": "credit_limit_units IS NULL OR credit_limit_units >= 0",
 		"balances_held":         "held_units >= 0",
+		"balances_low":          "low_balance_level_units IS NULL OR low_balance_percent IS NULL",
+		"balances_percent":      "low_balance_percent IS NULL OR low_balance_percent BETWEEN 1 AND 100",
 		"balances_sequence":     "last_seq >= 0",
 		"balances_unpaid":       "unpaid_units >= 0",
 	}
@@ -1648,9 +1678,12 @@ func init() {
 	DisputesTable.Annotation.Checks = map[string]string{
 		"disputes_amount": "amount_units > 0",
 	}
+	HoldsTable.ForeignKeys[0].RefTable = PayersTable
 	HoldsTable.Annotation = &entsql.Annotation{}
 	HoldsTable.Annotation.Checks = map[string]string{
-		"holds_amount": "amount_units > 0 AND captured_units >= 0",
+		"holds_amount":   "amount_units > 0",
+		"holds_captured": "(status = 'CAPTURED' AND captured_units > 0) OR (status <> 'CAPTURED' AND captured_units = 0)",
+		"holds_closed":   "(status = 'OPEN') = (closed_at IS NULL)",
 	}
 	InvoicesTable.ForeignKeys[0].RefTable = ProvidersTable
 	InvoicesTable.ForeignKeys[1].RefTable = QuotesTable
@@ -1670,6 +1703,7 @@ func init() {
 	LedgerEntriesTable.ForeignKeys[0].RefTable = BalancesTable
 	LedgerEntriesTable.ForeignKeys[1].RefTable = PaymentsTable
 	LedgerEntriesTable.ForeignKeys[2].RefTable = InvoicesTable
+	LedgerEntriesTable.ForeignKeys[3].RefTable = HoldsTable
 	LedgerEntriesTable.Annotation = &entsql.Annotation{}
 	LedgerEntriesTable.Annotation.Checks = map[string]string{
 		"ledger_entries_accounts": "debit_account <> credit_account",

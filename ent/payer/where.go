@@ -976,6 +976,29 @@ func HasPaymentsWith(preds ...predicate.Payment) predicate.Payer {
 	})
 }
 
+// HasHolds applies the HasEdge predicate on the "holds" edge.
+func HasHolds() predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, HoldsTable, HoldsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasHoldsWith applies the HasEdge predicate on the "holds" edge with a given conditions (other predicates).
+func HasHoldsWith(preds ...predicate.Hold) predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := newHoldsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasMemberships applies the HasEdge predicate on the "memberships" edge.
 func HasMemberships() predicate.Payer {
 	return predicate.Payer(func(s *sql.Selector) {

@@ -161,28 +161,28 @@ func init() {
 	balanceDescUnpaidUnits := balanceFields[5].Descriptor()
 	// balance.DefaultUnpaidUnits holds the default value on creation for the unpaid_units field.
 	balance.DefaultUnpaidUnits = money.Units(balanceDescUnpaidUnits.Default.(int64))
+	// balanceDescCreditLimitOwn is the schema descriptor for credit_limit_own field.
+	balanceDescCreditLimitOwn := balanceFields[8].Descriptor()
+	// balance.DefaultCreditLimitOwn holds the default value on creation for the credit_limit_own field.
+	balance.DefaultCreditLimitOwn = balanceDescCreditLimitOwn.Default.(bool)
 	// balanceDescAutoReloadEnabled is the schema descriptor for auto_reload_enabled field.
-	balanceDescAutoReloadEnabled := balanceFields[8].Descriptor()
+	balanceDescAutoReloadEnabled := balanceFields[9].Descriptor()
 	// balance.DefaultAutoReloadEnabled holds the default value on creation for the auto_reload_enabled field.
 	balance.DefaultAutoReloadEnabled = balanceDescAutoReloadEnabled.Default.(bool)
 	// balanceDescAutoReloadSuspendedReason is the schema descriptor for auto_reload_suspended_reason field.
-	balanceDescAutoReloadSuspendedReason := balanceFields[15].Descriptor()
+	balanceDescAutoReloadSuspendedReason := balanceFields[16].Descriptor()
 	// balance.DefaultAutoReloadSuspendedReason holds the default value on creation for the auto_reload_suspended_reason field.
 	balance.DefaultAutoReloadSuspendedReason = balanceDescAutoReloadSuspendedReason.Default.(string)
 	// balanceDescAutoReloadInFlight is the schema descriptor for auto_reload_in_flight field.
-	balanceDescAutoReloadInFlight := balanceFields[16].Descriptor()
+	balanceDescAutoReloadInFlight := balanceFields[17].Descriptor()
 	// balance.DefaultAutoReloadInFlight holds the default value on creation for the auto_reload_in_flight field.
 	balance.DefaultAutoReloadInFlight = balanceDescAutoReloadInFlight.Default.(bool)
-	// balanceDescLowBalanceNoticed is the schema descriptor for low_balance_noticed field.
-	balanceDescLowBalanceNoticed := balanceFields[18].Descriptor()
-	// balance.DefaultLowBalanceNoticed holds the default value on creation for the low_balance_noticed field.
-	balance.DefaultLowBalanceNoticed = balanceDescLowBalanceNoticed.Default.(bool)
 	// balanceDescVersion is the schema descriptor for version field.
-	balanceDescVersion := balanceFields[20].Descriptor()
+	balanceDescVersion := balanceFields[22].Descriptor()
 	// balance.DefaultVersion holds the default value on creation for the version field.
 	balance.DefaultVersion = balanceDescVersion.Default.(int64)
 	// balanceDescLastSeq is the schema descriptor for last_seq field.
-	balanceDescLastSeq := balanceFields[21].Descriptor()
+	balanceDescLastSeq := balanceFields[23].Descriptor()
 	// balance.DefaultLastSeq holds the default value on creation for the last_seq field.
 	balance.DefaultLastSeq = balanceDescLastSeq.Default.(int64)
 	// balanceDescID is the schema descriptor for id field.
@@ -484,10 +484,15 @@ func init() {
 		})
 	}
 	holdMixinHooks0 := holdMixin[0].Hooks()
+	holdMixinHooks1 := holdMixin[1].Hooks()
 
 	hold.Hooks[1] = holdMixinHooks0[0]
+
+	hold.Hooks[2] = holdMixinHooks1[0]
 	holdMixinInters0 := holdMixin[0].Interceptors()
+	holdMixinInters1 := holdMixin[1].Interceptors()
 	hold.Interceptors[0] = holdMixinInters0[0]
+	hold.Interceptors[1] = holdMixinInters1[0]
 	holdMixinFields0 := holdMixin[0].Fields()
 	_ = holdMixinFields0
 	holdFields := schema.Hold{}.Fields()
@@ -508,10 +513,6 @@ func init() {
 	holdDescCapturedUnits := holdFields[4].Descriptor()
 	// hold.DefaultCapturedUnits holds the default value on creation for the captured_units field.
 	hold.DefaultCapturedUnits = money.Units(holdDescCapturedUnits.Default.(int64))
-	// holdDescDescription is the schema descriptor for description field.
-	holdDescDescription := holdFields[7].Descriptor()
-	// hold.DefaultDescription holds the default value on creation for the description field.
-	hold.DefaultDescription = holdDescDescription.Default.(string)
 	// holdDescID is the schema descriptor for id field.
 	holdDescID := holdMixinFields0[0].Descriptor()
 	// hold.IDValidator is a validator for the "id" field. It is called by the builders before save.

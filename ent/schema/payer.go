@@ -57,6 +57,7 @@ func (Payer) Edges() []ent.Edge {
 		edge.To("quotes", Quote.Type).Annotations(entgql.RelayConnection()),
 		edge.To("invoices", Invoice.Type).Annotations(entgql.RelayConnection()),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
+		edge.To("holds", Hold.Type).Annotations(entgql.RelayConnection()),
 		edge.To("memberships", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 		edge.To("members", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 	}

@@ -29,6 +29,7 @@ type ResolverRoot interface {
 	Company() CompanyResolver
 	Developer() DeveloperResolver
 	GatewayEvent() GatewayEventResolver
+	Hold() HoldResolver
 	Invoice() InvoiceResolver
 	Membership() MembershipResolver
 	Mutation() MutationResolver
@@ -95,26 +96,39 @@ type ComplexityRoot struct {
 	}
 
 	Balance struct {
-		Amount      func(childComplexity int) int
-		Available   func(childComplexity int) int
-		CreatedAt   func(childComplexity int) int
-		CreditLimit func(childComplexity int) int
-		Currency    func(childComplexity int) int
-		Entries     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.LedgerEntryWhereInput) int
-		Held        func(childComplexity int) int
-		ID          func(childComplexity int) int
-		InDebt      func(childComplexity int) int
-		Payer       func(childComplexity int) int
-		Remaining   func(childComplexity int) int
-		Unpaid      func(childComplexity int) int
-		UpdatedAt   func(childComplexity int) int
-		Usage       func(childComplexity int) int
+		Amount           func(childComplexity int) int
+		Available        func(childComplexity int) int
+		CreatedAt        func(childComplexity int) int
+		CreditLimit      func(childComplexity int) int
+		Currency         func(childComplexity int) int
+		Entries          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.LedgerEntryWhereInput) int
+		Held             func(childComplexity int) int
+		ID               func(childComplexity int) int
+		InDebt           func(childComplexity int) int
+		LowBalanceNotice func(childComplexity int) int
+		Payer            func(childComplexity int) int
+		Remaining        func(childComplexity int) int
+		Unpaid           func(childComplexity int) int
+		UpdatedAt        func(childComplexity int) int
+		Usage            func(childComplexity int) int
+	}
+
+	BalanceAdjustPayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	BalanceConnection struct {
 		Edges      func(childComplexity int) int
 		PageInfo   func(childComplexity int) int
 		TotalCount func(childComplexity int) int
+	}
+
+	BalanceCreditPayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	BalanceEdge struct {
@@ -156,6 +170,7 @@ type ComplexityRoot struct {
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
+		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
 		Members              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
@@ -206,6 +221,11 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	CreditLimitSetPayload struct {
+		Balance    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Currency struct {
 		Code         func(childComplexity int) int
 		CreditLimit  func(childComplexity int) int
@@ -239,6 +259,7 @@ type ComplexityRoot struct {
 		DefaultPaymentMethod func(childComplexity int) int
 		Email                func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
+		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
 		Memberships          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
@@ -319,6 +340,48 @@ type ComplexityRoot struct {
 	GatewayEventEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	Hold struct {
+		Amount      func(childComplexity int) int
+		Captured    func(childComplexity int) int
+		ClosedAt    func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Description func(childComplexity int) int
+		ExpiresAt   func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Payer       func(childComplexity int) int
+		Status      func(childComplexity int) int
+	}
+
+	HoldCapturePayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	HoldConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	HoldCreatePayload struct {
+		Balance    func(childComplexity int) int
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	HoldEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	HoldReleasePayload struct {
+		Balance    func(childComplexity int) int
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	Invoice struct {
@@ -402,6 +465,7 @@ type ComplexityRoot struct {
 		DebitAccount   func(childComplexity int) int
 		Description    func(childComplexity int) int
 		EffectiveAt    func(childComplexity int) int
+		Hold           func(childComplexity int) int
 		ID             func(childComplexity int) int
 		Invoice        func(childComplexity int) int
 		Kind           func(childComplexity int) int
@@ -419,6 +483,17 @@ type ComplexityRoot struct {
 	LedgerEntryEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	LowBalanceNotice struct {
+		Level     func(childComplexity int) int
+		NoticedAt func(childComplexity int) int
+		Percent   func(childComplexity int) int
+	}
+
+	LowBalanceNoticeSetPayload struct {
+		Balance    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	Membership struct {
@@ -449,6 +524,8 @@ type ComplexityRoot struct {
 		AccessTokenCreate       func(childComplexity int, input model.AccessTokenCreateInput) int
 		AccessTokenRevoke       func(childComplexity int, input model.AccessTokenRevokeInput) int
 		AccessTokenUpdate       func(childComplexity int, input model.AccessTokenUpdateInput) int
+		BalanceAdjust           func(childComplexity int, input model.BalanceAdjustInput) int
+		BalanceCredit           func(childComplexity int, input model.BalanceCreditInput) int
 		BalanceReload           func(childComplexity int, input model.BalanceReloadInput) int
 		BalanceTopUp            func(childComplexity int, input model.BalanceTopUpInput) int
 		CompanyClose            func(childComplexity int, input model.CompanyCloseInput) int
@@ -456,15 +533,20 @@ type ComplexityRoot struct {
 		CompanyMemberAdd        func(childComplexity int, input model.CompanyMemberAddInput) int
 		CompanyMemberRemove     func(childComplexity int, input model.CompanyMemberRemoveInput) int
 		CompanyUpdate           func(childComplexity int, input model.CompanyUpdateInput) int
+		CreditLimitSet          func(childComplexity int, input model.CreditLimitSetInput) int
 		CurrencyDelete          func(childComplexity int, input model.CurrencyDeleteInput) int
 		CurrencySet             func(childComplexity int, input model.CurrencySetInput) int
 		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
 		DeveloperCreate         func(childComplexity int, input model.DeveloperCreateInput) int
 		DeveloperUpdate         func(childComplexity int, input model.DeveloperUpdateInput) int
+		HoldCapture             func(childComplexity int, input model.HoldCaptureInput) int
+		HoldCreate              func(childComplexity int, input model.HoldCreateInput) int
+		HoldRelease             func(childComplexity int, input model.HoldReleaseInput) int
 		InvoiceCreate           func(childComplexity int, input model.InvoiceCreateInput) int
 		InvoiceFinalize         func(childComplexity int, input model.InvoiceFinalizeInput) int
 		InvoicePay              func(childComplexity int, input model.InvoicePayInput) int
 		InvoiceVoid             func(childComplexity int, input model.InvoiceVoidInput) int
+		LowBalanceNoticeSet     func(childComplexity int, input model.LowBalanceNoticeSetInput) int
 		OrganizationCreate      func(childComplexity int, input model.OrganizationCreateInput) int
 		OrganizationUpdate      func(childComplexity int, input model.OrganizationUpdateInput) int
 		PayerSessionCreate      func(childComplexity int, input model.PayerSessionCreateInput) int
@@ -1144,6 +1226,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Balance.InDebt(childComplexity), true
+	case "Balance.lowBalanceNotice":
+		if e.ComplexityRoot.Balance.LowBalanceNotice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Balance.LowBalanceNotice(childComplexity), true
 	case "Balance.payer":
 		if e.ComplexityRoot.Balance.Payer == nil {
 			break
@@ -1175,6 +1263,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Balance.Usage(childComplexity), true
 
+	case "BalanceAdjustPayload.balance":
+		if e.ComplexityRoot.BalanceAdjustPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceAdjustPayload.Balance(childComplexity), true
+	case "BalanceAdjustPayload.entry":
+		if e.ComplexityRoot.BalanceAdjustPayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceAdjustPayload.Entry(childComplexity), true
+	case "BalanceAdjustPayload.userErrors":
+		if e.ComplexityRoot.BalanceAdjustPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceAdjustPayload.UserErrors(childComplexity), true
+
 	case "BalanceConnection.edges":
 		if e.ComplexityRoot.BalanceConnection.Edges == nil {
 			break
@@ -1193,6 +1300,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BalanceConnection.TotalCount(childComplexity), true
+
+	case "BalanceCreditPayload.balance":
+		if e.ComplexityRoot.BalanceCreditPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceCreditPayload.Balance(childComplexity), true
+	case "BalanceCreditPayload.entry":
+		if e.ComplexityRoot.BalanceCreditPayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceCreditPayload.Entry(childComplexity), true
+	case "BalanceCreditPayload.userErrors":
+		if e.ComplexityRoot.BalanceCreditPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceCreditPayload.UserErrors(childComplexity), true
 
 	case "BalanceEdge.cursor":
 		if e.ComplexityRoot.BalanceEdge.Cursor == nil {
@@ -1352,6 +1478,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.ExternalID(childComplexity), true
+	case "Company.holds":
+		if e.ComplexityRoot.Company.Holds == nil {
+			break
+		}
+
+		args, err := ec.field_Company_holds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Company.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.HoldWhereInput)), true
 	case "Company.id":
 		if e.ComplexityRoot.Company.ID == nil {
 			break
@@ -1547,6 +1684,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CompanyUpdatePayload.UserErrors(childComplexity), true
 
+	case "CreditLimitSetPayload.balance":
+		if e.ComplexityRoot.CreditLimitSetPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditLimitSetPayload.Balance(childComplexity), true
+	case "CreditLimitSetPayload.userErrors":
+		if e.ComplexityRoot.CreditLimitSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditLimitSetPayload.UserErrors(childComplexity), true
+
 	case "Currency.code":
 		if e.ComplexityRoot.Currency.Code == nil {
 			break
@@ -1703,6 +1853,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.ExternalID(childComplexity), true
+	case "Developer.holds":
+		if e.ComplexityRoot.Developer.Holds == nil {
+			break
+		}
+
+		args, err := ec.field_Developer_holds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Developer.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.HoldWhereInput)), true
 	case "Developer.id":
 		if e.ComplexityRoot.Developer.ID == nil {
 			break
@@ -2021,6 +2182,156 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GatewayEventEdge.Node(childComplexity), true
+
+	case "Hold.amount":
+		if e.ComplexityRoot.Hold.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Amount(childComplexity), true
+	case "Hold.captured":
+		if e.ComplexityRoot.Hold.Captured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Captured(childComplexity), true
+	case "Hold.closedAt":
+		if e.ComplexityRoot.Hold.ClosedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ClosedAt(childComplexity), true
+	case "Hold.createdAt":
+		if e.ComplexityRoot.Hold.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.CreatedAt(childComplexity), true
+	case "Hold.description":
+		if e.ComplexityRoot.Hold.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Description(childComplexity), true
+	case "Hold.expiresAt":
+		if e.ComplexityRoot.Hold.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ExpiresAt(childComplexity), true
+	case "Hold.id":
+		if e.ComplexityRoot.Hold.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ID(childComplexity), true
+	case "Hold.payer":
+		if e.ComplexityRoot.Hold.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Payer(childComplexity), true
+	case "Hold.status":
+		if e.ComplexityRoot.Hold.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Status(childComplexity), true
+
+	case "HoldCapturePayload.balance":
+		if e.ComplexityRoot.HoldCapturePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.Balance(childComplexity), true
+	case "HoldCapturePayload.entry":
+		if e.ComplexityRoot.HoldCapturePayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.Entry(childComplexity), true
+	case "HoldCapturePayload.hold":
+		if e.ComplexityRoot.HoldCapturePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.Hold(childComplexity), true
+	case "HoldCapturePayload.userErrors":
+		if e.ComplexityRoot.HoldCapturePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.UserErrors(childComplexity), true
+
+	case "HoldConnection.edges":
+		if e.ComplexityRoot.HoldConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.Edges(childComplexity), true
+	case "HoldConnection.pageInfo":
+		if e.ComplexityRoot.HoldConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.PageInfo(childComplexity), true
+	case "HoldConnection.totalCount":
+		if e.ComplexityRoot.HoldConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.TotalCount(childComplexity), true
+
+	case "HoldCreatePayload.balance":
+		if e.ComplexityRoot.HoldCreatePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.Balance(childComplexity), true
+	case "HoldCreatePayload.hold":
+		if e.ComplexityRoot.HoldCreatePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.Hold(childComplexity), true
+	case "HoldCreatePayload.userErrors":
+		if e.ComplexityRoot.HoldCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.UserErrors(childComplexity), true
+
+	case "HoldEdge.cursor":
+		if e.ComplexityRoot.HoldEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Cursor(childComplexity), true
+	case "HoldEdge.node":
+		if e.ComplexityRoot.HoldEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Node(childComplexity), true
+
+	case "HoldReleasePayload.balance":
+		if e.ComplexityRoot.HoldReleasePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.Balance(childComplexity), true
+	case "HoldReleasePayload.hold":
+		if e.ComplexityRoot.HoldReleasePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.Hold(childComplexity), true
+	case "HoldReleasePayload.userErrors":
+		if e.ComplexityRoot.HoldReleasePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.UserErrors(childComplexity), true
 
 	case "Invoice.allowedActions":
 		if e.ComplexityRoot.Invoice.AllowedActions == nil {
@@ -2371,6 +2682,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.EffectiveAt(childComplexity), true
+	case "LedgerEntry.hold":
+		if e.ComplexityRoot.LedgerEntry.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Hold(childComplexity), true
 	case "LedgerEntry.id":
 		if e.ComplexityRoot.LedgerEntry.ID == nil {
 			break
@@ -2439,6 +2756,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntryEdge.Node(childComplexity), true
+
+	case "LowBalanceNotice.level":
+		if e.ComplexityRoot.LowBalanceNotice.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNotice.Level(childComplexity), true
+	case "LowBalanceNotice.noticedAt":
+		if e.ComplexityRoot.LowBalanceNotice.NoticedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNotice.NoticedAt(childComplexity), true
+	case "LowBalanceNotice.percent":
+		if e.ComplexityRoot.LowBalanceNotice.Percent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNotice.Percent(childComplexity), true
+
+	case "LowBalanceNoticeSetPayload.balance":
+		if e.ComplexityRoot.LowBalanceNoticeSetPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNoticeSetPayload.Balance(childComplexity), true
+	case "LowBalanceNoticeSetPayload.userErrors":
+		if e.ComplexityRoot.LowBalanceNoticeSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNoticeSetPayload.UserErrors(childComplexity), true
 
 	case "Membership.company":
 		if e.ComplexityRoot.Membership.Company == nil {
@@ -2549,6 +2898,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AccessTokenUpdate(childComplexity, args["input"].(model.AccessTokenUpdateInput)), true
+	case "Mutation.balanceAdjust":
+		if e.ComplexityRoot.Mutation.BalanceAdjust == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_balanceAdjust_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BalanceAdjust(childComplexity, args["input"].(model.BalanceAdjustInput)), true
+	case "Mutation.balanceCredit":
+		if e.ComplexityRoot.Mutation.BalanceCredit == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_balanceCredit_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BalanceCredit(childComplexity, args["input"].(model.BalanceCreditInput)), true
 	case "Mutation.balanceReload":
 		if e.ComplexityRoot.Mutation.BalanceReload == nil {
 			break
@@ -2626,6 +2997,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CompanyUpdate(childComplexity, args["input"].(model.CompanyUpdateInput)), true
+	case "Mutation.creditLimitSet":
+		if e.ComplexityRoot.Mutation.CreditLimitSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_creditLimitSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreditLimitSet(childComplexity, args["input"].(model.CreditLimitSetInput)), true
 	case "Mutation.currencyDelete":
 		if e.ComplexityRoot.Mutation.CurrencyDelete == nil {
 			break
@@ -2681,6 +3063,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeveloperUpdate(childComplexity, args["input"].(model.DeveloperUpdateInput)), true
+	case "Mutation.holdCapture":
+		if e.ComplexityRoot.Mutation.HoldCapture == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdCapture_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldCapture(childComplexity, args["input"].(model.HoldCaptureInput)), true
+	case "Mutation.holdCreate":
+		if e.ComplexityRoot.Mutation.HoldCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldCreate(childComplexity, args["input"].(model.HoldCreateInput)), true
+	case "Mutation.holdRelease":
+		if e.ComplexityRoot.Mutation.HoldRelease == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdRelease_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldRelease(childComplexity, args["input"].(model.HoldReleaseInput)), true
 	case "Mutation.invoiceCreate":
 		if e.ComplexityRoot.Mutation.InvoiceCreate == nil {
 			break
@@ -2725,6 +3140,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.InvoiceVoid(childComplexity, args["input"].(model.InvoiceVoidInput)), true
+	case "Mutation.lowBalanceNoticeSet":
+		if e.ComplexityRoot.Mutation.LowBalanceNoticeSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_lowBalanceNoticeSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LowBalanceNoticeSet(childComplexity, args["input"].(model.LowBalanceNoticeSetInput)), true
 	case "Mutation.organizationCreate":
 		if e.ComplexityRoot.Mutation.OrganizationCreate == nil {
 			break
@@ -4604,6 +5030,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputAccessTokenRevokeInput,
 		ec.unmarshalInputAccessTokenUpdateInput,
 		ec.unmarshalInputAddressInput,
+		ec.unmarshalInputBalanceAdjustInput,
+		ec.unmarshalInputBalanceCreditInput,
 		ec.unmarshalInputBalanceReloadInput,
 		ec.unmarshalInputBalanceTopUpInput,
 		ec.unmarshalInputCompanyCloseInput,
@@ -4611,12 +5039,17 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCompanyMemberAddInput,
 		ec.unmarshalInputCompanyMemberRemoveInput,
 		ec.unmarshalInputCompanyUpdateInput,
+		ec.unmarshalInputCreditLimitSetInput,
 		ec.unmarshalInputCurrencyDeleteInput,
 		ec.unmarshalInputCurrencySetInput,
 		ec.unmarshalInputDeveloperCloseInput,
 		ec.unmarshalInputDeveloperCreateInput,
 		ec.unmarshalInputDeveloperUpdateInput,
 		ec.unmarshalInputDunningPolicyInput,
+		ec.unmarshalInputHoldCaptureInput,
+		ec.unmarshalInputHoldCreateInput,
+		ec.unmarshalInputHoldFilter,
+		ec.unmarshalInputHoldReleaseInput,
 		ec.unmarshalInputInvoiceCreateInput,
 		ec.unmarshalInputInvoiceFilter,
 		ec.unmarshalInputInvoiceFinalizeInput,
@@ -4624,6 +5057,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputInvoiceVoidInput,
 		ec.unmarshalInputLedgerEntryFilter,
 		ec.unmarshalInputLineItemInput,
+		ec.unmarshalInputLowBalanceNoticeSetInput,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrganizationCreateInput,
 		ec.unmarshalInputOrganizationUpdateInput,
@@ -4885,10 +5319,12 @@ type Balance implements Node {
   unpaid: Money!
   "What may be spent: remaining − held, and for postpaid payers + credit limit − unpaid."
   available: Money!
-  "The limit of a postpaid payer: its own, or the currency's."
+  "The limit of a postpaid payer: its own (creditLimitSet), or the currency's."
   creditLimit: Money
   "Whether it has fallen below what may be owed; new spending is refused."
   inDebt: Boolean!
+  "From when on it is called low; null where nobody has said."
+  lowBalanceNotice: LowBalanceNotice
   "Every change, newest first."
   entries(after: Cursor, first: Int, before: Cursor, last: Int, where: LedgerEntryFilter): LedgerEntryConnection!
   "When it was made."
@@ -4921,6 +5357,8 @@ type LedgerEntry implements Node {
   payment: Payment
   "The invoice that caused it."
   invoice: Invoice
+  "The hold that it has captured."
+  hold: Hold
   "Who did it: a token, a session, a part of the program."
   actor: String!
   "When it happened."
@@ -5398,6 +5836,159 @@ input PriceArchiveInput {
 
 type PriceArchivePayload { price: Price  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/credit.graphql", Input: `extend type Mutation {
+  "Gives a payer usage for nothing, or takes such a gift back. A credit never changes; one with a minus undoes it."
+  balanceCredit(input: BalanceCreditInput!): BalanceCreditPayload!
+  "Corrects a balance by hand."
+  balanceAdjust(input: BalanceAdjustInput!): BalanceAdjustPayload!
+}
+
+"A gift, or one taken back."
+input BalanceCreditInput {
+  "Whose balance; it is made when there is none in the currency."
+  payerId: ID!
+  "Above zero it lowers usage, below zero it raises it, by no more than is available. Up to six digits below the currency's minor unit."
+  amount: MoneyInput!
+  "Why, shown on its entry."
+  reason: String!
+  "The month of the usage that it is for, 1 to 12: the running month or an earlier one; the running one where month and year are left out. It is booked now, and effectiveAt of its entry is in that month."
+  month: Int
+  "The year of that month."
+  year: Int
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type BalanceCreditPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+
+"A correction."
+input BalanceAdjustInput {
+  "Whose balance; it is made when there is none in the currency."
+  payerId: ID!
+  "Above zero it raises what remains, below zero it lowers it, by no more than is available. Up to six digits below the currency's minor unit."
+  amount: MoneyInput!
+  "Why, shown on its entry."
+  reason: String!
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type BalanceAdjustPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/hold.graphql", Input: `"An amount set aside for work in progress. Nobody else can spend it until it is captured, released, or has expired."
+type Hold implements Node {
+  "Begins with hld_; never changes."
+  id: ID!
+  "Whose balance it is on."
+  payer: Payer!
+  "What was set aside."
+  amount: Money!
+  "What was charged when it was captured; zero before, and where it never was."
+  captured: Money!
+  "What has become of it."
+  status: HoldStatus!
+  "From when on it can no longer be captured."
+  expiresAt: DateTime!
+  "When it was captured, released or found expired; null while it is OPEN."
+  closedAt: DateTime
+  "What it is for, in the words of whoever made it."
+  description: String
+  "When it was made."
+  createdAt: DateTime!
+}
+
+"What has become of a hold."
+enum HoldStatus {
+  "Its amount is set aside."
+  OPEN
+  "The work was charged; what it left is free again."
+  CAPTURED
+  "All of it is free again."
+  RELEASED
+  "Nobody came for it in time; all of it is free again."
+  EXPIRED
+}
+
+"Narrows a list of holds."
+input HoldFilter {
+  "Only holds in this state."
+  status: HoldStatus
+  "Only holds in one of these states."
+  statusIn: [HoldStatus!]
+}
+
+type HoldEdge { cursor: Cursor!  node: Hold! }
+type HoldConnection { edges: [HoldEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Mutation {
+  "Sets an amount aside for work that is about to be done."
+  holdCreate(input: HoldCreateInput!): HoldCreatePayload!
+  "Charges for the work that a hold was for: all of it, less, or more. It closes the hold; what it leaves is free again."
+  holdCapture(input: HoldCaptureInput!): HoldCapturePayload!
+  "Gives back all that a hold has set aside. Releasing again changes nothing."
+  holdRelease(input: HoldReleaseInput!): HoldReleasePayload!
+}
+
+"What to set aside."
+input HoldCreateInput {
+  "Whose balance; an ACTIVE payer."
+  payerId: ID!
+  "More than zero, with up to six digits below the currency's minor unit. It must be available."
+  amount: MoneyInput!
+  "For how long, in seconds: 1 second to 31 days."
+  expiresIn: Int! = 3600
+  "What it is for."
+  description: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type HoldCreatePayload {
+  "The hold; null when it was refused."
+  hold: Hold
+  "The balance as it is now; null when it was refused."
+  balance: Balance
+  userErrors: [UserError!]!
+}
+
+"What to charge for the work."
+input HoldCaptureInput {
+  "The hold's, which begins with hld_."
+  id: ID!
+  "What the work cost, more than zero; all of the hold where it is left out. To charge nothing, release the hold."
+  amount: MoneyInput
+  "What to do when the cost is above the hold and what is available does not cover the rest."
+  onInsufficient: OnInsufficient! = REFUSE
+  "What was done, shown on the entry; the hold's where it is left out."
+  description: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type HoldCapturePayload {
+  "The hold, closed; null when it was refused."
+  hold: Hold
+  "The balance as it is now; null when it was refused."
+  balance: Balance
+  "The usage that was charged; null when it was refused."
+  entry: LedgerEntry
+  userErrors: [UserError!]!
+}
+
+"Which hold to give back."
+input HoldReleaseInput {
+  "The hold's, which begins with hld_."
+  id: ID!
+}
+
+type HoldReleasePayload {
+  "The hold, closed; null when it was refused."
+  hold: Hold
+  "The balance as it is now; null when it was refused."
+  balance: Balance
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
 	{Name: "../../schema/invoice.graphql", Input: `"A bill to a payer."
 type Invoice implements Node {
   "Begins with inv_; never changes."
@@ -5478,7 +6069,7 @@ enum InvoiceCollection {
   AUTOMATIC
   "The payer pays it on its hosted page or elsewhere."
   SEND
-  "It is drawn from the payer's prepaid balance."
+  "It is drawn from the payer's prepaid balance: at once where that covers it, else by the top-up that does. No gateway takes part."
   BALANCE
 }
 
@@ -5539,7 +6130,7 @@ extend type Mutation {
   invoiceCreate(input: InvoiceCreateInput!): InvoiceCreatePayload!
   "Makes it payable: DRAFT → OPEN, or PAID when nothing is due."
   invoiceFinalize(input: InvoiceFinalizeInput!): InvoiceFinalizePayload!
-  "Pays it: with a saved card, on the hosted page (neither paymentMethodId nor outOfBand), or notes a payment made elsewhere."
+  "Pays it: with a saved card, from the payer's balance, on the hosted page (none of paymentMethodId, fromBalance and outOfBand), or notes a payment made elsewhere."
   invoicePay(input: InvoicePayInput!): InvoicePayPayload!
   "Takes it back for ever: DRAFT or OPEN → VOID."
   invoiceVoid(input: InvoiceVoidInput!): InvoiceVoidPayload!
@@ -5573,7 +6164,7 @@ input InvoiceFinalizeInput {
 
 type InvoiceFinalizePayload { invoice: Invoice  userErrors: [UserError!]! }
 
-"Which invoice to pay, and how. At most one of paymentMethodId and outOfBand."
+"Which invoice to pay, and how. At most one of paymentMethodId, fromBalance and outOfBand."
 input InvoicePayInput {
   "The invoice's, which begins with inv_."
   id: ID!
@@ -5581,6 +6172,8 @@ input InvoicePayInput {
   paymentMethodId: ID
   "Where the browser goes after 3-D Secure."
   returnUrl: URL
+  "Pays it from what is available of the balance of its PREPAID payer, all of it or nothing. What does not cover it is refused, and the invoice then waits for the balance (collection BALANCE): the top-up that covers it pays it."
+  fromBalance: Boolean! = false
   "Notes that it was paid elsewhere; no money moves. Not for payer sessions."
   outOfBand: Boolean! = false
   "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
@@ -5602,6 +6195,49 @@ input InvoiceVoidInput {
 }
 
 type InvoiceVoidPayload { invoice: Invoice  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/limit.graphql", Input: `"From which level on a balance is called low. It is noticed once each time that what is left reaches the level; what is left is remaining, and of postpaid payers remaining + credit limit − unpaid. Holds do not count."
+type LowBalanceNotice {
+  "The level as an amount; null where it is a percentage."
+  level: Money
+  "The level as a percentage, of amount, and of postpaid payers of the credit limit; null where it is an amount."
+  percent: Int
+  "When it was noticed that what is left had reached the level; null while more is left."
+  noticedAt: DateTime
+}
+
+extend type Mutation {
+  "Agrees on a credit limit with one postpaid payer, or goes back to the currency's."
+  creditLimitSet(input: CreditLimitSetInput!): CreditLimitSetPayload!
+  "Sets the level from which on a balance is called low, or clears it."
+  lowBalanceNoticeSet(input: LowBalanceNoticeSetInput!): LowBalanceNoticeSetPayload!
+}
+
+"How much a postpaid payer may owe. Either amount or currency."
+input CreditLimitSetInput {
+  "A POSTPAID payer that is not CLOSED; its balance is made when there is none in the currency."
+  payerId: ID!
+  "The payer's own limit, zero or more. What is owed already may be more: nothing new is accepted then."
+  amount: MoneyInput
+  "Without an amount: goes back to the limit of this currency."
+  currency: CurrencyCode
+}
+
+type CreditLimitSetPayload { balance: Balance  userErrors: [UserError!]! }
+
+"From when on a balance is low. At most one of level and percent; with none there are no more notices."
+input LowBalanceNoticeSetInput {
+  "A payer that is not CLOSED; its balance is made when there is none in the currency."
+  payerId: ID!
+  "Which of its balances."
+  currency: CurrencyCode!
+  "At this amount, or below it, zero or more. A balance that is there already is noticed at once."
+  level: MoneyInput
+  "At this share of amount, or below it, in percent, 1 to 100; of postpaid payers of the credit limit."
+  percent: Int
+}
+
+type LowBalanceNoticeSetPayload { balance: Balance  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/organization.graphql", Input: `"A company that sells APIs: the tenant. Everything belongs to exactly one."
 type Organization implements Node {
@@ -5920,6 +6556,8 @@ interface Payer implements Node {
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  "Its holds, newest first."
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -5969,6 +6607,8 @@ type Developer implements Node & Payer {
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  "Its holds, newest first."
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -6022,6 +6662,8 @@ type Company implements Node & Payer {
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  "Its holds, newest first."
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -7196,6 +7838,8 @@ func (ec *executionContext) childFields_Balance(ctx context.Context, field graph
 		return ec.fieldContext_Balance_creditLimit(ctx, field)
 	case "inDebt":
 		return ec.fieldContext_Balance_inDebt(ctx, field)
+	case "lowBalanceNotice":
+		return ec.fieldContext_Balance_lowBalanceNotice(ctx, field)
 	case "entries":
 		return ec.fieldContext_Balance_entries(ctx, field)
 	case "createdAt":
@@ -7204,6 +7848,18 @@ func (ec *executionContext) childFields_Balance(ctx context.Context, field graph
 		return ec.fieldContext_Balance_updatedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Balance", field.Name)
+}
+
+func (ec *executionContext) childFields_BalanceAdjustPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_BalanceAdjustPayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_BalanceAdjustPayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_BalanceAdjustPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BalanceAdjustPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_BalanceConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7216,6 +7872,18 @@ func (ec *executionContext) childFields_BalanceConnection(ctx context.Context, f
 		return ec.fieldContext_BalanceConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BalanceConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_BalanceCreditPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_BalanceCreditPayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_BalanceCreditPayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_BalanceCreditPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BalanceCreditPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_BalanceEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7300,6 +7968,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_invoices(ctx, field)
 	case "payments":
 		return ec.fieldContext_Company_payments(ctx, field)
+	case "holds":
+		return ec.fieldContext_Company_holds(ctx, field)
 	case "canSpend":
 		return ec.fieldContext_Company_canSpend(ctx, field)
 	case "createdAt":
@@ -7386,6 +8056,16 @@ func (ec *executionContext) childFields_CompanyUpdatePayload(ctx context.Context
 	return nil, fmt.Errorf("no field named %q was found under type CompanyUpdatePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_CreditLimitSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_CreditLimitSetPayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreditLimitSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditLimitSetPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Currency(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -7464,6 +8144,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_invoices(ctx, field)
 	case "payments":
 		return ec.fieldContext_Developer_payments(ctx, field)
+	case "holds":
+		return ec.fieldContext_Developer_holds(ctx, field)
 	case "canSpend":
 		return ec.fieldContext_Developer_canSpend(ctx, field)
 	case "createdAt":
@@ -7614,6 +8296,90 @@ func (ec *executionContext) childFields_GatewayEventEdge(ctx context.Context, fi
 		return ec.fieldContext_GatewayEventEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GatewayEventEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_Hold(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Hold_id(ctx, field)
+	case "payer":
+		return ec.fieldContext_Hold_payer(ctx, field)
+	case "amount":
+		return ec.fieldContext_Hold_amount(ctx, field)
+	case "captured":
+		return ec.fieldContext_Hold_captured(ctx, field)
+	case "status":
+		return ec.fieldContext_Hold_status(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Hold_expiresAt(ctx, field)
+	case "closedAt":
+		return ec.fieldContext_Hold_closedAt(ctx, field)
+	case "description":
+		return ec.fieldContext_Hold_description(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Hold_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Hold", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldCapturePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldCapturePayload_hold(ctx, field)
+	case "balance":
+		return ec.fieldContext_HoldCapturePayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_HoldCapturePayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldCapturePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldCapturePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_HoldConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_HoldConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_HoldConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldCreatePayload_hold(ctx, field)
+	case "balance":
+		return ec.fieldContext_HoldCreatePayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_HoldEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_HoldEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldReleasePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldReleasePayload_hold(ctx, field)
+	case "balance":
+		return ec.fieldContext_HoldReleasePayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldReleasePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldReleasePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Invoice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7784,6 +8550,8 @@ func (ec *executionContext) childFields_LedgerEntry(ctx context.Context, field g
 		return ec.fieldContext_LedgerEntry_payment(ctx, field)
 	case "invoice":
 		return ec.fieldContext_LedgerEntry_invoice(ctx, field)
+	case "hold":
+		return ec.fieldContext_LedgerEntry_hold(ctx, field)
 	case "actor":
 		return ec.fieldContext_LedgerEntry_actor(ctx, field)
 	case "effectiveAt":
@@ -7814,6 +8582,28 @@ func (ec *executionContext) childFields_LedgerEntryEdge(ctx context.Context, fie
 		return ec.fieldContext_LedgerEntryEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type LedgerEntryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_LowBalanceNotice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "level":
+		return ec.fieldContext_LowBalanceNotice_level(ctx, field)
+	case "percent":
+		return ec.fieldContext_LowBalanceNotice_percent(ctx, field)
+	case "noticedAt":
+		return ec.fieldContext_LowBalanceNotice_noticedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LowBalanceNotice", field.Name)
+}
+
+func (ec *executionContext) childFields_LowBalanceNoticeSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_LowBalanceNoticeSetPayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_LowBalanceNoticeSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LowBalanceNoticeSetPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Membership(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -92,6 +92,46 @@ type AddressInput struct {
 	IsPrimary *bool `json:"isPrimary,omitempty"`
 }
 
+// A correction.
+type BalanceAdjustInput struct {
+	// Whose balance; it is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// Above zero it raises what remains, below zero it lowers it, by no more than is available. Up to six digits below the currency's minor unit.
+	Amount *MoneyInput `json:"amount"`
+	// Why, shown on its entry.
+	Reason string `json:"reason"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type BalanceAdjustPayload struct {
+	Balance    *ent.Balance     `json:"balance,omitempty"`
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// A gift, or one taken back.
+type BalanceCreditInput struct {
+	// Whose balance; it is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// Above zero it lowers usage, below zero it raises it, by no more than is available. Up to six digits below the currency's minor unit.
+	Amount *MoneyInput `json:"amount"`
+	// Why, shown on its entry.
+	Reason string `json:"reason"`
+	// The month of the usage that it is for, 1 to 12: the running month or an earlier one; the running one where month and year are left out. It is booked now, and effectiveAt of its entry is in that month.
+	Month *int `json:"month,omitempty"`
+	// The year of that month.
+	Year *int `json:"year,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type BalanceCreditPayload struct {
+	Balance    *ent.Balance     `json:"balance,omitempty"`
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
 // Money that came in outside of any gateway: a transfer, cash, a migration.
 type BalanceReloadInput struct {
 	// Whose balance it goes to; the balance is made when there is none in the currency.
@@ -236,6 +276,21 @@ type CompanyUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// How much a postpaid payer may owe. Either amount or currency.
+type CreditLimitSetInput struct {
+	// A POSTPAID payer that is not CLOSED; its balance is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// The payer's own limit, zero or more. What is owed already may be more: nothing new is accepted then.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Without an amount: goes back to the limit of this currency.
+	Currency *string `json:"currency,omitempty"`
+}
+
+type CreditLimitSetPayload struct {
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which currency to remove.
 type CurrencyDeleteInput struct {
 	// The code of a currency in which nothing was ever counted.
@@ -370,6 +425,66 @@ type FundsDetails struct {
 	Shortfall *money.Amount `json:"shortfall"`
 }
 
+// What to charge for the work.
+type HoldCaptureInput struct {
+	// The hold's, which begins with hld_.
+	ID string `json:"id"`
+	// What the work cost, more than zero; all of the hold where it is left out. To charge nothing, release the hold.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// What to do when the cost is above the hold and what is available does not cover the rest.
+	OnInsufficient OnInsufficient `json:"onInsufficient"`
+	// What was done, shown on the entry; the hold's where it is left out.
+	Description *string `json:"description,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type HoldCapturePayload struct {
+	// The hold, closed; null when it was refused.
+	Hold *ent.Hold `json:"hold,omitempty"`
+	// The balance as it is now; null when it was refused.
+	Balance *ent.Balance `json:"balance,omitempty"`
+	// The usage that was charged; null when it was refused.
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// What to set aside.
+type HoldCreateInput struct {
+	// Whose balance; an ACTIVE payer.
+	PayerID string `json:"payerId"`
+	// More than zero, with up to six digits below the currency's minor unit. It must be available.
+	Amount *MoneyInput `json:"amount"`
+	// For how long, in seconds: 1 second to 31 days.
+	ExpiresIn int `json:"expiresIn"`
+	// What it is for.
+	Description *string `json:"description,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type HoldCreatePayload struct {
+	// The hold; null when it was refused.
+	Hold *ent.Hold `json:"hold,omitempty"`
+	// The balance as it is now; null when it was refused.
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which hold to give back.
+type HoldReleaseInput struct {
+	// The hold's, which begins with hld_.
+	ID string `json:"id"`
+}
+
+type HoldReleasePayload struct {
+	// The hold, closed; null when it was refused.
+	Hold *ent.Hold `json:"hold,omitempty"`
+	// The balance as it is now; null when it was refused.
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A new draft.
 type InvoiceCreateInput struct {
 	// Who will owe it; an ACTIVE payer.
@@ -404,7 +519,7 @@ type InvoiceFinalizePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
-// Which invoice to pay, and how. At most one of paymentMethodId and outOfBand.
+// Which invoice to pay, and how. At most one of paymentMethodId, fromBalance and outOfBand.
 type InvoicePayInput struct {
 	// The invoice's, which begins with inv_.
 	ID string `json:"id"`
@@ -412,6 +527,8 @@ type InvoicePayInput struct {
 	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
 	// Where the browser goes after 3-D Secure.
 	ReturnURL *string `json:"returnUrl,omitempty"`
+	// Pays it from what is available of the balance of its PREPAID payer, all of it or nothing. What does not cover it is refused, and the invoice then waits for the balance (collection BALANCE): the top-up that covers it pays it.
+	FromBalance bool `json:"fromBalance"`
 	// Notes that it was paid elsewhere; no money moves. Not for payer sessions.
 	OutOfBand bool `json:"outOfBand"`
 	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
@@ -447,6 +564,23 @@ type LineItemInput struct {
 	UnitAmount *MoneyInput `json:"unitAmount,omitempty"`
 	// How many, 1 or more.
 	Quantity int `json:"quantity"`
+}
+
+// From when on a balance is low. At most one of level and percent; with none there are no more notices.
+type LowBalanceNoticeSetInput struct {
+	// A payer that is not CLOSED; its balance is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// Which of its balances.
+	Currency string `json:"currency"`
+	// At this amount, or below it, zero or more. A balance that is there already is noticed at once.
+	Level *MoneyInput `json:"level,omitempty"`
+	// At this share of amount, or below it, in percent, 1 to 100; of postpaid payers of the credit limit.
+	Percent *int `json:"percent,omitempty"`
+}
+
+type LowBalanceNoticeSetPayload struct {
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // An exact amount in one currency.

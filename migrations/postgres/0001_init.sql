@@ -40,6 +40,7 @@ CREATE TABLE "balances" (
   "unpaid_units" bigint NOT NULL DEFAULT 0,
   "billing_mode" character varying NOT NULL COLLATE "C",
   "credit_limit_units" bigint NULL,
+  "credit_limit_own" boolean NOT NULL DEFAULT false,
   "auto_reload_enabled" boolean NOT NULL DEFAULT false,
   "auto_reload_threshold_units" bigint NULL,
   "auto_reload_amount_units" bigint NULL,
@@ -50,7 +51,8 @@ CREATE TABLE "balances" (
   "auto_reload_suspended_reason" character varying NOT NULL DEFAULT '' COLLATE "C",
   "auto_reload_in_flight" boolean NOT NULL DEFAULT false,
   "low_balance_level_units" bigint NULL,
-  "low_balance_noticed" boolean NOT NULL DEFAULT false,
+  "low_balance_percent" bigint NULL,
+  "low_balance_noticed_at" timestamptz NULL,
   "period" character varying NOT NULL COLLATE "C",
   "version" bigint NOT NULL DEFAULT 0,
   "last_seq" bigint NOT NULL DEFAULT 0,
@@ -67,7 +69,9 @@ CREATE TABLE "balances" (
   CONSTRAINT "balances_credit_limit_units_range" CHECK (credit_limit_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "balances_held" CHECK (held_units >= 0),
   CONSTRAINT "balances_held_units_range" CHECK (held_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "balances_low" CHECK (low_balance_level_units IS NULL OR low_balance_percent IS NULL),
   CONSTRAINT "balances_low_balance_level_units_range" CHECK (low_balance_level_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "balances_percent" CHECK (low_balance_percent IS NULL OR low_balance_percent BETWEEN 1 AND 100),
   CONSTRAINT "balances_sequence" CHECK (last_seq >= 0),
   CONSTRAINT "balances_unpaid" CHECK (unpaid_units >= 0),
   CONSTRAINT "balances_unpaid_units_range" CHECK (unpaid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -247,30 +251,33 @@ CREATE TABLE "holds" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
-  "payer_id" character varying NOT NULL COLLATE "C",
   "balance_id" character varying NOT NULL COLLATE "C",
   "currency" character varying NOT NULL COLLATE "C",
   "amount_units" bigint NOT NULL,
   "captured_units" bigint NOT NULL DEFAULT 0,
   "status" character varying NOT NULL DEFAULT 'OPEN' COLLATE "C",
   "expires_at" timestamptz NOT NULL,
-  "description" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "closed_at" timestamptz NULL,
+  "description" character varying NULL COLLATE "C",
   "idempotency_key" character varying NULL COLLATE "C",
   "fingerprint" bytea NULL,
+  "payer_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "holds_amount" CHECK (amount_units > 0 AND captured_units >= 0),
+  CONSTRAINT "holds_amount" CHECK (amount_units > 0),
   CONSTRAINT "holds_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "holds_captured" CHECK ((status = 'CAPTURED' AND captured_units > 0) OR (status <> 'CAPTURED' AND captured_units = 0)),
   CONSTRAINT "holds_captured_units_range" CHECK (captured_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "holds_closed" CHECK ((status = 'OPEN') = (closed_at IS NULL)),
   CONSTRAINT "holds_status_known" CHECK (status IN ('OPEN', 'CAPTURED', 'RELEASED', 'EXPIRED'))
 );
--- create index "hold_organization_id_balance_id_status" to table: "holds"
-CREATE INDEX "hold_organization_id_balance_id_status" ON "holds" ("organization_id", "balance_id", "status");
+-- create index "hold_organization_id_expires_at" to table: "holds"
+CREATE INDEX "hold_organization_id_expires_at" ON "holds" ("organization_id", "expires_at") WHERE ((status)::text = 'OPEN'::text);
 -- create index "hold_organization_id_idempotency_key" to table: "holds"
 CREATE UNIQUE INDEX "hold_organization_id_idempotency_key" ON "holds" ("organization_id", "idempotency_key");
 -- create index "hold_organization_id_payer_id_id" to table: "holds"
 CREATE INDEX "hold_organization_id_payer_id_id" ON "holds" ("organization_id", "payer_id", "id");
--- create index "hold_organization_id_status_expires_at" to table: "holds"
-CREATE INDEX "hold_organization_id_status_expires_at" ON "holds" ("organization_id", "status", "expires_at");
+-- create index "hold_organization_id_payer_id_status_id" to table: "holds"
+CREATE INDEX "hold_organization_id_payer_id_status_id" ON "holds" ("organization_id", "payer_id", "status", "id");
 -- create "idempotency_records" table
 CREATE TABLE "idempotency_records" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -396,7 +403,6 @@ CREATE TABLE "ledger_entries" (
   "usage_after_units" bigint NULL,
   "description" character varying NULL COLLATE "C",
   "metadata" jsonb NULL,
-  "hold_id" character varying NULL COLLATE "C",
   "refund_id" character varying NULL COLLATE "C",
   "dispute_id" character varying NULL COLLATE "C",
   "credit_note_id" character varying NULL COLLATE "C",
@@ -413,6 +419,7 @@ CREATE TABLE "ledger_entries" (
   "balance_id" character varying NULL COLLATE "C",
   "payment_id" character varying NULL COLLATE "C",
   "invoice_id" character varying NULL COLLATE "C",
+  "hold_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "ledger_entries_reverses_id_fk" FOREIGN KEY ("organization_id", "reverses_id") REFERENCES "ledger_entries" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT "ledger_entries_accounts" CHECK (debit_account <> credit_account),
@@ -428,6 +435,8 @@ CREATE TABLE "ledger_entries" (
 CREATE UNIQUE INDEX "ledgerentry_organization_id_balance_id_seq" ON "ledger_entries" ("organization_id", "balance_id", "seq");
 -- create index "ledgerentry_organization_id_cause_key" to table: "ledger_entries"
 CREATE UNIQUE INDEX "ledgerentry_organization_id_cause_key" ON "ledger_entries" ("organization_id", "cause_key") WHERE (cause_key IS NOT NULL);
+-- create index "ledgerentry_organization_id_hold_id_id" to table: "ledger_entries"
+CREATE INDEX "ledgerentry_organization_id_hold_id_id" ON "ledger_entries" ("organization_id", "hold_id", "id") WHERE (hold_id IS NOT NULL);
 -- create index "ledgerentry_organization_id_id" to table: "ledger_entries"
 CREATE INDEX "ledgerentry_organization_id_id" ON "ledger_entries" ("organization_id", "id") WHERE (balance_id IS NULL);
 -- create index "ledgerentry_organization_id_invoice_id_id" to table: "ledger_entries"
@@ -973,7 +982,7 @@ CONSTRAINT "gateway_events_provider_id_fk" FOREIGN KEY ("organization_id", "prov
 ALTER TABLE "holds" ADD
 CONSTRAINT "holds_balance_id_fk" FOREIGN KEY ("organization_id", "balance_id") REFERENCES "balances" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "holds_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "holds_payer_id_fk" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "holds_payers_holds" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "idempotency_records" table
 ALTER TABLE "idempotency_records" ADD
 CONSTRAINT "idempotency_records_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
@@ -994,7 +1003,7 @@ ALTER TABLE "ledger_entries" ADD
 CONSTRAINT "ledger_entries_balances_entries" FOREIGN KEY ("organization_id", "balance_id") REFERENCES "balances" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_credit_note_id_fk" FOREIGN KEY ("organization_id", "credit_note_id") REFERENCES "credit_notes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_dispute_id_fk" FOREIGN KEY ("organization_id", "dispute_id") REFERENCES "disputes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "ledger_entries_hold_id_fk" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "ledger_entries_holds_hold" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_invoices_invoice" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_payments_payment" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD

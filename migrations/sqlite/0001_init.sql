@@ -42,6 +42,7 @@ CREATE TABLE `balances` (
   `unpaid_units` integer NOT NULL DEFAULT (0),
   `billing_mode` text NOT NULL,
   `credit_limit_units` integer NULL,
+  `credit_limit_own` bool NOT NULL DEFAULT (false),
   `auto_reload_enabled` bool NOT NULL DEFAULT (false),
   `auto_reload_threshold_units` integer NULL,
   `auto_reload_amount_units` integer NULL,
@@ -52,7 +53,8 @@ CREATE TABLE `balances` (
   `auto_reload_suspended_reason` text NOT NULL DEFAULT (''),
   `auto_reload_in_flight` bool NOT NULL DEFAULT (false),
   `low_balance_level_units` integer NULL,
-  `low_balance_noticed` bool NOT NULL DEFAULT (false),
+  `low_balance_percent` integer NULL,
+  `low_balance_noticed_at` datetime NULL,
   `period` text NOT NULL,
   `version` integer NOT NULL DEFAULT (0),
   `last_seq` integer NOT NULL DEFAULT (0),
@@ -73,7 +75,9 @@ CREATE TABLE `balances` (
   CONSTRAINT `balances_credit_limit_units_range` CHECK (credit_limit_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `balances_held` CHECK (held_units >= 0),
   CONSTRAINT `balances_held_units_range` CHECK (held_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_low` CHECK (low_balance_level_units IS NULL OR low_balance_percent IS NULL),
   CONSTRAINT `balances_low_balance_level_units_range` CHECK (low_balance_level_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_percent` CHECK (low_balance_percent IS NULL OR low_balance_percent BETWEEN 1 AND 100),
   CONSTRAINT `balances_sequence` CHECK (last_seq >= 0),
   CONSTRAINT `balances_unpaid` CHECK (unpaid_units >= 0),
   CONSTRAINT `balances_unpaid_units_range` CHECK (unpaid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -266,33 +270,36 @@ CREATE TABLE `holds` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
-  `payer_id` text NOT NULL,
   `balance_id` text NOT NULL,
   `currency` text NOT NULL,
   `amount_units` integer NOT NULL,
   `captured_units` integer NOT NULL DEFAULT (0),
   `status` text NOT NULL DEFAULT ('OPEN'),
   `expires_at` datetime NOT NULL,
-  `description` text NOT NULL DEFAULT (''),
+  `closed_at` datetime NULL,
+  `description` text NULL,
   `idempotency_key` text NULL,
   `fingerprint` blob NULL,
+  `payer_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `holds_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `holds_payers_holds` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `holds_balance_id_fk` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `holds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `holds_amount` CHECK (amount_units > 0 AND captured_units >= 0),
+  CONSTRAINT `holds_amount` CHECK (amount_units > 0),
   CONSTRAINT `holds_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `holds_captured` CHECK ((status = 'CAPTURED' AND captured_units > 0) OR (status <> 'CAPTURED' AND captured_units = 0)),
   CONSTRAINT `holds_captured_units_range` CHECK (captured_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `holds_closed` CHECK ((status = 'OPEN') = (closed_at IS NULL)),
   CONSTRAINT `holds_status_known` CHECK (status IN ('OPEN', 'CAPTURED', 'RELEASED', 'EXPIRED'))
 );
 -- create index "hold_organization_id_idempotency_key" to table: "holds"
 CREATE UNIQUE INDEX `hold_organization_id_idempotency_key` ON `holds` (`organization_id`, `idempotency_key`);
 -- create index "hold_organization_id_payer_id_id" to table: "holds"
 CREATE INDEX `hold_organization_id_payer_id_id` ON `holds` (`organization_id`, `payer_id`, `id`);
--- create index "hold_organization_id_balance_id_status" to table: "holds"
-CREATE INDEX `hold_organization_id_balance_id_status` ON `holds` (`organization_id`, `balance_id`, `status`);
--- create index "hold_organization_id_status_expires_at" to table: "holds"
-CREATE INDEX `hold_organization_id_status_expires_at` ON `holds` (`organization_id`, `status`, `expires_at`);
+-- create index "hold_organization_id_payer_id_status_id" to table: "holds"
+CREATE INDEX `hold_organization_id_payer_id_status_id` ON `holds` (`organization_id`, `payer_id`, `status`, `id`);
+-- create index "hold_organization_id_expires_at" to table: "holds"
+CREATE INDEX `hold_organization_id_expires_at` ON `holds` (`organization_id`, `expires_at`) WHERE status = 'OPEN';
 -- create "idempotency_records" table
 CREATE TABLE `idempotency_records` (
   `organization_id` text NOT NULL,
@@ -427,7 +434,6 @@ CREATE TABLE `ledger_entries` (
   `usage_after_units` integer NULL,
   `description` text NULL,
   `metadata` json NULL,
-  `hold_id` text NULL,
   `refund_id` text NULL,
   `dispute_id` text NULL,
   `credit_note_id` text NULL,
@@ -444,11 +450,12 @@ CREATE TABLE `ledger_entries` (
   `balance_id` text NULL,
   `payment_id` text NULL,
   `invoice_id` text NULL,
+  `hold_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `ledger_entries_balances_entries` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_payments_payment` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_invoices_invoice` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `ledger_entries_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_holds_hold` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_refund_id_fk` FOREIGN KEY (`organization_id`, `refund_id`) REFERENCES `refunds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_dispute_id_fk` FOREIGN KEY (`organization_id`, `dispute_id`) REFERENCES `disputes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_credit_note_id_fk` FOREIGN KEY (`organization_id`, `credit_note_id`) REFERENCES `credit_notes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -474,6 +481,8 @@ CREATE UNIQUE INDEX `ledgerentry_organization_id_operation_idempotency_key` ON `
 CREATE UNIQUE INDEX `ledgerentry_organization_id_cause_key` ON `ledger_entries` (`organization_id`, `cause_key`) WHERE cause_key IS NOT NULL;
 -- create index "ledgerentry_organization_id_invoice_id_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_invoice_id_id` ON `ledger_entries` (`organization_id`, `invoice_id`, `id`) WHERE invoice_id IS NOT NULL;
+-- create index "ledgerentry_organization_id_hold_id_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_hold_id_id` ON `ledger_entries` (`organization_id`, `hold_id`, `id`) WHERE hold_id IS NOT NULL;
 -- create index "ledgerentry_organization_id_provider_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_provider_id` ON `ledger_entries` (`organization_id`, `provider_id`) WHERE provider_id IS NOT NULL;
 -- create "ledger_seals" table
