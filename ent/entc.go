@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"regexp"
 	"strings"
 
 	"entgo.io/contrib/entgql"
@@ -58,7 +59,9 @@ func main() {
 }
 
 // trim takes out of the generated pagination how it finds the parts of a
-// connection: by their path of aliases, which ent/selection.go does better.
+// connection: by their path of aliases, which ent/selection.go does better. An
+// order by id that was asked for is told from the default by its column, so
+// that the id is not the second thing to order by as well.
 func trim(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -69,5 +72,11 @@ func trim(path string) error {
 	if !found || !found2 {
 		return fmt.Errorf("%s: there is no collectedField to take out", path)
 	}
-	return os.WriteFile(path, []byte(before+"const (\n\tedgesField"+after), 0o644)
+	pages := before + "const (\n\tedgesField" + after
+	compared := regexp.MustCompile(`(p\.order\.Field)( != Default\w+Order\.Field)( \{)`)
+	if !compared.MatchString(pages) {
+		return fmt.Errorf("%s: no order is compared with the default", path)
+	}
+	pages = compared.ReplaceAllString(pages, "$1.column$2.column$3")
+	return os.WriteFile(path, []byte(pages), 0o644)
 }

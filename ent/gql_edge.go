@@ -17,9 +17,10 @@ func (_m *Balance) Payer(ctx context.Context) (*Payer, error) {
 }
 
 func (_m *Balance) Entries(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *LedgerEntryWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *LedgerEntryOrder, where *LedgerEntryWhereInput,
 ) (*LedgerEntryConnection, error) {
 	opts := []LedgerEntryPaginateOption{
+		WithLedgerEntryOrder(orderBy),
 		WithLedgerEntryFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
@@ -89,9 +90,10 @@ func (_m *Invoice) Lines(ctx context.Context) (result []*InvoiceLine, err error)
 }
 
 func (_m *Invoice) Payments(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *PaymentWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *PaymentOrder, where *PaymentWhereInput,
 ) (*PaymentConnection, error) {
 	opts := []PaymentPaginateOption{
+		WithPaymentOrder(orderBy),
 		WithPaymentFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
@@ -185,9 +187,10 @@ func (_m *Payer) Balances(ctx context.Context) (result []*Balance, err error) {
 }
 
 func (_m *Payer) PaymentMethods(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *PaymentMethodWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *PaymentMethodOrder, where *PaymentMethodWhereInput,
 ) (*PaymentMethodConnection, error) {
 	opts := []PaymentMethodPaginateOption{
+		WithPaymentMethodOrder(orderBy),
 		WithPaymentMethodFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
@@ -205,9 +208,10 @@ func (_m *Payer) PaymentMethods(
 }
 
 func (_m *Payer) Quotes(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *QuoteWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *QuoteOrder, where *QuoteWhereInput,
 ) (*QuoteConnection, error) {
 	opts := []QuotePaginateOption{
+		WithQuoteOrder(orderBy),
 		WithQuoteFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
@@ -225,9 +229,10 @@ func (_m *Payer) Quotes(
 }
 
 func (_m *Payer) Invoices(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *InvoiceWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *InvoiceOrder, where *InvoiceWhereInput,
 ) (*InvoiceConnection, error) {
 	opts := []InvoicePaginateOption{
+		WithInvoiceOrder(orderBy),
 		WithInvoiceFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
@@ -245,9 +250,10 @@ func (_m *Payer) Invoices(
 }
 
 func (_m *Payer) Payments(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *PaymentWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *PaymentOrder, where *PaymentWhereInput,
 ) (*PaymentConnection, error) {
 	opts := []PaymentPaginateOption{
+		WithPaymentOrder(orderBy),
 		WithPaymentFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
@@ -265,9 +271,10 @@ func (_m *Payer) Payments(
 }
 
 func (_m *Payer) Holds(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, where *HoldWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *HoldOrder, where *HoldWhereInput,
 ) (*HoldConnection, error) {
 	opts := []HoldPaginateOption{
+		WithHoldOrder(orderBy),
 		WithHoldFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
@@ -285,9 +292,11 @@ func (_m *Payer) Holds(
 }
 
 func (_m *Payer) Memberships(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *MembershipOrder,
 ) (*MembershipConnection, error) {
-	opts := []MembershipPaginateOption{}
+	opts := []MembershipPaginateOption{
+		WithMembershipOrder(orderBy),
+	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
 	totalCount, hasTotalCount := _m.Edges.totalCount[6][key]
 	if nodes, err := _m.NamedMemberships(key); err == nil || hasTotalCount {
@@ -303,9 +312,11 @@ func (_m *Payer) Memberships(
 }
 
 func (_m *Payer) Members(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *MembershipOrder,
 ) (*MembershipConnection, error) {
-	opts := []MembershipPaginateOption{}
+	opts := []MembershipPaginateOption{
+		WithMembershipOrder(orderBy),
+	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
 	totalCount, hasTotalCount := _m.Edges.totalCount[7][key]
 	if nodes, err := _m.NamedMembers(key); err == nil || hasTotalCount {
@@ -361,9 +372,11 @@ func (_m *Payment) PaymentMethod(ctx context.Context) (*PaymentMethod, error) {
 }
 
 func (_m *Payment) Attempts(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *PaymentAttemptOrder,
 ) (*PaymentAttemptConnection, error) {
-	opts := []PaymentAttemptPaginateOption{}
+	opts := []PaymentAttemptPaginateOption{
+		WithPaymentAttemptOrder(orderBy),
+	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
 	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
 	if nodes, err := _m.NamedAttempts(key); err == nil || hasTotalCount {

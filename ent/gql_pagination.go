@@ -5,6 +5,8 @@ package ent
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
 	"purser/ent/currency"
@@ -27,6 +29,7 @@ import (
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/refund"
+	"strconv"
 
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
@@ -219,7 +222,7 @@ func (p *accesstokenPager) applyOrder(query *AccessTokenQuery) *AccessTokenQuery
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultAccessTokenOrder.Field {
+	if p.order.Field.column != DefaultAccessTokenOrder.Field.column {
 		query = query.Order(DefaultAccessTokenOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -238,7 +241,7 @@ func (p *accesstokenPager) orderExpr(query *AccessTokenQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultAccessTokenOrder.Field {
+		if p.order.Field.column != DefaultAccessTokenOrder.Field.column {
 			b.Comma().Ident(DefaultAccessTokenOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -294,6 +297,53 @@ func (_m *AccessTokenQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// AccessTokenOrderFieldID orders AccessToken by id.
+	AccessTokenOrderFieldID = &AccessTokenOrderField{
+		Value: func(_m *AccessToken) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: accesstoken.FieldID,
+		toTerm: accesstoken.ByID,
+		toCursor: func(_m *AccessToken) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f AccessTokenOrderField) String() string {
+	var str string
+	switch f.column {
+	case AccessTokenOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f AccessTokenOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *AccessTokenOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("AccessTokenOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *AccessTokenOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid AccessTokenOrderField", str)
+	}
+	return nil
 }
 
 // AccessTokenOrderField defines the ordering field of AccessToken.
@@ -467,7 +517,7 @@ func (p *balancePager) applyOrder(query *BalanceQuery) *BalanceQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultBalanceOrder.Field {
+	if p.order.Field.column != DefaultBalanceOrder.Field.column {
 		query = query.Order(DefaultBalanceOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -486,7 +536,7 @@ func (p *balancePager) orderExpr(query *BalanceQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultBalanceOrder.Field {
+		if p.order.Field.column != DefaultBalanceOrder.Field.column {
 			b.Comma().Ident(DefaultBalanceOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -542,6 +592,53 @@ func (_m *BalanceQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// BalanceOrderFieldID orders Balance by id.
+	BalanceOrderFieldID = &BalanceOrderField{
+		Value: func(_m *Balance) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: balance.FieldID,
+		toTerm: balance.ByID,
+		toCursor: func(_m *Balance) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f BalanceOrderField) String() string {
+	var str string
+	switch f.column {
+	case BalanceOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f BalanceOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *BalanceOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("BalanceOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *BalanceOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid BalanceOrderField", str)
+	}
+	return nil
 }
 
 // BalanceOrderField defines the ordering field of Balance.
@@ -715,7 +812,7 @@ func (p *currencyPager) applyOrder(query *CurrencyQuery) *CurrencyQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultCurrencyOrder.Field {
+	if p.order.Field.column != DefaultCurrencyOrder.Field.column {
 		query = query.Order(DefaultCurrencyOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -734,7 +831,7 @@ func (p *currencyPager) orderExpr(query *CurrencyQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultCurrencyOrder.Field {
+		if p.order.Field.column != DefaultCurrencyOrder.Field.column {
 			b.Comma().Ident(DefaultCurrencyOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -790,6 +887,53 @@ func (_m *CurrencyQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// CurrencyOrderFieldID orders Currency by id.
+	CurrencyOrderFieldID = &CurrencyOrderField{
+		Value: func(_m *Currency) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: currency.FieldID,
+		toTerm: currency.ByID,
+		toCursor: func(_m *Currency) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f CurrencyOrderField) String() string {
+	var str string
+	switch f.column {
+	case CurrencyOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f CurrencyOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *CurrencyOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("CurrencyOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *CurrencyOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid CurrencyOrderField", str)
+	}
+	return nil
 }
 
 // CurrencyOrderField defines the ordering field of Currency.
@@ -963,7 +1107,7 @@ func (p *disputePager) applyOrder(query *DisputeQuery) *DisputeQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultDisputeOrder.Field {
+	if p.order.Field.column != DefaultDisputeOrder.Field.column {
 		query = query.Order(DefaultDisputeOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -982,7 +1126,7 @@ func (p *disputePager) orderExpr(query *DisputeQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultDisputeOrder.Field {
+		if p.order.Field.column != DefaultDisputeOrder.Field.column {
 			b.Comma().Ident(DefaultDisputeOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -1038,6 +1182,53 @@ func (_m *DisputeQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// DisputeOrderFieldID orders Dispute by id.
+	DisputeOrderFieldID = &DisputeOrderField{
+		Value: func(_m *Dispute) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: dispute.FieldID,
+		toTerm: dispute.ByID,
+		toCursor: func(_m *Dispute) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f DisputeOrderField) String() string {
+	var str string
+	switch f.column {
+	case DisputeOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f DisputeOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *DisputeOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("DisputeOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *DisputeOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid DisputeOrderField", str)
+	}
+	return nil
 }
 
 // DisputeOrderField defines the ordering field of Dispute.
@@ -1211,7 +1402,7 @@ func (p *gatewayeventPager) applyOrder(query *GatewayEventQuery) *GatewayEventQu
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultGatewayEventOrder.Field {
+	if p.order.Field.column != DefaultGatewayEventOrder.Field.column {
 		query = query.Order(DefaultGatewayEventOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -1230,7 +1421,7 @@ func (p *gatewayeventPager) orderExpr(query *GatewayEventQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultGatewayEventOrder.Field {
+		if p.order.Field.column != DefaultGatewayEventOrder.Field.column {
 			b.Comma().Ident(DefaultGatewayEventOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -1286,6 +1477,71 @@ func (_m *GatewayEventQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// GatewayEventOrderFieldID orders GatewayEvent by id.
+	GatewayEventOrderFieldID = &GatewayEventOrderField{
+		Value: func(_m *GatewayEvent) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: gatewayevent.FieldID,
+		toTerm: gatewayevent.ByID,
+		toCursor: func(_m *GatewayEvent) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+	// GatewayEventOrderFieldReceivedAt orders GatewayEvent by received_at.
+	GatewayEventOrderFieldReceivedAt = &GatewayEventOrderField{
+		Value: func(_m *GatewayEvent) (ent.Value, error) {
+			return _m.ReceivedAt, nil
+		},
+		column: gatewayevent.FieldReceivedAt,
+		toTerm: gatewayevent.ByReceivedAt,
+		toCursor: func(_m *GatewayEvent) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ReceivedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f GatewayEventOrderField) String() string {
+	var str string
+	switch f.column {
+	case GatewayEventOrderFieldID.column:
+		str = "CREATED_AT"
+	case GatewayEventOrderFieldReceivedAt.column:
+		str = "RECEIVED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f GatewayEventOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *GatewayEventOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("GatewayEventOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *GatewayEventOrderFieldID
+	case "RECEIVED_AT":
+		*f = *GatewayEventOrderFieldReceivedAt
+	default:
+		return fmt.Errorf("%s is not a valid GatewayEventOrderField", str)
+	}
+	return nil
 }
 
 // GatewayEventOrderField defines the ordering field of GatewayEvent.
@@ -1459,7 +1715,7 @@ func (p *globalproviderPager) applyOrder(query *GlobalProviderQuery) *GlobalProv
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultGlobalProviderOrder.Field {
+	if p.order.Field.column != DefaultGlobalProviderOrder.Field.column {
 		query = query.Order(DefaultGlobalProviderOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -1478,7 +1734,7 @@ func (p *globalproviderPager) orderExpr(query *GlobalProviderQuery) sql.Querier 
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultGlobalProviderOrder.Field {
+		if p.order.Field.column != DefaultGlobalProviderOrder.Field.column {
 			b.Comma().Ident(DefaultGlobalProviderOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -1707,7 +1963,7 @@ func (p *holdPager) applyOrder(query *HoldQuery) *HoldQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultHoldOrder.Field {
+	if p.order.Field.column != DefaultHoldOrder.Field.column {
 		query = query.Order(DefaultHoldOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -1726,7 +1982,7 @@ func (p *holdPager) orderExpr(query *HoldQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultHoldOrder.Field {
+		if p.order.Field.column != DefaultHoldOrder.Field.column {
 			b.Comma().Ident(DefaultHoldOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -1782,6 +2038,53 @@ func (_m *HoldQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// HoldOrderFieldID orders Hold by id.
+	HoldOrderFieldID = &HoldOrderField{
+		Value: func(_m *Hold) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: hold.FieldID,
+		toTerm: hold.ByID,
+		toCursor: func(_m *Hold) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f HoldOrderField) String() string {
+	var str string
+	switch f.column {
+	case HoldOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f HoldOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *HoldOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("HoldOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *HoldOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid HoldOrderField", str)
+	}
+	return nil
 }
 
 // HoldOrderField defines the ordering field of Hold.
@@ -1955,7 +2258,7 @@ func (p *invoicePager) applyOrder(query *InvoiceQuery) *InvoiceQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultInvoiceOrder.Field {
+	if p.order.Field.column != DefaultInvoiceOrder.Field.column {
 		query = query.Order(DefaultInvoiceOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -1974,7 +2277,7 @@ func (p *invoicePager) orderExpr(query *InvoiceQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultInvoiceOrder.Field {
+		if p.order.Field.column != DefaultInvoiceOrder.Field.column {
 			b.Comma().Ident(DefaultInvoiceOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -2030,6 +2333,53 @@ func (_m *InvoiceQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// InvoiceOrderFieldID orders Invoice by id.
+	InvoiceOrderFieldID = &InvoiceOrderField{
+		Value: func(_m *Invoice) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: invoice.FieldID,
+		toTerm: invoice.ByID,
+		toCursor: func(_m *Invoice) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f InvoiceOrderField) String() string {
+	var str string
+	switch f.column {
+	case InvoiceOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f InvoiceOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *InvoiceOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("InvoiceOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *InvoiceOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid InvoiceOrderField", str)
+	}
+	return nil
 }
 
 // InvoiceOrderField defines the ordering field of Invoice.
@@ -2203,7 +2553,7 @@ func (p *invoicelinePager) applyOrder(query *InvoiceLineQuery) *InvoiceLineQuery
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultInvoiceLineOrder.Field {
+	if p.order.Field.column != DefaultInvoiceLineOrder.Field.column {
 		query = query.Order(DefaultInvoiceLineOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -2222,7 +2572,7 @@ func (p *invoicelinePager) orderExpr(query *InvoiceLineQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultInvoiceLineOrder.Field {
+		if p.order.Field.column != DefaultInvoiceLineOrder.Field.column {
 			b.Comma().Ident(DefaultInvoiceLineOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -2278,6 +2628,53 @@ func (_m *InvoiceLineQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// InvoiceLineOrderFieldID orders InvoiceLine by id.
+	InvoiceLineOrderFieldID = &InvoiceLineOrderField{
+		Value: func(_m *InvoiceLine) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: invoiceline.FieldID,
+		toTerm: invoiceline.ByID,
+		toCursor: func(_m *InvoiceLine) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f InvoiceLineOrderField) String() string {
+	var str string
+	switch f.column {
+	case InvoiceLineOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f InvoiceLineOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *InvoiceLineOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("InvoiceLineOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *InvoiceLineOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid InvoiceLineOrderField", str)
+	}
+	return nil
 }
 
 // InvoiceLineOrderField defines the ordering field of InvoiceLine.
@@ -2451,7 +2848,7 @@ func (p *ledgerentryPager) applyOrder(query *LedgerEntryQuery) *LedgerEntryQuery
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultLedgerEntryOrder.Field {
+	if p.order.Field.column != DefaultLedgerEntryOrder.Field.column {
 		query = query.Order(DefaultLedgerEntryOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -2470,7 +2867,7 @@ func (p *ledgerentryPager) orderExpr(query *LedgerEntryQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultLedgerEntryOrder.Field {
+		if p.order.Field.column != DefaultLedgerEntryOrder.Field.column {
 			b.Comma().Ident(DefaultLedgerEntryOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -2526,6 +2923,71 @@ func (_m *LedgerEntryQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// LedgerEntryOrderFieldID orders LedgerEntry by id.
+	LedgerEntryOrderFieldID = &LedgerEntryOrderField{
+		Value: func(_m *LedgerEntry) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: ledgerentry.FieldID,
+		toTerm: ledgerentry.ByID,
+		toCursor: func(_m *LedgerEntry) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+	// LedgerEntryOrderFieldBookedAt orders LedgerEntry by booked_at.
+	LedgerEntryOrderFieldBookedAt = &LedgerEntryOrderField{
+		Value: func(_m *LedgerEntry) (ent.Value, error) {
+			return _m.BookedAt, nil
+		},
+		column: ledgerentry.FieldBookedAt,
+		toTerm: ledgerentry.ByBookedAt,
+		toCursor: func(_m *LedgerEntry) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.BookedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f LedgerEntryOrderField) String() string {
+	var str string
+	switch f.column {
+	case LedgerEntryOrderFieldID.column:
+		str = "CREATED_AT"
+	case LedgerEntryOrderFieldBookedAt.column:
+		str = "BOOKED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f LedgerEntryOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *LedgerEntryOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("LedgerEntryOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *LedgerEntryOrderFieldID
+	case "BOOKED_AT":
+		*f = *LedgerEntryOrderFieldBookedAt
+	default:
+		return fmt.Errorf("%s is not a valid LedgerEntryOrderField", str)
+	}
+	return nil
 }
 
 // LedgerEntryOrderField defines the ordering field of LedgerEntry.
@@ -2699,7 +3161,7 @@ func (p *membershipPager) applyOrder(query *MembershipQuery) *MembershipQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultMembershipOrder.Field {
+	if p.order.Field.column != DefaultMembershipOrder.Field.column {
 		query = query.Order(DefaultMembershipOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -2718,7 +3180,7 @@ func (p *membershipPager) orderExpr(query *MembershipQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultMembershipOrder.Field {
+		if p.order.Field.column != DefaultMembershipOrder.Field.column {
 			b.Comma().Ident(DefaultMembershipOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -2774,6 +3236,53 @@ func (_m *MembershipQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// MembershipOrderFieldID orders Membership by id.
+	MembershipOrderFieldID = &MembershipOrderField{
+		Value: func(_m *Membership) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: membership.FieldID,
+		toTerm: membership.ByID,
+		toCursor: func(_m *Membership) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f MembershipOrderField) String() string {
+	var str string
+	switch f.column {
+	case MembershipOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f MembershipOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *MembershipOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("MembershipOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *MembershipOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid MembershipOrderField", str)
+	}
+	return nil
 }
 
 // MembershipOrderField defines the ordering field of Membership.
@@ -2947,7 +3456,7 @@ func (p *organizationPager) applyOrder(query *OrganizationQuery) *OrganizationQu
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultOrganizationOrder.Field {
+	if p.order.Field.column != DefaultOrganizationOrder.Field.column {
 		query = query.Order(DefaultOrganizationOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -2966,7 +3475,7 @@ func (p *organizationPager) orderExpr(query *OrganizationQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultOrganizationOrder.Field {
+		if p.order.Field.column != DefaultOrganizationOrder.Field.column {
 			b.Comma().Ident(DefaultOrganizationOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -3022,6 +3531,53 @@ func (_m *OrganizationQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// OrganizationOrderFieldID orders Organization by id.
+	OrganizationOrderFieldID = &OrganizationOrderField{
+		Value: func(_m *Organization) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: organization.FieldID,
+		toTerm: organization.ByID,
+		toCursor: func(_m *Organization) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f OrganizationOrderField) String() string {
+	var str string
+	switch f.column {
+	case OrganizationOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f OrganizationOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *OrganizationOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("OrganizationOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *OrganizationOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid OrganizationOrderField", str)
+	}
+	return nil
 }
 
 // OrganizationOrderField defines the ordering field of Organization.
@@ -3195,7 +3751,7 @@ func (p *payerPager) applyOrder(query *PayerQuery) *PayerQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultPayerOrder.Field {
+	if p.order.Field.column != DefaultPayerOrder.Field.column {
 		query = query.Order(DefaultPayerOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -3214,7 +3770,7 @@ func (p *payerPager) orderExpr(query *PayerQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultPayerOrder.Field {
+		if p.order.Field.column != DefaultPayerOrder.Field.column {
 			b.Comma().Ident(DefaultPayerOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -3270,6 +3826,71 @@ func (_m *PayerQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// PayerOrderFieldID orders Payer by id.
+	PayerOrderFieldID = &PayerOrderField{
+		Value: func(_m *Payer) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: payer.FieldID,
+		toTerm: payer.ByID,
+		toCursor: func(_m *Payer) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+	// PayerOrderFieldName orders Payer by name.
+	PayerOrderFieldName = &PayerOrderField{
+		Value: func(_m *Payer) (ent.Value, error) {
+			return _m.Name, nil
+		},
+		column: payer.FieldName,
+		toTerm: payer.ByName,
+		toCursor: func(_m *Payer) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.Name,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PayerOrderField) String() string {
+	var str string
+	switch f.column {
+	case PayerOrderFieldID.column:
+		str = "CREATED_AT"
+	case PayerOrderFieldName.column:
+		str = "NAME"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PayerOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PayerOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PayerOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PayerOrderFieldID
+	case "NAME":
+		*f = *PayerOrderFieldName
+	default:
+		return fmt.Errorf("%s is not a valid PayerOrderField", str)
+	}
+	return nil
 }
 
 // PayerOrderField defines the ordering field of Payer.
@@ -3443,7 +4064,7 @@ func (p *paymentPager) applyOrder(query *PaymentQuery) *PaymentQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultPaymentOrder.Field {
+	if p.order.Field.column != DefaultPaymentOrder.Field.column {
 		query = query.Order(DefaultPaymentOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -3462,7 +4083,7 @@ func (p *paymentPager) orderExpr(query *PaymentQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultPaymentOrder.Field {
+		if p.order.Field.column != DefaultPaymentOrder.Field.column {
 			b.Comma().Ident(DefaultPaymentOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -3518,6 +4139,53 @@ func (_m *PaymentQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// PaymentOrderFieldID orders Payment by id.
+	PaymentOrderFieldID = &PaymentOrderField{
+		Value: func(_m *Payment) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: payment.FieldID,
+		toTerm: payment.ByID,
+		toCursor: func(_m *Payment) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PaymentOrderField) String() string {
+	var str string
+	switch f.column {
+	case PaymentOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PaymentOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PaymentOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PaymentOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PaymentOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid PaymentOrderField", str)
+	}
+	return nil
 }
 
 // PaymentOrderField defines the ordering field of Payment.
@@ -3691,7 +4359,7 @@ func (p *paymentattemptPager) applyOrder(query *PaymentAttemptQuery) *PaymentAtt
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultPaymentAttemptOrder.Field {
+	if p.order.Field.column != DefaultPaymentAttemptOrder.Field.column {
 		query = query.Order(DefaultPaymentAttemptOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -3710,7 +4378,7 @@ func (p *paymentattemptPager) orderExpr(query *PaymentAttemptQuery) sql.Querier 
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultPaymentAttemptOrder.Field {
+		if p.order.Field.column != DefaultPaymentAttemptOrder.Field.column {
 			b.Comma().Ident(DefaultPaymentAttemptOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -3766,6 +4434,53 @@ func (_m *PaymentAttemptQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// PaymentAttemptOrderFieldID orders PaymentAttempt by id.
+	PaymentAttemptOrderFieldID = &PaymentAttemptOrderField{
+		Value: func(_m *PaymentAttempt) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: paymentattempt.FieldID,
+		toTerm: paymentattempt.ByID,
+		toCursor: func(_m *PaymentAttempt) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PaymentAttemptOrderField) String() string {
+	var str string
+	switch f.column {
+	case PaymentAttemptOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PaymentAttemptOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PaymentAttemptOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PaymentAttemptOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PaymentAttemptOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid PaymentAttemptOrderField", str)
+	}
+	return nil
 }
 
 // PaymentAttemptOrderField defines the ordering field of PaymentAttempt.
@@ -3939,7 +4654,7 @@ func (p *paymentmethodPager) applyOrder(query *PaymentMethodQuery) *PaymentMetho
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultPaymentMethodOrder.Field {
+	if p.order.Field.column != DefaultPaymentMethodOrder.Field.column {
 		query = query.Order(DefaultPaymentMethodOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -3958,7 +4673,7 @@ func (p *paymentmethodPager) orderExpr(query *PaymentMethodQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultPaymentMethodOrder.Field {
+		if p.order.Field.column != DefaultPaymentMethodOrder.Field.column {
 			b.Comma().Ident(DefaultPaymentMethodOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -4014,6 +4729,53 @@ func (_m *PaymentMethodQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// PaymentMethodOrderFieldID orders PaymentMethod by id.
+	PaymentMethodOrderFieldID = &PaymentMethodOrderField{
+		Value: func(_m *PaymentMethod) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: paymentmethod.FieldID,
+		toTerm: paymentmethod.ByID,
+		toCursor: func(_m *PaymentMethod) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PaymentMethodOrderField) String() string {
+	var str string
+	switch f.column {
+	case PaymentMethodOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PaymentMethodOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PaymentMethodOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PaymentMethodOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PaymentMethodOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid PaymentMethodOrderField", str)
+	}
+	return nil
 }
 
 // PaymentMethodOrderField defines the ordering field of PaymentMethod.
@@ -4187,7 +4949,7 @@ func (p *pricePager) applyOrder(query *PriceQuery) *PriceQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultPriceOrder.Field {
+	if p.order.Field.column != DefaultPriceOrder.Field.column {
 		query = query.Order(DefaultPriceOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -4206,7 +4968,7 @@ func (p *pricePager) orderExpr(query *PriceQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultPriceOrder.Field {
+		if p.order.Field.column != DefaultPriceOrder.Field.column {
 			b.Comma().Ident(DefaultPriceOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -4262,6 +5024,53 @@ func (_m *PriceQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// PriceOrderFieldID orders Price by id.
+	PriceOrderFieldID = &PriceOrderField{
+		Value: func(_m *Price) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: price.FieldID,
+		toTerm: price.ByID,
+		toCursor: func(_m *Price) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PriceOrderField) String() string {
+	var str string
+	switch f.column {
+	case PriceOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PriceOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PriceOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PriceOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PriceOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid PriceOrderField", str)
+	}
+	return nil
 }
 
 // PriceOrderField defines the ordering field of Price.
@@ -4435,7 +5244,7 @@ func (p *productPager) applyOrder(query *ProductQuery) *ProductQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultProductOrder.Field {
+	if p.order.Field.column != DefaultProductOrder.Field.column {
 		query = query.Order(DefaultProductOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -4454,7 +5263,7 @@ func (p *productPager) orderExpr(query *ProductQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultProductOrder.Field {
+		if p.order.Field.column != DefaultProductOrder.Field.column {
 			b.Comma().Ident(DefaultProductOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -4510,6 +5319,71 @@ func (_m *ProductQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// ProductOrderFieldID orders Product by id.
+	ProductOrderFieldID = &ProductOrderField{
+		Value: func(_m *Product) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: product.FieldID,
+		toTerm: product.ByID,
+		toCursor: func(_m *Product) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+	// ProductOrderFieldName orders Product by name.
+	ProductOrderFieldName = &ProductOrderField{
+		Value: func(_m *Product) (ent.Value, error) {
+			return _m.Name, nil
+		},
+		column: product.FieldName,
+		toTerm: product.ByName,
+		toCursor: func(_m *Product) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.Name,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f ProductOrderField) String() string {
+	var str string
+	switch f.column {
+	case ProductOrderFieldID.column:
+		str = "CREATED_AT"
+	case ProductOrderFieldName.column:
+		str = "NAME"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f ProductOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *ProductOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("ProductOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *ProductOrderFieldID
+	case "NAME":
+		*f = *ProductOrderFieldName
+	default:
+		return fmt.Errorf("%s is not a valid ProductOrderField", str)
+	}
+	return nil
 }
 
 // ProductOrderField defines the ordering field of Product.
@@ -4683,7 +5557,7 @@ func (p *providerPager) applyOrder(query *ProviderQuery) *ProviderQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultProviderOrder.Field {
+	if p.order.Field.column != DefaultProviderOrder.Field.column {
 		query = query.Order(DefaultProviderOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -4702,7 +5576,7 @@ func (p *providerPager) orderExpr(query *ProviderQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultProviderOrder.Field {
+		if p.order.Field.column != DefaultProviderOrder.Field.column {
 			b.Comma().Ident(DefaultProviderOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -4758,6 +5632,53 @@ func (_m *ProviderQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// ProviderOrderFieldID orders Provider by id.
+	ProviderOrderFieldID = &ProviderOrderField{
+		Value: func(_m *Provider) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: provider.FieldID,
+		toTerm: provider.ByID,
+		toCursor: func(_m *Provider) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f ProviderOrderField) String() string {
+	var str string
+	switch f.column {
+	case ProviderOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f ProviderOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *ProviderOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("ProviderOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *ProviderOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid ProviderOrderField", str)
+	}
+	return nil
 }
 
 // ProviderOrderField defines the ordering field of Provider.
@@ -4931,7 +5852,7 @@ func (p *quotePager) applyOrder(query *QuoteQuery) *QuoteQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultQuoteOrder.Field {
+	if p.order.Field.column != DefaultQuoteOrder.Field.column {
 		query = query.Order(DefaultQuoteOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -4950,7 +5871,7 @@ func (p *quotePager) orderExpr(query *QuoteQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultQuoteOrder.Field {
+		if p.order.Field.column != DefaultQuoteOrder.Field.column {
 			b.Comma().Ident(DefaultQuoteOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -5006,6 +5927,53 @@ func (_m *QuoteQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// QuoteOrderFieldID orders Quote by id.
+	QuoteOrderFieldID = &QuoteOrderField{
+		Value: func(_m *Quote) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: quote.FieldID,
+		toTerm: quote.ByID,
+		toCursor: func(_m *Quote) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f QuoteOrderField) String() string {
+	var str string
+	switch f.column {
+	case QuoteOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f QuoteOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *QuoteOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("QuoteOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *QuoteOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid QuoteOrderField", str)
+	}
+	return nil
 }
 
 // QuoteOrderField defines the ordering field of Quote.
@@ -5179,7 +6147,7 @@ func (p *quotelinePager) applyOrder(query *QuoteLineQuery) *QuoteLineQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultQuoteLineOrder.Field {
+	if p.order.Field.column != DefaultQuoteLineOrder.Field.column {
 		query = query.Order(DefaultQuoteLineOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -5198,7 +6166,7 @@ func (p *quotelinePager) orderExpr(query *QuoteLineQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultQuoteLineOrder.Field {
+		if p.order.Field.column != DefaultQuoteLineOrder.Field.column {
 			b.Comma().Ident(DefaultQuoteLineOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -5254,6 +6222,53 @@ func (_m *QuoteLineQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// QuoteLineOrderFieldID orders QuoteLine by id.
+	QuoteLineOrderFieldID = &QuoteLineOrderField{
+		Value: func(_m *QuoteLine) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: quoteline.FieldID,
+		toTerm: quoteline.ByID,
+		toCursor: func(_m *QuoteLine) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f QuoteLineOrderField) String() string {
+	var str string
+	switch f.column {
+	case QuoteLineOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f QuoteLineOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *QuoteLineOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("QuoteLineOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *QuoteLineOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid QuoteLineOrderField", str)
+	}
+	return nil
 }
 
 // QuoteLineOrderField defines the ordering field of QuoteLine.
@@ -5427,7 +6442,7 @@ func (p *refundPager) applyOrder(query *RefundQuery) *RefundQuery {
 		direction = direction.Reverse()
 	}
 	query = query.Order(p.order.Field.toTerm(direction.OrderTermOption()))
-	if p.order.Field != DefaultRefundOrder.Field {
+	if p.order.Field.column != DefaultRefundOrder.Field.column {
 		query = query.Order(DefaultRefundOrder.Field.toTerm(direction.OrderTermOption()))
 	}
 	if len(query.ctx.Fields) > 0 {
@@ -5446,7 +6461,7 @@ func (p *refundPager) orderExpr(query *RefundQuery) sql.Querier {
 	}
 	return sql.ExprFunc(func(b *sql.Builder) {
 		b.Ident(p.order.Field.column).Pad().WriteString(string(direction))
-		if p.order.Field != DefaultRefundOrder.Field {
+		if p.order.Field.column != DefaultRefundOrder.Field.column {
 			b.Comma().Ident(DefaultRefundOrder.Field.column).Pad().WriteString(string(direction))
 		}
 	})
@@ -5502,6 +6517,53 @@ func (_m *RefundQuery) Paginate(
 	}
 	conn.build(nodes, pager, after, first, before, last)
 	return conn, nil
+}
+
+var (
+	// RefundOrderFieldID orders Refund by id.
+	RefundOrderFieldID = &RefundOrderField{
+		Value: func(_m *Refund) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: refund.FieldID,
+		toTerm: refund.ByID,
+		toCursor: func(_m *Refund) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.ID,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f RefundOrderField) String() string {
+	var str string
+	switch f.column {
+	case RefundOrderFieldID.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f RefundOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *RefundOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("RefundOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *RefundOrderFieldID
+	default:
+		return fmt.Errorf("%s is not a valid RefundOrderField", str)
+	}
+	return nil
 }
 
 // RefundOrderField defines the ordering field of Refund.

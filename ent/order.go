@@ -13,7 +13,8 @@ import (
 // ascending by id, cannot be configured, and are read in places that no
 // argument reaches (nested connections), so they are turned here, where the
 // package is initialised, before anybody reads them. Ids are time-ordered, so
-// descending by id is newest first, and the primary key serves it.
+// descending by id is newest first, and the primary key serves it; CREATED_AT is what the
+// public schema calls the order by id.
 var _ = newestFirst(
 	&DefaultAccessTokenOrder.Direction,
 	&DefaultBalanceOrder.Direction,
@@ -38,6 +39,8 @@ var _ = newestFirst(
 // id, the database may walk the primary key instead, through all entries that
 // other balances got since the last one of a balance at rest. The number stands
 // in the cursor in place of the id.
+//
+// Events are received in the order of their ids.
 var _ = func() struct{} {
 	DefaultLedgerEntryOrder.Field = &LedgerEntryOrderField{
 		Value:  func(e *LedgerEntry) (ent.Value, error) { return seqOf(e), nil },
@@ -47,6 +50,8 @@ var _ = func() struct{} {
 			return Cursor{ID: strconv.FormatInt(seqOf(e), 10)}
 		},
 	}
+	*LedgerEntryOrderFieldBookedAt = *DefaultLedgerEntryOrder.Field
+	*GatewayEventOrderFieldReceivedAt = *DefaultGatewayEventOrder.Field
 	return struct{}{}
 }()
 

@@ -59,8 +59,8 @@ func (r *mutationResolver) PayerSessionCreate(ctx context.Context, input model.P
 }
 
 // AccessTokens is the resolver for the accessTokens field.
-func (r *queryResolver) AccessTokens(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.AccessTokenConnection, error) {
-	return r.client().AccessToken.Query().Paginate(ctx, after, first, before, last)
+func (r *queryResolver) AccessTokens(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) (*ent.AccessTokenConnection, error) {
+	return r.client().AccessToken.Query().Paginate(ctx, after, first, before, last, ent.WithAccessTokenOrder(orderBy))
 }
 
 // AccessToken returns generated.AccessTokenResolver implementation.

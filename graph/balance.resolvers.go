@@ -46,8 +46,8 @@ func (r *mutationResolver) UsageRecord(ctx context.Context, input model.UsageRec
 }
 
 // Balances is the resolver for the balances field.
-func (r *queryResolver) Balances(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.BalanceConnection, error) {
-	return r.client().Balance.Query().Paginate(ctx, after, first, before, last)
+func (r *queryResolver) Balances(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) (*ent.BalanceConnection, error) {
+	return r.client().Balance.Query().Paginate(ctx, after, first, before, last, ent.WithBalanceOrder(orderBy))
 }
 
 // Balance returns generated.BalanceResolver implementation.

@@ -45,6 +45,6 @@ func (r *mutationResolver) PriceArchive(ctx context.Context, input model.PriceAr
 }
 
 // Products is the resolver for the products field.
-func (r *queryResolver) Products(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.ProductWhereInput) (*ent.ProductConnection, error) {
-	return r.client().Product.Query().Paginate(ctx, after, first, before, last, ent.WithProductFilter(where.Filter))
+func (r *queryResolver) Products(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) (*ent.ProductConnection, error) {
+	return r.client().Product.Query().Paginate(ctx, after, first, before, last, ent.WithProductOrder(orderBy), ent.WithProductFilter(where.Filter))
 }

@@ -123,8 +123,8 @@ func (r *mutationResolver) InvoiceVoid(ctx context.Context, input model.InvoiceV
 }
 
 // Invoices is the resolver for the invoices field.
-func (r *queryResolver) Invoices(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) (*ent.InvoiceConnection, error) {
-	return r.client().Invoice.Query().Paginate(ctx, after, first, before, last, ent.WithInvoiceFilter(where.Filter))
+func (r *queryResolver) Invoices(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) (*ent.InvoiceConnection, error) {
+	return r.client().Invoice.Query().Paginate(ctx, after, first, before, last, ent.WithInvoiceOrder(orderBy), ent.WithInvoiceFilter(where.Filter))
 }
 
 // Invoice returns generated.InvoiceResolver implementation.

@@ -95,13 +95,13 @@ func (r *organizationResolver) DefaultProvider(ctx context.Context, obj *ent.Org
 }
 
 // Developers is the resolver for the developers field.
-func (r *organizationResolver) Developers(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
-	return r.developers(ctx, after, first, before, last, where)
+func (r *organizationResolver) Developers(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
+	return r.developers(ctx, after, first, before, last, orderBy, where)
 }
 
 // Companies is the resolver for the companies field.
-func (r *organizationResolver) Companies(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
-	return r.companies(ctx, after, first, before, last, where)
+func (r *organizationResolver) Companies(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
+	return r.companies(ctx, after, first, before, last, orderBy, where)
 }
 
 // Organization is the resolver for the organization field.
@@ -110,8 +110,8 @@ func (r *queryResolver) Organization(ctx context.Context) (*ent.Organization, er
 }
 
 // Organizations is the resolver for the organizations field.
-func (r *queryResolver) Organizations(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.OrganizationConnection, error) {
-	return r.client().Organization.Query().Paginate(ctx, after, first, before, last)
+func (r *queryResolver) Organizations(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) (*ent.OrganizationConnection, error) {
+	return r.client().Organization.Query().Paginate(ctx, after, first, before, last, ent.WithOrganizationOrder(orderBy))
 }
 
 // Currencies is the resolver for the currencies field.

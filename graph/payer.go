@@ -141,25 +141,25 @@ func (r *Resolver) payerBy(ctx context.Context, by model.PayerLookup) (model.Pay
 
 // developers is a page of developers, companies one of companies. Both are
 // rows of one table.
-func (r *Resolver) developers(ctx context.Context, after *ent.Cursor, first *int, before *ent.Cursor, last *int, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
-	c, err := r.payers(ctx, payer.KindDEVELOPER, after, first, before, last, where)
+func (r *Resolver) developers(ctx context.Context, after *ent.Cursor, first *int, before *ent.Cursor, last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
+	c, err := r.payers(ctx, payer.KindDEVELOPER, after, first, before, last, orderBy, where)
 	if err != nil {
 		return nil, err
 	}
 	return model.NewDevelopers(c), nil
 }
 
-func (r *Resolver) companies(ctx context.Context, after *ent.Cursor, first *int, before *ent.Cursor, last *int, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
-	c, err := r.payers(ctx, payer.KindCOMPANY, after, first, before, last, where)
+func (r *Resolver) companies(ctx context.Context, after *ent.Cursor, first *int, before *ent.Cursor, last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
+	c, err := r.payers(ctx, payer.KindCOMPANY, after, first, before, last, orderBy, where)
 	if err != nil {
 		return nil, err
 	}
 	return model.NewCompanies(c), nil
 }
 
-func (r *Resolver) payers(ctx context.Context, kind payer.Kind, after *ent.Cursor, first *int, before *ent.Cursor, last *int, where *ent.PayerWhereInput) (*ent.PayerConnection, error) {
+func (r *Resolver) payers(ctx context.Context, kind payer.Kind, after *ent.Cursor, first *int, before *ent.Cursor, last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*ent.PayerConnection, error) {
 	return r.client().Payer.Query().Where(payer.KindEQ(kind)).
-		Paginate(ctx, after, first, before, last, ent.WithPayerFilter(where.Filter))
+		Paginate(ctx, after, first, before, last, ent.WithPayerOrder(orderBy), ent.WithPayerFilter(where.Filter))
 }
 
 // developer is what a mutation answers about a developer.

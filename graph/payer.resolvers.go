@@ -155,13 +155,13 @@ func (r *queryResolver) Payer(ctx context.Context, by model.PayerLookup) (model.
 }
 
 // Developers is the resolver for the developers field.
-func (r *queryResolver) Developers(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
-	return r.developers(ctx, after, first, before, last, where)
+func (r *queryResolver) Developers(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.DeveloperConnection, error) {
+	return r.developers(ctx, after, first, before, last, orderBy, where)
 }
 
 // Companies is the resolver for the companies field.
-func (r *queryResolver) Companies(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
-	return r.companies(ctx, after, first, before, last, where)
+func (r *queryResolver) Companies(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
+	return r.companies(ctx, after, first, before, last, orderBy, where)
 }
 
 // Company returns generated.CompanyResolver implementation.

@@ -219,13 +219,13 @@ func (r *paymentMethodResolver) Expired(ctx context.Context, obj *ent.PaymentMet
 }
 
 // Payments is the resolver for the payments field.
-func (r *queryResolver) Payments(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) (*ent.PaymentConnection, error) {
-	return r.client().Payment.Query().Paginate(ctx, after, first, before, last, ent.WithPaymentFilter(where.Filter))
+func (r *queryResolver) Payments(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) (*ent.PaymentConnection, error) {
+	return r.client().Payment.Query().Paginate(ctx, after, first, before, last, ent.WithPaymentOrder(orderBy), ent.WithPaymentFilter(where.Filter))
 }
 
 // GatewayEvents is the resolver for the gatewayEvents field.
-func (r *queryResolver) GatewayEvents(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) (*ent.GatewayEventConnection, error) {
-	return r.client().GatewayEvent.Query().Paginate(ctx, after, first, before, last)
+func (r *queryResolver) GatewayEvents(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) (*ent.GatewayEventConnection, error) {
+	return r.client().GatewayEvent.Query().Paginate(ctx, after, first, before, last, ent.WithGatewayEventOrder(orderBy))
 }
 
 // GatewayEvent returns generated.GatewayEventResolver implementation.

@@ -116,8 +116,8 @@ func (r *mutationResolver) QuoteCancel(ctx context.Context, input model.QuoteCan
 }
 
 // Quotes is the resolver for the quotes field.
-func (r *queryResolver) Quotes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) (*ent.QuoteConnection, error) {
-	return r.client().Quote.Query().Paginate(ctx, after, first, before, last, ent.WithQuoteFilter(where.Filter))
+func (r *queryResolver) Quotes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) (*ent.QuoteConnection, error) {
+	return r.client().Quote.Query().Paginate(ctx, after, first, before, last, ent.WithQuoteOrder(orderBy), ent.WithQuoteFilter(where.Filter))
 }
 
 // Payer is the resolver for the payer field.

@@ -64,12 +64,13 @@ func sources() ([]*ast.Source, error) {
 // What the parts of lists and answers are, where the files do not say it.
 var (
 	arguments = map[string]string{
-		"after":  "Only what comes after this cursor: pageInfo.endCursor of the page before.",
-		"before": "Only what comes before this cursor: pageInfo.startCursor of the page after.",
-		"first":  "How many from the beginning, 1 to 100; 20 where neither first nor last is given.",
-		"last":   "How many from the end, 1 to 100. Not together with first.",
-		"where":  "Which of them; all where it is left out.",
-		"input":  "What to do, and with what.",
+		"after":   "Only what comes after this cursor: pageInfo.endCursor of the page before.",
+		"before":  "Only what comes before this cursor: pageInfo.startCursor of the page after.",
+		"first":   "How many from the beginning, 1 to 100; 20 where neither first nor last is given.",
+		"last":    "How many from the end, 1 to 100. Not together with first.",
+		"orderBy": "In which order; the newest first where it is left out.",
+		"where":   "Which of them; all where it is left out.",
+		"input":   "What to do, and with what.",
 	}
 	parts = map[string]string{
 		"edges":      "The page's objects, each with its place in the list.",

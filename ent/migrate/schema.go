@@ -939,6 +939,11 @@ var (
 				Columns: []*schema.Column{PayersColumns[1], PayersColumns[3], PayersColumns[0]},
 			},
 			{
+				Name:    "payer_organization_id_kind_name_id",
+				Unique:  false,
+				Columns: []*schema.Column{PayersColumns[1], PayersColumns[3], PayersColumns[6], PayersColumns[0]},
+			},
+			{
 				Name:    "payer_organization_id_kind_status_id",
 				Unique:  false,
 				Columns: []*schema.Column{PayersColumns[1], PayersColumns[3], PayersColumns[10], PayersColumns[0]},
@@ -1279,6 +1284,13 @@ var (
 				Columns:    []*schema.Column{ProductsColumns[6]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "product_organization_id_name_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[1], ProductsColumns[3], ProductsColumns[0]},
 			},
 		},
 	}

@@ -125,7 +125,7 @@ func (LedgerEntry) Fields() []ent.Field {
 		fixed("credit_note_id"), fixed("provider_id"), fixed("reverses_id"),
 		field.String("actor").Immutable(),
 		field.Time("effective_at").Immutable(),
-		field.Time("booked_at").Immutable(),
+		field.Time("booked_at").Immutable().Annotations(entgql.OrderField("BOOKED_AT")),
 		fixed("cause_key"),
 		fixed("operation"),
 		fixed("idempotency_key"),

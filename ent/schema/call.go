@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 
+	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/field"
@@ -77,7 +78,7 @@ func (GatewayEvent) Fields() []ent.Field {
 		optionalText("error"),
 		field.Int("attempts").Default(0).Annotations(hidden()),
 		field.Time("next_attempt_at").Optional().Nillable().Annotations(hidden()),
-		field.Time("received_at").Immutable(),
+		field.Time("received_at").Immutable().Annotations(entgql.OrderField("RECEIVED_AT")),
 		field.Time("applied_at").Optional().Nillable().Annotations(hidden()),
 	}
 }

@@ -22,7 +22,7 @@ func (Product) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMi
 // Fields of Product.
 func (Product) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("name").NotEmpty(),
+		field.String("name").NotEmpty().Annotations(entgql.OrderField("NAME")),
 		optionalText("description"),
 		field.Bool("active").Default(true),
 		ref("provider_id"),
@@ -35,6 +35,11 @@ func (Product) Edges() []ent.Edge {
 		edge.To("prices", Price.Type).Annotations(entgql.Skip(entgql.SkipWhereInput)),
 		edge.To("provider", Provider.Type).Field("provider_id").Unique().Annotations(entgql.Skip(entgql.SkipWhereInput)),
 	}
+}
+
+// Indexes of Product.
+func (Product) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("organization_id", "name", "id")}
 }
 
 // Price is what a product costs, once or every so often. Amounts never

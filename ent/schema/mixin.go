@@ -49,7 +49,7 @@ func (tenantMixin) Annotations() []schema.Annotation { return []schema.Annotatio
 
 func (tenantMixin) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").Immutable().NotEmpty(),
+		field.String("id").Immutable().NotEmpty().Annotations(entgql.OrderField("CREATED_AT")),
 		field.String("organization_id").Immutable().NotEmpty().Annotations(entgql.Skip(entgql.SkipAll)),
 	}
 }

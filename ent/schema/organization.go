@@ -36,7 +36,7 @@ func (Organization) Annotations() []schema.Annotation {
 // Fields of Organization.
 func (Organization) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("id").Immutable().NotEmpty(),
+		field.String("id").Immutable().NotEmpty().Annotations(entgql.OrderField("CREATED_AT")),
 		field.String("slug").Immutable().Unique(),
 		field.String("name").NotEmpty(),
 		field.Enum("status").Values("ACTIVE", "INACTIVE").Default("ACTIVE"),

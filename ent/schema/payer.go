@@ -35,7 +35,7 @@ func (Payer) Fields() []ent.Field {
 		field.Enum("kind").Values("DEVELOPER", "COMPANY").Immutable().Annotations(hidden()),
 		field.String("email").Optional().Nillable(),
 		field.String("slug").Optional().Nillable().Immutable(),
-		field.String("name"),
+		field.String("name").Annotations(entgql.OrderField("NAME")),
 		optionalText("billing_email"),
 		optionalText("external_id"),
 		field.Enum("billing_mode").Values("PREPAID", "POSTPAID").Default("PREPAID"),
@@ -70,6 +70,7 @@ func (Payer) Indexes() []ent.Index {
 		index.Fields("organization_id", "slug").Unique(),
 		index.Fields("organization_id", "external_id").Unique(),
 		index.Fields("organization_id", "kind", "id"),
+		index.Fields("organization_id", "kind", "name", "id"),
 		index.Fields("organization_id", "kind", "status", "id"),
 		index.Fields("organization_id", "kind", "billing_mode", "id"),
 	}

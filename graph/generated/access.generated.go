@@ -730,6 +730,43 @@ func (ec *executionContext) unmarshalInputAccessTokenCreateInput(ctx context.Con
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputAccessTokenOrder(ctx context.Context, obj any) (ent.AccessTokenOrder, error) {
+	var it ent.AccessTokenOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNAccessTokenOrderField2ᚖpurserᚋentᚐAccessTokenOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputAccessTokenRevokeInput(ctx context.Context, obj any) (model.AccessTokenRevokeInput, error) {
 	var it model.AccessTokenRevokeInput
 	if obj == nil {
@@ -1303,6 +1340,22 @@ func (ec *executionContext) marshalNAccessTokenEdge2ᚖpurserᚋentᚐAccessToke
 	return ec._AccessTokenEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNAccessTokenOrderField2ᚖpurserᚋentᚐAccessTokenOrderField(ctx context.Context, v any) (*ent.AccessTokenOrderField, error) {
+	var res = new(ent.AccessTokenOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAccessTokenOrderField2ᚖpurserᚋentᚐAccessTokenOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.AccessTokenOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) unmarshalNAccessTokenPermission2purserᚋentᚋaccesstokenᚐPermission(ctx context.Context, v any) (accesstoken.Permission, error) {
 	var res accesstoken.Permission
 	err := res.UnmarshalGQL(v)
@@ -1421,6 +1474,14 @@ func (ec *executionContext) marshalOAccessToken2ᚖpurserᚋentᚐAccessToken(ct
 		return graphql.Null
 	}
 	return ec._AccessToken(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOAccessTokenOrder2ᚖpurserᚋentᚐAccessTokenOrder(ctx context.Context, v any) (*ent.AccessTokenOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputAccessTokenOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 // endregion ***************************** type.gotpl *****************************

@@ -65,14 +65,22 @@ func (ec *executionContext) field_Balance_entries_args(ctx context.Context, rawA
 		return nil, err
 	}
 	args["last"] = arg3
-	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*ent.LedgerEntryOrder, error) {
+			return ec.unmarshalOLedgerEntryOrder2ᚖpurserᚋentᚐLedgerEntryOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
 		func(ctx context.Context, v any) (*ent.LedgerEntryWhereInput, error) {
 			return ec.unmarshalOLedgerEntryFilter2ᚖpurserᚋentᚐLedgerEntryWhereInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["where"] = arg4
+	args["where"] = arg5
 	return args, nil
 }
 
@@ -456,7 +464,7 @@ func (ec *executionContext) _Balance_entries(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Entries(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["where"].(*ent.LedgerEntryWhereInput))
+			return obj.Entries(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].(*ent.LedgerEntryOrder), fc.Args["where"].(*ent.LedgerEntryWhereInput))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.LedgerEntryConnection) graphql.Marshaler {
@@ -1415,6 +1423,43 @@ func (ec *executionContext) fieldContext_UsageRecordPayload_userErrors(_ context
 
 // region    **************************** input.gotpl *****************************
 
+func (ec *executionContext) unmarshalInputBalanceOrder(ctx context.Context, obj any) (ent.BalanceOrder, error) {
+	var it ent.BalanceOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNBalanceOrderField2ᚖpurserᚋentᚐBalanceOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputBalanceReloadInput(ctx context.Context, obj any) (model.BalanceReloadInput, error) {
 	var it model.BalanceReloadInput
 	if obj == nil {
@@ -1498,6 +1543,43 @@ func (ec *executionContext) unmarshalInputLedgerEntryFilter(ctx context.Context,
 				return it, err
 			}
 			it.KindIn = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputLedgerEntryOrder(ctx context.Context, obj any) (ent.LedgerEntryOrder, error) {
+	var it ent.LedgerEntryOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNLedgerEntryOrderField2ᚖpurserᚋentᚐLedgerEntryOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
 		}
 	}
 	return it, nil
@@ -2386,6 +2468,22 @@ func (ec *executionContext) marshalNBalanceEdge2ᚖpurserᚋentᚐBalanceEdge(ct
 	return ec._BalanceEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNBalanceOrderField2ᚖpurserᚋentᚐBalanceOrderField(ctx context.Context, v any) (*ent.BalanceOrderField, error) {
+	var res = new(ent.BalanceOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNBalanceOrderField2ᚖpurserᚋentᚐBalanceOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.BalanceOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) unmarshalNBalanceReloadInput2purserᚋgraphᚋmodelᚐBalanceReloadInput(ctx context.Context, v any) (model.BalanceReloadInput, error) {
 	res, err := ec.unmarshalInputBalanceReloadInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -2461,6 +2559,22 @@ func (ec *executionContext) marshalNLedgerEntryKind2purserᚋentᚋledgerentry�
 	return v
 }
 
+func (ec *executionContext) unmarshalNLedgerEntryOrderField2ᚖpurserᚋentᚐLedgerEntryOrderField(ctx context.Context, v any) (*ent.LedgerEntryOrderField, error) {
+	var res = new(ent.LedgerEntryOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNLedgerEntryOrderField2ᚖpurserᚋentᚐLedgerEntryOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.LedgerEntryOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) unmarshalNOnInsufficient2purserᚋgraphᚋmodelᚐOnInsufficient(ctx context.Context, v any) (model.OnInsufficient, error) {
 	var res model.OnInsufficient
 	err := res.UnmarshalGQL(v)
@@ -2495,6 +2609,14 @@ func (ec *executionContext) marshalOBalance2ᚖpurserᚋentᚐBalance(ctx contex
 		return graphql.Null
 	}
 	return ec._Balance(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOBalanceOrder2ᚖpurserᚋentᚐBalanceOrder(ctx context.Context, v any) (*ent.BalanceOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputBalanceOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalOLedgerEntry2ᚖpurserᚋentᚐLedgerEntry(ctx context.Context, sel ast.SelectionSet, v *ent.LedgerEntry) graphql.Marshaler {
@@ -2562,6 +2684,14 @@ func (ec *executionContext) marshalOLedgerEntryKind2ᚖpurserᚋentᚋledgerentr
 		return graphql.Null
 	}
 	return v
+}
+
+func (ec *executionContext) unmarshalOLedgerEntryOrder2ᚖpurserᚋentᚐLedgerEntryOrder(ctx context.Context, v any) (*ent.LedgerEntryOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputLedgerEntryOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 // endregion ***************************** type.gotpl *****************************

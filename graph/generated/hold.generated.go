@@ -894,6 +894,43 @@ func (ec *executionContext) unmarshalInputHoldFilter(ctx context.Context, obj an
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputHoldOrder(ctx context.Context, obj any) (ent.HoldOrder, error) {
+	var it ent.HoldOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNHoldOrderField2ᚖpurserᚋentᚐHoldOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputHoldReleaseInput(ctx context.Context, obj any) (model.HoldReleaseInput, error) {
 	var it model.HoldReleaseInput
 	if obj == nil {
@@ -1371,6 +1408,22 @@ func (ec *executionContext) marshalNHoldEdge2ᚖpurserᚋentᚐHoldEdge(ctx cont
 	return ec._HoldEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNHoldOrderField2ᚖpurserᚋentᚐHoldOrderField(ctx context.Context, v any) (*ent.HoldOrderField, error) {
+	var res = new(ent.HoldOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNHoldOrderField2ᚖpurserᚋentᚐHoldOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.HoldOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) unmarshalNHoldReleaseInput2purserᚋgraphᚋmodelᚐHoldReleaseInput(ctx context.Context, v any) (model.HoldReleaseInput, error) {
 	res, err := ec.unmarshalInputHoldReleaseInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -1412,6 +1465,14 @@ func (ec *executionContext) unmarshalOHoldFilter2ᚖpurserᚋentᚐHoldWhereInpu
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputHoldFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOHoldOrder2ᚖpurserᚋentᚐHoldOrder(ctx context.Context, v any) (*ent.HoldOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputHoldOrder(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 

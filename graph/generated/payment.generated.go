@@ -77,6 +77,14 @@ func (ec *executionContext) field_Payment_attempts_args(ctx context.Context, raw
 		return nil, err
 	}
 	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*ent.PaymentAttemptOrder, error) {
+			return ec.unmarshalOPaymentAttemptOrder2ᚖpurserᚋentᚐPaymentAttemptOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
 	return args, nil
 }
 
@@ -1323,7 +1331,7 @@ func (ec *executionContext) _Payment_attempts(ctx context.Context, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Attempts(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int))
+			return obj.Attempts(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].(*ent.PaymentAttemptOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.PaymentAttemptConnection) graphql.Marshaler {
@@ -2964,6 +2972,80 @@ func (ec *executionContext) unmarshalInputBalanceTopUpInput(ctx context.Context,
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputGatewayEventOrder(ctx context.Context, obj any) (ent.GatewayEventOrder, error) {
+	var it ent.GatewayEventOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNGatewayEventOrderField2ᚖpurserᚋentᚐGatewayEventOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputPaymentAttemptOrder(ctx context.Context, obj any) (ent.PaymentAttemptOrder, error) {
+	var it ent.PaymentAttemptOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNPaymentAttemptOrderField2ᚖpurserᚋentᚐPaymentAttemptOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputPaymentFilter(ctx context.Context, obj any) (ent.PaymentWhereInput, error) {
 	var it ent.PaymentWhereInput
 	if obj == nil {
@@ -3137,6 +3219,43 @@ func (ec *executionContext) unmarshalInputPaymentMethodFilter(ctx context.Contex
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputPaymentMethodOrder(ctx context.Context, obj any) (ent.PaymentMethodOrder, error) {
+	var it ent.PaymentMethodOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNPaymentMethodOrderField2ᚖpurserᚋentᚐPaymentMethodOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputPaymentMethodSetDefaultInput(ctx context.Context, obj any) (model.PaymentMethodSetDefaultInput, error) {
 	var it model.PaymentMethodSetDefaultInput
 	if obj == nil {
@@ -3224,6 +3343,43 @@ func (ec *executionContext) unmarshalInputPaymentMethodSetupInput(ctx context.Co
 				return it, err
 			}
 			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputPaymentOrder(ctx context.Context, obj any) (ent.PaymentOrder, error) {
+	var it ent.PaymentOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNPaymentOrderField2ᚖpurserᚋentᚐPaymentOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
 		}
 	}
 	return it, nil
@@ -5337,6 +5493,22 @@ func (ec *executionContext) marshalNGatewayEventEdge2ᚖpurserᚋentᚐGatewayEv
 	return ec._GatewayEventEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNGatewayEventOrderField2ᚖpurserᚋentᚐGatewayEventOrderField(ctx context.Context, v any) (*ent.GatewayEventOrderField, error) {
+	var res = new(ent.GatewayEventOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNGatewayEventOrderField2ᚖpurserᚋentᚐGatewayEventOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.GatewayEventOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) unmarshalNGatewayEventStatus2purserᚋentᚋgatewayeventᚐStatus(ctx context.Context, v any) (gatewayevent.Status, error) {
 	var res gatewayevent.Status
 	err := res.UnmarshalGQL(v)
@@ -5405,6 +5577,22 @@ func (ec *executionContext) marshalNPaymentAttemptEdge2ᚖpurserᚋentᚐPayment
 		return graphql.Null
 	}
 	return ec._PaymentAttemptEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPaymentAttemptOrderField2ᚖpurserᚋentᚐPaymentAttemptOrderField(ctx context.Context, v any) (*ent.PaymentAttemptOrderField, error) {
+	var res = new(ent.PaymentAttemptOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPaymentAttemptOrderField2ᚖpurserᚋentᚐPaymentAttemptOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.PaymentAttemptOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) marshalNPaymentConnection2purserᚋentᚐPaymentConnection(ctx context.Context, sel ast.SelectionSet, v ent.PaymentConnection) graphql.Marshaler {
@@ -5531,6 +5719,22 @@ func (ec *executionContext) marshalNPaymentMethodEdge2ᚖpurserᚋentᚐPaymentM
 	return ec._PaymentMethodEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNPaymentMethodOrderField2ᚖpurserᚋentᚐPaymentMethodOrderField(ctx context.Context, v any) (*ent.PaymentMethodOrderField, error) {
+	var res = new(ent.PaymentMethodOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPaymentMethodOrderField2ᚖpurserᚋentᚐPaymentMethodOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.PaymentMethodOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) unmarshalNPaymentMethodSetDefaultInput2purserᚋgraphᚋmodelᚐPaymentMethodSetDefaultInput(ctx context.Context, v any) (model.PaymentMethodSetDefaultInput, error) {
 	res, err := ec.unmarshalInputPaymentMethodSetDefaultInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -5576,6 +5780,22 @@ func (ec *executionContext) unmarshalNPaymentMethodStatus2purserᚋentᚋpayment
 }
 
 func (ec *executionContext) marshalNPaymentMethodStatus2purserᚋentᚋpaymentmethodᚐStatus(ctx context.Context, sel ast.SelectionSet, v paymentmethod.Status) graphql.Marshaler {
+	return v
+}
+
+func (ec *executionContext) unmarshalNPaymentOrderField2ᚖpurserᚋentᚐPaymentOrderField(ctx context.Context, v any) (*ent.PaymentOrderField, error) {
+	var res = new(ent.PaymentOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPaymentOrderField2ᚖpurserᚋentᚐPaymentOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.PaymentOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
 	return v
 }
 
@@ -5680,6 +5900,14 @@ func (ec *executionContext) marshalOCard2ᚖpurserᚋentᚐCard(ctx context.Cont
 	return ec._Card(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOGatewayEventOrder2ᚖpurserᚋentᚐGatewayEventOrder(ctx context.Context, v any) (*ent.GatewayEventOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputGatewayEventOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalONextAction2purserᚋgraphᚋmodelᚐNextAction(ctx context.Context, sel ast.SelectionSet, v model.NextAction) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -5692,6 +5920,14 @@ func (ec *executionContext) marshalOPayment2ᚖpurserᚋentᚐPayment(ctx contex
 		return graphql.Null
 	}
 	return ec._Payment(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOPaymentAttemptOrder2ᚖpurserᚋentᚐPaymentAttemptOrder(ctx context.Context, v any) (*ent.PaymentAttemptOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPaymentAttemptOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalOPaymentFailure2ᚖpurserᚋentᚐFailure(ctx context.Context, sel ast.SelectionSet, v *ent.Failure) graphql.Marshaler {
@@ -5721,6 +5957,14 @@ func (ec *executionContext) unmarshalOPaymentMethodFilter2ᚖpurserᚋentᚐPaym
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputPaymentMethodFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOPaymentMethodOrder2ᚖpurserᚋentᚐPaymentMethodOrder(ctx context.Context, v any) (*ent.PaymentMethodOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPaymentMethodOrder(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -5774,6 +6018,14 @@ func (ec *executionContext) marshalOPaymentMethodStatus2ᚖpurserᚋentᚋpaymen
 		return graphql.Null
 	}
 	return v
+}
+
+func (ec *executionContext) unmarshalOPaymentOrder2ᚖpurserᚋentᚐPaymentOrder(ctx context.Context, v any) (*ent.PaymentOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPaymentOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalOPaymentPurpose2ᚖpurserᚋentᚋpaymentᚐPurpose(ctx context.Context, v any) (*payment.Purpose, error) {

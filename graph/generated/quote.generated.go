@@ -1361,6 +1361,43 @@ func (ec *executionContext) unmarshalInputQuoteFinalizeInput(ctx context.Context
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputQuoteOrder(ctx context.Context, obj any) (ent.QuoteOrder, error) {
+	var it ent.QuoteOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNQuoteOrderField2ᚖpurserᚋentᚐQuoteOrderField(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputQuoteUpdateInput(ctx context.Context, obj any) (model.QuoteUpdateInput, error) {
 	var it model.QuoteUpdateInput
 	if obj == nil {
@@ -2389,6 +2426,22 @@ func (ec *executionContext) marshalNQuoteLine2ᚖpurserᚋentᚐQuoteLine(ctx co
 	return ec._QuoteLine(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNQuoteOrderField2ᚖpurserᚋentᚐQuoteOrderField(ctx context.Context, v any) (*ent.QuoteOrderField, error) {
+	var res = new(ent.QuoteOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNQuoteOrderField2ᚖpurserᚋentᚐQuoteOrderField(ctx context.Context, sel ast.SelectionSet, v *ent.QuoteOrderField) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return v
+}
+
 func (ec *executionContext) unmarshalNQuoteStatus2purserᚋentᚋquoteᚐStatus(ctx context.Context, v any) (quote.Status, error) {
 	var res quote.Status
 	err := res.UnmarshalGQL(v)
@@ -2447,6 +2500,14 @@ func (ec *executionContext) unmarshalOQuoteFilter2ᚖpurserᚋentᚐQuoteWhereIn
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputQuoteFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOQuoteOrder2ᚖpurserᚋentᚐQuoteOrder(ctx context.Context, v any) (*ent.QuoteOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputQuoteOrder(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 

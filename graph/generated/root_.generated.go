@@ -101,7 +101,7 @@ type ComplexityRoot struct {
 		CreatedAt        func(childComplexity int) int
 		CreditLimit      func(childComplexity int) int
 		Currency         func(childComplexity int) int
-		Entries          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.LedgerEntryWhereInput) int
+		Entries          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.LedgerEntryOrder, where *ent.LedgerEntryWhereInput) int
 		Held             func(childComplexity int) int
 		ID               func(childComplexity int) int
 		InDebt           func(childComplexity int) int
@@ -170,15 +170,15 @@ type ComplexityRoot struct {
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
-		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.HoldWhereInput) int
+		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
-		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
-		Members              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Members              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
-		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentMethodWhereInput) int
-		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
-		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) int
+		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
+		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
 		Slug                 func(childComplexity int) int
 		Status               func(childComplexity int) int
 		TaxID                func(childComplexity int) int
@@ -259,15 +259,15 @@ type ComplexityRoot struct {
 		DefaultPaymentMethod func(childComplexity int) int
 		Email                func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
-		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.HoldWhereInput) int
+		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
-		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
-		Memberships          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Memberships          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
-		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentMethodWhereInput) int
-		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
-		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) int
+		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
+		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
 		Status               func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
 	}
@@ -404,7 +404,7 @@ type ComplexityRoot struct {
 		PDFURL         func(childComplexity int) int
 		PaidAt         func(childComplexity int) int
 		Payer          func(childComplexity int) int
-		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
+		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Provider       func(childComplexity int) int
 		Quote          func(childComplexity int) int
 		ReceiptURL     func(childComplexity int) int
@@ -578,13 +578,13 @@ type ComplexityRoot struct {
 		BillingCycle         func(childComplexity int) int
 		BillingModes         func(childComplexity int) int
 		ChargingEnabled      func(childComplexity int) int
-		Companies            func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
+		Companies            func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
 		Country              func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
 		Currencies           func(childComplexity int) int
 		DefaultCurrency      func(childComplexity int) int
 		DefaultProvider      func(childComplexity int) int
-		Developers           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
+		Developers           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
 		Dunning              func(childComplexity int) int
 		Environment          func(childComplexity int) int
 		FinanceSupportEmail  func(childComplexity int) int
@@ -637,7 +637,7 @@ type ComplexityRoot struct {
 
 	Payment struct {
 		Amount        func(childComplexity int) int
-		Attempts      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Attempts      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentAttemptOrder) int
 		Balance       func(childComplexity int) int
 		CreatedAt     func(childComplexity int) int
 		Disputes      func(childComplexity int) int
@@ -842,22 +842,22 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AccessTokens  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Balances      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Companies     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
+		AccessTokens  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) int
+		Balances      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) int
+		Companies     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
 		Currencies    func(childComplexity int) int
-		Developers    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
-		GatewayEvents func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Invoices      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
+		Developers    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		GatewayEvents func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
+		Invoices      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
 		Node          func(childComplexity int, id string) int
 		Nodes         func(childComplexity int, ids []string) int
 		Organization  func(childComplexity int) int
-		Organizations func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Organizations func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) int
 		Payer         func(childComplexity int, by model.PayerLookup) int
-		Payments      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
-		Products      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.ProductWhereInput) int
+		Payments      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		Products      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
 		Providers     func(childComplexity int) int
-		Quotes        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) int
+		Quotes        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
 		Viewer        func(childComplexity int) int
 	}
 
@@ -1207,7 +1207,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Balance.Entries(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.LedgerEntryWhereInput)), true
+		return e.ComplexityRoot.Balance.Entries(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.LedgerEntryOrder), args["where"].(*ent.LedgerEntryWhereInput)), true
 	case "Balance.held":
 		if e.ComplexityRoot.Balance.Held == nil {
 			break
@@ -1488,7 +1488,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.HoldWhereInput)), true
+		return e.ComplexityRoot.Company.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.HoldOrder), args["where"].(*ent.HoldWhereInput)), true
 	case "Company.id":
 		if e.ComplexityRoot.Company.ID == nil {
 			break
@@ -1505,7 +1505,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.InvoiceWhereInput)), true
+		return e.ComplexityRoot.Company.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder), args["where"].(*ent.InvoiceWhereInput)), true
 	case "Company.members":
 		if e.ComplexityRoot.Company.Members == nil {
 			break
@@ -1516,7 +1516,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Members(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Company.Members(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.MembershipOrder)), true
 	case "Company.metadata":
 		if e.ComplexityRoot.Company.Metadata == nil {
 			break
@@ -1539,7 +1539,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentMethodWhereInput)), true
+		return e.ComplexityRoot.Company.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentMethodOrder), args["where"].(*ent.PaymentMethodWhereInput)), true
 	case "Company.payments":
 		if e.ComplexityRoot.Company.Payments == nil {
 			break
@@ -1550,7 +1550,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentWhereInput)), true
+		return e.ComplexityRoot.Company.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentOrder), args["where"].(*ent.PaymentWhereInput)), true
 	case "Company.quotes":
 		if e.ComplexityRoot.Company.Quotes == nil {
 			break
@@ -1561,7 +1561,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Company.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.QuoteWhereInput)), true
+		return e.ComplexityRoot.Company.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
 	case "Company.slug":
 		if e.ComplexityRoot.Company.Slug == nil {
 			break
@@ -1863,7 +1863,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.HoldWhereInput)), true
+		return e.ComplexityRoot.Developer.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.HoldOrder), args["where"].(*ent.HoldWhereInput)), true
 	case "Developer.id":
 		if e.ComplexityRoot.Developer.ID == nil {
 			break
@@ -1880,7 +1880,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.InvoiceWhereInput)), true
+		return e.ComplexityRoot.Developer.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder), args["where"].(*ent.InvoiceWhereInput)), true
 	case "Developer.memberships":
 		if e.ComplexityRoot.Developer.Memberships == nil {
 			break
@@ -1891,7 +1891,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Memberships(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Developer.Memberships(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.MembershipOrder)), true
 	case "Developer.metadata":
 		if e.ComplexityRoot.Developer.Metadata == nil {
 			break
@@ -1914,7 +1914,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentMethodWhereInput)), true
+		return e.ComplexityRoot.Developer.PaymentMethods(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentMethodOrder), args["where"].(*ent.PaymentMethodWhereInput)), true
 	case "Developer.payments":
 		if e.ComplexityRoot.Developer.Payments == nil {
 			break
@@ -1925,7 +1925,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentWhereInput)), true
+		return e.ComplexityRoot.Developer.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentOrder), args["where"].(*ent.PaymentWhereInput)), true
 	case "Developer.quotes":
 		if e.ComplexityRoot.Developer.Quotes == nil {
 			break
@@ -1936,7 +1936,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.QuoteWhereInput)), true
+		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
 	case "Developer.status":
 		if e.ComplexityRoot.Developer.Status == nil {
 			break
@@ -2457,7 +2457,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Invoice.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentWhereInput)), true
+		return e.ComplexityRoot.Invoice.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentOrder), args["where"].(*ent.PaymentWhereInput)), true
 	case "Invoice.provider":
 		if e.ComplexityRoot.Invoice.Provider == nil {
 			break
@@ -3445,7 +3445,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Companies(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PayerWhereInput)), true
+		return e.ComplexityRoot.Organization.Companies(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
 	case "Organization.country":
 		if e.ComplexityRoot.Organization.Country == nil {
 			break
@@ -3486,7 +3486,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Organization.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PayerWhereInput)), true
+		return e.ComplexityRoot.Organization.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
 	case "Organization.dunning":
 		if e.ComplexityRoot.Organization.Dunning == nil {
 			break
@@ -3690,7 +3690,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Payment.Attempts(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Payment.Attempts(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentAttemptOrder)), true
 	case "Payment.balance":
 		if e.ComplexityRoot.Payment.Balance == nil {
 			break
@@ -4432,7 +4432,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.AccessTokens(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Query.AccessTokens(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.AccessTokenOrder)), true
 	case "Query.balances":
 		if e.ComplexityRoot.Query.Balances == nil {
 			break
@@ -4443,7 +4443,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Balances(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Query.Balances(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.BalanceOrder)), true
 	case "Query.companies":
 		if e.ComplexityRoot.Query.Companies == nil {
 			break
@@ -4454,7 +4454,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Companies(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PayerWhereInput)), true
+		return e.ComplexityRoot.Query.Companies(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
 	case "Query.currencies":
 		if e.ComplexityRoot.Query.Currencies == nil {
 			break
@@ -4471,7 +4471,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PayerWhereInput)), true
+		return e.ComplexityRoot.Query.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
 	case "Query.gatewayEvents":
 		if e.ComplexityRoot.Query.GatewayEvents == nil {
 			break
@@ -4482,7 +4482,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.GatewayEvents(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Query.GatewayEvents(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.GatewayEventOrder)), true
 
 	case "Query.invoices":
 		if e.ComplexityRoot.Query.Invoices == nil {
@@ -4494,7 +4494,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.InvoiceWhereInput)), true
+		return e.ComplexityRoot.Query.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder), args["where"].(*ent.InvoiceWhereInput)), true
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
 			break
@@ -4533,7 +4533,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Organizations(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+		return e.ComplexityRoot.Query.Organizations(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.OrganizationOrder)), true
 	case "Query.payer":
 		if e.ComplexityRoot.Query.Payer == nil {
 			break
@@ -4555,7 +4555,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.PaymentWhereInput)), true
+		return e.ComplexityRoot.Query.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentOrder), args["where"].(*ent.PaymentWhereInput)), true
 	case "Query.products":
 		if e.ComplexityRoot.Query.Products == nil {
 			break
@@ -4566,7 +4566,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Products(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.ProductWhereInput)), true
+		return e.ComplexityRoot.Query.Products(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.ProductOrder), args["where"].(*ent.ProductWhereInput)), true
 	case "Query.providers":
 		if e.ComplexityRoot.Query.Providers == nil {
 			break
@@ -4583,7 +4583,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["where"].(*ent.QuoteWhereInput)), true
+		return e.ComplexityRoot.Query.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
 	case "Query.viewer":
 		if e.ComplexityRoot.Query.Viewer == nil {
 			break
@@ -5027,11 +5027,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAccessTokenCreateInput,
+		ec.unmarshalInputAccessTokenOrder,
 		ec.unmarshalInputAccessTokenRevokeInput,
 		ec.unmarshalInputAccessTokenUpdateInput,
 		ec.unmarshalInputAddressInput,
 		ec.unmarshalInputBalanceAdjustInput,
 		ec.unmarshalInputBalanceCreditInput,
+		ec.unmarshalInputBalanceOrder,
 		ec.unmarshalInputBalanceReloadInput,
 		ec.unmarshalInputBalanceTopUpInput,
 		ec.unmarshalInputCompanyCloseInput,
@@ -5046,36 +5048,47 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeveloperCreateInput,
 		ec.unmarshalInputDeveloperUpdateInput,
 		ec.unmarshalInputDunningPolicyInput,
+		ec.unmarshalInputGatewayEventOrder,
 		ec.unmarshalInputHoldCaptureInput,
 		ec.unmarshalInputHoldCreateInput,
 		ec.unmarshalInputHoldFilter,
+		ec.unmarshalInputHoldOrder,
 		ec.unmarshalInputHoldReleaseInput,
 		ec.unmarshalInputInvoiceCreateInput,
 		ec.unmarshalInputInvoiceFilter,
 		ec.unmarshalInputInvoiceFinalizeInput,
+		ec.unmarshalInputInvoiceOrder,
 		ec.unmarshalInputInvoicePayInput,
 		ec.unmarshalInputInvoiceVoidInput,
 		ec.unmarshalInputLedgerEntryFilter,
+		ec.unmarshalInputLedgerEntryOrder,
 		ec.unmarshalInputLineItemInput,
 		ec.unmarshalInputLowBalanceNoticeSetInput,
+		ec.unmarshalInputMembershipOrder,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrganizationCreateInput,
+		ec.unmarshalInputOrganizationOrder,
 		ec.unmarshalInputOrganizationUpdateInput,
 		ec.unmarshalInputPayerFilter,
 		ec.unmarshalInputPayerLookup,
+		ec.unmarshalInputPayerOrder,
 		ec.unmarshalInputPayerSessionCreateInput,
+		ec.unmarshalInputPaymentAttemptOrder,
 		ec.unmarshalInputPaymentFilter,
 		ec.unmarshalInputPaymentMethodAttachInput,
 		ec.unmarshalInputPaymentMethodDetachInput,
 		ec.unmarshalInputPaymentMethodFilter,
+		ec.unmarshalInputPaymentMethodOrder,
 		ec.unmarshalInputPaymentMethodSetDefaultInput,
 		ec.unmarshalInputPaymentMethodSetupInput,
+		ec.unmarshalInputPaymentOrder,
 		ec.unmarshalInputPaymentStartInput,
 		ec.unmarshalInputPaymentSyncInput,
 		ec.unmarshalInputPriceArchiveInput,
 		ec.unmarshalInputPriceCreateInput,
 		ec.unmarshalInputProductCreateInput,
 		ec.unmarshalInputProductFilter,
+		ec.unmarshalInputProductOrder,
 		ec.unmarshalInputProductUpdateInput,
 		ec.unmarshalInputProviderCreateInput,
 		ec.unmarshalInputProviderCredentialsInput,
@@ -5087,6 +5100,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputQuoteCreateInput,
 		ec.unmarshalInputQuoteFilter,
 		ec.unmarshalInputQuoteFinalizeInput,
+		ec.unmarshalInputQuoteOrder,
 		ec.unmarshalInputQuoteUpdateInput,
 		ec.unmarshalInputRecurrenceInput,
 		ec.unmarshalInputReturnUrlsInput,
@@ -5226,12 +5240,26 @@ enum AccessTokenPermission {
   READ_WRITE
 }
 
+"In which order access tokens are listed; newest first where none is given."
+input AccessTokenOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: AccessTokenOrderField!
+}
+
+"What access tokens can be ordered by."
+enum AccessTokenOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
 type AccessTokenEdge { cursor: Cursor!  node: AccessToken! }
 type AccessTokenConnection { edges: [AccessTokenEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 extend type Query {
   "The organization's access tokens without their values, revoked ones included."
-  accessTokens(after: Cursor, first: Int, before: Cursor, last: Int): AccessTokenConnection!
+  accessTokens(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: AccessTokenOrder): AccessTokenConnection!
 }
 
 extend type Mutation {
@@ -5326,7 +5354,7 @@ type Balance implements Node {
   "From when on it is called low; null where nobody has said."
   lowBalanceNotice: LowBalanceNotice
   "Every change, newest first."
-  entries(after: Cursor, first: Int, before: Cursor, last: Int, where: LedgerEntryFilter): LedgerEntryConnection!
+  entries(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: LedgerEntryOrder, where: LedgerEntryFilter): LedgerEntryConnection!
   "When it was made."
   createdAt: DateTime!
   "When it was last booked on, or its limits last changed."
@@ -5411,15 +5439,43 @@ input LedgerEntryFilter {
   kindIn: [LedgerEntryKind!]
 }
 
+"In which order balances are listed; newest first where none is given."
+input BalanceOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: BalanceOrderField!
+}
+
+"What balances can be ordered by."
+enum BalanceOrderField {
+  "When it was opened."
+  CREATED_AT
+}
+
 type BalanceEdge { cursor: Cursor!  node: Balance! }
 type BalanceConnection { edges: [BalanceEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+"In which order entries are listed; newest first where none is given."
+input LedgerEntryOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: LedgerEntryOrderField!
+}
+
+"What entries can be ordered by."
+enum LedgerEntryOrderField {
+  "When it was booked: the order in which a balance changed."
+  BOOKED_AT
+}
 
 type LedgerEntryEdge { cursor: Cursor!  node: LedgerEntry! }
 type LedgerEntryConnection { edges: [LedgerEntryEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 extend type Query {
   "The balances of all payers, newest first."
-  balances(after: Cursor, first: Int, before: Cursor, last: Int): BalanceConnection!
+  balances(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: BalanceOrder): BalanceConnection!
 }
 
 extend type Mutation {
@@ -5511,6 +5567,14 @@ type PageInfo {
   startCursor: Cursor
   "The last edge's cursor."
   endCursor: Cursor
+}
+
+"Which way a list is ordered."
+enum OrderDirection {
+  "Upwards: the oldest first, A before B."
+  ASC
+  "Downwards: the newest first, B before A."
+  DESC
 }
 
 "An exact amount in one currency."
@@ -5763,12 +5827,28 @@ input ProductFilter {
   active: Boolean
 }
 
+"In which order products are listed; newest first where none is given."
+input ProductOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: ProductOrderField!
+}
+
+"What products can be ordered by."
+enum ProductOrderField {
+  "When it was made."
+  CREATED_AT
+  "Its name, capitals before small letters."
+  NAME
+}
+
 type ProductEdge { cursor: Cursor!  node: Product! }
 type ProductConnection { edges: [ProductEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 extend type Query {
   "What the organization sells, newest first."
-  products(after: Cursor, first: Int, before: Cursor, last: Int, where: ProductFilter): ProductConnection!
+  products(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: ProductOrder, where: ProductFilter): ProductConnection!
 }
 
 extend type Mutation {
@@ -5917,6 +5997,20 @@ input HoldFilter {
   statusIn: [HoldStatus!]
 }
 
+"In which order holds are listed; newest first where none is given."
+input HoldOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: HoldOrderField!
+}
+
+"What holds can be ordered by."
+enum HoldOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
 type HoldEdge { cursor: Cursor!  node: Hold! }
 type HoldConnection { edges: [HoldEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -6034,7 +6128,7 @@ type Invoice implements Node {
   "The quote it was made from; null where there was none."
   quote: Quote
   "The payments towards it, newest first."
-  payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "How often charging was tried."
   attempts: Int!
   "When charging is tried again; null when it is not."
@@ -6117,12 +6211,26 @@ input InvoiceFilter {
   statusIn: [InvoiceStatus!]
 }
 
+"In which order invoices are listed; newest first where none is given."
+input InvoiceOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: InvoiceOrderField!
+}
+
+"What invoices can be ordered by."
+enum InvoiceOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
 type InvoiceEdge { cursor: Cursor!  node: Invoice! }
 type InvoiceConnection { edges: [InvoiceEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 extend type Query {
   "The organization's invoices, newest first."
-  invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
+  invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
 }
 
 extend type Mutation {
@@ -6284,9 +6392,9 @@ type Organization implements Node {
   "The merchant account used where none is given."
   defaultProvider: Provider
   "Its developers, newest first."
-  developers(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): DeveloperConnection!
+  developers(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PayerOrder, where: PayerFilter): DeveloperConnection!
   "Its companies, newest first."
-  companies(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): CompanyConnection!
+  companies(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PayerOrder, where: PayerFilter): CompanyConnection!
   "The origins that hosted pages may return to, such as https://portal.example.com."
   allowedReturnOrigins: [URL!]!
   "When it was made."
@@ -6387,6 +6495,20 @@ enum CurrencyStatus {
   INACTIVE
 }
 
+"In which order organizations are listed; newest first where none is given."
+input OrganizationOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: OrganizationOrderField!
+}
+
+"What organizations can be ordered by."
+enum OrganizationOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
 type OrganizationEdge { cursor: Cursor!  node: Organization! }
 type OrganizationConnection { edges: [OrganizationEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
@@ -6394,7 +6516,7 @@ extend type Query {
   "The caller's organization; null for the operator."
   organization: Organization
   "Every organization of the installation; for the operator only."
-  organizations(after: Cursor, first: Int, before: Cursor, last: Int): OrganizationConnection!
+  organizations(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: OrganizationOrder): OrganizationConnection!
   "The organization's currencies."
   currencies: [Currency!]!
 }
@@ -6549,15 +6671,15 @@ interface Payer implements Node {
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
-  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
+  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentMethodOrder, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
   "Its quotes, newest first."
-  quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
+  quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
-  invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
+  invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
-  payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
-  holds(after: Cursor, first: Int, before: Cursor, last: Int, where: HoldFilter): HoldConnection!
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: HoldOrder, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -6600,15 +6722,15 @@ type Developer implements Node & Payer {
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
-  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
+  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentMethodOrder, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
   "Its quotes, newest first."
-  quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
+  quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
-  invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
+  invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
-  payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
-  holds(after: Cursor, first: Int, before: Cursor, last: Int, where: HoldFilter): HoldConnection!
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: HoldOrder, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -6619,7 +6741,7 @@ type Developer implements Node & Payer {
   "By which it is known; one developer per address."
   email: String!
   "The companies it belongs to."
-  memberships(after: Cursor, first: Int, before: Cursor, last: Int): MembershipConnection!
+  memberships(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: MembershipOrder): MembershipConnection!
 }
 
 "Several developers under one bill."
@@ -6655,15 +6777,15 @@ type Company implements Node & Payer {
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
-  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
+  paymentMethods(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentMethodOrder, where: PaymentMethodFilter = {status: ACTIVE}): PaymentMethodConnection!
   "Its quotes, newest first."
-  quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
+  quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
-  invoices(after: Cursor, first: Int, before: Cursor, last: Int, where: InvoiceFilter): InvoiceConnection!
+  invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
-  payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
-  holds(after: Cursor, first: Int, before: Cursor, last: Int, where: HoldFilter): HoldConnection!
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: HoldOrder, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -6676,7 +6798,7 @@ type Company implements Node & Payer {
   "The tax number printed on its invoices."
   taxId: String
   "The developers that belong to it."
-  members(after: Cursor, first: Int, before: Cursor, last: Int): MembershipConnection!
+  members(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: MembershipOrder): MembershipConnection!
 }
 
 "SUSPENDED cannot spend or be sold to; CLOSED is history."
@@ -6741,11 +6863,41 @@ input PayerLookup @oneOf {
   companySlug: String
 }
 
+"In which order developers and companies are listed; newest first where none is given."
+input PayerOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: PayerOrderField!
+}
+
+"What developers and companies can be ordered by."
+enum PayerOrderField {
+  "When it was made."
+  CREATED_AT
+  "Its name, capitals before small letters."
+  NAME
+}
+
 type DeveloperEdge { cursor: Cursor!  node: Developer! }
 type DeveloperConnection { edges: [DeveloperEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 type CompanyEdge { cursor: Cursor!  node: Company! }
 type CompanyConnection { edges: [CompanyEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+"In which order memberships are listed; newest first where none is given."
+input MembershipOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: MembershipOrderField!
+}
+
+"What memberships can be ordered by."
+enum MembershipOrderField {
+  "When it began."
+  CREATED_AT
+}
 
 type MembershipEdge { cursor: Cursor!  node: Membership! }
 type MembershipConnection { edges: [MembershipEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
@@ -6757,9 +6909,9 @@ extend type Query {
     by: PayerLookup!
   ): Payer
   "The organization's developers, newest first."
-  developers(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): DeveloperConnection!
+  developers(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PayerOrder, where: PayerFilter): DeveloperConnection!
   "The organization's companies, newest first."
-  companies(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): CompanyConnection!
+  companies(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PayerOrder, where: PayerFilter): CompanyConnection!
 }
 
 extend type Mutation {
@@ -6960,7 +7112,7 @@ type Payment implements Node {
   "The gateway's proof of payment; null until it has SUCCEEDED."
   receiptUrl: URL
   "Every try, newest first."
-  attempts(after: Cursor, first: Int, before: Cursor, last: Int): PaymentAttemptConnection!
+  attempts(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentAttemptOrder): PaymentAttemptConnection!
   "When it was made."
   createdAt: DateTime!
   "When its outcome became final; null until then."
@@ -7160,11 +7312,53 @@ input PaymentFilter {
   purpose: PaymentPurpose
 }
 
+"In which order payments are listed; newest first where none is given."
+input PaymentOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: PaymentOrderField!
+}
+
+"What payments can be ordered by."
+enum PaymentOrderField {
+  "When it was begun."
+  CREATED_AT
+}
+
 type PaymentEdge { cursor: Cursor!  node: Payment! }
 type PaymentConnection { edges: [PaymentEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
+"In which order attempts are listed; newest first where none is given."
+input PaymentAttemptOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: PaymentAttemptOrderField!
+}
+
+"What attempts can be ordered by."
+enum PaymentAttemptOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
 type PaymentAttemptEdge { cursor: Cursor!  node: PaymentAttempt! }
 type PaymentAttemptConnection { edges: [PaymentAttemptEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+"In which order saved cards are listed; newest first where none is given."
+input PaymentMethodOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: PaymentMethodOrderField!
+}
+
+"What saved cards can be ordered by."
+enum PaymentMethodOrderField {
+  "When saving it began."
+  CREATED_AT
+}
 
 type PaymentMethodEdge { cursor: Cursor!  node: PaymentMethod! }
 type PaymentMethodConnection { edges: [PaymentMethodEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
@@ -7203,14 +7397,28 @@ enum GatewayEventStatus {
   FAILED
 }
 
+"In which order events are listed; newest first where none is given."
+input GatewayEventOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: GatewayEventOrderField!
+}
+
+"What events can be ordered by."
+enum GatewayEventOrderField {
+  "When it came in."
+  RECEIVED_AT
+}
+
 type GatewayEventEdge { cursor: Cursor!  node: GatewayEvent! }
 type GatewayEventConnection { edges: [GatewayEventEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 extend type Query {
   "The organization's payments, newest first."
-  payments(after: Cursor, first: Int, before: Cursor, last: Int, where: PaymentFilter): PaymentConnection!
+  payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "What the gateways told us, newest first."
-  gatewayEvents(after: Cursor, first: Int, before: Cursor, last: Int): GatewayEventConnection!
+  gatewayEvents(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: GatewayEventOrder): GatewayEventConnection!
 }
 
 extend type Mutation {
@@ -7606,12 +7814,26 @@ input QuoteFilter {
   statusIn: [QuoteStatus!]
 }
 
+"In which order quotes are listed; newest first where none is given."
+input QuoteOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: QuoteOrderField!
+}
+
+"What quotes can be ordered by."
+enum QuoteOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
 type QuoteEdge { cursor: Cursor!  node: Quote! }
 type QuoteConnection { edges: [QuoteEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
 
 extend type Query {
   "The organization's quotes, newest first."
-  quotes(after: Cursor, first: Int, before: Cursor, last: Int, where: QuoteFilter): QuoteConnection!
+  quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
 }
 
 extend type Mutation {

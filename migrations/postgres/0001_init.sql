@@ -576,6 +576,8 @@ CREATE UNIQUE INDEX "payer_organization_id_external_id" ON "payers" ("organizati
 CREATE INDEX "payer_organization_id_kind_billing_mode_id" ON "payers" ("organization_id", "kind", "billing_mode", "id");
 -- create index "payer_organization_id_kind_id" to table: "payers"
 CREATE INDEX "payer_organization_id_kind_id" ON "payers" ("organization_id", "kind", "id");
+-- create index "payer_organization_id_kind_name_id" to table: "payers"
+CREATE INDEX "payer_organization_id_kind_name_id" ON "payers" ("organization_id", "kind", "name", "id");
 -- create index "payer_organization_id_kind_status_id" to table: "payers"
 CREATE INDEX "payer_organization_id_kind_status_id" ON "payers" ("organization_id", "kind", "status", "id");
 -- create index "payer_organization_id_slug" to table: "payers"
@@ -745,6 +747,8 @@ CREATE TABLE "products" (
   "provider_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id")
 );
+-- create index "product_organization_id_name_id" to table: "products"
+CREATE INDEX "product_organization_id_name_id" ON "products" ("organization_id", "name", "id");
 -- create "providers" table
 CREATE TABLE "providers" (
   "organization_id" character varying NOT NULL COLLATE "C",

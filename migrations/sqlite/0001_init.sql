@@ -624,6 +624,8 @@ CREATE UNIQUE INDEX `payer_organization_id_slug` ON `payers` (`organization_id`,
 CREATE UNIQUE INDEX `payer_organization_id_external_id` ON `payers` (`organization_id`, `external_id`);
 -- create index "payer_organization_id_kind_id" to table: "payers"
 CREATE INDEX `payer_organization_id_kind_id` ON `payers` (`organization_id`, `kind`, `id`);
+-- create index "payer_organization_id_kind_name_id" to table: "payers"
+CREATE INDEX `payer_organization_id_kind_name_id` ON `payers` (`organization_id`, `kind`, `name`, `id`);
 -- create index "payer_organization_id_kind_status_id" to table: "payers"
 CREATE INDEX `payer_organization_id_kind_status_id` ON `payers` (`organization_id`, `kind`, `status`, `id`);
 -- create index "payer_organization_id_kind_billing_mode_id" to table: "payers"
@@ -810,6 +812,8 @@ CREATE TABLE `products` (
   CONSTRAINT `products_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `products_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
 );
+-- create index "product_organization_id_name_id" to table: "products"
+CREATE INDEX `product_organization_id_name_id` ON `products` (`organization_id`, `name`, `id`);
 -- create "providers" table
 CREATE TABLE `providers` (
   `organization_id` text NOT NULL,
