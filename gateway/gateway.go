@@ -102,6 +102,7 @@ type Failure struct {
 	DeclineCode string // the issuer's reason where it may be shown; empty for lost, stolen and fraud reasons
 	Message     string // one sentence for a person
 	Credentials bool   // true: our credentials were refused, which says nothing about an earlier try of the same call
+	Final       bool   // true: a decline that trying again with the same card will not change
 }
 
 // CodeUnsupported is the Failure.Code of what a gateway cannot do.
@@ -359,6 +360,94 @@ type CardResult struct {
 	NextAction      NextAction
 }
 
+// Refunds is offered by gateways that give money back.
+type Refunds interface {
+	// RefundPayment gives back a part of a payment, or all of it, once per call.
+	RefundPayment(ctx context.Context, a Account, c Call, r RefundRequest) RefundResult
+	// FetchRefund asks how it stands; refundID is RefundResult.RefundID.
+	FetchRefund(ctx context.Context, a Account, r RefundRequest, refundID string) RefundResult
+}
+
+// RefundRequest gives money back.
+type RefundRequest struct {
+	GatewayPaymentID string
+	OrderCode        string
+	Amount           money.Amount
+	Reason           string
+}
+
+// RefundResult is a refund as the gateway has it.
+type RefundResult struct {
+	Outcome
+	RefundID string
+	State    RefundState
+	Amount   money.Amount
+}
+
+// RefundState is how a refund stands at the gateway; empty where it could not
+// be read.
+type RefundState string
+
+// How a refund may stand.
+const (
+	RefundPending   RefundState = "pending"
+	RefundSucceeded RefundState = "succeeded"
+	RefundFailed    RefundState = "failed"
+	RefundCanceled  RefundState = "canceled"
+)
+
+// RefundLists is offered by gateways that tell of refunds by the payment they
+// are of.
+type RefundLists interface {
+	// FetchRefunds reads all refunds of a payment.
+	FetchRefunds(ctx context.Context, a Account, gatewayPaymentID string) RefundsResult
+}
+
+// RefundsResult is what went back of a payment.
+type RefundsResult struct {
+	Outcome
+	Refunds []ListedRefund
+}
+
+// ListedRefund is a refund with our own id for it, empty where it was made at
+// the gateway.
+type ListedRefund struct {
+	RefundResult
+	Subject string
+}
+
+// Disputes is offered by gateways that tell when a payer's bank contests a
+// payment.
+type Disputes interface {
+	// FetchDispute reads a dispute again.
+	FetchDispute(ctx context.Context, a Account, disputeID string) DisputeResult
+}
+
+// DisputeResult is a dispute as the gateway has it.
+type DisputeResult struct {
+	Outcome
+	DisputeID        string
+	GatewayPaymentID string // of the payment that is contested
+	State            DisputeState
+	Amount           money.Amount
+	Reason           string // in the gateway's word
+	EvidenceDueAt    time.Time
+}
+
+// DisputeState is how a dispute stands at the gateway; empty where it could
+// not be read.
+type DisputeState string
+
+// How a dispute may stand.
+const (
+	DisputeWarning       DisputeState = "warning"        // an inquiry: no money has moved
+	DisputeWarningClosed DisputeState = "warning_closed" // an inquiry that came to nothing
+	DisputeNeedsResponse DisputeState = "needs_response" // the money is taken back
+	DisputeUnderReview   DisputeState = "under_review"
+	DisputeWon           DisputeState = "won" // the money is returned
+	DisputeLost          DisputeState = "lost"
+)
+
 // Event is a notification whose signature was verified. It is only a hint:
 // its object is read again before anything is applied.
 type Event struct {
@@ -378,6 +467,9 @@ const (
 	ObjectPayment ObjectKind = "payment" // FetchPayment
 	ObjectHosted  ObjectKind = "hosted"  // FetchHostedPayment
 	ObjectSetup   ObjectKind = "setup"   // FetchSetup
+	ObjectRefund  ObjectKind = "refund"  // FetchRefund
+	ObjectRefunds ObjectKind = "refunds" // FetchRefunds, of the payment
+	ObjectDispute ObjectKind = "dispute" // FetchDispute
 	ObjectCard    ObjectKind = "card"
 	ObjectOther   ObjectKind = "other"
 )
@@ -390,6 +482,8 @@ type Object struct {
 	CallID     string
 	Subject    string
 	ProviderID string
+	// PaymentID is the gateway's payment that a refund or a dispute is of.
+	PaymentID string
 }
 
 // Events is offered by gateways that notify us.
