@@ -153,7 +153,8 @@ func provables() []provable {
 		}, shown...)},
 		{table: balance.Table, states: map[string][]string{balance.FieldBillingMode: {"PREPAID", "POSTPAID"}}, untold: []string{
 			balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadEnabled,
-			balance.FieldAutoReloadInFlight, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadPaymentMethodID,
+			balance.FieldAutoReloadDueAt, balance.FieldAutoReloadFailures, balance.FieldAutoReloadPaymentID,
+			balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadPaymentMethodID,
 			balance.FieldAutoReloadProviderID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadThresholdUnits,
 			balance.FieldLowBalanceLevelUnits, balance.FieldLowBalanceNoticed,
 			balance.FieldCreditLimitUnits, // of POSTPAID: it is agreed, not derived

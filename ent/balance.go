@@ -57,8 +57,12 @@ type Balance struct {
 	AutoReloadPaymentMethodID *string `json:"auto_reload_payment_method_id,omitempty"`
 	// AutoReloadSuspendedReason holds the value of the "auto_reload_suspended_reason" field.
 	AutoReloadSuspendedReason string `json:"auto_reload_suspended_reason,omitempty"`
-	// AutoReloadInFlight holds the value of the "auto_reload_in_flight" field.
-	AutoReloadInFlight bool `json:"auto_reload_in_flight,omitempty"`
+	// AutoReloadPaymentID holds the value of the "auto_reload_payment_id" field.
+	AutoReloadPaymentID *string `json:"auto_reload_payment_id,omitempty"`
+	// AutoReloadFailures holds the value of the "auto_reload_failures" field.
+	AutoReloadFailures int `json:"auto_reload_failures,omitempty"`
+	// AutoReloadDueAt holds the value of the "auto_reload_due_at" field.
+	AutoReloadDueAt *time.Time `json:"auto_reload_due_at,omitempty"`
 	// LowBalanceLevelUnits holds the value of the "low_balance_level_units" field.
 	LowBalanceLevelUnits *money.Units `json:"low_balance_level_units,omitempty"`
 	// LowBalanceNoticed holds the value of the "low_balance_noticed" field.
@@ -119,13 +123,13 @@ func (*Balance) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case balance.FieldLastHash:
 			values[i] = new([]byte)
-		case balance.FieldAutoReloadEnabled, balance.FieldAutoReloadInFlight, balance.FieldLowBalanceNoticed:
+		case balance.FieldAutoReloadEnabled, balance.FieldLowBalanceNoticed:
 			values[i] = new(sql.NullBool)
-		case balance.FieldAmountUnits, balance.FieldUsageUnits, balance.FieldHeldUnits, balance.FieldUnpaidUnits, balance.FieldCreditLimitUnits, balance.FieldAutoReloadThresholdUnits, balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldLowBalanceLevelUnits, balance.FieldVersion, balance.FieldLastSeq:
+		case balance.FieldAmountUnits, balance.FieldUsageUnits, balance.FieldHeldUnits, balance.FieldUnpaidUnits, balance.FieldCreditLimitUnits, balance.FieldAutoReloadThresholdUnits, balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadFailures, balance.FieldLowBalanceLevelUnits, balance.FieldVersion, balance.FieldLastSeq:
 			values[i] = new(sql.NullInt64)
-		case balance.FieldID, balance.FieldOrganizationID, balance.FieldPayerID, balance.FieldCurrency, balance.FieldBillingMode, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadPaymentMethodID, balance.FieldAutoReloadSuspendedReason, balance.FieldPeriod:
+		case balance.FieldID, balance.FieldOrganizationID, balance.FieldPayerID, balance.FieldCurrency, balance.FieldBillingMode, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadPaymentMethodID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadPaymentID, balance.FieldPeriod:
 			values[i] = new(sql.NullString)
-		case balance.FieldCreatedAt, balance.FieldUpdatedAt:
+		case balance.FieldCreatedAt, balance.FieldUpdatedAt, balance.FieldAutoReloadDueAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -269,11 +273,25 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.AutoReloadSuspendedReason = value.String
 			}
-		case balance.FieldAutoReloadInFlight:
-			if value, ok := values[i].(*sql.NullBool); !ok {
-				return fmt.Errorf("unexpected type %T for field auto_reload_in_flight", values[i])
+		case balance.FieldAutoReloadPaymentID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field auto_reload_payment_id", values[i])
 			} else if value.Valid {
-				_m.AutoReloadInFlight = value.Bool
+				_m.AutoReloadPaymentID = new(string)
+				*_m.AutoReloadPaymentID = value.String
+			}
+		case balance.FieldAutoReloadFailures:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field auto_reload_failures", values[i])
+			} else if value.Valid {
+				_m.AutoReloadFailures = int(value.Int64)
+			}
+		case balance.FieldAutoReloadDueAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field auto_reload_due_at", values[i])
+			} else if value.Valid {
+				_m.AutoReloadDueAt = new(time.Time)
+				*_m.AutoReloadDueAt = value.Time
 			}
 		case balance.FieldLowBalanceLevelUnits:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -429,8 +447,18 @@ func (_m *Balance) String() string {
 	builder.WriteString("auto_reload_suspended_reason=")
 	builder.WriteString(_m.AutoReloadSuspendedReason)
 	builder.WriteString(", ")
-	builder.WriteString("auto_reload_in_flight=")
-	builder.WriteString(fmt.Sprintf("%v", _m.AutoReloadInFlight))
+	if v := _m.AutoReloadPaymentID; v != nil {
+		builder.WriteString("auto_reload_payment_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("auto_reload_failures=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AutoReloadFailures))
+	builder.WriteString(", ")
+	if v := _m.AutoReloadDueAt; v != nil {
+		builder.WriteString("auto_reload_due_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	if v := _m.LowBalanceLevelUnits; v != nil {
 		builder.WriteString("low_balance_level_units=")

@@ -244,16 +244,44 @@ func (_c *BalanceCreate) SetNillableAutoReloadSuspendedReason(v *string) *Balanc
 	return _c
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (_c *BalanceCreate) SetAutoReloadInFlight(v bool) *BalanceCreate {
-	_c.mutation.SetAutoReloadInFlight(v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (_c *BalanceCreate) SetAutoReloadPaymentID(v string) *BalanceCreate {
+	_c.mutation.SetAutoReloadPaymentID(v)
 	return _c
 }
 
-// SetNillableAutoReloadInFlight sets the "auto_reload_in_flight" field if the given value is not nil.
-func (_c *BalanceCreate) SetNillableAutoReloadInFlight(v *bool) *BalanceCreate {
+// SetNillableAutoReloadPaymentID sets the "auto_reload_payment_id" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableAutoReloadPaymentID(v *string) *BalanceCreate {
 	if v != nil {
-		_c.SetAutoReloadInFlight(*v)
+		_c.SetAutoReloadPaymentID(*v)
+	}
+	return _c
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (_c *BalanceCreate) SetAutoReloadFailures(v int) *BalanceCreate {
+	_c.mutation.SetAutoReloadFailures(v)
+	return _c
+}
+
+// SetNillableAutoReloadFailures sets the "auto_reload_failures" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableAutoReloadFailures(v *int) *BalanceCreate {
+	if v != nil {
+		_c.SetAutoReloadFailures(*v)
+	}
+	return _c
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (_c *BalanceCreate) SetAutoReloadDueAt(v time.Time) *BalanceCreate {
+	_c.mutation.SetAutoReloadDueAt(v)
+	return _c
+}
+
+// SetNillableAutoReloadDueAt sets the "auto_reload_due_at" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableAutoReloadDueAt(v *time.Time) *BalanceCreate {
+	if v != nil {
+		_c.SetAutoReloadDueAt(*v)
 	}
 	return _c
 }
@@ -413,9 +441,9 @@ func (_c *BalanceCreate) defaults() error {
 		v := balance.DefaultAutoReloadSuspendedReason
 		_c.mutation.SetAutoReloadSuspendedReason(v)
 	}
-	if _, ok := _c.mutation.AutoReloadInFlight(); !ok {
-		v := balance.DefaultAutoReloadInFlight
-		_c.mutation.SetAutoReloadInFlight(v)
+	if _, ok := _c.mutation.AutoReloadFailures(); !ok {
+		v := balance.DefaultAutoReloadFailures
+		_c.mutation.SetAutoReloadFailures(v)
 	}
 	if _, ok := _c.mutation.LowBalanceNoticed(); !ok {
 		v := balance.DefaultLowBalanceNoticed
@@ -490,8 +518,8 @@ func (_c *BalanceCreate) check() error {
 	if _, ok := _c.mutation.AutoReloadSuspendedReason(); !ok {
 		return &ValidationError{Name: "auto_reload_suspended_reason", err: errors.New(`ent: missing required field "Balance.auto_reload_suspended_reason"`)}
 	}
-	if _, ok := _c.mutation.AutoReloadInFlight(); !ok {
-		return &ValidationError{Name: "auto_reload_in_flight", err: errors.New(`ent: missing required field "Balance.auto_reload_in_flight"`)}
+	if _, ok := _c.mutation.AutoReloadFailures(); !ok {
+		return &ValidationError{Name: "auto_reload_failures", err: errors.New(`ent: missing required field "Balance.auto_reload_failures"`)}
 	}
 	if _, ok := _c.mutation.LowBalanceNoticed(); !ok {
 		return &ValidationError{Name: "low_balance_noticed", err: errors.New(`ent: missing required field "Balance.low_balance_noticed"`)}
@@ -624,9 +652,17 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 		_spec.SetField(balance.FieldAutoReloadSuspendedReason, field.TypeString, value)
 		_node.AutoReloadSuspendedReason = value
 	}
-	if value, ok := _c.mutation.AutoReloadInFlight(); ok {
-		_spec.SetField(balance.FieldAutoReloadInFlight, field.TypeBool, value)
-		_node.AutoReloadInFlight = value
+	if value, ok := _c.mutation.AutoReloadPaymentID(); ok {
+		_spec.SetField(balance.FieldAutoReloadPaymentID, field.TypeString, value)
+		_node.AutoReloadPaymentID = &value
+	}
+	if value, ok := _c.mutation.AutoReloadFailures(); ok {
+		_spec.SetField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+		_node.AutoReloadFailures = value
+	}
+	if value, ok := _c.mutation.AutoReloadDueAt(); ok {
+		_spec.SetField(balance.FieldAutoReloadDueAt, field.TypeTime, value)
+		_node.AutoReloadDueAt = &value
 	}
 	if value, ok := _c.mutation.LowBalanceLevelUnits(); ok {
 		_spec.SetField(balance.FieldLowBalanceLevelUnits, field.TypeInt64, value)
@@ -1013,15 +1049,57 @@ func (u *BalanceUpsert) UpdateAutoReloadSuspendedReason() *BalanceUpsert {
 	return u
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (u *BalanceUpsert) SetAutoReloadInFlight(v bool) *BalanceUpsert {
-	u.Set(balance.FieldAutoReloadInFlight, v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (u *BalanceUpsert) SetAutoReloadPaymentID(v string) *BalanceUpsert {
+	u.Set(balance.FieldAutoReloadPaymentID, v)
 	return u
 }
 
-// UpdateAutoReloadInFlight sets the "auto_reload_in_flight" field to the value that was provided on create.
-func (u *BalanceUpsert) UpdateAutoReloadInFlight() *BalanceUpsert {
-	u.SetExcluded(balance.FieldAutoReloadInFlight)
+// UpdateAutoReloadPaymentID sets the "auto_reload_payment_id" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateAutoReloadPaymentID() *BalanceUpsert {
+	u.SetExcluded(balance.FieldAutoReloadPaymentID)
+	return u
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (u *BalanceUpsert) ClearAutoReloadPaymentID() *BalanceUpsert {
+	u.SetNull(balance.FieldAutoReloadPaymentID)
+	return u
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (u *BalanceUpsert) SetAutoReloadFailures(v int) *BalanceUpsert {
+	u.Set(balance.FieldAutoReloadFailures, v)
+	return u
+}
+
+// UpdateAutoReloadFailures sets the "auto_reload_failures" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateAutoReloadFailures() *BalanceUpsert {
+	u.SetExcluded(balance.FieldAutoReloadFailures)
+	return u
+}
+
+// AddAutoReloadFailures adds v to the "auto_reload_failures" field.
+func (u *BalanceUpsert) AddAutoReloadFailures(v int) *BalanceUpsert {
+	u.Add(balance.FieldAutoReloadFailures, v)
+	return u
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (u *BalanceUpsert) SetAutoReloadDueAt(v time.Time) *BalanceUpsert {
+	u.Set(balance.FieldAutoReloadDueAt, v)
+	return u
+}
+
+// UpdateAutoReloadDueAt sets the "auto_reload_due_at" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateAutoReloadDueAt() *BalanceUpsert {
+	u.SetExcluded(balance.FieldAutoReloadDueAt)
+	return u
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (u *BalanceUpsert) ClearAutoReloadDueAt() *BalanceUpsert {
+	u.SetNull(balance.FieldAutoReloadDueAt)
 	return u
 }
 
@@ -1503,17 +1581,66 @@ func (u *BalanceUpsertOne) UpdateAutoReloadSuspendedReason() *BalanceUpsertOne {
 	})
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (u *BalanceUpsertOne) SetAutoReloadInFlight(v bool) *BalanceUpsertOne {
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (u *BalanceUpsertOne) SetAutoReloadPaymentID(v string) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetAutoReloadInFlight(v)
+		s.SetAutoReloadPaymentID(v)
 	})
 }
 
-// UpdateAutoReloadInFlight sets the "auto_reload_in_flight" field to the value that was provided on create.
-func (u *BalanceUpsertOne) UpdateAutoReloadInFlight() *BalanceUpsertOne {
+// UpdateAutoReloadPaymentID sets the "auto_reload_payment_id" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateAutoReloadPaymentID() *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateAutoReloadInFlight()
+		s.UpdateAutoReloadPaymentID()
+	})
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (u *BalanceUpsertOne) ClearAutoReloadPaymentID() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadPaymentID()
+	})
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (u *BalanceUpsertOne) SetAutoReloadFailures(v int) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadFailures(v)
+	})
+}
+
+// AddAutoReloadFailures adds v to the "auto_reload_failures" field.
+func (u *BalanceUpsertOne) AddAutoReloadFailures(v int) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.AddAutoReloadFailures(v)
+	})
+}
+
+// UpdateAutoReloadFailures sets the "auto_reload_failures" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateAutoReloadFailures() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadFailures()
+	})
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (u *BalanceUpsertOne) SetAutoReloadDueAt(v time.Time) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadDueAt(v)
+	})
+}
+
+// UpdateAutoReloadDueAt sets the "auto_reload_due_at" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateAutoReloadDueAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadDueAt()
+	})
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (u *BalanceUpsertOne) ClearAutoReloadDueAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadDueAt()
 	})
 }
 
@@ -2178,17 +2305,66 @@ func (u *BalanceUpsertBulk) UpdateAutoReloadSuspendedReason() *BalanceUpsertBulk
 	})
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (u *BalanceUpsertBulk) SetAutoReloadInFlight(v bool) *BalanceUpsertBulk {
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (u *BalanceUpsertBulk) SetAutoReloadPaymentID(v string) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetAutoReloadInFlight(v)
+		s.SetAutoReloadPaymentID(v)
 	})
 }
 
-// UpdateAutoReloadInFlight sets the "auto_reload_in_flight" field to the value that was provided on create.
-func (u *BalanceUpsertBulk) UpdateAutoReloadInFlight() *BalanceUpsertBulk {
+// UpdateAutoReloadPaymentID sets the "auto_reload_payment_id" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateAutoReloadPaymentID() *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateAutoReloadInFlight()
+		s.UpdateAutoReloadPaymentID()
+	})
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (u *BalanceUpsertBulk) ClearAutoReloadPaymentID() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadPaymentID()
+	})
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (u *BalanceUpsertBulk) SetAutoReloadFailures(v int) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadFailures(v)
+	})
+}
+
+// AddAutoReloadFailures adds v to the "auto_reload_failures" field.
+func (u *BalanceUpsertBulk) AddAutoReloadFailures(v int) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.AddAutoReloadFailures(v)
+	})
+}
+
+// UpdateAutoReloadFailures sets the "auto_reload_failures" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateAutoReloadFailures() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadFailures()
+	})
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (u *BalanceUpsertBulk) SetAutoReloadDueAt(v time.Time) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadDueAt(v)
+	})
+}
+
+// UpdateAutoReloadDueAt sets the "auto_reload_due_at" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateAutoReloadDueAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadDueAt()
+	})
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (u *BalanceUpsertBulk) ClearAutoReloadDueAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadDueAt()
 	})
 }
 

@@ -346,17 +346,64 @@ func (_u *BalanceUpdate) SetNillableAutoReloadSuspendedReason(v *string) *Balanc
 	return _u
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (_u *BalanceUpdate) SetAutoReloadInFlight(v bool) *BalanceUpdate {
-	_u.mutation.SetAutoReloadInFlight(v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (_u *BalanceUpdate) SetAutoReloadPaymentID(v string) *BalanceUpdate {
+	_u.mutation.SetAutoReloadPaymentID(v)
 	return _u
 }
 
-// SetNillableAutoReloadInFlight sets the "auto_reload_in_flight" field if the given value is not nil.
-func (_u *BalanceUpdate) SetNillableAutoReloadInFlight(v *bool) *BalanceUpdate {
+// SetNillableAutoReloadPaymentID sets the "auto_reload_payment_id" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableAutoReloadPaymentID(v *string) *BalanceUpdate {
 	if v != nil {
-		_u.SetAutoReloadInFlight(*v)
+		_u.SetAutoReloadPaymentID(*v)
 	}
+	return _u
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (_u *BalanceUpdate) ClearAutoReloadPaymentID() *BalanceUpdate {
+	_u.mutation.ClearAutoReloadPaymentID()
+	return _u
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (_u *BalanceUpdate) SetAutoReloadFailures(v int) *BalanceUpdate {
+	_u.mutation.ResetAutoReloadFailures()
+	_u.mutation.SetAutoReloadFailures(v)
+	return _u
+}
+
+// SetNillableAutoReloadFailures sets the "auto_reload_failures" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableAutoReloadFailures(v *int) *BalanceUpdate {
+	if v != nil {
+		_u.SetAutoReloadFailures(*v)
+	}
+	return _u
+}
+
+// AddAutoReloadFailures adds value to the "auto_reload_failures" field.
+func (_u *BalanceUpdate) AddAutoReloadFailures(v int) *BalanceUpdate {
+	_u.mutation.AddAutoReloadFailures(v)
+	return _u
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (_u *BalanceUpdate) SetAutoReloadDueAt(v time.Time) *BalanceUpdate {
+	_u.mutation.SetAutoReloadDueAt(v)
+	return _u
+}
+
+// SetNillableAutoReloadDueAt sets the "auto_reload_due_at" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableAutoReloadDueAt(v *time.Time) *BalanceUpdate {
+	if v != nil {
+		_u.SetAutoReloadDueAt(*v)
+	}
+	return _u
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (_u *BalanceUpdate) ClearAutoReloadDueAt() *BalanceUpdate {
+	_u.mutation.ClearAutoReloadDueAt()
 	return _u
 }
 
@@ -655,8 +702,23 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AutoReloadSuspendedReason(); ok {
 		_spec.SetField(balance.FieldAutoReloadSuspendedReason, field.TypeString, value)
 	}
-	if value, ok := _u.mutation.AutoReloadInFlight(); ok {
-		_spec.SetField(balance.FieldAutoReloadInFlight, field.TypeBool, value)
+	if value, ok := _u.mutation.AutoReloadPaymentID(); ok {
+		_spec.SetField(balance.FieldAutoReloadPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.AutoReloadPaymentIDCleared() {
+		_spec.ClearField(balance.FieldAutoReloadPaymentID, field.TypeString)
+	}
+	if value, ok := _u.mutation.AutoReloadFailures(); ok {
+		_spec.SetField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutoReloadFailures(); ok {
+		_spec.AddField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AutoReloadDueAt(); ok {
+		_spec.SetField(balance.FieldAutoReloadDueAt, field.TypeTime, value)
+	}
+	if _u.mutation.AutoReloadDueAtCleared() {
+		_spec.ClearField(balance.FieldAutoReloadDueAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LowBalanceLevelUnits(); ok {
 		_spec.SetField(balance.FieldLowBalanceLevelUnits, field.TypeInt64, value)
@@ -1070,17 +1132,64 @@ func (_u *BalanceUpdateOne) SetNillableAutoReloadSuspendedReason(v *string) *Bal
 	return _u
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (_u *BalanceUpdateOne) SetAutoReloadInFlight(v bool) *BalanceUpdateOne {
-	_u.mutation.SetAutoReloadInFlight(v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (_u *BalanceUpdateOne) SetAutoReloadPaymentID(v string) *BalanceUpdateOne {
+	_u.mutation.SetAutoReloadPaymentID(v)
 	return _u
 }
 
-// SetNillableAutoReloadInFlight sets the "auto_reload_in_flight" field if the given value is not nil.
-func (_u *BalanceUpdateOne) SetNillableAutoReloadInFlight(v *bool) *BalanceUpdateOne {
+// SetNillableAutoReloadPaymentID sets the "auto_reload_payment_id" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableAutoReloadPaymentID(v *string) *BalanceUpdateOne {
 	if v != nil {
-		_u.SetAutoReloadInFlight(*v)
+		_u.SetAutoReloadPaymentID(*v)
 	}
+	return _u
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (_u *BalanceUpdateOne) ClearAutoReloadPaymentID() *BalanceUpdateOne {
+	_u.mutation.ClearAutoReloadPaymentID()
+	return _u
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (_u *BalanceUpdateOne) SetAutoReloadFailures(v int) *BalanceUpdateOne {
+	_u.mutation.ResetAutoReloadFailures()
+	_u.mutation.SetAutoReloadFailures(v)
+	return _u
+}
+
+// SetNillableAutoReloadFailures sets the "auto_reload_failures" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableAutoReloadFailures(v *int) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetAutoReloadFailures(*v)
+	}
+	return _u
+}
+
+// AddAutoReloadFailures adds value to the "auto_reload_failures" field.
+func (_u *BalanceUpdateOne) AddAutoReloadFailures(v int) *BalanceUpdateOne {
+	_u.mutation.AddAutoReloadFailures(v)
+	return _u
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (_u *BalanceUpdateOne) SetAutoReloadDueAt(v time.Time) *BalanceUpdateOne {
+	_u.mutation.SetAutoReloadDueAt(v)
+	return _u
+}
+
+// SetNillableAutoReloadDueAt sets the "auto_reload_due_at" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableAutoReloadDueAt(v *time.Time) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetAutoReloadDueAt(*v)
+	}
+	return _u
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (_u *BalanceUpdateOne) ClearAutoReloadDueAt() *BalanceUpdateOne {
+	_u.mutation.ClearAutoReloadDueAt()
 	return _u
 }
 
@@ -1409,8 +1518,23 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	if value, ok := _u.mutation.AutoReloadSuspendedReason(); ok {
 		_spec.SetField(balance.FieldAutoReloadSuspendedReason, field.TypeString, value)
 	}
-	if value, ok := _u.mutation.AutoReloadInFlight(); ok {
-		_spec.SetField(balance.FieldAutoReloadInFlight, field.TypeBool, value)
+	if value, ok := _u.mutation.AutoReloadPaymentID(); ok {
+		_spec.SetField(balance.FieldAutoReloadPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.AutoReloadPaymentIDCleared() {
+		_spec.ClearField(balance.FieldAutoReloadPaymentID, field.TypeString)
+	}
+	if value, ok := _u.mutation.AutoReloadFailures(); ok {
+		_spec.SetField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutoReloadFailures(); ok {
+		_spec.AddField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AutoReloadDueAt(); ok {
+		_spec.SetField(balance.FieldAutoReloadDueAt, field.TypeTime, value)
+	}
+	if _u.mutation.AutoReloadDueAtCleared() {
+		_spec.ClearField(balance.FieldAutoReloadDueAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LowBalanceLevelUnits(); ok {
 		_spec.SetField(balance.FieldLowBalanceLevelUnits, field.TypeInt64, value)

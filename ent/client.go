@@ -2841,6 +2841,38 @@ func (c *LedgerEntryClient) QueryInvoice(_m *LedgerEntry) *InvoiceQuery {
 	return query
 }
 
+// QueryRefund queries the refund edge of a LedgerEntry.
+func (c *LedgerEntryClient) QueryRefund(_m *LedgerEntry) *RefundQuery {
+	query := (&RefundClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
+			sqlgraph.To(refund.Table, refund.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.RefundTable, ledgerentry.RefundColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryDispute queries the dispute edge of a LedgerEntry.
+func (c *LedgerEntryClient) QueryDispute(_m *LedgerEntry) *DisputeQuery {
+	query := (&DisputeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
+			sqlgraph.To(dispute.Table, dispute.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.DisputeTable, ledgerentry.DisputeColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *LedgerEntryClient) Hooks() []Hook {
 	hooks := c.hooks.LedgerEntry

@@ -35,6 +35,8 @@ type GatewayEvent struct {
 	CallID string `json:"call_id,omitempty"`
 	// Subject holds the value of the "subject" field.
 	Subject string `json:"subject,omitempty"`
+	// ObjectPayment holds the value of the "object_payment" field.
+	ObjectPayment string `json:"object_payment,omitempty"`
 	// Error holds the value of the "error" field.
 	Error *string `json:"error,omitempty"`
 	// Attempts holds the value of the "attempts" field.
@@ -55,7 +57,7 @@ func (*GatewayEvent) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case gatewayevent.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case gatewayevent.FieldID, gatewayevent.FieldOrganizationID, gatewayevent.FieldProviderID, gatewayevent.FieldGatewayEventID, gatewayevent.FieldType, gatewayevent.FieldStatus, gatewayevent.FieldObjectKind, gatewayevent.FieldObjectID, gatewayevent.FieldCallID, gatewayevent.FieldSubject, gatewayevent.FieldError:
+		case gatewayevent.FieldID, gatewayevent.FieldOrganizationID, gatewayevent.FieldProviderID, gatewayevent.FieldGatewayEventID, gatewayevent.FieldType, gatewayevent.FieldStatus, gatewayevent.FieldObjectKind, gatewayevent.FieldObjectID, gatewayevent.FieldCallID, gatewayevent.FieldSubject, gatewayevent.FieldObjectPayment, gatewayevent.FieldError:
 			values[i] = new(sql.NullString)
 		case gatewayevent.FieldNextAttemptAt, gatewayevent.FieldReceivedAt, gatewayevent.FieldAppliedAt:
 			values[i] = new(sql.NullTime)
@@ -133,6 +135,12 @@ func (_m *GatewayEvent) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field subject", values[i])
 			} else if value.Valid {
 				_m.Subject = value.String
+			}
+		case gatewayevent.FieldObjectPayment:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field object_payment", values[i])
+			} else if value.Valid {
+				_m.ObjectPayment = value.String
 			}
 		case gatewayevent.FieldError:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -229,6 +237,9 @@ func (_m *GatewayEvent) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("subject=")
 	builder.WriteString(_m.Subject)
+	builder.WriteString(", ")
+	builder.WriteString("object_payment=")
+	builder.WriteString(_m.ObjectPayment)
 	builder.WriteString(", ")
 	if v := _m.Error; v != nil {
 		builder.WriteString("error=")

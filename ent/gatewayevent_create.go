@@ -101,6 +101,20 @@ func (_c *GatewayEventCreate) SetNillableSubject(v *string) *GatewayEventCreate 
 	return _c
 }
 
+// SetObjectPayment sets the "object_payment" field.
+func (_c *GatewayEventCreate) SetObjectPayment(v string) *GatewayEventCreate {
+	_c.mutation.SetObjectPayment(v)
+	return _c
+}
+
+// SetNillableObjectPayment sets the "object_payment" field if the given value is not nil.
+func (_c *GatewayEventCreate) SetNillableObjectPayment(v *string) *GatewayEventCreate {
+	if v != nil {
+		_c.SetObjectPayment(*v)
+	}
+	return _c
+}
+
 // SetError sets the "error" field.
 func (_c *GatewayEventCreate) SetError(v string) *GatewayEventCreate {
 	_c.mutation.SetError(v)
@@ -218,6 +232,10 @@ func (_c *GatewayEventCreate) defaults() error {
 		v := gatewayevent.DefaultSubject
 		_c.mutation.SetSubject(v)
 	}
+	if _, ok := _c.mutation.ObjectPayment(); !ok {
+		v := gatewayevent.DefaultObjectPayment
+		_c.mutation.SetObjectPayment(v)
+	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		v := gatewayevent.DefaultAttempts
 		_c.mutation.SetAttempts(v)
@@ -268,6 +286,9 @@ func (_c *GatewayEventCreate) check() error {
 	}
 	if _, ok := _c.mutation.Subject(); !ok {
 		return &ValidationError{Name: "subject", err: errors.New(`ent: missing required field "GatewayEvent.subject"`)}
+	}
+	if _, ok := _c.mutation.ObjectPayment(); !ok {
+		return &ValidationError{Name: "object_payment", err: errors.New(`ent: missing required field "GatewayEvent.object_payment"`)}
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "GatewayEvent.attempts"`)}
@@ -351,6 +372,10 @@ func (_c *GatewayEventCreate) createSpec() (*GatewayEvent, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.Subject(); ok {
 		_spec.SetField(gatewayevent.FieldSubject, field.TypeString, value)
 		_node.Subject = value
+	}
+	if value, ok := _c.mutation.ObjectPayment(); ok {
+		_spec.SetField(gatewayevent.FieldObjectPayment, field.TypeString, value)
+		_node.ObjectPayment = value
 	}
 	if value, ok := _c.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)
@@ -548,6 +573,9 @@ func (u *GatewayEventUpsertOne) UpdateNewValues() *GatewayEventUpsertOne {
 		}
 		if _, exists := u.create.mutation.Subject(); exists {
 			s.SetIgnore(gatewayevent.FieldSubject)
+		}
+		if _, exists := u.create.mutation.ObjectPayment(); exists {
+			s.SetIgnore(gatewayevent.FieldObjectPayment)
 		}
 		if _, exists := u.create.mutation.ReceivedAt(); exists {
 			s.SetIgnore(gatewayevent.FieldReceivedAt)
@@ -887,6 +915,9 @@ func (u *GatewayEventUpsertBulk) UpdateNewValues() *GatewayEventUpsertBulk {
 			}
 			if _, exists := b.mutation.Subject(); exists {
 				s.SetIgnore(gatewayevent.FieldSubject)
+			}
+			if _, exists := b.mutation.ObjectPayment(); exists {
+				s.SetIgnore(gatewayevent.FieldObjectPayment)
 			}
 			if _, exists := b.mutation.ReceivedAt(); exists {
 				s.SetIgnore(gatewayevent.FieldReceivedAt)

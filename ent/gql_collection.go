@@ -1131,6 +1131,42 @@ func (_q *LedgerEntryQuery) collectField(ctx context.Context, oneNode bool, opCt
 				return err
 			}
 			_q.withInvoice = query
+
+		case "refund":
+			if _, ok := fieldSeen[ledgerentry.FieldRefundID]; !ok {
+				selectedFields = append(selectedFields, ledgerentry.FieldRefundID)
+				fieldSeen[ledgerentry.FieldRefundID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withRefund
+			if query == nil {
+				query = (&RefundClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, refundImplementors...); err != nil {
+				return err
+			}
+			_q.withRefund = query
+
+		case "dispute":
+			if _, ok := fieldSeen[ledgerentry.FieldDisputeID]; !ok {
+				selectedFields = append(selectedFields, ledgerentry.FieldDisputeID)
+				fieldSeen[ledgerentry.FieldDisputeID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withDispute
+			if query == nil {
+				query = (&DisputeClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, disputeImplementors...); err != nil {
+				return err
+			}
+			_q.withDispute = query
 		case "debitAccount":
 			if _, ok := fieldSeen[ledgerentry.FieldDebitAccount]; !ok {
 				selectedFields = append(selectedFields, ledgerentry.FieldDebitAccount)
@@ -3240,6 +3276,11 @@ func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 			if _, ok := fieldSeen[refund.FieldReason]; !ok {
 				selectedFields = append(selectedFields, refund.FieldReason)
 				fieldSeen[refund.FieldReason] = struct{}{}
+			}
+		case "failureMessage":
+			if _, ok := fieldSeen[refund.FieldFailureMessage]; !ok {
+				selectedFields = append(selectedFields, refund.FieldFailureMessage)
+				fieldSeen[refund.FieldFailureMessage] = struct{}{}
 			}
 		case "id":
 		case "__typename":

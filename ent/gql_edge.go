@@ -140,6 +140,22 @@ func (_m *LedgerEntry) Invoice(ctx context.Context) (*Invoice, error) {
 	return result, MaskNotFound(err)
 }
 
+func (_m *LedgerEntry) Refund(ctx context.Context) (*Refund, error) {
+	result, err := _m.Edges.RefundOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRefund().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *LedgerEntry) Dispute(ctx context.Context) (*Dispute, error) {
+	result, err := _m.Edges.DisputeOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryDispute().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
 func (_m *Membership) Company(ctx context.Context) (*Payer, error) {
 	result, err := _m.Edges.CompanyOrErr()
 	if IsNotLoaded(err) {

@@ -1629,7 +1629,10 @@ type BalanceMutation struct {
 	auto_reload_provider_id          *string
 	auto_reload_payment_method_id    *string
 	auto_reload_suspended_reason     *string
-	auto_reload_in_flight            *bool
+	auto_reload_payment_id           *string
+	auto_reload_failures             *int
+	addauto_reload_failures          *int
+	auto_reload_due_at               *time.Time
 	low_balance_level_units          *money.Units
 	addlow_balance_level_units       *money.Units
 	low_balance_noticed              *bool
@@ -2714,40 +2717,158 @@ func (m *BalanceMutation) ResetAutoReloadSuspendedReason() {
 	m.auto_reload_suspended_reason = nil
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (m *BalanceMutation) SetAutoReloadInFlight(b bool) {
-	m.auto_reload_in_flight = &b
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (m *BalanceMutation) SetAutoReloadPaymentID(s string) {
+	m.auto_reload_payment_id = &s
 }
 
-// AutoReloadInFlight returns the value of the "auto_reload_in_flight" field in the mutation.
-func (m *BalanceMutation) AutoReloadInFlight() (r bool, exists bool) {
-	v := m.auto_reload_in_flight
+// AutoReloadPaymentID returns the value of the "auto_reload_payment_id" field in the mutation.
+func (m *BalanceMutation) AutoReloadPaymentID() (r string, exists bool) {
+	v := m.auto_reload_payment_id
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldAutoReloadInFlight returns the old "auto_reload_in_flight" field's value of the Balance entity.
+// OldAutoReloadPaymentID returns the old "auto_reload_payment_id" field's value of the Balance entity.
 // If the Balance object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *BalanceMutation) OldAutoReloadInFlight(ctx context.Context) (v bool, err error) {
+func (m *BalanceMutation) OldAutoReloadPaymentID(ctx context.Context) (v *string, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAutoReloadInFlight is only allowed on UpdateOne operations")
+		return v, errors.New("OldAutoReloadPaymentID is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAutoReloadInFlight requires an ID field in the mutation")
+		return v, errors.New("OldAutoReloadPaymentID requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAutoReloadInFlight: %w", err)
+		return v, fmt.Errorf("querying old value for OldAutoReloadPaymentID: %w", err)
 	}
-	return oldValue.AutoReloadInFlight, nil
+	return oldValue.AutoReloadPaymentID, nil
 }
 
-// ResetAutoReloadInFlight resets all changes to the "auto_reload_in_flight" field.
-func (m *BalanceMutation) ResetAutoReloadInFlight() {
-	m.auto_reload_in_flight = nil
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (m *BalanceMutation) ClearAutoReloadPaymentID() {
+	m.auto_reload_payment_id = nil
+	m.clearedFields[balance.FieldAutoReloadPaymentID] = struct{}{}
+}
+
+// AutoReloadPaymentIDCleared returns if the "auto_reload_payment_id" field was cleared in this mutation.
+func (m *BalanceMutation) AutoReloadPaymentIDCleared() bool {
+	_, ok := m.clearedFields[balance.FieldAutoReloadPaymentID]
+	return ok
+}
+
+// ResetAutoReloadPaymentID resets all changes to the "auto_reload_payment_id" field.
+func (m *BalanceMutation) ResetAutoReloadPaymentID() {
+	m.auto_reload_payment_id = nil
+	delete(m.clearedFields, balance.FieldAutoReloadPaymentID)
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (m *BalanceMutation) SetAutoReloadFailures(i int) {
+	m.auto_reload_failures = &i
+	m.addauto_reload_failures = nil
+}
+
+// AutoReloadFailures returns the value of the "auto_reload_failures" field in the mutation.
+func (m *BalanceMutation) AutoReloadFailures() (r int, exists bool) {
+	v := m.auto_reload_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAutoReloadFailures returns the old "auto_reload_failures" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldAutoReloadFailures(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAutoReloadFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAutoReloadFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAutoReloadFailures: %w", err)
+	}
+	return oldValue.AutoReloadFailures, nil
+}
+
+// AddAutoReloadFailures adds i to the "auto_reload_failures" field.
+func (m *BalanceMutation) AddAutoReloadFailures(i int) {
+	if m.addauto_reload_failures != nil {
+		*m.addauto_reload_failures += i
+	} else {
+		m.addauto_reload_failures = &i
+	}
+}
+
+// AddedAutoReloadFailures returns the value that was added to the "auto_reload_failures" field in this mutation.
+func (m *BalanceMutation) AddedAutoReloadFailures() (r int, exists bool) {
+	v := m.addauto_reload_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAutoReloadFailures resets all changes to the "auto_reload_failures" field.
+func (m *BalanceMutation) ResetAutoReloadFailures() {
+	m.auto_reload_failures = nil
+	m.addauto_reload_failures = nil
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (m *BalanceMutation) SetAutoReloadDueAt(t time.Time) {
+	m.auto_reload_due_at = &t
+}
+
+// AutoReloadDueAt returns the value of the "auto_reload_due_at" field in the mutation.
+func (m *BalanceMutation) AutoReloadDueAt() (r time.Time, exists bool) {
+	v := m.auto_reload_due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAutoReloadDueAt returns the old "auto_reload_due_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldAutoReloadDueAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAutoReloadDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAutoReloadDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAutoReloadDueAt: %w", err)
+	}
+	return oldValue.AutoReloadDueAt, nil
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (m *BalanceMutation) ClearAutoReloadDueAt() {
+	m.auto_reload_due_at = nil
+	m.clearedFields[balance.FieldAutoReloadDueAt] = struct{}{}
+}
+
+// AutoReloadDueAtCleared returns if the "auto_reload_due_at" field was cleared in this mutation.
+func (m *BalanceMutation) AutoReloadDueAtCleared() bool {
+	_, ok := m.clearedFields[balance.FieldAutoReloadDueAt]
+	return ok
+}
+
+// ResetAutoReloadDueAt resets all changes to the "auto_reload_due_at" field.
+func (m *BalanceMutation) ResetAutoReloadDueAt() {
+	m.auto_reload_due_at = nil
+	delete(m.clearedFields, balance.FieldAutoReloadDueAt)
 }
 
 // SetLowBalanceLevelUnits sets the "low_balance_level_units" field.
@@ -3155,7 +3276,7 @@ func (m *BalanceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BalanceMutation) Fields() []string {
-	fields := make([]string, 0, 26)
+	fields := make([]string, 0, 28)
 	if m.organization_id != nil {
 		fields = append(fields, balance.FieldOrganizationID)
 	}
@@ -3213,8 +3334,14 @@ func (m *BalanceMutation) Fields() []string {
 	if m.auto_reload_suspended_reason != nil {
 		fields = append(fields, balance.FieldAutoReloadSuspendedReason)
 	}
-	if m.auto_reload_in_flight != nil {
-		fields = append(fields, balance.FieldAutoReloadInFlight)
+	if m.auto_reload_payment_id != nil {
+		fields = append(fields, balance.FieldAutoReloadPaymentID)
+	}
+	if m.auto_reload_failures != nil {
+		fields = append(fields, balance.FieldAutoReloadFailures)
+	}
+	if m.auto_reload_due_at != nil {
+		fields = append(fields, balance.FieldAutoReloadDueAt)
 	}
 	if m.low_balance_level_units != nil {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
@@ -3280,8 +3407,12 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.AutoReloadPaymentMethodID()
 	case balance.FieldAutoReloadSuspendedReason:
 		return m.AutoReloadSuspendedReason()
-	case balance.FieldAutoReloadInFlight:
-		return m.AutoReloadInFlight()
+	case balance.FieldAutoReloadPaymentID:
+		return m.AutoReloadPaymentID()
+	case balance.FieldAutoReloadFailures:
+		return m.AutoReloadFailures()
+	case balance.FieldAutoReloadDueAt:
+		return m.AutoReloadDueAt()
 	case balance.FieldLowBalanceLevelUnits:
 		return m.LowBalanceLevelUnits()
 	case balance.FieldLowBalanceNoticed:
@@ -3341,8 +3472,12 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAutoReloadPaymentMethodID(ctx)
 	case balance.FieldAutoReloadSuspendedReason:
 		return m.OldAutoReloadSuspendedReason(ctx)
-	case balance.FieldAutoReloadInFlight:
-		return m.OldAutoReloadInFlight(ctx)
+	case balance.FieldAutoReloadPaymentID:
+		return m.OldAutoReloadPaymentID(ctx)
+	case balance.FieldAutoReloadFailures:
+		return m.OldAutoReloadFailures(ctx)
+	case balance.FieldAutoReloadDueAt:
+		return m.OldAutoReloadDueAt(ctx)
 	case balance.FieldLowBalanceLevelUnits:
 		return m.OldLowBalanceLevelUnits(ctx)
 	case balance.FieldLowBalanceNoticed:
@@ -3497,12 +3632,26 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAutoReloadSuspendedReason(v)
 		return nil
-	case balance.FieldAutoReloadInFlight:
-		v, ok := value.(bool)
+	case balance.FieldAutoReloadPaymentID:
+		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetAutoReloadInFlight(v)
+		m.SetAutoReloadPaymentID(v)
+		return nil
+	case balance.FieldAutoReloadFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAutoReloadFailures(v)
+		return nil
+	case balance.FieldAutoReloadDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAutoReloadDueAt(v)
 		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		v, ok := value.(money.Units)
@@ -3581,6 +3730,9 @@ func (m *BalanceMutation) AddedFields() []string {
 	if m.addauto_reload_monthly_cap_units != nil {
 		fields = append(fields, balance.FieldAutoReloadMonthlyCapUnits)
 	}
+	if m.addauto_reload_failures != nil {
+		fields = append(fields, balance.FieldAutoReloadFailures)
+	}
 	if m.addlow_balance_level_units != nil {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
 	}
@@ -3616,6 +3768,8 @@ func (m *BalanceMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAutoReloadDailyCapUnits()
 	case balance.FieldAutoReloadMonthlyCapUnits:
 		return m.AddedAutoReloadMonthlyCapUnits()
+	case balance.FieldAutoReloadFailures:
+		return m.AddedAutoReloadFailures()
 	case balance.FieldLowBalanceLevelUnits:
 		return m.AddedLowBalanceLevelUnits()
 	case balance.FieldVersion:
@@ -3694,6 +3848,13 @@ func (m *BalanceMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAutoReloadMonthlyCapUnits(v)
 		return nil
+	case balance.FieldAutoReloadFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAutoReloadFailures(v)
+		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		v, ok := value.(money.Units)
 		if !ok {
@@ -3744,6 +3905,12 @@ func (m *BalanceMutation) ClearedFields() []string {
 	if m.FieldCleared(balance.FieldAutoReloadPaymentMethodID) {
 		fields = append(fields, balance.FieldAutoReloadPaymentMethodID)
 	}
+	if m.FieldCleared(balance.FieldAutoReloadPaymentID) {
+		fields = append(fields, balance.FieldAutoReloadPaymentID)
+	}
+	if m.FieldCleared(balance.FieldAutoReloadDueAt) {
+		fields = append(fields, balance.FieldAutoReloadDueAt)
+	}
 	if m.FieldCleared(balance.FieldLowBalanceLevelUnits) {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
 	}
@@ -3781,6 +3948,12 @@ func (m *BalanceMutation) ClearField(name string) error {
 		return nil
 	case balance.FieldAutoReloadPaymentMethodID:
 		m.ClearAutoReloadPaymentMethodID()
+		return nil
+	case balance.FieldAutoReloadPaymentID:
+		m.ClearAutoReloadPaymentID()
+		return nil
+	case balance.FieldAutoReloadDueAt:
+		m.ClearAutoReloadDueAt()
 		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		m.ClearLowBalanceLevelUnits()
@@ -3850,8 +4023,14 @@ func (m *BalanceMutation) ResetField(name string) error {
 	case balance.FieldAutoReloadSuspendedReason:
 		m.ResetAutoReloadSuspendedReason()
 		return nil
-	case balance.FieldAutoReloadInFlight:
-		m.ResetAutoReloadInFlight()
+	case balance.FieldAutoReloadPaymentID:
+		m.ResetAutoReloadPaymentID()
+		return nil
+	case balance.FieldAutoReloadFailures:
+		m.ResetAutoReloadFailures()
+		return nil
+	case balance.FieldAutoReloadDueAt:
+		m.ResetAutoReloadDueAt()
 		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		m.ResetLowBalanceLevelUnits()
@@ -5721,6 +5900,9 @@ type DisputeMutation struct {
 	reason             *string
 	evidence_due_at    *time.Time
 	gateway_dispute_id *string
+	next_check_at      *time.Time
+	checks             *int
+	addchecks          *int
 	clearedFields      map[string]struct{}
 	payment            *string
 	clearedpayment     bool
@@ -6239,6 +6421,111 @@ func (m *DisputeMutation) ResetGatewayDisputeID() {
 	m.gateway_dispute_id = nil
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (m *DisputeMutation) SetNextCheckAt(t time.Time) {
+	m.next_check_at = &t
+}
+
+// NextCheckAt returns the value of the "next_check_at" field in the mutation.
+func (m *DisputeMutation) NextCheckAt() (r time.Time, exists bool) {
+	v := m.next_check_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextCheckAt returns the old "next_check_at" field's value of the Dispute entity.
+// If the Dispute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DisputeMutation) OldNextCheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextCheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextCheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextCheckAt: %w", err)
+	}
+	return oldValue.NextCheckAt, nil
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (m *DisputeMutation) ClearNextCheckAt() {
+	m.next_check_at = nil
+	m.clearedFields[dispute.FieldNextCheckAt] = struct{}{}
+}
+
+// NextCheckAtCleared returns if the "next_check_at" field was cleared in this mutation.
+func (m *DisputeMutation) NextCheckAtCleared() bool {
+	_, ok := m.clearedFields[dispute.FieldNextCheckAt]
+	return ok
+}
+
+// ResetNextCheckAt resets all changes to the "next_check_at" field.
+func (m *DisputeMutation) ResetNextCheckAt() {
+	m.next_check_at = nil
+	delete(m.clearedFields, dispute.FieldNextCheckAt)
+}
+
+// SetChecks sets the "checks" field.
+func (m *DisputeMutation) SetChecks(i int) {
+	m.checks = &i
+	m.addchecks = nil
+}
+
+// Checks returns the value of the "checks" field in the mutation.
+func (m *DisputeMutation) Checks() (r int, exists bool) {
+	v := m.checks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChecks returns the old "checks" field's value of the Dispute entity.
+// If the Dispute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DisputeMutation) OldChecks(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChecks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChecks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChecks: %w", err)
+	}
+	return oldValue.Checks, nil
+}
+
+// AddChecks adds i to the "checks" field.
+func (m *DisputeMutation) AddChecks(i int) {
+	if m.addchecks != nil {
+		*m.addchecks += i
+	} else {
+		m.addchecks = &i
+	}
+}
+
+// AddedChecks returns the value that was added to the "checks" field in this mutation.
+func (m *DisputeMutation) AddedChecks() (r int, exists bool) {
+	v := m.addchecks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetChecks resets all changes to the "checks" field.
+func (m *DisputeMutation) ResetChecks() {
+	m.checks = nil
+	m.addchecks = nil
+}
+
 // ClearPayment clears the "payment" edge to the Payment entity.
 func (m *DisputeMutation) ClearPayment() {
 	m.clearedpayment = true
@@ -6300,7 +6587,7 @@ func (m *DisputeMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *DisputeMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 12)
 	if m.organization_id != nil {
 		fields = append(fields, dispute.FieldOrganizationID)
 	}
@@ -6331,6 +6618,12 @@ func (m *DisputeMutation) Fields() []string {
 	if m.gateway_dispute_id != nil {
 		fields = append(fields, dispute.FieldGatewayDisputeID)
 	}
+	if m.next_check_at != nil {
+		fields = append(fields, dispute.FieldNextCheckAt)
+	}
+	if m.checks != nil {
+		fields = append(fields, dispute.FieldChecks)
+	}
 	return fields
 }
 
@@ -6359,6 +6652,10 @@ func (m *DisputeMutation) Field(name string) (ent.Value, bool) {
 		return m.EvidenceDueAt()
 	case dispute.FieldGatewayDisputeID:
 		return m.GatewayDisputeID()
+	case dispute.FieldNextCheckAt:
+		return m.NextCheckAt()
+	case dispute.FieldChecks:
+		return m.Checks()
 	}
 	return nil, false
 }
@@ -6388,6 +6685,10 @@ func (m *DisputeMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldEvidenceDueAt(ctx)
 	case dispute.FieldGatewayDisputeID:
 		return m.OldGatewayDisputeID(ctx)
+	case dispute.FieldNextCheckAt:
+		return m.OldNextCheckAt(ctx)
+	case dispute.FieldChecks:
+		return m.OldChecks(ctx)
 	}
 	return nil, fmt.Errorf("unknown Dispute field %s", name)
 }
@@ -6467,6 +6768,20 @@ func (m *DisputeMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetGatewayDisputeID(v)
 		return nil
+	case dispute.FieldNextCheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextCheckAt(v)
+		return nil
+	case dispute.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChecks(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Dispute field %s", name)
 }
@@ -6478,6 +6793,9 @@ func (m *DisputeMutation) AddedFields() []string {
 	if m.addamount_units != nil {
 		fields = append(fields, dispute.FieldAmountUnits)
 	}
+	if m.addchecks != nil {
+		fields = append(fields, dispute.FieldChecks)
+	}
 	return fields
 }
 
@@ -6488,6 +6806,8 @@ func (m *DisputeMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case dispute.FieldAmountUnits:
 		return m.AddedAmountUnits()
+	case dispute.FieldChecks:
+		return m.AddedChecks()
 	}
 	return nil, false
 }
@@ -6504,6 +6824,13 @@ func (m *DisputeMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountUnits(v)
 		return nil
+	case dispute.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddChecks(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Dispute numeric field %s", name)
 }
@@ -6517,6 +6844,9 @@ func (m *DisputeMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(dispute.FieldEvidenceDueAt) {
 		fields = append(fields, dispute.FieldEvidenceDueAt)
+	}
+	if m.FieldCleared(dispute.FieldNextCheckAt) {
+		fields = append(fields, dispute.FieldNextCheckAt)
 	}
 	return fields
 }
@@ -6537,6 +6867,9 @@ func (m *DisputeMutation) ClearField(name string) error {
 		return nil
 	case dispute.FieldEvidenceDueAt:
 		m.ClearEvidenceDueAt()
+		return nil
+	case dispute.FieldNextCheckAt:
+		m.ClearNextCheckAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Dispute nullable field %s", name)
@@ -6575,6 +6908,12 @@ func (m *DisputeMutation) ResetField(name string) error {
 		return nil
 	case dispute.FieldGatewayDisputeID:
 		m.ResetGatewayDisputeID()
+		return nil
+	case dispute.FieldNextCheckAt:
+		m.ResetNextCheckAt()
+		return nil
+	case dispute.FieldChecks:
+		m.ResetChecks()
 		return nil
 	}
 	return fmt.Errorf("unknown Dispute field %s", name)
@@ -9214,6 +9553,7 @@ type GatewayEventMutation struct {
 	object_id        *string
 	call_id          *string
 	subject          *string
+	object_payment   *string
 	error            *string
 	attempts         *int
 	addattempts      *int
@@ -9654,6 +9994,42 @@ func (m *GatewayEventMutation) ResetSubject() {
 	m.subject = nil
 }
 
+// SetObjectPayment sets the "object_payment" field.
+func (m *GatewayEventMutation) SetObjectPayment(s string) {
+	m.object_payment = &s
+}
+
+// ObjectPayment returns the value of the "object_payment" field in the mutation.
+func (m *GatewayEventMutation) ObjectPayment() (r string, exists bool) {
+	v := m.object_payment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldObjectPayment returns the old "object_payment" field's value of the GatewayEvent entity.
+// If the GatewayEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayEventMutation) OldObjectPayment(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldObjectPayment is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldObjectPayment requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldObjectPayment: %w", err)
+	}
+	return oldValue.ObjectPayment, nil
+}
+
+// ResetObjectPayment resets all changes to the "object_payment" field.
+func (m *GatewayEventMutation) ResetObjectPayment() {
+	m.object_payment = nil
+}
+
 // SetError sets the "error" field.
 func (m *GatewayEventMutation) SetError(s string) {
 	m.error = &s
@@ -9927,7 +10303,7 @@ func (m *GatewayEventMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GatewayEventMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 15)
 	if m.organization_id != nil {
 		fields = append(fields, gatewayevent.FieldOrganizationID)
 	}
@@ -9954,6 +10330,9 @@ func (m *GatewayEventMutation) Fields() []string {
 	}
 	if m.subject != nil {
 		fields = append(fields, gatewayevent.FieldSubject)
+	}
+	if m.object_payment != nil {
+		fields = append(fields, gatewayevent.FieldObjectPayment)
 	}
 	if m.error != nil {
 		fields = append(fields, gatewayevent.FieldError)
@@ -9996,6 +10375,8 @@ func (m *GatewayEventMutation) Field(name string) (ent.Value, bool) {
 		return m.CallID()
 	case gatewayevent.FieldSubject:
 		return m.Subject()
+	case gatewayevent.FieldObjectPayment:
+		return m.ObjectPayment()
 	case gatewayevent.FieldError:
 		return m.Error()
 	case gatewayevent.FieldAttempts:
@@ -10033,6 +10414,8 @@ func (m *GatewayEventMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldCallID(ctx)
 	case gatewayevent.FieldSubject:
 		return m.OldSubject(ctx)
+	case gatewayevent.FieldObjectPayment:
+		return m.OldObjectPayment(ctx)
 	case gatewayevent.FieldError:
 		return m.OldError(ctx)
 	case gatewayevent.FieldAttempts:
@@ -10114,6 +10497,13 @@ func (m *GatewayEventMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSubject(v)
+		return nil
+	case gatewayevent.FieldObjectPayment:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetObjectPayment(v)
 		return nil
 	case gatewayevent.FieldError:
 		v, ok := value.(string)
@@ -10261,6 +10651,9 @@ func (m *GatewayEventMutation) ResetField(name string) error {
 		return nil
 	case gatewayevent.FieldSubject:
 		m.ResetSubject()
+		return nil
+	case gatewayevent.FieldObjectPayment:
+		m.ResetObjectPayment()
 		return nil
 	case gatewayevent.FieldError:
 		m.ResetError()
@@ -17260,8 +17653,6 @@ type LedgerEntryMutation struct {
 	description           *string
 	metadata              *map[string]string
 	hold_id               *string
-	refund_id             *string
-	dispute_id            *string
 	credit_note_id        *string
 	provider_id           *string
 	reverses_id           *string
@@ -17280,6 +17671,10 @@ type LedgerEntryMutation struct {
 	clearedpayment        bool
 	invoice               *string
 	clearedinvoice        bool
+	refund                *string
+	clearedrefund         bool
+	dispute               *string
+	cleareddispute        bool
 	done                  bool
 	oldValue              func(context.Context) (*LedgerEntry, error)
 	predicates            []predicate.LedgerEntry
@@ -18216,12 +18611,12 @@ func (m *LedgerEntryMutation) ResetHoldID() {
 
 // SetRefundID sets the "refund_id" field.
 func (m *LedgerEntryMutation) SetRefundID(s string) {
-	m.refund_id = &s
+	m.refund = &s
 }
 
 // RefundID returns the value of the "refund_id" field in the mutation.
 func (m *LedgerEntryMutation) RefundID() (r string, exists bool) {
-	v := m.refund_id
+	v := m.refund
 	if v == nil {
 		return
 	}
@@ -18247,7 +18642,7 @@ func (m *LedgerEntryMutation) OldRefundID(ctx context.Context) (v *string, err e
 
 // ClearRefundID clears the value of the "refund_id" field.
 func (m *LedgerEntryMutation) ClearRefundID() {
-	m.refund_id = nil
+	m.refund = nil
 	m.clearedFields[ledgerentry.FieldRefundID] = struct{}{}
 }
 
@@ -18259,18 +18654,18 @@ func (m *LedgerEntryMutation) RefundIDCleared() bool {
 
 // ResetRefundID resets all changes to the "refund_id" field.
 func (m *LedgerEntryMutation) ResetRefundID() {
-	m.refund_id = nil
+	m.refund = nil
 	delete(m.clearedFields, ledgerentry.FieldRefundID)
 }
 
 // SetDisputeID sets the "dispute_id" field.
 func (m *LedgerEntryMutation) SetDisputeID(s string) {
-	m.dispute_id = &s
+	m.dispute = &s
 }
 
 // DisputeID returns the value of the "dispute_id" field in the mutation.
 func (m *LedgerEntryMutation) DisputeID() (r string, exists bool) {
-	v := m.dispute_id
+	v := m.dispute
 	if v == nil {
 		return
 	}
@@ -18296,7 +18691,7 @@ func (m *LedgerEntryMutation) OldDisputeID(ctx context.Context) (v *string, err 
 
 // ClearDisputeID clears the value of the "dispute_id" field.
 func (m *LedgerEntryMutation) ClearDisputeID() {
-	m.dispute_id = nil
+	m.dispute = nil
 	m.clearedFields[ledgerentry.FieldDisputeID] = struct{}{}
 }
 
@@ -18308,7 +18703,7 @@ func (m *LedgerEntryMutation) DisputeIDCleared() bool {
 
 // ResetDisputeID resets all changes to the "dispute_id" field.
 func (m *LedgerEntryMutation) ResetDisputeID() {
-	m.dispute_id = nil
+	m.dispute = nil
 	delete(m.clearedFields, ledgerentry.FieldDisputeID)
 }
 
@@ -18880,6 +19275,60 @@ func (m *LedgerEntryMutation) ResetInvoice() {
 	m.clearedinvoice = false
 }
 
+// ClearRefund clears the "refund" edge to the Refund entity.
+func (m *LedgerEntryMutation) ClearRefund() {
+	m.clearedrefund = true
+	m.clearedFields[ledgerentry.FieldRefundID] = struct{}{}
+}
+
+// RefundCleared reports if the "refund" edge to the Refund entity was cleared.
+func (m *LedgerEntryMutation) RefundCleared() bool {
+	return m.RefundIDCleared() || m.clearedrefund
+}
+
+// RefundIDs returns the "refund" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RefundID instead. It exists only for internal usage by the builders.
+func (m *LedgerEntryMutation) RefundIDs() (ids []string) {
+	if id := m.refund; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRefund resets all changes to the "refund" edge.
+func (m *LedgerEntryMutation) ResetRefund() {
+	m.refund = nil
+	m.clearedrefund = false
+}
+
+// ClearDispute clears the "dispute" edge to the Dispute entity.
+func (m *LedgerEntryMutation) ClearDispute() {
+	m.cleareddispute = true
+	m.clearedFields[ledgerentry.FieldDisputeID] = struct{}{}
+}
+
+// DisputeCleared reports if the "dispute" edge to the Dispute entity was cleared.
+func (m *LedgerEntryMutation) DisputeCleared() bool {
+	return m.DisputeIDCleared() || m.cleareddispute
+}
+
+// DisputeIDs returns the "dispute" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// DisputeID instead. It exists only for internal usage by the builders.
+func (m *LedgerEntryMutation) DisputeIDs() (ids []string) {
+	if id := m.dispute; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetDispute resets all changes to the "dispute" edge.
+func (m *LedgerEntryMutation) ResetDispute() {
+	m.dispute = nil
+	m.cleareddispute = false
+}
+
 // Where appends a list predicates to the LedgerEntryMutation builder.
 func (m *LedgerEntryMutation) Where(ps ...predicate.LedgerEntry) {
 	m.predicates = append(m.predicates, ps...)
@@ -18966,10 +19415,10 @@ func (m *LedgerEntryMutation) Fields() []string {
 	if m.hold_id != nil {
 		fields = append(fields, ledgerentry.FieldHoldID)
 	}
-	if m.refund_id != nil {
+	if m.refund != nil {
 		fields = append(fields, ledgerentry.FieldRefundID)
 	}
-	if m.dispute_id != nil {
+	if m.dispute != nil {
 		fields = append(fields, ledgerentry.FieldDisputeID)
 	}
 	if m.credit_note_id != nil {
@@ -19674,7 +20123,7 @@ func (m *LedgerEntryMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *LedgerEntryMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 5)
 	if m.balance != nil {
 		edges = append(edges, ledgerentry.EdgeBalance)
 	}
@@ -19683,6 +20132,12 @@ func (m *LedgerEntryMutation) AddedEdges() []string {
 	}
 	if m.invoice != nil {
 		edges = append(edges, ledgerentry.EdgeInvoice)
+	}
+	if m.refund != nil {
+		edges = append(edges, ledgerentry.EdgeRefund)
+	}
+	if m.dispute != nil {
+		edges = append(edges, ledgerentry.EdgeDispute)
 	}
 	return edges
 }
@@ -19703,13 +20158,21 @@ func (m *LedgerEntryMutation) AddedIDs(name string) []ent.Value {
 		if id := m.invoice; id != nil {
 			return []ent.Value{*id}
 		}
+	case ledgerentry.EdgeRefund:
+		if id := m.refund; id != nil {
+			return []ent.Value{*id}
+		}
+	case ledgerentry.EdgeDispute:
+		if id := m.dispute; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *LedgerEntryMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 5)
 	return edges
 }
 
@@ -19721,7 +20184,7 @@ func (m *LedgerEntryMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *LedgerEntryMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 5)
 	if m.clearedbalance {
 		edges = append(edges, ledgerentry.EdgeBalance)
 	}
@@ -19730,6 +20193,12 @@ func (m *LedgerEntryMutation) ClearedEdges() []string {
 	}
 	if m.clearedinvoice {
 		edges = append(edges, ledgerentry.EdgeInvoice)
+	}
+	if m.clearedrefund {
+		edges = append(edges, ledgerentry.EdgeRefund)
+	}
+	if m.cleareddispute {
+		edges = append(edges, ledgerentry.EdgeDispute)
 	}
 	return edges
 }
@@ -19744,6 +20213,10 @@ func (m *LedgerEntryMutation) EdgeCleared(name string) bool {
 		return m.clearedpayment
 	case ledgerentry.EdgeInvoice:
 		return m.clearedinvoice
+	case ledgerentry.EdgeRefund:
+		return m.clearedrefund
+	case ledgerentry.EdgeDispute:
+		return m.cleareddispute
 	}
 	return false
 }
@@ -19761,6 +20234,12 @@ func (m *LedgerEntryMutation) ClearEdge(name string) error {
 	case ledgerentry.EdgeInvoice:
 		m.ClearInvoice()
 		return nil
+	case ledgerentry.EdgeRefund:
+		m.ClearRefund()
+		return nil
+	case ledgerentry.EdgeDispute:
+		m.ClearDispute()
+		return nil
 	}
 	return fmt.Errorf("unknown LedgerEntry unique edge %s", name)
 }
@@ -19777,6 +20256,12 @@ func (m *LedgerEntryMutation) ResetEdge(name string) error {
 		return nil
 	case ledgerentry.EdgeInvoice:
 		m.ResetInvoice()
+		return nil
+	case ledgerentry.EdgeRefund:
+		m.ResetRefund()
+		return nil
+	case ledgerentry.EdgeDispute:
+		m.ResetDispute()
 		return nil
 	}
 	return fmt.Errorf("unknown LedgerEntry edge %s", name)
@@ -38666,7 +39151,12 @@ type RefundMutation struct {
 	addamount_units   *money.Units
 	status            *refund.Status
 	reason            *string
+	failure_message   *string
 	gateway_refund_id *string
+	hold_id           *string
+	next_check_at     *time.Time
+	checks            *int
+	addchecks         *int
 	clearedFields     map[string]struct{}
 	payment           *string
 	clearedpayment    bool
@@ -39100,6 +39590,55 @@ func (m *RefundMutation) ResetReason() {
 	delete(m.clearedFields, refund.FieldReason)
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (m *RefundMutation) SetFailureMessage(s string) {
+	m.failure_message = &s
+}
+
+// FailureMessage returns the value of the "failure_message" field in the mutation.
+func (m *RefundMutation) FailureMessage() (r string, exists bool) {
+	v := m.failure_message
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailureMessage returns the old "failure_message" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldFailureMessage(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailureMessage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailureMessage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailureMessage: %w", err)
+	}
+	return oldValue.FailureMessage, nil
+}
+
+// ClearFailureMessage clears the value of the "failure_message" field.
+func (m *RefundMutation) ClearFailureMessage() {
+	m.failure_message = nil
+	m.clearedFields[refund.FieldFailureMessage] = struct{}{}
+}
+
+// FailureMessageCleared returns if the "failure_message" field was cleared in this mutation.
+func (m *RefundMutation) FailureMessageCleared() bool {
+	_, ok := m.clearedFields[refund.FieldFailureMessage]
+	return ok
+}
+
+// ResetFailureMessage resets all changes to the "failure_message" field.
+func (m *RefundMutation) ResetFailureMessage() {
+	m.failure_message = nil
+	delete(m.clearedFields, refund.FieldFailureMessage)
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (m *RefundMutation) SetGatewayRefundID(s string) {
 	m.gateway_refund_id = &s
@@ -39147,6 +39686,160 @@ func (m *RefundMutation) GatewayRefundIDCleared() bool {
 func (m *RefundMutation) ResetGatewayRefundID() {
 	m.gateway_refund_id = nil
 	delete(m.clearedFields, refund.FieldGatewayRefundID)
+}
+
+// SetHoldID sets the "hold_id" field.
+func (m *RefundMutation) SetHoldID(s string) {
+	m.hold_id = &s
+}
+
+// HoldID returns the value of the "hold_id" field in the mutation.
+func (m *RefundMutation) HoldID() (r string, exists bool) {
+	v := m.hold_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHoldID returns the old "hold_id" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldHoldID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHoldID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHoldID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHoldID: %w", err)
+	}
+	return oldValue.HoldID, nil
+}
+
+// ClearHoldID clears the value of the "hold_id" field.
+func (m *RefundMutation) ClearHoldID() {
+	m.hold_id = nil
+	m.clearedFields[refund.FieldHoldID] = struct{}{}
+}
+
+// HoldIDCleared returns if the "hold_id" field was cleared in this mutation.
+func (m *RefundMutation) HoldIDCleared() bool {
+	_, ok := m.clearedFields[refund.FieldHoldID]
+	return ok
+}
+
+// ResetHoldID resets all changes to the "hold_id" field.
+func (m *RefundMutation) ResetHoldID() {
+	m.hold_id = nil
+	delete(m.clearedFields, refund.FieldHoldID)
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (m *RefundMutation) SetNextCheckAt(t time.Time) {
+	m.next_check_at = &t
+}
+
+// NextCheckAt returns the value of the "next_check_at" field in the mutation.
+func (m *RefundMutation) NextCheckAt() (r time.Time, exists bool) {
+	v := m.next_check_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextCheckAt returns the old "next_check_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldNextCheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextCheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextCheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextCheckAt: %w", err)
+	}
+	return oldValue.NextCheckAt, nil
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (m *RefundMutation) ClearNextCheckAt() {
+	m.next_check_at = nil
+	m.clearedFields[refund.FieldNextCheckAt] = struct{}{}
+}
+
+// NextCheckAtCleared returns if the "next_check_at" field was cleared in this mutation.
+func (m *RefundMutation) NextCheckAtCleared() bool {
+	_, ok := m.clearedFields[refund.FieldNextCheckAt]
+	return ok
+}
+
+// ResetNextCheckAt resets all changes to the "next_check_at" field.
+func (m *RefundMutation) ResetNextCheckAt() {
+	m.next_check_at = nil
+	delete(m.clearedFields, refund.FieldNextCheckAt)
+}
+
+// SetChecks sets the "checks" field.
+func (m *RefundMutation) SetChecks(i int) {
+	m.checks = &i
+	m.addchecks = nil
+}
+
+// Checks returns the value of the "checks" field in the mutation.
+func (m *RefundMutation) Checks() (r int, exists bool) {
+	v := m.checks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChecks returns the old "checks" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldChecks(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChecks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChecks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChecks: %w", err)
+	}
+	return oldValue.Checks, nil
+}
+
+// AddChecks adds i to the "checks" field.
+func (m *RefundMutation) AddChecks(i int) {
+	if m.addchecks != nil {
+		*m.addchecks += i
+	} else {
+		m.addchecks = &i
+	}
+}
+
+// AddedChecks returns the value that was added to the "checks" field in this mutation.
+func (m *RefundMutation) AddedChecks() (r int, exists bool) {
+	v := m.addchecks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetChecks resets all changes to the "checks" field.
+func (m *RefundMutation) ResetChecks() {
+	m.checks = nil
+	m.addchecks = nil
 }
 
 // ClearPayment clears the "payment" edge to the Payment entity.
@@ -39210,7 +39903,7 @@ func (m *RefundMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefundMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 13)
 	if m.organization_id != nil {
 		fields = append(fields, refund.FieldOrganizationID)
 	}
@@ -39235,8 +39928,20 @@ func (m *RefundMutation) Fields() []string {
 	if m.reason != nil {
 		fields = append(fields, refund.FieldReason)
 	}
+	if m.failure_message != nil {
+		fields = append(fields, refund.FieldFailureMessage)
+	}
 	if m.gateway_refund_id != nil {
 		fields = append(fields, refund.FieldGatewayRefundID)
+	}
+	if m.hold_id != nil {
+		fields = append(fields, refund.FieldHoldID)
+	}
+	if m.next_check_at != nil {
+		fields = append(fields, refund.FieldNextCheckAt)
+	}
+	if m.checks != nil {
+		fields = append(fields, refund.FieldChecks)
 	}
 	return fields
 }
@@ -39262,8 +39967,16 @@ func (m *RefundMutation) Field(name string) (ent.Value, bool) {
 		return m.Status()
 	case refund.FieldReason:
 		return m.Reason()
+	case refund.FieldFailureMessage:
+		return m.FailureMessage()
 	case refund.FieldGatewayRefundID:
 		return m.GatewayRefundID()
+	case refund.FieldHoldID:
+		return m.HoldID()
+	case refund.FieldNextCheckAt:
+		return m.NextCheckAt()
+	case refund.FieldChecks:
+		return m.Checks()
 	}
 	return nil, false
 }
@@ -39289,8 +40002,16 @@ func (m *RefundMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldStatus(ctx)
 	case refund.FieldReason:
 		return m.OldReason(ctx)
+	case refund.FieldFailureMessage:
+		return m.OldFailureMessage(ctx)
 	case refund.FieldGatewayRefundID:
 		return m.OldGatewayRefundID(ctx)
+	case refund.FieldHoldID:
+		return m.OldHoldID(ctx)
+	case refund.FieldNextCheckAt:
+		return m.OldNextCheckAt(ctx)
+	case refund.FieldChecks:
+		return m.OldChecks(ctx)
 	}
 	return nil, fmt.Errorf("unknown Refund field %s", name)
 }
@@ -39356,12 +40077,40 @@ func (m *RefundMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReason(v)
 		return nil
+	case refund.FieldFailureMessage:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailureMessage(v)
+		return nil
 	case refund.FieldGatewayRefundID:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetGatewayRefundID(v)
+		return nil
+	case refund.FieldHoldID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHoldID(v)
+		return nil
+	case refund.FieldNextCheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextCheckAt(v)
+		return nil
+	case refund.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChecks(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Refund field %s", name)
@@ -39374,6 +40123,9 @@ func (m *RefundMutation) AddedFields() []string {
 	if m.addamount_units != nil {
 		fields = append(fields, refund.FieldAmountUnits)
 	}
+	if m.addchecks != nil {
+		fields = append(fields, refund.FieldChecks)
+	}
 	return fields
 }
 
@@ -39384,6 +40136,8 @@ func (m *RefundMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case refund.FieldAmountUnits:
 		return m.AddedAmountUnits()
+	case refund.FieldChecks:
+		return m.AddedChecks()
 	}
 	return nil, false
 }
@@ -39400,6 +40154,13 @@ func (m *RefundMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountUnits(v)
 		return nil
+	case refund.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddChecks(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Refund numeric field %s", name)
 }
@@ -39411,8 +40172,17 @@ func (m *RefundMutation) ClearedFields() []string {
 	if m.FieldCleared(refund.FieldReason) {
 		fields = append(fields, refund.FieldReason)
 	}
+	if m.FieldCleared(refund.FieldFailureMessage) {
+		fields = append(fields, refund.FieldFailureMessage)
+	}
 	if m.FieldCleared(refund.FieldGatewayRefundID) {
 		fields = append(fields, refund.FieldGatewayRefundID)
+	}
+	if m.FieldCleared(refund.FieldHoldID) {
+		fields = append(fields, refund.FieldHoldID)
+	}
+	if m.FieldCleared(refund.FieldNextCheckAt) {
+		fields = append(fields, refund.FieldNextCheckAt)
 	}
 	return fields
 }
@@ -39431,8 +40201,17 @@ func (m *RefundMutation) ClearField(name string) error {
 	case refund.FieldReason:
 		m.ClearReason()
 		return nil
+	case refund.FieldFailureMessage:
+		m.ClearFailureMessage()
+		return nil
 	case refund.FieldGatewayRefundID:
 		m.ClearGatewayRefundID()
+		return nil
+	case refund.FieldHoldID:
+		m.ClearHoldID()
+		return nil
+	case refund.FieldNextCheckAt:
+		m.ClearNextCheckAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Refund nullable field %s", name)
@@ -39466,8 +40245,20 @@ func (m *RefundMutation) ResetField(name string) error {
 	case refund.FieldReason:
 		m.ResetReason()
 		return nil
+	case refund.FieldFailureMessage:
+		m.ResetFailureMessage()
+		return nil
 	case refund.FieldGatewayRefundID:
 		m.ResetGatewayRefundID()
+		return nil
+	case refund.FieldHoldID:
+		m.ResetHoldID()
+		return nil
+	case refund.FieldNextCheckAt:
+		m.ResetNextCheckAt()
+		return nil
+	case refund.FieldChecks:
+		m.ResetChecks()
 		return nil
 	}
 	return fmt.Errorf("unknown Refund field %s", name)

@@ -56,8 +56,12 @@ const (
 	FieldAutoReloadPaymentMethodID = "auto_reload_payment_method_id"
 	// FieldAutoReloadSuspendedReason holds the string denoting the auto_reload_suspended_reason field in the database.
 	FieldAutoReloadSuspendedReason = "auto_reload_suspended_reason"
-	// FieldAutoReloadInFlight holds the string denoting the auto_reload_in_flight field in the database.
-	FieldAutoReloadInFlight = "auto_reload_in_flight"
+	// FieldAutoReloadPaymentID holds the string denoting the auto_reload_payment_id field in the database.
+	FieldAutoReloadPaymentID = "auto_reload_payment_id"
+	// FieldAutoReloadFailures holds the string denoting the auto_reload_failures field in the database.
+	FieldAutoReloadFailures = "auto_reload_failures"
+	// FieldAutoReloadDueAt holds the string denoting the auto_reload_due_at field in the database.
+	FieldAutoReloadDueAt = "auto_reload_due_at"
 	// FieldLowBalanceLevelUnits holds the string denoting the low_balance_level_units field in the database.
 	FieldLowBalanceLevelUnits = "low_balance_level_units"
 	// FieldLowBalanceNoticed holds the string denoting the low_balance_noticed field in the database.
@@ -114,7 +118,9 @@ var Columns = []string{
 	FieldAutoReloadProviderID,
 	FieldAutoReloadPaymentMethodID,
 	FieldAutoReloadSuspendedReason,
-	FieldAutoReloadInFlight,
+	FieldAutoReloadPaymentID,
+	FieldAutoReloadFailures,
+	FieldAutoReloadDueAt,
 	FieldLowBalanceLevelUnits,
 	FieldLowBalanceNoticed,
 	FieldPeriod,
@@ -160,8 +166,8 @@ var (
 	DefaultAutoReloadEnabled bool
 	// DefaultAutoReloadSuspendedReason holds the default value on creation for the "auto_reload_suspended_reason" field.
 	DefaultAutoReloadSuspendedReason string
-	// DefaultAutoReloadInFlight holds the default value on creation for the "auto_reload_in_flight" field.
-	DefaultAutoReloadInFlight bool
+	// DefaultAutoReloadFailures holds the default value on creation for the "auto_reload_failures" field.
+	DefaultAutoReloadFailures int
 	// DefaultLowBalanceNoticed holds the default value on creation for the "low_balance_noticed" field.
 	DefaultLowBalanceNoticed bool
 	// DefaultVersion holds the default value on creation for the "version" field.
@@ -298,9 +304,19 @@ func ByAutoReloadSuspendedReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAutoReloadSuspendedReason, opts...).ToFunc()
 }
 
-// ByAutoReloadInFlight orders the results by the auto_reload_in_flight field.
-func ByAutoReloadInFlight(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldAutoReloadInFlight, opts...).ToFunc()
+// ByAutoReloadPaymentID orders the results by the auto_reload_payment_id field.
+func ByAutoReloadPaymentID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutoReloadPaymentID, opts...).ToFunc()
+}
+
+// ByAutoReloadFailures orders the results by the auto_reload_failures field.
+func ByAutoReloadFailures(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutoReloadFailures, opts...).ToFunc()
+}
+
+// ByAutoReloadDueAt orders the results by the auto_reload_due_at field.
+func ByAutoReloadDueAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutoReloadDueAt, opts...).ToFunc()
 }
 
 // ByLowBalanceLevelUnits orders the results by the low_balance_level_units field.

@@ -165,9 +165,19 @@ func AutoReloadSuspendedReason(v string) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldAutoReloadSuspendedReason, v))
 }
 
-// AutoReloadInFlight applies equality check predicate on the "auto_reload_in_flight" field. It's identical to AutoReloadInFlightEQ.
-func AutoReloadInFlight(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldAutoReloadInFlight, v))
+// AutoReloadPaymentID applies equality check predicate on the "auto_reload_payment_id" field. It's identical to AutoReloadPaymentIDEQ.
+func AutoReloadPaymentID(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadFailures applies equality check predicate on the "auto_reload_failures" field. It's identical to AutoReloadFailuresEQ.
+func AutoReloadFailures(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadDueAt applies equality check predicate on the "auto_reload_due_at" field. It's identical to AutoReloadDueAtEQ.
+func AutoReloadDueAt(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadDueAt, v))
 }
 
 // LowBalanceLevelUnits applies equality check predicate on the "low_balance_level_units" field. It's identical to LowBalanceLevelUnitsEQ.
@@ -1257,14 +1267,169 @@ func AutoReloadSuspendedReasonContainsFold(v string) predicate.Balance {
 	return predicate.Balance(sql.FieldContainsFold(FieldAutoReloadSuspendedReason, v))
 }
 
-// AutoReloadInFlightEQ applies the EQ predicate on the "auto_reload_in_flight" field.
-func AutoReloadInFlightEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldAutoReloadInFlight, v))
+// AutoReloadPaymentIDEQ applies the EQ predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDEQ(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadPaymentID, v))
 }
 
-// AutoReloadInFlightNEQ applies the NEQ predicate on the "auto_reload_in_flight" field.
-func AutoReloadInFlightNEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadInFlight, v))
+// AutoReloadPaymentIDNEQ applies the NEQ predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDNEQ(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDIn applies the In predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDIn(vs ...string) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldAutoReloadPaymentID, vs...))
+}
+
+// AutoReloadPaymentIDNotIn applies the NotIn predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDNotIn(vs ...string) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldAutoReloadPaymentID, vs...))
+}
+
+// AutoReloadPaymentIDGT applies the GT predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDGT(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDGTE applies the GTE predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDGTE(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDLT applies the LT predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDLT(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDLTE applies the LTE predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDLTE(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDContains applies the Contains predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDContains(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldContains(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDHasPrefix applies the HasPrefix predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDHasPrefix(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldHasPrefix(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDHasSuffix applies the HasSuffix predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDHasSuffix(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldHasSuffix(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDIsNil applies the IsNil predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldAutoReloadPaymentID))
+}
+
+// AutoReloadPaymentIDNotNil applies the NotNil predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldAutoReloadPaymentID))
+}
+
+// AutoReloadPaymentIDEqualFold applies the EqualFold predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDEqualFold(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldEqualFold(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDContainsFold applies the ContainsFold predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDContainsFold(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldContainsFold(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadFailuresEQ applies the EQ predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresNEQ applies the NEQ predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresNEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresIn applies the In predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldAutoReloadFailures, vs...))
+}
+
+// AutoReloadFailuresNotIn applies the NotIn predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresNotIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldAutoReloadFailures, vs...))
+}
+
+// AutoReloadFailuresGT applies the GT predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresGT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresGTE applies the GTE predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresGTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresLT applies the LT predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresLT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresLTE applies the LTE predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresLTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadDueAtEQ applies the EQ predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtNEQ applies the NEQ predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtNEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtIn applies the In predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldAutoReloadDueAt, vs...))
+}
+
+// AutoReloadDueAtNotIn applies the NotIn predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtNotIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldAutoReloadDueAt, vs...))
+}
+
+// AutoReloadDueAtGT applies the GT predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtGT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtGTE applies the GTE predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtGTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtLT applies the LT predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtLT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtLTE applies the LTE predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtLTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtIsNil applies the IsNil predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldAutoReloadDueAt))
+}
+
+// AutoReloadDueAtNotNil applies the NotNil predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldAutoReloadDueAt))
 }
 
 // LowBalanceLevelUnitsEQ applies the EQ predicate on the "low_balance_level_units" field.

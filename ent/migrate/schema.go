@@ -73,7 +73,9 @@ var (
 		{Name: "auto_reload_provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "auto_reload_payment_method_id", Type: field.TypeString, Nullable: true},
 		{Name: "auto_reload_suspended_reason", Type: field.TypeString, Default: ""},
-		{Name: "auto_reload_in_flight", Type: field.TypeBool, Default: false},
+		{Name: "auto_reload_payment_id", Type: field.TypeString, Nullable: true},
+		{Name: "auto_reload_failures", Type: field.TypeInt, Default: 0},
+		{Name: "auto_reload_due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "low_balance_level_units", Type: field.TypeInt64, Nullable: true},
 		{Name: "low_balance_noticed", Type: field.TypeBool, Default: false},
 		{Name: "period", Type: field.TypeString},
@@ -90,7 +92,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "balances_payers_balances",
-				Columns:    []*schema.Column{BalancesColumns[26]},
+				Columns:    []*schema.Column{BalancesColumns[28]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -99,7 +101,15 @@ var (
 			{
 				Name:    "balance_organization_id_payer_id_currency",
 				Unique:  true,
-				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26], BalancesColumns[4]},
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[28], BalancesColumns[4]},
+			},
+			{
+				Name:    "balance_organization_id_auto_reload_due_at",
+				Unique:  false,
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[21]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "auto_reload_due_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -172,6 +182,8 @@ var (
 		{Name: "reason", Type: field.TypeString, Nullable: true},
 		{Name: "evidence_due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "gateway_dispute_id", Type: field.TypeString},
+		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
+		{Name: "checks", Type: field.TypeInt, Default: 0},
 		{Name: "payment_id", Type: field.TypeString},
 	}
 	// DisputesTable holds the schema information for the "disputes" table.
@@ -182,7 +194,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "disputes_payments_disputes",
-				Columns:    []*schema.Column{DisputesColumns[10]},
+				Columns:    []*schema.Column{DisputesColumns[12]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -191,7 +203,15 @@ var (
 			{
 				Name:    "dispute_organization_id_payment_id_gateway_dispute_id",
 				Unique:  true,
-				Columns: []*schema.Column{DisputesColumns[1], DisputesColumns[10], DisputesColumns[9]},
+				Columns: []*schema.Column{DisputesColumns[1], DisputesColumns[12], DisputesColumns[9]},
+			},
+			{
+				Name:    "dispute_organization_id_next_check_at",
+				Unique:  false,
+				Columns: []*schema.Column{DisputesColumns[1], DisputesColumns[10]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -310,6 +330,7 @@ var (
 		{Name: "object_id", Type: field.TypeString},
 		{Name: "call_id", Type: field.TypeString, Default: ""},
 		{Name: "subject", Type: field.TypeString, Default: ""},
+		{Name: "object_payment", Type: field.TypeString, Default: ""},
 		{Name: "error", Type: field.TypeString, Nullable: true},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
@@ -330,7 +351,7 @@ var (
 			{
 				Name:    "gatewayevent_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[12]},
+				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[13]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -621,8 +642,6 @@ var (
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON, Nullable: true},
 		{Name: "hold_id", Type: field.TypeString, Nullable: true},
-		{Name: "refund_id", Type: field.TypeString, Nullable: true},
-		{Name: "dispute_id", Type: field.TypeString, Nullable: true},
 		{Name: "credit_note_id", Type: field.TypeString, Nullable: true},
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "reverses_id", Type: field.TypeString, Nullable: true},
@@ -637,6 +656,8 @@ var (
 		{Name: "balance_id", Type: field.TypeString, Nullable: true},
 		{Name: "payment_id", Type: field.TypeString, Nullable: true},
 		{Name: "invoice_id", Type: field.TypeString, Nullable: true},
+		{Name: "refund_id", Type: field.TypeString, Nullable: true},
+		{Name: "dispute_id", Type: field.TypeString, Nullable: true},
 	}
 	// LedgerEntriesTable holds the schema information for the "ledger_entries" table.
 	LedgerEntriesTable = &schema.Table{
@@ -646,20 +667,32 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "ledger_entries_balances_entries",
-				Columns:    []*schema.Column{LedgerEntriesColumns[28]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[26]},
 				RefColumns: []*schema.Column{BalancesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "ledger_entries_payments_payment",
-				Columns:    []*schema.Column{LedgerEntriesColumns[29]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[27]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "ledger_entries_invoices_invoice",
-				Columns:    []*schema.Column{LedgerEntriesColumns[30]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[28]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "ledger_entries_refunds_refund",
+				Columns:    []*schema.Column{LedgerEntriesColumns[29]},
+				RefColumns: []*schema.Column{RefundsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "ledger_entries_disputes_dispute",
+				Columns:    []*schema.Column{LedgerEntriesColumns[30]},
+				RefColumns: []*schema.Column{DisputesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 		},
@@ -667,7 +700,7 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_balance_id_seq",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[3]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[26], LedgerEntriesColumns[3]},
 			},
 			{
 				Name:    "ledgerentry_organization_id_id",
@@ -680,12 +713,12 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_operation_idempotency_key",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[24], LedgerEntriesColumns[25]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[22], LedgerEntriesColumns[23]},
 			},
 			{
 				Name:    "ledgerentry_organization_id_cause_key",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[23]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[21]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "cause_key IS NOT NULL",
 				},
@@ -693,7 +726,7 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[30], LedgerEntriesColumns[0]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "invoice_id IS NOT NULL",
 				},
@@ -701,7 +734,7 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_provider_id",
 				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[18]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[16]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "provider_id IS NOT NULL",
 				},
@@ -1057,6 +1090,14 @@ var (
 				Name:    "payment_organization_id_purpose_id",
 				Unique:  false,
 				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[5], PaymentsColumns[0]},
+			},
+			{
+				Name:    "payment_organization_id_balance_id_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "purpose = 'AUTO_RELOAD'",
+				},
 			},
 			{
 				Name:    "payment_organization_id_next_check_at",
@@ -1441,7 +1482,11 @@ var (
 		{Name: "amount_units", Type: field.TypeInt64},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PROCESSING", "SUCCEEDED", "FAILED"}, Default: "PROCESSING"},
 		{Name: "reason", Type: field.TypeString, Nullable: true},
+		{Name: "failure_message", Type: field.TypeString, Nullable: true},
 		{Name: "gateway_refund_id", Type: field.TypeString, Nullable: true},
+		{Name: "hold_id", Type: field.TypeString, Nullable: true},
+		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
+		{Name: "checks", Type: field.TypeInt, Default: 0},
 		{Name: "payment_id", Type: field.TypeString},
 	}
 	// RefundsTable holds the schema information for the "refunds" table.
@@ -1452,7 +1497,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "refunds_payments_refunds",
-				Columns:    []*schema.Column{RefundsColumns[9]},
+				Columns:    []*schema.Column{RefundsColumns[13]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1461,7 +1506,15 @@ var (
 			{
 				Name:    "refund_organization_id_payment_id_gateway_refund_id",
 				Unique:  true,
-				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[9], RefundsColumns[8]},
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[13], RefundsColumns[9]},
+			},
+			{
+				Name:    "refund_organization_id_next_check_at",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[11]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -1670,6 +1723,8 @@ func init() {
 	LedgerEntriesTable.ForeignKeys[0].RefTable = BalancesTable
 	LedgerEntriesTable.ForeignKeys[1].RefTable = PaymentsTable
 	LedgerEntriesTable.ForeignKeys[2].RefTable = InvoicesTable
+	LedgerEntriesTable.ForeignKeys[3].RefTable = RefundsTable
+	LedgerEntriesTable.ForeignKeys[4].RefTable = DisputesTable
 	LedgerEntriesTable.Annotation = &entsql.Annotation{}
 	LedgerEntriesTable.Annotation.Checks = map[string]string{
 		"ledger_entries_accounts": "debit_account <> credit_account",

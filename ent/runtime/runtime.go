@@ -169,20 +169,20 @@ func init() {
 	balanceDescAutoReloadSuspendedReason := balanceFields[15].Descriptor()
 	// balance.DefaultAutoReloadSuspendedReason holds the default value on creation for the auto_reload_suspended_reason field.
 	balance.DefaultAutoReloadSuspendedReason = balanceDescAutoReloadSuspendedReason.Default.(string)
-	// balanceDescAutoReloadInFlight is the schema descriptor for auto_reload_in_flight field.
-	balanceDescAutoReloadInFlight := balanceFields[16].Descriptor()
-	// balance.DefaultAutoReloadInFlight holds the default value on creation for the auto_reload_in_flight field.
-	balance.DefaultAutoReloadInFlight = balanceDescAutoReloadInFlight.Default.(bool)
+	// balanceDescAutoReloadFailures is the schema descriptor for auto_reload_failures field.
+	balanceDescAutoReloadFailures := balanceFields[17].Descriptor()
+	// balance.DefaultAutoReloadFailures holds the default value on creation for the auto_reload_failures field.
+	balance.DefaultAutoReloadFailures = balanceDescAutoReloadFailures.Default.(int)
 	// balanceDescLowBalanceNoticed is the schema descriptor for low_balance_noticed field.
-	balanceDescLowBalanceNoticed := balanceFields[18].Descriptor()
+	balanceDescLowBalanceNoticed := balanceFields[20].Descriptor()
 	// balance.DefaultLowBalanceNoticed holds the default value on creation for the low_balance_noticed field.
 	balance.DefaultLowBalanceNoticed = balanceDescLowBalanceNoticed.Default.(bool)
 	// balanceDescVersion is the schema descriptor for version field.
-	balanceDescVersion := balanceFields[20].Descriptor()
+	balanceDescVersion := balanceFields[22].Descriptor()
 	// balance.DefaultVersion holds the default value on creation for the version field.
 	balance.DefaultVersion = balanceDescVersion.Default.(int64)
 	// balanceDescLastSeq is the schema descriptor for last_seq field.
-	balanceDescLastSeq := balanceFields[21].Descriptor()
+	balanceDescLastSeq := balanceFields[23].Descriptor()
 	// balance.DefaultLastSeq holds the default value on creation for the last_seq field.
 	balance.DefaultLastSeq = balanceDescLastSeq.Default.(int64)
 	// balanceDescID is the schema descriptor for id field.
@@ -295,6 +295,10 @@ func init() {
 	disputeDescPaymentID := disputeFields[0].Descriptor()
 	// dispute.PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	dispute.PaymentIDValidator = disputeDescPaymentID.Validators[0].(func(string) error)
+	// disputeDescChecks is the schema descriptor for checks field.
+	disputeDescChecks := disputeFields[8].Descriptor()
+	// dispute.DefaultChecks holds the default value on creation for the checks field.
+	dispute.DefaultChecks = disputeDescChecks.Default.(int)
 	// disputeDescID is the schema descriptor for id field.
 	disputeDescID := disputeMixinFields0[0].Descriptor()
 	// dispute.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -451,8 +455,12 @@ func init() {
 	gatewayeventDescSubject := gatewayeventFields[7].Descriptor()
 	// gatewayevent.DefaultSubject holds the default value on creation for the subject field.
 	gatewayevent.DefaultSubject = gatewayeventDescSubject.Default.(string)
+	// gatewayeventDescObjectPayment is the schema descriptor for object_payment field.
+	gatewayeventDescObjectPayment := gatewayeventFields[8].Descriptor()
+	// gatewayevent.DefaultObjectPayment holds the default value on creation for the object_payment field.
+	gatewayevent.DefaultObjectPayment = gatewayeventDescObjectPayment.Default.(string)
 	// gatewayeventDescAttempts is the schema descriptor for attempts field.
-	gatewayeventDescAttempts := gatewayeventFields[9].Descriptor()
+	gatewayeventDescAttempts := gatewayeventFields[10].Descriptor()
 	// gatewayevent.DefaultAttempts holds the default value on creation for the attempts field.
 	gatewayevent.DefaultAttempts = gatewayeventDescAttempts.Default.(int)
 	// gatewayeventDescID is the schema descriptor for id field.
@@ -1362,6 +1370,10 @@ func init() {
 	refundDescPaymentID := refundFields[0].Descriptor()
 	// refund.PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	refund.PaymentIDValidator = refundDescPaymentID.Validators[0].(func(string) error)
+	// refundDescChecks is the schema descriptor for checks field.
+	refundDescChecks := refundFields[9].Descriptor()
+	// refund.DefaultChecks holds the default value on creation for the checks field.
+	refund.DefaultChecks = refundDescChecks.Default.(int)
 	// refundDescID is the schema descriptor for id field.
 	refundDescID := refundMixinFields0[0].Descriptor()
 	// refund.IDValidator is a validator for the "id" field. It is called by the builders before save.

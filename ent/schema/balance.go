@@ -49,7 +49,10 @@ func (Balance) Fields() []ent.Field {
 		ref("auto_reload_provider_id"),
 		ref("auto_reload_payment_method_id"),
 		hiddenText("auto_reload_suspended_reason"),
-		field.Bool("auto_reload_in_flight").Default(false).Annotations(hidden()),
+		ref("auto_reload_payment_id"),
+		field.Int("auto_reload_failures").Default(0).Annotations(hidden()),
+		// Written only when the balance crosses the threshold: it is indexed.
+		field.Time("auto_reload_due_at").Optional().Nillable().Annotations(hidden()),
 		optionalUnits("low_balance_level_units"),
 		field.Bool("low_balance_noticed").Default(false).Annotations(hidden()),
 		field.String("period").Comment("the open billing period, YYYY-MM in the organization's time zone").Annotations(hidden()),
@@ -73,6 +76,7 @@ func (Balance) Edges() []ent.Edge {
 func (Balance) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "payer_id", "currency").Unique(),
+		due("auto_reload_due_at"),
 	}
 }
 
@@ -136,6 +140,8 @@ func (LedgerEntry) Edges() []ent.Edge {
 		edge.From("balance", Balance.Type).Ref("entries").Field("balance_id").Unique().Immutable().Annotations(noFilter),
 		edge.To("payment", Payment.Type).Field("payment_id").Unique().Immutable().Annotations(noFilter),
 		edge.To("invoice", Invoice.Type).Field("invoice_id").Unique().Immutable().Annotations(noFilter),
+		edge.To("refund", Refund.Type).Field("refund_id").Unique().Immutable().Annotations(noFilter),
+		edge.To("dispute", Dispute.Type).Field("dispute_id").Unique().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -74,6 +74,7 @@ func (GatewayEvent) Fields() []ent.Field {
 		field.String("object_id").Immutable().Annotations(hidden()),
 		fixedText("call_id"),
 		fixedText("subject"),
+		fixedText("object_payment"),
 		optionalText("error"),
 		field.Int("attempts").Default(0).Annotations(hidden()),
 		field.Time("next_attempt_at").Optional().Nillable().Annotations(hidden()),

@@ -48,7 +48,9 @@ CREATE TABLE "balances" (
   "auto_reload_provider_id" character varying NULL COLLATE "C",
   "auto_reload_payment_method_id" character varying NULL COLLATE "C",
   "auto_reload_suspended_reason" character varying NOT NULL DEFAULT '' COLLATE "C",
-  "auto_reload_in_flight" boolean NOT NULL DEFAULT false,
+  "auto_reload_payment_id" character varying NULL COLLATE "C",
+  "auto_reload_failures" bigint NOT NULL DEFAULT 0,
+  "auto_reload_due_at" timestamptz NULL,
   "low_balance_level_units" bigint NULL,
   "low_balance_noticed" boolean NOT NULL DEFAULT false,
   "period" character varying NOT NULL COLLATE "C",
@@ -73,6 +75,8 @@ CREATE TABLE "balances" (
   CONSTRAINT "balances_unpaid_units_range" CHECK (unpaid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "balances_usage_units_range" CHECK (usage_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
+-- create index "balance_organization_id_auto_reload_due_at" to table: "balances"
+CREATE INDEX "balance_organization_id_auto_reload_due_at" ON "balances" ("organization_id", "auto_reload_due_at") WHERE (auto_reload_due_at IS NOT NULL);
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX "balance_organization_id_payer_id_currency" ON "balances" ("organization_id", "payer_id", "currency");
 -- create "credit_notes" table
@@ -128,12 +132,16 @@ CREATE TABLE "disputes" (
   "reason" character varying NULL COLLATE "C",
   "evidence_due_at" timestamptz NULL,
   "gateway_dispute_id" character varying NOT NULL COLLATE "C",
+  "next_check_at" timestamptz NULL,
+  "checks" bigint NOT NULL DEFAULT 0,
   "payment_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "disputes_amount" CHECK (amount_units > 0),
   CONSTRAINT "disputes_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "disputes_status_known" CHECK (status IN ('WARNING', 'NEEDS_RESPONSE', 'UNDER_REVIEW', 'WON', 'LOST'))
 );
+-- create index "dispute_organization_id_next_check_at" to table: "disputes"
+CREATE INDEX "dispute_organization_id_next_check_at" ON "disputes" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "dispute_organization_id_payment_id_gateway_dispute_id" to table: "disputes"
 CREATE UNIQUE INDEX "dispute_organization_id_payment_id_gateway_dispute_id" ON "disputes" ("organization_id", "payment_id", "gateway_dispute_id");
 -- create "email_templates" table
@@ -208,6 +216,7 @@ CREATE TABLE "gateway_events" (
   "object_id" character varying NOT NULL COLLATE "C",
   "call_id" character varying NOT NULL DEFAULT '' COLLATE "C",
   "subject" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "object_payment" character varying NOT NULL DEFAULT '' COLLATE "C",
   "error" character varying NULL COLLATE "C",
   "attempts" bigint NOT NULL DEFAULT 0,
   "next_attempt_at" timestamptz NULL,
@@ -397,8 +406,6 @@ CREATE TABLE "ledger_entries" (
   "description" character varying NULL COLLATE "C",
   "metadata" jsonb NULL,
   "hold_id" character varying NULL COLLATE "C",
-  "refund_id" character varying NULL COLLATE "C",
-  "dispute_id" character varying NULL COLLATE "C",
   "credit_note_id" character varying NULL COLLATE "C",
   "provider_id" character varying NULL COLLATE "C",
   "reverses_id" character varying NULL COLLATE "C",
@@ -413,6 +420,8 @@ CREATE TABLE "ledger_entries" (
   "balance_id" character varying NULL COLLATE "C",
   "payment_id" character varying NULL COLLATE "C",
   "invoice_id" character varying NULL COLLATE "C",
+  "refund_id" character varying NULL COLLATE "C",
+  "dispute_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "ledger_entries_reverses_id_fk" FOREIGN KEY ("organization_id", "reverses_id") REFERENCES "ledger_entries" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT "ledger_entries_accounts" CHECK (debit_account <> credit_account),
@@ -626,6 +635,8 @@ CREATE TABLE "payments" (
   CONSTRAINT "payments_settled" CHECK (status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)),
   CONSTRAINT "payments_status_known" CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );
+-- create index "payment_organization_id_balance_id_created_at" to table: "payments"
+CREATE INDEX "payment_organization_id_balance_id_created_at" ON "payments" ("organization_id", "balance_id", "created_at") WHERE ((purpose)::text = 'AUTO_RELOAD'::text);
 -- create index "payment_organization_id_invoice_id_id" to table: "payments"
 CREATE INDEX "payment_organization_id_invoice_id_id" ON "payments" ("organization_id", "invoice_id", "id");
 -- create index "payment_organization_id_next_check_at" to table: "payments"
@@ -846,13 +857,19 @@ CREATE TABLE "refunds" (
   "amount_units" bigint NOT NULL,
   "status" character varying NOT NULL DEFAULT 'PROCESSING' COLLATE "C",
   "reason" character varying NULL COLLATE "C",
+  "failure_message" character varying NULL COLLATE "C",
   "gateway_refund_id" character varying NULL COLLATE "C",
+  "hold_id" character varying NULL COLLATE "C",
+  "next_check_at" timestamptz NULL,
+  "checks" bigint NOT NULL DEFAULT 0,
   "payment_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "refunds_amount" CHECK (amount_units > 0),
   CONSTRAINT "refunds_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "refunds_status_known" CHECK (status IN ('PROCESSING', 'SUCCEEDED', 'FAILED'))
 );
+-- create index "refund_organization_id_next_check_at" to table: "refunds"
+CREATE INDEX "refund_organization_id_next_check_at" ON "refunds" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
 CREATE UNIQUE INDEX "refund_organization_id_payment_id_gateway_refund_id" ON "refunds" ("organization_id", "payment_id", "gateway_refund_id");
 -- create "subscriptions" table
@@ -938,6 +955,7 @@ ALTER TABLE "audit_events" ADD
 CONSTRAINT "audit_events_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "balances" table
 ALTER TABLE "balances" ADD
+CONSTRAINT "balances_auto_reload_payment_id_fk" FOREIGN KEY ("organization_id", "auto_reload_payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "balances_auto_reload_payment_method_id_fk" FOREIGN KEY ("organization_id", "auto_reload_payment_method_id") REFERENCES "payment_methods" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "balances_auto_reload_provider_id_fk" FOREIGN KEY ("organization_id", "auto_reload_provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "balances_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -993,13 +1011,13 @@ CONSTRAINT "invoice_lines_prices_price" FOREIGN KEY ("organization_id", "price_i
 ALTER TABLE "ledger_entries" ADD
 CONSTRAINT "ledger_entries_balances_entries" FOREIGN KEY ("organization_id", "balance_id") REFERENCES "balances" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_credit_note_id_fk" FOREIGN KEY ("organization_id", "credit_note_id") REFERENCES "credit_notes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "ledger_entries_dispute_id_fk" FOREIGN KEY ("organization_id", "dispute_id") REFERENCES "disputes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "ledger_entries_disputes_dispute" FOREIGN KEY ("organization_id", "dispute_id") REFERENCES "disputes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_hold_id_fk" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_invoices_invoice" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_payments_payment" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_provider_id_fk" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "ledger_entries_refund_id_fk" FOREIGN KEY ("organization_id", "refund_id") REFERENCES "refunds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "ledger_entries_refunds_refund" FOREIGN KEY ("organization_id", "refund_id") REFERENCES "refunds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "ledger_seals" table
 ALTER TABLE "ledger_seals" ADD
 CONSTRAINT "ledger_seals_entry_id_fk" FOREIGN KEY ("organization_id", "entry_id") REFERENCES "ledger_entries" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -1065,6 +1083,7 @@ CONSTRAINT "quote_lines_prices_price" FOREIGN KEY ("organization_id", "price_id"
 CONSTRAINT "quote_lines_quotes_lines" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "refunds" table
 ALTER TABLE "refunds" ADD
+CONSTRAINT "refunds_hold_id_fk" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_payments_refunds" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "subscriptions" table

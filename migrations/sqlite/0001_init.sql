@@ -50,7 +50,9 @@ CREATE TABLE `balances` (
   `auto_reload_provider_id` text NULL,
   `auto_reload_payment_method_id` text NULL,
   `auto_reload_suspended_reason` text NOT NULL DEFAULT (''),
-  `auto_reload_in_flight` bool NOT NULL DEFAULT (false),
+  `auto_reload_payment_id` text NULL,
+  `auto_reload_failures` integer NOT NULL DEFAULT (0),
+  `auto_reload_due_at` datetime NULL,
   `low_balance_level_units` integer NULL,
   `low_balance_noticed` bool NOT NULL DEFAULT (false),
   `period` text NOT NULL,
@@ -62,6 +64,7 @@ CREATE TABLE `balances` (
   CONSTRAINT `balances_payers_balances` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_auto_reload_provider_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_auto_reload_payment_method_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `balances_auto_reload_payment_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `balances_auto_reload_amount_units_range` CHECK (auto_reload_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -81,6 +84,8 @@ CREATE TABLE `balances` (
 );
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX `balance_organization_id_payer_id_currency` ON `balances` (`organization_id`, `payer_id`, `currency`);
+-- create index "balance_organization_id_auto_reload_due_at" to table: "balances"
+CREATE INDEX `balance_organization_id_auto_reload_due_at` ON `balances` (`organization_id`, `auto_reload_due_at`) WHERE auto_reload_due_at IS NOT NULL;
 -- create "credit_notes" table
 CREATE TABLE `credit_notes` (
   `organization_id` text NOT NULL,
@@ -137,6 +142,8 @@ CREATE TABLE `disputes` (
   `reason` text NULL,
   `evidence_due_at` datetime NULL,
   `gateway_dispute_id` text NOT NULL,
+  `next_check_at` datetime NULL,
+  `checks` integer NOT NULL DEFAULT (0),
   `payment_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `disputes_payments_disputes` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -147,6 +154,8 @@ CREATE TABLE `disputes` (
 );
 -- create index "dispute_organization_id_payment_id_gateway_dispute_id" to table: "disputes"
 CREATE UNIQUE INDEX `dispute_organization_id_payment_id_gateway_dispute_id` ON `disputes` (`organization_id`, `payment_id`, `gateway_dispute_id`);
+-- create index "dispute_organization_id_next_check_at" to table: "disputes"
+CREATE INDEX `dispute_organization_id_next_check_at` ON `disputes` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "email_templates" table
 CREATE TABLE `email_templates` (
   `organization_id` text NOT NULL,
@@ -225,6 +234,7 @@ CREATE TABLE `gateway_events` (
   `object_id` text NOT NULL,
   `call_id` text NOT NULL DEFAULT (''),
   `subject` text NOT NULL DEFAULT (''),
+  `object_payment` text NOT NULL DEFAULT (''),
   `error` text NULL,
   `attempts` integer NOT NULL DEFAULT (0),
   `next_attempt_at` datetime NULL,
@@ -428,8 +438,6 @@ CREATE TABLE `ledger_entries` (
   `description` text NULL,
   `metadata` json NULL,
   `hold_id` text NULL,
-  `refund_id` text NULL,
-  `dispute_id` text NULL,
   `credit_note_id` text NULL,
   `provider_id` text NULL,
   `reverses_id` text NULL,
@@ -444,13 +452,15 @@ CREATE TABLE `ledger_entries` (
   `balance_id` text NULL,
   `payment_id` text NULL,
   `invoice_id` text NULL,
+  `refund_id` text NULL,
+  `dispute_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `ledger_entries_balances_entries` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_payments_payment` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_invoices_invoice` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_refunds_refund` FOREIGN KEY (`organization_id`, `refund_id`) REFERENCES `refunds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_disputes_dispute` FOREIGN KEY (`organization_id`, `dispute_id`) REFERENCES `disputes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `ledger_entries_refund_id_fk` FOREIGN KEY (`organization_id`, `refund_id`) REFERENCES `refunds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `ledger_entries_dispute_id_fk` FOREIGN KEY (`organization_id`, `dispute_id`) REFERENCES `disputes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_credit_note_id_fk` FOREIGN KEY (`organization_id`, `credit_note_id`) REFERENCES `credit_notes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_reverses_id_fk` FOREIGN KEY (`organization_id`, `reverses_id`) REFERENCES `ledger_entries` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -698,6 +708,8 @@ CREATE INDEX `payment_organization_id_invoice_id_id` ON `payments` (`organizatio
 CREATE INDEX `payment_organization_id_status_id` ON `payments` (`organization_id`, `status`, `id`);
 -- create index "payment_organization_id_purpose_id" to table: "payments"
 CREATE INDEX `payment_organization_id_purpose_id` ON `payments` (`organization_id`, `purpose`, `id`);
+-- create index "payment_organization_id_balance_id_created_at" to table: "payments"
+CREATE INDEX `payment_organization_id_balance_id_created_at` ON `payments` (`organization_id`, `balance_id`, `created_at`) WHERE purpose = 'AUTO_RELOAD';
 -- create index "payment_organization_id_next_check_at" to table: "payments"
 CREATE INDEX `payment_organization_id_next_check_at` ON `payments` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create index "payment_organization_id_updated_at" to table: "payments"
@@ -921,10 +933,15 @@ CREATE TABLE `refunds` (
   `amount_units` integer NOT NULL,
   `status` text NOT NULL DEFAULT ('PROCESSING'),
   `reason` text NULL,
+  `failure_message` text NULL,
   `gateway_refund_id` text NULL,
+  `hold_id` text NULL,
+  `next_check_at` datetime NULL,
+  `checks` integer NOT NULL DEFAULT (0),
   `payment_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `refunds_payments_refunds` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `refunds_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_amount` CHECK (amount_units > 0),
   CONSTRAINT `refunds_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -932,6 +949,8 @@ CREATE TABLE `refunds` (
 );
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
 CREATE UNIQUE INDEX `refund_organization_id_payment_id_gateway_refund_id` ON `refunds` (`organization_id`, `payment_id`, `gateway_refund_id`);
+-- create index "refund_organization_id_next_check_at" to table: "refunds"
+CREATE INDEX `refund_organization_id_next_check_at` ON `refunds` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "subscriptions" table
 CREATE TABLE `subscriptions` (
   `organization_id` text NOT NULL,
