@@ -174,6 +174,9 @@ func (tx *Tx) reverseInvoice(ctx context.Context, inv *ent.Invoice) error {
 	return tx.countUnpaid(ctx, inv, 0)
 }
 
+// reversalCause names what takes an entry back.
+func reversalCause(entryID string) string { return "reversal:" + entryID }
+
 // reverse books the mirror of an entry, once.
 func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID string) (*ent.LedgerEntry, error) {
 	if e.Kind == ledgerentry.KindREVERSAL {
@@ -185,6 +188,7 @@ func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID str
 		debit: e.CreditAccount, credit: e.DebitAccount, balanceID: orEmpty(e.BalanceID),
 		amount:    money.Amount{Units: e.AmountUnits, Currency: e.Currency},
 		paymentID: orEmpty(e.PaymentID), invoiceID: orEmpty(e.InvoiceID), providerID: orEmpty(e.ProviderID),
-		causeKey: "reversal:" + e.ID,
+		refundID: orEmpty(e.RefundID), disputeID: orEmpty(e.DisputeID),
+		causeKey: reversalCause(e.ID),
 	})
 }

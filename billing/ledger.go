@@ -111,13 +111,13 @@ func (tx *Tx) postTo(ctx context.Context, b *ent.Balance, row entryRow) (*ent.Le
 	}
 	row.seq, row.amountAfter, row.usageAfter = b.LastSeq+1, amount, usage
 	row.hash = row.digest(b.LastHash)
-	n, err := tx.Balance.Update().
+	u := tx.Balance.Update().
 		Where(balance.ID(b.ID), balance.Version(b.Version)).
 		SetAmountUnits(amount).SetUsageUnits(usage).SetPeriod(b.Period).
 		SetLastSeq(row.seq).SetLastHash(row.hash).
-		SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
-		Save(ctx)
-	if err := cas(n, err); err != nil {
+		SetVersion(b.Version + 1).SetUpdatedAt(tx.Now)
+	setReloadDue(u, b, row.kind, amount-usage, tx.Now)
+	if err := cas(u.Save(ctx)); err != nil {
 		return nil, fmt.Errorf("move balance %s: %w", b.ID, err)
 	}
 	tx.changed(ctx, ChangeBalance, b.ID, b.PayerID)

@@ -36,7 +36,7 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 		SetID(p.id).SetPurpose(p.purpose).SetStatus(p.status).
 		SetCurrency(p.draft.Currency).SetAmountUnits(p.draft.AmountUnits).
 		SetPayerID(p.payer.ID).SetProviderID(p.provider.ID).
-		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard).
+		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard).SetRecurring(p.draft.Recurring).
 		SetActionURL(p.actionURL).SetPublicToken(tx.s.newSecret(24)).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.draft.ReturnUrls != nil {
@@ -250,8 +250,16 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if err := tx.keepCustomer(ctx, p.ProviderID, orEmpty(p.PayerID), r.CustomerID); err != nil {
 		return err
 	}
+	if p.Purpose == payment.PurposeAUTO_RELOAD && to != payment.StatusPROCESSING {
+		if err := tx.settleReload(ctx, p, to, r); err != nil {
+			return fmt.Errorf("settle reload %s: %w", id, err)
+		}
+	}
 	if to != payment.StatusSUCCEEDED {
 		return nil
+	}
+	if err := tx.wakeEventsOf(ctx, p.ProviderID, r.Payment.GatewayPaymentID); err != nil {
+		return err
 	}
 	return tx.creditPayment(ctx, p, r)
 }

@@ -325,7 +325,10 @@ func (tx *Tx) defaultCard(ctx context.Context, payerID, id string, wanted bool) 
 	n, err := tx.PaymentMethod.Update().
 		Where(paymentmethod.ID(id), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE)).
 		SetIsDefault(true).SetUpdatedAt(tx.Now).Save(ctx)
-	return cas(n, err)
+	if err := cas(n, err); err != nil {
+		return err
+	}
+	return tx.retryReloads(ctx, payerID, id)
 }
 
 // CardChange is a begun change of a saved card; without a Call there is

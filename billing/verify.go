@@ -178,8 +178,8 @@ type verifier struct {
 	report  *VerifyReport
 	now     time.Time
 	zone    string
-	// clearing sums the payments that entries have booked, by provider and
-	// currency.
+	// clearing sums the payments that entries have booked, less refunds and
+	// disputes, by provider and currency.
 	clearing sums
 	series   numberSeries
 }

@@ -31,6 +31,8 @@ type entryStream struct {
 	// payments and reversed are what the entries of the page name.
 	payments map[string]*ent.Payment
 	reversed map[string]*ent.LedgerEntry
+	// causes are what the refunds and disputes are called that they name.
+	causes map[string]backCause
 }
 
 // peek returns the next entry, or nil after the last one.
@@ -76,6 +78,10 @@ func (s *entryStream) loadNamed(ctx context.Context) error {
 		}
 	}
 	s.payments, s.reversed = map[string]*ent.Payment{}, map[string]*ent.LedgerEntry{}
+	var err error
+	if s.causes, err = s.v.backCauses(ctx, s.page); err != nil {
+		return err
+	}
 	if len(paymentIDs) > 0 {
 		rows, err := s.v.Payment.Query().Where(payment.IDIn(paymentIDs...)).All(ctx)
 		if err != nil {
@@ -122,6 +128,9 @@ func (v *verifier) balances(ctx context.Context) error {
 		}
 		owed, err := v.owed(ctx, page)
 		if err != nil {
+			return err
+		}
+		if err := v.reloads(ctx, page); err != nil {
 			return err
 		}
 		for _, b := range page {
@@ -356,6 +365,12 @@ func (v *verifier) meaning(e *ent.LedgerEntry, b *ent.Balance, named *entryStrea
 		}
 		v.clearing.add(e.DebitAccount, e.Currency, e.AmountUnits)
 	}
+	if err := v.namesBack(e, named.causes); err != nil {
+		return err
+	}
+	if name, by := clearingMoved(e); by != 0 {
+		v.clearing.add(name, e.Currency, by)
+	}
 	if e.InvoiceID == nil && (e.DebitAccount == accountReceivable || e.CreditAccount == accountReceivable) {
 		return v.fault(ledgerentry.Table, e.ID, "invoice_id of a claim", "an invoice", "none")
 	}
@@ -374,7 +389,9 @@ func (v *verifier) shape(e *ent.LedgerEntry) error {
 		ledgerentry.KindTAX:             {{accountReceivable, accountTax}},
 		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}},
 		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}},
-		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}},
+		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}, {accountWriteOff, accountDisputes}},
+		ledgerentry.KindREFUND:          {{onBalance, clearing}},
+		ledgerentry.KindDISPUTE:         {{onBalance, clearing}, {accountDisputes, clearing}},
 	}[e.Kind]
 	// Accounts of providers and balances end in an id.
 	kind := func(name string) string {

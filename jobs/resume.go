@@ -38,6 +38,8 @@ func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
 		return r.resumeInvoice(ctx, d)
 	case billing.OperationHostedPayment, billing.OperationCharge:
 		return r.resumePayment(ctx, d)
+	case billing.OperationRefund:
+		return r.resumeRefund(ctx, d)
 	case billing.OperationCardAttach, billing.OperationCardSetup, billing.OperationCardDefault, billing.OperationCardDetach:
 		return r.resumeCard(ctx, d)
 	case billing.OperationEndpointRegister:

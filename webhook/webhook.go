@@ -225,6 +225,20 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 	case gateway.ObjectSetup:
 		r := h.Gateways.FetchSetup(ctx, e.Account, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyCard(ctx, e.Subject, r))
+	case gateway.ObjectRefund:
+		r := h.Gateways.FetchRefund(ctx, e.Account, gateway.RefundRequest{GatewayPaymentID: e.Object.PaymentID}, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyRefund(ctx, e.Subject, e.Object.Subject, r))
+	case gateway.ObjectRefunds:
+		all := h.Gateways.FetchRefunds(ctx, e.Account, e.Object.PaymentID)
+		for _, r := range all.Refunds {
+			if err := h.Billing.ApplyRefund(ctx, e.Subject, r.Subject, r.RefundResult); err != nil {
+				return err
+			}
+		}
+		return applied(all.Outcome, nil)
+	case gateway.ObjectDispute:
+		r := h.Gateways.FetchDispute(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyDispute(ctx, e.Subject, r))
 	case gateway.ObjectQuote:
 		r := h.Gateways.FetchQuote(ctx, e.Account, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyQuote(ctx, e.Subject, r))
