@@ -62,6 +62,12 @@ func (s *stage) agrees() error {
 		sums[strings.ToUpper(c.Currency)] += money.Units(c.Amount-c.AmountRefunded) * money.UnitsPerMinor
 		charged = append(charged, c.PaymentIntent)
 	}
+	for _, d := range state.Disputes {
+		switch d.Status {
+		case "needs_response", "under_review", "lost":
+			sums[strings.ToUpper(d.Currency)] -= money.Units(d.Amount) * money.UnitsPerMinor
+		}
+	}
 	slices.Sort(charged)
 	if twice := slices.Compact(slices.Clone(charged)); len(twice) != len(charged) {
 		return fmt.Errorf("the gateway has charged a payment twice: %v", charged)

@@ -2,11 +2,13 @@ package graph
 
 import (
 	"context"
+	"fmt"
 
 	"purser/billing"
 	"purser/ent"
 	"purser/ent/balance"
 	"purser/ent/ledgerentry"
+	"purser/ent/paymentmethod"
 	"purser/graph/model"
 	"purser/money"
 )
@@ -21,6 +23,56 @@ func (r *Resolver) reload(ctx context.Context, in model.BalanceReloadInput) (bil
 	}
 	return r.Billing.ReloadBalance(ctx, billing.Reload{
 		PayerID: in.PayerID, Amount: amount, Reference: in.Reference, Key: key(ctx, in.IdempotencyKey),
+	})
+}
+
+// setAutoReload takes over the input of autoReloadSet.
+func (r *Resolver) setAutoReload(ctx context.Context, in model.AutoReloadSetInput) (string, error) {
+	d := billing.AutoReloadDraft{
+		PayerID: in.PayerID, Currency: in.Currency, Enabled: in.Enabled,
+		ProviderID: in.ProviderID, PaymentMethodID: in.PaymentMethodID,
+	}
+	for _, a := range []struct {
+		given *model.MoneyInput
+		into  **money.Amount
+		field string
+	}{
+		{in.Threshold, &d.Threshold, "threshold"}, {in.Amount, &d.Amount, "amount"},
+		{in.DailyCap, &d.DailyCap, "dailyCap"}, {in.MonthlyCap, &d.MonthlyCap, "monthlyCap"},
+	} {
+		if a.given == nil {
+			continue
+		}
+		// A threshold is compared, not charged: it may have all digits.
+		amount, err := money.Parse(a.given.Amount, a.given.Currency)
+		if err != nil {
+			return "", amountRefused(err, a.field)
+		}
+		*a.into = &amount
+	}
+	return r.Billing.SetAutoReload(ctx, d)
+}
+
+// reloadCard reads the card that a balance is reloaded from, for all balances
+// of the operation at once; nil where none was chosen.
+func (r *Resolver) reloadCard(ctx context.Context, a *ent.AutoReload) (*ent.PaymentMethod, error) {
+	if a.PaymentMethodID == nil {
+		return nil, nil
+	}
+	return forCard(ctx, *a.PaymentMethodID, func(ids []string) (map[string]*ent.PaymentMethod, error) {
+		q, err := r.client().PaymentMethod.Query().Where(paymentmethod.IDIn(ids...)).CollectFields(ctx, "PaymentMethod", "Node")
+		if err != nil {
+			return nil, err
+		}
+		rows, err := q.All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read cards of reloads: %w", err)
+		}
+		found := make(map[string]*ent.PaymentMethod, len(rows))
+		for _, m := range rows {
+			found[m.ID] = m
+		}
+		return found, nil
 	})
 }
 

@@ -8,11 +8,22 @@ package graph
 import (
 	"context"
 	"purser/ent"
+	"purser/ent/balance"
 	"purser/graph/generated"
 	"purser/graph/model"
 
 	"entgo.io/contrib/entgql"
 )
+
+// Provider is the resolver for the provider field.
+func (r *autoReloadResolver) Provider(ctx context.Context, obj *ent.AutoReload) (*ent.Provider, error) {
+	return r.provider(ctx, obj.ProviderID)
+}
+
+// PaymentMethod is the resolver for the paymentMethod field.
+func (r *autoReloadResolver) PaymentMethod(ctx context.Context, obj *ent.AutoReload) (*ent.PaymentMethod, error) {
+	return r.reloadCard(ctx, obj)
+}
 
 // Payer is the resolver for the payer field.
 func (r *balanceResolver) Payer(ctx context.Context, obj *ent.Balance) (model.Payer, error) {
@@ -23,6 +34,20 @@ func (r *balanceResolver) Payer(ctx context.Context, obj *ent.Balance) (model.Pa
 // Currency is the resolver for the currency field.
 func (r *balanceResolver) Currency(ctx context.Context, obj *ent.Balance) (*ent.Currency, error) {
 	return r.currency(ctx, obj.Currency)
+}
+
+// AutoReloadSet is the resolver for the autoReloadSet field.
+func (r *mutationResolver) AutoReloadSet(ctx context.Context, input model.AutoReloadSetInput) (*model.AutoReloadSetPayload, error) {
+	id, err := r.setAutoReload(ctx, input)
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.AutoReloadSetPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.Balance, err = show(ctx, r.client().Balance.Query().Where(balance.ID(id)), "balance", "Balance")
+	}
+	return out, err
 }
 
 // BalanceReload is the resolver for the balanceReload field.
@@ -50,7 +75,13 @@ func (r *queryResolver) Balances(ctx context.Context, after *entgql.Cursor[strin
 	return r.client().Balance.Query().Paginate(ctx, after, first, before, last)
 }
 
+// AutoReload returns generated.AutoReloadResolver implementation.
+func (r *Resolver) AutoReload() generated.AutoReloadResolver { return &autoReloadResolver{r} }
+
 // Balance returns generated.BalanceResolver implementation.
 func (r *Resolver) Balance() generated.BalanceResolver { return &balanceResolver{r} }
 
-type balanceResolver struct{ *Resolver }
+type (
+	autoReloadResolver struct{ *Resolver }
+	balanceResolver    struct{ *Resolver }
+)

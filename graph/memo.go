@@ -27,6 +27,7 @@ type memo struct {
 
 	mu     sync.Mutex
 	payers []string
+	cards  []string       // that balances are reloaded from
 	fields map[string]any // *perPayer[T], by what is selected
 }
 
@@ -80,6 +81,27 @@ func (m *memo) note(rows []*entgen.Payer) {
 	}
 }
 
+// noteCards is an interceptor on balances: the cards they are reloaded from
+// are noted as payers are.
+func noteCards(next ent.Querier) ent.Querier {
+	return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+		v, err := next.Query(ctx, q)
+		rows, _ := v.([]*entgen.Balance)
+		m, ok := ctx.Value(memoKey{}).(*memo)
+		if !ok {
+			return v, err
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, b := range rows {
+			if b.AutoReloadPaymentMethodID != nil {
+				m.cards = append(m.cards, *b.AutoReloadPaymentMethodID)
+			}
+		}
+		return v, err
+	})
+}
+
 // perPayer is what one field of the document has read for payers.
 type perPayer[T any] struct {
 	mu    sync.Mutex
@@ -90,6 +112,15 @@ type perPayer[T any] struct {
 // gets all payers known so far whose value is not, and returns the values of
 // those that have one.
 func forPayer[T any](ctx context.Context, id string, read func(ids []string) (map[string]T, error)) (T, error) {
+	return forNoted(ctx, id, func(m *memo) []string { return m.payers }, read)
+}
+
+// forCard is forPayer for the cards that balances are reloaded from.
+func forCard[T any](ctx context.Context, id string, read func(ids []string) (map[string]T, error)) (T, error) {
+	return forNoted(ctx, id, func(m *memo) []string { return m.cards }, read)
+}
+
+func forNoted[T any](ctx context.Context, id string, noted func(*memo) []string, read func(ids []string) (map[string]T, error)) (T, error) {
 	m := memoFrom(ctx)
 	// The same field may stand at two places with more and less selected.
 	field := entgen.SelectionKey(ctx)
@@ -108,7 +139,7 @@ func forPayer[T any](ctx context.Context, id string, read func(ids []string) (ma
 	}
 	ids := []string{id}
 	m.mu.Lock()
-	for _, p := range m.payers {
+	for _, p := range noted(m) {
 		if _, ok := f.known[p]; !ok {
 			ids = append(ids, p)
 		}

@@ -51,6 +51,7 @@ func (r *Resolver) capabilities(p *ent.Provider) []model.ProviderCapability {
 		{model.ProviderCapabilityHostedPayments, offers[gateway.HostedPayments]},
 		{model.ProviderCapabilitySavedCards, offers[gateway.Cards]},
 		{model.ProviderCapabilityCharges, offers[gateway.Charges]},
+		{model.ProviderCapabilityRefunds, offers[gateway.Refunds]},
 		{model.ProviderCapabilityEvents, offers[gateway.Events]},
 	} {
 		if c.offered(a) {

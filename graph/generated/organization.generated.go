@@ -34,6 +34,7 @@ type MutationResolver interface {
 	AccessTokenRevoke(ctx context.Context, input model.AccessTokenRevokeInput) (*model.AccessTokenRevokePayload, error)
 	PayerSessionCreate(ctx context.Context, input model.PayerSessionCreateInput) (*model.PayerSessionCreatePayload, error)
 	BalanceReload(ctx context.Context, input model.BalanceReloadInput) (*model.BalanceReloadPayload, error)
+	AutoReloadSet(ctx context.Context, input model.AutoReloadSetInput) (*model.AutoReloadSetPayload, error)
 	UsageRecord(ctx context.Context, input model.UsageRecordInput) (*model.UsageRecordPayload, error)
 	ProductCreate(ctx context.Context, input model.ProductCreateInput) (*model.ProductCreatePayload, error)
 	ProductUpdate(ctx context.Context, input model.ProductUpdateInput) (*model.ProductUpdatePayload, error)
@@ -53,6 +54,7 @@ type MutationResolver interface {
 	CompanyMemberRemove(ctx context.Context, input model.CompanyMemberRemoveInput) (*model.CompanyMemberRemovePayload, error)
 	PaymentStart(ctx context.Context, input model.PaymentStartInput) (*model.PaymentStartPayload, error)
 	BalanceTopUp(ctx context.Context, input model.BalanceTopUpInput) (*model.BalanceTopUpPayload, error)
+	PaymentRefund(ctx context.Context, input model.PaymentRefundInput) (*model.PaymentRefundPayload, error)
 	PaymentSync(ctx context.Context, input model.PaymentSyncInput) (*model.PaymentSyncPayload, error)
 	PaymentMethodSetup(ctx context.Context, input model.PaymentMethodSetupInput) (*model.PaymentMethodSetupPayload, error)
 	PaymentMethodAttach(ctx context.Context, input model.PaymentMethodAttachInput) (*model.PaymentMethodAttachPayload, error)
@@ -118,6 +120,20 @@ func (ec *executionContext) field_Mutation_accessTokenUpdate_args(ctx context.Co
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.AccessTokenUpdateInput, error) {
 			return ec.unmarshalNAccessTokenUpdateInput2purserᚋgraphᚋmodelᚐAccessTokenUpdateInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_autoReloadSet_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.AutoReloadSetInput, error) {
+			return ec.unmarshalNAutoReloadSetInput2purserᚋgraphᚋmodelᚐAutoReloadSetInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -440,6 +456,20 @@ func (ec *executionContext) field_Mutation_paymentMethodSetup_args(ctx context.C
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.PaymentMethodSetupInput, error) {
 			return ec.unmarshalNPaymentMethodSetupInput2purserᚋgraphᚋmodelᚐPaymentMethodSetupInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_paymentRefund_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.PaymentRefundInput, error) {
+			return ec.unmarshalNPaymentRefundInput2purserᚋgraphᚋmodelᚐPaymentRefundInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -1577,6 +1607,50 @@ func (ec *executionContext) fieldContext_Mutation_balanceReload(ctx context.Cont
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_autoReloadSet(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_autoReloadSet(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AutoReloadSet(ctx, fc.Args["input"].(model.AutoReloadSetInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.AutoReloadSetPayload) graphql.Marshaler {
+			return ec.marshalNAutoReloadSetPayload2ᚖpurserᚋgraphᚋmodelᚐAutoReloadSetPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_autoReloadSet(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AutoReloadSetPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_autoReloadSet_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_usageRecord(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2407,6 +2481,50 @@ func (ec *executionContext) fieldContext_Mutation_balanceTopUp(ctx context.Conte
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_balanceTopUp_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_paymentRefund(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_paymentRefund(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().PaymentRefund(ctx, fc.Args["input"].(model.PaymentRefundInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PaymentRefundPayload) graphql.Marshaler {
+			return ec.marshalNPaymentRefundPayload2ᚖpurserᚋgraphᚋmodelᚐPaymentRefundPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_paymentRefund(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PaymentRefundPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_paymentRefund_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -4658,6 +4776,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "autoReloadSet":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_autoReloadSet(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "usageRecord":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_usageRecord(ctx, field)
@@ -4787,6 +4912,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "balanceTopUp":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_balanceTopUp(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "paymentRefund":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_paymentRefund(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++

@@ -25,6 +25,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	AccessToken() AccessTokenResolver
+	AutoReload() AutoReloadResolver
 	Balance() BalanceResolver
 	Company() CompanyResolver
 	Developer() DeveloperResolver
@@ -94,8 +95,26 @@ type ComplexityRoot struct {
 		Region     func(childComplexity int) int
 	}
 
+	AutoReload struct {
+		Amount          func(childComplexity int) int
+		DailyCap        func(childComplexity int) int
+		Enabled         func(childComplexity int) int
+		MonthlyCap      func(childComplexity int) int
+		NextAttemptAt   func(childComplexity int) int
+		PaymentMethod   func(childComplexity int) int
+		Provider        func(childComplexity int) int
+		SuspendedReason func(childComplexity int) int
+		Threshold       func(childComplexity int) int
+	}
+
+	AutoReloadSetPayload struct {
+		Balance    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Balance struct {
 		Amount      func(childComplexity int) int
+		AutoReload  func(childComplexity int) int
 		Available   func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
 		CreditLimit func(childComplexity int) int
@@ -401,11 +420,13 @@ type ComplexityRoot struct {
 		CreditAccount  func(childComplexity int) int
 		DebitAccount   func(childComplexity int) int
 		Description    func(childComplexity int) int
+		Dispute        func(childComplexity int) int
 		EffectiveAt    func(childComplexity int) int
 		ID             func(childComplexity int) int
 		Invoice        func(childComplexity int) int
 		Kind           func(childComplexity int) int
 		Payment        func(childComplexity int) int
+		Refund         func(childComplexity int) int
 		RemainingAfter func(childComplexity int) int
 		ShownMetadata  func(childComplexity int) int
 	}
@@ -449,6 +470,7 @@ type ComplexityRoot struct {
 		AccessTokenCreate       func(childComplexity int, input model.AccessTokenCreateInput) int
 		AccessTokenRevoke       func(childComplexity int, input model.AccessTokenRevokeInput) int
 		AccessTokenUpdate       func(childComplexity int, input model.AccessTokenUpdateInput) int
+		AutoReloadSet           func(childComplexity int, input model.AutoReloadSetInput) int
 		BalanceReload           func(childComplexity int, input model.BalanceReloadInput) int
 		BalanceTopUp            func(childComplexity int, input model.BalanceTopUpInput) int
 		CompanyClose            func(childComplexity int, input model.CompanyCloseInput) int
@@ -472,6 +494,7 @@ type ComplexityRoot struct {
 		PaymentMethodDetach     func(childComplexity int, input model.PaymentMethodDetachInput) int
 		PaymentMethodSetDefault func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
 		PaymentMethodSetup      func(childComplexity int, input model.PaymentMethodSetupInput) int
+		PaymentRefund           func(childComplexity int, input model.PaymentRefundInput) int
 		PaymentStart            func(childComplexity int, input model.PaymentStartInput) int
 		PaymentSync             func(childComplexity int, input model.PaymentSyncInput) int
 		PriceArchive            func(childComplexity int, input model.PriceArchiveInput) int
@@ -657,6 +680,12 @@ type ComplexityRoot struct {
 		NextAction    func(childComplexity int) int
 		PaymentMethod func(childComplexity int) int
 		UserErrors    func(childComplexity int) int
+	}
+
+	PaymentRefundPayload struct {
+		Payment    func(childComplexity int) int
+		Refund     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	PaymentStartPayload struct {
@@ -854,12 +883,13 @@ type ComplexityRoot struct {
 	}
 
 	Refund struct {
-		Amount    func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Payment   func(childComplexity int) int
-		Reason    func(childComplexity int) int
-		Status    func(childComplexity int) int
+		Amount         func(childComplexity int) int
+		CreatedAt      func(childComplexity int) int
+		FailureMessage func(childComplexity int) int
+		ID             func(childComplexity int) int
+		Payment        func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Status         func(childComplexity int) int
 	}
 
 	SpendCheck struct {
@@ -1085,12 +1115,86 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Address.Region(childComplexity), true
 
+	case "AutoReload.amount":
+		if e.ComplexityRoot.AutoReload.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Amount(childComplexity), true
+	case "AutoReload.dailyCap":
+		if e.ComplexityRoot.AutoReload.DailyCap == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.DailyCap(childComplexity), true
+	case "AutoReload.enabled":
+		if e.ComplexityRoot.AutoReload.Enabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Enabled(childComplexity), true
+	case "AutoReload.monthlyCap":
+		if e.ComplexityRoot.AutoReload.MonthlyCap == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.MonthlyCap(childComplexity), true
+	case "AutoReload.nextAttemptAt":
+		if e.ComplexityRoot.AutoReload.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.NextAttemptAt(childComplexity), true
+	case "AutoReload.paymentMethod":
+		if e.ComplexityRoot.AutoReload.PaymentMethod == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.PaymentMethod(childComplexity), true
+	case "AutoReload.provider":
+		if e.ComplexityRoot.AutoReload.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Provider(childComplexity), true
+	case "AutoReload.suspendedReason":
+		if e.ComplexityRoot.AutoReload.SuspendedReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.SuspendedReason(childComplexity), true
+	case "AutoReload.threshold":
+		if e.ComplexityRoot.AutoReload.Threshold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Threshold(childComplexity), true
+
+	case "AutoReloadSetPayload.balance":
+		if e.ComplexityRoot.AutoReloadSetPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReloadSetPayload.Balance(childComplexity), true
+	case "AutoReloadSetPayload.userErrors":
+		if e.ComplexityRoot.AutoReloadSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReloadSetPayload.UserErrors(childComplexity), true
+
 	case "Balance.amount":
 		if e.ComplexityRoot.Balance.Amount == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Balance.Amount(childComplexity), true
+	case "Balance.autoReload":
+		if e.ComplexityRoot.Balance.AutoReload == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Balance.AutoReload(childComplexity), true
 	case "Balance.available":
 		if e.ComplexityRoot.Balance.Available == nil {
 			break
@@ -2365,6 +2469,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.Description(childComplexity), true
+	case "LedgerEntry.dispute":
+		if e.ComplexityRoot.LedgerEntry.Dispute == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Dispute(childComplexity), true
 	case "LedgerEntry.effectiveAt":
 		if e.ComplexityRoot.LedgerEntry.EffectiveAt == nil {
 			break
@@ -2395,6 +2505,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.Payment(childComplexity), true
+	case "LedgerEntry.refund":
+		if e.ComplexityRoot.LedgerEntry.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Refund(childComplexity), true
 	case "LedgerEntry.remainingAfter":
 		if e.ComplexityRoot.LedgerEntry.RemainingAfter == nil {
 			break
@@ -2549,6 +2665,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AccessTokenUpdate(childComplexity, args["input"].(model.AccessTokenUpdateInput)), true
+	case "Mutation.autoReloadSet":
+		if e.ComplexityRoot.Mutation.AutoReloadSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_autoReloadSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AutoReloadSet(childComplexity, args["input"].(model.AutoReloadSetInput)), true
 	case "Mutation.balanceReload":
 		if e.ComplexityRoot.Mutation.BalanceReload == nil {
 			break
@@ -2802,6 +2929,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PaymentMethodSetup(childComplexity, args["input"].(model.PaymentMethodSetupInput)), true
+	case "Mutation.paymentRefund":
+		if e.ComplexityRoot.Mutation.PaymentRefund == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_paymentRefund_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PaymentRefund(childComplexity, args["input"].(model.PaymentRefundInput)), true
 	case "Mutation.paymentStart":
 		if e.ComplexityRoot.Mutation.PaymentStart == nil {
 			break
@@ -3651,6 +3789,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PaymentMethodSetupPayload.UserErrors(childComplexity), true
 
+	case "PaymentRefundPayload.payment":
+		if e.ComplexityRoot.PaymentRefundPayload.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentRefundPayload.Payment(childComplexity), true
+	case "PaymentRefundPayload.refund":
+		if e.ComplexityRoot.PaymentRefundPayload.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentRefundPayload.Refund(childComplexity), true
+	case "PaymentRefundPayload.userErrors":
+		if e.ComplexityRoot.PaymentRefundPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentRefundPayload.UserErrors(childComplexity), true
+
 	case "PaymentStartPayload.payment":
 		if e.ComplexityRoot.PaymentStartPayload.Payment == nil {
 			break
@@ -4434,6 +4591,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Refund.CreatedAt(childComplexity), true
+	case "Refund.failureMessage":
+		if e.ComplexityRoot.Refund.FailureMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.FailureMessage(childComplexity), true
 	case "Refund.id":
 		if e.ComplexityRoot.Refund.ID == nil {
 			break
@@ -4604,6 +4767,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputAccessTokenRevokeInput,
 		ec.unmarshalInputAccessTokenUpdateInput,
 		ec.unmarshalInputAddressInput,
+		ec.unmarshalInputAutoReloadSetInput,
 		ec.unmarshalInputBalanceReloadInput,
 		ec.unmarshalInputBalanceTopUpInput,
 		ec.unmarshalInputCompanyCloseInput,
@@ -4636,6 +4800,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputPaymentMethodFilter,
 		ec.unmarshalInputPaymentMethodSetDefaultInput,
 		ec.unmarshalInputPaymentMethodSetupInput,
+		ec.unmarshalInputPaymentRefundInput,
 		ec.unmarshalInputPaymentStartInput,
 		ec.unmarshalInputPaymentSyncInput,
 		ec.unmarshalInputPriceArchiveInput,
@@ -4889,12 +5054,36 @@ type Balance implements Node {
   creditLimit: Money
   "Whether it has fallen below what may be owed; new spending is refused."
   inDebt: Boolean!
+  "How it is reloaded from a saved card; null where that was never set up."
+  autoReload: AutoReload
   "Every change, newest first."
   entries(after: Cursor, first: Int, before: Cursor, last: Int, where: LedgerEntryFilter): LedgerEntryConnection!
   "When it was made."
   createdAt: DateTime!
   "When it was last booked on, or its limits last changed."
   updatedAt: DateTime!
+}
+
+"How a balance is reloaded from a saved card when it falls below a threshold."
+type AutoReload {
+  "Whether it happens. A charge that is in flight when it is switched off is still credited."
+  enabled: Boolean!
+  "A reload is made when remaining is less than this."
+  threshold: Money!
+  "What is added, or the smallest multiple of it that lifts remaining to the threshold or above."
+  amount: Money!
+  "The merchant account that charges the card."
+  provider: Provider!
+  "The card that is charged; null for the payer's default card."
+  paymentMethod: PaymentMethod
+  "What is charged in a day at most, by the organization's time zone."
+  dailyCap: Money!
+  "What is charged in a calendar month at most."
+  monthlyCap: Money!
+  "Why it is not tried at present; null where it is. PAYMENT_METHOD_REQUIRED: there is no card to charge. CARD_DECLINED: the card was declined for good, or too often. AUTHENTICATION_REQUIRED: the bank wants to see the payer. PROVIDER_ARCHIVED: it must be moved to another provider. PROVIDER_REFUSED: the gateway does not take the request. PAYMENT_DISPUTED: the payer's bank has taken money back. A new default card, or autoReloadSet, ends it."
+  suspendedReason: String
+  "When it is tried next; null while nothing is due or a charge is in flight."
+  nextAttemptAt: DateTime
 }
 
 "One transfer in the double-entry ledger. It never changes; a correction is an entry of its own."
@@ -4921,6 +5110,10 @@ type LedgerEntry implements Node {
   payment: Payment
   "The invoice that caused it."
   invoice: Invoice
+  "The refund that caused it."
+  refund: Refund
+  "The dispute that caused it."
+  dispute: Dispute
   "Who did it: a token, a session, a part of the program."
   actor: String!
   "When it happened."
@@ -4987,6 +5180,8 @@ extend type Query {
 extend type Mutation {
   "Adds money that was paid elsewhere."
   balanceReload(input: BalanceReloadInput!): BalanceReloadPayload!
+  "Sets up the automatic reload of a prepaid payer's balance, changes it, or switches it off."
+  autoReloadSet(input: AutoReloadSetInput!): AutoReloadSetPayload!
   "Records usage: charges the balance for it."
   usageRecord(input: UsageRecordInput!): UsageRecordPayload!
 }
@@ -5004,6 +5199,30 @@ input BalanceReloadInput {
 }
 
 type BalanceReloadPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+
+"When and from which card a balance is reloaded. What is left out stays as it was."
+input AutoReloadSetInput {
+  "Whose balance it is; only of prepaid payers."
+  payerId: ID!
+  "The balance's currency; the balance is made when there is none in it. Not a virtual one."
+  currency: CurrencyCode!
+  "false switches it off and leaves the rest as it was."
+  enabled: Boolean!
+  "Zero or more, and less than amount. Required at first."
+  threshold: MoneyInput
+  "In whole minor units, and no less than the currency's minimumTopUp. Required at first."
+  amount: MoneyInput
+  "At first the card's, or the organization's default where no card is named."
+  providerId: ID
+  "A card saved at the provider; the payer's default card where none was ever named, or the provider changes."
+  paymentMethodId: ID
+  "Ten times the amount where it is left out, or the month's cap where that is less."
+  dailyCap: MoneyInput
+  "Fifty times the amount where it is left out."
+  monthlyCap: MoneyInput
+}
+
+type AutoReloadSetPayload { balance: Balance  userErrors: [UserError!]! }
 
 "Something that was used, with its price."
 input UsageRecordInput {
@@ -6410,6 +6629,8 @@ type Refund implements Node {
   status: RefundStatus!
   "Why, in the words of whoever made it."
   reason: String
+  "Why it could not be given back, in one sentence for a person; null unless FAILED."
+  failureMessage: String
   "When it was made."
   createdAt: DateTime!
 }
@@ -6576,6 +6797,8 @@ extend type Mutation {
   paymentStart(input: PaymentStartInput!): PaymentStartPayload!
   "Tops a balance up from a saved card."
   balanceTopUp(input: BalanceTopUpInput!): BalanceTopUpPayload!
+  "Gives a top-up back, in full or in part, out of what is available of the balance."
+  paymentRefund(input: PaymentRefundInput!): PaymentRefundPayload!
   "Asks the gateway how a payment stands, and settles it."
   paymentSync(input: PaymentSyncInput!): PaymentSyncPayload!
   "Prepares saving a card: on a hosted page when returnUrl is given, else with a client secret."
@@ -6635,6 +6858,25 @@ input BalanceTopUpInput {
 }
 
 type BalanceTopUpPayload { payment: Payment  balance: Balance  userErrors: [UserError!]! }
+
+"Which payment to give back, and how much of it."
+input PaymentRefundInput {
+  "The payment's, which begins with pmt_; a top-up that has SUCCEEDED."
+  id: ID!
+  "More than zero, in whole minor units; all that is left of the payment where it is left out."
+  amount: MoneyInput
+  "Why, for the organization's own people."
+  reason: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type PaymentRefundPayload {
+  "PROCESSING until the gateway has given it back; what it takes is on hold so long."
+  refund: Refund
+  payment: Payment
+  userErrors: [UserError!]!
+}
 
 "Which payment to ask about."
 input PaymentSyncInput {
@@ -6764,6 +7006,8 @@ enum ProviderCapability {
   SAVED_CARDS
   "It charges saved cards."
   CHARGES
+  "It gives money back."
+  REFUNDS
   "It tells what happened by signed notifications."
   EVENTS
 }
@@ -7172,6 +7416,40 @@ func (ec *executionContext) childFields_Address(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Address", field.Name)
 }
 
+func (ec *executionContext) childFields_AutoReload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "enabled":
+		return ec.fieldContext_AutoReload_enabled(ctx, field)
+	case "threshold":
+		return ec.fieldContext_AutoReload_threshold(ctx, field)
+	case "amount":
+		return ec.fieldContext_AutoReload_amount(ctx, field)
+	case "provider":
+		return ec.fieldContext_AutoReload_provider(ctx, field)
+	case "paymentMethod":
+		return ec.fieldContext_AutoReload_paymentMethod(ctx, field)
+	case "dailyCap":
+		return ec.fieldContext_AutoReload_dailyCap(ctx, field)
+	case "monthlyCap":
+		return ec.fieldContext_AutoReload_monthlyCap(ctx, field)
+	case "suspendedReason":
+		return ec.fieldContext_AutoReload_suspendedReason(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_AutoReload_nextAttemptAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AutoReload", field.Name)
+}
+
+func (ec *executionContext) childFields_AutoReloadSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_AutoReloadSetPayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_AutoReloadSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AutoReloadSetPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Balance(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -7196,6 +7474,8 @@ func (ec *executionContext) childFields_Balance(ctx context.Context, field graph
 		return ec.fieldContext_Balance_creditLimit(ctx, field)
 	case "inDebt":
 		return ec.fieldContext_Balance_inDebt(ctx, field)
+	case "autoReload":
+		return ec.fieldContext_Balance_autoReload(ctx, field)
 	case "entries":
 		return ec.fieldContext_Balance_entries(ctx, field)
 	case "createdAt":
@@ -7784,6 +8064,10 @@ func (ec *executionContext) childFields_LedgerEntry(ctx context.Context, field g
 		return ec.fieldContext_LedgerEntry_payment(ctx, field)
 	case "invoice":
 		return ec.fieldContext_LedgerEntry_invoice(ctx, field)
+	case "refund":
+		return ec.fieldContext_LedgerEntry_refund(ctx, field)
+	case "dispute":
+		return ec.fieldContext_LedgerEntry_dispute(ctx, field)
 	case "actor":
 		return ec.fieldContext_LedgerEntry_actor(ctx, field)
 	case "effectiveAt":
@@ -8202,6 +8486,18 @@ func (ec *executionContext) childFields_PaymentMethodSetupPayload(ctx context.Co
 	return nil, fmt.Errorf("no field named %q was found under type PaymentMethodSetupPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_PaymentRefundPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "refund":
+		return ec.fieldContext_PaymentRefundPayload_refund(ctx, field)
+	case "payment":
+		return ec.fieldContext_PaymentRefundPayload_payment(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_PaymentRefundPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PaymentRefundPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_PaymentStartPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "payment":
@@ -8552,6 +8848,8 @@ func (ec *executionContext) childFields_Refund(ctx context.Context, field graphq
 		return ec.fieldContext_Refund_status(ctx, field)
 	case "reason":
 		return ec.fieldContext_Refund_reason(ctx, field)
+	case "failureMessage":
+		return ec.fieldContext_Refund_failureMessage(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Refund_createdAt(ctx, field)
 	}

@@ -92,6 +92,33 @@ type AddressInput struct {
 	IsPrimary *bool `json:"isPrimary,omitempty"`
 }
 
+// When and from which card a balance is reloaded. What is left out stays as it was.
+type AutoReloadSetInput struct {
+	// Whose balance it is; only of prepaid payers.
+	PayerID string `json:"payerId"`
+	// The balance's currency; the balance is made when there is none in it. Not a virtual one.
+	Currency string `json:"currency"`
+	// false switches it off and leaves the rest as it was.
+	Enabled bool `json:"enabled"`
+	// Zero or more, and less than amount. Required at first.
+	Threshold *MoneyInput `json:"threshold,omitempty"`
+	// In whole minor units, and no less than the currency's minimumTopUp. Required at first.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// At first the card's, or the organization's default where no card is named.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A card saved at the provider; the payer's default card where none was ever named, or the provider changes.
+	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
+	// Ten times the amount where it is left out, or the month's cap where that is less.
+	DailyCap *MoneyInput `json:"dailyCap,omitempty"`
+	// Fifty times the amount where it is left out.
+	MonthlyCap *MoneyInput `json:"monthlyCap,omitempty"`
+}
+
+type AutoReloadSetPayload struct {
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Money that came in outside of any gateway: a transfer, cash, a migration.
 type BalanceReloadInput struct {
 	// Whose balance it goes to; the balance is made when there is none in the currency.
@@ -615,6 +642,25 @@ type PaymentMethodSetupPayload struct {
 	UserErrors    []*UserError       `json:"userErrors"`
 }
 
+// Which payment to give back, and how much of it.
+type PaymentRefundInput struct {
+	// The payment's, which begins with pmt_; a top-up that has SUCCEEDED.
+	ID string `json:"id"`
+	// More than zero, in whole minor units; all that is left of the payment where it is left out.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Why, for the organization's own people.
+	Reason *string `json:"reason,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type PaymentRefundPayload struct {
+	// PROCESSING until the gateway has given it back; what it takes is on hold so long.
+	Refund     *ent.Refund  `json:"refund,omitempty"`
+	Payment    *ent.Payment `json:"payment,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Who tops up how much, and where the browser goes afterwards.
 type PaymentStartInput struct {
 	// Whose balance it goes to.
@@ -1105,6 +1151,8 @@ const (
 	ProviderCapabilitySavedCards ProviderCapability = "SAVED_CARDS"
 	// It charges saved cards.
 	ProviderCapabilityCharges ProviderCapability = "CHARGES"
+	// It gives money back.
+	ProviderCapabilityRefunds ProviderCapability = "REFUNDS"
 	// It tells what happened by signed notifications.
 	ProviderCapabilityEvents ProviderCapability = "EVENTS"
 )
@@ -1115,12 +1163,13 @@ var AllProviderCapability = []ProviderCapability{
 	ProviderCapabilityHostedPayments,
 	ProviderCapabilitySavedCards,
 	ProviderCapabilityCharges,
+	ProviderCapabilityRefunds,
 	ProviderCapabilityEvents,
 }
 
 func (e ProviderCapability) IsValid() bool {
 	switch e {
-	case ProviderCapabilityQuotes, ProviderCapabilityInvoices, ProviderCapabilityHostedPayments, ProviderCapabilitySavedCards, ProviderCapabilityCharges, ProviderCapabilityEvents:
+	case ProviderCapabilityQuotes, ProviderCapabilityInvoices, ProviderCapabilityHostedPayments, ProviderCapabilitySavedCards, ProviderCapabilityCharges, ProviderCapabilityRefunds, ProviderCapabilityEvents:
 		return true
 	}
 	return false
