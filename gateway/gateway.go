@@ -294,6 +294,21 @@ type Charges interface {
 	FetchPayment(ctx context.Context, a Account, gatewayPaymentID string) PaymentResult
 }
 
+// Cancels is offered by gateways that can give up a payment which waits for
+// its payer.
+type Cancels interface {
+	// CancelPayment gives it up. The outcome is the payment's state: it may have
+	// been paid meanwhile.
+	CancelPayment(ctx context.Context, a Account, c Call, r CancelRequest) PaymentResult
+}
+
+// CancelRequest names a payment by its page, where it has one, else by the
+// gateway's id.
+type CancelRequest struct {
+	ReferenceID      string
+	GatewayPaymentID string
+}
+
 // ChargeRequest charges a saved card.
 type ChargeRequest struct {
 	CustomerID      string

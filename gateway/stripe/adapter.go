@@ -269,6 +269,7 @@ var (
 	_ gateway.Invoices       = (*Adapter)(nil)
 	_ gateway.HostedPayments = (*Adapter)(nil)
 	_ gateway.Charges        = (*Adapter)(nil)
+	_ gateway.Cancels        = (*Adapter)(nil)
 	_ gateway.Cards          = (*Adapter)(nil)
 	_ gateway.Refunds        = (*Adapter)(nil)
 	_ gateway.RefundLists    = (*Adapter)(nil)
