@@ -9,6 +9,7 @@ import (
 	"purser/ent/balance"
 	"purser/ent/ledgerentry"
 	"purser/ent/payer"
+	"purser/ent/payment"
 	"purser/ent/paymentmethod"
 	"purser/ent/provider"
 	"purser/money"
@@ -132,8 +133,9 @@ func (tx *Tx) setAutoReload(ctx context.Context, d AutoReloadDraft) (string, err
 	setOrClear(b.AutoReloadPaymentMethodID, u.SetAutoReloadPaymentMethodID, u.ClearAutoReloadPaymentMethodID)
 	setOrClear(b.AutoReloadDailyCapUnits, u.SetAutoReloadDailyCapUnits, u.ClearAutoReloadDailyCapUnits)
 	setOrClear(b.AutoReloadMonthlyCapUnits, u.SetAutoReloadMonthlyCapUnits, u.ClearAutoReloadMonthlyCapUnits)
-	due, _ := reloadDue(b, "", b.Remaining().Units, tx.Now)
-	setOrClear(due, u.SetAutoReloadDueAt, u.ClearAutoReloadDueAt)
+	if err := tx.setReloadNow(ctx, u, b); err != nil {
+		return "", err
+	}
 	if err := tx.saveBalance(ctx, b, u); err != nil {
 		return "", err
 	}
@@ -150,8 +152,10 @@ func (tx *Tx) fillAutoReload(ctx context.Context, b *ent.Balance, d AutoReloadDr
 		stored **money.Units
 		field  string
 	}{
-		{d.Threshold, &b.AutoReloadThresholdUnits, "threshold"}, {d.Amount, &b.AutoReloadAmountUnits, "amount"},
-		{d.DailyCap, &b.AutoReloadDailyCapUnits, ""}, {d.MonthlyCap, &b.AutoReloadMonthlyCapUnits, ""},
+		{d.Threshold, &b.AutoReloadThresholdUnits, "threshold"},
+		{d.Amount, &b.AutoReloadAmountUnits, "amount"},
+		{d.DailyCap, &b.AutoReloadDailyCapUnits, ""},
+		{d.MonthlyCap, &b.AutoReloadMonthlyCapUnits, ""},
 	} {
 		if a.given != nil {
 			*a.stored = &a.given.Units
@@ -274,6 +278,24 @@ func setReloadDue(u *ent.BalanceUpdate, b *ent.Balance, kind ledgerentry.Kind, r
 	}
 }
 
+// setReloadNow makes a reload due at once whose balance is below its threshold.
+// One that waits for its payer is given up for it.
+func (tx *Tx) setReloadNow(ctx context.Context, u *ent.BalanceUpdate, b *ent.Balance) error {
+	due, _ := reloadDue(b, "", b.Remaining().Units, tx.Now)
+	if b.AutoReloadPaymentID != nil {
+		waits, err := tx.Payment.Query().
+			Where(payment.ID(*b.AutoReloadPaymentID), payment.StatusEQ(payment.StatusREQUIRES_ACTION)).Exist(ctx)
+		if err != nil {
+			return fmt.Errorf("read payment %s: %w", *b.AutoReloadPaymentID, err)
+		}
+		if due = nil; waits {
+			due = &tx.Now
+		}
+	}
+	setOrClear(due, u.SetAutoReloadDueAt, u.ClearAutoReloadDueAt)
+	return nil
+}
+
 // changeBalance begins a change of a balance as lockBalance has returned it.
 func (tx *Tx) changeBalance(b *ent.Balance) *ent.BalanceUpdate {
 	return tx.Balance.Update().Where(balance.ID(b.ID), balance.Version(b.Version)).
@@ -311,8 +333,9 @@ func (tx *Tx) retryReloads(ctx context.Context, payerID, cardID string) error {
 		}
 		b.AutoReloadSuspendedReason, b.AutoReloadDueAt = "", nil
 		u := tx.changeBalance(b).SetAutoReloadSuspendedReason("").SetAutoReloadFailures(0)
-		due, _ := reloadDue(b, "", b.Remaining().Units, tx.Now)
-		setOrClear(due, u.SetAutoReloadDueAt, u.ClearAutoReloadDueAt)
+		if err := tx.setReloadNow(ctx, u, b); err != nil {
+			return err
+		}
 		if err := tx.saveBalance(ctx, b, u); err != nil {
 			return err
 		}

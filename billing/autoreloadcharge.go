@@ -63,21 +63,34 @@ func (s *Service) DueReloads(ctx context.Context, limit int) ([]string, error) {
 	return ids, nil
 }
 
-// BeginAutoReload stores the charge that reloads a balance which is due; nil
-// when there is nothing to charge: it is not due any more, somebody else has
-// begun, or something stands in the way, for which a later time or a suspension
-// is noted instead. The charge is finished by FinishPayment.
-func (s *Service) BeginAutoReload(ctx context.Context, balanceID string) (*Charge, error) {
+// BegunReload is what is to be asked of the gateway for a reload: a page on
+// which the payer pays it, that a payment which waits for the payer be given
+// up, or else a charge.
+type BegunReload struct {
+	PaymentID string
+	*Call
+	Request gateway.ChargeRequest
+	Page    *gateway.HostedPaymentRequest
+	Cancel  *gateway.CancelRequest
+}
+
+// BeginAutoReload stores what is next for the reload of a balance which is due:
+// the charge of its card, or where that needs the payer, a page. nil when
+// there is nothing to ask: it is not due any more, somebody else has begun, or
+// something stands in the way, for which a later time or a suspension is noted
+// instead. A charge and a page are finished by FinishPayment, the giving up of
+// a payment by FinishReloadCancel.
+func (s *Service) BeginAutoReload(ctx context.Context, balanceID string) (*BegunReload, error) {
 	id, callID := s.newID(prefixPayment), s.newID(prefixCall)
-	var out *Charge
+	var out *BegunReload
 	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
 		b, err := tx.Balance.Query().Where(balance.ID(balanceID)).Only(ctx)
 		if err != nil {
 			return fmt.Errorf("read balance %s: %w", balanceID, err)
 		}
 		// A run before this one whose COMMIT was not answered has begun it.
-		if orEmpty(b.AutoReloadPaymentID) == id {
-			return nil
+		if done, err := tx.GatewayCall.Query().Where(gatewaycall.ID(callID)).Exist(ctx); err != nil || done {
+			return wrapped(err, "look for an earlier run")
 		}
 		out = nil
 		// Who closes a payer holds it before its balances: so does this.
@@ -94,11 +107,15 @@ func (s *Service) BeginAutoReload(ctx context.Context, balanceID string) (*Charg
 		if b.AutoReloadDueAt == nil || b.AutoReloadDueAt.After(tx.Now) {
 			return nil
 		}
+		if b.AutoReloadPaymentID != nil {
+			out, err = tx.beginReloadCancel(ctx, callID, b)
+			return err
+		}
 		plan, err := tx.planReload(ctx, b, p)
 		if err != nil {
 			return err
 		}
-		if plan.card == nil {
+		if plan.card == nil && !plan.page {
 			return tx.putOff(ctx, b, plan)
 		}
 		out, err = tx.beginReload(ctx, id, callID, b, p, plan)
@@ -112,10 +129,12 @@ func (s *Service) BeginAutoReload(ctx context.Context, balanceID string) (*Charg
 }
 
 // reloadPlan is what is to become of a reload that is due: a charge of the
-// card, a later look, a suspension, or with nothing set nothing at all.
+// card, a page for the payer, a later look, a suspension, or with nothing set
+// nothing at all.
 type reloadPlan struct {
 	provider *ent.Provider
 	card     *ent.PaymentMethod
+	page     bool
 	amount   money.Amount
 	later    time.Time
 	suspend  string
@@ -125,6 +144,9 @@ func (tx *Tx) planReload(ctx context.Context, b *ent.Balance, p *ent.Payer) (rel
 	r := b.AutoReload()
 	if due, _ := reloadDue(b, "", b.Remaining().Units, tx.Now); due == nil || r == nil || b.AutoReloadPaymentID != nil || p.Status == payer.StatusCLOSED {
 		return reloadPlan{}, nil
+	}
+	if needsPayer(b) && b.Remaining().Units >= r.Threshold.Units {
+		return reloadPlan{}, nil // somebody has topped it up meanwhile
 	}
 	o, err := tx.tenant(ctx)
 	if err != nil {
@@ -145,12 +167,19 @@ func (tx *Tx) planReload(ctx context.Context, b *ent.Balance, p *ent.Payer) (rel
 	if account.Status != provider.StatusACTIVE {
 		return reloadPlan{suspend: SuspendedProvider}, nil
 	}
-	card, err := tx.reloadCard(ctx, b)
-	if err != nil {
-		return reloadPlan{}, err
+	plan := reloadPlan{provider: account, suspend: b.AutoReloadSuspendedReason}
+	if plan.suspend == "" {
+		if plan.card, err = tx.reloadCard(ctx, b); err != nil {
+			return reloadPlan{}, err
+		}
 	}
-	if card == nil {
-		return reloadPlan{suspend: SuspendedNoCard}, nil
+	if plan.card == nil {
+		// Without a card, or with one that the bank does not let through by
+		// itself, the payer pays on a page.
+		plan.page = true
+		if plan.suspend == "" {
+			plan.suspend = SuspendedNoCard
+		}
 	}
 	least := c.MinimumTopUpUnits
 	if m, known := gatewayMinimum(b.Currency, account.Kind); known && (least == nil || *least < m.Units) {
@@ -165,7 +194,8 @@ func (tx *Tx) planReload(ctx context.Context, b *ent.Balance, p *ent.Payer) (rel
 	if units == 0 {
 		return reloadPlan{later: later}, nil
 	}
-	return reloadPlan{provider: account, card: card, amount: money.Amount{Units: units, Currency: b.Currency}}, nil
+	plan.amount = money.Amount{Units: units, Currency: b.Currency}
+	return plan, nil
 }
 
 // reloadUnits is the smallest multiple of the reload's amount that lifts what
@@ -267,24 +297,29 @@ func (tx *Tx) putOff(ctx context.Context, b *ent.Balance, plan reloadPlan) error
 		}
 	case !plan.later.IsZero():
 		u = tx.changeBalance(b).SetAutoReloadDueAt(plan.later)
+	case needsPayer(b):
+		u.SetAutoReloadSuspendedReason("") // the next turn asks anew
 	}
 	return tx.saveBalance(ctx, b, u)
 }
 
-func (tx *Tx) beginReload(ctx context.Context, id, callID string, b *ent.Balance, p *ent.Payer, plan reloadPlan) (*Charge, error) {
+func (tx *Tx) beginReload(ctx context.Context, id, callID string, b *ent.Balance, p *ent.Payer, plan reloadPlan) (*BegunReload, error) {
 	row, err := tx.createPayment(ctx, paymentStart{
 		id: id, callID: callID, purpose: payment.PurposeAUTO_RELOAD, status: payment.StatusPROCESSING,
 		payer: p, provider: plan.provider, balance: b, card: plan.card,
-		draft: ent.Payment{Currency: plan.amount.Currency, AmountUnits: plan.amount.Units, Recurring: true},
+		draft: ent.Payment{Currency: plan.amount.Currency, AmountUnits: plan.amount.Units, Recurring: !plan.page, SaveCard: plan.page},
 	})
 	if err != nil {
 		return nil, err
 	}
-	u := tx.changeBalance(b).SetAutoReloadPaymentID(id).ClearAutoReloadDueAt()
+	u := tx.changeBalance(b).SetAutoReloadPaymentID(id).SetAutoReloadSuspendedReason(plan.suspend).ClearAutoReloadDueAt()
 	if err := tx.saveBalance(ctx, b, u); err != nil {
 		return nil, err
 	}
-	out := &Charge{PaymentID: id, Request: gateway.ChargeRequest{
+	if plan.page {
+		return tx.beginReloadPage(ctx, callID, p, row)
+	}
+	out := &BegunReload{PaymentID: id, Request: gateway.ChargeRequest{
 		CustomerID: orEmpty(plan.card.GatewayCustomerID), PaymentMethodID: orEmpty(plan.card.GatewayID),
 		Amount: plan.amount, OrderCode: row.OrderCode, Description: "Automatic reload " + plan.amount.String(),
 		OffSession: true,
@@ -305,21 +340,19 @@ func (tx *Tx) settleReload(ctx context.Context, p *ent.Payment, to payment.Statu
 	}
 	u := tx.changeBalance(b)
 	if to == payment.StatusREQUIRES_ACTION {
-		if b.AutoReloadSuspendedReason != "" {
-			return nil
-		}
-		if err := tx.tellSuspended(ctx, b, SuspendedAuthentication, p); err != nil {
-			return err
-		}
-		return tx.saveBalance(ctx, b, u.SetAutoReloadSuspendedReason(SuspendedAuthentication))
+		return tx.reloadNeedsPayer(ctx, u, b, p, r)
 	}
 	u.ClearAutoReloadPaymentID()
 	switch {
 	case to == payment.StatusSUCCEEDED:
 		u.SetAutoReloadFailures(0)
-		if b.AutoReloadSuspendedReason == SuspendedAuthentication {
+		if needsPayer(b) {
 			u.SetAutoReloadSuspendedReason("")
 		}
+	case to == payment.StatusCANCELED && b.AutoReloadEnabled && (b.AutoReloadSuspendedReason == "" || p.ActionURL == "" && needsPayer(b)):
+		// Given up for what follows: another card, or a page. A page that was
+		// closed is followed by nothing.
+		u.SetAutoReloadDueAt(tx.Now)
 	case !b.AutoReloadEnabled || b.AutoReloadSuspendedReason != "":
 	case r.Status == gateway.StatusUnavailable:
 		u.SetAutoReloadDueAt(tx.Now.Add(reloadUnreached)) // nobody has said no

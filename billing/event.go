@@ -175,7 +175,7 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 // applied; ErrForeign when its object is none of ours.
 func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error {
 	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
-		e, err := tx.GatewayEvent.Query().Where(gatewayevent.ID(id)).Only(ctx)
+		e, err := tx.GatewayEvent.Query().Where(gatewayevent.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
 		if err != nil {
 			return err
 		}
@@ -235,10 +235,11 @@ func (tx *Tx) wakeEvents(ctx context.Context, subject string) error {
 }
 
 // wakeEventsOf is wakeEvents for what is told of a gateway's payment that has
-// only now become known.
+// only now become known. An event that is found waiting at this moment is
+// written as well: whoever comes second, here or in FinishEvent, sees the other.
 func (tx *Tx) wakeEventsOf(ctx context.Context, providerID, gatewayPaymentID string) error {
 	_, err := tx.GatewayEvent.Update().
-		Where(gatewayevent.StatusEQ(gatewayevent.StatusWAITING), gatewayevent.ProviderID(providerID),
+		Where(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.ProviderID(providerID),
 			gatewayevent.ObjectPayment(gatewayPaymentID), gatewayevent.NextAttemptAtGT(tx.Now)).
 		SetNextAttemptAt(tx.Now).Save(ctx)
 	return wrapped(err, "wake the events of payment "+gatewayPaymentID)

@@ -37,8 +37,10 @@ func (r *Resolver) setAutoReload(ctx context.Context, in model.AutoReloadSetInpu
 		into  **money.Amount
 		field string
 	}{
-		{in.Threshold, &d.Threshold, "threshold"}, {in.Amount, &d.Amount, "amount"},
-		{in.DailyCap, &d.DailyCap, "dailyCap"}, {in.MonthlyCap, &d.MonthlyCap, "monthlyCap"},
+		{in.Threshold, &d.Threshold, "threshold"},
+		{in.Amount, &d.Amount, "amount"},
+		{in.DailyCap, &d.DailyCap, "dailyCap"},
+		{in.MonthlyCap, &d.MonthlyCap, "monthlyCap"},
 	} {
 		if a.given == nil {
 			continue

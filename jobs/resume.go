@@ -38,6 +38,12 @@ func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
 		return r.resumeInvoice(ctx, d)
 	case billing.OperationHostedPayment, billing.OperationCharge:
 		return r.resumePayment(ctx, d)
+	case billing.OperationPaymentCancel:
+		request, err := requestOf[gateway.CancelRequest](d)
+		if err != nil {
+			return err
+		}
+		return r.cancelReload(ctx, d.Call, request)
 	case billing.OperationRefund:
 		return r.resumeRefund(ctx, d)
 	case billing.OperationCardAttach, billing.OperationCardSetup, billing.OperationCardDefault, billing.OperationCardDetach:

@@ -5080,7 +5080,7 @@ type AutoReload {
   dailyCap: Money!
   "What is charged in a calendar month at most."
   monthlyCap: Money!
-  "Why it is not tried at present; null where it is. PAYMENT_METHOD_REQUIRED: there is no card to charge. CARD_DECLINED: the card was declined for good, or too often. AUTHENTICATION_REQUIRED: the bank wants to see the payer. PROVIDER_ARCHIVED: it must be moved to another provider. PROVIDER_REFUSED: the gateway does not take the request. PAYMENT_DISPUTED: the payer's bank has taken money back. A new default card, or autoReloadSet, ends it."
+  "Why it is not tried at present; null where it is. PAYMENT_METHOD_REQUIRED: there is no card to charge, AUTHENTICATION_REQUIRED: the bank wants to see the payer; of both the payer finds a payment with a page to pay on. CARD_DECLINED: the card was declined for good, or too often. PROVIDER_ARCHIVED: it must be moved to another provider. PROVIDER_REFUSED: the gateway does not take the request. PAYMENT_DISPUTED: the payer's bank has taken money back. A new default card, or autoReloadSet, ends it."
   suspendedReason: String
   "When it is tried next; null while nothing is due or a charge is in flight."
   nextAttemptAt: DateTime
