@@ -80,7 +80,7 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 		SetID(tx.s.newID(prefixBalance)).SetPayerID(p.ID).SetCurrency(code).
 		SetBillingMode(balance.BillingMode(p.BillingMode)).
 		SetUnpaidUnits(due).
-		SetPeriod(period).SetLastHash([]byte{}).
+		SetPeriod(period).SetLastHash([]byte{}).SetLastBookedAt(tx.Now).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.BillingMode == payer.BillingModePOSTPAID {
 		create.SetNillableCreditLimitUnits(limit)

@@ -109,12 +109,18 @@ func (tx *Tx) postTo(ctx context.Context, b *ent.Balance, row entryRow) (*ent.Le
 	if err != nil {
 		return nil, err
 	}
+	// Another transaction, or another server's clock, may have been ahead: in
+	// the order of their numbers entries never go back in time, so that a
+	// balance is one thing at each time, and a month one piece of its entries.
+	if row.bookedAt.Before(b.LastBookedAt) {
+		row.bookedAt = b.LastBookedAt
+	}
 	row.seq, row.amountAfter, row.usageAfter = b.LastSeq+1, amount, usage
 	row.hash = row.digest(b.LastHash)
 	n, err := tx.Balance.Update().
 		Where(balance.ID(b.ID), balance.Version(b.Version)).
 		SetAmountUnits(amount).SetUsageUnits(usage).SetPeriod(b.Period).
-		SetLastSeq(row.seq).SetLastHash(row.hash).
+		SetLastSeq(row.seq).SetLastHash(row.hash).SetLastBookedAt(row.bookedAt).
 		SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
 		Save(ctx)
 	if err := cas(n, err); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	_ "time/tzdata" // months must not hang on the machine's files
 
 	"purser/ent"
 	"purser/ent/balance"
@@ -58,7 +59,64 @@ func periodAt(at time.Time, zone string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("time zone %q: %w", zone, err)
 	}
-	return at.In(loc).Format("2006-01"), nil
+	m := monthOf(at, loc)
+	return m.String(), nil
+}
+
+// Month is a calendar month, which is a billing period.
+type Month struct {
+	Year  int
+	Month time.Month
+}
+
+// String returns YYYY-MM, which sorts as the months do.
+func (m Month) String() string { return fmt.Sprintf("%04d-%02d", m.Year, m.Month) }
+
+// next is the month after.
+func (m Month) next() Month {
+	if m.Month == time.December {
+		return Month{m.Year + 1, time.January}
+	}
+	return Month{m.Year, m.Month + 1}
+}
+
+// monthOf is the month that a time falls into. It is told by the month's
+// start, so that a clock that is put back over midnight opens no month twice.
+func monthOf(at time.Time, loc *time.Location) Month {
+	year, month, _ := at.In(loc).Date()
+	m := Month{year, month}
+	if at.Before(m.start(loc)) {
+		last := time.Date(year, month, 0, 0, 0, 0, 0, time.UTC)
+		m = Month{last.Year(), last.Month()}
+	}
+	return m
+}
+
+// start is the first moment of the month in a zone; the one before it belongs
+// to the month before. There are places that put their clocks forward or back
+// over the midnight on which a month begins: the month then begins with the
+// first moment that shows it, or, where the clock shows the old month once
+// more, when that has passed for good.
+func (m Month) start(loc *time.Location) time.Time {
+	shows := func(at time.Time) bool {
+		year, month, _ := at.In(loc).Date()
+		return Month{year, month} == m
+	}
+	at := time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, loc)
+	since, until := at.ZoneBounds()
+	switch {
+	case !shows(at):
+		// Midnight was skipped, and the clock is about to be put forward.
+		at = until
+	case !since.IsZero() && at.Sub(since) < 24*time.Hour && shows(since) && !shows(since.Add(-time.Microsecond)):
+		// Midnight was skipped a while ago.
+		at = since
+	case !until.IsZero() && until.Sub(at) < 24*time.Hour && !shows(until):
+		// Midnight comes twice.
+		_, offset := until.In(loc).Zone()
+		at = time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, time.FixedZone("", offset))
+	}
+	return at.UTC()
 }
 
 // periodsAround returns the earliest and the latest period that a time falls

@@ -14,6 +14,7 @@ import (
 
 	"purser/auth"
 	"purser/ent"
+	"purser/ent/ledgerentry"
 	"purser/money"
 )
 
@@ -140,6 +141,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		report:   &report,
 		now:      s.now(),
 		clearing: sums{},
+		shapes:   shapes(),
 	}
 	organization, err := v.Organization.Query().Only(ctx)
 	if err != nil {
@@ -181,6 +183,7 @@ type verifier struct {
 	// clearing sums the payments that entries have booked, by provider and
 	// currency.
 	clearing sums
+	shapes   map[ledgerentry.Kind][][2]string
 	series   numberSeries
 }
 

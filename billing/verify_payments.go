@@ -168,8 +168,8 @@ func (v *verifier) payment(p *ent.Payment, named namedByPayments) error {
 		switch {
 		case e == nil || orEmpty(e.PaymentID) != p.ID:
 			return v.fault(payment.Table, p.ID, "a payment that succeeded is in the ledger", "an entry for "+cause, "none")
-		case !e.BookedAt.Equal(*p.SettledAt):
-			return v.fault(payment.Table, p.ID, "settled_at against its entry "+e.ID, e.BookedAt, p.SettledAt.Format(time.RFC3339Nano))
+		case !e.EffectiveAt.Equal(*p.SettledAt):
+			return v.fault(payment.Table, p.ID, "settled_at against its entry "+e.ID, e.EffectiveAt, p.SettledAt.Format(time.RFC3339Nano))
 		}
 	}
 	if err := v.paymentInvoice(p, named.invoices); err != nil {

@@ -71,6 +71,8 @@ type Balance struct {
 	LastSeq int64 `json:"last_seq,omitempty"`
 	// LastHash holds the value of the "last_hash" field.
 	LastHash []byte `json:"last_hash,omitempty"`
+	// that of the last entry; no entry is booked before it
+	LastBookedAt time.Time `json:"last_booked_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the BalanceQuery when eager-loading is set.
 	Edges        BalanceEdges `json:"edges"`
@@ -125,7 +127,7 @@ func (*Balance) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case balance.FieldID, balance.FieldOrganizationID, balance.FieldPayerID, balance.FieldCurrency, balance.FieldBillingMode, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadPaymentMethodID, balance.FieldAutoReloadSuspendedReason, balance.FieldPeriod:
 			values[i] = new(sql.NullString)
-		case balance.FieldCreatedAt, balance.FieldUpdatedAt:
+		case balance.FieldCreatedAt, balance.FieldUpdatedAt, balance.FieldLastBookedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -312,6 +314,12 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.LastHash = *value
 			}
+		case balance.FieldLastBookedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_booked_at", values[i])
+			} else if value.Valid {
+				_m.LastBookedAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -451,6 +459,9 @@ func (_m *Balance) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("last_hash=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LastHash))
+	builder.WriteString(", ")
+	builder.WriteString("last_booked_at=")
+	builder.WriteString(_m.LastBookedAt.Format(time.ANSIC))
 	builder.WriteByte(')')
 	return builder.String()
 }

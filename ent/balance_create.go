@@ -326,6 +326,12 @@ func (_c *BalanceCreate) SetLastHash(v []byte) *BalanceCreate {
 	return _c
 }
 
+// SetLastBookedAt sets the "last_booked_at" field.
+func (_c *BalanceCreate) SetLastBookedAt(v time.Time) *BalanceCreate {
+	_c.mutation.SetLastBookedAt(v)
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *BalanceCreate) SetID(v string) *BalanceCreate {
 	_c.mutation.SetID(v)
@@ -508,6 +514,9 @@ func (_c *BalanceCreate) check() error {
 	if _, ok := _c.mutation.LastHash(); !ok {
 		return &ValidationError{Name: "last_hash", err: errors.New(`ent: missing required field "Balance.last_hash"`)}
 	}
+	if _, ok := _c.mutation.LastBookedAt(); !ok {
+		return &ValidationError{Name: "last_booked_at", err: errors.New(`ent: missing required field "Balance.last_booked_at"`)}
+	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := balance.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "Balance.id": %w`, err)}
@@ -651,6 +660,10 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LastHash(); ok {
 		_spec.SetField(balance.FieldLastHash, field.TypeBytes, value)
 		_node.LastHash = value
+	}
+	if value, ok := _c.mutation.LastBookedAt(); ok {
+		_spec.SetField(balance.FieldLastBookedAt, field.TypeTime, value)
+		_node.LastBookedAt = value
 	}
 	if nodes := _c.mutation.PayerIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -1118,6 +1131,18 @@ func (u *BalanceUpsert) SetLastHash(v []byte) *BalanceUpsert {
 // UpdateLastHash sets the "last_hash" field to the value that was provided on create.
 func (u *BalanceUpsert) UpdateLastHash() *BalanceUpsert {
 	u.SetExcluded(balance.FieldLastHash)
+	return u
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (u *BalanceUpsert) SetLastBookedAt(v time.Time) *BalanceUpsert {
+	u.Set(balance.FieldLastBookedAt, v)
+	return u
+}
+
+// UpdateLastBookedAt sets the "last_booked_at" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateLastBookedAt() *BalanceUpsert {
+	u.SetExcluded(balance.FieldLastBookedAt)
 	return u
 }
 
@@ -1626,6 +1651,20 @@ func (u *BalanceUpsertOne) SetLastHash(v []byte) *BalanceUpsertOne {
 func (u *BalanceUpsertOne) UpdateLastHash() *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
 		s.UpdateLastHash()
+	})
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (u *BalanceUpsertOne) SetLastBookedAt(v time.Time) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLastBookedAt(v)
+	})
+}
+
+// UpdateLastBookedAt sets the "last_booked_at" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateLastBookedAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLastBookedAt()
 	})
 }
 
@@ -2301,6 +2340,20 @@ func (u *BalanceUpsertBulk) SetLastHash(v []byte) *BalanceUpsertBulk {
 func (u *BalanceUpsertBulk) UpdateLastHash() *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
 		s.UpdateLastHash()
+	})
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (u *BalanceUpsertBulk) SetLastBookedAt(v time.Time) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLastBookedAt(v)
+	})
+}
+
+// UpdateLastBookedAt sets the "last_booked_at" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateLastBookedAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLastBookedAt()
 	})
 }
 

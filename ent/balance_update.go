@@ -463,6 +463,20 @@ func (_u *BalanceUpdate) SetLastHash(v []byte) *BalanceUpdate {
 	return _u
 }
 
+// SetLastBookedAt sets the "last_booked_at" field.
+func (_u *BalanceUpdate) SetLastBookedAt(v time.Time) *BalanceUpdate {
+	_u.mutation.SetLastBookedAt(v)
+	return _u
+}
+
+// SetNillableLastBookedAt sets the "last_booked_at" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableLastBookedAt(v *time.Time) *BalanceUpdate {
+	if v != nil {
+		_u.SetLastBookedAt(*v)
+	}
+	return _u
+}
+
 // AddEntryIDs adds the "entries" edge to the LedgerEntry entity by IDs.
 func (_u *BalanceUpdate) AddEntryIDs(ids ...string) *BalanceUpdate {
 	_u.mutation.AddEntryIDs(ids...)
@@ -687,6 +701,9 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.LastHash(); ok {
 		_spec.SetField(balance.FieldLastHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.LastBookedAt(); ok {
+		_spec.SetField(balance.FieldLastBookedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EntriesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -1187,6 +1204,20 @@ func (_u *BalanceUpdateOne) SetLastHash(v []byte) *BalanceUpdateOne {
 	return _u
 }
 
+// SetLastBookedAt sets the "last_booked_at" field.
+func (_u *BalanceUpdateOne) SetLastBookedAt(v time.Time) *BalanceUpdateOne {
+	_u.mutation.SetLastBookedAt(v)
+	return _u
+}
+
+// SetNillableLastBookedAt sets the "last_booked_at" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableLastBookedAt(v *time.Time) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetLastBookedAt(*v)
+	}
+	return _u
+}
+
 // AddEntryIDs adds the "entries" edge to the LedgerEntry entity by IDs.
 func (_u *BalanceUpdateOne) AddEntryIDs(ids ...string) *BalanceUpdateOne {
 	_u.mutation.AddEntryIDs(ids...)
@@ -1441,6 +1472,9 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	}
 	if value, ok := _u.mutation.LastHash(); ok {
 		_spec.SetField(balance.FieldLastHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.LastBookedAt(); ok {
+		_spec.SetField(balance.FieldLastBookedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EntriesCleared() {
 		edge := &sqlgraph.EdgeSpec{

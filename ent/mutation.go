@@ -1639,6 +1639,7 @@ type BalanceMutation struct {
 	last_seq                         *int64
 	addlast_seq                      *int64
 	last_hash                        *[]byte
+	last_booked_at                   *time.Time
 	clearedFields                    map[string]struct{}
 	payer                            *string
 	clearedpayer                     bool
@@ -3040,6 +3041,42 @@ func (m *BalanceMutation) ResetLastHash() {
 	m.last_hash = nil
 }
 
+// SetLastBookedAt sets the "last_booked_at" field.
+func (m *BalanceMutation) SetLastBookedAt(t time.Time) {
+	m.last_booked_at = &t
+}
+
+// LastBookedAt returns the value of the "last_booked_at" field in the mutation.
+func (m *BalanceMutation) LastBookedAt() (r time.Time, exists bool) {
+	v := m.last_booked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastBookedAt returns the old "last_booked_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldLastBookedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastBookedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastBookedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastBookedAt: %w", err)
+	}
+	return oldValue.LastBookedAt, nil
+}
+
+// ResetLastBookedAt resets all changes to the "last_booked_at" field.
+func (m *BalanceMutation) ResetLastBookedAt() {
+	m.last_booked_at = nil
+}
+
 // ClearPayer clears the "payer" edge to the Payer entity.
 func (m *BalanceMutation) ClearPayer() {
 	m.clearedpayer = true
@@ -3155,7 +3192,7 @@ func (m *BalanceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BalanceMutation) Fields() []string {
-	fields := make([]string, 0, 26)
+	fields := make([]string, 0, 27)
 	if m.organization_id != nil {
 		fields = append(fields, balance.FieldOrganizationID)
 	}
@@ -3234,6 +3271,9 @@ func (m *BalanceMutation) Fields() []string {
 	if m.last_hash != nil {
 		fields = append(fields, balance.FieldLastHash)
 	}
+	if m.last_booked_at != nil {
+		fields = append(fields, balance.FieldLastBookedAt)
+	}
 	return fields
 }
 
@@ -3294,6 +3334,8 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.LastSeq()
 	case balance.FieldLastHash:
 		return m.LastHash()
+	case balance.FieldLastBookedAt:
+		return m.LastBookedAt()
 	}
 	return nil, false
 }
@@ -3355,6 +3397,8 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLastSeq(ctx)
 	case balance.FieldLastHash:
 		return m.OldLastHash(ctx)
+	case balance.FieldLastBookedAt:
+		return m.OldLastBookedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Balance field %s", name)
 }
@@ -3545,6 +3589,13 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLastHash(v)
+		return nil
+	case balance.FieldLastBookedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastBookedAt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Balance field %s", name)
@@ -3870,6 +3921,9 @@ func (m *BalanceMutation) ResetField(name string) error {
 		return nil
 	case balance.FieldLastHash:
 		m.ResetLastHash()
+		return nil
+	case balance.FieldLastBookedAt:
+		m.ResetLastBookedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Balance field %s", name)

@@ -70,6 +70,8 @@ const (
 	FieldLastSeq = "last_seq"
 	// FieldLastHash holds the string denoting the last_hash field in the database.
 	FieldLastHash = "last_hash"
+	// FieldLastBookedAt holds the string denoting the last_booked_at field in the database.
+	FieldLastBookedAt = "last_booked_at"
 	// EdgePayer holds the string denoting the payer edge name in mutations.
 	EdgePayer = "payer"
 	// EdgeEntries holds the string denoting the entries edge name in mutations.
@@ -121,6 +123,7 @@ var Columns = []string{
 	FieldVersion,
 	FieldLastSeq,
 	FieldLastHash,
+	FieldLastBookedAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -326,6 +329,11 @@ func ByVersion(opts ...sql.OrderTermOption) OrderOption {
 // ByLastSeq orders the results by the last_seq field.
 func ByLastSeq(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastSeq, opts...).ToFunc()
+}
+
+// ByLastBookedAt orders the results by the last_booked_at field.
+func ByLastBookedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastBookedAt, opts...).ToFunc()
 }
 
 // ByPayerField orders the results by payer field.

@@ -201,6 +201,11 @@ func LastHash(v []byte) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldLastHash, v))
 }
 
+// LastBookedAt applies equality check predicate on the "last_booked_at" field. It's identical to LastBookedAtEQ.
+func LastBookedAt(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLastBookedAt, v))
+}
+
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
 func OrganizationIDEQ(v string) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldOrganizationID, v))
@@ -1524,6 +1529,46 @@ func LastHashLT(v []byte) predicate.Balance {
 // LastHashLTE applies the LTE predicate on the "last_hash" field.
 func LastHashLTE(v []byte) predicate.Balance {
 	return predicate.Balance(sql.FieldLTE(FieldLastHash, v))
+}
+
+// LastBookedAtEQ applies the EQ predicate on the "last_booked_at" field.
+func LastBookedAtEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLastBookedAt, v))
+}
+
+// LastBookedAtNEQ applies the NEQ predicate on the "last_booked_at" field.
+func LastBookedAtNEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldLastBookedAt, v))
+}
+
+// LastBookedAtIn applies the In predicate on the "last_booked_at" field.
+func LastBookedAtIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldLastBookedAt, vs...))
+}
+
+// LastBookedAtNotIn applies the NotIn predicate on the "last_booked_at" field.
+func LastBookedAtNotIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldLastBookedAt, vs...))
+}
+
+// LastBookedAtGT applies the GT predicate on the "last_booked_at" field.
+func LastBookedAtGT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldLastBookedAt, v))
+}
+
+// LastBookedAtGTE applies the GTE predicate on the "last_booked_at" field.
+func LastBookedAtGTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldLastBookedAt, v))
+}
+
+// LastBookedAtLT applies the LT predicate on the "last_booked_at" field.
+func LastBookedAtLT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldLastBookedAt, v))
+}
+
+// LastBookedAtLTE applies the LTE predicate on the "last_booked_at" field.
+func LastBookedAtLTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldLastBookedAt, v))
 }
 
 // HasPayer applies the HasEdge predicate on the "payer" edge.

@@ -80,6 +80,7 @@ var (
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "last_hash", Type: field.TypeBytes},
+		{Name: "last_booked_at", Type: field.TypeTime},
 		{Name: "payer_id", Type: field.TypeString},
 	}
 	// BalancesTable holds the schema information for the "balances" table.
@@ -90,7 +91,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "balances_payers_balances",
-				Columns:    []*schema.Column{BalancesColumns[26]},
+				Columns:    []*schema.Column{BalancesColumns[27]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -99,7 +100,7 @@ var (
 			{
 				Name:    "balance_organization_id_payer_id_currency",
 				Unique:  true,
-				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26], BalancesColumns[4]},
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[27], BalancesColumns[4]},
 			},
 		},
 	}
@@ -668,6 +669,14 @@ var (
 				Name:    "ledgerentry_organization_id_balance_id_seq",
 				Unique:  true,
 				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[3]},
+			},
+			{
+				Name:    "ledgerentry_other_than_usage",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "kind <> 'USAGE'",
+				},
 			},
 			{
 				Name:    "ledgerentry_organization_id_id",

@@ -56,6 +56,7 @@ func (Balance) Fields() []ent.Field {
 		field.Int64("version").Default(0).Annotations(hidden()),
 		field.Int64("last_seq").Default(0).Annotations(hidden()),
 		field.Bytes("last_hash").Annotations(hidden()),
+		field.Time("last_booked_at").Comment("that of the last entry; no entry is booked before it").Annotations(hidden()),
 	}
 }
 
@@ -141,10 +142,12 @@ func (LedgerEntry) Edges() []ent.Edge {
 
 // Indexes of LedgerEntry. A page of one balance walks (organization_id,
 // balance_id, seq) from its end, the seals those that touch none. What usage
-// leaves empty is indexed where it is filled: usage is most of the rows.
+// leaves empty is indexed where it is filled: usage is most of the rows. A
+// statement sums all other kinds of a month and takes usage as the rest.
 func (LedgerEntry) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "balance_id", "seq").Unique(),
+		index.Fields("organization_id", "balance_id", "seq").StorageKey("ledgerentry_other_than_usage").Annotations(where("kind <> 'USAGE'")),
 		index.Fields("organization_id", "id").Annotations(where("balance_id IS NULL")),
 		index.Fields("organization_id", "operation", "idempotency_key").Unique(),
 		index.Fields("organization_id", "cause_key").Unique().Annotations(where("cause_key IS NOT NULL")),

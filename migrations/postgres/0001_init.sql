@@ -55,6 +55,7 @@ CREATE TABLE "balances" (
   "version" bigint NOT NULL DEFAULT 0,
   "last_seq" bigint NOT NULL DEFAULT 0,
   "last_hash" bytea NOT NULL,
+  "last_booked_at" timestamptz NOT NULL,
   "payer_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "balances_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -436,6 +437,8 @@ CREATE INDEX "ledgerentry_organization_id_invoice_id_id" ON "ledger_entries" ("o
 CREATE UNIQUE INDEX "ledgerentry_organization_id_operation_idempotency_key" ON "ledger_entries" ("organization_id", "operation", "idempotency_key");
 -- create index "ledgerentry_organization_id_provider_id" to table: "ledger_entries"
 CREATE INDEX "ledgerentry_organization_id_provider_id" ON "ledger_entries" ("organization_id", "provider_id") WHERE (provider_id IS NOT NULL);
+-- create index "ledgerentry_other_than_usage" to table: "ledger_entries"
+CREATE INDEX "ledgerentry_other_than_usage" ON "ledger_entries" ("organization_id", "balance_id", "seq") WHERE ((kind)::text <> 'USAGE'::text);
 -- create "ledger_seals" table
 CREATE TABLE "ledger_seals" (
   "organization_id" character varying NOT NULL COLLATE "C",

@@ -57,6 +57,7 @@ CREATE TABLE `balances` (
   `version` integer NOT NULL DEFAULT (0),
   `last_seq` integer NOT NULL DEFAULT (0),
   `last_hash` blob NOT NULL,
+  `last_booked_at` datetime NOT NULL,
   `payer_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `balances_payers_balances` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -466,6 +467,8 @@ CREATE TABLE `ledger_entries` (
 );
 -- create index "ledgerentry_organization_id_balance_id_seq" to table: "ledger_entries"
 CREATE UNIQUE INDEX `ledgerentry_organization_id_balance_id_seq` ON `ledger_entries` (`organization_id`, `balance_id`, `seq`);
+-- create index "ledgerentry_other_than_usage" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_other_than_usage` ON `ledger_entries` (`organization_id`, `balance_id`, `seq`) WHERE kind <> 'USAGE';
 -- create index "ledgerentry_organization_id_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_id` ON `ledger_entries` (`organization_id`, `id`) WHERE balance_id IS NULL;
 -- create index "ledgerentry_organization_id_operation_idempotency_key" to table: "ledger_entries"
