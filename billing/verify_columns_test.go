@@ -159,7 +159,7 @@ func provables() []provable {
 			balance.FieldCreditLimitUnits, // of POSTPAID: it is agreed, not derived
 			balance.FieldVersion, balance.FieldCreatedAt, balance.FieldUpdatedAt,
 		}},
-		{table: ledgerseal.Table, untold: []string{ledgerseal.FieldID, ledgerseal.FieldCreatedAt}},
+		{table: ledgerseal.Table},
 		{table: gatewaycall.Table, where: "state <> 'DONE'", states: map[string][]string{
 			gatewaycall.FieldState: {"OPEN", "DONE", "REVIEW"},
 		}, untold: []string{

@@ -108,7 +108,7 @@ func (v *verifier) seals(ctx context.Context) error {
 			case e.BalanceID != nil:
 				return v.fault(ledgerentry.Table, e.ID, "balance_id of a sealed entry", "none", *e.BalanceID)
 			}
-			digest := sealDigest(e.OrganizationID, previous, s.Seq, e.ID, e.Hash)
+			digest := sealDigest(previous, s, e.Hash)
 			if !bytes.Equal(digest, s.Hash) {
 				return v.fault(ledgerseal.Table, s.ID, "hash over the entry and the seal before", hex.EncodeToString(digest), hex.EncodeToString(s.Hash))
 			}
