@@ -267,7 +267,7 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := entgql.LimitPerRow(balance.EntriesColumn, limit, pager.orderExpr(query))
+					modify := limitPerRow(balance.EntriesColumn, limit, pager.orderExpr(query))
 					query.modifiers = append(query.modifiers, modify)
 				}
 			} else {
@@ -947,7 +947,7 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := entgql.LimitPerRow(invoice.PaymentsColumn, limit, pager.orderExpr(query))
+					modify := limitPerRow(invoice.PaymentsColumn, limit, pager.orderExpr(query))
 					query.modifiers = append(query.modifiers, modify)
 				}
 			} else {
@@ -1770,7 +1770,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -1862,7 +1862,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -1954,7 +1954,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -2046,7 +2046,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -2138,7 +2138,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -2230,7 +2230,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -2539,7 +2539,7 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := entgql.LimitPerRow(payment.AttemptsColumn, limit, pager.orderExpr(query))
+					modify := limitPerRow(payment.AttemptsColumn, limit, pager.orderExpr(query))
 					query.modifiers = append(query.modifiers, modify)
 				}
 			} else {
