@@ -68,9 +68,7 @@ var fixtureStart = time.Date(2026, time.March, 10, 12, 0, 0, 0, time.UTC)
 func eachDatabase(t *testing.T, run func(t *testing.T, f *fixture)) {
 	t.Helper()
 	t.Parallel()
-	for name, open := range map[string]func(testing.TB, ...database.Option) *database.DB{
-		"sqlite": testdb.SQLite, "postgres": testdb.Postgres,
-	} {
+	for name, open := range eitherDatabase() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			statements := testdb.NewRecorder(t, "verify", "jobs")
@@ -80,6 +78,11 @@ func eachDatabase(t *testing.T, run func(t *testing.T, f *fixture)) {
 			statements.Check(t)
 		})
 	}
+}
+
+// eitherDatabase opens empty databases of each kind.
+func eitherDatabase() map[string]func(testing.TB, ...database.Option) *database.DB {
+	return map[string]func(testing.TB, ...database.Option) *database.DB{"sqlite": testdb.SQLite, "postgres": testdb.Postgres}
 }
 
 // newFixture makes the tables in an empty database and an organization.

@@ -10,6 +10,7 @@ import (
 	"purser/ent"
 	"purser/graph/generated"
 	"purser/graph/model"
+	"time"
 
 	"entgo.io/contrib/entgql"
 )
@@ -23,6 +24,11 @@ func (r *balanceResolver) Payer(ctx context.Context, obj *ent.Balance) (model.Pa
 // Currency is the resolver for the currency field.
 func (r *balanceResolver) Currency(ctx context.Context, obj *ent.Balance) (*ent.Currency, error) {
 	return r.currency(ctx, obj.Currency)
+}
+
+// AsOf is the resolver for the asOf field.
+func (r *balanceResolver) AsOf(ctx context.Context, obj *ent.Balance, at time.Time) (*model.BalanceSnapshot, error) {
+	return r.asOf(ctx, obj, at)
 }
 
 // BalanceReload is the resolver for the balanceReload field.

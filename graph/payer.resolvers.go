@@ -31,6 +31,11 @@ func (r *companyResolver) Balance(ctx context.Context, obj *model.Company, curre
 	return r.balanceOf(ctx, obj.Payer, currency)
 }
 
+// Statement is the resolver for the statement field.
+func (r *companyResolver) Statement(ctx context.Context, obj *model.Company, month int, year int, currency string) (*model.Statement, error) {
+	return r.statement(ctx, obj.Payer, month, year, currency)
+}
+
 // DefaultPaymentMethod is the batch resolver for the defaultPaymentMethod field.
 func (r *companyResolver) DefaultPaymentMethod(ctx context.Context, objs []*model.Company) ([]*ent.PaymentMethod, error) {
 	return each(objs, func(c *model.Company) (*ent.PaymentMethod, error) { return r.defaultCard(ctx, c.Payer) })
@@ -54,6 +59,11 @@ func (r *developerResolver) Balances(ctx context.Context, obj *model.Developer, 
 // Balance is the resolver for the balance field.
 func (r *developerResolver) Balance(ctx context.Context, obj *model.Developer, currency string) (*ent.Balance, error) {
 	return r.balanceOf(ctx, obj.Payer, currency)
+}
+
+// Statement is the resolver for the statement field.
+func (r *developerResolver) Statement(ctx context.Context, obj *model.Developer, month int, year int, currency string) (*model.Statement, error) {
+	return r.statement(ctx, obj.Payer, month, year, currency)
 }
 
 // DefaultPaymentMethod is the batch resolver for the defaultPaymentMethod field.

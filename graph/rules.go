@@ -83,10 +83,10 @@ func newRules() *rules {
 			"Provider":    account,
 			"AccessToken": token,
 
-			"Payer": payer, "Developer": payer, "Company": payer, "SpendCheck": payer,
+			"Payer": payer, "Developer": payer, "Company": payer, "SpendCheck": payer, "Statement": payer,
 			"Membership": billing,
 			"Product":    shared, "Price": shared,
-			"Balance": payer, "LedgerEntry": payer,
+			"Balance": payer, "BalanceSnapshot": payer, "LedgerEntry": payer,
 			"Quote": payer, "QuoteLine": payer,
 			"Invoice": payer, "InvoiceLine": payer,
 			"Payment": payer, "PaymentAttempt": payer, "PaymentFailure": payer, "Refund": payer, "Dispute": payer,

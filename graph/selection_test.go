@@ -50,6 +50,12 @@ func (w *writer) args(f *ast.FieldDefinition, variant string) string {
 			}
 		case a.Name == "currency" && a.Type.NonNull:
 			out = append(out, `currency: "USD"`)
+		case a.Name == "month":
+			out = append(out, map[string]string{"": "month: 3", "a": "month: 2", "Developer": "month: 1", "Company": "month: 12"}[variant])
+		case a.Name == "year":
+			out = append(out, "year: 2026")
+		case a.Name == "at":
+			out = append(out, map[string]string{"": `at: "2026-03-10T12:00:00Z"`, "a": `at: "2026-01-01T00:00:00Z"`}[variant])
 		case a.Name == "amount":
 			out = append(out, map[string]string{
 				"": `amount: {amount: "1", currency: "USD"}`, "a": `amount: {amount: "70", currency: "USD"}`,

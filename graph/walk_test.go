@@ -263,7 +263,7 @@ func (p *prober) arguments(f *ast.FieldDefinition) string {
 		}
 		value := map[string]string{
 			"id": `"` + p.ids["Developer"] + `"`, "ids": `["` + p.ids["Developer"] + `", "` + p.ids["Product"] + `"]`,
-			"by": `{id: "` + p.ids["Developer"] + `"}`, "currency": `"USD"`, "amount": `{amount: "1.00", currency: "USD"}`,
+			"by": `{id: "` + p.ids["Developer"] + `"}`, "month": "3", "year": "2026", "at": `"2026-03-10T12:00:00Z"`, "currency": `"USD"`, "amount": `{amount: "1.00", currency: "USD"}`,
 		}[a.Name]
 		args = append(args, a.Name+": "+value)
 	}

@@ -9,6 +9,7 @@ import (
 	"purser/ent"
 	"purser/graph/model"
 	"sync/atomic"
+	"time"
 
 	"entgo.io/contrib/entgql"
 	"github.com/99designs/gqlgen/graphql"
@@ -96,6 +97,7 @@ type ComplexityRoot struct {
 
 	Balance struct {
 		Amount      func(childComplexity int) int
+		AsOf        func(childComplexity int, at time.Time) int
 		Available   func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
 		CreditLimit func(childComplexity int) int
@@ -126,6 +128,14 @@ type ComplexityRoot struct {
 		Balance    func(childComplexity int) int
 		Entry      func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	BalanceSnapshot struct {
+		Amount    func(childComplexity int) int
+		At        func(childComplexity int) int
+		LastEntry func(childComplexity int) int
+		Remaining func(childComplexity int) int
+		Usage     func(childComplexity int) int
 	}
 
 	BalanceTopUpPayload struct {
@@ -165,6 +175,7 @@ type ComplexityRoot struct {
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
 		Slug                 func(childComplexity int) int
+		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
 		TaxID                func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
@@ -247,6 +258,7 @@ type ComplexityRoot struct {
 		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
 	}
@@ -868,6 +880,21 @@ type ComplexityRoot struct {
 		Reason  func(childComplexity int) int
 	}
 
+	Statement struct {
+		ApproxTaxRate       func(childComplexity int) int
+		Credits             func(childComplexity int) int
+		Currency            func(childComplexity int) int
+		CurrentBalance      func(childComplexity int) int
+		CurrentTotalBalance func(childComplexity int) int
+		CurrentUsage        func(childComplexity int) int
+		Month               func(childComplexity int) int
+		PreviousBalance     func(childComplexity int) int
+		Tax                 func(childComplexity int) int
+		TopUps              func(childComplexity int) int
+		Usage               func(childComplexity int) int
+		Year                func(childComplexity int) int
+	}
+
 	Stream struct {
 		BalanceChanged func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
 		InvoiceChanged func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
@@ -1091,6 +1118,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Balance.Amount(childComplexity), true
+	case "Balance.asOf":
+		if e.ComplexityRoot.Balance.AsOf == nil {
+			break
+		}
+
+		args, err := ec.field_Balance_asOf_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Balance.AsOf(childComplexity, args["at"].(time.Time)), true
 	case "Balance.available":
 		if e.ComplexityRoot.Balance.Available == nil {
 			break
@@ -1225,6 +1263,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BalanceReloadPayload.UserErrors(childComplexity), true
+
+	case "BalanceSnapshot.amount":
+		if e.ComplexityRoot.BalanceSnapshot.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.Amount(childComplexity), true
+	case "BalanceSnapshot.at":
+		if e.ComplexityRoot.BalanceSnapshot.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.At(childComplexity), true
+	case "BalanceSnapshot.lastEntry":
+		if e.ComplexityRoot.BalanceSnapshot.LastEntry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.LastEntry(childComplexity), true
+	case "BalanceSnapshot.remaining":
+		if e.ComplexityRoot.BalanceSnapshot.Remaining == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.Remaining(childComplexity), true
+	case "BalanceSnapshot.usage":
+		if e.ComplexityRoot.BalanceSnapshot.Usage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.Usage(childComplexity), true
 
 	case "BalanceTopUpPayload.balance":
 		if e.ComplexityRoot.BalanceTopUpPayload.Balance == nil {
@@ -1431,6 +1500,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Slug(childComplexity), true
+	case "Company.statement":
+		if e.ComplexityRoot.Company.Statement == nil {
+			break
+		}
+
+		args, err := ec.field_Company_statement_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Company.Statement(childComplexity, args["month"].(int), args["year"].(int), args["currency"].(string)), true
 	case "Company.status":
 		if e.ComplexityRoot.Company.Status == nil {
 			break
@@ -1776,6 +1856,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Developer.statement":
+		if e.ComplexityRoot.Developer.Statement == nil {
+			break
+		}
+
+		args, err := ec.field_Developer_statement_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Developer.Statement(childComplexity, args["month"].(int), args["year"].(int), args["currency"].(string)), true
 	case "Developer.status":
 		if e.ComplexityRoot.Developer.Status == nil {
 			break
@@ -4478,6 +4569,79 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SpendCheck.Reason(childComplexity), true
 
+	case "Statement.approxTaxRate":
+		if e.ComplexityRoot.Statement.ApproxTaxRate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.ApproxTaxRate(childComplexity), true
+	case "Statement.credits":
+		if e.ComplexityRoot.Statement.Credits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Credits(childComplexity), true
+	case "Statement.currency":
+		if e.ComplexityRoot.Statement.Currency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Currency(childComplexity), true
+	case "Statement.currentBalance":
+		if e.ComplexityRoot.Statement.CurrentBalance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.CurrentBalance(childComplexity), true
+	case "Statement.currentTotalBalance":
+		if e.ComplexityRoot.Statement.CurrentTotalBalance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.CurrentTotalBalance(childComplexity), true
+	case "Statement.currentUsage":
+		if e.ComplexityRoot.Statement.CurrentUsage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.CurrentUsage(childComplexity), true
+	case "Statement.month":
+		if e.ComplexityRoot.Statement.Month == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Month(childComplexity), true
+	case "Statement.previousBalance":
+		if e.ComplexityRoot.Statement.PreviousBalance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.PreviousBalance(childComplexity), true
+	case "Statement.tax":
+		if e.ComplexityRoot.Statement.Tax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Tax(childComplexity), true
+	case "Statement.topUps":
+		if e.ComplexityRoot.Statement.TopUps == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.TopUps(childComplexity), true
+	case "Statement.usage":
+		if e.ComplexityRoot.Statement.Usage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Usage(childComplexity), true
+	case "Statement.year":
+		if e.ComplexityRoot.Statement.Year == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Year(childComplexity), true
+
 	case "Stream.balanceChanged":
 		if e.ComplexityRoot.Stream.BalanceChanged == nil {
 			break
@@ -4918,10 +5082,29 @@ type Balance implements Node {
   inDebt: Boolean!
   "Every change, newest first."
   entries(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: LedgerEntryOrder, where: LedgerEntryFilter): LedgerEntryConnection!
+  "What it was at a time, by what was booked until then. The answer never changes, but for the last seconds: what was just being booked may come to it."
+  asOf(
+    "When; a time that lies ahead is answered with what is now."
+    at: DateTime!
+  ): BalanceSnapshot!
   "When it was made."
   createdAt: DateTime!
   "When it was last booked on, or its limits last changed."
   updatedAt: DateTime!
+}
+
+"A balance as it was at a time."
+type BalanceSnapshot {
+  "The time: the one asked for, or now where that lies ahead."
+  at: DateTime!
+  "Money available in the billing period that was open then: brought forward and added."
+  amount: Money!
+  "What was used of it, less credits."
+  usage: Money!
+  "amount − usage."
+  remaining: Money!
+  "The last entry booked until then; null before the first."
+  lastEntry: LedgerEntry
 }
 
 "One transfer in the double-entry ledger. It never changes; a correction is an entry of its own."
@@ -6017,6 +6200,15 @@ interface Payer implements Node {
     "The currency's code."
     currency: CurrencyCode!
   ): Balance
+  "Its monthly statement in one currency; null while it has no balance in it, and for a month that has not begun."
+  statement(
+    "The month, 1 to 12."
+    month: Int!
+    "The calendar year it is in."
+    year: Int!
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Statement
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
@@ -6066,6 +6258,15 @@ type Developer implements Node & Payer {
     "The currency's code."
     currency: CurrencyCode!
   ): Balance
+  "Its monthly statement in one currency; null while it has no balance in it, and for a month that has not begun."
+  statement(
+    "The month, 1 to 12."
+    month: Int!
+    "The calendar year it is in."
+    year: Int!
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Statement
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
@@ -6119,6 +6320,15 @@ type Company implements Node & Payer {
     "The currency's code."
     currency: CurrencyCode!
   ): Balance
+  "Its monthly statement in one currency; null while it has no balance in it, and for a month that has not begun."
+  statement(
+    "The month, 1 to 12."
+    month: Int!
+    "The calendar year it is in."
+    year: Int!
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Statement
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
@@ -6142,6 +6352,34 @@ type Company implements Node & Payer {
   taxId: String
   "The developers that belong to it."
   members(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: MembershipOrder): MembershipConnection!
+}
+
+"What a calendar month was for a balance. Months are those of the organization's time zone, and what counts is when something was booked: usage reported after the end of its month stands in the month that was open then. Every figure but tax is the sum of the month's entries, to the last digit."
+type Statement {
+  "The month, 1 to 12."
+  month: Int!
+  "The calendar year it is in."
+  year: Int!
+  "The balance's currency."
+  currency: Currency!
+  "What remained at the end of the month before."
+  previousBalance: Money!
+  "What was paid in: entries of kind TOP_UP and RELOAD."
+  topUps: Money!
+  "What else changed the balance, signed: credits, adjustments and credit notes, less refunds and disputes, debt moved to an invoice, and what was reversed of top-ups and of all that."
+  credits: Money!
+  "What was used, tax included: entries of kind USAGE and INVOICE_PAYMENT less their reversals."
+  usage: Money!
+  "The share of usage that is tax, at the payer's rate of today, in whole minor units; for information."
+  tax: Money!
+  "The same as usage, which is what currentBalance is made of."
+  currentUsage: Money!
+  "previousBalance + topUps + credits."
+  currentTotalBalance: Money!
+  "currentTotalBalance − currentUsage: what remains now in the running month, or remained at the end of one that is over."
+  currentBalance: Money!
+  "The payer's tax rate of today in percent; 0 where it has none."
+  approxTaxRate: Decimal!
 }
 
 "SUSPENDED cannot spend or be sold to; CLOSED is history."
@@ -7405,6 +7643,8 @@ func (ec *executionContext) childFields_Balance(ctx context.Context, field graph
 		return ec.fieldContext_Balance_inDebt(ctx, field)
 	case "entries":
 		return ec.fieldContext_Balance_entries(ctx, field)
+	case "asOf":
+		return ec.fieldContext_Balance_asOf(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Balance_createdAt(ctx, field)
 	case "updatedAt":
@@ -7445,6 +7685,22 @@ func (ec *executionContext) childFields_BalanceReloadPayload(ctx context.Context
 		return ec.fieldContext_BalanceReloadPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BalanceReloadPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_BalanceSnapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_BalanceSnapshot_at(ctx, field)
+	case "amount":
+		return ec.fieldContext_BalanceSnapshot_amount(ctx, field)
+	case "usage":
+		return ec.fieldContext_BalanceSnapshot_usage(ctx, field)
+	case "remaining":
+		return ec.fieldContext_BalanceSnapshot_remaining(ctx, field)
+	case "lastEntry":
+		return ec.fieldContext_BalanceSnapshot_lastEntry(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BalanceSnapshot", field.Name)
 }
 
 func (ec *executionContext) childFields_BalanceTopUpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7497,6 +7753,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_balances(ctx, field)
 	case "balance":
 		return ec.fieldContext_Company_balance(ctx, field)
+	case "statement":
+		return ec.fieldContext_Company_statement(ctx, field)
 	case "defaultPaymentMethod":
 		return ec.fieldContext_Company_defaultPaymentMethod(ctx, field)
 	case "paymentMethods":
@@ -7661,6 +7919,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_balances(ctx, field)
 	case "balance":
 		return ec.fieldContext_Developer_balance(ctx, field)
+	case "statement":
+		return ec.fieldContext_Developer_statement(ctx, field)
 	case "defaultPaymentMethod":
 		return ec.fieldContext_Developer_defaultPaymentMethod(ctx, field)
 	case "paymentMethods":
@@ -8775,6 +9035,36 @@ func (ec *executionContext) childFields_SpendCheck(ctx context.Context, field gr
 		return ec.fieldContext_SpendCheck_details(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SpendCheck", field.Name)
+}
+
+func (ec *executionContext) childFields_Statement(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "month":
+		return ec.fieldContext_Statement_month(ctx, field)
+	case "year":
+		return ec.fieldContext_Statement_year(ctx, field)
+	case "currency":
+		return ec.fieldContext_Statement_currency(ctx, field)
+	case "previousBalance":
+		return ec.fieldContext_Statement_previousBalance(ctx, field)
+	case "topUps":
+		return ec.fieldContext_Statement_topUps(ctx, field)
+	case "credits":
+		return ec.fieldContext_Statement_credits(ctx, field)
+	case "usage":
+		return ec.fieldContext_Statement_usage(ctx, field)
+	case "tax":
+		return ec.fieldContext_Statement_tax(ctx, field)
+	case "currentUsage":
+		return ec.fieldContext_Statement_currentUsage(ctx, field)
+	case "currentTotalBalance":
+		return ec.fieldContext_Statement_currentTotalBalance(ctx, field)
+	case "currentBalance":
+		return ec.fieldContext_Statement_currentBalance(ctx, field)
+	case "approxTaxRate":
+		return ec.fieldContext_Statement_approxTaxRate(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Statement", field.Name)
 }
 
 func (ec *executionContext) childFields_UsageRecordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -110,6 +110,20 @@ type BalanceReloadPayload struct {
 	UserErrors []*UserError     `json:"userErrors"`
 }
 
+// A balance as it was at a time.
+type BalanceSnapshot struct {
+	// The time: the one asked for, or now where that lies ahead.
+	At time.Time `json:"at"`
+	// Money available in the billing period that was open then: brought forward and added.
+	Amount *money.Amount `json:"amount"`
+	// What was used of it, less credits.
+	Usage *money.Amount `json:"usage"`
+	// amount − usage.
+	Remaining *money.Amount `json:"remaining"`
+	// The last entry booked until then; null before the first.
+	LastEntry *ent.LedgerEntry `json:"lastEntry,omitempty"`
+}
+
 // Who tops up how much, from which card.
 type BalanceTopUpInput struct {
 	// Whose balance it goes to.
@@ -908,6 +922,34 @@ type SpendCheck struct {
 	Reason *UserErrorCode `json:"reason,omitempty"`
 	// What is missing, when funds are.
 	Details *FundsDetails `json:"details,omitempty"`
+}
+
+// What a calendar month was for a balance. Months are those of the organization's time zone, and what counts is when something was booked: usage reported after the end of its month stands in the month that was open then. Every figure but tax is the sum of the month's entries, to the last digit.
+type Statement struct {
+	// The month, 1 to 12.
+	Month int `json:"month"`
+	// The calendar year it is in.
+	Year int `json:"year"`
+	// The balance's currency.
+	Currency *ent.Currency `json:"currency"`
+	// What remained at the end of the month before.
+	PreviousBalance *money.Amount `json:"previousBalance"`
+	// What was paid in: entries of kind TOP_UP and RELOAD.
+	TopUps *money.Amount `json:"topUps"`
+	// What else changed the balance, signed: credits, adjustments and credit notes, less refunds and disputes, debt moved to an invoice, and what was reversed of top-ups and of all that.
+	Credits *money.Amount `json:"credits"`
+	// What was used, tax included: entries of kind USAGE and INVOICE_PAYMENT less their reversals.
+	Usage *money.Amount `json:"usage"`
+	// The share of usage that is tax, at the payer's rate of today, in whole minor units; for information.
+	Tax *money.Amount `json:"tax"`
+	// The same as usage, which is what currentBalance is made of.
+	CurrentUsage *money.Amount `json:"currentUsage"`
+	// previousBalance + topUps + credits.
+	CurrentTotalBalance *money.Amount `json:"currentTotalBalance"`
+	// currentTotalBalance − currentUsage: what remains now in the running month, or remained at the end of one that is over.
+	CurrentBalance *money.Amount `json:"currentBalance"`
+	// The payer's tax rate of today in percent; 0 where it has none.
+	ApproxTaxRate money.Decimal `json:"approxTaxRate"`
 }
 
 // Live changes. Each event is the changed object itself, so that normalised caches update by themselves; the cursor to resume from is in extensions.cursor.
