@@ -14,6 +14,7 @@ import (
 	"purser/auth"
 	"purser/billing"
 	"purser/config"
+	"purser/export"
 	"purser/gateway"
 	"purser/gateway/stripe"
 	"purser/graph"
@@ -127,7 +128,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 		return err
 	}
 	d := doors{
-		graphql: graphql, webhook: door, metrics: numbers.Handler(), readiness: &readiness{db: db},
+		graphql: graphql, webhook: door, export: graphql.Guard(export.New(export.Config{Billing: domain, Logger: log})), metrics: numbers.Handler(), readiness: &readiness{db: db},
 		web: web.Handler(web.Options{Endpoint: pathGraphQL, Token: sample.tokenText(), Tabs: tabs, Version: version()}),
 	}
 	if sandbox != nil {

@@ -23,12 +23,14 @@ const (
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
 	pathDocument = "/documents/"
+	pathExport   = "/export/"
 )
 
 // doors are the handlers that the server's paths lead to.
 type doors struct {
 	graphql   http.Handler
 	webhook   http.Handler
+	export    http.Handler
 	sandbox   http.Handler // nil where there is none of ours
 	web       http.Handler
 	metrics   http.Handler
@@ -43,6 +45,7 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathReturn, d.webhook)
 	mux.Handle(pathThanks, d.webhook)
 	mux.Handle(pathDocument, d.webhook)
+	mux.Handle(pathExport, d.export)
 	if d.sandbox != nil {
 		mux.Handle(pathSandbox+"/", http.StripPrefix(pathSandbox, d.sandbox))
 	}

@@ -18,6 +18,7 @@ import (
 	"purser/auth"
 	"purser/billing"
 	"purser/database"
+	"purser/export"
 	"purser/gateway"
 	"purser/gateway/stripe"
 	"purser/graph"
@@ -141,7 +142,8 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: logger})
 	handler = routes(doors{
 		graphql: api, webhook: door, sandbox: sandbox.Handler(),
-		web: http.NotFoundHandler(), metrics: http.NotFoundHandler(), readiness: &readiness{},
+		export: api.Guard(export.New(export.Config{Billing: domain, Logger: logger})),
+		web:    http.NotFoundHandler(), metrics: http.NotFoundHandler(), readiness: &readiness{},
 	}, logger)
 
 	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: logger, Interval: 100 * time.Millisecond})

@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -48,9 +47,9 @@ type HandlerConfig struct {
 	Version string
 }
 
-// NewHandler returns the handler of the GraphQL endpoint. The error says what
-// is wrong with the operator's token or with an origin.
-func NewHandler(c HandlerConfig) (http.Handler, error) {
+// NewHandler returns the GraphQL endpoint. The error says what is wrong with
+// the operator's token or with an origin.
+func NewHandler(c HandlerConfig) (transport.Endpoint, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
