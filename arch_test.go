@@ -112,6 +112,10 @@ var directions = []struct {
 		why:     "the suite that every adapter passes knows none of them",
 	},
 	{
+		path: "outbound",
+		why:  "which addresses are dialled is decided without knowing who is there",
+	},
+	{
 		path:    "sandbox",
 		imports: []string{"money"},
 		why:     "a stand-in that shared code with the product would share its errors; it speaks HTTP",

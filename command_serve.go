@@ -19,6 +19,7 @@ import (
 	"purser/graph"
 	"purser/jobs"
 	"purser/metrics"
+	"purser/outbound"
 	"purser/web"
 	"purser/webhook"
 )
@@ -98,8 +99,12 @@ func serve(ctx context.Context, c invocation) (err error) {
 		defer func() { err = errors.Join(err, within(lasting, stopTimeout, sandbox.close)) }()
 	}
 	numbers := metrics.New()
+	client, err := outboundClient(cfg, sandbox)
+	if err != nil {
+		return err
+	}
 	gateways := gateway.NewDirectory(stripe.New(stripe.Config{
-		BaseURL: stripeAddress(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
+		BaseURL: stripeAddress(cfg, sandbox), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
 	}))
 
 	// The front doors.
@@ -231,6 +236,19 @@ func stripeAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Envi
 		}
 		return "", errors.New("organizations in SANDBOX are not served here: PURSER_SANDBOX is false")
 	}
+}
+
+// outboundClient makes the requests to gateways. Only the sandbox, whose address
+// is the operator's own setting, may be on this machine or in its network.
+func outboundClient(cfg config.Config, sandbox *builtInSandbox) (*http.Client, error) {
+	o := outbound.Options{Listed: cfg.GatewayAddresses}
+	switch {
+	case sandbox != nil:
+		o.Local = []string{sandbox.api}
+	case cfg.SandboxURL != "":
+		o.Local = []string{cfg.SandboxURL}
+	}
+	return outbound.Client(o)
 }
 
 // httpClient calls the sandbox's API for what the adapter has no operation
