@@ -23,6 +23,7 @@ const (
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
 	pathDocument = "/documents/"
+	pathExports  = "/exports/"
 )
 
 // doors are the handlers that the server's paths lead to.
@@ -43,6 +44,7 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathReturn, d.webhook)
 	mux.Handle(pathThanks, d.webhook)
 	mux.Handle(pathDocument, d.webhook)
+	mux.Handle(pathExports, d.webhook)
 	if d.sandbox != nil {
 		mux.Handle(pathSandbox+"/", http.StripPrefix(pathSandbox, d.sandbox))
 	}

@@ -45,6 +45,11 @@ func (tx *Tx) settledBalance(ctx context.Context, payerID, code string) (*ent.Ba
 	if err != nil {
 		return nil, err
 	}
+	// Who changes the payer's billing mode at this moment would not find the
+	// new balance.
+	if err := tx.keepStatus(ctx, p); err != nil {
+		return nil, err
+	}
 	c, err := tx.Currency.Query().Where(currency.Code(code)).Only(ctx)
 	switch {
 	case ent.IsNotFound(err):

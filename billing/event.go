@@ -242,9 +242,12 @@ func (e *EventToApply) Unclaimed() error {
 // WebhookTarget is what an event is checked against before it is stored.
 type WebhookTarget struct {
 	ProviderID string
-	Kind       gateway.Kind
-	Live       bool     // whether the provider's events must be of real money
-	Secrets    []string // the signing secrets, the current one first
+	// GlobalProviderID is set instead for an account of the operator's; whose
+	// an event there is, EventOwner says.
+	GlobalProviderID string
+	Kind             gateway.Kind
+	Live             bool     // whether the provider's events must be of real money
+	Secrets          []string // the signing secrets, the current one first
 }
 
 // WebhookTarget finds the provider that a webhook's address names, inside the

@@ -60,6 +60,9 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 			return nil, err
 		}
 	}
+	if err := tx.keepOwner(ctx, p.provider, row.OrderCode); err != nil {
+		return nil, err
+	}
 	tx.changed(ctx, ChangePayment, row.ID, p.payer.ID)
 	return row, nil
 }
@@ -250,6 +253,9 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if err := tx.keepCustomer(ctx, p.ProviderID, orEmpty(p.PayerID), r.CustomerID); err != nil {
 		return err
 	}
+	if err := tx.keepOwnerAt(ctx, p.ProviderID, r.Payment.GatewayPaymentID); err != nil {
+		return err
+	}
 	if to != payment.StatusSUCCEEDED {
 		return nil
 	}
@@ -295,7 +301,7 @@ func (tx *Tx) setAction(_ context.Context, u *ent.PaymentUpdate, p *ent.Payment,
 }
 
 func actionPlace(p *ent.Payment) auth.Place {
-	return auth.Place{OrganizationID: p.OrganizationID, EntityID: p.ID, Column: "action_secret"}
+	return auth.Place{OrganizationID: p.OrganizationID, EntityID: p.ID, Column: columnActionSecret}
 }
 
 // ClientSecret opens the secret by which the payer's browser finishes a

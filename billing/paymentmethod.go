@@ -250,7 +250,7 @@ func (tx *Tx) setCardAction(u *ent.PaymentMethodUpdate, m *ent.PaymentMethod, a 
 }
 
 func cardPlace(m *ent.PaymentMethod) auth.Place {
-	return auth.Place{OrganizationID: m.OrganizationID, EntityID: m.ID, Column: "action_secret"}
+	return auth.Place{OrganizationID: m.OrganizationID, EntityID: m.ID, Column: columnActionSecret}
 }
 
 // CardClientSecret opens the secret by which the payer's browser finishes

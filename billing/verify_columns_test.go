@@ -139,7 +139,7 @@ func provables() []provable {
 		}, untold: []string{
 			// Without payment, quote or debt, nothing else tells whose it was.
 			invoice.FieldPayerID, invoice.FieldProviderID,
-			invoice.FieldCollection, invoice.FieldDescription, invoice.FieldDueAt, invoice.FieldFinalizesAt,
+			invoice.FieldCollection, invoice.FieldDescription, invoice.FieldRecipient, invoice.FieldDueAt, invoice.FieldFinalizesAt,
 			invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldSubscriptionID,
 			invoice.FieldAttempts, invoice.FieldNextAttemptAt, invoice.FieldDunning, invoice.FieldPeriodStart, invoice.FieldPeriodEnd,
 			invoice.FieldGatewayInvoiceID, invoice.FieldNextCheckAt, invoice.FieldChecks, invoice.FieldPublicToken,

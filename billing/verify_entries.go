@@ -374,7 +374,7 @@ func (v *verifier) shape(e *ent.LedgerEntry) error {
 		ledgerentry.KindTAX:             {{accountReceivable, accountTax}},
 		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}},
 		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}},
-		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}},
+		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}, {onBalance, accountWriteOff}, {accountWriteOff, onBalance}},
 	}[e.Kind]
 	// Accounts of providers and balances end in an id.
 	kind := func(name string) string {

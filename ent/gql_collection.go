@@ -601,6 +601,11 @@ func (_q *GlobalProviderQuery) collectField(ctx context.Context, oneNode bool, o
 				selectedFields = append(selectedFields, globalprovider.FieldName)
 				fieldSeen[globalprovider.FieldName] = struct{}{}
 			}
+		case "description":
+			if _, ok := fieldSeen[globalprovider.FieldDescription]; !ok {
+				selectedFields = append(selectedFields, globalprovider.FieldDescription)
+				fieldSeen[globalprovider.FieldDescription] = struct{}{}
+			}
 		case "kind":
 			if _, ok := fieldSeen[globalprovider.FieldKind]; !ok {
 				selectedFields = append(selectedFields, globalprovider.FieldKind)
@@ -2063,6 +2068,11 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				if _, ok := fieldSeen[payer.FieldTaxID]; !ok {
 					selectedFields = append(selectedFields, payer.FieldTaxID)
 					fieldSeen[payer.FieldTaxID] = struct{}{}
+				}
+			case "erasedAt":
+				if _, ok := fieldSeen[payer.FieldErasedAt]; !ok {
+					selectedFields = append(selectedFields, payer.FieldErasedAt)
+					fieldSeen[payer.FieldErasedAt] = struct{}{}
 				}
 			case "id":
 			case "__typename":

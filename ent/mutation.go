@@ -17,6 +17,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/gatewayevent"
+	"purser/ent/gatewayobject"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
 	"purser/ent/idempotencyrecord"
@@ -72,6 +73,7 @@ const (
 	TypeGatewayCall       = "GatewayCall"
 	TypeGatewayCustomer   = "GatewayCustomer"
 	TypeGatewayEvent      = "GatewayEvent"
+	TypeGatewayObject     = "GatewayObject"
 	TypeGlobalProvider    = "GlobalProvider"
 	TypeHold              = "Hold"
 	TypeIdempotencyRecord = "IdempotencyRecord"
@@ -10329,29 +10331,421 @@ func (m *GatewayEventMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown GatewayEvent edge %s", name)
 }
 
+// GatewayObjectMutation represents an operation that mutates the GatewayObject nodes in the graph.
+type GatewayObjectMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	organization  *string
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*GatewayObject, error)
+	predicates    []predicate.GatewayObject
+}
+
+var _ ent.Mutation = (*GatewayObjectMutation)(nil)
+
+// gatewayobjectOption allows management of the mutation configuration using functional options.
+type gatewayobjectOption func(*GatewayObjectMutation)
+
+// newGatewayObjectMutation creates new mutation for the GatewayObject entity.
+func newGatewayObjectMutation(c config, op Op, opts ...gatewayobjectOption) *GatewayObjectMutation {
+	m := &GatewayObjectMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeGatewayObject,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withGatewayObjectID sets the ID field of the mutation.
+func withGatewayObjectID(id string) gatewayobjectOption {
+	return func(m *GatewayObjectMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *GatewayObject
+		)
+		m.oldValue = func(ctx context.Context) (*GatewayObject, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().GatewayObject.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withGatewayObject sets the old GatewayObject of the mutation.
+func withGatewayObject(node *GatewayObject) gatewayobjectOption {
+	return func(m *GatewayObjectMutation) {
+		m.oldValue = func(context.Context) (*GatewayObject, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m GatewayObjectMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m GatewayObjectMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of GatewayObject entities.
+func (m *GatewayObjectMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *GatewayObjectMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *GatewayObjectMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().GatewayObject.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrganization sets the "organization" field.
+func (m *GatewayObjectMutation) SetOrganization(s string) {
+	m.organization = &s
+}
+
+// Organization returns the value of the "organization" field in the mutation.
+func (m *GatewayObjectMutation) Organization() (r string, exists bool) {
+	v := m.organization
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrganization returns the old "organization" field's value of the GatewayObject entity.
+// If the GatewayObject object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayObjectMutation) OldOrganization(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrganization is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrganization requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrganization: %w", err)
+	}
+	return oldValue.Organization, nil
+}
+
+// ResetOrganization resets all changes to the "organization" field.
+func (m *GatewayObjectMutation) ResetOrganization() {
+	m.organization = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *GatewayObjectMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *GatewayObjectMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the GatewayObject entity.
+// If the GatewayObject object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayObjectMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *GatewayObjectMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the GatewayObjectMutation builder.
+func (m *GatewayObjectMutation) Where(ps ...predicate.GatewayObject) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the GatewayObjectMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *GatewayObjectMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.GatewayObject, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *GatewayObjectMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *GatewayObjectMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (GatewayObject).
+func (m *GatewayObjectMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *GatewayObjectMutation) Fields() []string {
+	fields := make([]string, 0, 2)
+	if m.organization != nil {
+		fields = append(fields, gatewayobject.FieldOrganization)
+	}
+	if m.created_at != nil {
+		fields = append(fields, gatewayobject.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *GatewayObjectMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		return m.Organization()
+	case gatewayobject.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *GatewayObjectMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		return m.OldOrganization(ctx)
+	case gatewayobject.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown GatewayObject field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GatewayObjectMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrganization(v)
+		return nil
+	case gatewayobject.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GatewayObject field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *GatewayObjectMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *GatewayObjectMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GatewayObjectMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown GatewayObject numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *GatewayObjectMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *GatewayObjectMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *GatewayObjectMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown GatewayObject nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *GatewayObjectMutation) ResetField(name string) error {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		m.ResetOrganization()
+		return nil
+	case gatewayobject.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GatewayObject field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *GatewayObjectMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *GatewayObjectMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *GatewayObjectMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *GatewayObjectMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *GatewayObjectMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *GatewayObjectMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *GatewayObjectMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown GatewayObject unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *GatewayObjectMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown GatewayObject edge %s", name)
+}
+
 // GlobalProviderMutation represents an operation that mutates the GlobalProvider nodes in the graph.
 type GlobalProviderMutation struct {
 	config
-	op                    Op
-	typ                   string
-	id                    *string
-	slug                  *string
-	name                  *string
-	kind                  *globalprovider.Kind
-	environment           *globalprovider.Environment
-	status                *globalprovider.Status
-	publishable_key       *string
-	merchant_code         *string
-	secret_hint           *string
-	secret_sealed         *[]byte
-	webhook_secret_sealed *[]byte
-	credential_version    *int
-	addcredential_version *int
-	created_at            *time.Time
-	clearedFields         map[string]struct{}
-	done                  bool
-	oldValue              func(context.Context) (*GlobalProvider, error)
-	predicates            []predicate.GlobalProvider
+	op                             Op
+	typ                            string
+	id                             *string
+	slug                           *string
+	name                           *string
+	description                    *string
+	kind                           *globalprovider.Kind
+	environment                    *globalprovider.Environment
+	status                         *globalprovider.Status
+	publishable_key                *string
+	merchant_code                  *string
+	secret_hint                    *string
+	secret_sealed                  *[]byte
+	webhook_secret_sealed          *[]byte
+	webhook_secret_previous_sealed *[]byte
+	webhook_secret_previous_until  *time.Time
+	credential_version             *int
+	addcredential_version          *int
+	gateway_account_id             *string
+	account_unproven_at            *time.Time
+	webhook_token                  *string
+	created_at                     *time.Time
+	clearedFields                  map[string]struct{}
+	done                           bool
+	oldValue                       func(context.Context) (*GlobalProvider, error)
+	predicates                     []predicate.GlobalProvider
 }
 
 var _ ent.Mutation = (*GlobalProviderMutation)(nil)
@@ -10528,6 +10922,55 @@ func (m *GlobalProviderMutation) OldName(ctx context.Context) (v string, err err
 // ResetName resets all changes to the "name" field.
 func (m *GlobalProviderMutation) ResetName() {
 	m.name = nil
+}
+
+// SetDescription sets the "description" field.
+func (m *GlobalProviderMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *GlobalProviderMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldDescription(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ClearDescription clears the value of the "description" field.
+func (m *GlobalProviderMutation) ClearDescription() {
+	m.description = nil
+	m.clearedFields[globalprovider.FieldDescription] = struct{}{}
+}
+
+// DescriptionCleared returns if the "description" field was cleared in this mutation.
+func (m *GlobalProviderMutation) DescriptionCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldDescription]
+	return ok
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *GlobalProviderMutation) ResetDescription() {
+	m.description = nil
+	delete(m.clearedFields, globalprovider.FieldDescription)
 }
 
 // SetKind sets the "kind" field.
@@ -10883,6 +11326,104 @@ func (m *GlobalProviderMutation) ResetWebhookSecretSealed() {
 	delete(m.clearedFields, globalprovider.FieldWebhookSecretSealed)
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (m *GlobalProviderMutation) SetWebhookSecretPreviousSealed(b []byte) {
+	m.webhook_secret_previous_sealed = &b
+}
+
+// WebhookSecretPreviousSealed returns the value of the "webhook_secret_previous_sealed" field in the mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousSealed() (r []byte, exists bool) {
+	v := m.webhook_secret_previous_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWebhookSecretPreviousSealed returns the old "webhook_secret_previous_sealed" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldWebhookSecretPreviousSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWebhookSecretPreviousSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWebhookSecretPreviousSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWebhookSecretPreviousSealed: %w", err)
+	}
+	return oldValue.WebhookSecretPreviousSealed, nil
+}
+
+// ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
+func (m *GlobalProviderMutation) ClearWebhookSecretPreviousSealed() {
+	m.webhook_secret_previous_sealed = nil
+	m.clearedFields[globalprovider.FieldWebhookSecretPreviousSealed] = struct{}{}
+}
+
+// WebhookSecretPreviousSealedCleared returns if the "webhook_secret_previous_sealed" field was cleared in this mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousSealedCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldWebhookSecretPreviousSealed]
+	return ok
+}
+
+// ResetWebhookSecretPreviousSealed resets all changes to the "webhook_secret_previous_sealed" field.
+func (m *GlobalProviderMutation) ResetWebhookSecretPreviousSealed() {
+	m.webhook_secret_previous_sealed = nil
+	delete(m.clearedFields, globalprovider.FieldWebhookSecretPreviousSealed)
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (m *GlobalProviderMutation) SetWebhookSecretPreviousUntil(t time.Time) {
+	m.webhook_secret_previous_until = &t
+}
+
+// WebhookSecretPreviousUntil returns the value of the "webhook_secret_previous_until" field in the mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousUntil() (r time.Time, exists bool) {
+	v := m.webhook_secret_previous_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWebhookSecretPreviousUntil returns the old "webhook_secret_previous_until" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldWebhookSecretPreviousUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWebhookSecretPreviousUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWebhookSecretPreviousUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWebhookSecretPreviousUntil: %w", err)
+	}
+	return oldValue.WebhookSecretPreviousUntil, nil
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (m *GlobalProviderMutation) ClearWebhookSecretPreviousUntil() {
+	m.webhook_secret_previous_until = nil
+	m.clearedFields[globalprovider.FieldWebhookSecretPreviousUntil] = struct{}{}
+}
+
+// WebhookSecretPreviousUntilCleared returns if the "webhook_secret_previous_until" field was cleared in this mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousUntilCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldWebhookSecretPreviousUntil]
+	return ok
+}
+
+// ResetWebhookSecretPreviousUntil resets all changes to the "webhook_secret_previous_until" field.
+func (m *GlobalProviderMutation) ResetWebhookSecretPreviousUntil() {
+	m.webhook_secret_previous_until = nil
+	delete(m.clearedFields, globalprovider.FieldWebhookSecretPreviousUntil)
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (m *GlobalProviderMutation) SetCredentialVersion(i int) {
 	m.credential_version = &i
@@ -10937,6 +11478,127 @@ func (m *GlobalProviderMutation) AddedCredentialVersion() (r int, exists bool) {
 func (m *GlobalProviderMutation) ResetCredentialVersion() {
 	m.credential_version = nil
 	m.addcredential_version = nil
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (m *GlobalProviderMutation) SetGatewayAccountID(s string) {
+	m.gateway_account_id = &s
+}
+
+// GatewayAccountID returns the value of the "gateway_account_id" field in the mutation.
+func (m *GlobalProviderMutation) GatewayAccountID() (r string, exists bool) {
+	v := m.gateway_account_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGatewayAccountID returns the old "gateway_account_id" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldGatewayAccountID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGatewayAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGatewayAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGatewayAccountID: %w", err)
+	}
+	return oldValue.GatewayAccountID, nil
+}
+
+// ResetGatewayAccountID resets all changes to the "gateway_account_id" field.
+func (m *GlobalProviderMutation) ResetGatewayAccountID() {
+	m.gateway_account_id = nil
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (m *GlobalProviderMutation) SetAccountUnprovenAt(t time.Time) {
+	m.account_unproven_at = &t
+}
+
+// AccountUnprovenAt returns the value of the "account_unproven_at" field in the mutation.
+func (m *GlobalProviderMutation) AccountUnprovenAt() (r time.Time, exists bool) {
+	v := m.account_unproven_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountUnprovenAt returns the old "account_unproven_at" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldAccountUnprovenAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountUnprovenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountUnprovenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountUnprovenAt: %w", err)
+	}
+	return oldValue.AccountUnprovenAt, nil
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (m *GlobalProviderMutation) ClearAccountUnprovenAt() {
+	m.account_unproven_at = nil
+	m.clearedFields[globalprovider.FieldAccountUnprovenAt] = struct{}{}
+}
+
+// AccountUnprovenAtCleared returns if the "account_unproven_at" field was cleared in this mutation.
+func (m *GlobalProviderMutation) AccountUnprovenAtCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldAccountUnprovenAt]
+	return ok
+}
+
+// ResetAccountUnprovenAt resets all changes to the "account_unproven_at" field.
+func (m *GlobalProviderMutation) ResetAccountUnprovenAt() {
+	m.account_unproven_at = nil
+	delete(m.clearedFields, globalprovider.FieldAccountUnprovenAt)
+}
+
+// SetWebhookToken sets the "webhook_token" field.
+func (m *GlobalProviderMutation) SetWebhookToken(s string) {
+	m.webhook_token = &s
+}
+
+// WebhookToken returns the value of the "webhook_token" field in the mutation.
+func (m *GlobalProviderMutation) WebhookToken() (r string, exists bool) {
+	v := m.webhook_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWebhookToken returns the old "webhook_token" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldWebhookToken(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWebhookToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWebhookToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWebhookToken: %w", err)
+	}
+	return oldValue.WebhookToken, nil
+}
+
+// ResetWebhookToken resets all changes to the "webhook_token" field.
+func (m *GlobalProviderMutation) ResetWebhookToken() {
+	m.webhook_token = nil
 }
 
 // SetCreatedAt sets the "created_at" field.
@@ -11009,12 +11671,15 @@ func (m *GlobalProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GlobalProviderMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 18)
 	if m.slug != nil {
 		fields = append(fields, globalprovider.FieldSlug)
 	}
 	if m.name != nil {
 		fields = append(fields, globalprovider.FieldName)
+	}
+	if m.description != nil {
+		fields = append(fields, globalprovider.FieldDescription)
 	}
 	if m.kind != nil {
 		fields = append(fields, globalprovider.FieldKind)
@@ -11040,8 +11705,23 @@ func (m *GlobalProviderMutation) Fields() []string {
 	if m.webhook_secret_sealed != nil {
 		fields = append(fields, globalprovider.FieldWebhookSecretSealed)
 	}
+	if m.webhook_secret_previous_sealed != nil {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousSealed)
+	}
+	if m.webhook_secret_previous_until != nil {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
+	}
 	if m.credential_version != nil {
 		fields = append(fields, globalprovider.FieldCredentialVersion)
+	}
+	if m.gateway_account_id != nil {
+		fields = append(fields, globalprovider.FieldGatewayAccountID)
+	}
+	if m.account_unproven_at != nil {
+		fields = append(fields, globalprovider.FieldAccountUnprovenAt)
+	}
+	if m.webhook_token != nil {
+		fields = append(fields, globalprovider.FieldWebhookToken)
 	}
 	if m.created_at != nil {
 		fields = append(fields, globalprovider.FieldCreatedAt)
@@ -11058,6 +11738,8 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.Slug()
 	case globalprovider.FieldName:
 		return m.Name()
+	case globalprovider.FieldDescription:
+		return m.Description()
 	case globalprovider.FieldKind:
 		return m.Kind()
 	case globalprovider.FieldEnvironment:
@@ -11074,8 +11756,18 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.SecretSealed()
 	case globalprovider.FieldWebhookSecretSealed:
 		return m.WebhookSecretSealed()
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		return m.WebhookSecretPreviousSealed()
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		return m.WebhookSecretPreviousUntil()
 	case globalprovider.FieldCredentialVersion:
 		return m.CredentialVersion()
+	case globalprovider.FieldGatewayAccountID:
+		return m.GatewayAccountID()
+	case globalprovider.FieldAccountUnprovenAt:
+		return m.AccountUnprovenAt()
+	case globalprovider.FieldWebhookToken:
+		return m.WebhookToken()
 	case globalprovider.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -11091,6 +11783,8 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldSlug(ctx)
 	case globalprovider.FieldName:
 		return m.OldName(ctx)
+	case globalprovider.FieldDescription:
+		return m.OldDescription(ctx)
 	case globalprovider.FieldKind:
 		return m.OldKind(ctx)
 	case globalprovider.FieldEnvironment:
@@ -11107,8 +11801,18 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldSecretSealed(ctx)
 	case globalprovider.FieldWebhookSecretSealed:
 		return m.OldWebhookSecretSealed(ctx)
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		return m.OldWebhookSecretPreviousSealed(ctx)
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		return m.OldWebhookSecretPreviousUntil(ctx)
 	case globalprovider.FieldCredentialVersion:
 		return m.OldCredentialVersion(ctx)
+	case globalprovider.FieldGatewayAccountID:
+		return m.OldGatewayAccountID(ctx)
+	case globalprovider.FieldAccountUnprovenAt:
+		return m.OldAccountUnprovenAt(ctx)
+	case globalprovider.FieldWebhookToken:
+		return m.OldWebhookToken(ctx)
 	case globalprovider.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -11133,6 +11837,13 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetName(v)
+		return nil
+	case globalprovider.FieldDescription:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDescription(v)
 		return nil
 	case globalprovider.FieldKind:
 		v, ok := value.(globalprovider.Kind)
@@ -11190,12 +11901,47 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWebhookSecretSealed(v)
 		return nil
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWebhookSecretPreviousSealed(v)
+		return nil
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWebhookSecretPreviousUntil(v)
+		return nil
 	case globalprovider.FieldCredentialVersion:
 		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetCredentialVersion(v)
+		return nil
+	case globalprovider.FieldGatewayAccountID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGatewayAccountID(v)
+		return nil
+	case globalprovider.FieldAccountUnprovenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountUnprovenAt(v)
+		return nil
+	case globalprovider.FieldWebhookToken:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWebhookToken(v)
 		return nil
 	case globalprovider.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -11249,6 +11995,9 @@ func (m *GlobalProviderMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *GlobalProviderMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(globalprovider.FieldDescription) {
+		fields = append(fields, globalprovider.FieldDescription)
+	}
 	if m.FieldCleared(globalprovider.FieldPublishableKey) {
 		fields = append(fields, globalprovider.FieldPublishableKey)
 	}
@@ -11264,6 +12013,15 @@ func (m *GlobalProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(globalprovider.FieldWebhookSecretSealed) {
 		fields = append(fields, globalprovider.FieldWebhookSecretSealed)
 	}
+	if m.FieldCleared(globalprovider.FieldWebhookSecretPreviousSealed) {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousSealed)
+	}
+	if m.FieldCleared(globalprovider.FieldWebhookSecretPreviousUntil) {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
+	}
+	if m.FieldCleared(globalprovider.FieldAccountUnprovenAt) {
+		fields = append(fields, globalprovider.FieldAccountUnprovenAt)
+	}
 	return fields
 }
 
@@ -11278,6 +12036,9 @@ func (m *GlobalProviderMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *GlobalProviderMutation) ClearField(name string) error {
 	switch name {
+	case globalprovider.FieldDescription:
+		m.ClearDescription()
+		return nil
 	case globalprovider.FieldPublishableKey:
 		m.ClearPublishableKey()
 		return nil
@@ -11293,6 +12054,15 @@ func (m *GlobalProviderMutation) ClearField(name string) error {
 	case globalprovider.FieldWebhookSecretSealed:
 		m.ClearWebhookSecretSealed()
 		return nil
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		m.ClearWebhookSecretPreviousSealed()
+		return nil
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		m.ClearWebhookSecretPreviousUntil()
+		return nil
+	case globalprovider.FieldAccountUnprovenAt:
+		m.ClearAccountUnprovenAt()
+		return nil
 	}
 	return fmt.Errorf("unknown GlobalProvider nullable field %s", name)
 }
@@ -11306,6 +12076,9 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 		return nil
 	case globalprovider.FieldName:
 		m.ResetName()
+		return nil
+	case globalprovider.FieldDescription:
+		m.ResetDescription()
 		return nil
 	case globalprovider.FieldKind:
 		m.ResetKind()
@@ -11331,8 +12104,23 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 	case globalprovider.FieldWebhookSecretSealed:
 		m.ResetWebhookSecretSealed()
 		return nil
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		m.ResetWebhookSecretPreviousSealed()
+		return nil
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		m.ResetWebhookSecretPreviousUntil()
+		return nil
 	case globalprovider.FieldCredentialVersion:
 		m.ResetCredentialVersion()
+		return nil
+	case globalprovider.FieldGatewayAccountID:
+		m.ResetGatewayAccountID()
+		return nil
+	case globalprovider.FieldAccountUnprovenAt:
+		m.ResetAccountUnprovenAt()
+		return nil
+	case globalprovider.FieldWebhookToken:
+		m.ResetWebhookToken()
 		return nil
 	case globalprovider.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -13159,6 +13947,7 @@ type InvoiceMutation struct {
 	amount_paid_units    *money.Units
 	addamount_paid_units *money.Units
 	description          *string
+	recipient            **schema.Recipient
 	due_at               *time.Time
 	finalizes_at         *time.Time
 	finalized_at         *time.Time
@@ -13979,6 +14768,55 @@ func (m *InvoiceMutation) DescriptionCleared() bool {
 func (m *InvoiceMutation) ResetDescription() {
 	m.description = nil
 	delete(m.clearedFields, invoice.FieldDescription)
+}
+
+// SetRecipient sets the "recipient" field.
+func (m *InvoiceMutation) SetRecipient(s *schema.Recipient) {
+	m.recipient = &s
+}
+
+// Recipient returns the value of the "recipient" field in the mutation.
+func (m *InvoiceMutation) Recipient() (r *schema.Recipient, exists bool) {
+	v := m.recipient
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecipient returns the old "recipient" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldRecipient(ctx context.Context) (v *schema.Recipient, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecipient is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecipient requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecipient: %w", err)
+	}
+	return oldValue.Recipient, nil
+}
+
+// ClearRecipient clears the value of the "recipient" field.
+func (m *InvoiceMutation) ClearRecipient() {
+	m.recipient = nil
+	m.clearedFields[invoice.FieldRecipient] = struct{}{}
+}
+
+// RecipientCleared returns if the "recipient" field was cleared in this mutation.
+func (m *InvoiceMutation) RecipientCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldRecipient]
+	return ok
+}
+
+// ResetRecipient resets all changes to the "recipient" field.
+func (m *InvoiceMutation) ResetRecipient() {
+	m.recipient = nil
+	delete(m.clearedFields, invoice.FieldRecipient)
 }
 
 // SetDueAt sets the "due_at" field.
@@ -15172,7 +16010,7 @@ func (m *InvoiceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceMutation) Fields() []string {
-	fields := make([]string, 0, 35)
+	fields := make([]string, 0, 36)
 	if m.organization_id != nil {
 		fields = append(fields, invoice.FieldOrganizationID)
 	}
@@ -15217,6 +16055,9 @@ func (m *InvoiceMutation) Fields() []string {
 	}
 	if m.description != nil {
 		fields = append(fields, invoice.FieldDescription)
+	}
+	if m.recipient != nil {
+		fields = append(fields, invoice.FieldRecipient)
 	}
 	if m.due_at != nil {
 		fields = append(fields, invoice.FieldDueAt)
@@ -15316,6 +16157,8 @@ func (m *InvoiceMutation) Field(name string) (ent.Value, bool) {
 		return m.AmountPaidUnits()
 	case invoice.FieldDescription:
 		return m.Description()
+	case invoice.FieldRecipient:
+		return m.Recipient()
 	case invoice.FieldDueAt:
 		return m.DueAt()
 	case invoice.FieldFinalizesAt:
@@ -15395,6 +16238,8 @@ func (m *InvoiceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAmountPaidUnits(ctx)
 	case invoice.FieldDescription:
 		return m.OldDescription(ctx)
+	case invoice.FieldRecipient:
+		return m.OldRecipient(ctx)
 	case invoice.FieldDueAt:
 		return m.OldDueAt(ctx)
 	case invoice.FieldFinalizesAt:
@@ -15548,6 +16393,13 @@ func (m *InvoiceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetDescription(v)
+		return nil
+	case invoice.FieldRecipient:
+		v, ok := value.(*schema.Recipient)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecipient(v)
 		return nil
 	case invoice.FieldDueAt:
 		v, ok := value.(time.Time)
@@ -15815,6 +16667,9 @@ func (m *InvoiceMutation) ClearedFields() []string {
 	if m.FieldCleared(invoice.FieldDescription) {
 		fields = append(fields, invoice.FieldDescription)
 	}
+	if m.FieldCleared(invoice.FieldRecipient) {
+		fields = append(fields, invoice.FieldRecipient)
+	}
 	if m.FieldCleared(invoice.FieldDueAt) {
 		fields = append(fields, invoice.FieldDueAt)
 	}
@@ -15885,6 +16740,9 @@ func (m *InvoiceMutation) ClearField(name string) error {
 		return nil
 	case invoice.FieldDescription:
 		m.ClearDescription()
+		return nil
+	case invoice.FieldRecipient:
+		m.ClearRecipient()
 		return nil
 	case invoice.FieldDueAt:
 		m.ClearDueAt()
@@ -15986,6 +16844,9 @@ func (m *InvoiceMutation) ResetField(name string) error {
 		return nil
 	case invoice.FieldDescription:
 		m.ResetDescription()
+		return nil
+	case invoice.FieldRecipient:
+		m.ResetRecipient()
 		return nil
 	case invoice.FieldDueAt:
 		m.ResetDueAt()
@@ -24248,6 +25109,7 @@ type PayerMutation struct {
 	locale                 *string
 	address                **schema.Address
 	metadata               *map[string]string
+	erased_at              *time.Time
 	clearedFields          map[string]struct{}
 	balances               map[string]struct{}
 	removedbalances        map[string]struct{}
@@ -25031,6 +25893,55 @@ func (m *PayerMutation) ResetMetadata() {
 	m.metadata = nil
 }
 
+// SetErasedAt sets the "erased_at" field.
+func (m *PayerMutation) SetErasedAt(t time.Time) {
+	m.erased_at = &t
+}
+
+// ErasedAt returns the value of the "erased_at" field in the mutation.
+func (m *PayerMutation) ErasedAt() (r time.Time, exists bool) {
+	v := m.erased_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldErasedAt returns the old "erased_at" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldErasedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldErasedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldErasedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldErasedAt: %w", err)
+	}
+	return oldValue.ErasedAt, nil
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (m *PayerMutation) ClearErasedAt() {
+	m.erased_at = nil
+	m.clearedFields[payer.FieldErasedAt] = struct{}{}
+}
+
+// ErasedAtCleared returns if the "erased_at" field was cleared in this mutation.
+func (m *PayerMutation) ErasedAtCleared() bool {
+	_, ok := m.clearedFields[payer.FieldErasedAt]
+	return ok
+}
+
+// ResetErasedAt resets all changes to the "erased_at" field.
+func (m *PayerMutation) ResetErasedAt() {
+	m.erased_at = nil
+	delete(m.clearedFields, payer.FieldErasedAt)
+}
+
 // AddBalanceIDs adds the "balances" edge to the Balance entity by ids.
 func (m *PayerMutation) AddBalanceIDs(ids ...string) {
 	if m.balances == nil {
@@ -25443,7 +26354,7 @@ func (m *PayerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PayerMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 16)
 	if m.organization_id != nil {
 		fields = append(fields, payer.FieldOrganizationID)
 	}
@@ -25489,6 +26400,9 @@ func (m *PayerMutation) Fields() []string {
 	if m.metadata != nil {
 		fields = append(fields, payer.FieldMetadata)
 	}
+	if m.erased_at != nil {
+		fields = append(fields, payer.FieldErasedAt)
+	}
 	return fields
 }
 
@@ -25527,6 +26441,8 @@ func (m *PayerMutation) Field(name string) (ent.Value, bool) {
 		return m.Address()
 	case payer.FieldMetadata:
 		return m.Metadata()
+	case payer.FieldErasedAt:
+		return m.ErasedAt()
 	}
 	return nil, false
 }
@@ -25566,6 +26482,8 @@ func (m *PayerMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldAddress(ctx)
 	case payer.FieldMetadata:
 		return m.OldMetadata(ctx)
+	case payer.FieldErasedAt:
+		return m.OldErasedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Payer field %s", name)
 }
@@ -25680,6 +26598,13 @@ func (m *PayerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMetadata(v)
 		return nil
+	case payer.FieldErasedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetErasedAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Payer field %s", name)
 }
@@ -25746,6 +26671,9 @@ func (m *PayerMutation) ClearedFields() []string {
 	if m.FieldCleared(payer.FieldAddress) {
 		fields = append(fields, payer.FieldAddress)
 	}
+	if m.FieldCleared(payer.FieldErasedAt) {
+		fields = append(fields, payer.FieldErasedAt)
+	}
 	return fields
 }
 
@@ -25780,6 +26708,9 @@ func (m *PayerMutation) ClearField(name string) error {
 		return nil
 	case payer.FieldAddress:
 		m.ClearAddress()
+		return nil
+	case payer.FieldErasedAt:
+		m.ClearErasedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Payer nullable field %s", name)
@@ -25833,6 +26764,9 @@ func (m *PayerMutation) ResetField(name string) error {
 		return nil
 	case payer.FieldMetadata:
 		m.ResetMetadata()
+		return nil
+	case payer.FieldErasedAt:
+		m.ResetErasedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Payer field %s", name)

@@ -50,6 +50,8 @@ type Payer struct {
 	Address *schema.Address `json:"address,omitempty"`
 	// Metadata holds the value of the "metadata" field.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// ErasedAt holds the value of the "erased_at" field.
+	ErasedAt *time.Time `json:"erased_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the PayerQuery when eager-loading is set.
 	Edges        PayerEdges `json:"edges"`
@@ -161,7 +163,7 @@ func (*Payer) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case payer.FieldID, payer.FieldOrganizationID, payer.FieldKind, payer.FieldEmail, payer.FieldSlug, payer.FieldName, payer.FieldBillingEmail, payer.FieldExternalID, payer.FieldBillingMode, payer.FieldStatus, payer.FieldTaxID, payer.FieldLocale:
 			values[i] = new(sql.NullString)
-		case payer.FieldCreatedAt:
+		case payer.FieldCreatedAt, payer.FieldErasedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -283,6 +285,13 @@ func (_m *Payer) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Metadata); err != nil {
 					return fmt.Errorf("unmarshal field metadata: %w", err)
 				}
+			}
+		case payer.FieldErasedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field erased_at", values[i])
+			} else if value.Valid {
+				_m.ErasedAt = new(time.Time)
+				*_m.ErasedAt = value.Time
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -411,6 +420,11 @@ func (_m *Payer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("metadata=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Metadata))
+	builder.WriteString(", ")
+	if v := _m.ErasedAt; v != nil {
+		builder.WriteString("erased_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

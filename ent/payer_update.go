@@ -16,6 +16,7 @@ import (
 	"purser/ent/quote"
 	"purser/ent/schema"
 	"purser/money"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -53,6 +54,26 @@ func (_u *PayerUpdate) SetNillableEmail(v *string) *PayerUpdate {
 // ClearEmail clears the value of the "email" field.
 func (_u *PayerUpdate) ClearEmail() *PayerUpdate {
 	_u.mutation.ClearEmail()
+	return _u
+}
+
+// SetSlug sets the "slug" field.
+func (_u *PayerUpdate) SetSlug(v string) *PayerUpdate {
+	_u.mutation.SetSlug(v)
+	return _u
+}
+
+// SetNillableSlug sets the "slug" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableSlug(v *string) *PayerUpdate {
+	if v != nil {
+		_u.SetSlug(*v)
+	}
+	return _u
+}
+
+// ClearSlug clears the value of the "slug" field.
+func (_u *PayerUpdate) ClearSlug() *PayerUpdate {
+	_u.mutation.ClearSlug()
 	return _u
 }
 
@@ -214,6 +235,26 @@ func (_u *PayerUpdate) ClearAddress() *PayerUpdate {
 // SetMetadata sets the "metadata" field.
 func (_u *PayerUpdate) SetMetadata(v map[string]string) *PayerUpdate {
 	_u.mutation.SetMetadata(v)
+	return _u
+}
+
+// SetErasedAt sets the "erased_at" field.
+func (_u *PayerUpdate) SetErasedAt(v time.Time) *PayerUpdate {
+	_u.mutation.SetErasedAt(v)
+	return _u
+}
+
+// SetNillableErasedAt sets the "erased_at" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableErasedAt(v *time.Time) *PayerUpdate {
+	if v != nil {
+		_u.SetErasedAt(*v)
+	}
+	return _u
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (_u *PayerUpdate) ClearErasedAt() *PayerUpdate {
+	_u.mutation.ClearErasedAt()
 	return _u
 }
 
@@ -540,6 +581,9 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.EmailCleared() {
 		_spec.ClearField(payer.FieldEmail, field.TypeString)
 	}
+	if value, ok := _u.mutation.Slug(); ok {
+		_spec.SetField(payer.FieldSlug, field.TypeString, value)
+	}
 	if _u.mutation.SlugCleared() {
 		_spec.ClearField(payer.FieldSlug, field.TypeString)
 	}
@@ -590,6 +634,12 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ErasedAt(); ok {
+		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ErasedAtCleared() {
+		_spec.ClearField(payer.FieldErasedAt, field.TypeTime)
 	}
 	if _u.mutation.BalancesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -948,6 +998,26 @@ func (_u *PayerUpdateOne) ClearEmail() *PayerUpdateOne {
 	return _u
 }
 
+// SetSlug sets the "slug" field.
+func (_u *PayerUpdateOne) SetSlug(v string) *PayerUpdateOne {
+	_u.mutation.SetSlug(v)
+	return _u
+}
+
+// SetNillableSlug sets the "slug" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableSlug(v *string) *PayerUpdateOne {
+	if v != nil {
+		_u.SetSlug(*v)
+	}
+	return _u
+}
+
+// ClearSlug clears the value of the "slug" field.
+func (_u *PayerUpdateOne) ClearSlug() *PayerUpdateOne {
+	_u.mutation.ClearSlug()
+	return _u
+}
+
 // SetName sets the "name" field.
 func (_u *PayerUpdateOne) SetName(v string) *PayerUpdateOne {
 	_u.mutation.SetName(v)
@@ -1106,6 +1176,26 @@ func (_u *PayerUpdateOne) ClearAddress() *PayerUpdateOne {
 // SetMetadata sets the "metadata" field.
 func (_u *PayerUpdateOne) SetMetadata(v map[string]string) *PayerUpdateOne {
 	_u.mutation.SetMetadata(v)
+	return _u
+}
+
+// SetErasedAt sets the "erased_at" field.
+func (_u *PayerUpdateOne) SetErasedAt(v time.Time) *PayerUpdateOne {
+	_u.mutation.SetErasedAt(v)
+	return _u
+}
+
+// SetNillableErasedAt sets the "erased_at" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableErasedAt(v *time.Time) *PayerUpdateOne {
+	if v != nil {
+		_u.SetErasedAt(*v)
+	}
+	return _u
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (_u *PayerUpdateOne) ClearErasedAt() *PayerUpdateOne {
+	_u.mutation.ClearErasedAt()
 	return _u
 }
 
@@ -1462,6 +1552,9 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	if _u.mutation.EmailCleared() {
 		_spec.ClearField(payer.FieldEmail, field.TypeString)
 	}
+	if value, ok := _u.mutation.Slug(); ok {
+		_spec.SetField(payer.FieldSlug, field.TypeString, value)
+	}
 	if _u.mutation.SlugCleared() {
 		_spec.ClearField(payer.FieldSlug, field.TypeString)
 	}
@@ -1512,6 +1605,12 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ErasedAt(); ok {
+		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ErasedAtCleared() {
+		_spec.ClearField(payer.FieldErasedAt, field.TypeTime)
 	}
 	if _u.mutation.BalancesCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -385,11 +385,12 @@ const (
 // Object names the gateway object an event is about, with the metadata we
 // put on it (CallID and Subject are empty on foreign objects).
 type Object struct {
-	Kind       ObjectKind
-	ID         string
-	CallID     string
-	Subject    string
-	ProviderID string
+	Kind           ObjectKind
+	ID             string
+	CallID         string
+	Subject        string
+	ProviderID     string
+	OrganizationID string
 }
 
 // Events is offered by gateways that notify us.

@@ -7,10 +7,12 @@ import (
 
 	"purser/auth"
 	"purser/billing"
+	"purser/ent"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
 	"purser/ent/invoice"
 	"purser/ent/membership"
+	"purser/ent/organization"
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
@@ -65,6 +67,8 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	stripe := billing.Credentials{Kind: gateway.KindStripe, SecretKey: auth.Secret("sk_test_secret" + f.mark), PublishableKey: "pk_test_" + slug, WebhookSecret: auth.Secret("whsec_" + f.mark)}
 	providerID, err := b.CreateProvider(ctx, billing.ProviderDraft{Name: name("provider"), Description: ptr(name("d")), Credentials: stripe}, fakeStripe{})
 	add("Provider", providerID, err)
+
+	add("GlobalProvider", w.global(t), nil)
 
 	dev := func(n string) string {
 		id, err := b.CreateDeveloper(ctx, billing.PayerDraft{
@@ -149,6 +153,24 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	add("AccessToken", token, err)
 	w.clock.Advance(time.Second)
 	return f
+}
+
+// global is the operator's account, which all organizations may use; it is made
+// when it is first asked for.
+func (w *world) global(t testing.TB) string {
+	t.Helper()
+	ctx := auth.AllTenants(t.Context(), "operator")
+	id, err := w.raw.GlobalProvider.Query().FirstID(ctx)
+	if ent.IsNotFound(err) {
+		id, err = w.billing.CreateGlobalProvider(ctx, billing.GlobalProviderDraft{
+			Name: "Shared", Environment: organization.EnvironmentSANDBOX,
+			Credentials: billing.Credentials{Kind: gateway.KindStripe, SecretKey: "sk_test_shared", PublishableKey: "pk_test_shared", WebhookSecret: "whsec_shared"},
+		}, fakeStripe{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // more adds another payer with a little of everything to a filled tenant.

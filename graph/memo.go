@@ -23,6 +23,8 @@ type memo struct {
 	currencies   once[map[string]*entgen.Currency]
 	providers    once[map[string]*entgen.Provider]
 
+	globalProviders once[map[string]*entgen.GlobalProvider]
+
 	shown atomic.Int64 // objects in lists
 
 	mu     sync.Mutex

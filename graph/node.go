@@ -15,6 +15,7 @@ import (
 	"purser/ent/balance"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
+	"purser/ent/globalprovider"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/membership"
@@ -46,6 +47,7 @@ func nodeTypes() map[string]nodeType {
 	return map[string]nodeType{
 		"org": {"Organization", organization.Table, []auth.Area{auth.AreaPayer, auth.AreaAccount, auth.AreaSystem}},
 		"tok": {"AccessToken", accesstoken.Table, []auth.Area{auth.AreaAccount}},
+		"gpr": {"GlobalProvider", globalprovider.Table, []auth.Area{auth.AreaAccount, auth.AreaSystem}},
 		"prv": {"Provider", provider.Table, []auth.Area{auth.AreaAccount, auth.AreaBilling}},
 		"dev": {"Developer", payer.Table, ofPayer},
 		"com": {"Company", payer.Table, ofPayer},

@@ -184,5 +184,9 @@ func (r *Resolver) nextAction(ctx context.Context, p *ent.Payment) (model.NextAc
 	if err != nil {
 		return nil, err
 	}
-	return &model.ClientSecretAction{ClientSecret: secret, PublishableKey: text(account.PublishableKey)}, nil
+	publishable, err := r.publishableKey(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ClientSecretAction{ClientSecret: secret, PublishableKey: text(publishable)}, nil
 }

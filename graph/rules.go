@@ -79,8 +79,8 @@ func newRules() *rules {
 			"Node": everybody, "Recurrence": everybody, "LineItem": payer,
 
 			"Organization": settings, "DunningPolicy": settings,
-			"Currency":    shared,
-			"Provider":    account,
+			"Currency": shared,
+			"Provider": account, "GlobalProvider": settings,
 			"AccessToken": token,
 
 			"Payer": payer, "Developer": payer, "Company": payer, "SpendCheck": payer,
@@ -103,8 +103,8 @@ func newRules() *rules {
 			"Query.organization":  face,
 			"Query.organizations": system,
 			"Query.currencies":    account,
-			"Query.providers":     account,
-			"Query.accessTokens":  account,
+			"Query.providers":     account, "Query.globalProviders": settings,
+			"Query.accessTokens": account,
 
 			"Query.payer": payer, "Query.balances": payer, "Query.quotes": payer,
 			"Query.invoices": payer, "Query.payments": payer,
@@ -113,15 +113,23 @@ func newRules() *rules {
 
 			"Mutation.organizationCreate": writing(auth.AreaSystem),
 			"Mutation.organizationUpdate": writing(auth.AreaAccount),
-			"Mutation.currencySet":        writing(auth.AreaAccount),
-			"Mutation.currencyDelete":     writing(auth.AreaAccount),
-			"Mutation.providerCreate":     writing(auth.AreaAccount),
-			"Mutation.providerUpdate":     writing(auth.AreaAccount),
-			"Mutation.providerDelete":     writing(auth.AreaAccount),
-			"Mutation.providerTest":       writing(auth.AreaAccount),
-			"Mutation.accessTokenCreate":  writing(auth.AreaAdmin),
-			"Mutation.accessTokenUpdate":  writing(auth.AreaAdmin),
-			"Mutation.accessTokenRevoke":  writing(auth.AreaAdmin),
+
+			"Mutation.organizationStatusSet": writing(auth.AreaSystem),
+			"Mutation.globalProviderCreate":  writing(auth.AreaSystem),
+			"Mutation.globalProviderUpdate":  writing(auth.AreaSystem),
+			"Mutation.globalProviderDelete":  writing(auth.AreaSystem),
+			"Mutation.payerExport":           writing(auth.AreaBilling),
+			"Mutation.payerErase":            writing(auth.AreaBilling),
+
+			"Mutation.currencySet":       writing(auth.AreaAccount),
+			"Mutation.currencyDelete":    writing(auth.AreaAccount),
+			"Mutation.providerCreate":    writing(auth.AreaAccount),
+			"Mutation.providerUpdate":    writing(auth.AreaAccount),
+			"Mutation.providerDelete":    writing(auth.AreaAccount),
+			"Mutation.providerTest":      writing(auth.AreaAccount),
+			"Mutation.accessTokenCreate": writing(auth.AreaAdmin),
+			"Mutation.accessTokenUpdate": writing(auth.AreaAdmin),
+			"Mutation.accessTokenRevoke": writing(auth.AreaAdmin),
 
 			"Mutation.payerSessionCreate":  writing(auth.AreaBilling),
 			"Mutation.developerCreate":     writing(auth.AreaBilling),
@@ -173,6 +181,9 @@ func newRules() *rules {
 			"Provider.id": shared, "Provider.slug": shared, "Provider.name": shared,
 			"Provider.kind": shared, "Provider.environment": shared, "Provider.status": shared,
 			"Provider.publishableKey": shared, "Provider.capabilities": shared,
+
+			// How the operator's accounts are set up.
+			"GlobalProvider.secretHint": system, "GlobalProvider.webhookUrl": system,
 
 			// What a sale shows of the catalog: not what else there is.
 			"Product.prices": both, "Product.provider": both,

@@ -66,6 +66,9 @@ func (w *writer) args(f *ast.FieldDefinition, variant string) string {
 // skipped are fields whose value is another one with each request.
 var skipped = []string{"cursor", "startCursor", "endCursor", "lastUsedAt"}
 
+// operators are fields that an organization cannot select.
+var operators = []string{"GlobalProvider.secretHint", "GlobalProvider.webhookUrl"}
+
 // set makes a selection set of a type.
 func (w *writer) set(typ string, depth int) []*selection {
 	var out []*selection
@@ -102,6 +105,7 @@ func (w *writer) fields(typ string, depth int, variant string) []*selection {
 	for _, f := range d.Fields {
 		switch t := w.schema.Types[f.Type.Name()]; {
 		case strings.HasPrefix(f.Name, "__") || slices.Contains(skipped, f.Name) || t.Kind == ast.Union:
+		case slices.Contains(operators, typ+"."+f.Name):
 		case !t.IsCompositeType():
 			leaves = append(leaves, f)
 		case depth > 0:

@@ -115,6 +115,14 @@ func TestDecision16(t *testing.T) {
 		"Organization.thankYouUrl":         "operator, account r, account w, admin r, admin w",
 		"Mutation.organizationCreate":      "operator",
 		"Mutation.organizationUpdate":      "account w, admin w",
+		"Mutation.organizationStatusSet":   "operator",
+		"Mutation.globalProviderCreate":    "operator",
+		"Mutation.globalProviderUpdate":    "operator",
+		"Mutation.globalProviderDelete":    "operator",
+		"Query.globalProviders":            "operator, account r, account w, admin r, admin w",
+		"GlobalProvider.secretHint":        "operator",
+		"Mutation.payerExport":             "billing w, admin w",
+		"Mutation.payerErase":              "billing w, admin w",
 		"Mutation.providerCreate":          "account w, admin w",
 		"Mutation.currencySet":             "account w, admin w",
 		"Mutation.accessTokenCreate":       "admin w",
@@ -395,13 +403,15 @@ type stranger struct {
 func (w *world) strangers(t testing.TB, a, b *filled) []stranger {
 	t.Helper()
 	var out []stranger
+	theirs := maps.Clone(b.ids)
+	delete(theirs, "GlobalProvider") // it is everybody's
 	for _, c := range w.callers(t, a, b) {
 		if c.mine == a {
-			out = append(out, stranger{c, b, b.ids, func(args []string) map[string]string { return ownIDs(a, args) }})
+			out = append(out, stranger{c, b, theirs, func(args []string) map[string]string { return ownIDs(a, args) }})
 		}
 	}
 	foreign := maps.Clone(a.ids)
-	for _, shared := range []string{"Organization", "Provider"} {
+	for _, shared := range []string{"Organization", "Provider", "GlobalProvider"} {
 		delete(foreign, shared)
 	}
 	return append(out, stranger{

@@ -63,6 +63,7 @@ func NotReferences() map[string]string {
 		"gateway_events.call_id":                emptyText,
 		"gateway_events.gateway_event_id":       gatewayNames,
 		"gateway_events.object_id":              gatewayNames,
+		"global_providers.gateway_account_id":   gatewayNames,
 		"idempotency_records.call_id":           emptyText,
 		"invoices.gateway_invoice_id":           gatewayNames,
 		"invoices.pending_call_id":              callsGo,

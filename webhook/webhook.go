@@ -39,6 +39,7 @@ const (
 )
 
 // Handler serves POST /webhooks/{organization}/{path},
+// POST /webhooks/global/{path}, GET /exports/{organization}/{token},
 // GET /return/{organization}/{payment}/{outcome},
 // GET /thanks/{organization}/{payment} and
 // GET /documents/{organization}/{kind}/{file}.
@@ -48,12 +49,16 @@ type Handler struct {
 	applying lanes
 	// drawing has a place for each document that is being drawn.
 	drawing chan struct{}
+	// exporting has a place for each export that is being written.
+	exporting chan struct{}
 }
 
 // New returns the front door.
 func New(c Config) *Handler {
-	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce)}
+	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce), exporting: make(chan struct{}, exportedAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
+	h.mux.HandleFunc("POST /webhooks/global/{path}", h.globalEvent)
+	h.mux.HandleFunc("GET /exports/{organization}/{token}", h.export)
 	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
 	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
@@ -73,6 +78,18 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		target, err = h.Billing.WebhookTarget(ctx, r.PathValue("path"))
 	}
+	h.take(ctx, w, r, target, err)
+}
+
+// globalEvent takes a delivery for an account of the operator's. What no
+// organization has made there is answered with 200 and not kept.
+func (h *Handler) globalEvent(w http.ResponseWriter, r *http.Request) {
+	target, err := h.Billing.GlobalWebhookTarget(r.Context(), r.PathValue("path"))
+	h.take(r.Context(), w, r, target, err)
+}
+
+// take answers a delivery to an address whose target was looked up.
+func (h *Handler) take(ctx context.Context, w http.ResponseWriter, r *http.Request, target *billing.WebhookTarget, err error) {
 	switch {
 	case isNotFound(err):
 		h.refuse(w, r, http.StatusNotFound, "there is no such webhook address", err)
@@ -91,7 +108,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusBadRequest, "the event could not be read", err)
 		return
 	}
-	id, status, text, err := h.store(ctx, target, raw, r.Header)
+	ctx, id, status, text, err := h.store(ctx, target, raw, r.Header)
 	if err != nil {
 		h.refuse(w, r, status, text, err)
 		return
@@ -113,10 +130,11 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	crash.Point(crash.EventStored)
-	if !h.applying.enter(target.ProviderID) {
+	lane := target.ProviderID + target.GlobalProviderID
+	if !h.applying.enter(lane) {
 		return // jobs take it from the table
 	}
-	defer h.applying.leave(target.ProviderID)
+	defer h.applying.leave(lane)
 	if err := h.Apply(context.WithoutCancel(ctx), id); err != nil {
 		h.Logger.WarnContext(ctx, "event not applied yet", "event_id", id, "error", err)
 	}
@@ -138,30 +156,45 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, tex
 }
 
 // store verifies a delivery and keeps it. id is empty when it was settled
-// before.
-func (h *Handler) store(ctx context.Context, t *billing.WebhookTarget, raw []byte, header http.Header) (id string, status int, text string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+// before, or is nobody's; inside is a context in the organization whose it is.
+func (h *Handler) store(outer context.Context, t *billing.WebhookTarget, raw []byte, header http.Header) (inside context.Context, id string, status int, text string, err error) {
+	ctx, cancel := context.WithTimeout(outer, verifyTimeout)
 	defer cancel()
 	events, ok := gateway.Capability[gateway.Events](h.Gateways, t.Kind)
 	if !ok {
-		return "", http.StatusNotFound, "this provider sends no events", errors.New("no events")
+		return outer, "", http.StatusNotFound, "this provider sends no events", errors.New("no events")
 	}
 	e, err := events.VerifyEvent(raw, header, t.Secrets, h.Billing.Now())
 	switch {
 	case errors.Is(err, gateway.ErrNoSecret):
-		return "", http.StatusUnprocessableEntity, "the provider has no webhook signing secret yet: set it with providerUpdate", err
+		return outer, "", http.StatusUnprocessableEntity, "the provider has no webhook signing secret yet: set it with providerUpdate", err
 	case errors.Is(err, gateway.ErrSignature):
-		return "", http.StatusBadRequest, "the signature does not fit: check the provider's webhook signing secret and the clock", err
+		return outer, "", http.StatusBadRequest, "the signature does not fit: check the provider's webhook signing secret and the clock", err
 	case err != nil:
-		return "", http.StatusBadRequest, "the body is not an event", err
+		return outer, "", http.StatusBadRequest, "the body is not an event", err
 	}
 	if e.Live != t.Live {
-		return "", http.StatusBadRequest, "the event is of another environment than the provider's", errors.New("environment differs")
+		return outer, "", http.StatusBadRequest, "the event is of another environment than the provider's", errors.New("environment differs")
 	}
-	if id, err = h.Billing.StoreEvent(ctx, t.ProviderID, e); err != nil {
-		return "", http.StatusInternalServerError, "try again", err
+	return h.keep(ctx, outer, t, e)
+}
+
+// keep stores a verified event with the organization whose it is.
+func (h *Handler) keep(ctx, outer context.Context, t *billing.WebhookTarget, e gateway.Event) (inside context.Context, id string, status int, text string, err error) {
+	inside, providerID := outer, t.ProviderID
+	if t.GlobalProviderID != "" {
+		if inside, providerID, err = h.Billing.EventOwner(outer, "webhook", t.GlobalProviderID, e.Object); err != nil {
+			return outer, "", http.StatusInternalServerError, "try again", err
+		}
+		if providerID == "" {
+			return outer, "", http.StatusOK, "", nil
+		}
 	}
-	return id, http.StatusOK, "", nil
+	ctx = auth.NewContext(ctx, auth.FromContext(inside)) // with its own limit
+	if id, err = h.Billing.StoreEvent(ctx, providerID, e); err != nil {
+		return outer, "", http.StatusInternalServerError, "try again", err
+	}
+	return inside, id, http.StatusOK, "", nil
 }
 
 // Apply reads the object of a stored event again and applies what the gateway

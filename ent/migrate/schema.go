@@ -337,11 +337,24 @@ var (
 			},
 		},
 	}
+	// GatewayObjectsColumns holds the columns for the "gateway_objects" table.
+	GatewayObjectsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "organization", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// GatewayObjectsTable holds the schema information for the "gateway_objects" table.
+	GatewayObjectsTable = &schema.Table{
+		Name:       "gateway_objects",
+		Columns:    GatewayObjectsColumns,
+		PrimaryKey: []*schema.Column{GatewayObjectsColumns[0]},
+	}
 	// GlobalProvidersColumns holds the columns for the "global_providers" table.
 	GlobalProvidersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "slug", Type: field.TypeString, Unique: true},
 		{Name: "name", Type: field.TypeString},
+		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"STRIPE", "WORLDPAY"}},
 		{Name: "environment", Type: field.TypeEnum, Enums: []string{"SANDBOX", "TEST", "LIVE"}},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "ARCHIVED"}, Default: "ACTIVE"},
@@ -350,7 +363,12 @@ var (
 		{Name: "secret_hint", Type: field.TypeString, Nullable: true},
 		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "webhook_secret_previous_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "webhook_secret_previous_until", Type: field.TypeTime, Nullable: true},
 		{Name: "credential_version", Type: field.TypeInt, Default: 1},
+		{Name: "gateway_account_id", Type: field.TypeString, Default: ""},
+		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
+		{Name: "webhook_token", Type: field.TypeString, Unique: true},
 		{Name: "created_at", Type: field.TypeTime},
 	}
 	// GlobalProvidersTable holds the schema information for the "global_providers" table.
@@ -454,6 +472,7 @@ var (
 		{Name: "amount_due_units", Type: field.TypeInt64, Default: 0},
 		{Name: "amount_paid_units", Type: field.TypeInt64, Default: 0},
 		{Name: "description", Type: field.TypeString, Nullable: true},
+		{Name: "recipient", Type: field.TypeJSON, Nullable: true},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalizes_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalized_at", Type: field.TypeTime, Nullable: true},
@@ -485,19 +504,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoices_providers_provider",
-				Columns:    []*schema.Column{InvoicesColumns[33]},
+				Columns:    []*schema.Column{InvoicesColumns[34]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_quotes_quote",
-				Columns:    []*schema.Column{InvoicesColumns[34]},
+				Columns:    []*schema.Column{InvoicesColumns[35]},
 				RefColumns: []*schema.Column{QuotesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_payers_invoices",
-				Columns:    []*schema.Column{InvoicesColumns[35]},
+				Columns:    []*schema.Column{InvoicesColumns[36]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -511,22 +530,22 @@ var (
 			{
 				Name:    "invoice_organization_id_provider_id_gateway_invoice_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[33], InvoicesColumns[28]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34], InvoicesColumns[29]},
 			},
 			{
 				Name:    "invoice_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35]},
 			},
 			{
 				Name:    "invoice_organization_id_public_token",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[31]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
 			},
 			{
 				Name:    "invoice_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35], InvoicesColumns[0]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[0]},
 			},
 			{
 				Name:    "invoice_organization_id_status_id",
@@ -536,7 +555,7 @@ var (
 			{
 				Name:    "invoice_organization_id_finalizes_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[15]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[16]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "finalizes_at IS NOT NULL",
 				},
@@ -544,7 +563,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[24]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[25]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -552,7 +571,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[29]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[30]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -883,6 +902,7 @@ var (
 		{Name: "locale", Type: field.TypeString, Default: ""},
 		{Name: "address", Type: field.TypeJSON, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON},
+		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
 	}
 	// PayersTable holds the schema information for the "payers" table.
 	PayersTable = &schema.Table{
@@ -1597,6 +1617,7 @@ var (
 		GatewayCallsTable,
 		GatewayCustomersTable,
 		GatewayEventsTable,
+		GatewayObjectsTable,
 		GlobalProvidersTable,
 		HoldsTable,
 		IdempotencyRecordsTable,

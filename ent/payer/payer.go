@@ -47,6 +47,8 @@ const (
 	FieldAddress = "address"
 	// FieldMetadata holds the string denoting the metadata field in the database.
 	FieldMetadata = "metadata"
+	// FieldErasedAt holds the string denoting the erased_at field in the database.
+	FieldErasedAt = "erased_at"
 	// EdgeBalances holds the string denoting the balances edge name in mutations.
 	EdgeBalances = "balances"
 	// EdgePaymentMethods holds the string denoting the payment_methods edge name in mutations.
@@ -132,6 +134,7 @@ var Columns = []string{
 	FieldLocale,
 	FieldAddress,
 	FieldMetadata,
+	FieldErasedAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -308,6 +311,11 @@ func ByTaxID(opts ...sql.OrderTermOption) OrderOption {
 // ByLocale orders the results by the locale field.
 func ByLocale(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLocale, opts...).ToFunc()
+}
+
+// ByErasedAt orders the results by the erased_at field.
+func ByErasedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldErasedAt, opts...).ToFunc()
 }
 
 // ByBalancesCount orders the results by balances count.

@@ -14,6 +14,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/gatewayevent"
+	"purser/ent/gatewayobject"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
 	"purser/ent/idempotencyrecord"
@@ -459,6 +460,16 @@ func init() {
 	gatewayeventDescID := gatewayeventMixinFields0[0].Descriptor()
 	// gatewayevent.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	gatewayevent.IDValidator = gatewayeventDescID.Validators[0].(func(string) error)
+	gatewayobjectFields := schema.GatewayObject{}.Fields()
+	_ = gatewayobjectFields
+	// gatewayobjectDescOrganization is the schema descriptor for organization field.
+	gatewayobjectDescOrganization := gatewayobjectFields[1].Descriptor()
+	// gatewayobject.OrganizationValidator is a validator for the "organization" field. It is called by the builders before save.
+	gatewayobject.OrganizationValidator = gatewayobjectDescOrganization.Validators[0].(func(string) error)
+	// gatewayobjectDescID is the schema descriptor for id field.
+	gatewayobjectDescID := gatewayobjectFields[0].Descriptor()
+	// gatewayobject.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	gatewayobject.IDValidator = gatewayobjectDescID.Validators[0].(func(string) error)
 	globalproviderFields := schema.GlobalProvider{}.Fields()
 	_ = globalproviderFields
 	// globalproviderDescName is the schema descriptor for name field.
@@ -466,9 +477,13 @@ func init() {
 	// globalprovider.NameValidator is a validator for the "name" field. It is called by the builders before save.
 	globalprovider.NameValidator = globalproviderDescName.Validators[0].(func(string) error)
 	// globalproviderDescCredentialVersion is the schema descriptor for credential_version field.
-	globalproviderDescCredentialVersion := globalproviderFields[11].Descriptor()
+	globalproviderDescCredentialVersion := globalproviderFields[14].Descriptor()
 	// globalprovider.DefaultCredentialVersion holds the default value on creation for the credential_version field.
 	globalprovider.DefaultCredentialVersion = globalproviderDescCredentialVersion.Default.(int)
+	// globalproviderDescGatewayAccountID is the schema descriptor for gateway_account_id field.
+	globalproviderDescGatewayAccountID := globalproviderFields[15].Descriptor()
+	// globalprovider.DefaultGatewayAccountID holds the default value on creation for the gateway_account_id field.
+	globalprovider.DefaultGatewayAccountID = globalproviderDescGatewayAccountID.Default.(string)
 	// globalproviderDescID is the schema descriptor for id field.
 	globalproviderDescID := globalproviderFields[0].Descriptor()
 	// globalprovider.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -608,11 +623,11 @@ func init() {
 	// invoice.DefaultAmountPaidUnits holds the default value on creation for the amount_paid_units field.
 	invoice.DefaultAmountPaidUnits = money.Units(invoiceDescAmountPaidUnits.Default.(int64))
 	// invoiceDescAttempts is the schema descriptor for attempts field.
-	invoiceDescAttempts := invoiceFields[22].Descriptor()
+	invoiceDescAttempts := invoiceFields[23].Descriptor()
 	// invoice.DefaultAttempts holds the default value on creation for the attempts field.
 	invoice.DefaultAttempts = invoiceDescAttempts.Default.(int)
 	// invoiceDescChecks is the schema descriptor for checks field.
-	invoiceDescChecks := invoiceFields[29].Descriptor()
+	invoiceDescChecks := invoiceFields[30].Descriptor()
 	// invoice.DefaultChecks holds the default value on creation for the checks field.
 	invoice.DefaultChecks = invoiceDescChecks.Default.(int)
 	// invoiceDescID is the schema descriptor for id field.

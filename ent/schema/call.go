@@ -30,7 +30,7 @@ func (GatewayCall) Fields() []ent.Field {
 			"CARD_ATTACH", "CARD_SETUP", "CARD_DEFAULT", "CARD_DETACH", "REFUND", "ENDPOINT_REGISTER"),
 		field.String("subject").Immutable(),
 		field.String("gateway_key").Immutable().Comment("the idempotency key at the gateway"),
-		field.JSON("request", json.RawMessage{}).Immutable().Comment("what is asked, without secrets, so that it can be asked again unchanged"),
+		field.JSON("request", json.RawMessage{}).Comment("what is asked, without secrets, so that it can be asked again unchanged; emptied when its payer is erased"),
 		field.Enum("state").Values("OPEN", "DONE", "REVIEW").Default("OPEN"),
 		text("outcome"),
 		text("failure_code"),

@@ -34,7 +34,7 @@ func (Payer) Fields() []ent.Field {
 	return []ent.Field{
 		field.Enum("kind").Values("DEVELOPER", "COMPANY").Immutable().Annotations(hidden()),
 		field.String("email").Optional().Nillable(),
-		field.String("slug").Optional().Nillable().Immutable(),
+		field.String("slug").Optional().Nillable(),
 		field.String("name"),
 		optionalText("billing_email"),
 		optionalText("external_id"),
@@ -45,6 +45,8 @@ func (Payer) Fields() []ent.Field {
 		hiddenText("locale"),
 		field.JSON("address", &Address{}).Optional().Annotations(hidden()),
 		field.JSON("metadata", map[string]string{}).Annotations(hidden()),
+		// When its personal data was replaced; only a closed payer's is.
+		field.Time("erased_at").Optional().Nillable(),
 	}
 }
 

@@ -158,11 +158,12 @@ func parseEvent(raw []byte) (gateway.Event, error) {
 // an invoice leads to its invoice: our metadata stands there.
 func objectOf(d deliveredObject) gateway.Object {
 	o := gateway.Object{
-		Kind:       gateway.ObjectOther,
-		ID:         d.ID,
-		CallID:     d.Metadata[metaCall],
-		Subject:    d.Metadata[metaSubject],
-		ProviderID: d.Metadata[metaProvider],
+		Kind:           gateway.ObjectOther,
+		ID:             d.ID,
+		CallID:         d.Metadata[metaCall],
+		Subject:        d.Metadata[metaSubject],
+		ProviderID:     d.Metadata[metaProvider],
+		OrganizationID: d.Metadata[metaOrganization],
 	}
 	if d.ID == "" {
 		return o

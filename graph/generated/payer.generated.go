@@ -1196,6 +1196,29 @@ func (ec *executionContext) fieldContext_Company_createdAt(_ context.Context, fi
 	return graphql.NewScalarFieldContext("Company", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _Company_erasedAt(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Company_erasedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ErasedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Company_erasedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Company", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _Company_slug(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2352,6 +2375,29 @@ func (ec *executionContext) fieldContext_Developer_createdAt(_ context.Context, 
 	return graphql.NewScalarFieldContext("Developer", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _Developer_erasedAt(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Developer_erasedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ErasedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Developer_erasedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Developer", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _Developer_email(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3028,6 +3074,148 @@ func (ec *executionContext) fieldContext_MembershipEdge_node(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _PayerErasePayload_payer(ctx context.Context, field graphql.CollectedField, obj *model.PayerErasePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PayerErasePayload_payer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Payer, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.Payer) graphql.Marshaler {
+			return ec.marshalOPayer2purserᚋgraphᚋmodelᚐPayer(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PayerErasePayload_payer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PayerErasePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PayerErasePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.PayerErasePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PayerErasePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖpurserᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PayerErasePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PayerErasePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PayerExportPayload_url(ctx context.Context, field graphql.CollectedField, obj *model.PayerExportPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PayerExportPayload_url(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.URL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOURL2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PayerExportPayload_url(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PayerExportPayload", field, false, false, errors.New("field of type URL does not have child fields"))
+}
+
+func (ec *executionContext) _PayerExportPayload_expiresAt(ctx context.Context, field graphql.CollectedField, obj *model.PayerExportPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PayerExportPayload_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PayerExportPayload_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PayerExportPayload", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _PayerExportPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.PayerExportPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PayerExportPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖpurserᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PayerExportPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PayerExportPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _SpendCheck_allowed(ctx context.Context, field graphql.CollectedField, obj *model.SpendCheck) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3121,7 +3309,11 @@ func (ec *executionContext) unmarshalInputCompanyCloseInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id"}
+	if _, present := asMap["restBalance"]; !present {
+		asMap["restBalance"] = "REFUSE"
+	}
+
+	fieldsInOrder := [...]string{"id", "restBalance"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3135,6 +3327,13 @@ func (ec *executionContext) unmarshalInputCompanyCloseInput(ctx context.Context,
 				return it, err
 			}
 			it.ID = data
+		case "restBalance":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("restBalance"))
+			data, err := ec.unmarshalNRestBalance2purserᚋgraphᚋmodelᚐRestBalance(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RestBalance = data
 		}
 	}
 	return it, nil
@@ -3333,7 +3532,7 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "address", "metadata", "status"}
+	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "address", "metadata", "billingMode", "status"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3396,6 +3595,13 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 				return it, err
 			}
 			it.Metadata = data
+		case "billingMode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingMode"))
+			data, err := ec.unmarshalOBillingMode2ᚖpurserᚋentᚋpayerᚐBillingMode(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.BillingMode = data
 		case "status":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("status"))
 			data, err := ec.unmarshalOPayerStatus2ᚖpurserᚋentᚋpayerᚐStatus(ctx, v)
@@ -3419,7 +3625,11 @@ func (ec *executionContext) unmarshalInputDeveloperCloseInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id"}
+	if _, present := asMap["restBalance"]; !present {
+		asMap["restBalance"] = "REFUSE"
+	}
+
+	fieldsInOrder := [...]string{"id", "restBalance"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3433,6 +3643,13 @@ func (ec *executionContext) unmarshalInputDeveloperCloseInput(ctx context.Contex
 				return it, err
 			}
 			it.ID = data
+		case "restBalance":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("restBalance"))
+			data, err := ec.unmarshalNRestBalance2purserᚋgraphᚋmodelᚐRestBalance(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RestBalance = data
 		}
 	}
 	return it, nil
@@ -3539,7 +3756,7 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "address", "metadata", "status"}
+	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "address", "metadata", "billingMode", "status"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3602,6 +3819,13 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 				return it, err
 			}
 			it.Metadata = data
+		case "billingMode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingMode"))
+			data, err := ec.unmarshalOBillingMode2ᚖpurserᚋentᚋpayerᚐBillingMode(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.BillingMode = data
 		case "status":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("status"))
 			data, err := ec.unmarshalOPayerStatus2ᚖpurserᚋentᚋpayerᚐStatus(ctx, v)
@@ -3609,6 +3833,66 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 				return it, err
 			}
 			it.Status = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputPayerEraseInput(ctx context.Context, obj any) (model.PayerEraseInput, error) {
+	var it model.PayerEraseInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputPayerExportInput(ctx context.Context, obj any) (model.PayerExportInput, error) {
+	var it model.PayerExportInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
 		}
 	}
 	return it, nil
@@ -4130,6 +4414,11 @@ func (ec *executionContext) _Company(ctx context.Context, sel ast.SelectionSet, 
 		case "createdAt":
 			out.Values[i] = ec._Company_createdAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "erasedAt":
+			out.Values[i] = ec._Company_erasedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "slug":
@@ -4906,6 +5195,11 @@ func (ec *executionContext) _Developer(ctx context.Context, sel ast.SelectionSet
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "erasedAt":
+			out.Values[i] = ec._Developer_erasedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "email":
 			out.Values[i] = ec._Developer_email(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -5405,6 +5699,97 @@ func (ec *executionContext) _MembershipEdge(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var payerErasePayloadImplementors = []string{"PayerErasePayload"}
+
+func (ec *executionContext) _PayerErasePayload(ctx context.Context, sel ast.SelectionSet, obj *model.PayerErasePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, payerErasePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PayerErasePayload")
+		case "payer":
+			out.Values[i] = ec._PayerErasePayload_payer(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._PayerErasePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var payerExportPayloadImplementors = []string{"PayerExportPayload"}
+
+func (ec *executionContext) _PayerExportPayload(ctx context.Context, sel ast.SelectionSet, obj *model.PayerExportPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, payerExportPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PayerExportPayload")
+		case "url":
+			out.Values[i] = ec._PayerExportPayload_url(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._PayerExportPayload_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._PayerExportPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var spendCheckImplementors = []string{"SpendCheck"}
 
 func (ec *executionContext) _SpendCheck(ctx context.Context, sel ast.SelectionSet, obj *model.SpendCheck) graphql.Marshaler {
@@ -5786,6 +6171,44 @@ func (ec *executionContext) marshalNPayer2purserᚋgraphᚋmodelᚐPayer(ctx con
 	return ec._Payer(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNPayerEraseInput2purserᚋgraphᚋmodelᚐPayerEraseInput(ctx context.Context, v any) (model.PayerEraseInput, error) {
+	res, err := ec.unmarshalInputPayerEraseInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPayerErasePayload2purserᚋgraphᚋmodelᚐPayerErasePayload(ctx context.Context, sel ast.SelectionSet, v model.PayerErasePayload) graphql.Marshaler {
+	return ec._PayerErasePayload(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPayerErasePayload2ᚖpurserᚋgraphᚋmodelᚐPayerErasePayload(ctx context.Context, sel ast.SelectionSet, v *model.PayerErasePayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PayerErasePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPayerExportInput2purserᚋgraphᚋmodelᚐPayerExportInput(ctx context.Context, v any) (model.PayerExportInput, error) {
+	res, err := ec.unmarshalInputPayerExportInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPayerExportPayload2purserᚋgraphᚋmodelᚐPayerExportPayload(ctx context.Context, sel ast.SelectionSet, v model.PayerExportPayload) graphql.Marshaler {
+	return ec._PayerExportPayload(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPayerExportPayload2ᚖpurserᚋgraphᚋmodelᚐPayerExportPayload(ctx context.Context, sel ast.SelectionSet, v *model.PayerExportPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PayerExportPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNPayerLookup2purserᚋgraphᚋmodelᚐPayerLookup(ctx context.Context, v any) (model.PayerLookup, error) {
 	res, err := ec.unmarshalInputPayerLookup(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -5798,6 +6221,16 @@ func (ec *executionContext) unmarshalNPayerStatus2purserᚋentᚋpayerᚐStatus(
 }
 
 func (ec *executionContext) marshalNPayerStatus2purserᚋentᚋpayerᚐStatus(ctx context.Context, sel ast.SelectionSet, v payer.Status) graphql.Marshaler {
+	return v
+}
+
+func (ec *executionContext) unmarshalNRestBalance2purserᚋgraphᚋmodelᚐRestBalance(ctx context.Context, v any) (model.RestBalance, error) {
+	var res model.RestBalance
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNRestBalance2purserᚋgraphᚋmodelᚐRestBalance(ctx context.Context, sel ast.SelectionSet, v model.RestBalance) graphql.Marshaler {
 	return v
 }
 

@@ -29,6 +29,7 @@ type ResolverRoot interface {
 	Company() CompanyResolver
 	Developer() DeveloperResolver
 	GatewayEvent() GatewayEventResolver
+	GlobalProvider() GlobalProviderResolver
 	Invoice() InvoiceResolver
 	Membership() MembershipResolver
 	Mutation() MutationResolver
@@ -155,6 +156,7 @@ type ComplexityRoot struct {
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
+		ErasedAt             func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
@@ -238,6 +240,7 @@ type ComplexityRoot struct {
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		Email                func(childComplexity int) int
+		ErasedAt             func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
@@ -319,6 +322,37 @@ type ComplexityRoot struct {
 	GatewayEventEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	GlobalProvider struct {
+		CreatedAt         func(childComplexity int) int
+		Description       func(childComplexity int) int
+		Environment       func(childComplexity int) int
+		ID                func(childComplexity int) int
+		Kind              func(childComplexity int) int
+		Name              func(childComplexity int) int
+		PublishableKey    func(childComplexity int) int
+		SecretHint        func(childComplexity int) int
+		Slug              func(childComplexity int) int
+		Status            func(childComplexity int) int
+		WebhookConfigured func(childComplexity int) int
+		WebhookURL        func(childComplexity int) int
+	}
+
+	GlobalProviderCreatePayload struct {
+		GlobalProvider func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
+	}
+
+	GlobalProviderDeletePayload struct {
+		DeletedID      func(childComplexity int) int
+		GlobalProvider func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
+	}
+
+	GlobalProviderUpdatePayload struct {
+		GlobalProvider func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
 	}
 
 	Invoice struct {
@@ -461,12 +495,18 @@ type ComplexityRoot struct {
 		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
 		DeveloperCreate         func(childComplexity int, input model.DeveloperCreateInput) int
 		DeveloperUpdate         func(childComplexity int, input model.DeveloperUpdateInput) int
+		GlobalProviderCreate    func(childComplexity int, input model.GlobalProviderCreateInput) int
+		GlobalProviderDelete    func(childComplexity int, input model.GlobalProviderDeleteInput) int
+		GlobalProviderUpdate    func(childComplexity int, input model.GlobalProviderUpdateInput) int
 		InvoiceCreate           func(childComplexity int, input model.InvoiceCreateInput) int
 		InvoiceFinalize         func(childComplexity int, input model.InvoiceFinalizeInput) int
 		InvoicePay              func(childComplexity int, input model.InvoicePayInput) int
 		InvoiceVoid             func(childComplexity int, input model.InvoiceVoidInput) int
 		OrganizationCreate      func(childComplexity int, input model.OrganizationCreateInput) int
+		OrganizationStatusSet   func(childComplexity int, input model.OrganizationStatusSetInput) int
 		OrganizationUpdate      func(childComplexity int, input model.OrganizationUpdateInput) int
+		PayerErase              func(childComplexity int, input model.PayerEraseInput) int
+		PayerExport             func(childComplexity int, input model.PayerExportInput) int
 		PayerSessionCreate      func(childComplexity int, input model.PayerSessionCreateInput) int
 		PaymentMethodAttach     func(childComplexity int, input model.PaymentMethodAttachInput) int
 		PaymentMethodDetach     func(childComplexity int, input model.PaymentMethodDetachInput) int
@@ -514,6 +554,7 @@ type ComplexityRoot struct {
 		Status               func(childComplexity int) int
 		SupportEmail         func(childComplexity int) int
 		TaxModel             func(childComplexity int) int
+		TestTwinOfID         func(childComplexity int) int
 		ThankYouURL          func(childComplexity int) int
 		TimeZone             func(childComplexity int) int
 	}
@@ -535,6 +576,11 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	OrganizationStatusSetPayload struct {
+		Organization func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	OrganizationUpdatePayload struct {
 		Organization func(childComplexity int) int
 		UserErrors   func(childComplexity int) int
@@ -545,6 +591,17 @@ type ComplexityRoot struct {
 		HasNextPage     func(childComplexity int) int
 		HasPreviousPage func(childComplexity int) int
 		StartCursor     func(childComplexity int) int
+	}
+
+	PayerErasePayload struct {
+		Payer      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	PayerExportPayload struct {
+		ExpiresAt  func(childComplexity int) int
+		URL        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	PayerSessionCreatePayload struct {
@@ -725,6 +782,7 @@ type ComplexityRoot struct {
 		CreatedAt         func(childComplexity int) int
 		Description       func(childComplexity int) int
 		Environment       func(childComplexity int) int
+		GlobalProvider    func(childComplexity int) int
 		ID                func(childComplexity int) int
 		Kind              func(childComplexity int) int
 		MerchantCode      func(childComplexity int) int
@@ -760,23 +818,24 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AccessTokens  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Balances      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Companies     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
-		Currencies    func(childComplexity int) int
-		Developers    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
-		GatewayEvents func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Invoices      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
-		Node          func(childComplexity int, id string) int
-		Nodes         func(childComplexity int, ids []string) int
-		Organization  func(childComplexity int) int
-		Organizations func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
-		Payer         func(childComplexity int, by model.PayerLookup) int
-		Payments      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
-		Products      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.ProductWhereInput) int
-		Providers     func(childComplexity int) int
-		Quotes        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) int
-		Viewer        func(childComplexity int) int
+		AccessTokens    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Balances        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Companies       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
+		Currencies      func(childComplexity int) int
+		Developers      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PayerWhereInput) int
+		GatewayEvents   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		GlobalProviders func(childComplexity int) int
+		Invoices        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.InvoiceWhereInput) int
+		Node            func(childComplexity int, id string) int
+		Nodes           func(childComplexity int, ids []string) int
+		Organization    func(childComplexity int) int
+		Organizations   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int) int
+		Payer           func(childComplexity int, by model.PayerLookup) int
+		Payments        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.PaymentWhereInput) int
+		Products        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.ProductWhereInput) int
+		Providers       func(childComplexity int) int
+		Quotes          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, where *ent.QuoteWhereInput) int
+		Viewer          func(childComplexity int) int
 	}
 
 	Quote struct {
@@ -1346,6 +1405,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.DefaultPaymentMethod(childComplexity), true
+	case "Company.erasedAt":
+		if e.ComplexityRoot.Company.ErasedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.ErasedAt(childComplexity), true
 	case "Company.externalId":
 		if e.ComplexityRoot.Company.ExternalID == nil {
 			break
@@ -1697,6 +1762,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Email(childComplexity), true
+	case "Developer.erasedAt":
+		if e.ComplexityRoot.Developer.ErasedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.ErasedAt(childComplexity), true
 	case "Developer.externalId":
 		if e.ComplexityRoot.Developer.ExternalID == nil {
 			break
@@ -2021,6 +2092,124 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GatewayEventEdge.Node(childComplexity), true
+
+	case "GlobalProvider.createdAt":
+		if e.ComplexityRoot.GlobalProvider.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.CreatedAt(childComplexity), true
+	case "GlobalProvider.description":
+		if e.ComplexityRoot.GlobalProvider.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Description(childComplexity), true
+	case "GlobalProvider.environment":
+		if e.ComplexityRoot.GlobalProvider.Environment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Environment(childComplexity), true
+	case "GlobalProvider.id":
+		if e.ComplexityRoot.GlobalProvider.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.ID(childComplexity), true
+	case "GlobalProvider.kind":
+		if e.ComplexityRoot.GlobalProvider.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Kind(childComplexity), true
+	case "GlobalProvider.name":
+		if e.ComplexityRoot.GlobalProvider.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Name(childComplexity), true
+	case "GlobalProvider.publishableKey":
+		if e.ComplexityRoot.GlobalProvider.PublishableKey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.PublishableKey(childComplexity), true
+	case "GlobalProvider.secretHint":
+		if e.ComplexityRoot.GlobalProvider.SecretHint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.SecretHint(childComplexity), true
+	case "GlobalProvider.slug":
+		if e.ComplexityRoot.GlobalProvider.Slug == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Slug(childComplexity), true
+	case "GlobalProvider.status":
+		if e.ComplexityRoot.GlobalProvider.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Status(childComplexity), true
+	case "GlobalProvider.webhookConfigured":
+		if e.ComplexityRoot.GlobalProvider.WebhookConfigured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.WebhookConfigured(childComplexity), true
+	case "GlobalProvider.webhookUrl":
+		if e.ComplexityRoot.GlobalProvider.WebhookURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.WebhookURL(childComplexity), true
+
+	case "GlobalProviderCreatePayload.globalProvider":
+		if e.ComplexityRoot.GlobalProviderCreatePayload.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderCreatePayload.GlobalProvider(childComplexity), true
+	case "GlobalProviderCreatePayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderCreatePayload.UserErrors(childComplexity), true
+
+	case "GlobalProviderDeletePayload.deletedId":
+		if e.ComplexityRoot.GlobalProviderDeletePayload.DeletedID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderDeletePayload.DeletedID(childComplexity), true
+	case "GlobalProviderDeletePayload.globalProvider":
+		if e.ComplexityRoot.GlobalProviderDeletePayload.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderDeletePayload.GlobalProvider(childComplexity), true
+	case "GlobalProviderDeletePayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderDeletePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderDeletePayload.UserErrors(childComplexity), true
+
+	case "GlobalProviderUpdatePayload.globalProvider":
+		if e.ComplexityRoot.GlobalProviderUpdatePayload.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderUpdatePayload.GlobalProvider(childComplexity), true
+	case "GlobalProviderUpdatePayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderUpdatePayload.UserErrors(childComplexity), true
 
 	case "Invoice.allowedActions":
 		if e.ComplexityRoot.Invoice.AllowedActions == nil {
@@ -2681,6 +2870,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeveloperUpdate(childComplexity, args["input"].(model.DeveloperUpdateInput)), true
+	case "Mutation.globalProviderCreate":
+		if e.ComplexityRoot.Mutation.GlobalProviderCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderCreate(childComplexity, args["input"].(model.GlobalProviderCreateInput)), true
+	case "Mutation.globalProviderDelete":
+		if e.ComplexityRoot.Mutation.GlobalProviderDelete == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderDelete_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderDelete(childComplexity, args["input"].(model.GlobalProviderDeleteInput)), true
+	case "Mutation.globalProviderUpdate":
+		if e.ComplexityRoot.Mutation.GlobalProviderUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderUpdate(childComplexity, args["input"].(model.GlobalProviderUpdateInput)), true
 	case "Mutation.invoiceCreate":
 		if e.ComplexityRoot.Mutation.InvoiceCreate == nil {
 			break
@@ -2736,6 +2958,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.OrganizationCreate(childComplexity, args["input"].(model.OrganizationCreateInput)), true
+	case "Mutation.organizationStatusSet":
+		if e.ComplexityRoot.Mutation.OrganizationStatusSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_organizationStatusSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.OrganizationStatusSet(childComplexity, args["input"].(model.OrganizationStatusSetInput)), true
 	case "Mutation.organizationUpdate":
 		if e.ComplexityRoot.Mutation.OrganizationUpdate == nil {
 			break
@@ -2747,6 +2980,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.OrganizationUpdate(childComplexity, args["input"].(model.OrganizationUpdateInput)), true
+	case "Mutation.payerErase":
+		if e.ComplexityRoot.Mutation.PayerErase == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_payerErase_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PayerErase(childComplexity, args["input"].(model.PayerEraseInput)), true
+	case "Mutation.payerExport":
+		if e.ComplexityRoot.Mutation.PayerExport == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_payerExport_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PayerExport(childComplexity, args["input"].(model.PayerExportInput)), true
 	case "Mutation.payerSessionCreate":
 		if e.ComplexityRoot.Mutation.PayerSessionCreate == nil {
 			break
@@ -3127,6 +3382,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.TaxModel(childComplexity), true
+	case "Organization.testTwinOfId":
+		if e.ComplexityRoot.Organization.TestTwinOfID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.TestTwinOfID(childComplexity), true
 	case "Organization.thankYouUrl":
 		if e.ComplexityRoot.Organization.ThankYouURL == nil {
 			break
@@ -3191,6 +3452,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OrganizationEdge.Node(childComplexity), true
 
+	case "OrganizationStatusSetPayload.organization":
+		if e.ComplexityRoot.OrganizationStatusSetPayload.Organization == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrganizationStatusSetPayload.Organization(childComplexity), true
+	case "OrganizationStatusSetPayload.userErrors":
+		if e.ComplexityRoot.OrganizationStatusSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrganizationStatusSetPayload.UserErrors(childComplexity), true
+
 	case "OrganizationUpdatePayload.organization":
 		if e.ComplexityRoot.OrganizationUpdatePayload.Organization == nil {
 			break
@@ -3228,6 +3502,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "PayerErasePayload.payer":
+		if e.ComplexityRoot.PayerErasePayload.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerErasePayload.Payer(childComplexity), true
+	case "PayerErasePayload.userErrors":
+		if e.ComplexityRoot.PayerErasePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerErasePayload.UserErrors(childComplexity), true
+
+	case "PayerExportPayload.expiresAt":
+		if e.ComplexityRoot.PayerExportPayload.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerExportPayload.ExpiresAt(childComplexity), true
+	case "PayerExportPayload.url":
+		if e.ComplexityRoot.PayerExportPayload.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerExportPayload.URL(childComplexity), true
+	case "PayerExportPayload.userErrors":
+		if e.ComplexityRoot.PayerExportPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerExportPayload.UserErrors(childComplexity), true
 
 	case "PayerSessionCreatePayload.expiresAt":
 		if e.ComplexityRoot.PayerSessionCreatePayload.ExpiresAt == nil {
@@ -3871,6 +4177,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.Environment(childComplexity), true
+	case "Provider.globalProvider":
+		if e.ComplexityRoot.Provider.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.GlobalProvider(childComplexity), true
 	case "Provider.id":
 		if e.ComplexityRoot.Provider.ID == nil {
 			break
@@ -4057,6 +4369,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.GatewayEvents(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int)), true
+	case "Query.globalProviders":
+		if e.ComplexityRoot.Query.GlobalProviders == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.GlobalProviders(childComplexity), true
 
 	case "Query.invoices":
 		if e.ComplexityRoot.Query.Invoices == nil {
@@ -4617,6 +4935,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeveloperCreateInput,
 		ec.unmarshalInputDeveloperUpdateInput,
 		ec.unmarshalInputDunningPolicyInput,
+		ec.unmarshalInputGlobalProviderCreateInput,
+		ec.unmarshalInputGlobalProviderDeleteInput,
+		ec.unmarshalInputGlobalProviderUpdateInput,
 		ec.unmarshalInputInvoiceCreateInput,
 		ec.unmarshalInputInvoiceFilter,
 		ec.unmarshalInputInvoiceFinalizeInput,
@@ -4626,7 +4947,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputLineItemInput,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrganizationCreateInput,
+		ec.unmarshalInputOrganizationStatusSetInput,
 		ec.unmarshalInputOrganizationUpdateInput,
+		ec.unmarshalInputPayerEraseInput,
+		ec.unmarshalInputPayerExportInput,
 		ec.unmarshalInputPayerFilter,
 		ec.unmarshalInputPayerLookup,
 		ec.unmarshalInputPayerSessionCreateInput,
@@ -5013,7 +5337,7 @@ input UsageRecordInput {
   amount: MoneyInput!
   "What was used, shown on its entry."
   description: String
-  "The caller's own data, kept with the entry."
+  "The caller's own data, kept with the entry for good: an entry is never changed, so put no personal data here."
   metadata: Metadata
   "When it happened; now where it is left out."
   occurredAt: DateTime
@@ -5653,6 +5977,8 @@ type Organization implements Node {
   companies(after: Cursor, first: Int, before: Cursor, last: Int, where: PayerFilter): CompanyConnection!
   "The origins that hosted pages may return to, such as https://portal.example.com."
   allowedReturnOrigins: [URL!]!
+  "The id of the live organization that this one is the test twin of."
+  testTwinOfId: ID
   "When it was made."
   createdAt: DateTime!
 }
@@ -5769,6 +6095,8 @@ type Mutation {
   organizationCreate(input: OrganizationCreateInput!): OrganizationCreatePayload!
   "Changes the organization's settings; what is left out stays."
   organizationUpdate(input: OrganizationUpdateInput!): OrganizationUpdatePayload!
+  "Has an organization do business, or stop; for the operator only."
+  organizationStatusSet(input: OrganizationStatusSetInput!): OrganizationStatusSetPayload!
   "Adds a currency or changes it."
   currencySet(input: CurrencySetInput!): CurrencySetPayload!
   "Removes a currency that nobody uses."
@@ -5808,7 +6136,7 @@ input OrganizationUpdateInput {
   timeZone: String
   "ISO 3166-1 alpha-2, such as DE."
   country: String
-  "Replaces all addresses."
+  "Replaces all addresses. One is the primary one: the first where none is named."
   addresses: [AddressInput!]
   "How its payers may pay: one mode or both."
   billingModes: [BillingMode!]
@@ -5845,6 +6173,16 @@ input DunningPolicyInput {
 }
 
 type OrganizationUpdatePayload { organization: Organization  userErrors: [UserError!]! }
+
+"Which organization does business, or no longer."
+input OrganizationStatusSetInput {
+  "The organization's, which begins with org_."
+  id: ID!
+  "INACTIVE stops everything new; what gateways report of what was begun is still written."
+  status: OrganizationStatus!
+}
+
+type OrganizationStatusSetPayload { organization: Organization  userErrors: [UserError!]! }
 
 "A currency to add, or what to change of one."
 input CurrencySetInput {
@@ -5890,7 +6228,7 @@ interface Payer implements Node {
   billingEmail: String
   "The caller's own id."
   externalId: String
-  "How it pays; chosen when it is made."
+  "How it pays."
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
@@ -5927,6 +6265,8 @@ interface Payer implements Node {
   ): SpendCheck!
   "When it was made."
   createdAt: DateTime!
+  "When its personal data was erased; null as long as it is there."
+  erasedAt: DateTime
 }
 
 "A person who uses the organization's APIs, known by an e-mail address."
@@ -5939,7 +6279,7 @@ type Developer implements Node & Payer {
   billingEmail: String
   "The caller's own id."
   externalId: String
-  "How it pays; chosen when it is made."
+  "How it pays."
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
@@ -5976,6 +6316,8 @@ type Developer implements Node & Payer {
   ): SpendCheck!
   "When it was made."
   createdAt: DateTime!
+  "When its personal data was erased; null as long as it is there."
+  erasedAt: DateTime
   "By which it is known; one developer per address."
   email: String!
   "The companies it belongs to."
@@ -5992,7 +6334,7 @@ type Company implements Node & Payer {
   billingEmail: String
   "The caller's own id."
   externalId: String
-  "How it pays; chosen when it is made."
+  "How it pays."
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
@@ -6029,7 +6371,9 @@ type Company implements Node & Payer {
   ): SpendCheck!
   "When it was made."
   createdAt: DateTime!
-  "Its short name; never changes."
+  "When its personal data was erased; null as long as it is there."
+  erasedAt: DateTime
+  "Its short name. It changes only when the company is erased."
   slug: String!
   "The tax number printed on its invoices."
   taxId: String
@@ -6125,19 +6469,55 @@ extend type Mutation {
   developerCreate(input: DeveloperCreateInput!): DeveloperCreatePayload!
   "Changes a developer; what is left out stays, an empty text clears."
   developerUpdate(input: DeveloperUpdateInput!): DeveloperUpdatePayload!
-  "Ends business with a developer whose balances are zero and whose invoices are settled."
+  "Ends business with a developer whose invoices and payments are settled. Balances must be zero, or restBalance says what becomes of them."
   developerClose(input: DeveloperCloseInput!): DeveloperClosePayload!
   "Adds a company, without members."
   companyCreate(input: CompanyCreateInput!): CompanyCreatePayload!
   "Changes a company; what is left out stays, an empty text clears."
   companyUpdate(input: CompanyUpdateInput!): CompanyUpdatePayload!
-  "Ends business with a company whose balances are zero and whose invoices are settled."
+  "Ends business with a company whose invoices and payments are settled. Balances must be zero, or restBalance says what becomes of them."
   companyClose(input: CompanyCloseInput!): CompanyClosePayload!
   "Adds a developer to a company, or changes its role."
   companyMemberAdd(input: CompanyMemberAddInput!): CompanyMemberAddPayload!
   "Takes a developer out of a company. Its own business stays."
   companyMemberRemove(input: CompanyMemberRemoveInput!): CompanyMemberRemovePayload!
+  "Makes a link by which everything that is kept about a payer can be fetched as one JSON document."
+  payerExport(input: PayerExportInput!): PayerExportPayload!
+  "Replaces the personal data of a closed payer for good. Ledger, numbers and issued invoices stay as they are. Erasing again changes nothing."
+  payerErase(input: PayerEraseInput!): PayerErasePayload!
 }
+
+"What becomes of the balances of a payer that is closed."
+enum RestBalance {
+  "The payer is not closed while one of them is not zero."
+  REFUSE
+  "What is left was paid back outside of Purser: it is booked as a refund from the bank, parts of a minor unit are written off. Refused where something is owed, and for what exists only here."
+  PAY_OUT
+  "What is left, or owed, is written off."
+  WRITE_OFF
+}
+
+"Whose data to export."
+input PayerExportInput {
+  "The payer's, which begins with dev_ or com_."
+  id: ID!
+}
+
+type PayerExportPayload {
+  "Where the document is. Whoever has the link can read it."
+  url: URL
+  "When the link ends."
+  expiresAt: DateTime
+  userErrors: [UserError!]!
+}
+
+"Whose personal data to erase."
+input PayerEraseInput {
+  "The payer's, which begins with dev_ or com_. It must be closed, and its cards detached."
+  id: ID!
+}
+
+type PayerErasePayload { payer: Payer  userErrors: [UserError!]! }
 
 "A new developer."
 input DeveloperCreateInput {
@@ -6169,7 +6549,7 @@ input DeveloperUpdateInput {
   id: ID!
   "The new address by which it is known."
   email: String
-  "The name on bills; documents already made keep the old one."
+  "The name on bills; invoices already issued keep the old one."
   name: String
   "The caller's own id; one payer per id."
   externalId: String
@@ -6181,6 +6561,8 @@ input DeveloperUpdateInput {
   address: AddressInput
   "The caller's own data; replaces all of it."
   metadata: Metadata
+  "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
+  billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
 }
@@ -6191,6 +6573,8 @@ type DeveloperUpdatePayload { developer: Developer  userErrors: [UserError!]! }
 input DeveloperCloseInput {
   "The developer's, which begins with dev_."
   id: ID!
+  "What becomes of balances that are not zero."
+  restBalance: RestBalance! = REFUSE
 }
 
 type DeveloperClosePayload { developer: Developer  userErrors: [UserError!]! }
@@ -6225,7 +6609,7 @@ type CompanyCreatePayload { company: Company  userErrors: [UserError!]! }
 input CompanyUpdateInput {
   "The company's, which begins with com_."
   id: ID!
-  "The name on bills; documents already made keep the old one."
+  "The name on bills; invoices already issued keep the old one."
   name: String
   "The caller's own id; one payer per id."
   externalId: String
@@ -6239,6 +6623,8 @@ input CompanyUpdateInput {
   address: AddressInput
   "The caller's own data; replaces all of it."
   metadata: Metadata
+  "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
+  billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
 }
@@ -6249,6 +6635,8 @@ type CompanyUpdatePayload { company: Company  userErrors: [UserError!]! }
 input CompanyCloseInput {
   "The company's, which begins with com_."
   id: ID!
+  "What becomes of balances that are not zero."
+  restBalance: RestBalance! = REFUSE
 }
 
 type CompanyClosePayload { company: Company  userErrors: [UserError!]! }
@@ -6724,14 +7112,44 @@ type Provider implements Node {
   merchantCode: String
   "The key that the gateway's browser library needs; not a secret."
   publishableKey: String
+  "The operator's account that it uses; null where it has keys of its own."
+  globalProvider: GlobalProvider
   "The first and last characters of the secret, to tell keys apart."
   secretHint: String
-  "Where the gateway must send its events."
+  "Where the gateway must send its events; for an account of the operator's that is the operator's to set up."
   webhookUrl: URL!
   "Whether events can be verified: a signing secret is stored."
   webhookConfigured: Boolean!
   "What can be done through it."
   capabilities: [ProviderCapability!]!
+  "When it was made."
+  createdAt: DateTime!
+}
+
+"A merchant account of the operator, which the organizations of its environment may use by a provider of their own."
+type GlobalProvider implements Node {
+  "Begins with gpr_; never changes."
+  id: ID!
+  "Made of the name: lower case, spaces become _. No provider of an organization has it, unless it uses this account."
+  slug: String!
+  "What it is called."
+  name: String!
+  "A note for those who use it."
+  description: String
+  "The gateway."
+  kind: ProviderKind!
+  "Only organizations of this environment can use it."
+  environment: Environment!
+  "ARCHIVED is kept for its history and takes no new payments."
+  status: ProviderStatus!
+  "The key that the gateway's browser library needs; not a secret."
+  publishableKey: String
+  "The first and last characters of the secret, to tell keys apart; for the operator only."
+  secretHint: String
+  "Where the gateway must send its events; for the operator only."
+  webhookUrl: URL!
+  "Whether events can be verified: a signing secret is stored."
+  webhookConfigured: Boolean!
   "When it was made."
   createdAt: DateTime!
 }
@@ -6771,6 +7189,8 @@ enum ProviderCapability {
 extend type Query {
   "The organization's merchant accounts, archived ones included, oldest first."
   providers: [Provider!]!
+  "The operator's merchant accounts, oldest first: all of them for the operator, for an organization those that it can use."
+  globalProviders: [GlobalProvider!]!
 }
 
 extend type Mutation {
@@ -6782,6 +7202,12 @@ extend type Mutation {
   providerDelete(input: ProviderDeleteInput!): ProviderDeletePayload!
   "Asks the gateway whether the credentials are good. No money moves."
   providerTest(input: ProviderTestInput!): ProviderTestPayload!
+  "Connects a merchant account for many organizations; for the operator only."
+  globalProviderCreate(input: GlobalProviderCreateInput!): GlobalProviderCreatePayload!
+  "What is left out stays; new credentials replace the old ones, for all who use it. For the operator only."
+  globalProviderUpdate(input: GlobalProviderUpdateInput!): GlobalProviderUpdatePayload!
+  "Deletes a global provider that no organization uses, archives one in use; for the operator only."
+  globalProviderDelete(input: GlobalProviderDeleteInput!): GlobalProviderDeletePayload!
 }
 
 "A merchant account to connect."
@@ -6790,8 +7216,10 @@ input ProviderCreateInput {
   name: String!
   "A note for the organization's own people."
   description: String
-  "The keys of its gateway."
-  credentials: ProviderCredentialsInput!
+  "The keys of its gateway; left out with globalProviderId."
+  credentials: ProviderCredentialsInput
+  "The operator's account to use instead of keys of one's own; see globalProviders."
+  globalProviderId: ID
   "Whether it becomes the organization's default."
   makeDefault: Boolean! = false
   "Whether to register the webhook address at the gateway, where it lets us. If it does not, the provider stands all the same, with the reason in userErrors."
@@ -6861,6 +7289,50 @@ type ProviderTestPayload {
   ok: Boolean!
   "What the gateway said, in words a person can act on."
   message: String!
+  userErrors: [UserError!]!
+}
+
+"A merchant account for many organizations."
+input GlobalProviderCreateInput {
+  "What it is called; its slug is made of it, and no provider of an organization may have the same."
+  name: String!
+  "A note for those who use it."
+  description: String
+  "The environment of its keys, and of the organizations that can use it. It never changes."
+  environment: Environment!
+  "The keys of its gateway."
+  credentials: ProviderCredentialsInput!
+}
+
+type GlobalProviderCreatePayload { globalProvider: GlobalProvider  userErrors: [UserError!]! }
+
+"What to change of a global provider."
+input GlobalProviderUpdateInput {
+  "The global provider's, which begins with gpr_."
+  id: ID!
+  "The new name; the slug stays."
+  name: String
+  "The new description."
+  description: String
+  "New keys of the same gateway account; they replace the old ones. The gateway must say whose they are."
+  credentials: ProviderCredentialsInput
+  "Only the signing secret; the old one stays good for a day."
+  webhookSecret: String
+}
+
+type GlobalProviderUpdatePayload { globalProvider: GlobalProvider  userErrors: [UserError!]! }
+
+"Which global provider to delete."
+input GlobalProviderDeleteInput {
+  "The global provider's, which begins with gpr_."
+  id: ID!
+}
+
+type GlobalProviderDeletePayload {
+  "The id of the global provider that is gone; null when it was archived or refused."
+  deletedId: ID
+  "Set when it was archived instead."
+  globalProvider: GlobalProvider
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
@@ -7304,6 +7776,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_canSpend(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Company_createdAt(ctx, field)
+	case "erasedAt":
+		return ec.fieldContext_Company_erasedAt(ctx, field)
 	case "slug":
 		return ec.fieldContext_Company_slug(ctx, field)
 	case "taxId":
@@ -7468,6 +7942,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_canSpend(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Developer_createdAt(ctx, field)
+	case "erasedAt":
+		return ec.fieldContext_Developer_erasedAt(ctx, field)
 	case "email":
 		return ec.fieldContext_Developer_email(ctx, field)
 	case "memberships":
@@ -7614,6 +8090,68 @@ func (ec *executionContext) childFields_GatewayEventEdge(ctx context.Context, fi
 		return ec.fieldContext_GatewayEventEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GatewayEventEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProvider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GlobalProvider_id(ctx, field)
+	case "slug":
+		return ec.fieldContext_GlobalProvider_slug(ctx, field)
+	case "name":
+		return ec.fieldContext_GlobalProvider_name(ctx, field)
+	case "description":
+		return ec.fieldContext_GlobalProvider_description(ctx, field)
+	case "kind":
+		return ec.fieldContext_GlobalProvider_kind(ctx, field)
+	case "environment":
+		return ec.fieldContext_GlobalProvider_environment(ctx, field)
+	case "status":
+		return ec.fieldContext_GlobalProvider_status(ctx, field)
+	case "publishableKey":
+		return ec.fieldContext_GlobalProvider_publishableKey(ctx, field)
+	case "secretHint":
+		return ec.fieldContext_GlobalProvider_secretHint(ctx, field)
+	case "webhookUrl":
+		return ec.fieldContext_GlobalProvider_webhookUrl(ctx, field)
+	case "webhookConfigured":
+		return ec.fieldContext_GlobalProvider_webhookConfigured(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_GlobalProvider_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProvider", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "globalProvider":
+		return ec.fieldContext_GlobalProviderCreatePayload_globalProvider(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderDeletePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedId":
+		return ec.fieldContext_GlobalProviderDeletePayload_deletedId(ctx, field)
+	case "globalProvider":
+		return ec.fieldContext_GlobalProviderDeletePayload_globalProvider(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderDeletePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderDeletePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "globalProvider":
+		return ec.fieldContext_GlobalProviderUpdatePayload_globalProvider(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderUpdatePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Invoice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7914,6 +8452,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_companies(ctx, field)
 	case "allowedReturnOrigins":
 		return ec.fieldContext_Organization_allowedReturnOrigins(ctx, field)
+	case "testTwinOfId":
+		return ec.fieldContext_Organization_testTwinOfId(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Organization_createdAt(ctx, field)
 	}
@@ -7954,6 +8494,16 @@ func (ec *executionContext) childFields_OrganizationEdge(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type OrganizationEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_OrganizationStatusSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "organization":
+		return ec.fieldContext_OrganizationStatusSetPayload_organization(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_OrganizationStatusSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OrganizationStatusSetPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_OrganizationUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "organization":
@@ -7976,6 +8526,28 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_PayerErasePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "payer":
+		return ec.fieldContext_PayerErasePayload_payer(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_PayerErasePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PayerErasePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_PayerExportPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "url":
+		return ec.fieldContext_PayerExportPayload_url(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_PayerExportPayload_expiresAt(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_PayerExportPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PayerExportPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_PayerSessionCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8344,6 +8916,8 @@ func (ec *executionContext) childFields_Provider(ctx context.Context, field grap
 		return ec.fieldContext_Provider_merchantCode(ctx, field)
 	case "publishableKey":
 		return ec.fieldContext_Provider_publishableKey(ctx, field)
+	case "globalProvider":
+		return ec.fieldContext_Provider_globalProvider(ctx, field)
 	case "secretHint":
 		return ec.fieldContext_Provider_secretHint(ctx, field)
 	case "webhookUrl":

@@ -144,6 +144,8 @@ func (ClientSecretAction) IsNextAction() {}
 type CompanyCloseInput struct {
 	// The company's, which begins with com_.
 	ID string `json:"id"`
+	// What becomes of balances that are not zero.
+	RestBalance RestBalance `json:"restBalance"`
 }
 
 type CompanyClosePayload struct {
@@ -213,7 +215,7 @@ type CompanyMemberRemovePayload struct {
 type CompanyUpdateInput struct {
 	// The company's, which begins with com_.
 	ID string `json:"id"`
-	// The name on bills; documents already made keep the old one.
+	// The name on bills; invoices already issued keep the old one.
 	Name *string `json:"name,omitempty"`
 	// The caller's own id; one payer per id.
 	ExternalID *string `json:"externalId,omitempty"`
@@ -227,6 +229,8 @@ type CompanyUpdateInput struct {
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
+	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
 }
@@ -277,6 +281,8 @@ type CurrencySetPayload struct {
 type DeveloperCloseInput struct {
 	// The developer's, which begins with dev_.
 	ID string `json:"id"`
+	// What becomes of balances that are not zero.
+	RestBalance RestBalance `json:"restBalance"`
 }
 
 type DeveloperClosePayload struct {
@@ -317,7 +323,7 @@ type DeveloperUpdateInput struct {
 	ID string `json:"id"`
 	// The new address by which it is known.
 	Email *string `json:"email,omitempty"`
-	// The name on bills; documents already made keep the old one.
+	// The name on bills; invoices already issued keep the old one.
 	Name *string `json:"name,omitempty"`
 	// The caller's own id; one payer per id.
 	ExternalID *string `json:"externalId,omitempty"`
@@ -329,6 +335,8 @@ type DeveloperUpdateInput struct {
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
+	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
 }
@@ -368,6 +376,56 @@ type FundsDetails struct {
 	Held *money.Amount `json:"held"`
 	// What is missing: required less available.
 	Shortfall *money.Amount `json:"shortfall"`
+}
+
+// A merchant account for many organizations.
+type GlobalProviderCreateInput struct {
+	// What it is called; its slug is made of it, and no provider of an organization may have the same.
+	Name string `json:"name"`
+	// A note for those who use it.
+	Description *string `json:"description,omitempty"`
+	// The environment of its keys, and of the organizations that can use it. It never changes.
+	Environment organization.Environment `json:"environment"`
+	// The keys of its gateway.
+	Credentials *ProviderCredentialsInput `json:"credentials"`
+}
+
+type GlobalProviderCreatePayload struct {
+	GlobalProvider *ent.GlobalProvider `json:"globalProvider,omitempty"`
+	UserErrors     []*UserError        `json:"userErrors"`
+}
+
+// Which global provider to delete.
+type GlobalProviderDeleteInput struct {
+	// The global provider's, which begins with gpr_.
+	ID string `json:"id"`
+}
+
+type GlobalProviderDeletePayload struct {
+	// The id of the global provider that is gone; null when it was archived or refused.
+	DeletedID *string `json:"deletedId,omitempty"`
+	// Set when it was archived instead.
+	GlobalProvider *ent.GlobalProvider `json:"globalProvider,omitempty"`
+	UserErrors     []*UserError        `json:"userErrors"`
+}
+
+// What to change of a global provider.
+type GlobalProviderUpdateInput struct {
+	// The global provider's, which begins with gpr_.
+	ID string `json:"id"`
+	// The new name; the slug stays.
+	Name *string `json:"name,omitempty"`
+	// The new description.
+	Description *string `json:"description,omitempty"`
+	// New keys of the same gateway account; they replace the old ones. The gateway must say whose they are.
+	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
+	// Only the signing secret; the old one stays good for a day.
+	WebhookSecret *string `json:"webhookSecret,omitempty"`
+}
+
+type GlobalProviderUpdatePayload struct {
+	GlobalProvider *ent.GlobalProvider `json:"globalProvider,omitempty"`
+	UserErrors     []*UserError        `json:"userErrors"`
 }
 
 // A new draft.
@@ -480,6 +538,19 @@ type OrganizationCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which organization does business, or no longer.
+type OrganizationStatusSetInput struct {
+	// The organization's, which begins with org_.
+	ID string `json:"id"`
+	// INACTIVE stops everything new; what gateways report of what was begun is still written.
+	Status organization.Status `json:"status"`
+}
+
+type OrganizationStatusSetPayload struct {
+	Organization *ent.Organization `json:"organization,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
+
 // What to change; what is left out stays, an empty text clears.
 type OrganizationUpdateInput struct {
 	// The name payers see.
@@ -490,7 +561,7 @@ type OrganizationUpdateInput struct {
 	TimeZone *string `json:"timeZone,omitempty"`
 	// ISO 3166-1 alpha-2, such as DE.
 	Country *string `json:"country,omitempty"`
-	// Replaces all addresses.
+	// Replaces all addresses. One is the primary one: the first where none is named.
 	Addresses []*AddressInput `json:"addresses,omitempty"`
 	// How its payers may pay: one mode or both.
 	BillingModes []payer.BillingMode `json:"billingModes,omitempty"`
@@ -519,6 +590,31 @@ type OrganizationUpdateInput struct {
 type OrganizationUpdatePayload struct {
 	Organization *ent.Organization `json:"organization,omitempty"`
 	UserErrors   []*UserError      `json:"userErrors"`
+}
+
+// Whose personal data to erase.
+type PayerEraseInput struct {
+	// The payer's, which begins with dev_ or com_. It must be closed, and its cards detached.
+	ID string `json:"id"`
+}
+
+type PayerErasePayload struct {
+	Payer      Payer        `json:"payer,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Whose data to export.
+type PayerExportInput struct {
+	// The payer's, which begins with dev_ or com_.
+	ID string `json:"id"`
+}
+
+type PayerExportPayload struct {
+	// Where the document is. Whoever has the link can read it.
+	URL *string `json:"url,omitempty"`
+	// When the link ends.
+	ExpiresAt  *time.Time   `json:"expiresAt,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // One way to find a payer.
@@ -719,8 +815,10 @@ type ProviderCreateInput struct {
 	Name string `json:"name"`
 	// A note for the organization's own people.
 	Description *string `json:"description,omitempty"`
-	// The keys of its gateway.
-	Credentials *ProviderCredentialsInput `json:"credentials"`
+	// The keys of its gateway; left out with globalProviderId.
+	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
+	// The operator's account to use instead of keys of one's own; see globalProviders.
+	GlobalProviderID *string `json:"globalProviderId,omitempty"`
 	// Whether it becomes the organization's default.
 	MakeDefault bool `json:"makeDefault"`
 	// Whether to register the webhook address at the gateway, where it lets us. If it does not, the provider stands all the same, with the reason in userErrors.
@@ -932,7 +1030,7 @@ type UsageRecordInput struct {
 	Amount *MoneyInput `json:"amount"`
 	// What was used, shown on its entry.
 	Description *string `json:"description,omitempty"`
-	// The caller's own data, kept with the entry.
+	// The caller's own data, kept with the entry for good: an entry is never changed, so put no personal data here.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// When it happened; now where it is left out.
 	OccurredAt *time.Time `json:"occurredAt,omitempty"`
@@ -1220,6 +1318,67 @@ func (e *QuoteAction) UnmarshalJSON(b []byte) error {
 }
 
 func (e QuoteAction) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What becomes of the balances of a payer that is closed.
+type RestBalance string
+
+const (
+	// The payer is not closed while one of them is not zero.
+	RestBalanceRefuse RestBalance = "REFUSE"
+	// What is left was paid back outside of Purser: it is booked as a refund from the bank, parts of a minor unit are written off. Refused where something is owed, and for what exists only here.
+	RestBalancePayOut RestBalance = "PAY_OUT"
+	// What is left, or owed, is written off.
+	RestBalanceWriteOff RestBalance = "WRITE_OFF"
+)
+
+var AllRestBalance = []RestBalance{
+	RestBalanceRefuse,
+	RestBalancePayOut,
+	RestBalanceWriteOff,
+}
+
+func (e RestBalance) IsValid() bool {
+	switch e {
+	case RestBalanceRefuse, RestBalancePayOut, RestBalanceWriteOff:
+		return true
+	}
+	return false
+}
+
+func (e RestBalance) String() string {
+	return string(e)
+}
+
+func (e *RestBalance) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = RestBalance(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid RestBalance", str)
+	}
+	return nil
+}
+
+func (e RestBalance) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *RestBalance) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e RestBalance) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

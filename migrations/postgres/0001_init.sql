@@ -220,11 +220,19 @@ CREATE TABLE "gateway_events" (
 CREATE INDEX "gatewayevent_organization_id_next_attempt_at" ON "gateway_events" ("organization_id", "next_attempt_at") WHERE (next_attempt_at IS NOT NULL);
 -- create index "gatewayevent_organization_id_provider_id_gateway_event_id" to table: "gateway_events"
 CREATE UNIQUE INDEX "gatewayevent_organization_id_provider_id_gateway_event_id" ON "gateway_events" ("organization_id", "provider_id", "gateway_event_id");
+-- create "gateway_objects" table
+CREATE TABLE "gateway_objects" (
+  "id" character varying NOT NULL COLLATE "C",
+  "organization" character varying NOT NULL COLLATE "C",
+  "created_at" timestamptz NOT NULL,
+  PRIMARY KEY ("id")
+);
 -- create "global_providers" table
 CREATE TABLE "global_providers" (
   "id" character varying NOT NULL COLLATE "C",
   "slug" character varying NOT NULL COLLATE "C",
   "name" character varying NOT NULL COLLATE "C",
+  "description" character varying NULL COLLATE "C",
   "kind" character varying NOT NULL COLLATE "C",
   "environment" character varying NOT NULL COLLATE "C",
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
@@ -233,7 +241,12 @@ CREATE TABLE "global_providers" (
   "secret_hint" character varying NULL COLLATE "C",
   "secret_sealed" bytea NULL,
   "webhook_secret_sealed" bytea NULL,
+  "webhook_secret_previous_sealed" bytea NULL,
+  "webhook_secret_previous_until" timestamptz NULL,
   "credential_version" bigint NOT NULL DEFAULT 1,
+  "gateway_account_id" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "account_unproven_at" timestamptz NULL,
+  "webhook_token" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "global_providers_environment_known" CHECK (environment IN ('SANDBOX', 'TEST', 'LIVE')),
@@ -242,6 +255,8 @@ CREATE TABLE "global_providers" (
 );
 -- create index "global_providers_slug_key" to table: "global_providers"
 CREATE UNIQUE INDEX "global_providers_slug_key" ON "global_providers" ("slug");
+-- create index "global_providers_webhook_token_key" to table: "global_providers"
+CREATE UNIQUE INDEX "global_providers_webhook_token_key" ON "global_providers" ("webhook_token");
 -- create "holds" table
 CREATE TABLE "holds" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -306,6 +321,7 @@ CREATE TABLE "invoices" (
   "amount_due_units" bigint NOT NULL DEFAULT 0,
   "amount_paid_units" bigint NOT NULL DEFAULT 0,
   "description" character varying NULL COLLATE "C",
+  "recipient" jsonb NULL,
   "due_at" timestamptz NULL,
   "finalizes_at" timestamptz NULL,
   "finalized_at" timestamptz NULL,
@@ -551,6 +567,7 @@ CREATE TABLE "payers" (
   "locale" character varying NOT NULL DEFAULT '' COLLATE "C",
   "address" jsonb NULL,
   "metadata" jsonb NOT NULL,
+  "erased_at" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payers_billing_mode_known" CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
   CONSTRAINT "payers_email" CHECK (email IS NULL OR email = lower(email)),

@@ -239,11 +239,19 @@ CREATE TABLE `gateway_events` (
 CREATE UNIQUE INDEX `gatewayevent_organization_id_provider_id_gateway_event_id` ON `gateway_events` (`organization_id`, `provider_id`, `gateway_event_id`);
 -- create index "gatewayevent_organization_id_next_attempt_at" to table: "gateway_events"
 CREATE INDEX `gatewayevent_organization_id_next_attempt_at` ON `gateway_events` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
+-- create "gateway_objects" table
+CREATE TABLE `gateway_objects` (
+  `id` text NOT NULL,
+  `organization` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  PRIMARY KEY (`id`)
+);
 -- create "global_providers" table
 CREATE TABLE `global_providers` (
   `id` text NOT NULL,
   `slug` text NOT NULL,
   `name` text NOT NULL,
+  `description` text NULL,
   `kind` text NOT NULL,
   `environment` text NOT NULL,
   `status` text NOT NULL DEFAULT ('ACTIVE'),
@@ -252,7 +260,12 @@ CREATE TABLE `global_providers` (
   `secret_hint` text NULL,
   `secret_sealed` blob NULL,
   `webhook_secret_sealed` blob NULL,
+  `webhook_secret_previous_sealed` blob NULL,
+  `webhook_secret_previous_until` datetime NULL,
   `credential_version` integer NOT NULL DEFAULT (1),
+  `gateway_account_id` text NOT NULL DEFAULT (''),
+  `account_unproven_at` datetime NULL,
+  `webhook_token` text NOT NULL,
   `created_at` datetime NOT NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `global_providers_environment_known` CHECK (environment IN ('SANDBOX', 'TEST', 'LIVE')),
@@ -261,6 +274,8 @@ CREATE TABLE `global_providers` (
 );
 -- create index "global_providers_slug_key" to table: "global_providers"
 CREATE UNIQUE INDEX `global_providers_slug_key` ON `global_providers` (`slug`);
+-- create index "global_providers_webhook_token_key" to table: "global_providers"
+CREATE UNIQUE INDEX `global_providers_webhook_token_key` ON `global_providers` (`webhook_token`);
 -- create "holds" table
 CREATE TABLE `holds` (
   `organization_id` text NOT NULL,
@@ -329,6 +344,7 @@ CREATE TABLE `invoices` (
   `amount_due_units` integer NOT NULL DEFAULT (0),
   `amount_paid_units` integer NOT NULL DEFAULT (0),
   `description` text NULL,
+  `recipient` json NULL,
   `due_at` datetime NULL,
   `finalizes_at` datetime NULL,
   `finalized_at` datetime NULL,
@@ -598,6 +614,7 @@ CREATE TABLE `payers` (
   `locale` text NOT NULL DEFAULT (''),
   `address` json NULL,
   `metadata` json NOT NULL,
+  `erased_at` datetime NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `payers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payers_billing_mode_known` CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
