@@ -103,6 +103,15 @@ proves that they fit each other, while the server may be running. Progress goes
 to standard error. Exits with 1, naming the first row that does not fit.`,
 		},
 		{
+			name: "keys rotate", summary: "seal all secrets with the new master key", run: keysRotate,
+			details: `With the new key before the old one in PURSER_MASTER_KEY, seals everything anew
+that was sealed with another key than the first: the secrets of providers, global
+ones included, and of payments that wait for their payer. It may run while the
+server does, which must have been started with both keys; when it is interrupted,
+run it again. Afterwards the old key is needed for nothing but old backups.
+Exits with 1, naming what none of the keys opens.`,
+		},
+		{
 			name: "backup", usage: "PATH", summary: "copy the SQLite database to a new file", run: backup,
 			details: `Writes a consistent copy to PATH, which must not exist yet, while the server
 may be running. The master key is not in it: keep that apart. PostgreSQL has

@@ -73,7 +73,7 @@ func eachDatabase(t *testing.T, run func(t *testing.T, f *fixture)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			statements := testdb.NewRecorder(t, "verify", "jobs", operatorPart)
+			statements := testdb.NewRecorder(t, "verify", "jobs", operatorPart, rotatePart)
 			f := newFixture(t, open(t, statements.Option()))
 			run(t, f)
 			f.mustVerify(t)
