@@ -13,10 +13,12 @@ import (
 	"purser/auth"
 	"purser/ent/auditevent"
 	"purser/ent/gatewaycall"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/membership"
 	"purser/ent/payer"
+	"purser/ent/quote"
 	"purser/ent/schema"
 	"purser/gateway"
 	"purser/migrations"
@@ -147,6 +149,13 @@ func TestErasePayer(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
 		id := s.newPerson(t)
 		invoiceID, cardID := s.liveThrough(t)
+		s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error { // somebody wrote her name
+			if err := tx.Quote.Update().Where(quote.PayerID(id)).SetDescription("an offer to Ada Lovelace").Exec(ctx); err != nil {
+				return err
+			}
+			return tx.Hold.Create().SetID("hld_1").SetPayerID(id).SetBalanceID(s.balanceOf(t, id, "USD").ID).SetCurrency("USD").SetAmountUnits(1).
+				SetStatus(hold.StatusRELEASED).SetExpiresAt(tx.Now).SetDescription("a job of Ada Lovelace").SetCreatedAt(tx.Now).Exec(ctx)
+		})
 		before, err := s.Client().LedgerEntry.Query().Order(ledgerentry.ByID()).All(s.ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -274,11 +283,10 @@ func TestExportPayer(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What comes while it is written does not make it disagree.
-		used := false
+		pages := 0
 		var document bytes.Buffer
 		if err := x.Write(s.ctx, &document, func() {
-			if !used {
-				used = true
+			if pages++; pages < 100 {
 				s.useRecorded(t, id, usd(t, "0.25"))
 			}
 		}); err != nil {

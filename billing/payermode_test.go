@@ -2,12 +2,14 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
 	"purser/ent"
 	"purser/ent/balance"
 	"purser/ent/currency"
+	"purser/ent/hold"
 	"purser/ent/ledgerentry"
 	"purser/ent/organization"
 	"purser/ent/payer"
@@ -51,6 +53,23 @@ func TestChangeOfBillingMode(t *testing.T) {
 			t.Errorf("a refusal left %+v", b)
 		}
 		f.reload(t, p.ID, usd(t, "35"))
+		// So must what is held and only the limit covers.
+		hold := func(units money.Units, status hold.Status) {
+			t.Helper()
+			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+				if err := tx.Hold.Update().SetStatus(status).Exec(ctx); err != nil {
+					return err
+				}
+				return tx.Balance.Update().Where(balance.ID(b.ID)).SetHeldUnits(units).Exec(ctx)
+			})
+		}
+		f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+			return tx.Hold.Create().SetID("hld_1").SetPayerID(p.ID).SetBalanceID(b.ID).SetCurrency("USD").SetAmountUnits(usd(t, "6").Units).
+				SetExpiresAt(tx.Now).SetCreatedAt(tx.Now).Exec(ctx)
+		})
+		hold(usd(t, "6").Units, "OPEN")
+		wantCode(t, f.setMode(p.ID, payer.BillingModePREPAID), CodeInvalidState, "billingMode")
+		hold(0, "RELEASED")
 		if err := f.setMode(p.ID, payer.BillingModePREPAID); err != nil {
 			t.Fatal(err)
 		}
@@ -126,6 +145,24 @@ func TestModeAndUsageMeet(t *testing.T) {
 			t.Errorf("remaining is %s, and there is no credit limit", b.Remaining())
 		}
 		// That modes agree is what verification holds, at the end of the test.
+	})
+}
+
+// TestBalanceInThePayersMode: what was read of a payer before its mode changed
+// is no reason to make a balance.
+func TestBalanceInThePayersMode(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		p := f.newPayer(t, payer.BillingModePREPAID)
+		if err := f.setMode(p.ID, payer.BillingModePOSTPAID); err != nil {
+			t.Fatal(err)
+		}
+		err := f.inTx(f.ctx, func(ctx context.Context, tx *Tx) error {
+			_, err := tx.ensureBalance(ctx, p, "USD", "")
+			return err
+		})
+		if !errors.Is(err, errRetry) {
+			t.Errorf("a balance is made for %s: %v", p.BillingMode, err)
+		}
 	})
 }
 
