@@ -113,7 +113,7 @@ func (s *Service) rotateColumn(ctx context.Context, c sealedColumn, report *KeyR
 }
 
 // sealedPage reads the secrets that come after one.
-func (s *Service) sealedPage(ctx context.Context, c sealedColumn, last sealedRow) ([]sealedRow, error) {
+func (s *Service) sealedPage(ctx context.Context, c sealedColumn, last sealedRow) (page []sealedRow, err error) {
 	columns, key, after := []string{"organization_id", "id", c.column}, []string{"organization_id", "id"}, []any{last.organizationID, last.id}
 	if c.installation {
 		columns, key, after = columns[1:], key[1:], after[1:]
@@ -125,7 +125,7 @@ func (s *Service) sealedPage(ctx context.Context, c sealedColumn, last sealedRow
 	if err != nil {
 		return nil, fmt.Errorf("read secrets: %w", err)
 	}
-	var page []sealedRow
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var row sealedRow
 		into := []any{&row.organizationID, &row.id, &row.sealed}
@@ -133,11 +133,11 @@ func (s *Service) sealedPage(ctx context.Context, c sealedColumn, last sealedRow
 			into = into[1:]
 		}
 		if err := rows.Scan(into...); err != nil {
-			return nil, errors.Join(fmt.Errorf("read secret: %w", err), rows.Close())
+			return nil, fmt.Errorf("read secret: %w", err)
 		}
 		page = append(page, row)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read secrets: %w", err)
 	}
 	return page, nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -101,36 +100,43 @@ func (s *sale) everything(t testing.TB, but ...string) string {
 		if slices.Contains(but, table.Name) {
 			continue
 		}
-		rows, err := s.db.Write.QueryContext(auth.AllTenants(t.Context(), "verify"), "SELECT * FROM "+table.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		columns, err := rows.Columns()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			values := make([]any, len(columns))
-			for i := range values {
-				values[i] = new(any)
-			}
-			if err := rows.Scan(values...); err != nil {
-				t.Fatal(err)
-			}
-			for i, v := range values {
-				switch v := (*v.(*any)).(type) {
-				case string:
-					all.WriteString(table.Name + "." + columns[i] + "=" + v + "\n")
-				case []byte:
-					all.WriteString(table.Name + "." + columns[i] + "=" + string(v) + "\n")
-				}
-			}
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
+		s.textsOf(t, table.Name, &all)
 	}
 	return all.String()
+}
+
+// textsOf writes the texts of a table's rows.
+func (s *sale) textsOf(t testing.TB, table string, into *strings.Builder) {
+	t.Helper()
+	rows, err := s.db.Write.QueryContext(auth.AllTenants(t.Context(), "verify"), "SELECT * FROM "+table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			switch v := (*v.(*any)).(type) {
+			case string:
+				into.WriteString(table + "." + columns[i] + "=" + v + "\n")
+			case []byte:
+				into.WriteString(table + "." + columns[i] + "=" + string(v) + "\n")
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // wantNobody fails the test for each line that tells who the person is.
