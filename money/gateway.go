@@ -47,6 +47,26 @@ func StripeScale(currency string) (GatewayScale, error) {
 	return GatewayScale{}, errorf(CodeCurrency, "Stripe does not charge %s", currency)
 }
 
+// Worldpay goes by ISO 4217 but for three currencies, whose cents nobody uses
+// and which it counts in whole ones.
+const worldpayNoDigits = " HUF IDR MGA "
+
+// WorldpayScale returns how Worldpay counts the currency. CodeCurrency stands
+// for virtual ones. Whether the account may charge the currency is Worldpay's
+// answer, not known here.
+func WorldpayScale(currency string) (GatewayScale, error) {
+	switch {
+	case isoContains(worldpayNoDigits, currency):
+		return GatewayScale{Exponent: 0, Step: 1}, nil
+	case IsISO(currency):
+		return GatewayScale{Exponent: Exponent(currency), Step: 1}, nil
+	}
+	if err := ValidCode(currency); err != nil {
+		return GatewayScale{}, err
+	}
+	return GatewayScale{}, errorf(CodeCurrency, "Worldpay does not charge %s", currency)
+}
+
 // Units returns, in ledger units, the smallest step that is both whole minor
 // units and chargeable: what CeilTo takes to turn a shortfall into a charge.
 // Errors are CodeCurrency, CodeStep (a scale that makes no sense) and
