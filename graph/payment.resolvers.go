@@ -185,9 +185,9 @@ func (r *mutationResolver) PaymentMethodDetach(ctx context.Context, input model.
 	if err == nil && begun.Call != nil {
 		ctx, cancel := r.calling(ctx)
 		defer cancel()
-		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
-		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
-			result = cards.DetachCard(ctx, begun.Account, begun.Call.Call, begun.GatewayID)
+		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "forget a card")}
+		if cards, ok := gateway.Capability[gateway.SavedCards](r.Gateways, begun.Kind); ok {
+			result = cards.DetachCard(ctx, begun.Account, begun.Call.Call, begun.GatewayCustomerID, begun.GatewayID)
 		}
 		err = r.Billing.FinishCardChange(ctx, begun.ID, result)
 	}

@@ -126,23 +126,28 @@ func (r *Runner) resumePayment(ctx context.Context, d billing.DueCall) error {
 }
 
 func (r *Runner) resumeCard(ctx context.Context, d billing.DueCall) error {
-	cards, ok := gateway.Capability[gateway.Cards](r.Gateways, d.Kind)
-	if !ok {
-		return fmt.Errorf("%s saves no cards", d.Kind)
-	}
 	request, err := requestOf[gateway.CardRequest](d)
 	if err != nil {
 		return err
+	}
+	if d.Operation == billing.OperationCardDetach {
+		saved, ok := gateway.Capability[gateway.SavedCards](r.Gateways, d.Kind)
+		if !ok {
+			return fmt.Errorf("%s keeps no cards", d.Kind)
+		}
+		return r.Billing.FinishCardChange(ctx, d.ID, saved.DetachCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
+	}
+	cards, ok := gateway.Capability[gateway.Cards](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s saves no cards", d.Kind)
 	}
 	switch d.Operation {
 	case billing.OperationCardAttach:
 		return r.Billing.FinishCard(ctx, d.ID, cards.AttachCard(ctx, d.Account, d.Call.Call, request))
 	case billing.OperationCardSetup:
 		return r.Billing.FinishCard(ctx, d.ID, cards.SetupCard(ctx, d.Account, d.Call.Call, request))
-	case billing.OperationCardDefault:
-		return r.Billing.FinishCardChange(ctx, d.ID, cards.SetDefaultCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
 	default:
-		return r.Billing.FinishCardChange(ctx, d.ID, cards.DetachCard(ctx, d.Account, d.Call.Call, request.Token))
+		return r.Billing.FinishCardChange(ctx, d.ID, cards.SetDefaultCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
 	}
 }
 

@@ -36,7 +36,7 @@ func testCards(t *testing.T, s *suite) {
 	}
 	wantStatus(t, "make a card the default that is not there", cards.SetDefaultCard(ctx, s.Account, s.call(), first.CustomerID, "pm_missing").Outcome, gateway.StatusRejected)
 	for range 2 {
-		wantStatus(t, "detach", cards.DetachCard(ctx, s.Account, s.call(), first.PaymentMethodID).Outcome, gateway.StatusSucceeded)
+		wantStatus(t, "detach", cards.DetachCard(ctx, s.Account, s.call(), first.CustomerID, first.PaymentMethodID).Outcome, gateway.StatusSucceeded)
 	}
 
 	form := cards.SetupCard(ctx, s.Account, s.call(), gateway.CardRequest{Customer: payer()})
