@@ -3,8 +3,9 @@
 // first of all. It puts the requests of package gateway to the XML service and
 // says what became of them.
 //
-// It owns no state and makes no retries: a request leaves once, and asking
-// again is the caller's, with the same call. What it keeps:
+// It owns no state but the calls whose refunds it has sent a moment ago, and
+// makes no retries: a request leaves once, and asking again is the caller's,
+// with the same call. What it keeps:
 //
 //   - the order code is made of the call's id, and Worldpay takes an order code
 //     once: the same call never pays twice, however often it is asked;
@@ -25,6 +26,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"purser/gateway"
@@ -71,11 +73,15 @@ type Adapter struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	observe func(string, gateway.Status, time.Duration)
+
+	mu sync.Mutex
+	// refunds are the calls whose refunds were sent within firstTry.
+	refunds map[string]time.Time
 }
 
 // New makes an adapter. Nothing is sent before the first operation.
 func New(c Config) *Adapter {
-	a := &Adapter{baseURL: c.BaseURL, logger: c.Logger, now: c.Now, observe: c.Observe}
+	a := &Adapter{baseURL: c.BaseURL, logger: c.Logger, now: c.Now, observe: c.Observe, refunds: make(map[string]time.Time)}
 	if a.baseURL == nil {
 		a.baseURL = func(gateway.Environment) (string, error) { return "", nil }
 	}
@@ -220,6 +226,26 @@ func (o *operation) late() bool { return o.age() > orderLifetime }
 // first reports whether surely nobody has tried the call before. A clock that
 // goes wrong makes it false.
 func (o *operation) first() bool { return o.age() >= -time.Second && o.age() < firstTry }
+
+// claim reports whether the call may send what must be sent once: the first
+// time that it is asked, within the time in which nobody else can have.
+func (o *operation) claim() bool {
+	if !o.first() {
+		return false
+	}
+	o.a.mu.Lock()
+	defer o.a.mu.Unlock()
+	for id, at := range o.a.refunds {
+		if o.start.Sub(at) > 2*firstTry {
+			delete(o.a.refunds, id)
+		}
+	}
+	_, sent := o.a.refunds[o.call.ID]
+	if !sent {
+		o.a.refunds[o.call.ID] = o.start
+	}
+	return !sent
+}
 
 // provesAbsence reports whether "no payment" proves that there is none.
 func (o *operation) provesAbsence() bool { return o.age() >= absenceProof }

@@ -79,7 +79,7 @@ func (a *Adapter) RefundPayment(ctx context.Context, acc gateway.Account, c gate
 		res.Outcome = p.Outcome
 		return res
 	}
-	if !o.first() {
+	if !o.claim() {
 		return o.refundSoFar(res, paid, event, r)
 	}
 	switch event {
@@ -89,7 +89,8 @@ func (a *Adapter) RefundPayment(ctx context.Context, acc gateway.Account, c gate
 			return res
 		}
 		res.Outcome = o.modify(r.GatewayPaymentID, el("cancel"), "cancelReceived")
-	case "CAPTURED", "SETTLED", "SETTLED_BY_MERCHANT", "SENT_FOR_REFUND", "REFUNDED", "REFUNDED_BY_MERCHANT", "REFUND_FAILED":
+	case "CAPTURED", "SETTLED", "SETTLED_BY_MERCHANT", "SENT_FOR_REFUND", "REFUNDED", "REFUNDED_BY_MERCHANT", "REFUND_FAILED",
+		"CHARGEBACK_REVERSED", "INFORMATION_REQUESTED":
 		res.Outcome = o.modify(r.GatewayPaymentID, el("refund", sum.with("debitCreditIndicator", "credit")).with("reference", res.RefundID), "refundReceived")
 	default:
 		res.Outcome = refusal("not_paid", fmt.Sprintf("the payment is %s at Worldpay, where nothing can be given back of it", clip(event, 40))).Outcome
