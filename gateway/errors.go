@@ -15,6 +15,13 @@ var (
 	ErrUnsigned = errors.New("the return is not signed, or the provider has no secret to check it with")
 )
 
+// Silent reports whether reading a payment told nothing of what an event may
+// have been about: the gateway has not answered, or knows of no payment and says
+// no more than that the payer has still to act.
+func (r PaymentResult) Silent() bool {
+	return !r.Known() || r.Status == StatusActionNeeded && r.NextAction == (NextAction{})
+}
+
 // Known reports whether the gateway has answered: an unknown outcome, an
 // unreachable gateway and a refused question say nothing about the object
 // that was asked for.

