@@ -16,6 +16,7 @@ import (
 	"purser/config"
 	"purser/gateway"
 	"purser/gateway/stripe"
+	"purser/gateway/worldpay"
 	"purser/graph"
 	"purser/jobs"
 	"purser/metrics"
@@ -98,9 +99,10 @@ func serve(ctx context.Context, c invocation) (err error) {
 		defer func() { err = errors.Join(err, within(lasting, stopTimeout, sandbox.close)) }()
 	}
 	numbers := metrics.New()
-	gateways := gateway.NewDirectory(stripe.New(stripe.Config{
-		BaseURL: stripeAddress(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
-	}))
+	gateways := gateway.NewDirectory(
+		stripe.New(stripe.Config{BaseURL: stripeAddress(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation}),
+		worldpay.New(worldpay.Config{BaseURL: worldpayAddress(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation}),
+	)
 
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
@@ -131,9 +133,10 @@ func serve(ctx context.Context, c invocation) (err error) {
 		web: web.Handler(web.Options{Endpoint: pathGraphQL, Token: sample.tokenText(), Tabs: tabs, Version: version()}),
 	}
 	if sandbox != nil {
-		d.sandbox = sandbox.Handler()
+		d.sandbox, d.worldpay = sandbox.Handler(), sandbox.worldpay.Handler()
 		if cfg.Production() {
 			d.sandbox = pagesOnly(d.sandbox)
+			d.worldpay = pagesOnly(d.worldpay)
 		}
 	}
 
@@ -230,6 +233,20 @@ func stripeAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Envi
 			return cfg.SandboxURL, nil
 		}
 		return "", errors.New("organizations in SANDBOX are not served here: PURSER_SANDBOX is false")
+	}
+}
+
+// worldpayAddress says where Worldpay's XML service is: the sandbox for
+// organizations in SANDBOX, Worldpay itself for all others.
+func worldpayAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Environment) (address string, err error) {
+	return func(e gateway.Environment) (string, error) {
+		switch {
+		case e != gateway.EnvironmentSandbox:
+			return "", nil
+		case sandbox != nil:
+			return sandbox.worldpayAPI, nil
+		}
+		return "", errors.New("organizations in SANDBOX have no Worldpay here: the sandbox runs elsewhere, or not at all")
 	}
 }
 

@@ -34,11 +34,14 @@ type builtInSandbox struct {
 	*stripesandbox.Server
 	// fresh says that there was no file of it yet.
 	fresh bool
-	// api is the address that the adapter calls.
-	api    string
-	http   *http.Server
-	cancel context.CancelFunc
-	ended  chan error
+	// worldpay is the other gateway's sandbox.
+	worldpay *worldpaySandbox
+	// api and worldpayAPI are the addresses that the adapters call.
+	api         string
+	worldpayAPI string
+	http        *http.Server
+	cancel      context.CancelFunc
+	ended       chan error
 }
 
 // openSandbox opens the sandbox and starts it.
@@ -56,12 +59,19 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	if err != nil {
 		return nil, fmt.Errorf("open the sandbox: %w", err)
 	}
+	if b.worldpay, err = openWorldpaySandbox(ctx, cfg, publicURL, log); err != nil {
+		return nil, errors.Join(err, b.Server.Close())
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for the sandbox: %w", err), b.Server.Close())
+		return nil, errors.Join(fmt.Errorf("listen for the sandbox: %w", err), b.worldpay.Close(), b.Server.Close())
 	}
 	b.api = "http://" + listener.Addr().String()
-	b.http = newHTTPServer(b.Server.Handler(), log)
+	b.worldpayAPI = b.api + pathWorldpay
+	mux := http.NewServeMux()
+	mux.Handle("/", b.Server.Handler())
+	mux.Handle(pathWorldpay+"/", http.StripPrefix(pathWorldpay, b.worldpay.Handler()))
+	b.http = newHTTPServer(mux, log)
 	go func() {
 		if err := b.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("sandbox stopped serving", slog.Any("error", err))
@@ -69,7 +79,7 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	}()
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b.cancel = cancel
-	go func() { b.ended <- b.Run(running) }()
+	go func() { b.ended <- errors.Join(together(running, b.Run, b.worldpay.Run)...) }()
 	return b, nil
 }
 
@@ -123,7 +133,7 @@ func (b *builtInSandbox) close(ctx context.Context) error {
 	if stopped := b.http.Shutdown(ctx); stopped != nil {
 		err = errors.Join(err, fmt.Errorf("stop the sandbox: %w", stopped), b.http.Close())
 	}
-	return errors.Join(err, b.Close())
+	return errors.Join(err, b.worldpay.Close(), b.Close())
 }
 
 // Bounds of every HTTP server here. Writing begins when the request was read

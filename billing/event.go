@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -43,11 +44,15 @@ func (s *Service) StoreEvent(ctx context.Context, providerID string, e gateway.E
 		case !ent.IsNotFound(err):
 			return err
 		}
+		saved, err := savedCardOf(e)
+		if err != nil {
+			return err
+		}
 		c := tx.GatewayEvent.Create().
 			SetID(id).SetProviderID(providerID).SetGatewayEventID(e.ID).SetType(cut(e.Type, 100)).
 			SetObjectKind(string(e.Object.Kind)).SetObjectID(e.Object.ID).
 			SetCallID(e.Object.CallID).SetSubject(e.Object.Subject).
-			SetReceivedAt(tx.Now)
+			SetSavedCard(saved).SetReceivedAt(tx.Now)
 		if owner := e.Object.ProviderID; owner != "" && owner != providerID {
 			stored = ""
 			return c.SetStatus(gatewayevent.StatusIGNORED).Exec(ctx)
@@ -67,6 +72,7 @@ type EventToApply struct {
 	EventID string
 	Subject string // our object, "" when the event is of nothing that we know
 	Object  gateway.Object
+	Saved   *gateway.SavedCard // a card of which the gateway tells nowhere else
 	Kind    gateway.Kind
 	Account gateway.Account
 }
@@ -101,6 +107,11 @@ func (s *Service) ClaimEvent(ctx context.Context, id string) (*EventToApply, err
 	out := &EventToApply{
 		EventID: row.ID, Kind: account.Kind, Account: account,
 		Object: gateway.Object{Kind: gateway.ObjectKind(row.ObjectKind), ID: row.ObjectID, CallID: row.CallID, Subject: row.Subject},
+	}
+	if len(row.SavedCard) > 0 {
+		if err := json.Unmarshal(row.SavedCard, &out.Saved); err != nil {
+			return nil, fmt.Errorf("read the card of event %s: %w", row.ID, err)
+		}
 	}
 	if out.Subject, err = s.subjectOf(ctx, row); err != nil || out.Subject == "" || out.Object.Kind != gateway.ObjectSetup {
 		return out, err
@@ -148,8 +159,12 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 		return first(s.read.Invoice.Query().Where(invoice.ProviderID(e.ProviderID),
 			invoice.Or(invoice.GatewayInvoiceID(e.ObjectID), invoice.ID(named(prefixInvoice)))).IDs(ctx))
 	case gateway.ObjectPayment:
-		return first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
+		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
 			payment.Or(payment.GatewayPaymentID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
+		if err != nil || id != "" {
+			return id, err
+		}
+		return s.paymentOfOrder(ctx, e.ProviderID, e.ObjectID)
 	case gateway.ObjectHosted:
 		return first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
 			payment.Or(payment.ReferenceID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))

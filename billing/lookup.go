@@ -130,16 +130,22 @@ func chargeable(a money.Amount, kind provider.Kind, field string) error {
 	if _, err := a.Minor(); err != nil {
 		return refusedAmount(err, field)
 	}
-	if kind == provider.KindSTRIPE {
-		scale, err := money.StripeScale(a.Currency)
-		if err != nil {
-			return refusedAmount(err, field)
-		}
-		if _, err := a.ToGateway(scale); err != nil {
-			return refusedAmount(err, field)
-		}
+	scale, err := gatewayScale(a.Currency, kind)
+	if err != nil {
+		return refusedAmount(err, field)
+	}
+	if _, err := a.ToGateway(scale); err != nil {
+		return refusedAmount(err, field)
 	}
 	return nil
+}
+
+// gatewayScale is how a provider's gateway counts a currency.
+func gatewayScale(currency string, kind provider.Kind) (money.GatewayScale, error) {
+	if kind == provider.KindWORLDPAY {
+		return money.WorldpayScale(currency)
+	}
+	return money.StripeScale(currency)
 }
 
 // gatewayMinimum is the smallest amount that a provider's gateway charges in a

@@ -174,6 +174,9 @@ func mayBecome(from, to payment.Status) bool {
 // known before.
 func isNews(p *ent.Payment, to payment.Status, r gateway.PaymentResult) bool {
 	unread := r.Status == gateway.StatusUnknown && p.Status == payment.StatusREQUIRES_ACTION
+	// A gateway that tells its page's address once says no more than that nobody
+	// has paid.
+	unread = unread || p.InvoiceID == nil && r.Known() && r.Silent()
 	return !unread && (to != p.Status ||
 		r.ReferenceID != "" && r.ReferenceID != orEmpty(p.ReferenceID) ||
 		r.Payment.GatewayPaymentID != "" && r.Payment.GatewayPaymentID != orEmpty(p.GatewayPaymentID) ||
@@ -332,6 +335,9 @@ func (tx *Tx) customer(ctx context.Context, p *ent.Payer, providerID string) (ga
 	c := gateway.Customer{PayerID: p.ID, Name: p.Name, Email: orEmpty(p.Email)}
 	if e := orEmpty(p.BillingEmail); e != "" {
 		c.Email = e
+	}
+	if a := p.Address; a != nil {
+		c.Address = gateway.Address{Line1: a.Line1, Line2: a.Line2, City: a.City, State: a.Region, PostalCode: a.PostalCode, Country: a.Country}
 	}
 	row, err := tx.GatewayCustomer.Query().
 		Where(gatewaycustomer.ProviderID(providerID), gatewaycustomer.PayerID(p.ID)).Only(ctx)

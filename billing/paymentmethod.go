@@ -293,6 +293,7 @@ func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentRes
 		SetStatus(paymentmethod.StatusACTIVE).
 		SetGatewayID(r.Payment.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 		SetBrand(card.Brand).SetLast4(card.Last4).SetExpMonth(card.ExpMonth).SetExpYear(card.ExpYear).
+		SetSchemeReference(r.Payment.SchemeReference).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if err := c.Exec(ctx); err != nil {
 		return fmt.Errorf("keep card: %w", err)

@@ -35,6 +35,11 @@ type Credentials struct {
 	PublishableKey string
 	// WebhookSecret may be empty: events are refused until there is one.
 	WebhookSecret auth.Secret
+	// The parts of an account at Worldpay; SecretKey is user name and password.
+	MerchantCode   string
+	InstallationID string
+	MACSecret      auth.Secret // empty: the one before stays
+	LegacyMAC      bool
 }
 
 // ProviderChange changes a provider. What is nil stays.
@@ -55,6 +60,7 @@ type ProviderChange struct {
 const (
 	columnSecret        = "secret_sealed"
 	columnWebhookSecret = "webhook_secret_sealed"
+	columnMACSecret     = "mac_secret_sealed"
 	// The previous secret keeps the place it was sealed for.
 )
 
@@ -112,6 +118,9 @@ func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gate
 				return err
 			}
 			c.SetWebhookSecretSealed(sealed)
+		}
+		if err := s.sealAccount(ctx, c.Mutation(), id, d.Credentials); err != nil {
+			return err
 		}
 		if err := c.Exec(ctx); err != nil {
 			return fmt.Errorf("store provider: %w", err)
@@ -187,6 +196,9 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			}
 			u.SetSecretSealed(sealed).SetSecretHint(auth.Hint(cr.SecretKey.Reveal())).
 				SetPublishableKey(cr.PublishableKey).AddCredentialVersion(1)
+			if err := s.sealAccount(ctx, u.Mutation(), p.ID, *cr); err != nil {
+				return err
+			}
 			changes["credentials"] = "rotated"
 			if cr.WebhookSecret != "" {
 				hook = cr.WebhookSecret
@@ -379,11 +391,17 @@ func checkCredentials(keys gateway.Credentials, o *ent.Organization, c Credentia
 	if keys == nil {
 		return unsupportedKind(provider.Kind(c.Kind), field)
 	}
-	if c.PublishableKey == "" {
+	check, more := keys.(gateway.AccountCheck)
+	if c.PublishableKey == "" && !more {
 		return refuse(CodeRequired, at+".publishableKey", "the publishable key is missing")
 	}
 	if err := keys.CheckKeys(gateway.Environment(o.Environment), c.SecretKey.Reveal(), c.PublishableKey); err != nil {
 		return refuse(CodeInvalid, at, "%v", err)
+	}
+	if more {
+		if err := check.CheckAccount(c.On(gateway.Account{Environment: gateway.Environment(o.Environment)})); err != nil {
+			return refuse(CodeInvalid, at, "%v", err)
+		}
 	}
 	if c.WebhookSecret == "" {
 		return nil
@@ -445,7 +463,7 @@ func (s *Service) OpenAccount(ctx context.Context, providerID string) (gateway.A
 		return gateway.Account{}, err
 	}
 	a.SecretKey = secret.Reveal()
-	return a, nil
+	return s.openParts(p, a)
 }
 
 // WebhookSecrets returns the secrets by which a provider's events may be

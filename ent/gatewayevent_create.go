@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"purser/ent/gatewayevent"
@@ -98,6 +99,12 @@ func (_c *GatewayEventCreate) SetNillableSubject(v *string) *GatewayEventCreate 
 	if v != nil {
 		_c.SetSubject(*v)
 	}
+	return _c
+}
+
+// SetSavedCard sets the "saved_card" field.
+func (_c *GatewayEventCreate) SetSavedCard(v json.RawMessage) *GatewayEventCreate {
+	_c.mutation.SetSavedCard(v)
 	return _c
 }
 
@@ -352,6 +359,10 @@ func (_c *GatewayEventCreate) createSpec() (*GatewayEvent, *sqlgraph.CreateSpec)
 		_spec.SetField(gatewayevent.FieldSubject, field.TypeString, value)
 		_node.Subject = value
 	}
+	if value, ok := _c.mutation.SavedCard(); ok {
+		_spec.SetField(gatewayevent.FieldSavedCard, field.TypeJSON, value)
+		_node.SavedCard = value
+	}
 	if value, ok := _c.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)
 		_node.Error = &value
@@ -548,6 +559,9 @@ func (u *GatewayEventUpsertOne) UpdateNewValues() *GatewayEventUpsertOne {
 		}
 		if _, exists := u.create.mutation.Subject(); exists {
 			s.SetIgnore(gatewayevent.FieldSubject)
+		}
+		if _, exists := u.create.mutation.SavedCard(); exists {
+			s.SetIgnore(gatewayevent.FieldSavedCard)
 		}
 		if _, exists := u.create.mutation.ReceivedAt(); exists {
 			s.SetIgnore(gatewayevent.FieldReceivedAt)
@@ -887,6 +901,9 @@ func (u *GatewayEventUpsertBulk) UpdateNewValues() *GatewayEventUpsertBulk {
 			}
 			if _, exists := b.mutation.Subject(); exists {
 				s.SetIgnore(gatewayevent.FieldSubject)
+			}
+			if _, exists := b.mutation.SavedCard(); exists {
+				s.SetIgnore(gatewayevent.FieldSavedCard)
 			}
 			if _, exists := b.mutation.ReceivedAt(); exists {
 				s.SetIgnore(gatewayevent.FieldReceivedAt)

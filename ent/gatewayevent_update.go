@@ -187,6 +187,9 @@ func (_u *GatewayEventUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(gatewayevent.FieldStatus, field.TypeEnum, value)
 	}
+	if _u.mutation.SavedCardCleared() {
+		_spec.ClearField(gatewayevent.FieldSavedCard, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)
 	}
@@ -420,6 +423,9 @@ func (_u *GatewayEventUpdateOne) sqlSave(ctx context.Context) (_node *GatewayEve
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(gatewayevent.FieldStatus, field.TypeEnum, value)
+	}
+	if _u.mutation.SavedCardCleared() {
+		_spec.ClearField(gatewayevent.FieldSavedCard, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)

@@ -9214,6 +9214,8 @@ type GatewayEventMutation struct {
 	object_id        *string
 	call_id          *string
 	subject          *string
+	saved_card       *json.RawMessage
+	appendsaved_card json.RawMessage
 	error            *string
 	attempts         *int
 	addattempts      *int
@@ -9654,6 +9656,71 @@ func (m *GatewayEventMutation) ResetSubject() {
 	m.subject = nil
 }
 
+// SetSavedCard sets the "saved_card" field.
+func (m *GatewayEventMutation) SetSavedCard(jm json.RawMessage) {
+	m.saved_card = &jm
+	m.appendsaved_card = nil
+}
+
+// SavedCard returns the value of the "saved_card" field in the mutation.
+func (m *GatewayEventMutation) SavedCard() (r json.RawMessage, exists bool) {
+	v := m.saved_card
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSavedCard returns the old "saved_card" field's value of the GatewayEvent entity.
+// If the GatewayEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayEventMutation) OldSavedCard(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSavedCard is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSavedCard requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSavedCard: %w", err)
+	}
+	return oldValue.SavedCard, nil
+}
+
+// AppendSavedCard adds jm to the "saved_card" field.
+func (m *GatewayEventMutation) AppendSavedCard(jm json.RawMessage) {
+	m.appendsaved_card = append(m.appendsaved_card, jm...)
+}
+
+// AppendedSavedCard returns the list of values that were appended to the "saved_card" field in this mutation.
+func (m *GatewayEventMutation) AppendedSavedCard() (json.RawMessage, bool) {
+	if len(m.appendsaved_card) == 0 {
+		return nil, false
+	}
+	return m.appendsaved_card, true
+}
+
+// ClearSavedCard clears the value of the "saved_card" field.
+func (m *GatewayEventMutation) ClearSavedCard() {
+	m.saved_card = nil
+	m.appendsaved_card = nil
+	m.clearedFields[gatewayevent.FieldSavedCard] = struct{}{}
+}
+
+// SavedCardCleared returns if the "saved_card" field was cleared in this mutation.
+func (m *GatewayEventMutation) SavedCardCleared() bool {
+	_, ok := m.clearedFields[gatewayevent.FieldSavedCard]
+	return ok
+}
+
+// ResetSavedCard resets all changes to the "saved_card" field.
+func (m *GatewayEventMutation) ResetSavedCard() {
+	m.saved_card = nil
+	m.appendsaved_card = nil
+	delete(m.clearedFields, gatewayevent.FieldSavedCard)
+}
+
 // SetError sets the "error" field.
 func (m *GatewayEventMutation) SetError(s string) {
 	m.error = &s
@@ -9927,7 +9994,7 @@ func (m *GatewayEventMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GatewayEventMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 15)
 	if m.organization_id != nil {
 		fields = append(fields, gatewayevent.FieldOrganizationID)
 	}
@@ -9954,6 +10021,9 @@ func (m *GatewayEventMutation) Fields() []string {
 	}
 	if m.subject != nil {
 		fields = append(fields, gatewayevent.FieldSubject)
+	}
+	if m.saved_card != nil {
+		fields = append(fields, gatewayevent.FieldSavedCard)
 	}
 	if m.error != nil {
 		fields = append(fields, gatewayevent.FieldError)
@@ -9996,6 +10066,8 @@ func (m *GatewayEventMutation) Field(name string) (ent.Value, bool) {
 		return m.CallID()
 	case gatewayevent.FieldSubject:
 		return m.Subject()
+	case gatewayevent.FieldSavedCard:
+		return m.SavedCard()
 	case gatewayevent.FieldError:
 		return m.Error()
 	case gatewayevent.FieldAttempts:
@@ -10033,6 +10105,8 @@ func (m *GatewayEventMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldCallID(ctx)
 	case gatewayevent.FieldSubject:
 		return m.OldSubject(ctx)
+	case gatewayevent.FieldSavedCard:
+		return m.OldSavedCard(ctx)
 	case gatewayevent.FieldError:
 		return m.OldError(ctx)
 	case gatewayevent.FieldAttempts:
@@ -10115,6 +10189,13 @@ func (m *GatewayEventMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSubject(v)
 		return nil
+	case gatewayevent.FieldSavedCard:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSavedCard(v)
+		return nil
 	case gatewayevent.FieldError:
 		v, ok := value.(string)
 		if !ok {
@@ -10195,6 +10276,9 @@ func (m *GatewayEventMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *GatewayEventMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(gatewayevent.FieldSavedCard) {
+		fields = append(fields, gatewayevent.FieldSavedCard)
+	}
 	if m.FieldCleared(gatewayevent.FieldError) {
 		fields = append(fields, gatewayevent.FieldError)
 	}
@@ -10218,6 +10302,9 @@ func (m *GatewayEventMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *GatewayEventMutation) ClearField(name string) error {
 	switch name {
+	case gatewayevent.FieldSavedCard:
+		m.ClearSavedCard()
+		return nil
 	case gatewayevent.FieldError:
 		m.ClearError()
 		return nil
@@ -10261,6 +10348,9 @@ func (m *GatewayEventMutation) ResetField(name string) error {
 		return nil
 	case gatewayevent.FieldSubject:
 		m.ResetSubject()
+		return nil
+	case gatewayevent.FieldSavedCard:
+		m.ResetSavedCard()
 		return nil
 	case gatewayevent.FieldError:
 		m.ResetError()
@@ -30473,6 +30563,7 @@ type PaymentMethodMutation struct {
 	gateway_customer_id  *string
 	gateway_id           *string
 	setup_reference      *string
+	scheme_reference     *string
 	brand                *string
 	last4                *string
 	exp_month            *int
@@ -30962,6 +31053,42 @@ func (m *PaymentMethodMutation) SetupReferenceCleared() bool {
 func (m *PaymentMethodMutation) ResetSetupReference() {
 	m.setup_reference = nil
 	delete(m.clearedFields, paymentmethod.FieldSetupReference)
+}
+
+// SetSchemeReference sets the "scheme_reference" field.
+func (m *PaymentMethodMutation) SetSchemeReference(s string) {
+	m.scheme_reference = &s
+}
+
+// SchemeReference returns the value of the "scheme_reference" field in the mutation.
+func (m *PaymentMethodMutation) SchemeReference() (r string, exists bool) {
+	v := m.scheme_reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSchemeReference returns the old "scheme_reference" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldSchemeReference(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSchemeReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSchemeReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSchemeReference: %w", err)
+	}
+	return oldValue.SchemeReference, nil
+}
+
+// ResetSchemeReference resets all changes to the "scheme_reference" field.
+func (m *PaymentMethodMutation) ResetSchemeReference() {
+	m.scheme_reference = nil
 }
 
 // SetBrand sets the "brand" field.
@@ -31534,7 +31661,7 @@ func (m *PaymentMethodMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMethodMutation) Fields() []string {
-	fields := make([]string, 0, 20)
+	fields := make([]string, 0, 21)
 	if m.organization_id != nil {
 		fields = append(fields, paymentmethod.FieldOrganizationID)
 	}
@@ -31561,6 +31688,9 @@ func (m *PaymentMethodMutation) Fields() []string {
 	}
 	if m.setup_reference != nil {
 		fields = append(fields, paymentmethod.FieldSetupReference)
+	}
+	if m.scheme_reference != nil {
+		fields = append(fields, paymentmethod.FieldSchemeReference)
 	}
 	if m.brand != nil {
 		fields = append(fields, paymentmethod.FieldBrand)
@@ -31621,6 +31751,8 @@ func (m *PaymentMethodMutation) Field(name string) (ent.Value, bool) {
 		return m.GatewayID()
 	case paymentmethod.FieldSetupReference:
 		return m.SetupReference()
+	case paymentmethod.FieldSchemeReference:
+		return m.SchemeReference()
 	case paymentmethod.FieldBrand:
 		return m.Brand()
 	case paymentmethod.FieldLast4:
@@ -31670,6 +31802,8 @@ func (m *PaymentMethodMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldGatewayID(ctx)
 	case paymentmethod.FieldSetupReference:
 		return m.OldSetupReference(ctx)
+	case paymentmethod.FieldSchemeReference:
+		return m.OldSchemeReference(ctx)
 	case paymentmethod.FieldBrand:
 		return m.OldBrand(ctx)
 	case paymentmethod.FieldLast4:
@@ -31763,6 +31897,13 @@ func (m *PaymentMethodMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSetupReference(v)
+		return nil
+	case paymentmethod.FieldSchemeReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSchemeReference(v)
 		return nil
 	case paymentmethod.FieldBrand:
 		v, ok := value.(string)
@@ -31988,6 +32129,9 @@ func (m *PaymentMethodMutation) ResetField(name string) error {
 		return nil
 	case paymentmethod.FieldSetupReference:
 		m.ResetSetupReference()
+		return nil
+	case paymentmethod.FieldSchemeReference:
+		m.ResetSchemeReference()
 		return nil
 	case paymentmethod.FieldBrand:
 		m.ResetBrand()

@@ -97,7 +97,7 @@ func (r *providerResolver) WebhookURL(ctx context.Context, obj *ent.Provider) (s
 
 // WebhookConfigured is the resolver for the webhookConfigured field.
 func (r *providerResolver) WebhookConfigured(ctx context.Context, obj *ent.Provider) (bool, error) {
-	return len(obj.WebhookSecretSealed) > 0 || obj.GlobalProviderID != nil, nil
+	return len(obj.WebhookSecretSealed) > 0 || obj.GlobalProviderID != nil || offers[gateway.Notifications](r.Gateways[gateway.Kind(obj.Kind)]), nil
 }
 
 // Capabilities is the resolver for the capabilities field.

@@ -27,6 +27,9 @@ func inputSample(schema *ast.Schema, d *ast.Definition, ids map[string]string, s
 			continue
 		}
 		out[f.Name] = sample(schema, f, f.Type, ids, salt)
+		if d.Directives.ForName("oneOf") != nil {
+			break // the first that there is a sample of
+		}
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"purser/auth"
@@ -96,12 +97,13 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, status, text, err)
 		return
 	}
+	heard := h.acknowledgement(target.Kind)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", "3")
+	w.Header().Set("Content-Length", strconv.Itoa(len(heard)))
 	// Who delivers must not wait with the next event, on the same connection,
 	// until this one is applied.
 	w.Header().Set("Connection", "close")
-	if _, err := io.WriteString(w, "ok\n"); err != nil {
+	if _, err := io.WriteString(w, heard); err != nil {
 		h.Logger.DebugContext(ctx, "webhook answer", "error", err)
 	}
 	// The answer leaves now: what follows is ours to repeat, not the
@@ -142,6 +144,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, tex
 func (h *Handler) store(ctx context.Context, t *billing.WebhookTarget, raw []byte, header http.Header) (id string, status int, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
+	if notifications, ok := gateway.Capability[gateway.Notifications](h.Gateways, t.Kind); ok {
+		return h.storeUnsigned(ctx, t, notifications, raw)
+	}
 	events, ok := gateway.Capability[gateway.Events](h.Gateways, t.Kind)
 	if !ok {
 		return "", http.StatusNotFound, "this provider sends no events", errors.New("no events")
@@ -162,6 +167,28 @@ func (h *Handler) store(ctx context.Context, t *billing.WebhookTarget, raw []byt
 		return "", http.StatusInternalServerError, "try again", err
 	}
 	return id, http.StatusOK, "", nil
+}
+
+// storeUnsigned keeps a delivery that nobody has signed: its address is secret,
+// and what it says counts only when the gateway repeats it. One about an object
+// that is none of ours is heard as well, since others would wait behind it.
+func (h *Handler) storeUnsigned(ctx context.Context, t *billing.WebhookTarget, n gateway.Notifications, raw []byte) (id string, status int, text string, err error) {
+	e, err := n.ParseNotification(raw)
+	if err != nil {
+		return "", http.StatusBadRequest, "the body is not a notification", err
+	}
+	if id, err = h.Billing.StoreEvent(ctx, t.ProviderID, e); err != nil {
+		return "", http.StatusInternalServerError, "try again", err
+	}
+	return id, http.StatusOK, "", nil
+}
+
+// acknowledgement is what a gateway wants to hear of a delivery.
+func (h *Handler) acknowledgement(kind gateway.Kind) string {
+	if n, ok := gateway.Capability[gateway.Notifications](h.Gateways, kind); ok {
+		return n.Acknowledgement()
+	}
+	return "ok\n"
 }
 
 // Apply reads the object of a stored event again and applies what the gateway
@@ -215,7 +242,13 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 			page = due.ReferenceID
 		}
 		r := h.Gateways.FetchPayment(ctx, e.Account, page, e.Object.ID)
-		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))
+		if r.Silent() {
+			return errUnread
+		}
+		if err := h.Billing.ApplyPayment(ctx, e.Subject, r); err != nil || e.Saved == nil {
+			return err
+		}
+		return h.Billing.KeepSavedCard(ctx, e.Subject, *e.Saved)
 	case gateway.ObjectHosted:
 		r := h.Gateways.FetchPayment(ctx, e.Account, e.Object.ID, "")
 		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))

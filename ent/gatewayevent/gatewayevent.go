@@ -34,6 +34,8 @@ const (
 	FieldCallID = "call_id"
 	// FieldSubject holds the string denoting the subject field in the database.
 	FieldSubject = "subject"
+	// FieldSavedCard holds the string denoting the saved_card field in the database.
+	FieldSavedCard = "saved_card"
 	// FieldError holds the string denoting the error field in the database.
 	FieldError = "error"
 	// FieldAttempts holds the string denoting the attempts field in the database.
@@ -60,6 +62,7 @@ var Columns = []string{
 	FieldObjectID,
 	FieldCallID,
 	FieldSubject,
+	FieldSavedCard,
 	FieldError,
 	FieldAttempts,
 	FieldNextAttemptAt,

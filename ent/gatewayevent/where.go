@@ -669,6 +669,16 @@ func SubjectContainsFold(v string) predicate.GatewayEvent {
 	return predicate.GatewayEvent(sql.FieldContainsFold(FieldSubject, v))
 }
 
+// SavedCardIsNil applies the IsNil predicate on the "saved_card" field.
+func SavedCardIsNil() predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldIsNull(FieldSavedCard))
+}
+
+// SavedCardNotNil applies the NotNil predicate on the "saved_card" field.
+func SavedCardNotNil() predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldNotNull(FieldSavedCard))
+}
+
 // ErrorEQ applies the EQ predicate on the "error" field.
 func ErrorEQ(v string) predicate.GatewayEvent {
 	return predicate.GatewayEvent(sql.FieldEQ(FieldError, v))

@@ -310,6 +310,7 @@ var (
 		{Name: "object_id", Type: field.TypeString},
 		{Name: "call_id", Type: field.TypeString, Default: ""},
 		{Name: "subject", Type: field.TypeString, Default: ""},
+		{Name: "saved_card", Type: field.TypeJSON, Nullable: true},
 		{Name: "error", Type: field.TypeString, Nullable: true},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
@@ -330,7 +331,7 @@ var (
 			{
 				Name:    "gatewayevent_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[12]},
+				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[13]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -1129,6 +1130,7 @@ var (
 		{Name: "gateway_customer_id", Type: field.TypeString, Nullable: true},
 		{Name: "gateway_id", Type: field.TypeString, Nullable: true},
 		{Name: "setup_reference", Type: field.TypeString, Nullable: true},
+		{Name: "scheme_reference", Type: field.TypeString, Default: ""},
 		{Name: "brand", Type: field.TypeString, Default: ""},
 		{Name: "last4", Type: field.TypeString, Default: ""},
 		{Name: "exp_month", Type: field.TypeInt, Default: 0},
@@ -1151,13 +1153,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_methods_payers_payment_methods",
-				Columns:    []*schema.Column{PaymentMethodsColumns[19]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[20]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "payment_methods_providers_provider",
-				Columns:    []*schema.Column{PaymentMethodsColumns[20]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[21]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1166,22 +1168,22 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_provider_id_gateway_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[6]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[6]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_provider_id_setup_reference",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[7]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[7]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19], PaymentMethodsColumns[0]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[0]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "is_default",
 				},
@@ -1189,7 +1191,7 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[17]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[18]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},

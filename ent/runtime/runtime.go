@@ -452,7 +452,7 @@ func init() {
 	// gatewayevent.DefaultSubject holds the default value on creation for the subject field.
 	gatewayevent.DefaultSubject = gatewayeventDescSubject.Default.(string)
 	// gatewayeventDescAttempts is the schema descriptor for attempts field.
-	gatewayeventDescAttempts := gatewayeventFields[9].Descriptor()
+	gatewayeventDescAttempts := gatewayeventFields[10].Descriptor()
 	// gatewayevent.DefaultAttempts holds the default value on creation for the attempts field.
 	gatewayevent.DefaultAttempts = gatewayeventDescAttempts.Default.(int)
 	// gatewayeventDescID is the schema descriptor for id field.
@@ -1082,40 +1082,44 @@ func init() {
 	paymentmethodDescProviderID := paymentmethodFields[1].Descriptor()
 	// paymentmethod.ProviderIDValidator is a validator for the "provider_id" field. It is called by the builders before save.
 	paymentmethod.ProviderIDValidator = paymentmethodDescProviderID.Validators[0].(func(string) error)
+	// paymentmethodDescSchemeReference is the schema descriptor for scheme_reference field.
+	paymentmethodDescSchemeReference := paymentmethodFields[6].Descriptor()
+	// paymentmethod.DefaultSchemeReference holds the default value on creation for the scheme_reference field.
+	paymentmethod.DefaultSchemeReference = paymentmethodDescSchemeReference.Default.(string)
 	// paymentmethodDescBrand is the schema descriptor for brand field.
-	paymentmethodDescBrand := paymentmethodFields[6].Descriptor()
+	paymentmethodDescBrand := paymentmethodFields[7].Descriptor()
 	// paymentmethod.DefaultBrand holds the default value on creation for the brand field.
 	paymentmethod.DefaultBrand = paymentmethodDescBrand.Default.(string)
 	// paymentmethodDescLast4 is the schema descriptor for last4 field.
-	paymentmethodDescLast4 := paymentmethodFields[7].Descriptor()
+	paymentmethodDescLast4 := paymentmethodFields[8].Descriptor()
 	// paymentmethod.DefaultLast4 holds the default value on creation for the last4 field.
 	paymentmethod.DefaultLast4 = paymentmethodDescLast4.Default.(string)
 	// paymentmethodDescExpMonth is the schema descriptor for exp_month field.
-	paymentmethodDescExpMonth := paymentmethodFields[8].Descriptor()
+	paymentmethodDescExpMonth := paymentmethodFields[9].Descriptor()
 	// paymentmethod.DefaultExpMonth holds the default value on creation for the exp_month field.
 	paymentmethod.DefaultExpMonth = paymentmethodDescExpMonth.Default.(int)
 	// paymentmethodDescExpYear is the schema descriptor for exp_year field.
-	paymentmethodDescExpYear := paymentmethodFields[9].Descriptor()
+	paymentmethodDescExpYear := paymentmethodFields[10].Descriptor()
 	// paymentmethod.DefaultExpYear holds the default value on creation for the exp_year field.
 	paymentmethod.DefaultExpYear = paymentmethodDescExpYear.Default.(int)
 	// paymentmethodDescIsDefault is the schema descriptor for is_default field.
-	paymentmethodDescIsDefault := paymentmethodFields[10].Descriptor()
+	paymentmethodDescIsDefault := paymentmethodFields[11].Descriptor()
 	// paymentmethod.DefaultIsDefault holds the default value on creation for the is_default field.
 	paymentmethod.DefaultIsDefault = paymentmethodDescIsDefault.Default.(bool)
 	// paymentmethodDescMakeDefault is the schema descriptor for make_default field.
-	paymentmethodDescMakeDefault := paymentmethodFields[11].Descriptor()
+	paymentmethodDescMakeDefault := paymentmethodFields[12].Descriptor()
 	// paymentmethod.DefaultMakeDefault holds the default value on creation for the make_default field.
 	paymentmethod.DefaultMakeDefault = paymentmethodDescMakeDefault.Default.(bool)
 	// paymentmethodDescActionURL is the schema descriptor for action_url field.
-	paymentmethodDescActionURL := paymentmethodFields[12].Descriptor()
+	paymentmethodDescActionURL := paymentmethodFields[13].Descriptor()
 	// paymentmethod.DefaultActionURL holds the default value on creation for the action_url field.
 	paymentmethod.DefaultActionURL = paymentmethodDescActionURL.Default.(string)
 	// paymentmethodDescFailureMessage is the schema descriptor for failure_message field.
-	paymentmethodDescFailureMessage := paymentmethodFields[14].Descriptor()
+	paymentmethodDescFailureMessage := paymentmethodFields[15].Descriptor()
 	// paymentmethod.DefaultFailureMessage holds the default value on creation for the failure_message field.
 	paymentmethod.DefaultFailureMessage = paymentmethodDescFailureMessage.Default.(string)
 	// paymentmethodDescChecks is the schema descriptor for checks field.
-	paymentmethodDescChecks := paymentmethodFields[16].Descriptor()
+	paymentmethodDescChecks := paymentmethodFields[17].Descriptor()
 	// paymentmethod.DefaultChecks holds the default value on creation for the checks field.
 	paymentmethod.DefaultChecks = paymentmethodDescChecks.Default.(int)
 	// paymentmethodDescID is the schema descriptor for id field.

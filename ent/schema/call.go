@@ -74,6 +74,7 @@ func (GatewayEvent) Fields() []ent.Field {
 		field.String("object_id").Immutable().Annotations(hidden()),
 		fixedText("call_id"),
 		fixedText("subject"),
+		field.JSON("saved_card", json.RawMessage{}).Optional().Immutable().Annotations(hidden()).Comment("a card that the gateway tells of nowhere else"),
 		optionalText("error"),
 		field.Int("attempts").Default(0).Annotations(hidden()),
 		field.Time("next_attempt_at").Optional().Nillable().Annotations(hidden()),

@@ -162,6 +162,8 @@ func (PaymentMethod) Fields() []ent.Field {
 		field.String("gateway_customer_id").Optional().Nillable().Annotations(hidden()),
 		field.String("gateway_id").Optional().Nillable().Annotations(hidden()),
 		field.String("setup_reference").Optional().Nillable().Annotations(hidden()),
+		// The card scheme's id of the payment with which the card was saved.
+		hiddenText("scheme_reference"),
 		hiddenText("brand"),
 		hiddenText("last4"),
 		field.Int("exp_month").Default(0).Annotations(hidden()),

@@ -731,7 +731,7 @@ func (ec *executionContext) unmarshalInputProviderCredentialsInput(ctx context.C
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"stripe"}
+	fieldsInOrder := [...]string{"stripe", "worldpay"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -745,6 +745,13 @@ func (ec *executionContext) unmarshalInputProviderCredentialsInput(ctx context.C
 				return it, err
 			}
 			it.Stripe = data
+		case "worldpay":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("worldpay"))
+			data, err := ec.unmarshalOWorldpayCredentialsInput2ᚖpurserᚋgraphᚋmodelᚐWorldpayCredentialsInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Worldpay = data
 		}
 	}
 	return it, nil
@@ -907,6 +914,75 @@ func (ec *executionContext) unmarshalInputStripeCredentialsInput(ctx context.Con
 				return it, err
 			}
 			it.WebhookSecret = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputWorldpayCredentialsInput(ctx context.Context, obj any) (model.WorldpayCredentialsInput, error) {
+	var it model.WorldpayCredentialsInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["legacyMac"]; !present {
+		asMap["legacyMac"] = false
+	}
+
+	fieldsInOrder := [...]string{"merchantCode", "xmlPassword", "credential", "installationId", "macSecret", "legacyMac"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "merchantCode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("merchantCode"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MerchantCode = data
+		case "xmlPassword":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("xmlPassword"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.XMLPassword = data
+		case "credential":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("credential"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Credential = data
+		case "installationId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("installationId"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.InstallationID = data
+		case "macSecret":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("macSecret"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MacSecret = data
+		case "legacyMac":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("legacyMac"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.LegacyMac = data
 		}
 	}
 	return it, nil
@@ -1532,6 +1608,14 @@ func (ec *executionContext) unmarshalOStripeCredentialsInput2ᚖpurserᚋgraph�
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputStripeCredentialsInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOWorldpayCredentialsInput2ᚖpurserᚋgraphᚋmodelᚐWorldpayCredentialsInput(ctx context.Context, v any) (*model.WorldpayCredentialsInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputWorldpayCredentialsInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 

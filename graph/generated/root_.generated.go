@@ -4658,6 +4658,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputReturnUrlsInput,
 		ec.unmarshalInputStripeCredentialsInput,
 		ec.unmarshalInputUsageRecordInput,
+		ec.unmarshalInputWorldpayCredentialsInput,
 	)
 	first := true
 
@@ -6728,7 +6729,7 @@ type Provider implements Node {
   secretHint: String
   "Where the gateway must send its events."
   webhookUrl: URL!
-  "Whether events can be verified: a signing secret is stored."
+  "Whether events are taken: a signing secret is stored, or the gateway signs none and is asked instead."
   webhookConfigured: Boolean!
   "What can be done through it."
   capabilities: [ProviderCapability!]!
@@ -6740,7 +6741,7 @@ type Provider implements Node {
 enum ProviderKind {
   "Stripe, with the API keys of an account."
   STRIPE
-  "Worldpay; not offered yet."
+  "Worldpay's corporate gateway, with a merchant code and an XML password."
   WORLDPAY
 }
 
@@ -6764,7 +6765,7 @@ enum ProviderCapability {
   SAVED_CARDS
   "It charges saved cards."
   CHARGES
-  "It tells what happened by signed notifications."
+  "It tells what happened by notifications."
   EVENTS
 }
 
@@ -6802,6 +6803,8 @@ input ProviderCreateInput {
 input ProviderCredentialsInput @oneOf {
   "Keys of a Stripe account."
   stripe: StripeCredentialsInput
+  "A merchant account at Worldpay."
+  worldpay: WorldpayCredentialsInput
 }
 
 "Keys of a Stripe account."
@@ -6812,6 +6815,22 @@ input StripeCredentialsInput {
   publishableKey: String!
   "whsec_…; without it events are refused."
   webhookSecret: String
+}
+
+"A merchant account at Worldpay. Give either xmlPassword or credential."
+input WorldpayCredentialsInput {
+  "The merchant code, in capital letters."
+  merchantCode: String!
+  "The XML password of the user who is called like the merchant code."
+  xmlPassword: String
+  "Instead: user name and XML password with a colon between them, in base64."
+  credential: String
+  "The installation id (authType at Apigee), without which there are no payment pages."
+  installationId: String
+  "The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays."
+  macSecret: String
+  "Whether to take signatures of the old kind (MD5) where Worldpay sends no others."
+  legacyMac: Boolean! = false
 }
 
 type ProviderCreatePayload {
@@ -6830,7 +6849,7 @@ input ProviderUpdateInput {
   description: String
   "New keys of the same gateway account; they replace the old ones."
   credentials: ProviderCredentialsInput
-  "Only the signing secret; the old one stays good for a day."
+  "Only the signing secret; the old one stays good for a day. Worldpay has none."
   webhookSecret: String
 }
 

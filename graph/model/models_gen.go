@@ -737,6 +737,8 @@ type ProviderCreatePayload struct {
 type ProviderCredentialsInput struct {
 	// Keys of a Stripe account.
 	Stripe *StripeCredentialsInput `json:"stripe,omitempty"`
+	// A merchant account at Worldpay.
+	Worldpay *WorldpayCredentialsInput `json:"worldpay,omitempty"`
 }
 
 // Which provider to delete.
@@ -777,7 +779,7 @@ type ProviderUpdateInput struct {
 	Description *string `json:"description,omitempty"`
 	// New keys of the same gateway account; they replace the old ones.
 	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
-	// Only the signing secret; the old one stays good for a day.
+	// Only the signing secret; the old one stays good for a day. Worldpay has none.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
@@ -972,6 +974,22 @@ type Viewer struct {
 	ServerVersion string `json:"serverVersion"`
 }
 
+// A merchant account at Worldpay. Give either xmlPassword or credential.
+type WorldpayCredentialsInput struct {
+	// The merchant code, in capital letters.
+	MerchantCode string `json:"merchantCode"`
+	// The XML password of the user who is called like the merchant code.
+	XMLPassword *string `json:"xmlPassword,omitempty"`
+	// Instead: user name and XML password with a colon between them, in base64.
+	Credential *string `json:"credential,omitempty"`
+	// The installation id (authType at Apigee), without which there are no payment pages.
+	InstallationID *string `json:"installationId,omitempty"`
+	// The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays.
+	MacSecret *string `json:"macSecret,omitempty"`
+	// Whether to take signatures of the old kind (MD5) where Worldpay sends no others.
+	LegacyMac bool `json:"legacyMac"`
+}
+
 // What may be done with an invoice.
 type InvoiceAction string
 
@@ -1105,7 +1123,7 @@ const (
 	ProviderCapabilitySavedCards ProviderCapability = "SAVED_CARDS"
 	// It charges saved cards.
 	ProviderCapabilityCharges ProviderCapability = "CHARGES"
-	// It tells what happened by signed notifications.
+	// It tells what happened by notifications.
 	ProviderCapabilityEvents ProviderCapability = "EVENTS"
 )
 
