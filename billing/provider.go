@@ -187,6 +187,9 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			if err := checkCredentials(keys, o, *cr, "credentials"); err != nil {
 				return err
 			}
+			if code := orEmpty(p.MerchantCode); code != cr.MerchantCode {
+				return refuse(CodeInvalid, "credentials", "the provider is the merchant %s: make another provider for another one", code)
+			}
 			if err := tx.sameAccount(ctx, u, p, c.AccountID); err != nil {
 				return err
 			}

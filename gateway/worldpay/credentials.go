@@ -19,7 +19,9 @@ func (a *Adapter) CheckKeys(env gateway.Environment, secret, _ string) error {
 	}
 	user, password, ok := strings.Cut(secret, ":")
 	switch {
-	case !ok || user == "":
+	case !ok:
+		return errors.New("give either the XML password or the credential, which is user name and XML password with a colon between them, in base64")
+	case user == "":
 		return errors.New("the user name of the XML service is missing")
 	case password == "":
 		return errors.New("the XML password is missing")
