@@ -92,7 +92,6 @@ type merchant struct {
 	account  gateway.Account
 	settings worldpaysandbox.Merchant
 	saves    atomic.Int64
-	notified string
 }
 
 // newMerchant opens an account that nothing else uses.

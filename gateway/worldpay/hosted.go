@@ -118,8 +118,11 @@ func returnAddresses(r gateway.HostedPaymentRequest) [][2]string {
 		return address
 	}
 	return [][2]string{
-		{"successURL", r.SuccessURL}, {"pendingURL", or(r.PendingURL)}, {"failureURL", or(r.FailureURL)},
-		{"cancelURL", or(r.CancelURL)}, {"errorURL", or(r.ErrorURL)},
+		{"successURL", r.SuccessURL},
+		{"pendingURL", or(r.PendingURL)},
+		{"failureURL", or(r.FailureURL)},
+		{"cancelURL", or(r.CancelURL)},
+		{"errorURL", or(r.ErrorURL)},
 	}
 }
 

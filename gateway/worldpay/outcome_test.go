@@ -367,9 +367,12 @@ func TestFetchRefund(t *testing.T) {
 		event, sum string
 		want       gateway.RefundState
 	}{
-		{"REFUNDED", "10.00", gateway.RefundSucceeded}, {"REFUNDED", "4.00", gateway.RefundPending},
-		{"REFUND_FAILED", "10.00", gateway.RefundFailed}, {"REFUND_FAILED", "4.00", gateway.RefundPending},
-		{"SENT_FOR_REFUND", "10.00", gateway.RefundPending}, {"CAPTURED", "10.00", ""},
+		{"REFUNDED", "10.00", gateway.RefundSucceeded},
+		{"REFUNDED", "4.00", gateway.RefundPending},
+		{"REFUND_FAILED", "10.00", gateway.RefundFailed},
+		{"REFUND_FAILED", "4.00", gateway.RefundPending},
+		{"SENT_FOR_REFUND", "10.00", gateway.RefundPending},
+		{"CAPTURED", "10.00", ""},
 	} {
 		a, _ := newFake(t, answer{body: statusOf(paymentIn(c.event, ""))}).adapter()
 		r := gateway.RefundRequest{GatewayPaymentID: testCode, Amount: amount(t, c.sum, "USD")}
