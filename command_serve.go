@@ -131,9 +131,9 @@ func serve(ctx context.Context, c invocation) (err error) {
 		web: web.Handler(web.Options{Endpoint: pathGraphQL, Token: sample.tokenText(), Tabs: tabs, Version: version()}),
 	}
 	if sandbox != nil {
-		d.sandbox = sandbox.Handler()
+		d.sandbox, d.worldpay = sandbox.Handler(), sandbox.worldpay.Handler()
 		if cfg.Production() {
-			d.sandbox = pagesOnly(d.sandbox)
+			d.sandbox, d.worldpay = pagesOnly(d.sandbox), pagesOnly(d.worldpay)
 		}
 	}
 

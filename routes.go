@@ -19,6 +19,7 @@ const (
 	pathReady    = "/readyz"
 	pathMetrics  = "/metrics"
 	pathSandbox  = "/sandbox/stripe"
+	pathWorldpay = "/sandbox/worldpay"
 	pathWebhooks = "/webhooks/"
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
@@ -30,6 +31,7 @@ type doors struct {
 	graphql   http.Handler
 	webhook   http.Handler
 	sandbox   http.Handler // nil where there is none of ours
+	worldpay  http.Handler // likewise
 	web       http.Handler
 	metrics   http.Handler
 	readiness *readiness
@@ -45,6 +47,9 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathDocument, d.webhook)
 	if d.sandbox != nil {
 		mux.Handle(pathSandbox+"/", http.StripPrefix(pathSandbox, d.sandbox))
+	}
+	if d.worldpay != nil {
+		mux.Handle(pathWorldpay+"/", http.StripPrefix(pathWorldpay, d.worldpay))
 	}
 	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")
