@@ -91,6 +91,10 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 	token := b.paid("KEPT", "LATER REFUSED41")
 	unpaid := b.hosted("UNPAID")
 	before := b.order("KEPT")
+	eventually(t, "the delivery says why it is tried again", func() bool {
+		all := must(b.server.Deliveries(t.Context(), b.merchant.Code, 10))(t)
+		return len(all) == 1 && strings.Contains(all[0].LastError, "acknowledges nothing")
+	})
 	b.stop()
 	b.hook.refusing(0, "")
 	b.start()
