@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"purser/auth"
@@ -135,8 +136,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	if sandbox != nil {
 		d.sandbox, d.worldpay = sandbox.Handler(), sandbox.worldpay.Handler()
 		if cfg.Production() {
-			d.sandbox = pagesOnly(d.sandbox)
-			d.worldpay = pagesOnly(d.worldpay)
+			d.sandbox, d.worldpay = pagesOnly(d.sandbox), pagesOnly(d.worldpay)
 		}
 	}
 
@@ -236,17 +236,16 @@ func stripeAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Envi
 	}
 }
 
-// worldpayAddress says where Worldpay's XML service is: the sandbox for
-// organizations in SANDBOX, Worldpay itself for all others.
+// worldpayAddress says where Worldpay's XML service is: below the sandbox's
+// address for organizations in SANDBOX, at Worldpay itself for all others.
 func worldpayAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Environment) (address string, err error) {
+	sandboxes := stripeAddress(cfg, sandbox)
 	return func(e gateway.Environment) (string, error) {
-		switch {
-		case e != gateway.EnvironmentSandbox:
-			return "", nil
-		case sandbox != nil:
-			return sandbox.worldpayAPI, nil
+		address, err := sandboxes(e)
+		if err != nil || address == "" {
+			return "", err
 		}
-		return "", errors.New("organizations in SANDBOX have no Worldpay here: the sandbox runs elsewhere, or not at all")
+		return strings.TrimSuffix(address, "/") + pathWorldpay, nil
 	}
 }
 

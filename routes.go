@@ -31,7 +31,7 @@ type doors struct {
 	graphql   http.Handler
 	webhook   http.Handler
 	sandbox   http.Handler // nil where there is none of ours
-	worldpay  http.Handler // the sandbox's, nil where there is none of ours
+	worldpay  http.Handler // likewise
 	web       http.Handler
 	metrics   http.Handler
 	readiness *readiness

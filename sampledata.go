@@ -45,9 +45,10 @@ func newSampleData(ctx context.Context, cfg config.Config, domain *billing.Servi
 	}
 	s.config = demo.Config{Billing: domain, Gateways: gateways, HTTP: httpClient(), SandboxURL: cfg.SandboxURL, Random: rand.Reader}
 	if sandbox != nil {
-		s.config.SandboxURL, s.config.WorldpayURL = sandbox.api, sandbox.worldpayAPI
+		s.config.SandboxURL = sandbox.api
 		s.sandboxLost = sandbox.fresh && s.state != demo.StateNone
 	}
+	s.config.WorldpayURL = s.config.SandboxURL + pathWorldpay
 	if s.config.Token, err = demoToken(cfg); err != nil {
 		return s, err
 	}

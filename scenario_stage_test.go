@@ -159,7 +159,7 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	var running sync.WaitGroup
 	running.Go(func() { runner.Run(ctx) })
 	running.Go(func() {
-		if err := errors.Join(together(ctx, sandbox.Run, other.Run)...); err != nil {
+		if err := runSandboxes(ctx, sandbox, other); err != nil {
 			logger.Error("sandbox", "error", err)
 		}
 	})

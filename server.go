@@ -109,11 +109,12 @@ may be running. The master key is not in it: keep that apart. PostgreSQL has
 pg_dump.`,
 		},
 		{
-			name: "sandbox", summary: "serve the Stripe sandbox alone", run: serveSandbox,
+			name: "sandbox", summary: "serve the Stripe and Worldpay sandboxes alone", run: serveSandbox,
 			details: `Serves a stateful stand-in for Stripe's API with hosted pages and signed events
 on PURSER_ADDR, for any Stripe client. Every well-formed test key (sk_test_…) is
-an account of its own. Its state is kept in the data folder, apart from that of
-a server's sandbox: both may run at once, each on an address of its own.`,
+an account of its own. Below /sandbox/worldpay it serves one for Worldpay's XML
+service. Their state is kept in the data folder, apart from that of a server's
+sandboxes: both may run at once, each on an address of its own.`,
 		},
 		{
 			name: "version", summary: "print the version of this program", run: printVersion,

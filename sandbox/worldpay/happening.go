@@ -25,8 +25,15 @@ type Happening struct {
 // does not allow it.
 func (s *Server) Happen(ctx context.Context, merchant, order string, h Happening) error {
 	return s.inTx(ctx, merchant, func(t *tx) error {
-		o, err := t.paid(order)
-		if err != nil {
+		o, err := t.order(order)
+		switch {
+		case err != nil:
+			return err
+		case o != nil && o.Payment == nil && o.Hosted && h.Type == shopperRedirected:
+			t.redirect(o)
+			t.save(o)
+			return nil
+		case o == nil || o.Payment == nil:
 			return errors.New("there is no such order, or nobody has tried to pay it")
 		}
 		if err := t.befall(o, h); err != nil {
@@ -37,9 +44,22 @@ func (s *Server) Happen(ctx context.Context, merchant, order string, h Happening
 	})
 }
 
+// redirectedMethod is a payment method that is none of a card: the shopper is
+// sent on to somebody else's page.
+const redirectedMethod = "PAYPAL-EXPRESS"
+
+// redirect lets a shopper choose to pay elsewhere; what comes of it there is
+// told by further events.
+func (t *tx) redirect(o *Order) {
+	o.Challenge = nil
+	o.Payment = &Payment{Method: redirectedMethod, Outcome: outcomePending, Refunds: []Refund{}}
+	t.event(o, shopperRedirected, o.Amount.Value, "")
+}
+
 func (t *tx) befall(o *Order, h Happening) error {
 	p := o.Payment
-	undecided := p.LastEvent == sentForAuthorisation
+	redirected := p.LastEvent == shopperRedirected
+	undecided := p.LastEvent == sentForAuthorisation || redirected
 	paid := p.Authorised > 0 && !slices.Contains([]string{cancelled, expired, refused, refusedByBank, failedWithError}, p.LastEvent)
 	amount := func(most int64) (int64, error) {
 		if h.Amount == 0 {
@@ -57,6 +77,11 @@ func (t *tx) befall(o *Order, h Happening) error {
 			return impossible
 		}
 		t.decide(o, outcomeAuthorised)
+	case shopperCancelled:
+		if !redirected {
+			return impossible
+		}
+		t.event(o, shopperCancelled, o.Amount.Value, "")
 	case refused, refusedByBank, failedWithError, expired, cancelled:
 		if !undecided && !paid {
 			return impossible

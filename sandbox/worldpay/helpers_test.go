@@ -216,6 +216,20 @@ const (
 	sampleMITID = "000000000000020005060720116005061"
 )
 
+// cardOrder is a direct order with the data of a card, as the payload of the
+// token has it otherwise.
+func cardOrder(t *testing.T, code, number, name, method string) string {
+	t.Helper()
+	body := sample(t, "10_mit_token.xml", sampleMIT, code)
+	before, rest, _ := strings.Cut(body, "<TOKEN-SSL")
+	_, after, found := strings.Cut(rest, "</storedCredentials>")
+	if !found {
+		t.Fatal("the payload does not hold what is to be replaced")
+	}
+	return before + "<" + method + "><cardNumber>" + number + `</cardNumber><expiryDate><date month="11" year="2047"/></expiryDate><cardHolderName>` + name +
+		"</cardHolderName><cvc>7391</cvc></" + method + ">" + after
+}
+
 // post sends a document with the merchant's login.
 func (b *bundle) post(body string) (*http.Response, []byte, error) {
 	b.t.Helper()

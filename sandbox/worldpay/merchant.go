@@ -68,6 +68,9 @@ func DemoMerchant() Merchant {
 	}
 }
 
+// Login is the login of the XML service as curl takes it.
+func (m Merchant) Login() string { return m.Username + ":" + m.Password }
+
 const ticketSeconds = 3600
 
 var (

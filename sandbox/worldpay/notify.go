@@ -62,7 +62,6 @@ func (t *tx) notify(o *Order, entry Entry) {
 // paymentEl is how a payment is written in replies and notifications alike.
 func paymentEl(o *Order) *element {
 	p := o.Payment
-	card := cardByKey(p.Card)
 	e := el("payment", textEl("paymentMethod", p.Method), o.Amount.amountEl(o.Amount.Value, "credit"), textEl("lastEvent", p.LastEvent))
 	add := func(c *element) { e.children = append(e.children, c) }
 	if p.Reference != "" {
@@ -83,7 +82,9 @@ func paymentEl(o *Order) *element {
 	case p.Authorised > 0:
 		add(el("balance", o.Amount.amountEl(p.Authorised, "credit")).with("accountType", "IN_PROCESS_AUTHORISED"))
 	}
-	add(textEl("cardNumber", card.obfuscated))
+	if p.Card != "" {
+		add(textEl("cardNumber", cardByKey(p.Card).obfuscated))
+	}
 	if p.SchemeID != "" {
 		add(el("schemeResponse", textEl("transactionIdentifier", p.SchemeID)))
 	}

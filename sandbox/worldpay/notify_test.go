@@ -91,6 +91,10 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 	token := b.paid("KEPT", "LATER REFUSED41")
 	unpaid := b.hosted("UNPAID")
 	before := b.order("KEPT")
+	eventually(t, "the delivery says why it is tried again", func() bool {
+		all := must(b.server.Deliveries(t.Context(), b.merchant.Code, 10))(t)
+		return len(all) == 1 && strings.Contains(all[0].LastError, "acknowledges nothing")
+	})
 	b.stop()
 	b.hook.refusing(0, "")
 	b.start()
@@ -283,6 +287,32 @@ func TestWhatBanksDo(t *testing.T) {
 	}
 	equal(t, "return code", b.inquire("O").Order.Payment.Return.Code, "57")
 	equal(t, "status of an unknown order", b.control("POST", "orders/NONE/events", `{"type":"SETTLED"}`, nil), 400)
+}
+
+// TestPayingElsewhere lets a shopper choose a method that is none of a card,
+// and come back or not.
+func TestPayingElsewhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for code, last := range map[string]string{"E1": "AUTHORISED", "E2": "SHOPPER_CANCELLED", "E3": "EXPIRED", "E4": "REFUSED"} {
+		address := b.hosted(code)
+		b.happen(code, worldpaysandbox.Happening{Type: "SHOPPER_REDIRECTED"})
+		d := b.inquire(code)
+		equal(t, "last event", d.Order.Payment.LastEvent, "SHOPPER_REDIRECTED")
+		equal(t, "method", d.Order.Payment.Method, "PAYPAL-EXPRESS")
+		if back := browse(t, address, card("")).location; !strings.HasPrefix(back, "https://shop.example/pending?") {
+			t.Errorf("the way back is %s", back)
+		}
+		b.happen(code, worldpaysandbox.Happening{Type: last})
+		if last == "AUTHORISED" {
+			last = "CAPTURED"
+		}
+		equal(t, "last event", b.inquire(code).Order.Payment.LastEvent, last)
+	}
+	b.hook.wait(t, 9)
+	equal(t, "status of a second choice", b.control("POST", "orders/E2/events", `{"type":"SHOPPER_REDIRECTED"}`, nil), 400)
+	b.paid("CARD", "")
+	equal(t, "status for a card", b.control("POST", "orders/CARD/events", `{"type":"SHOPPER_CANCELLED"}`, nil), 400)
 }
 
 // TestLag holds what takes its time: captures and refunds.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -259,10 +260,7 @@ func TestNothingTypedIsKept(t *testing.T) {
 	p := browse(t, b.hosted("KEPT-3D"), challenged)
 	browse(t, p.location, url.Values{"complete": {"complete"}})
 	b.hook.wait(t, 6)
-	body := sample(t, "10_mit_token.xml")
-	from, to := strings.Index(body, "<TOKEN-SSL"), strings.Index(body, "</storedCredentials>")+len("</storedCredentials>")
-	direct := `<VISA-SSL><cardNumber>4444333322221111</cardNumber><expiryDate><date month="11" year="2047"/></expiryDate><cardHolderName>Typed Secretly</cardHolderName><cvc>7391</cvc></VISA-SSL>`
-	equal(t, "last event", b.say(body[:from]+direct+body[to:]).Order.Payment.LastEvent, "CAPTURED")
+	equal(t, "last event", b.say(cardOrder(t, "DIRECT", "4444333322221111", "Typed Secretly", "VISA-SSL")).Order.Payment.LastEvent, "CAPTURED")
 	b.hook.wait(t, 9)
 	b.stop()
 
@@ -278,9 +276,12 @@ func TestNothingTypedIsKept(t *testing.T) {
 	for _, d := range b.hook.wait(t, 9) {
 		kept.WriteString(d.raw)
 	}
-	for _, text := range []string{"4444333322221111", "4444 3333", "5555555555554444", "4111111111111111", "371449635398431", "2047", "7391", "Typed Secretly", "TYPED SECRETLY", "extrasecret"} {
-		if bytes.Contains(kept.Bytes(), []byte(text)) {
-			t.Errorf("%q is kept or logged", text)
+	// Times and random ids are longer numbers, which may hold a shorter one.
+	for _, text := range []string{
+		`4444333322221111`, `4444 3333`, `5555555555554444`, `4111111111111111`, `371449635398431`, `(?i)typed secretly`, `extrasecret`, `(^|\D)2047(\D|$)`, `(^|\D)7391(\D|$)`,
+	} {
+		if found := regexp.MustCompile(text).Find(kept.Bytes()); found != nil {
+			t.Errorf("%q is kept or logged", found)
 		}
 	}
 	if !bytes.Contains(kept.Bytes(), []byte("KEPT-3D")) || b.log.String() == "" {

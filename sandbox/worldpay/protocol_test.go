@@ -292,10 +292,7 @@ func TestDirectCards(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	pay := func(code, number, name, method string) document {
-		body := sample(t, "10_mit_token.xml", sampleMIT, code)
-		from, to := strings.Index(body, "<TOKEN-SSL"), strings.Index(body, "</storedCredentials>")+len("</storedCredentials>")
-		return b.say(body[:from] + "<" + method + "><cardNumber>" + number + `</cardNumber><expiryDate><date month="12" year="2044"/></expiryDate><cardHolderName>` + name +
-			"</cardHolderName><cvc>123</cvc></" + method + ">" + body[to:])
+		return b.say(cardOrder(t, code, number, name, method))
 	}
 	equal(t, "last event", pay("A", "4444333322221111", "Ada", "VISA-SSL").Order.Payment.LastEvent, "CAPTURED")
 	equal(t, "return code", pay("B", "343434343434343", "REFUSED41", "CARD-SSL").Order.Payment.Return.Code, "41")
