@@ -193,6 +193,21 @@ func TestNobodyHasPaidIsNoNews(t *testing.T) {
 		if p := s.paid(t, begun.PaymentID); p.ActionURL != open.NextAction.RedirectURL || p.Status != payment.StatusREQUIRES_ACTION || !p.UpdatedAt.Equal(before.UpdatedAt) {
 			t.Errorf("payment %+v", p)
 		}
+		// It is not looked at for ever, and a payment made after all counts.
+		s.clock.Advance(pageForgotten)
+		if err := s.ApplyPayment(s.ctx, begun.PaymentID, silent); err != nil {
+			t.Fatal(err)
+		}
+		if p := s.paid(t, begun.PaymentID); p.Status != payment.StatusCANCELED || p.NextCheckAt != nil || p.ActionURL != "" {
+			t.Errorf("a week later the payment is %+v", p)
+		}
+		paid := paymentAt(gateway.StatusSucceeded, silent.ReferenceID, usd(t, "25"))
+		if err := s.ApplyPayment(s.ctx, begun.PaymentID, paid); err != nil {
+			t.Fatal(err)
+		}
+		if p := s.paid(t, begun.PaymentID); p.Status != payment.StatusSUCCEEDED || s.remaining(t, "USD") != usd(t, "25") {
+			t.Errorf("paid after all, the payment is %+v", p)
+		}
 	})
 }
 

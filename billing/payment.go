@@ -183,6 +183,15 @@ func isNews(p *ent.Payment, to payment.Status, r gateway.PaymentResult) bool {
 		to == payment.StatusREQUIRES_ACTION && r.NextAction.RedirectURL != p.ActionURL)
 }
 
+// pageForgotten is after how long a page counts as left for good on which the
+// gateway knows of no payment, where it does not tell itself how long the page
+// stays open. A payment that is reported later counts all the same.
+const pageForgotten = 7 * 24 * time.Hour
+
+func abandoned(p *ent.Payment, r gateway.PaymentResult, now time.Time) bool {
+	return p.InvoiceID == nil && p.Status == payment.StatusREQUIRES_ACTION && r.Known() && r.Silent() && now.After(p.CreatedAt.Add(pageForgotten))
+}
+
 // applyPayment brings a payment to what the gateway says of it. It may be
 // called any number of times, by anybody, in any order: the credit is booked
 // once. errMismatch is returned, and nothing written, when the gateway
@@ -196,7 +205,10 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if !mayBecome(p.Status, to) {
 		return nil
 	}
-	if !isNews(p, to, r) {
+	switch {
+	case abandoned(p, r, tx.Now):
+		to = payment.StatusCANCELED
+	case !isNews(p, to, r):
 		return nil // no reason to tell anybody
 	}
 	u := tx.Payment.Update().Where(payment.ID(id), payment.StatusEQ(p.Status)).SetStatus(to).SetUpdatedAt(tx.Now)

@@ -372,3 +372,24 @@ func TestReturnsFromTheSandbox(t *testing.T) {
 		t.Errorf("left: asked %+v", asked)
 	}
 }
+
+// TestCurrenciesAtTheSandbox: both sides count each currency alike, on the way
+// there, in answers and in returns.
+func TestCurrenciesAtTheSandbox(t *testing.T) {
+	t.Parallel()
+	m := startSandbox(t).newMerchant(t)
+	for n, currency := range []string{"USD", "JPY", "KWD", "HUF", "IDR", "MGA", "ISK", "CLP", "UGX", "GNF", "XPF", "TND"} {
+		a, err := money.Parse("12000", currency)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := m.start(t, fmt.Sprintf("currency_%d", n), func(r *gateway.HostedPaymentRequest) { r.Amount = a })
+		back := m.pay(t, page.NextAction.RedirectURL, "Ada")
+		if r, err := m.adapter.VerifyReturn(m.account, gateway.ReturnSuccess, back.Query()); err != nil || r.Amount != a {
+			t.Errorf("%s comes back as %s, %v", a, r.Amount, err)
+		}
+		if asked := m.adapter.FetchHostedPayment(t.Context(), m.account, page.ReferenceID); asked.Payment.Amount != a {
+			t.Errorf("%s is answered as %s", a, asked.Payment.Amount)
+		}
+	}
+}
