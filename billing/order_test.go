@@ -238,12 +238,19 @@ func TestCardOfANotification(t *testing.T) {
 			}
 			return n
 		}
+		page := gateway.PaymentResult{
+			Outcome: ended(gateway.StatusActionNeeded), ReferenceID: code, CustomerID: s.payer.ID,
+			NextAction: gateway.NextAction{RedirectURL: "https://pay.example/page"},
+		}
+		if err := s.FinishPayment(s.ctx, begun.ID, page); err != nil {
+			t.Fatal(err)
+		}
 		if keep(saved) != 0 {
 			t.Error("a card is kept before the payment has succeeded")
 		}
 		paid := paymentAt(gateway.StatusSucceeded, code, usd(t, "25"))
 		paid.ReferenceID, paid.CustomerID = code, s.payer.ID
-		if err := s.FinishPayment(s.ctx, begun.ID, paid); err != nil {
+		if err := s.ApplyPayment(s.ctx, begun.PaymentID, paid); err != nil {
 			t.Fatal(err)
 		}
 		stranger := saved
