@@ -82,7 +82,7 @@ func (h *Handler) settle(ctx context.Context, paymentID, outcome string, query u
 		return h.Billing.ApplyInvoice(ctx, due.InvoiceID, h.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
 	}
 	result := h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID)
-	if result.Status != gateway.StatusSucceeded && result.Status != gateway.StatusDeclined {
+	if result.Silent() {
 		if signed, ok := h.signed(ctx, due, outcome, query); ok {
 			result = signed
 		}

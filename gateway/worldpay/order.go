@@ -135,15 +135,16 @@ func paymentState(n *node, code string) (gateway.PaymentState, error) {
 }
 
 // stateOf says what an event of Worldpay's means for the payment, in which a
-// refund or a chargeback is a fact of its own that comes later. A capture that
-// has failed leaves a payment that may still come: it is nobody's yet.
+// refund or a chargeback is a fact of its own that comes later. Where it is the
+// first that is heard of the payment, the money has come and gone, and how much
+// of it is not told: nobody is credited until somebody has looked. Likewise
+// after a capture that has failed.
 func stateOf(event string) (status gateway.Status, canceled, known bool) {
 	switch event {
-	case "AUTHORISED", "CAPTURED", "SETTLED", "SETTLED_BY_MERCHANT",
-		"SENT_FOR_REFUND", "REFUNDED", "REFUNDED_BY_MERCHANT", "REFUND_FAILED", "REFUND_WEBFORM_ISSUED",
-		"CHARGED_BACK", "CHARGEBACK_REVERSED", "INFORMATION_REQUESTED":
+	case "AUTHORISED", "CAPTURED", "SETTLED", "SETTLED_BY_MERCHANT", "REFUND_FAILED", "CHARGEBACK_REVERSED", "INFORMATION_REQUESTED":
 		return gateway.StatusSucceeded, false, true
-	case "SENT_FOR_AUTHORISATION", "SHOPPER_REDIRECTED", "CAPTURE_FAILED":
+	case "SENT_FOR_AUTHORISATION", "SHOPPER_REDIRECTED", "CAPTURE_FAILED",
+		"SENT_FOR_REFUND", "REFUND_WEBFORM_ISSUED", "REFUNDED", "REFUNDED_BY_MERCHANT", "CHARGED_BACK":
 		return gateway.StatusProcessing, false, true
 	case "REFUSED", "REFUSED_BY_BANK", "EXPIRED", "ERROR":
 		return gateway.StatusDeclined, false, true
