@@ -42,6 +42,7 @@ func announceDev(b *strings.Builder, cfg config.Config, address string, db *stor
 	switch {
 	case sandbox != nil:
 		line("Sandbox", address+pathSandbox+" speaks Stripe's API; no money moves")
+		line("", address+pathWorldpay+" speaks Worldpay's XML")
 	case cfg.SandboxURL != "":
 		line("Sandbox", cfg.SandboxURL)
 	default:

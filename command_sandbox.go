@@ -10,9 +10,11 @@ import (
 	"net/http"
 
 	stripesandbox "purser/sandbox/stripe"
+	worldpaysandbox "purser/sandbox/worldpay"
 )
 
-// serveSandbox serves the Stripe sandbox alone until ctx ends.
+// serveSandbox serves the sandboxes alone until ctx ends: Stripe's at the
+// address itself, Worldpay's below pathWorldpay.
 func serveSandbox(ctx context.Context, c invocation) (err error) {
 	cfg, _, err := c.settings(c.newFlags())
 	if err != nil {
@@ -43,17 +45,25 @@ func serveSandbox(ctx context.Context, c invocation) (err error) {
 		return errors.Join(fmt.Errorf("open the sandbox: %w", err), listener.Close())
 	}
 	defer func() { err = errors.Join(err, sandbox.Close()) }()
+	worldpay, err := openWorldpay(ctx, cfg, worldpayAloneFile, worldpaysandbox.Config{Logger: log, PublicURL: address + pathWorldpay})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, worldpay.Close()) }()
 
-	server := newHTTPServer(withRequestIDs(log, sandbox.Handler()), log)
+	server := newHTTPServer(withRequestIDs(log, bothSandboxes(sandbox, worldpay)), log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	if _, err := fmt.Fprintf(c.stdout, "The Stripe sandbox is ready at %s\nUse it as the address of Stripe's API, with any key that begins with sk_test_.\n", address); err != nil {
+	if _, err := fmt.Fprintf(c.stdout, `The Stripe sandbox is ready at %[1]s
+Use it as the address of Stripe's API, with any key that begins with sk_test_.
+Worldpay's XML service is at %[1]s%[2]s, with the login %[3]s.
+`, address, pathWorldpay+worldpaysandbox.ServicePath, worldpaysandbox.DemoMerchant().Login()); err != nil {
 		return errors.Join(fmt.Errorf("write: %w", err), server.Close())
 	}
 
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	delivered := make(chan error, 1)
-	go func() { delivered <- sandbox.Run(running) }()
+	go func() { delivered <- runSandboxes(running, sandbox, worldpay) }()
 	select {
 	case <-ctx.Done():
 	case err = <-served:

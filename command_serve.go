@@ -9,16 +9,20 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"purser/auth"
 	"purser/billing"
 	"purser/config"
+	"purser/export"
 	"purser/gateway"
 	"purser/gateway/stripe"
+	"purser/gateway/worldpay"
 	"purser/graph"
 	"purser/jobs"
 	"purser/metrics"
+	"purser/outbound"
 	"purser/web"
 	"purser/webhook"
 )
@@ -98,14 +102,23 @@ func serve(ctx context.Context, c invocation) (err error) {
 		defer func() { err = errors.Join(err, within(lasting, stopTimeout, sandbox.close)) }()
 	}
 	numbers := metrics.New()
-	gateways := gateway.NewDirectory(stripe.New(stripe.Config{
-		BaseURL: stripeAddress(cfg, sandbox), Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
-	}))
+	client, err := outboundClient(cfg, sandbox)
+	if err != nil {
+		return err
+	}
+	gateways := gateway.NewDirectory(
+		stripe.New(stripe.Config{
+			BaseURL: stripeAddress(cfg, sandbox), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
+		}),
+		worldpay.New(worldpay.Config{
+			BaseURL: worldpayAddress(cfg, sandbox), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
+		}),
+	)
 
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
 	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
-	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, Read: db.Read, Write: db.Write, Version: version()})
+	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, UsageWaiting: domain.UsageWaiting, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
 	if err != nil {
@@ -127,13 +140,13 @@ func serve(ctx context.Context, c invocation) (err error) {
 		return err
 	}
 	d := doors{
-		graphql: graphql, webhook: door, metrics: numbers.Handler(), readiness: &readiness{db: db},
+		graphql: graphql, webhook: door, export: graphql.Guard(export.New(export.Config{Billing: domain, Logger: log})), metrics: numbers.Handler(), readiness: &readiness{db: db},
 		web: web.Handler(web.Options{Endpoint: pathGraphQL, Token: sample.tokenText(), Tabs: tabs, Version: version()}),
 	}
 	if sandbox != nil {
-		d.sandbox = sandbox.Handler()
+		d.sandbox, d.worldpay = sandbox.Handler(), sandbox.worldpay.Handler()
 		if cfg.Production() {
-			d.sandbox = pagesOnly(d.sandbox)
+			d.sandbox, d.worldpay = pagesOnly(d.sandbox), pagesOnly(d.worldpay)
 		}
 	}
 
@@ -178,6 +191,10 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 	stopWorking()
 	<-worked
+	// Usage whose caller did not wait for it.
+	if unfinished := within(lasting, stopTimeout, domain.FinishUsage); unfinished != nil {
+		err = errors.Join(err, fmt.Errorf("usage was still being booked: %w", unfinished))
+	}
 	return err
 }
 
@@ -231,6 +248,32 @@ func stripeAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Envi
 		}
 		return "", errors.New("organizations in SANDBOX are not served here: PURSER_SANDBOX is false")
 	}
+}
+
+// worldpayAddress says where Worldpay's XML service is: below the sandbox's
+// address for organizations in SANDBOX, at Worldpay itself for all others.
+func worldpayAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.Environment) (address string, err error) {
+	sandboxes := stripeAddress(cfg, sandbox)
+	return func(e gateway.Environment) (string, error) {
+		address, err := sandboxes(e)
+		if err != nil || address == "" {
+			return "", err
+		}
+		return strings.TrimSuffix(address, "/") + pathWorldpay, nil
+	}
+}
+
+// outboundClient makes the requests to gateways. Only the sandbox, whose address
+// is the operator's own setting, may be on this machine or in its network.
+func outboundClient(cfg config.Config, sandbox *builtInSandbox) (*http.Client, error) {
+	o := outbound.Options{Listed: cfg.GatewayAddresses}
+	switch {
+	case sandbox != nil:
+		o.Local = []string{sandbox.api}
+	case cfg.SandboxURL != "":
+		o.Local = []string{cfg.SandboxURL}
+	}
+	return outbound.Client(o)
 }
 
 // httpClient calls the sandbox's API for what the adapter has no operation

@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"purser/auth"
+	worldpaysandbox "purser/sandbox/worldpay"
 	"purser/testdb"
 )
 
@@ -249,6 +250,12 @@ func TestSandboxAlone(t *testing.T) {
 	}
 	if status, _ := s.get("/sandbox/stripe/v1/account"); status != http.StatusNotFound {
 		t.Errorf("the server serves a sandbox of its own: %d", status)
+	}
+	if page := askWorldpay(t, address+pathWorldpay); !strings.HasPrefix(page, address+pathWorldpay+"/pages/hpp?") {
+		t.Errorf("the page of a Worldpay order is at %s", page)
+	}
+	if status := worldpayStatus(t, s, http.MethodPost, worldpaysandbox.ServicePath); status != http.StatusNotFound {
+		t.Errorf("the server serves a Worldpay sandbox of its own: %d", status)
 	}
 	s.Stop()
 	alone.Stop()

@@ -27,8 +27,8 @@ func verify(ctx context.Context, c invocation) (err error) {
 	domain := billing.New(billing.Config{DB: db.DB, Logger: slog.New(slog.DiscardHandler)})
 	reports, err := domain.VerifyAll(auth.AllTenants(ctx, "verify"), billing.VerifyOptions{Progress: progress(c.stderr), SealAge: sealAge})
 	for _, r := range reports {
-		if _, writeErr := fmt.Fprintf(c.stdout, "%s: %d entries, %d balances, %d seals, %d unsealed, %d payments, %d invoices, %d quotes, %d open gateway calls\n",
-			r.OrganizationID, r.Entries, r.Balances, r.Seals, r.Unsealed, r.Payments, r.Invoices, r.Quotes, r.OpenCalls); writeErr != nil {
+		if _, writeErr := fmt.Fprintf(c.stdout, "%s: %d entries, %d balances, %d seals, %d unsealed, %d holds, %d payments, %d invoices, %d quotes, %d open gateway calls\n",
+			r.OrganizationID, r.Entries, r.Balances, r.Seals, r.Unsealed, r.Holds, r.Payments, r.Invoices, r.Quotes, r.OpenCalls); writeErr != nil {
 			return errors.Join(err, fmt.Errorf("write: %w", writeErr))
 		}
 	}

@@ -18,8 +18,8 @@ type crashed struct {
 	lives  []string
 }
 
-// crashes are all moments of all flows. A sale has four gateway calls, the
-// others have one.
+// crashes are all moments of all flows. A sale has four gateway calls, a
+// refund and an automatic reload have two, the others one.
 func crashes() []crashed {
 	var all []crashed
 	for _, flow := range []struct {
@@ -31,6 +31,8 @@ func crashes() []crashed {
 		{errandHosted, 1, 2, true},
 		{errandCard, 1, 2, false},
 		{errandSale, 4, 9, true},
+		{errandRefund, 2, 4, true},
+		{errandAuto, 2, 6, true},
 	} {
 		add := func(lives ...string) { all = append(all, crashed{flow.errand, lives}) }
 		for n := 1; n <= flow.calls; n++ {

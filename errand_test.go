@@ -64,12 +64,14 @@ const (
 	errandCard     = "card"
 	errandReload   = "reload"
 	errandUsage    = "usage"
+	errandRefund   = "refund"
+	errandAuto     = "automatic reload"
 )
 
 // wander does one errand of a random kind.
 func (c *customer) wander(ctx context.Context) error {
 	kinds := []string{
-		errandTopUp, errandTopUp, errandTopUp, errandDeclined, errandHosted, errandHosted, errandSale, errandSale, errandReload, errandUsage,
+		errandTopUp, errandTopUp, errandTopUp, errandDeclined, errandHosted, errandHosted, errandSale, errandSale, errandReload, errandUsage, errandRefund,
 	}
 	return c.run(ctx, kinds[c.rand.IntN(len(kinds))])
 }
@@ -93,6 +95,10 @@ func (c *customer) run(ctx context.Context, kind string) error {
 		err = c.saveCard(ctx, &e)
 	case errandReload:
 		err = c.reload(ctx, &e)
+	case errandRefund:
+		err = c.refund(ctx, &e)
+	case errandAuto:
+		err = c.autoReload(ctx, &e)
 	default:
 		err = c.usage(ctx, &e)
 	}
@@ -258,6 +264,47 @@ func (c *customer) reload(ctx context.Context, e *errand) error {
 		"payerId": c.payer, "amount": amount, "idempotencyKey": e.key,
 	}, anyAnswer)
 	e.id, e.cents = got.text("entry.id"), cents
+	return err
+}
+
+// refund tops up and gives a part of it back.
+func (c *customer) refund(ctx context.Context, e *errand) error {
+	if err := c.topUp(ctx, e, c.card); err != nil {
+		return err
+	}
+	back := 1 + c.rand.Int64N(e.cents)
+	_, err := c.until(ctx, "paymentRefund", "refund { id status } payment { id }", map[string]any{
+		"id": e.id, "amount": usDollars(fmt.Sprintf("%d.%02d", back/100, back%100)), "idempotencyKey": e.key + "-back",
+	}, settled("refund.status", "SUCCEEDED"))
+	e.cents -= back
+	return err
+}
+
+// autoReload has a balance of somebody new reload itself, and waits until it
+// has: the charge is the server's own doing.
+func (c *customer) autoReload(ctx context.Context, e *errand) error {
+	got, err := c.until(ctx, "developerCreate", "developer { id }", map[string]any{
+		"name": e.key, "email": e.key + "@example.com", "billingMode": "PREPAID", "idempotencyKey": e.key,
+	}, anyAnswer)
+	if err != nil {
+		return err
+	}
+	e.id = got.text("developer.id")
+	_, err = c.until(ctx, "paymentMethodAttach", "paymentMethod { id status }", map[string]any{
+		"payerId": e.id, "gatewayToken": "pm_card_visa", "makeDefault": true, "idempotencyKey": e.key + "-card",
+	}, settled("paymentMethod.status", "ACTIVE"))
+	if err != nil {
+		return err
+	}
+	_, err = c.until(ctx, "autoReloadSet", "balance { id }", map[string]any{
+		"payerId": e.id, "currency": "USD", "enabled": true, "threshold": usDollars("5.00"), "amount": usDollars("10.00"),
+	}, anyAnswer)
+	if err != nil {
+		return err
+	}
+	got, err = c.until(ctx, "developerUpdate", `developer { balance(currency: "USD") { remaining { amount } } }`, map[string]any{"id": e.id},
+		settled("developer.balance.remaining.amount", "10.00"))
+	e.status = got.text("developer.balance.remaining.amount")
 	return err
 }
 

@@ -77,7 +77,7 @@ func withRequestIDs(log *slog.Logger, next http.Handler) http.Handler {
 func accessLevel(r *http.Request) slog.Level {
 	switch route := r.Pattern; {
 	case strings.HasSuffix(route, pathGraphQL), strings.HasSuffix(route, pathHealth), strings.HasSuffix(route, pathReady),
-		strings.HasSuffix(route, pathMetrics), strings.Contains(route, pathSandbox):
+		strings.HasSuffix(route, pathMetrics), strings.Contains(route, pathSandbox), strings.Contains(route, pathWorldpay):
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

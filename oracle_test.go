@@ -44,6 +44,7 @@ func (a *arena) compare(t *testing.T, customers []*customer) {
 type taken struct {
 	id      string // of the payment intent
 	cents   int64
+	back    int64  // what was given back
 	subject string // our object in its metadata
 	invoice string // the gateway's invoice, if it paid one
 }
@@ -67,7 +68,7 @@ func takenByGateway(t *testing.T, ctx context.Context, s *stripesandbox.Server) 
 			continue
 		}
 		id := charge.text("payment_intent")
-		all = append(all, taken{id: id, cents: cents(t, charge.at("amount")), subject: subjects[id], invoice: charge.text("invoice")})
+		all = append(all, taken{id: id, cents: cents(t, charge.at("amount")), back: cents(t, charge.at("amount_refunded")), subject: subjects[id], invoice: charge.text("invoice")})
 	}
 	return all
 }
@@ -139,6 +140,9 @@ func compareWithGateway(t *testing.T, s *billing.Service, ctx context.Context, s
 		if err != nil || minor != charge.cents {
 			t.Errorf("the gateway took %d cents as %s, payment %s is %s", charge.cents, charge.id, p.ID, p.Amount())
 		}
+		if minor, err := p.Refunded().Minor(); err != nil || minor != charge.back {
+			t.Errorf("the gateway gave %d cents of %s back, payment %s says %s", charge.back, charge.id, p.ID, p.Refunded())
+		}
 		e := booked[p.ID]
 		if e == nil {
 			t.Errorf("payment %s of %s stands in no entry", p.ID, p.Amount())
@@ -192,7 +196,7 @@ func compareWithCustomer(t *testing.T, s *billing.Service, ctx context.Context, 
 	invoices, entries, cards := 0, 0, 2 // each begins with two cards
 	for _, e := range c.done {
 		switch e.kind {
-		case errandTopUp, errandDeclined, errandHosted:
+		case errandTopUp, errandDeclined, errandHosted, errandRefund:
 			status := payment.Status(e.status)
 			if e.kind == errandHosted {
 				if status = payment.StatusREQUIRES_ACTION; e.paid {
@@ -211,6 +215,11 @@ func compareWithCustomer(t *testing.T, s *billing.Service, ctx context.Context, 
 			}
 			want[payment.PurposeINVOICE][payment.StatusSUCCEEDED]++
 			invoices++
+		case errandAuto:
+			n, err := client.Payment.Query().Where(payment.PayerID(e.id), payment.PurposeEQ(payment.PurposeAUTO_RELOAD)).Count(ctx)
+			if err != nil || n != 1 || e.status != "10.00" {
+				t.Errorf("%s %s: %s has %d reloads and %s, %v", e.kind, e.key, e.id, n, e.status, err)
+			}
 		case errandCard:
 			m, err := client.PaymentMethod.Get(ctx, e.id)
 			if err != nil || m.Status != paymentmethod.StatusACTIVE {

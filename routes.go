@@ -19,17 +19,22 @@ const (
 	pathReady    = "/readyz"
 	pathMetrics  = "/metrics"
 	pathSandbox  = "/sandbox/stripe"
+	pathWorldpay = "/sandbox/worldpay"
 	pathWebhooks = "/webhooks/"
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
 	pathDocument = "/documents/"
+	pathExport   = "/export/"
+	pathExports  = "/exports/"
 )
 
 // doors are the handlers that the server's paths lead to.
 type doors struct {
 	graphql   http.Handler
 	webhook   http.Handler
+	export    http.Handler
 	sandbox   http.Handler // nil where there is none of ours
+	worldpay  http.Handler // likewise
 	web       http.Handler
 	metrics   http.Handler
 	readiness *readiness
@@ -43,8 +48,13 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathReturn, d.webhook)
 	mux.Handle(pathThanks, d.webhook)
 	mux.Handle(pathDocument, d.webhook)
+	mux.Handle(pathExport, d.export)
+	mux.Handle(pathExports, d.webhook)
 	if d.sandbox != nil {
 		mux.Handle(pathSandbox+"/", http.StripPrefix(pathSandbox, d.sandbox))
+	}
+	if d.worldpay != nil {
+		mux.Handle(pathWorldpay+"/", http.StripPrefix(pathWorldpay, d.worldpay))
 	}
 	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")

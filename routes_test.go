@@ -26,7 +26,7 @@ func TestReadiness(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &readiness{db: db}
-	handler := routes(doors{readiness: r, graphql: http.NotFoundHandler(), webhook: http.NotFoundHandler(), web: http.NotFoundHandler(), metrics: http.NotFoundHandler()},
+	handler := routes(doors{readiness: r, graphql: http.NotFoundHandler(), webhook: http.NotFoundHandler(), export: http.NotFoundHandler(), web: http.NotFoundHandler(), metrics: http.NotFoundHandler()},
 		slog.New(slog.DiscardHandler))
 	want := func(when string, path string, status int, text string) {
 		t.Helper()

@@ -48,6 +48,7 @@ func newSampleData(ctx context.Context, cfg config.Config, domain *billing.Servi
 		s.config.SandboxURL = sandbox.api
 		s.sandboxLost = sandbox.fresh && s.state != demo.StateNone
 	}
+	s.config.WorldpayURL = s.config.SandboxURL + pathWorldpay
 	if s.config.Token, err = demoToken(cfg); err != nil {
 		return s, err
 	}

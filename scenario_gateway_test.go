@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,10 @@ func (g *gatewayControl) do(ctx context.Context, line string) (map[string]string
 		return nil, g.sendAgain(ctx, words[2])
 	case len(words) >= 2 && words[0] == "roll" && words[1] == "secret":
 		return g.rollSecret(ctx, words[2:])
+	case len(words) == 2 && words[0] == "refund":
+		return nil, g.refund(ctx, words[1])
+	case len(words) == 2 && words[0] == "dispute":
+		return nil, g.decide(ctx, words[1])
 	case len(words) > 2 && words[0] == "expect":
 		return nil, g.expect(ctx, words[1:])
 	}
@@ -202,9 +207,66 @@ func (g *gatewayControl) rollSecret(ctx context.Context, words []string) (map[st
 	return map[string]string{"webhookSecret": rolled.Secret}, err
 }
 
+// form sends a request of the gateway's own API.
+func (g *gatewayControl) form(ctx context.Context, path string, values url.Values) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.address+path, strings.NewReader(values.Encode()))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+g.key)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := g.client.Do(r)
+	if err != nil {
+		return fmt.Errorf("ask the sandbox for %s: %w", path, err)
+	}
+	raw, err := io.ReadAll(answer.Body)
+	if err = errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the sandbox answers %s with %d: %s (%w)", path, answer.StatusCode, raw, err)
+	}
+	return nil
+}
+
+// refund gives so much of the newest charge back, in minor units, as somebody
+// does at the gateway's own pages.
+func (g *gatewayControl) refund(ctx context.Context, amount string) error {
+	s, err := g.state(ctx)
+	if err != nil {
+		return err
+	}
+	if len(s.Charges) == 0 {
+		return errors.New("the gateway has charged nothing")
+	}
+	newest := s.Charges[len(s.Charges)-1]
+	return g.form(ctx, "/v1/refunds", url.Values{"payment_intent": {newest.PaymentIntent}, "amount": {amount}})
+}
+
+// decide ends the newest dispute: won or lost.
+func (g *gatewayControl) decide(ctx context.Context, how string) error {
+	evidence := map[string]string{"won": "winning_evidence", "lost": "losing_evidence"}[how]
+	if evidence == "" {
+		return fmt.Errorf("a dispute is won or lost, not %q", how)
+	}
+	s, err := g.state(ctx)
+	if err != nil {
+		return err
+	}
+	if len(s.Disputes) == 0 {
+		return errors.New("nobody disputes anything")
+	}
+	return g.form(ctx, "/v1/disputes/"+s.Disputes[len(s.Disputes)-1].ID, url.Values{"evidence[uncategorized_text]": {evidence}})
+}
+
 // gatewayState is what the sandbox says about money.
 type gatewayState struct {
-	Charges []gatewayCharge `json:"charges"`
+	Charges  []gatewayCharge  `json:"charges"`
+	Disputes []gatewayDispute `json:"disputes"`
+}
+
+type gatewayDispute struct {
+	ID       string `json:"id"`
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+	Status   string `json:"status"`
 }
 
 type gatewayCharge struct {

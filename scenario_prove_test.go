@@ -14,6 +14,7 @@ import (
 	"purser/ent/payment"
 	"purser/migrations"
 	"purser/money"
+	worldpaysandbox "purser/sandbox/worldpay"
 )
 
 // proveMax is how long the books may lag behind the gateway when a story is
@@ -61,6 +62,23 @@ func (s *stage) agrees() error {
 		}
 		sums[strings.ToUpper(c.Currency)] += money.Units(c.Amount-c.AmountRefunded) * money.UnitsPerMinor
 		charged = append(charged, c.PaymentIntent)
+	}
+	other, err := s.worldpay.Inspect(s.t.Context(), worldpaysandbox.DemoMerchant().Code)
+	if err != nil {
+		return err
+	}
+	for _, o := range other.Orders {
+		if o.Payment == nil || o.Payment.Authorised == 0 {
+			continue
+		}
+		sums[o.Amount.Currency] += money.Units(o.Amount.Value) * money.UnitsPerMinor
+		charged = append(charged, o.Code)
+	}
+	for _, d := range state.Disputes {
+		switch d.Status {
+		case "needs_response", "under_review", "lost":
+			sums[strings.ToUpper(d.Currency)] -= money.Units(d.Amount) * money.UnitsPerMinor
+		}
 	}
 	slices.Sort(charged)
 	if twice := slices.Compact(slices.Clone(charged)); len(twice) != len(charged) {

@@ -18,12 +18,15 @@ import (
 	"purser/auth"
 	"purser/billing"
 	"purser/database"
+	"purser/export"
 	"purser/gateway"
 	"purser/gateway/stripe"
+	"purser/gateway/worldpay"
 	"purser/graph"
 	"purser/graph/transport"
 	"purser/jobs"
 	stripesandbox "purser/sandbox/stripe"
+	worldpaysandbox "purser/sandbox/worldpay"
 	"purser/webhook"
 )
 
@@ -37,8 +40,10 @@ type stage struct {
 	domain  *billing.Service
 	client  *http.Client
 	gateway gatewayControl
-	clock   *storyClock
-	jobs    *jobs.Runner
+	// worldpay is the other gateway's stand-in.
+	worldpay *worldpaysandbox.Server
+	clock    *storyClock
+	jobs     *jobs.Runner
 	// token is the organization's first token, which may do everything.
 	token string
 	// lazy are the people and things that come to be when a story first
@@ -122,13 +127,19 @@ func newStage(t testing.TB, db *database.DB) *stage {
 		Logger: logger, Now: clock.Now, PublicURL: server.URL + pathSandbox, RetryBase: 100 * time.Millisecond,
 	})
 	must(t, err)
+	other, err := worldpaysandbox.Open(t.Context(), worldpaysandbox.Config{
+		Logger: logger, Now: clock.Now, PublicURL: server.URL + pathWorldpay, RetryBase: 100 * time.Millisecond,
+	})
+	must(t, err)
 	domain := billing.New(billing.Config{DB: db, Sealer: sealer, Logger: logger, Now: clock.Now, PublicURL: server.URL})
-	gateways := gateway.NewDirectory(stripe.New(stripe.Config{
-		BaseURL: func(gateway.Environment) (string, error) {
-			return server.URL + pathSandbox, nil
-		},
-		Logger: logger, Now: clock.Now,
-	}))
+	gateways := gateway.NewDirectory(
+		stripe.New(stripe.Config{
+			BaseURL: func(gateway.Environment) (string, error) { return server.URL + pathSandbox, nil }, Logger: logger, Now: clock.Now,
+		}),
+		worldpay.New(worldpay.Config{
+			BaseURL: func(gateway.Environment) (string, error) { return server.URL + pathWorldpay, nil }, Logger: logger, Now: clock.Now,
+		}),
+	)
 	operator, err := auth.ParseToken(storyOperator)
 	must(t, err)
 	limits := transport.DefaultLimits()
@@ -140,8 +151,9 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	must(t, err)
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: logger})
 	handler = routes(doors{
-		graphql: api, webhook: door, sandbox: sandbox.Handler(),
-		web: http.NotFoundHandler(), metrics: http.NotFoundHandler(), readiness: &readiness{},
+		graphql: api, webhook: door, sandbox: sandbox.Handler(), worldpay: other.Handler(),
+		export: api.Guard(export.New(export.Config{Billing: domain, Logger: logger})),
+		web:    http.NotFoundHandler(), metrics: http.NotFoundHandler(), readiness: &readiness{},
 	}, logger)
 
 	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: logger, Interval: 100 * time.Millisecond})
@@ -149,7 +161,7 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	var running sync.WaitGroup
 	running.Go(func() { runner.Run(ctx) })
 	running.Go(func() {
-		if err := sandbox.Run(ctx); err != nil {
+		if err := runSandboxes(ctx, sandbox, other); err != nil {
 			logger.Error("sandbox", "error", err)
 		}
 	})
@@ -157,13 +169,14 @@ func newStage(t testing.TB, db *database.DB) *stage {
 		stop()
 		running.Wait()
 		server.Close()
-		if err := sandbox.Close(); err != nil {
+		if err := errors.Join(sandbox.Close(), other.Close()); err != nil {
 			t.Error(err)
 		}
 	})
 
 	s := &stage{
-		t: t, url: server.URL, db: db, domain: domain, client: server.Client(), clock: clock, jobs: runner, failures: failures,
+		worldpay: other,
+		t:        t, url: server.URL, db: db, domain: domain, client: server.Client(), clock: clock, jobs: runner, failures: failures,
 		values: &values{known: map[string]string{}, now: clock.Now},
 	}
 	// A server that is being stopped must not wait for idle connections.
@@ -227,6 +240,24 @@ func (s *stage) castOfCharacters() {
 			return err
 		}
 	}
+	add("worldpay", func() (string, error) {
+		m := worldpaysandbox.DemoMerchant()
+		s.known["xmlPassword"], s.known["macSecret"] = m.Password, m.MACSecret
+		id, err := s.ask1(s.token, "providerCreate.provider.id", `mutation { providerCreate(input: {
+			name: "WorldPay test", credentials: {worldpay: {
+				merchantCode: "`+m.Code+`", xmlPassword: "`+m.Password+`", installationId: "`+m.InstallationID+`", macSecret: "`+m.MACSecret+`"
+			}}
+		}) { provider { id webhookUrl } userErrors { code field message } } }`)
+		if err != nil {
+			return "", err
+		}
+		s.known["worldpay"] = id
+		if m.NotificationURL, err = s.ask1(s.token, "node.webhookUrl", `{ node(id: "{{worldpay}}") { ... on Provider { webhookUrl } } }`); err != nil {
+			return "", err
+		}
+		s.known["worldpayPath"] = strings.TrimPrefix(m.NotificationURL, s.url)
+		return id, s.worldpay.SetMerchant(s.t.Context(), m)
+	})
 	add("ada", one(own, "developerCreate.developer.id", `mutation { developerCreate(input: {
 		email: "ada@example.com", name: "Ada Lovelace"
 	}) { developer { id } userErrors { code field message } } }`))

@@ -61,7 +61,7 @@ func TestScenarios(t *testing.T) {
 				t.Run(story.name, func(t *testing.T) {
 					t.Parallel()
 					// Verification reads all organizations; the parts named here do so by design.
-					recorder := testdb.NewRecorder(t, "auth", "jobs", "metrics", "return", "verify", "webhook")
+					recorder := testdb.NewRecorder(t, "auth", "commit", "export", "jobs", "metrics", "operator", "return", "verify", "webhook")
 					db := on.open(t, recorder.Option())
 					play(t, story, newStage(t, db))
 					recorder.Check(t)

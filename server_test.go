@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"purser/config"
+	worldpaysandbox "purser/sandbox/worldpay"
 	"purser/testdb"
 	"purser/web"
 )
@@ -169,7 +170,7 @@ func TestBootstrapTokenIsTaken(t *testing.T) {
 func TestTheKeptTokenIsPrivate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, serverOptions{})
-	for _, name := range []string{tokenFile, databaseFile, sandboxFile, "master.key"} {
+	for _, name := range []string{tokenFile, databaseFile, sandboxFile, worldpayFile, "master.key"} {
 		info, err := os.Stat(filepath.Join(s.Data, name))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -262,8 +263,17 @@ func TestProductionShowsTheSandboxsPagesOnly(t *testing.T) {
 			t.Errorf("%s answers %d %s", path, status, body)
 		}
 	}
-	if _, body := s.get("/sandbox/stripe/pages/invoices/none"); !strings.Contains(body, "There is no such page") {
-		t.Errorf("the hosted pages are not there: %s", body)
+	for _, path := range []string{worldpaysandbox.ServicePath, "/_sandbox/state", "/_sandbox/merchants/MINE", "/"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+			if status := worldpayStatus(t, s, method, path); status != http.StatusNotFound {
+				t.Errorf("%s %s of the Worldpay sandbox answers %d", method, path, status)
+			}
+		}
+	}
+	for _, path := range []string{"/sandbox/stripe/pages/invoices/none", pathWorldpay + "/pages/hpp?Ticket=none"} {
+		if _, body := s.get(path); !strings.Contains(body, "There is no such page") {
+			t.Errorf("the hosted pages are not there: %s", body)
+		}
 	}
 }
 

@@ -17,24 +17,30 @@ import (
 
 	"purser/config"
 	stripesandbox "purser/sandbox/stripe"
+	worldpaysandbox "purser/sandbox/worldpay"
 )
 
-// The sandbox's own state in the data folder: of the one inside a server, and
-// of one that is served alone.
+// The sandboxes' own state in the data folder: of those inside a server, and
+// of those that are served alone.
 const (
-	sandboxFile      = "sandbox.db"
-	sandboxAloneFile = "sandbox-alone.db"
+	sandboxFile       = "sandbox.db"
+	sandboxAloneFile  = "sandbox-alone.db"
+	worldpayFile      = "sandbox-worldpay.db"
+	worldpayAloneFile = "sandbox-worldpay-alone.db"
 )
 
-// builtInSandbox is the Stripe sandbox inside this process. Payers' browsers
-// reach its pages through the server; the adapter calls it over HTTP on an
-// address of its own that only this machine reaches and that stays open while
-// the server stops, so that what was begun can be finished.
+// builtInSandbox is the Stripe sandbox inside this process, with Worldpay's
+// beside it. Payers' browsers reach their pages through the server; the
+// adapters call them over HTTP on an address of their own that only this
+// machine reaches and that stays open while the server stops, so that what was
+// begun can be finished.
 type builtInSandbox struct {
 	*stripesandbox.Server
-	// fresh says that there was no file of it yet.
+	worldpay *worldpaysandbox.Server
+	// fresh says that there was no file of Stripe's yet.
 	fresh bool
-	// api is the address that the adapter calls.
+	// api is the address that the adapters call: Stripe's API, and below
+	// pathWorldpay the other.
 	api    string
 	http   *http.Server
 	cancel context.CancelFunc
@@ -56,12 +62,18 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	if err != nil {
 		return nil, fmt.Errorf("open the sandbox: %w", err)
 	}
+	b.worldpay, err = openWorldpay(ctx, cfg, worldpayFile, worldpaysandbox.Config{
+		Logger: log, PublicURL: publicURL + pathWorldpay, Target: ownTarget(cfg, publicURL),
+	})
+	if err != nil {
+		return nil, errors.Join(err, b.Server.Close())
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for the sandbox: %w", err), b.Server.Close())
+		return nil, errors.Join(fmt.Errorf("listen for the sandbox: %w", err), b.Server.Close(), b.worldpay.Close())
 	}
 	b.api = "http://" + listener.Addr().String()
-	b.http = newHTTPServer(b.Server.Handler(), log)
+	b.http = newHTTPServer(bothSandboxes(b.Server, b.worldpay), log)
 	go func() {
 		if err := b.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("sandbox stopped serving", slog.Any("error", err))
@@ -69,8 +81,40 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	}()
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b.cancel = cancel
-	go func() { b.ended <- b.Run(running) }()
+	go func() { b.ended <- runSandboxes(running, b.Server, b.worldpay) }()
 	return b, nil
+}
+
+// openWorldpay opens the Worldpay sandbox on the file of that name in the data
+// folder.
+func openWorldpay(ctx context.Context, cfg config.Config, file string, c worldpaysandbox.Config) (*worldpaysandbox.Server, error) {
+	var err error
+	if c.Path, _, err = sandboxPath(cfg, file); err != nil {
+		return nil, err
+	}
+	c.Random = rand.Reader
+	worldpay, err := worldpaysandbox.Open(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open the Worldpay sandbox: %w", err)
+	}
+	return worldpay, nil
+}
+
+// bothSandboxes serves Stripe's API at the root, as its clients want it, and
+// Worldpay's below a path of its own.
+func bothSandboxes(stripe *stripesandbox.Server, worldpay *worldpaysandbox.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(pathWorldpay+"/", http.StripPrefix(pathWorldpay, worldpay.Handler()))
+	mux.Handle("/", stripe.Handler())
+	return mux
+}
+
+// runSandboxes delivers and lets time pass for both until ctx ends.
+func runSandboxes(ctx context.Context, stripe *stripesandbox.Server, worldpay *worldpaysandbox.Server) error {
+	ended := make(chan error, 1)
+	go func() { ended <- worldpay.Run(ctx) }()
+	err := stripe.Run(ctx)
+	return errors.Join(err, <-ended)
 }
 
 // ownTarget lets the built-in sandbox send events to this server only and, in
@@ -123,7 +167,7 @@ func (b *builtInSandbox) close(ctx context.Context) error {
 	if stopped := b.http.Shutdown(ctx); stopped != nil {
 		err = errors.Join(err, fmt.Errorf("stop the sandbox: %w", stopped), b.http.Close())
 	}
-	return errors.Join(err, b.Close())
+	return errors.Join(err, b.Close(), b.worldpay.Close())
 }
 
 // Bounds of every HTTP server here. Writing begins when the request was read

@@ -54,6 +54,8 @@ func takeTour(t *testing.T, s *testServer) {
 	}
 	ended := map[string]string{
 		"2": "DRAFT", "3": "OPEN", "4": "ACCEPTED", "5": "OPEN", "6": "SUCCEEDED", "7": "FAILED", "8": "REQUIRES_ACTION", "9": "REQUIRES_ACTION",
+		"13": "OPEN", "14": "CAPTURED", "15": "CREDIT_LIMIT_EXCEEDED",
+		"16": "REQUIRES_ACTION", "17": "REQUIRES_ACTION",
 	}
 	for _, tab := range tabs {
 		if strings.Contains(tab.Query, "subscription ") {

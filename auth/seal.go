@@ -151,6 +151,11 @@ func (s *Sealer) Knows(sealed []byte) bool {
 	})
 }
 
+// IsCurrent reports whether the secret was sealed with the first key.
+func (s *Sealer) IsCurrent(sealed []byte) bool {
+	return len(sealed) >= sealHeadBytes && bytes.Equal(s.keys[0].id[:], sealed[1:sealHeadBytes])
+}
+
 func (p Place) valid() error {
 	if p.EntityID == "" || p.Column == "" {
 		return errors.New("a sealed secret needs the entity and the column it stands in")

@@ -57,6 +57,9 @@ func TestKnows(t *testing.T) {
 	if sealer(t, key(2)).Knows(sealed) {
 		t.Error("a secret sealed with another key is known")
 	}
+	if sealer(t, key(2), key(1)).IsCurrent(sealed) || !sealer(t, key(1), key(2)).IsCurrent(sealed) || sealer(t, key(1)).IsCurrent(sealed[:3]) {
+		t.Error("it is not told whether a secret is sealed with the first key")
+	}
 	if sealer(t, key(1)).Knows(nil) || sealer(t, key(1)).Knows(sealed[:3]) {
 		t.Error("what was never sealed is known")
 	}

@@ -5,10 +5,13 @@ import (
 	"database/sql"
 	"fmt"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"purser/ent"
 	"purser/ent/balance"
 	"purser/ent/currency"
 	"purser/ent/invoice"
+	"purser/ent/ledgerentry"
 	"purser/ent/payer"
 	"purser/ent/predicate"
 	"purser/money"
@@ -43,6 +46,11 @@ func (tx *Tx) settledBalance(ctx context.Context, payerID, code string) (*ent.Ba
 	}
 	p, err := tx.payer(ctx, payerID, "")
 	if err != nil {
+		return nil, err
+	}
+	// Who changes the payer's billing mode at this moment would not find the
+	// new balance.
+	if err := tx.keepStatus(ctx, p); err != nil {
 		return nil, err
 	}
 	c, err := tx.Currency.Query().Where(currency.Code(code)).Only(ctx)
@@ -80,7 +88,7 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 		SetID(tx.s.newID(prefixBalance)).SetPayerID(p.ID).SetCurrency(code).
 		SetBillingMode(balance.BillingMode(p.BillingMode)).
 		SetUnpaidUnits(due).
-		SetPeriod(period).SetLastHash([]byte{}).
+		SetPeriod(period).SetLastHash([]byte{}).SetLastBookedAt(tx.Now).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.BillingMode == payer.BillingModePOSTPAID {
 		create.SetNillableCreditLimitUnits(limit)
@@ -102,10 +110,9 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 // other. Now they meet at the unique key of the balance, and the later one
 // runs again and counts both.
 func (tx *Tx) countUnpaid(ctx context.Context, inv *ent.Invoice, due money.Units) error {
-	b, err := tx.Balance.Query().Where(balance.PayerID(inv.PayerID), balance.Currency(inv.Currency)).
-		Unique(false).Modify(tx.forUpdate).Only(ctx)
-	if ent.IsNotFound(err) {
-		b, err = tx.settledBalance(ctx, inv.PayerID, inv.Currency)
+	b, err := tx.settledBalance(ctx, inv.PayerID, inv.Currency)
+	if err == nil {
+		b, err = tx.lockBalance(ctx, b.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("read balance of %s in %s: %w", inv.PayerID, inv.Currency, err)
@@ -120,14 +127,84 @@ func (tx *Tx) countUnpaid(ctx context.Context, inv *ent.Invoice, due money.Units
 	}
 	// Written also when nothing seems to change: only the comparison of the
 	// version shows that nobody else has counted since the balance was read.
-	n, err := tx.Balance.Update().
-		Where(balance.ID(b.ID), balance.Version(b.Version)).
-		SetUnpaidUnits(all).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
-		Save(ctx)
-	if err := cas(n, err); err != nil {
-		return fmt.Errorf("count unpaid invoices of balance %s: %w", b.ID, err)
+	after := *b
+	after.UnpaidUnits = all
+	return tx.writeBalance(ctx, b, &after, "")
+}
+
+// movedColumns are the columns of a balance that every writing of it writes,
+// beside its version and the time of its last change: it is the same statement
+// whatever has changed, and the committers write many balances by it at once.
+var movedColumns = []struct {
+	name, typ string // the type is PostgreSQL's
+	value     func(*ent.Balance) any
+}{
+	{balance.FieldAmountUnits, "bigint", func(b *ent.Balance) any { return int64(b.AmountUnits) }},
+	{balance.FieldUsageUnits, "bigint", func(b *ent.Balance) any { return int64(b.UsageUnits) }},
+	{balance.FieldPeriod, "text", func(b *ent.Balance) any { return b.Period }},
+	{balance.FieldLastSeq, "bigint", func(b *ent.Balance) any { return b.LastSeq }},
+	// Empty before the first entry, which SQLite reads as nil.
+	{balance.FieldLastHash, "bytea", func(b *ent.Balance) any { return append([]byte{}, b.LastHash...) }},
+	{balance.FieldLastBookedAt, "timestamptz", func(b *ent.Balance) any { return b.LastBookedAt }},
+	{balance.FieldAutoReloadDueAt, "timestamptz", func(b *ent.Balance) any { return orNull(b.AutoReloadDueAt) }},
+	{balance.FieldLowBalanceNoticedAt, "timestamptz", func(b *ent.Balance) any { return orNull(b.LowBalanceNoticedAt) }},
+}
+
+// orNull is the value of an optional column.
+func orNull[T any](v *T) any {
+	if v == nil {
+		return nil
 	}
-	tx.changed(ctx, ChangeBalance, b.ID, inv.PayerID)
+	return *v
+}
+
+// moved does what follows from a change of a balance: it brings after, which is
+// about to be written in place of before, to what watch and reloadDue say, and
+// tells whom it concerns. Whoever writes balances calls it once for each. kind
+// is that of the entry which is booked, if one is; ctx is of the balance's
+// organization.
+func (tx *Tx) moved(ctx context.Context, before, after *ent.Balance, kind ledgerentry.Kind) error {
+	w := watch(before, after, tx.Now)
+	after.LowBalanceNoticedAt = w.lowBalanceNoticedAt
+	after.AutoReloadDueAt = reloadDue(after, kind, tx.Now)
+	tx.changed(ctx, ChangeBalance, after.ID, after.PayerID)
+	return tx.tell(ctx, w.notices)
+}
+
+// writeBalance writes what of a balance a change has made different, with what
+// follows from it. before is the balance as lockBalance has returned it, after
+// a copy with the change, and kind that of the entry, if one is booked. Every change of a balance comes by here, but for
+// usage, which the committers write.
+func (tx *Tx) writeBalance(ctx context.Context, before, after *ent.Balance, kind ledgerentry.Kind) error {
+	if err := tx.moved(ctx, before, after, kind); err != nil {
+		return err
+	}
+	u := tx.Balance.Update().
+		Where(balance.ID(before.ID), balance.Version(before.Version)).
+		SetVersion(before.Version + 1).SetUpdatedAt(tx.Now).
+		Modify(func(u *entsql.UpdateBuilder) {
+			for _, c := range movedColumns {
+				u.Set(c.name, c.value(after))
+			}
+		})
+	// What seldom changes is left out.
+	if after.HeldUnits != before.HeldUnits {
+		u.SetHeldUnits(after.HeldUnits)
+	}
+	if after.UnpaidUnits != before.UnpaidUnits {
+		u.SetUnpaidUnits(after.UnpaidUnits)
+	}
+	if !same(after.CreditLimitUnits, before.CreditLimitUnits) || after.CreditLimitOwn != before.CreditLimitOwn {
+		setOrClear(after.CreditLimitUnits, u.SetCreditLimitUnits, u.ClearCreditLimitUnits)
+		u.SetCreditLimitOwn(after.CreditLimitOwn)
+	}
+	if !same(after.LowBalanceLevelUnits, before.LowBalanceLevelUnits) || !same(after.LowBalancePercent, before.LowBalancePercent) {
+		setOrClear(after.LowBalanceLevelUnits, u.SetLowBalanceLevelUnits, u.ClearLowBalanceLevelUnits)
+		setOrClear(after.LowBalancePercent, u.SetLowBalancePercent, u.ClearLowBalancePercent)
+	}
+	if err := cas(u.Save(ctx)); err != nil {
+		return fmt.Errorf("write balance %s: %w", before.ID, err)
+	}
 	return nil
 }
 

@@ -46,18 +46,22 @@ type Config struct {
 	// PublicURL is the address under which browsers and gateways reach this
 	// server, without a slash at the end.
 	PublicURL string
+	// OneOrganization keeps the statements that book usage to one organization
+	// each, as a database needs it that is spread over machines.
+	OneOrganization bool
 }
 
 // Service offers the domain's operations. It is safe for concurrent use.
 type Service struct {
-	db        *database.DB
-	read      *ent.Client
-	sealer    *auth.Sealer
-	log       *slog.Logger
-	now       func() time.Time
-	random    io.Reader
-	publicURL string
-	changes   *Changes
+	db         *database.DB
+	read       *ent.Client
+	sealer     *auth.Sealer
+	log        *slog.Logger
+	now        func() time.Time
+	random     io.Reader
+	publicURL  string
+	changes    *Changes
+	committers committers
 }
 
 // New returns the domain over an open, migrated database.
@@ -76,6 +80,7 @@ func New(c Config) *Service {
 		s.now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 	}
 	RollOverReads(s.read, s.now)
+	s.committers = newCommitters(s, c.OneOrganization)
 	return s
 }
 

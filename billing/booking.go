@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"purser/ent"
 	"purser/ent/ledgerentry"
@@ -60,13 +61,17 @@ func (tx *Tx) creditTopUp(ctx context.Context, p *ent.Payment, gatewayPaymentID 
 		}
 		balanceID = b.ID
 	}
-	return tx.postOnce(ctx, posting{
+	e, err := tx.postOnce(ctx, posting{
 		kind:  ledgerentry.KindTOP_UP,
 		debit: clearingAccount(p.ProviderID), credit: ent.BalanceAccount(balanceID), balanceID: balanceID,
 		amount:    p.Amount(),
 		paymentID: p.ID, providerID: p.ProviderID,
 		causeKey: paymentCause(p.ProviderID, gatewayPaymentID),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return e, tx.payWaiting(ctx, balanceID)
 }
 
 // bookInvoice books a finalized invoice: what the payer owes from now on, by
@@ -174,6 +179,11 @@ func (tx *Tx) reverseInvoice(ctx context.Context, inv *ent.Invoice) error {
 	return tx.countUnpaid(ctx, inv, 0)
 }
 
+// reversalPart is the cause of the n-th entry that takes back some of another
+// one. Most are taken back in one part; of two that would be the same part
+// only one is booked.
+func reversalPart(entryID string, n int) string { return "reversal:" + entryID + ":" + strconv.Itoa(n) }
+
 // reverse books the mirror of an entry, once.
 func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID string) (*ent.LedgerEntry, error) {
 	if e.Kind == ledgerentry.KindREVERSAL {
@@ -185,6 +195,7 @@ func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID str
 		debit: e.CreditAccount, credit: e.DebitAccount, balanceID: orEmpty(e.BalanceID),
 		amount:    money.Amount{Units: e.AmountUnits, Currency: e.Currency},
 		paymentID: orEmpty(e.PaymentID), invoiceID: orEmpty(e.InvoiceID), providerID: orEmpty(e.ProviderID),
-		causeKey: "reversal:" + e.ID,
+		refundID: orEmpty(e.RefundID), disputeID: orEmpty(e.DisputeID),
+		causeKey: reversalPart(e.ID, 1),
 	})
 }

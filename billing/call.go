@@ -241,6 +241,8 @@ const (
 	OperationInvoiceDiscard  = gatewaycall.OperationINVOICE_DISCARD
 	OperationHostedPayment   = gatewaycall.OperationHOSTED_PAYMENT
 	OperationCharge          = gatewaycall.OperationCHARGE
+	OperationPaymentCancel   = gatewaycall.OperationPAYMENT_CANCEL
+	OperationRefund          = gatewaycall.OperationREFUND
 	OperationCardAttach      = gatewaycall.OperationCARD_ATTACH
 	OperationCardSetup       = gatewaycall.OperationCARD_SETUP
 	OperationCardDefault     = gatewaycall.OperationCARD_DEFAULT

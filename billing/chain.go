@@ -29,7 +29,7 @@ func (r *entryRow) digest(previous []byte) []byte {
 		r.seq, int64(r.amount.Units), int64(r.amountAfter), int64(r.usageAfter),
 		r.effectiveAt.UnixMicro(), r.bookedAt.UnixMicro(), int64(len(r.metadata)),
 	} {
-		_ = binary.Write(h, binary.BigEndian, n) // a hash never fails
+		writeNumber(h, n)
 	}
 	keys := make([]string, 0, len(r.metadata))
 	for k := range r.metadata {
@@ -45,13 +45,17 @@ func (r *entryRow) digest(previous []byte) []byte {
 }
 
 func writeField(h hash.Hash, b []byte) {
-	_ = binary.Write(h, binary.BigEndian, int64(len(b))) // a hash never fails
+	writeNumber(h, int64(len(b)))
 	h.Write(b)
+}
+
+func writeNumber(h hash.Hash, n int64) {
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) // a hash never fails
 }
 
 func writeOptional(h hash.Hash, s *string) {
 	if s == nil {
-		_ = binary.Write(h, binary.BigEndian, int64(-1)) // a hash never fails
+		writeNumber(h, -1)
 		return
 	}
 	writeField(h, []byte(*s))

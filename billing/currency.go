@@ -100,6 +100,11 @@ func (s *Service) SetCurrency(ctx context.Context, c CurrencyChange) (string, er
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("change currency %s: %w", c.Code, err)
 		}
+		if c.CreditLimit != nil {
+			if err := tx.followLimit(ctx, c.Code, c.CreditLimit.Units); err != nil {
+				return err
+			}
+		}
 		return tx.audit(ctx, "currency.update", row.ID, map[string]string{"code": c.Code})
 	})
 	return id, err

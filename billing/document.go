@@ -124,6 +124,9 @@ func (s *Service) invoiceDocument(ctx context.Context, token string) (document.D
 	if err != nil {
 		return d, err
 	}
+	if i.Recipient != nil {
+		d.Payer = partyOf(i.Recipient)
+	}
 	d.Number, d.Description = orEmpty(i.Number), orEmpty(i.Description)
 	if i.DueAt != nil {
 		d.Facts = append(d.Facts, document.Fact{Name: "Due", Value: i.DueAt.In(zone).Format(time.DateOnly)})
@@ -174,22 +177,35 @@ func (s *Service) newDocument(ctx context.Context, kind document.Kind, payerID s
 	d = document.Document{
 		Kind: kind, Test: o.Environment != organization.EnvironmentLIVE, IssuedAt: issuedAt.In(zone),
 		Seller: document.Party{Name: o.Name, Details: postal(primaryAddress(o.Addresses))},
-		Payer:  document.Party{Name: p.Name, Details: postal(p.Address)},
+		Payer:  partyOf(recipientOf(p)),
 	}
 	if e := orEmpty(o.FinanceSupportEmail); e != "" {
 		d.Seller.Details = append(d.Seller.Details, e)
 	} else if e := orEmpty(o.SupportEmail); e != "" {
 		d.Seller.Details = append(d.Seller.Details, e)
 	}
-	if e := orEmpty(p.BillingEmail); e != "" {
-		d.Payer.Details = append(d.Payer.Details, e)
-	} else if e := orEmpty(p.Email); e != "" {
-		d.Payer.Details = append(d.Payer.Details, e)
-	}
-	if id := orEmpty(p.TaxID); id != "" {
-		d.Payer.Details = append(d.Payer.Details, "Tax number "+id)
-	}
 	return d, p, zone, nil
+}
+
+// recipientOf is the payer as it stands on an invoice from its issue on.
+func recipientOf(p *ent.Payer) *schema.Recipient {
+	r := &schema.Recipient{Name: p.Name, Email: orEmpty(p.BillingEmail), Address: p.Address, TaxID: orEmpty(p.TaxID)}
+	if r.Email == "" {
+		r.Email = orEmpty(p.Email)
+	}
+	return r
+}
+
+// partyOf is a recipient as a document shows it.
+func partyOf(r *schema.Recipient) document.Party {
+	party := document.Party{Name: r.Name, Details: postal(r.Address)}
+	if r.Email != "" {
+		party.Details = append(party.Details, r.Email)
+	}
+	if r.TaxID != "" {
+		party.Details = append(party.Details, "Tax number "+r.TaxID)
+	}
+	return party
 }
 
 // primaryAddress is the one used on documents, or nil.

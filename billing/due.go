@@ -8,8 +8,11 @@ import (
 
 	entsql "entgo.io/ent/dialect/sql"
 
+	"purser/ent/balance"
+	"purser/ent/dispute"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewayevent"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/ledgerseal"
@@ -18,6 +21,7 @@ import (
 	"purser/ent/paymentmethod"
 	"purser/ent/predicate"
 	"purser/ent/quote"
+	"purser/ent/refund"
 )
 
 // quoteIsOpen finds open quotes by a word that stands in the statement, as it
@@ -56,8 +60,25 @@ func invoiceDue(now time.Time) predicate.Invoice {
 		invoice.StatusIn(invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE))
 }
 
+func reloadIsDue(now time.Time) predicate.Balance {
+	return balance.AutoReloadDueAtLTE(now)
+}
+
+func refundDue(now time.Time) predicate.Refund {
+	return refund.And(refund.NextCheckAtLTE(now), refund.StatusEQ(refund.StatusPROCESSING))
+}
+
+func disputeDue(now time.Time) predicate.Dispute {
+	return dispute.NextCheckAtLTE(now)
+}
+
 func quoteDue(now time.Time) predicate.Quote {
 	return quote.And(quoteIsOpen, quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil())
+}
+
+// The word stands in the statement as it does for quoteIsOpen.
+func holdDue(now time.Time) predicate.Hold {
+	return hold.And(func(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'OPEN'")) }, hold.ExpiresAtLTE(now))
 }
 
 // OrganizationsWithDueWork lists the organizations in which something is due.
@@ -92,6 +113,22 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		{"quotes", func(v *[]string) error {
 			return s.read.Quote.Query().Where(quoteDue(now)).
 				Unique(true).Select(quote.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"holds", func(v *[]string) error {
+			return s.read.Hold.Query().Where(holdDue(now)).
+				Unique(true).Select(hold.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"refunds", func(v *[]string) error {
+			return s.read.Refund.Query().Where(refundDue(now)).
+				Unique(true).Select(refund.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"disputes", func(v *[]string) error {
+			return s.read.Dispute.Query().Where(disputeDue(now)).
+				Unique(true).Select(dispute.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"reloads", func(v *[]string) error {
+			return s.read.Balance.Query().Where(reloadIsDue(now)).
+				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
 		}},
 	}
 	var found []string

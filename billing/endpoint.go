@@ -41,6 +41,9 @@ func (s *Service) BeginEndpointRegistration(ctx context.Context, providerID stri
 		if p.Status != provider.StatusACTIVE {
 			return refuse(CodeInvalidState, "id", "the provider %s is archived", p.Name)
 		}
+		if p.GlobalProviderID != nil {
+			return refuse(CodeInvalidState, "registerWebhook", "the provider uses an account of the operator, whose events come to the operator's address")
+		}
 		out.URL = s.WebhookURL(o.Slug, p)
 		if done {
 			return nil

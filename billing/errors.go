@@ -96,6 +96,14 @@ func orNotFound(err error, field, what, id string) error {
 	return err
 }
 
+// wrapped says of an error what was attempted; nil stays nil.
+func wrapped(err error, attempted string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", attempted, err)
+}
+
 // refusedAmount turns an error of package money into a refusal at field.
 func refusedAmount(err error, field string) error {
 	var m *money.Error

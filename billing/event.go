@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -43,11 +44,15 @@ func (s *Service) StoreEvent(ctx context.Context, providerID string, e gateway.E
 		case !ent.IsNotFound(err):
 			return err
 		}
+		saved, err := savedCardOf(e)
+		if err != nil {
+			return err
+		}
 		c := tx.GatewayEvent.Create().
 			SetID(id).SetProviderID(providerID).SetGatewayEventID(e.ID).SetType(cut(e.Type, 100)).
 			SetObjectKind(string(e.Object.Kind)).SetObjectID(e.Object.ID).
-			SetCallID(e.Object.CallID).SetSubject(e.Object.Subject).
-			SetReceivedAt(tx.Now)
+			SetCallID(e.Object.CallID).SetSubject(e.Object.Subject).SetObjectPayment(e.Object.PaymentID).
+			SetSavedCard(saved).SetReceivedAt(tx.Now)
 		if owner := e.Object.ProviderID; owner != "" && owner != providerID {
 			stored = ""
 			return c.SetStatus(gatewayevent.StatusIGNORED).Exec(ctx)
@@ -66,7 +71,11 @@ func (s *Service) StoreEvent(ctx context.Context, providerID string, e gateway.E
 type EventToApply struct {
 	EventID string
 	Subject string // our object, "" when the event is of nothing that we know
+	// Later is set where our object may still come to be known: of a payment
+	// whose outcome the gateway has not told yet.
+	Later   bool
 	Object  gateway.Object
+	Saved   *gateway.SavedCard // a card of which the gateway tells nowhere else
 	Kind    gateway.Kind
 	Account gateway.Account
 }
@@ -100,7 +109,17 @@ func (s *Service) ClaimEvent(ctx context.Context, id string) (*EventToApply, err
 	}
 	out := &EventToApply{
 		EventID: row.ID, Kind: account.Kind, Account: account,
-		Object: gateway.Object{Kind: gateway.ObjectKind(row.ObjectKind), ID: row.ObjectID, CallID: row.CallID, Subject: row.Subject},
+		Object: gateway.Object{
+			Kind: gateway.ObjectKind(row.ObjectKind), ID: row.ObjectID, CallID: row.CallID, Subject: row.Subject, PaymentID: row.ObjectPayment,
+		},
+	}
+	if out.Later, err = s.mayBeOurs(ctx, row); err != nil {
+		return nil, err
+	}
+	if len(row.SavedCard) > 0 {
+		if err := json.Unmarshal(row.SavedCard, &out.Saved); err != nil {
+			return nil, fmt.Errorf("read the card of event %s: %w", row.ID, err)
+		}
 	}
 	if out.Subject, err = s.subjectOf(ctx, row); err != nil || out.Subject == "" || out.Object.Kind != gateway.ObjectSetup {
 		return out, err
@@ -148,11 +167,17 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 		return first(s.read.Invoice.Query().Where(invoice.ProviderID(e.ProviderID),
 			invoice.Or(invoice.GatewayInvoiceID(e.ObjectID), invoice.ID(named(prefixInvoice)))).IDs(ctx))
 	case gateway.ObjectPayment:
-		return first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
+		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
 			payment.Or(payment.GatewayPaymentID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
+		if err != nil || id != "" {
+			return id, err
+		}
+		return s.paymentOfOrder(ctx, e.ProviderID, e.ObjectID)
 	case gateway.ObjectHosted:
 		return first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
 			payment.Or(payment.ReferenceID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
+	case gateway.ObjectRefund, gateway.ObjectRefunds, gateway.ObjectDispute: // all of a payment
+		return first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.GatewayPaymentID(e.ObjectPayment)).IDs(ctx))
 	case gateway.ObjectSetup:
 		return first(s.read.PaymentMethod.Query().Where(paymentmethod.ProviderID(e.ProviderID),
 			paymentmethod.Or(paymentmethod.SetupReference(e.ObjectID), paymentmethod.ID(named(prefixPaymentMethod)))).IDs(ctx))
@@ -165,7 +190,7 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 // applied; ErrForeign when its object is none of ours.
 func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error {
 	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
-		e, err := tx.GatewayEvent.Query().Where(gatewayevent.ID(id)).Only(ctx)
+		e, err := tx.GatewayEvent.Query().Where(gatewayevent.ID(id)).Unique(false).Modify(tx.forUpdate).Only(ctx)
 		if err != nil {
 			return err
 		}
@@ -183,7 +208,16 @@ func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error
 			u.SetStatus(gatewayevent.StatusFAILED).SetError(cut(cause.Error(), 500)).ClearNextAttemptAt()
 			s.log.ErrorContext(ctx, "gateway event given up", "event_id", id, "error", cause)
 		case errors.Is(cause, errWaiting):
-			u.SetStatus(gatewayevent.StatusWAITING).SetNextAttemptAt(tx.Now.Add(checkIn(e.Attempts - 1)))
+			known, err := tx.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.GatewayPaymentID(e.ObjectPayment),
+				payment.StatusEQ(payment.StatusSUCCEEDED)).Exist(ctx)
+			if err != nil {
+				return err
+			}
+			next := tx.Now.Add(checkIn(e.Attempts - 1))
+			if known { // since it was looked at
+				next = tx.Now
+			}
+			u.SetStatus(gatewayevent.StatusWAITING).SetNextAttemptAt(next)
 		default:
 			u.SetError(cut(cause.Error(), 500)).SetNextAttemptAt(tx.Now.Add(checkIn(e.Attempts - 1)))
 		}
@@ -215,6 +249,30 @@ func (tx *Tx) wakeEvents(ctx context.Context, subject string) error {
 	return nil
 }
 
+// wakeEventsOf is wakeEvents for what is told of a gateway's payment that has
+// only now become known. An event that is found waiting at this moment is
+// written as well: whoever comes second, here or in FinishEvent, sees the other.
+func (tx *Tx) wakeEventsOf(ctx context.Context, providerID, gatewayPaymentID string) error {
+	_, err := tx.GatewayEvent.Update().
+		Where(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.ProviderID(providerID),
+			gatewayevent.ObjectPayment(gatewayPaymentID), gatewayevent.NextAttemptAtGT(tx.Now)).
+		SetNextAttemptAt(tx.Now).Save(ctx)
+	return wrapped(err, "wake the events of payment "+gatewayPaymentID)
+}
+
+// mayBeOurs reports whether a refund or a dispute may be of a payment of which
+// the gateway has not told its name yet: the two tell nothing else of whose
+// they are.
+func (s *Service) mayBeOurs(ctx context.Context, e *ent.GatewayEvent) (bool, error) {
+	kind := gateway.ObjectKind(e.ObjectKind)
+	if kind != gateway.ObjectRefund && kind != gateway.ObjectRefunds && kind != gateway.ObjectDispute {
+		return false, nil
+	}
+	waits, err := s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID),
+		payment.StatusIn(payment.StatusPROCESSING, payment.StatusREQUIRES_ACTION)).Exist(ctx)
+	return waits, wrapped(err, "look for payments that wait")
+}
+
 // ErrForeign says that an event's object is none of ours.
 var ErrForeign = errors.New("the object is none of ours")
 
@@ -228,6 +286,10 @@ func (e *EventToApply) Unclaimed() error {
 		return nil
 	}
 	switch e.Object.Kind {
+	case gateway.ObjectRefund, gateway.ObjectRefunds, gateway.ObjectDispute:
+		if e.Later || e.Object.Subject != "" {
+			return errWaiting
+		}
 	case gateway.ObjectQuote, gateway.ObjectInvoice, gateway.ObjectPayment, gateway.ObjectHosted, gateway.ObjectSetup:
 		if e.Object.Subject != "" {
 			return errWaiting
@@ -242,9 +304,12 @@ func (e *EventToApply) Unclaimed() error {
 // WebhookTarget is what an event is checked against before it is stored.
 type WebhookTarget struct {
 	ProviderID string
-	Kind       gateway.Kind
-	Live       bool     // whether the provider's events must be of real money
-	Secrets    []string // the signing secrets, the current one first
+	// GlobalProviderID is set instead for an account of the operator's; whose
+	// an event there is, EventOwner says.
+	GlobalProviderID string
+	Kind             gateway.Kind
+	Live             bool     // whether the provider's events must be of real money
+	Secrets          []string // the signing secrets, the current one first
 }
 
 // WebhookTarget finds the provider that a webhook's address names, inside the

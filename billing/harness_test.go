@@ -68,18 +68,21 @@ var fixtureStart = time.Date(2026, time.March, 10, 12, 0, 0, 0, time.UTC)
 func eachDatabase(t *testing.T, run func(t *testing.T, f *fixture)) {
 	t.Helper()
 	t.Parallel()
-	for name, open := range map[string]func(testing.TB, ...database.Option) *database.DB{
-		"sqlite": testdb.SQLite, "postgres": testdb.Postgres,
-	} {
+	for name, open := range eitherDatabase() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			statements := testdb.NewRecorder(t, "verify", "jobs")
+			statements := testdb.NewRecorder(t, "commit", "jobs", "verify", operatorPart, rotatePart)
 			f := newFixture(t, open(t, statements.Option()))
 			run(t, f)
 			f.mustVerify(t)
 			statements.Check(t)
 		})
 	}
+}
+
+// eitherDatabase opens empty databases of each kind.
+func eitherDatabase() map[string]func(testing.TB, ...database.Option) *database.DB {
+	return map[string]func(testing.TB, ...database.Option) *database.DB{"sqlite": testdb.SQLite, "postgres": testdb.Postgres}
 }
 
 // newFixture makes the tables in an empty database and an organization.
@@ -96,6 +99,12 @@ func newFixture(t testing.TB, db *database.DB) *fixture {
 	if err := m.Create(t.Context(), tables...); err != nil {
 		t.Fatalf("make tables: %v", err)
 	}
+	return newFixtureOn(t, db)
+}
+
+// newFixtureOn makes an organization in a database that has its tables.
+func newFixtureOn(t testing.TB, db *database.DB) *fixture {
+	t.Helper()
 	clock := &testClock{at: fixtureStart}
 	sealer, err := auth.NewSealer([]byte(strings.Repeat("k", 32)))
 	if err != nil {

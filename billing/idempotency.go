@@ -57,6 +57,8 @@ func (s *Service) newOperation(name string, key *string, rule keyRule, input any
 		op.key = "internal:" + s.newSecret(16)
 	case len(*key) > keyLengthMax:
 		return op, refuse(CodeInvalid, "idempotencyKey", "the idempotency key has %d characters, at most %d are allowed", len(*key), keyLengthMax)
+	case !storable(*key):
+		return op, refuse(CodeInvalid, "idempotencyKey", "the idempotency key has bytes that are no text")
 	default:
 		op.key = "client:" + *key
 	}

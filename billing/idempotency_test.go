@@ -65,8 +65,8 @@ func TestFingerprintsArePinned(t *testing.T) {
 		{"invoiceFinalize", InvoiceFinalizeDraft{ID: "i"}, `{"ID":"i"}`},
 		{
 			"invoicePay",
-			InvoicePayDraft{InvoiceID: "i", PaymentMethodID: "m", ReturnURL: "r", OutOfBand: true},
-			`{"InvoiceID":"i","PaymentMethodID":"m","ReturnURL":"r","OutOfBand":true}`,
+			InvoicePayDraft{InvoiceID: "i", PaymentMethodID: "m", ReturnURL: "r", OutOfBand: true, FromBalance: true},
+			`{"InvoiceID":"i","PaymentMethodID":"m","ReturnURL":"r","OutOfBand":true,"FromBalance":true}`,
 		},
 		{"paymentStart", HostedPaymentDraft{
 			PayerID: "p", Amount: amount, ProviderID: "v", SaveCard: true,
@@ -81,6 +81,26 @@ func TestFingerprintsArePinned(t *testing.T) {
 			"balanceReload",
 			Reload{PayerID: "p", Amount: amount, Reference: ptr("r")},
 			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reference":"r"}`,
+		},
+		{
+			"balanceCredit",
+			Credit{PayerID: "p", Amount: amount, Reason: "r", Month: ptr(3), Year: ptr(2026)},
+			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reason":"r","Month":3,"Year":2026}`,
+		},
+		{
+			"balanceAdjust",
+			Adjustment{PayerID: "p", Amount: amount, Reason: "r"},
+			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reason":"r"}`,
+		},
+		{
+			"holdCreate",
+			HoldDraft{PayerID: "p", Amount: amount, ExpiresIn: time.Minute, Description: ptr("d")},
+			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"ExpiresIn":60000000000,"Description":"d"}`,
+		},
+		{
+			"holdCapture",
+			HoldCapture{HoldID: "h", Amount: &amount, OnInsufficient: OnInsufficientRecord, Description: ptr("d")},
+			`{"HoldID":"h","Amount":{"Units":1500000,"Currency":"USD"},"OnInsufficient":"RECORD","Description":"d"}`,
 		},
 		{"usageRecord", Usage{
 			PayerID: "p", Amount: amount, Description: ptr("d"), Metadata: map[string]string{"b": "2", "a": "1"}, OccurredAt: &at, OnInsufficient: OnInsufficientRecord,

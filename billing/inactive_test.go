@@ -71,11 +71,11 @@ func TestInactiveOrganizationMovesNoMoney(t *testing.T) {
 func TestClosedPayerIsNotBilled(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
 		draft, offer := s.invoiceOf(t, item(t, "API", "3", "USD", 1)), s.openQuoteOf(t, item(t, "API", "3", "USD", 1))
-		wantCode(t, s.CloseDeveloper(s.ctx, s.payer.ID), CodeInvalidState, "id")
+		wantCode(t, s.CloseDeveloper(s.ctx, s.payer.ID, RestBalanceRefuse), CodeInvalidState, "id")
 		if _, err := s.BeginInvoiceVoid(s.ctx, draft); err != nil {
 			t.Fatal(err)
 		}
-		wantCode(t, s.CloseDeveloper(s.ctx, s.payer.ID), CodeInvalidState, "id")
+		wantCode(t, s.CloseDeveloper(s.ctx, s.payer.ID, RestBalanceRefuse), CodeInvalidState, "id")
 		canceled, err := s.BeginQuoteCancellation(s.ctx, offer)
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestClosingRacesWithBuying(t *testing.T) {
 			s.reload(t, s.payer.ID, usd(t, "1"))
 			s.use(t, s.payer.ID, usd(t, "1"))
 			buys := []func() error{
-				func() error { return s.CloseDeveloper(s.ctx, s.payer.ID) },
+				func() error { return s.CloseDeveloper(s.ctx, s.payer.ID, RestBalanceRefuse) },
 				func() error {
 					_, err := s.RecordUsage(s.ctx, Usage{PayerID: s.payer.ID, Amount: usd(t, "1"), OnInsufficient: OnInsufficientRecord, Key: ptr(s.newID("key"))})
 					return err

@@ -77,6 +77,9 @@ func checkText(s, field, what string, limit int, lines bool) error {
 	return nil
 }
 
+// storable reports whether every database takes the text.
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
 // Lengths of card numbers.
 const (
 	cardDigitsMin = 13

@@ -6,6 +6,7 @@ import (
 
 	"purser/ent"
 	"purser/ent/invoice"
+	"purser/ent/payer"
 	"purser/ent/quoteline"
 	"purser/money"
 )
@@ -43,12 +44,12 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 		if len(d.Lines) == 0 {
 			return refuse(CodeRequired, "lineItems", "an invoice needs at least one position")
 		}
-		if d.Collection == invoice.CollectionBALANCE {
-			return refuse(CodeInvalid, "collection", "invoices cannot be collected from a balance yet: use AUTOMATIC or SEND")
-		}
 		p, err := tx.payerToSell(ctx, d.PayerID, "payerId")
 		if err != nil {
 			return err
+		}
+		if d.Collection == invoice.CollectionBALANCE && p.BillingMode != payer.BillingModePREPAID {
+			return refuse(CodeInvalid, "collection", "the payer is POSTPAID: only the invoices of prepaid payers are paid from a balance")
 		}
 		lines, subtotal, err := tx.lines(ctx, d.Lines, "lineItems")
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
 	"purser/ent/organization"
+	"purser/ent/payer"
 	"purser/ent/price"
 	"purser/ent/provider"
 	"purser/gateway"
@@ -154,7 +155,7 @@ func TestBadInvoices(t *testing.T) {
 			{"negative", InvoiceDraft{PayerID: s.payer.ID, Lines: []LineDraft{item(t, "A", "-1", "USD", 1)}}, CodeInvalid, "lineItems.0.unitAmount.amount"},
 			{"two currencies", InvoiceDraft{PayerID: s.payer.ID, Lines: append(good, item(t, "A", "1", "JPY", 1))}, CodeCurrencyMismatch, "lineItems.1"},
 			{"recurring", InvoiceDraft{PayerID: s.payer.ID, Lines: []LineDraft{{PriceID: monthly, Quantity: 1}}}, CodeInvalid, "lineItems.0.priceId"},
-			{"from the balance", InvoiceDraft{PayerID: s.payer.ID, Lines: good, Collection: invoice.CollectionBALANCE}, CodeInvalid, "collection"},
+			{"from the balance of a postpaid payer", InvoiceDraft{PayerID: s.newPayer(t, payer.BillingModePOSTPAID).ID, Lines: good, Collection: invoice.CollectionBALANCE}, CodeInvalid, "collection"},
 			{"card number", InvoiceDraft{PayerID: s.payer.ID, Lines: good, Description: ptr("4242 4242 4242 4242")}, CodeInvalid, "description"},
 		} {
 			t.Run(c.name, func(t *testing.T) {

@@ -221,6 +221,10 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	if err := tx.reserveNumber(ctx, inv); err != nil {
 		return err
 	}
+	p, err := tx.payer(ctx, inv.PayerID, "")
+	if err != nil {
+		return err
+	}
 	due := tx.Now
 	if inv.Collection == invoice.CollectionSEND {
 		due = due.AddDate(0, 0, o.SendNetDays)
@@ -228,6 +232,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT)).
 		SetStatus(invoice.StatusOPEN).SetFinalizedAt(tx.Now).SetDueAt(due).
+		SetRecipient(recipientOf(p)).
 		ClearFinalizesAt().ClearPendingCallID().SetUpdatedAt(tx.Now)
 	if r.InvoiceID != "" {
 		u.SetGatewayInvoiceID(r.InvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
@@ -235,6 +240,9 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	}
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("open invoice %s: %w", inv.ID, err)
+	}
+	if err := tx.keepOwnerAt(ctx, orEmpty(inv.ProviderID), r.InvoiceID); err != nil {
+		return err
 	}
 	opened, err := tx.lockInvoice(ctx, inv.ID)
 	if err != nil {
@@ -247,7 +255,15 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return tx.markPaid(ctx, opened, "")
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return nil
+	if opened.Collection != invoice.CollectionBALANCE {
+		return nil
+	}
+	b, err := tx.settledBalance(ctx, opened.PayerID, opened.Currency)
+	if err != nil || postpaid(b) {
+		return err
+	}
+	_, err = tx.payFromBalance(ctx, opened, b.ID)
+	return err
 }
 
 // reserveNumber gives a draft its number when it is first tried to issue it,

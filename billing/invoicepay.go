@@ -14,18 +14,21 @@ import (
 	"purser/gateway"
 )
 
-// InvoicePayDraft pays an invoice: with a saved card, on the hosted page (no
-// card, not out of band), or by noting that it was paid elsewhere.
+// InvoicePayDraft pays an invoice: with a saved card, from the payer's balance,
+// on the hosted page (none of the others), or by noting that it was paid
+// elsewhere.
 type InvoicePayDraft struct {
 	InvoiceID       string
 	PaymentMethodID string
 	ReturnURL       string
 	OutOfBand       bool
+	FromBalance     bool    `json:",omitempty"`
 	Key             *string `json:"-"`
 }
 
 // InvoicePayment is a begun payment of an invoice. PaymentID is empty when it
-// is paid out of band; without a Call there is nothing to ask.
+// is paid out of band or from the balance; without a Call there is nothing to
+// ask.
 type InvoicePayment struct {
 	InvoiceID string
 	PaymentID string
@@ -35,10 +38,12 @@ type InvoicePayment struct {
 }
 
 // BeginInvoicePayment stores the payment of an open invoice. Called again with
-// the same key it returns the same payment.
+// the same key it returns the same payment. From a balance it is paid at once;
+// what does not cover it is refused, and then the invoice waits for the
+// balance: the one thing that a refusal leaves behind.
 //
 // Codes: REQUIRED, NOT_FOUND, INVALID, INVALID_STATE, PROVIDER_UNSUPPORTED,
-// IDEMPOTENCY_KEY_REUSED.
+// IDEMPOTENCY_KEY_REUSED, and with details FUNDS_RESERVED, INSUFFICIENT_FUNDS.
 func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*InvoicePayment, error) {
 	op, err := s.newOperation("invoicePay", d.Key, keyRequired, d)
 	if err != nil {
@@ -50,10 +55,15 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 	if d.OutOfBand && d.PaymentMethodID != "" {
 		return nil, refuse(CodeInvalid, "outOfBand", "an invoice is either paid with a card or was paid elsewhere: leave one of paymentMethodId and outOfBand out")
 	}
+	if d.FromBalance && (d.OutOfBand || d.PaymentMethodID != "") {
+		return nil, refuse(CodeInvalid, "fromBalance", "an invoice is paid in one way: leave the others of paymentMethodId, fromBalance and outOfBand out")
+	}
 	id, callID := s.newID(prefixPayment), s.newID(prefixCall)
 	out := InvoicePayment{InvoiceID: d.InvoiceID, OutOfBand: d.OutOfBand}
 	var found string
+	var short *Error
 	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		short = nil
 		earlier, err := tx.replay(ctx, op)
 		if err != nil {
 			return err
@@ -67,6 +77,10 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 			return err
 		}
 		switch {
+		case d.FromBalance:
+			if short, err = tx.beginFromBalance(ctx, inv); short != nil {
+				return err // a refusal is not remembered
+			}
 		case d.OutOfBand:
 			out.Request, found, err = tx.beginOutOfBand(ctx, inv, callID)
 		case d.PaymentMethodID == "":
@@ -83,6 +97,9 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 	})
 	if err != nil {
 		return nil, err
+	}
+	if short != nil {
+		return nil, short
 	}
 	out.Call, err = s.begun(ctx, found, callID)
 	return &out, err

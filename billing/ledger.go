@@ -84,11 +84,16 @@ func (tx *Tx) post(ctx context.Context, p posting) (*ent.LedgerEntry, error) {
 
 // newEntry is the posting as a row, with its own id and time.
 func (tx *Tx) newEntry(ctx context.Context, p posting) entryRow {
+	return tx.newEntryBy(auth.FromContext(ctx), p)
+}
+
+// newEntryBy is newEntry for somebody else than the transaction's viewer.
+func (tx *Tx) newEntryBy(v *auth.Viewer, p posting) entryRow {
 	row := entryRow{
 		posting:        p,
 		id:             tx.s.newID(prefixEntry),
-		organizationID: tx.organizationID(ctx),
-		actor:          auth.FromContext(ctx).Actor(),
+		organizationID: v.OrganizationID,
+		actor:          v.Actor(),
 		bookedAt:       tx.Now,
 	}
 	if row.transactionID == "" {
@@ -102,26 +107,43 @@ func (tx *Tx) newEntry(ctx context.Context, p posting) entryRow {
 
 // postTo books a row on the balance as lockBalance has returned it.
 func (tx *Tx) postTo(ctx context.Context, b *ent.Balance, row entryRow) (*ent.LedgerEntry, error) {
-	if b.Currency != row.amount.Currency || (row.debit != b.Account() && row.credit != b.Account()) {
-		return nil, fmt.Errorf("post %s of %s from %s to %s on balance %s in %s", row.kind, row.amount, row.debit, row.credit, b.ID, b.Currency)
-	}
-	amount, usage, err := row.move(b)
-	if err != nil {
+	after := *b
+	return tx.postWith(ctx, b, &after, row)
+}
+
+// postWith is postTo where more of the balance changes with the row: after is a
+// copy of the balance with those changes.
+func (tx *Tx) postWith(ctx context.Context, b, after *ent.Balance, row entryRow) (*ent.LedgerEntry, error) {
+	if err := row.place(after); err != nil {
 		return nil, err
 	}
-	row.seq, row.amountAfter, row.usageAfter = b.LastSeq+1, amount, usage
-	row.hash = row.digest(b.LastHash)
-	n, err := tx.Balance.Update().
-		Where(balance.ID(b.ID), balance.Version(b.Version)).
-		SetAmountUnits(amount).SetUsageUnits(usage).SetPeriod(b.Period).
-		SetLastSeq(row.seq).SetLastHash(row.hash).
-		SetVersion(b.Version + 1).SetUpdatedAt(tx.Now).
-		Save(ctx)
-	if err := cas(n, err); err != nil {
-		return nil, fmt.Errorf("move balance %s: %w", b.ID, err)
+	if err := tx.writeBalance(ctx, b, after, row.kind); err != nil {
+		return nil, err
 	}
-	tx.changed(ctx, ChangeBalance, b.ID, b.PayerID)
 	return tx.insertEntry(ctx, row)
+}
+
+// place gives the row its place on a balance: the next number and hash of its
+// chain, and the balance's amount and usage after it. The balance moves with
+// it, in memory.
+func (r *entryRow) place(b *ent.Balance) error {
+	if b.Currency != r.amount.Currency || (r.debit != b.Account() && r.credit != b.Account()) {
+		return fmt.Errorf("post %s of %s from %s to %s on balance %s in %s", r.kind, r.amount, r.debit, r.credit, b.ID, b.Currency)
+	}
+	amount, usage, err := r.move(b)
+	if err != nil {
+		return err
+	}
+	// Another transaction, or another server's clock, may have been ahead: in
+	// the order of their numbers entries never go back in time, so that a
+	// balance is one thing at each time, and a month one piece of its entries.
+	if r.bookedAt.Before(b.LastBookedAt) {
+		r.bookedAt = b.LastBookedAt
+	}
+	r.seq, r.amountAfter, r.usageAfter = b.LastSeq+1, amount, usage
+	r.hash = r.digest(b.LastHash)
+	b.AmountUnits, b.UsageUnits, b.LastSeq, b.LastHash, b.LastBookedAt = amount, usage, r.seq, r.hash, r.bookedAt
+	return nil
 }
 
 // move returns the balance's amount and usage after the entry.

@@ -70,10 +70,11 @@ func (tx *Tx) payerToSell(ctx context.Context, id, field string) (*ent.Payer, er
 	return p, tx.keepStatus(ctx, p)
 }
 
-// keepStatus holds a payer in the state in which it was read until the
-// transaction ends, by writing it.
+// keepStatus holds a payer in the state and the billing mode in which it was
+// read until the transaction ends, by writing it.
 func (tx *Tx) keepStatus(ctx context.Context, p *ent.Payer) error {
-	n, err := tx.Payer.Update().Where(payer.ID(p.ID), payer.StatusEQ(p.Status)).SetStatus(p.Status).Save(ctx)
+	n, err := tx.Payer.Update().Where(payer.ID(p.ID), payer.StatusEQ(p.Status), payer.BillingModeEQ(p.BillingMode)).
+		SetStatus(p.Status).Save(ctx)
 	if err := cas(n, err); err != nil {
 		return fmt.Errorf("keep payer %s %s: %w", p.ID, p.Status, err)
 	}
@@ -115,6 +116,15 @@ func (tx *Tx) usableProvider(ctx context.Context, id, field string) (*ent.Provid
 	if p.Status != provider.StatusACTIVE {
 		return nil, refuse(CodeInvalidState, field, "the provider %s is archived", p.Name)
 	}
+	if p.GlobalProviderID != nil {
+		o, err := tx.organization(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := tx.usableGlobalProvider(ctx, *p.GlobalProviderID, field, o); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -130,16 +140,22 @@ func chargeable(a money.Amount, kind provider.Kind, field string) error {
 	if _, err := a.Minor(); err != nil {
 		return refusedAmount(err, field)
 	}
-	if kind == provider.KindSTRIPE {
-		scale, err := money.StripeScale(a.Currency)
-		if err != nil {
-			return refusedAmount(err, field)
-		}
-		if _, err := a.ToGateway(scale); err != nil {
-			return refusedAmount(err, field)
-		}
+	scale, err := gatewayScale(a.Currency, kind)
+	if err != nil {
+		return refusedAmount(err, field)
+	}
+	if _, err := a.ToGateway(scale); err != nil {
+		return refusedAmount(err, field)
 	}
 	return nil
+}
+
+// gatewayScale is how a provider's gateway counts a currency.
+func gatewayScale(currency string, kind provider.Kind) (money.GatewayScale, error) {
+	if kind == provider.KindWORLDPAY {
+		return money.WorldpayScale(currency)
+	}
+	return money.StripeScale(currency)
 }
 
 // gatewayMinimum is the smallest amount that a provider's gateway charges in a

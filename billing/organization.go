@@ -231,6 +231,33 @@ func (s *Service) UpdateOrganization(ctx context.Context, c OrganizationChange) 
 	})
 }
 
+// SetOrganizationStatus has an organization do business, or stop. Nothing new is
+// sold, charged or booked for one that is INACTIVE; its data can be read, and
+// what gateways report of what was begun is still written. Only the operator
+// may. Refusals: NOT_FOUND.
+func (s *Service) SetOrganizationStatus(ctx context.Context, id string, status organization.Status) error {
+	viewer := auth.FromContext(ctx)
+	if !auth.CanWrite(viewer, auth.AreaSystem) {
+		return errors.New("the operator decides whether an organization does business")
+	}
+	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		o, err := tx.Organization.Query().Where(organization.ID(id)).Only(ctx)
+		if err != nil {
+			return orNotFound(err, "id", "organization", id)
+		}
+		if o.Status == status {
+			return nil
+		}
+		// What belongs to the organization is written from inside it.
+		inside := auth.Internal(ctx, viewer.Actor(), id)
+		err = cas(tx.Organization.Update().Where(organization.ID(id), organization.StatusEQ(o.Status)).SetStatus(status).Save(inside))
+		if err != nil {
+			return fmt.Errorf("set organization %s %s: %w", id, status, err)
+		}
+		return tx.audit(inside, "organization.status", id, map[string]string{"status": string(status)})
+	})
+}
+
 // organizationUpdate is an update and what the audit says about it.
 type organizationUpdate struct {
 	*ent.OrganizationUpdate
@@ -305,8 +332,11 @@ func (u *organizationUpdate) addresses(c OrganizationChange, o *ent.Organization
 			}
 			kept = append(kept, *a)
 		}
-		if primaries > 1 {
+		switch {
+		case primaries > 1:
 			return refuse(CodeInvalid, "addresses", "%d addresses are primary, one is allowed", primaries)
+		case primaries == 0 && len(kept) > 0:
+			kept[0].IsPrimary = true
 		}
 		u.SetAddresses(kept)
 		u.changes["addresses"] = strconv.Itoa(len(kept))

@@ -7,13 +7,9 @@ import (
 	"strings"
 
 	"purser/ent"
-	"purser/ent/balance"
-	"purser/ent/invoice"
 	"purser/ent/organization"
 	"purser/ent/payer"
-	"purser/ent/payment"
 	"purser/ent/predicate"
-	"purser/ent/quote"
 	"purser/ent/schema"
 	"purser/money"
 )
@@ -45,6 +41,7 @@ type PayerChange struct {
 	Address      *schema.Address
 	Metadata     map[string]string
 	Status       *payer.Status
+	BillingMode  *payer.BillingMode
 }
 
 // payerTexts is what a draft or a change holds once it is checked.
@@ -236,6 +233,11 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 		if err := tx.namesAreFree(ctx, p.ID, t.email, nil, t.externalID); err != nil {
 			return err
 		}
+		if c.BillingMode != nil && *c.BillingMode != p.BillingMode {
+			if err := tx.changeBillingMode(ctx, p, *c.BillingMode); err != nil {
+				return err
+			}
+		}
 		u := tx.Payer.Update().Where(payer.ID(p.ID), payer.StatusEQ(p.Status))
 		if c.Name != nil {
 			u.SetName(name)
@@ -288,87 +290,4 @@ func (tx *Tx) payerOf(ctx context.Context, kind payer.Kind, what, id, field stri
 		return nil, orNotFound(err, field, what, id)
 	}
 	return p, nil
-}
-
-// CloseDeveloper ends business with a developer. Closing again changes
-// nothing. Refusals: NOT_FOUND, INVALID_STATE.
-func (s *Service) CloseDeveloper(ctx context.Context, id string) error {
-	return s.closePayer(ctx, payer.KindDEVELOPER, "developer", id)
-}
-
-// CloseCompany ends business with a company. Closing again changes nothing.
-// Refusals: NOT_FOUND, INVALID_STATE.
-func (s *Service) CloseCompany(ctx context.Context, id string) error {
-	return s.closePayer(ctx, payer.KindCOMPANY, "company", id)
-}
-
-func (s *Service) closePayer(ctx context.Context, kind payer.Kind, what, id string) error {
-	return s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		p, err := tx.payerOf(ctx, kind, what, id, "id")
-		if err != nil {
-			return err
-		}
-		if p.Status == payer.StatusCLOSED {
-			return nil
-		}
-		// The payer leaves the states that may be sold to first. Who has read it
-		// before and makes something for it fails on its state (keepStatus),
-		// who moves a balance on the balance's version, or reads the payer once
-		// it has the balance.
-		if err := cas(tx.Payer.Update().Where(payer.ID(id), payer.StatusEQ(p.Status)).SetStatus(payer.StatusCLOSED).Save(ctx)); err != nil {
-			return fmt.Errorf("close payer %s: %w", id, err)
-		}
-		if err := tx.refuseUnsettled(ctx, p, what); err != nil {
-			return err
-		}
-		return tx.audit(ctx, what+".close", id, nil)
-	})
-}
-
-// refuseUnsettled refuses a payer who still has something, owes something, or
-// may come to owe something.
-func (tx *Tx) refuseUnsettled(ctx context.Context, p *ent.Payer, what string) error {
-	balances, err := tx.Balance.Query().Where(balance.PayerID(p.ID)).Unique(false).Modify(tx.forUpdate).All(ctx)
-	if err != nil {
-		return fmt.Errorf("read balances of %s: %w", p.ID, err)
-	}
-	for _, b := range balances {
-		if remaining := b.Remaining(); !remaining.IsZero() || b.HeldUnits != 0 {
-			return refuse(CodeInvalidState, "id", "the %s has a balance of %s, of which %s is held: bring it to zero first", what, remaining, b.Held())
-		}
-		if err := cas(tx.Balance.Update().Where(balance.ID(b.ID), balance.Version(b.Version)).SetVersion(b.Version + 1).Save(ctx)); err != nil {
-			return fmt.Errorf("keep balance %s at zero: %w", b.ID, err)
-		}
-	}
-	open, err := tx.Invoice.Query().
-		Where(invoice.PayerID(p.ID), invoice.StatusIn(invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE)).Count(ctx)
-	if err != nil {
-		return fmt.Errorf("count open invoices of %s: %w", p.ID, err)
-	}
-	if open > 0 {
-		return refuse(CodeInvalidState, "id", "the %s has %d unpaid invoices: they must be paid or voided first", what, open)
-	}
-	drafts, err := tx.Invoice.Query().Where(invoice.PayerID(p.ID), invoice.StatusEQ(invoice.StatusDRAFT)).Count(ctx)
-	if err != nil {
-		return fmt.Errorf("count drafts of %s: %w", p.ID, err)
-	}
-	if drafts > 0 {
-		return refuse(CodeInvalidState, "id", "the %s has %d invoices in draft: finalize or void them first", what, drafts)
-	}
-	offers, err := tx.Quote.Query().Where(quote.PayerID(p.ID), quote.StatusEQ(quote.StatusOPEN)).Count(ctx)
-	if err != nil {
-		return fmt.Errorf("count open quotes of %s: %w", p.ID, err)
-	}
-	if offers > 0 {
-		return refuse(CodeInvalidState, "id", "the %s has %d open quotes: cancel them first", what, offers)
-	}
-	moving, err := tx.Payment.Query().
-		Where(payment.PayerID(p.ID), payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)).Count(ctx)
-	if err != nil {
-		return fmt.Errorf("count unfinished payments of %s: %w", p.ID, err)
-	}
-	if moving > 0 {
-		return refuse(CodeInvalidState, "id", "the %s has %d unfinished payments: wait until they are settled", what, moving)
-	}
-	return nil
 }

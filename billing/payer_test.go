@@ -71,7 +71,7 @@ func TestDevelopers(t *testing.T) {
 			t.Errorf("in another organization: %v", err)
 		}
 		wantCode(t, f.UpdateDeveloper(other, PayerChange{ID: id, Name: ptr("Mine")}), CodeNotFound, "id")
-		wantCode(t, f.CloseDeveloper(other, id), CodeNotFound, "id")
+		wantCode(t, f.CloseDeveloper(other, id, RestBalanceRefuse), CodeNotFound, "id")
 
 		if err := f.UpdateDeveloper(f.ctx, PayerChange{
 			ID: id, Email: ptr("countess@example.com"), ExternalID: ptr(""), TaxRate: ptr(money.Decimal("")),
@@ -96,7 +96,7 @@ func TestClosePayer(t *testing.T) {
 		if _, err := f.ReloadBalance(f.ctx, Reload{PayerID: p.ID, Amount: usd(t, "3"), Key: ptr("k")}); err != nil {
 			t.Fatal(err)
 		}
-		wantCode(t, f.CloseDeveloper(f.ctx, p.ID), CodeInvalidState, "id")
+		wantCode(t, f.CloseDeveloper(f.ctx, p.ID, RestBalanceRefuse), CodeInvalidState, "id")
 		if got, err := f.Client().Payer.Query().Where(payer.ID(p.ID)).Only(f.ctx); err != nil || got.Status != payer.StatusACTIVE {
 			t.Fatalf("a refused closing left %s, %v", got.Status, err)
 		}
@@ -104,7 +104,7 @@ func TestClosePayer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 { // closing again changes nothing
-			if err := f.CloseDeveloper(f.ctx, p.ID); err != nil {
+			if err := f.CloseDeveloper(f.ctx, p.ID, RestBalanceRefuse); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -156,7 +156,7 @@ func TestCompaniesAndMembers(t *testing.T) {
 		}
 		_, err = f.RemoveMember(f.ctx, company, dev.ID)
 		wantCode(t, err, CodeNotFound, "developerId")
-		if err := f.CloseCompany(f.ctx, company); err != nil {
+		if err := f.CloseCompany(f.ctx, company, RestBalanceRefuse); err != nil {
 			t.Error(err)
 		}
 		_, err = f.AddMember(f.ctx, company, dev.ID, membership.RoleMEMBER)

@@ -36,7 +36,7 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 		SetID(p.id).SetPurpose(p.purpose).SetStatus(p.status).
 		SetCurrency(p.draft.Currency).SetAmountUnits(p.draft.AmountUnits).
 		SetPayerID(p.payer.ID).SetProviderID(p.provider.ID).
-		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard).
+		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard).SetRecurring(p.draft.Recurring).
 		SetActionURL(p.actionURL).SetPublicToken(tx.s.newSecret(24)).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.draft.ReturnUrls != nil {
@@ -59,6 +59,9 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 		if err := tx.createAttempt(ctx, row.ID, p.callID); err != nil {
 			return nil, err
 		}
+	}
+	if err := tx.keepOwner(ctx, p.provider, row.OrderCode); err != nil {
+		return nil, err
 	}
 	tx.changed(ctx, ChangePayment, row.ID, p.payer.ID)
 	return row, nil
@@ -174,10 +177,22 @@ func mayBecome(from, to payment.Status) bool {
 // known before.
 func isNews(p *ent.Payment, to payment.Status, r gateway.PaymentResult) bool {
 	unread := r.Status == gateway.StatusUnknown && p.Status == payment.StatusREQUIRES_ACTION
+	// A gateway that tells its page's address once says no more than that nobody
+	// has paid.
+	unread = unread || p.InvoiceID == nil && r.Known() && r.Silent()
 	return !unread && (to != p.Status ||
 		r.ReferenceID != "" && r.ReferenceID != orEmpty(p.ReferenceID) ||
 		r.Payment.GatewayPaymentID != "" && r.Payment.GatewayPaymentID != orEmpty(p.GatewayPaymentID) ||
 		to == payment.StatusREQUIRES_ACTION && r.NextAction.RedirectURL != p.ActionURL)
+}
+
+// pageForgotten is after how long a page counts as left for good on which the
+// gateway knows of no payment, where it does not tell itself how long the page
+// stays open. A payment that is reported later counts all the same.
+const pageForgotten = 7 * 24 * time.Hour
+
+func abandoned(p *ent.Payment, r gateway.PaymentResult, now time.Time) bool {
+	return p.InvoiceID == nil && p.Status == payment.StatusREQUIRES_ACTION && r.Known() && r.Silent() && now.After(p.CreatedAt.Add(pageForgotten))
 }
 
 // applyPayment brings a payment to what the gateway says of it. It may be
@@ -193,7 +208,10 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if !mayBecome(p.Status, to) {
 		return nil
 	}
-	if !isNews(p, to, r) {
+	switch {
+	case abandoned(p, r, tx.Now):
+		to = payment.StatusCANCELED
+	case !isNews(p, to, r):
 		return nil // no reason to tell anybody
 	}
 	u := tx.Payment.Update().Where(payment.ID(id), payment.StatusEQ(p.Status)).SetStatus(to).SetUpdatedAt(tx.Now)
@@ -250,8 +268,19 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if err := tx.keepCustomer(ctx, p.ProviderID, orEmpty(p.PayerID), r.CustomerID); err != nil {
 		return err
 	}
+	if p.Purpose == payment.PurposeAUTO_RELOAD && to != payment.StatusPROCESSING {
+		if err := tx.settleReload(ctx, p, to, r); err != nil {
+			return fmt.Errorf("settle reload %s: %w", id, err)
+		}
+	}
+	if err := tx.keepOwnerAt(ctx, p.ProviderID, r.Payment.GatewayPaymentID); err != nil {
+		return err
+	}
 	if to != payment.StatusSUCCEEDED {
 		return nil
+	}
+	if err := tx.wakeEventsOf(ctx, p.ProviderID, r.Payment.GatewayPaymentID); err != nil {
+		return err
 	}
 	return tx.creditPayment(ctx, p, r)
 }
@@ -295,7 +324,7 @@ func (tx *Tx) setAction(_ context.Context, u *ent.PaymentUpdate, p *ent.Payment,
 }
 
 func actionPlace(p *ent.Payment) auth.Place {
-	return auth.Place{OrganizationID: p.OrganizationID, EntityID: p.ID, Column: "action_secret"}
+	return auth.Place{OrganizationID: p.OrganizationID, EntityID: p.ID, Column: columnActionSecret}
 }
 
 // ClientSecret opens the secret by which the payer's browser finishes a
@@ -332,6 +361,9 @@ func (tx *Tx) customer(ctx context.Context, p *ent.Payer, providerID string) (ga
 	c := gateway.Customer{PayerID: p.ID, Name: p.Name, Email: orEmpty(p.Email)}
 	if e := orEmpty(p.BillingEmail); e != "" {
 		c.Email = e
+	}
+	if a := p.Address; a != nil {
+		c.Address = gateway.Address{Line1: a.Line1, Line2: a.Line2, City: a.City, State: a.Region, PostalCode: a.PostalCode, Country: a.Country}
 	}
 	row, err := tx.GatewayCustomer.Query().
 		Where(gatewaycustomer.ProviderID(providerID), gatewaycustomer.PayerID(p.ID)).Only(ctx)

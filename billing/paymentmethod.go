@@ -250,7 +250,7 @@ func (tx *Tx) setCardAction(u *ent.PaymentMethodUpdate, m *ent.PaymentMethod, a 
 }
 
 func cardPlace(m *ent.PaymentMethod) auth.Place {
-	return auth.Place{OrganizationID: m.OrganizationID, EntityID: m.ID, Column: "action_secret"}
+	return auth.Place{OrganizationID: m.OrganizationID, EntityID: m.ID, Column: columnActionSecret}
 }
 
 // CardClientSecret opens the secret by which the payer's browser finishes
@@ -293,6 +293,7 @@ func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentRes
 		SetStatus(paymentmethod.StatusACTIVE).
 		SetGatewayID(r.Payment.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 		SetBrand(card.Brand).SetLast4(card.Last4).SetExpMonth(card.ExpMonth).SetExpYear(card.ExpYear).
+		SetSchemeReference(r.Payment.SchemeReference).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if err := c.Exec(ctx); err != nil {
 		return fmt.Errorf("keep card: %w", err)
@@ -325,7 +326,10 @@ func (tx *Tx) defaultCard(ctx context.Context, payerID, id string, wanted bool) 
 	n, err := tx.PaymentMethod.Update().
 		Where(paymentmethod.ID(id), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE)).
 		SetIsDefault(true).SetUpdatedAt(tx.Now).Save(ctx)
-	return cas(n, err)
+	if err := cas(n, err); err != nil {
+		return err
+	}
+	return tx.retryReloads(ctx, payerID, id)
 }
 
 // CardChange is a begun change of a saved card; without a Call there is

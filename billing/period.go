@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	_ "time/tzdata" // months must not hang on the machine's files
 
 	"purser/ent"
 	"purser/ent/balance"
@@ -54,12 +55,78 @@ func (tx *Tx) period(ctx context.Context) (string, error) {
 
 // periodAt is the calendar month, YYYY-MM, that a time falls into in a zone.
 func periodAt(at time.Time, zone string) (string, error) {
-	loc, err := time.LoadLocation(zone)
+	loc, err := zoneOf(zone)
 	if err != nil {
-		return "", fmt.Errorf("time zone %q: %w", zone, err)
+		return "", err
 	}
-	return at.In(loc).Format("2006-01"), nil
+	return periodIn(at, loc), nil
 }
+
+// Month is a calendar month, which is a billing period.
+type Month struct {
+	Year  int
+	Month time.Month
+}
+
+// String returns YYYY-MM, which sorts as the months do.
+func (m Month) String() string { return fmt.Sprintf("%04d-%02d", m.Year, m.Month) }
+
+// next is the month after.
+func (m Month) next() Month {
+	if m.Month == time.December {
+		return Month{m.Year + 1, time.January}
+	}
+	return Month{m.Year, m.Month + 1}
+}
+
+// monthOf is the month that a time falls into. It is told by the month's
+// start, so that a clock that is put back over midnight opens no month twice.
+func monthOf(at time.Time, loc *time.Location) Month {
+	year, month, _ := at.In(loc).Date()
+	m := Month{year, month}
+	if at.Before(m.start(loc)) {
+		last := time.Date(year, month, 0, 0, 0, 0, 0, time.UTC)
+		m = Month{last.Year(), last.Month()}
+	}
+	return m
+}
+
+// start is the first moment of the month in a zone; the one before it belongs
+// to the month before. There are places that put their clocks forward or back
+// over the midnight on which a month begins: the month then begins with the
+// first moment that shows it, or, where the clock shows the old month once
+// more, when that has passed for good.
+func (m Month) start(loc *time.Location) time.Time {
+	shows := func(at time.Time) bool {
+		year, month, _ := at.In(loc).Date()
+		return Month{year, month} == m
+	}
+	at := time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, loc)
+	since, until := at.ZoneBounds()
+	switch {
+	case !shows(at):
+		// Midnight was skipped, and the clock is about to be put forward.
+		at = until
+	case !since.IsZero() && at.Sub(since) < 24*time.Hour && shows(since) && !shows(since.Add(-time.Microsecond)):
+		// Midnight was skipped a while ago.
+		at = since
+	case !until.IsZero() && until.Sub(at) < 24*time.Hour && !shows(until):
+		// Midnight comes twice.
+		_, offset := until.In(loc).Zone()
+		at = time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, time.FixedZone("", offset))
+	}
+	return at.UTC()
+}
+
+func zoneOf(name string) (*time.Location, error) {
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("time zone %q: %w", name, err)
+	}
+	return loc, nil
+}
+
+func periodIn(at time.Time, zone *time.Location) string { return monthOf(at, zone).String() }
 
 // periodsAround returns the earliest and the latest period that a time falls
 // into anywhere on earth.

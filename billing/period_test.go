@@ -44,6 +44,43 @@ func TestPeriodIsTheMonthInTheZone(t *testing.T) {
 	}
 }
 
+// Months follow each other without a gap, whatever clocks do at midnight.
+func TestMonthsFollowEachOther(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Nuuk",
+		// Places that put or have put their clocks forward or back around
+		// midnight, or have moved over the date line.
+		"America/Havana", "Africa/Cairo", "Asia/Beirut", "Asia/Amman", "Asia/Gaza", "America/Asuncion", "America/Santiago",
+		"America/Sao_Paulo", "America/St_Johns", "Atlantic/Azores", "Asia/Tehran", "America/Scoresbysund",
+		"Pacific/Apia", "Pacific/Kiritimati", "Pacific/Kwajalein", "Asia/Manila", "Africa/Monrovia", "Asia/Pyongyang",
+	} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := (Month{1970, time.January}); m.Year < 2050; m = m.next() {
+			start := m.start(zone)
+			if got := monthOf(start, zone); got != m {
+				t.Errorf("%s begins at %s in %s, which is in %s", m, start.In(zone), name, got)
+			}
+			if year, month, day := start.In(zone).Date(); (Month{year, month}) != m || day > 2 {
+				t.Errorf("%s begins at %s in %s", m, start.In(zone), name)
+			}
+			before := start.Add(-time.Microsecond)
+			if got := monthOf(before, zone); got.next() != m {
+				t.Errorf("%s in %s is in %s, and %s is in %s", before.In(zone), name, got, start.In(zone), m)
+			}
+			for _, hours := range []int{-47, -25, -3, -2, -1, 0, 1, 2, 3, 25} {
+				at := start.Add(time.Duration(hours) * time.Hour)
+				if got := monthOf(at, zone); (got == m) != (hours >= 0) {
+					t.Errorf("%s in %s is in %s, which is to begin at %s", at.In(zone), name, got, start.In(zone))
+				}
+			}
+		}
+	}
+}
+
 func TestRollOver(t *testing.T) {
 	for _, c := range []struct {
 		name          string
@@ -149,6 +186,26 @@ func TestOrganizationsMoveBetweenZones(t *testing.T) {
 		f.use(t, p.ID, usd(t, "1"))
 		if b := f.balanceOf(t, p.ID, "USD"); b.Amount() != usd(t, "7") || b.Usage() != usd(t, "1") || b.Period != "2026-05" {
 			t.Errorf("got amount %s, usage %s in %s", b.Amount(), b.Usage(), b.Period)
+		}
+	})
+}
+
+// Where nothing was used yet, the entries do not tell whether the month had
+// begun where the organization was then.
+func TestOrganizationMovesBeforeAnythingIsUsed(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		f.setZone(t, "Pacific/Kiritimati") // 14 hours ahead: April has begun
+		p := f.newPayer(t, payer.BillingModePREPAID)
+		f.reload(t, p.ID, usd(t, "10"))
+		f.clock.Set(time.Date(2026, time.March, 31, 12, 0, 0, 0, time.UTC))
+		f.use(t, p.ID, usd(t, "1"))
+		f.clock.Set(time.Date(2026, time.April, 9, 12, 0, 0, 0, time.UTC))
+		f.use(t, p.ID, usd(t, "2"))
+		f.setZone(t, "America/Havana")
+		f.mustVerify(t)
+		f.use(t, p.ID, usd(t, "4"))
+		if b := f.balanceOf(t, p.ID, "USD"); b.Amount() != usd(t, "10") || b.Usage() != usd(t, "7") {
+			t.Errorf("got amount %s, usage %s", b.Amount(), b.Usage())
 		}
 	})
 }

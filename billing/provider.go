@@ -23,6 +23,9 @@ type ProviderDraft struct {
 	Name        string
 	Description *string
 	Credentials Credentials
+	// GlobalProviderID is set instead of Credentials for an account of the
+	// operator's.
+	GlobalProviderID string
 	// MakeDefault makes it the organization's default provider.
 	MakeDefault bool
 }
@@ -35,6 +38,11 @@ type Credentials struct {
 	PublishableKey string
 	// WebhookSecret may be empty: events are refused until there is one.
 	WebhookSecret auth.Secret
+	// The parts of an account at Worldpay; SecretKey is user name and password.
+	MerchantCode   string
+	InstallationID string
+	MACSecret      auth.Secret // empty: the one before stays
+	LegacyMAC      bool
 }
 
 // ProviderChange changes a provider. What is nil stays.
@@ -55,6 +63,8 @@ type ProviderChange struct {
 const (
 	columnSecret        = "secret_sealed"
 	columnWebhookSecret = "webhook_secret_sealed"
+	columnMACSecret     = "mac_secret_sealed"
+	columnActionSecret  = "action_secret"
 	// The previous secret keeps the place it was sealed for.
 )
 
@@ -66,8 +76,9 @@ const webhookSecretGrace = 24 * time.Hour
 const webhookTokenBytes = 24
 
 // CreateProvider adds a merchant account and returns its id. The keys are
-// checked against the organization's environment by the gateway's own rules.
-// Refusals: REQUIRED, INVALID, TAKEN, PROVIDER_UNSUPPORTED.
+// checked against the organization's environment by the gateway's own rules; an
+// account of the operator's must be of that environment. Refusals: REQUIRED,
+// INVALID, TAKEN, NOT_FOUND, INVALID_STATE, PROVIDER_UNSUPPORTED.
 func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gateway.Credentials) (string, error) {
 	name, err := label(d.Name, "name", "the name", nameMax)
 	if err != nil {
@@ -82,36 +93,34 @@ func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gate
 		return "", err
 	}
 	id, token := s.newID(prefixProvider), s.newSecret(webhookTokenBytes)
+	var shared *ent.GlobalProvider
 	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
 		o, err := tx.organization(ctx)
 		if err != nil {
 			return err
 		}
-		if err := checkCredentials(keys, o, d.Credentials, "credentials"); err != nil {
+		if d.GlobalProviderID == "" {
+			err = checkCredentials(keys, o, d.Credentials, "credentials")
+		} else {
+			shared, err = tx.usableGlobalProvider(ctx, d.GlobalProviderID, "globalProviderId", o)
+		}
+		if err != nil {
 			return err
 		}
 		// A run before this one whose COMMIT was not answered has made it.
 		if done, err := tx.Provider.Query().Where(provider.ID(id)).Exist(ctx); err != nil || done {
 			return err
 		}
-		if err := tx.slugIsFree(ctx, slug); err != nil {
+		if err := tx.slugIsFree(ctx, slug, d.GlobalProviderID); err != nil {
 			return err
 		}
 		c := tx.Provider.Create().
 			SetID(id).SetSlug(slug).SetName(name).SetNillableDescription(description).
-			SetKind(provider.Kind(d.Credentials.Kind)).SetWebhookToken(token).
-			SetCreatedAt(tx.Now)
-		sealed, err := s.seal(ctx, id, columnSecret, d.Credentials.SecretKey)
-		if err != nil {
+			SetWebhookToken(token).SetCreatedAt(tx.Now)
+		if shared != nil {
+			c.SetKind(provider.Kind(shared.Kind)).SetGlobalProviderID(shared.ID)
+		} else if err := s.sealCredentials(ctx, c, id, d.Credentials); err != nil {
 			return err
-		}
-		c.SetSecretSealed(sealed).SetSecretHint(auth.Hint(d.Credentials.SecretKey.Reveal())).
-			SetNillablePublishableKey(nonEmpty(d.Credentials.PublishableKey))
-		if d.Credentials.WebhookSecret != "" {
-			if sealed, err = s.seal(ctx, id, columnWebhookSecret, d.Credentials.WebhookSecret); err != nil {
-				return err
-			}
-			c.SetWebhookSecretSealed(sealed)
 		}
 		if err := c.Exec(ctx); err != nil {
 			return fmt.Errorf("store provider: %w", err)
@@ -121,9 +130,30 @@ func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gate
 				return err
 			}
 		}
-		return tx.audit(ctx, "provider.create", id, map[string]string{"slug": slug, "kind": string(d.Credentials.Kind)})
+		details := map[string]string{"slug": slug, "kind": string(d.Credentials.Kind)}
+		if shared != nil {
+			details = map[string]string{"slug": slug, "kind": string(shared.Kind), "globalProviderId": shared.ID}
+		}
+		return tx.audit(ctx, "provider.create", id, details)
 	})
 	return id, err
+}
+
+// sealCredentials puts the keys of a new provider into its row.
+func (s *Service) sealCredentials(ctx context.Context, c *ent.ProviderCreate, id string, keys Credentials) error {
+	sealed, err := s.seal(ctx, id, columnSecret, keys.SecretKey)
+	if err != nil {
+		return err
+	}
+	c.SetKind(provider.Kind(keys.Kind)).SetSecretSealed(sealed).SetSecretHint(auth.Hint(keys.SecretKey.Reveal())).
+		SetNillablePublishableKey(nonEmpty(keys.PublishableKey))
+	if keys.WebhookSecret != "" {
+		if sealed, err = s.seal(ctx, id, columnWebhookSecret, keys.WebhookSecret); err != nil {
+			return err
+		}
+		c.SetWebhookSecretSealed(sealed)
+	}
+	return s.sealAccount(ctx, c.Mutation(), id, keys)
 }
 
 // UpdateProvider changes a merchant account. New keys count from the next
@@ -178,6 +208,9 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			if err := checkCredentials(keys, o, *cr, "credentials"); err != nil {
 				return err
 			}
+			if code := orEmpty(p.MerchantCode); code != cr.MerchantCode {
+				return refuse(CodeInvalid, "credentials", "the provider is the merchant %s: make another provider for another one", code)
+			}
 			if err := tx.sameAccount(ctx, u, p, c.AccountID); err != nil {
 				return err
 			}
@@ -187,12 +220,18 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 			}
 			u.SetSecretSealed(sealed).SetSecretHint(auth.Hint(cr.SecretKey.Reveal())).
 				SetPublishableKey(cr.PublishableKey).AddCredentialVersion(1)
+			if err := s.sealAccount(ctx, u.Mutation(), p.ID, *cr); err != nil {
+				return err
+			}
 			changes["credentials"] = "rotated"
 			if cr.WebhookSecret != "" {
 				hook = cr.WebhookSecret
 			}
 		}
 		if hook != "" {
+			if p.GlobalProviderID != nil {
+				return refuse(CodeInvalidState, "webhookSecret", "the provider uses an account of the operator, who alone changes its secrets")
+			}
 			if keys == nil {
 				return unsupportedKind(p.Kind, "webhookSecret")
 			}
@@ -244,9 +283,17 @@ func (tx *Tx) sameAccount(ctx context.Context, u *ent.ProviderUpdate, p *ent.Pro
 // keysUnproven says whether a call was begun with keys that may have been
 // another account's: what is refused now says nothing about its first try.
 func (tx *Tx) keysUnproven(ctx context.Context, c *ent.GatewayCall) (bool, error) {
-	unproven, err := tx.Provider.Query().Where(provider.ID(c.ProviderID), provider.AccountUnprovenAtGT(c.CreatedAt)).Exist(ctx)
+	p, err := tx.Provider.Query().Where(provider.ID(c.ProviderID)).Only(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read provider of call %s: %w", c.ID, err)
+	}
+	if p.GlobalProviderID == nil {
+		return p.AccountUnprovenAt != nil && p.AccountUnprovenAt.After(c.CreatedAt), nil
+	}
+	unproven, err := tx.GlobalProvider.Query().
+		Where(globalprovider.ID(*p.GlobalProviderID), globalprovider.AccountUnprovenAtGT(c.CreatedAt)).Exist(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read global provider of call %s: %w", c.ID, err)
 	}
 	return unproven, nil
 }
@@ -345,12 +392,13 @@ func (tx *Tx) dropDefaultProvider(ctx context.Context, id string) error {
 	return nil
 }
 
-// slugIsFree refuses a slug that another provider has, also a global one: an
-// address or a report that names a provider by it must mean one account.
-func (tx *Tx) slugIsFree(ctx context.Context, slug string) error {
+// slugIsFree refuses a slug that another provider has, also a global one other
+// than the one that is used: an address or a report that names a provider by it
+// must mean one account.
+func (tx *Tx) slugIsFree(ctx context.Context, slug, globalProviderID string) error {
 	taken, err := tx.Provider.Query().Where(provider.Slug(slug)).Exist(ctx)
 	if err == nil && !taken {
-		taken, err = tx.GlobalProvider.Query().Where(globalprovider.Slug(slug)).Exist(ctx)
+		taken, err = tx.GlobalProvider.Query().Where(globalprovider.Slug(slug), globalprovider.IDNEQ(globalProviderID)).Exist(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("look for provider %s: %w", slug, err)
@@ -379,11 +427,17 @@ func checkCredentials(keys gateway.Credentials, o *ent.Organization, c Credentia
 	if keys == nil {
 		return unsupportedKind(provider.Kind(c.Kind), field)
 	}
-	if c.PublishableKey == "" {
+	check, more := keys.(gateway.AccountCheck)
+	if c.PublishableKey == "" && !more {
 		return refuse(CodeRequired, at+".publishableKey", "the publishable key is missing")
 	}
 	if err := keys.CheckKeys(gateway.Environment(o.Environment), c.SecretKey.Reveal(), c.PublishableKey); err != nil {
 		return refuse(CodeInvalid, at, "%v", err)
+	}
+	if more {
+		if err := check.CheckAccount(c.On(gateway.Account{Environment: gateway.Environment(o.Environment)})); err != nil {
+			return refuse(CodeInvalid, at, "%v", err)
+		}
 	}
 	if c.WebhookSecret == "" {
 		return nil
@@ -433,19 +487,19 @@ func (s *Service) OpenAccount(ctx context.Context, providerID string) (gateway.A
 		if err != nil {
 			return gateway.Account{}, err
 		}
-		secret, err := s.sealer.Open(g.SecretSealed, globalPlace(g, columnSecret))
+		shared, err := s.globalAccount(g)
 		if err != nil {
 			return gateway.Account{}, err
 		}
-		a.SecretKey, a.PublishableKey, a.CredentialVersion = secret.Reveal(), orEmpty(g.PublishableKey), g.CredentialVersion
-		return a, nil
+		shared.OrganizationID, shared.ProviderID = p.OrganizationID, p.ID
+		return shared, nil
 	}
 	secret, err := s.open(p, columnSecret, p.SecretSealed)
 	if err != nil {
 		return gateway.Account{}, err
 	}
 	a.SecretKey = secret.Reveal()
-	return a, nil
+	return s.openParts(p, a)
 }
 
 // WebhookSecrets returns the secrets by which a provider's events may be
@@ -453,15 +507,7 @@ func (s *Service) OpenAccount(ctx context.Context, providerID string) (gateway.A
 // none where it has none yet.
 func (s *Service) WebhookSecrets(ctx context.Context, p *ent.Provider) ([]string, error) {
 	if p.GlobalProviderID != nil {
-		g, err := s.globalProvider(ctx, p)
-		if err != nil || len(g.WebhookSecretSealed) == 0 {
-			return nil, err
-		}
-		secret, err := s.sealer.Open(g.WebhookSecretSealed, globalPlace(g, columnWebhookSecret))
-		if err != nil {
-			return nil, err
-		}
-		return []string{secret.Reveal()}, nil
+		return nil, nil // its gateway reports to the operator's address
 	}
 	stored := [][]byte{p.WebhookSecretSealed}
 	if until := p.WebhookSecretPreviousUntil; until != nil && s.now().Before(*until) {

@@ -9,7 +9,6 @@ import (
 
 	"purser/auth"
 	"purser/ent"
-	"purser/ent/globalprovider"
 	"purser/ent/payment"
 	"purser/ent/provider"
 	"purser/gateway"
@@ -198,43 +197,6 @@ func TestDeleteProvider(t *testing.T) {
 }
 
 func deleted(_ bool, err error) error { return err }
-
-// TestGlobalProvider holds that an organization's provider can use an account
-// of the operator, whose secrets are sealed for the installation.
-func TestGlobalProvider(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, f *fixture) {
-		seal := func(column, secret string) []byte {
-			sealed, err := f.sealer.Seal(auth.Secret(secret), auth.Place{EntityID: "gpr_1", Column: column})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return sealed
-		}
-		f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
-			err := tx.GlobalProvider.Create().SetID("gpr_1").SetSlug("shared").SetName("Shared").
-				SetKind(globalprovider.KindSTRIPE).SetEnvironment(globalprovider.EnvironmentSANDBOX).
-				SetPublishableKey("pk_test_shared").SetSecretSealed(seal(columnSecret, "sk_test_shared")).
-				SetWebhookSecretSealed(seal(columnWebhookSecret, "whsec_shared")).SetCredentialVersion(7).
-				SetCreatedAt(tx.Now).Exec(ctx)
-			if err != nil {
-				return err
-			}
-			return tx.Provider.Create().SetID("prv_1").SetSlug("ours").SetName("Ours").SetKind(provider.KindSTRIPE).
-				SetWebhookToken("t").SetGlobalProviderID("gpr_1").SetCreatedAt(tx.Now).Exec(ctx)
-		})
-		a, err := f.OpenAccount(f.ctx, "prv_1")
-		if err != nil || a.SecretKey != "sk_test_shared" || a.PublishableKey != "pk_test_shared" || a.CredentialVersion != 7 || a.ProviderID != "prv_1" {
-			t.Errorf("account %+v, %v", a, err)
-		}
-		if got, err := f.WebhookSecrets(f.ctx, f.providerRow(t, "prv_1")); err != nil || strings.Join(got, " ") != "whsec_shared" {
-			t.Errorf("secrets %v, %v", got, err)
-		}
-		_, err = f.CreateProvider(f.ctx, ProviderDraft{Name: "Shared", Credentials: stripeKeys("1")}, someKeys{})
-		wantCode(t, err, CodeTaken, "name")
-		keys := stripeKeys("1")
-		wantCode(t, f.UpdateProvider(f.ctx, ProviderChange{ID: "prv_1", Credentials: &keys}, someKeys{}), CodeInvalidState, "credentials")
-	})
-}
 
 // TestSealedInPlace holds that a secret copied to another row or another
 // organization cannot be opened there.

@@ -99,5 +99,8 @@ func (tx *Tx) reload(ctx context.Context, r Reload) (Booking, error) {
 	if err != nil {
 		return Booking{}, err
 	}
+	if err := tx.payWaiting(ctx, b.ID); err != nil {
+		return Booking{}, err
+	}
 	return Booking{EntryID: e.ID, BalanceID: b.ID}, nil
 }

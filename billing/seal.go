@@ -3,7 +3,6 @@ package billing
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -75,9 +74,10 @@ func (tx *Tx) sealEntries(ctx context.Context) (int, error) {
 	seals := make([]*ent.LedgerSealCreate, 0, len(entries))
 	for _, e := range entries {
 		seq++
-		previous = sealDigest(e.OrganizationID, previous, seq, e.ID, e.Hash)
+		seal := ent.LedgerSeal{OrganizationID: e.OrganizationID, ID: tx.s.newID(prefixSeal), CreatedAt: tx.Now, Seq: seq, EntryID: e.ID}
+		previous = sealDigest(previous, &seal, e.Hash)
 		seals = append(seals, tx.LedgerSeal.Create().
-			SetID(tx.s.newID(prefixSeal)).SetSeq(seq).SetEntryID(e.ID).SetHash(previous).
+			SetID(seal.ID).SetSeq(seq).SetEntryID(e.ID).SetHash(previous).
 			SetCreatedAt(tx.Now))
 	}
 	if err := tx.LedgerSeal.CreateBulk(seals...).Exec(ctx); err != nil {
@@ -97,14 +97,16 @@ func unsealed(organizationID string) func(*entsql.Selector) {
 	}
 }
 
-// sealDigest chains one seal to the one before it.
-func sealDigest(organizationID string, previous []byte, seq int64, entryID string, entryHash []byte) []byte {
+// sealDigest chains one seal to the one before it. Every column but the hash
+// takes part.
+func sealDigest(previous []byte, s *ent.LedgerSeal, entryHash []byte) []byte {
 	h := sha256.New()
 	writeField(h, previous)
-	for _, s := range []string{"purser ledger seal 1", organizationID, entryID} {
-		writeField(h, []byte(s))
+	for _, text := range []string{"purser ledger seal 1", s.OrganizationID, s.ID, s.EntryID} {
+		writeField(h, []byte(text))
 	}
-	_ = binary.Write(h, binary.BigEndian, seq) // a hash never fails
+	writeNumber(h, s.Seq)
+	writeNumber(h, s.CreatedAt.UnixMicro())
 	writeField(h, entryHash)
 	return h.Sum(nil)
 }

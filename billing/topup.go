@@ -83,7 +83,8 @@ func (s *Service) BeginHostedPayment(ctx context.Context, d HostedPaymentDraft) 
 		out.Request = gateway.HostedPaymentRequest{
 			Customer: customer, Amount: d.Amount, OrderCode: p.OrderCode, SaveCard: d.SaveCard,
 			Description: "Top-up " + d.Amount.String(),
-			SuccessURL:  back + "/success", CancelURL: back + "/cancel",
+			SuccessURL:  back + "/" + gateway.ReturnSuccess, CancelURL: back + "/" + gateway.ReturnCancel,
+			PendingURL: back + "/" + gateway.ReturnPending, FailureURL: back + "/" + gateway.ReturnFailure, ErrorURL: back + "/" + gateway.ReturnError,
 			ExpiresAt: tx.Now.Add(hostedPageLife).Truncate(time.Second),
 		}
 		if err := tx.openCall(ctx, callID, start.provider.ID, gatewaycall.OperationHOSTED_PAYMENT, p.ID, out.Request); err != nil {
@@ -163,7 +164,7 @@ func (s *Service) BeginCharge(ctx context.Context, d ChargeDraft) (*Charge, erro
 		}
 		out.PaymentID, found = p.ID, callID
 		out.Request = gateway.ChargeRequest{
-			CustomerID: orEmpty(card.GatewayCustomerID), PaymentMethodID: orEmpty(card.GatewayID),
+			CustomerID: orEmpty(card.GatewayCustomerID), PaymentMethodID: orEmpty(card.GatewayID), SchemeReference: card.SchemeReference,
 			Amount: d.Amount, OrderCode: p.OrderCode, Description: "Top-up " + d.Amount.String(),
 			ReturnURL: s.publicLink("return", o.Slug, p.PublicToken, "success"),
 		}

@@ -94,8 +94,8 @@ func (s *Service) finishTx(ctx context.Context, f func(ctx context.Context, tx *
 }
 
 // IsUnavailable reports whether err tells that the database cannot do its work
-// now.
-func IsUnavailable(err error) bool { return database.IsUnavailable(err) }
+// now, or has too much of it.
+func IsUnavailable(err error) bool { return errors.Is(err, ErrBusy) || database.IsUnavailable(err) }
 
 // storedMeanwhile reports whether a refusal is that of a duplicate whose first
 // run has been stored while it ran.

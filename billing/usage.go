@@ -1,13 +1,18 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"purser/auth"
 	"purser/ent"
 	"purser/ent/ledgerentry"
+	entschema "purser/ent/schema"
 	"purser/money"
 )
 
@@ -57,19 +62,111 @@ var usageEarliest = time.Unix(0, 0).UTC()
 // currency that is not sold any more is booked when the currency is ACTIVE
 // again.
 //
+// A caller who leaves does not take the usage back. ErrBusy says that nothing
+// was done because too much is waiting already.
+//
 // Codes: REQUIRED (key), INVALID, NOT_FOUND, INVALID_STATE (payer, currency or
 // organization not active), CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, LIMIT_EXCEEDED, and
 // with details FUNDS_RESERVED, CREDIT_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS.
 func (s *Service) RecordUsage(ctx context.Context, u Usage) (Booking, error) {
-	if err := u.check(s.now()); err != nil {
-		return Booking{}, err
-	}
-	op, err := s.newOperation("usageRecord", u.Key, keyRequired, u)
+	all, err := s.recordEach(ctx, []Usage{u})
 	if err != nil {
 		return Booking{}, err
 	}
+	return all[0].Booking, all[0].Err
+}
+
+// UsageBatchMax is how many events one batch of usage may have.
+const UsageBatchMax = 1000
+
+// UsageOutcome is what became of one event of a batch.
+type UsageOutcome struct {
+	Booking
+	Err error // a refusal as RecordUsage returns it
+}
+
+// RecordUsageBatch is RecordUsage for many events: each is decided in the
+// order given and has an outcome of its own, and one that is refused leaves
+// the others alone. An error that is no refusal says that some may be booked
+// and some not: the same batch may be sent again, what is booked answers as it
+// did.
+//
+// Codes: INVALID (events); those of RecordUsage stand in the outcomes.
+func (s *Service) RecordUsageBatch(ctx context.Context, events []Usage) ([]UsageOutcome, error) {
+	if len(events) == 0 || len(events) > UsageBatchMax {
+		return nil, refuse(CodeInvalid, "events", "a batch has 1 to %d events, not %d", UsageBatchMax, len(events))
+	}
+	return s.recordEach(ctx, events)
+}
+
+// recordEach brings events to their organization's committer and waits for
+// their outcomes.
+func (s *Service) recordEach(ctx context.Context, all []Usage) ([]UsageOutcome, error) {
+	viewer := auth.FromContext(ctx)
+	if viewer == nil || viewer.OrganizationID == "" {
+		return nil, fmt.Errorf("record usage: %w", entschema.ErrNoViewer)
+	}
+	outcomes := make([]UsageOutcome, len(all))
+	events := make([]*usageEvent, 0, len(all))
+	replies := make(chan *usageEvent, len(all))
+	now := s.now()
+	for i, u := range all {
+		// The draft is a copy: its form is changed here.
+		if outcomes[i].Err = u.check(now); outcomes[i].Err != nil {
+			continue
+		}
+		op, err := s.newOperation("usageRecord", u.Key, keyRequired, u)
+		var refusal *Error
+		switch {
+		case errors.As(err, &refusal):
+			outcomes[i].Err = refusal
+		case err != nil:
+			return nil, err
+		default:
+			events = append(events, &usageEvent{Usage: u, op: op, viewer: viewer, index: i, replies: replies})
+		}
+	}
+	if len(events) == 0 {
+		return outcomes, nil
+	}
+	if err := s.committers.submit(events); err != nil {
+		return nil, err
+	}
+	var alone []*usageEvent
+	for range events {
+		select {
+		case e := <-replies:
+			var refusal *Error
+			switch {
+			case e.alone:
+				alone = append(alone, e)
+			case e.err != nil && !errors.As(e.err, &refusal):
+				return nil, e.err
+			default:
+				outcomes[e.index] = UsageOutcome{Booking: e.booking, Err: e.err}
+			}
+		case <-ctx.Done():
+			return nil, fmt.Errorf("record usage: %w", context.Cause(ctx))
+		}
+	}
+	slices.SortFunc(alone, func(a, b *usageEvent) int { return cmp.Compare(a.index, b.index) })
+	for _, e := range alone {
+		booking, err := s.recordAlone(ctx, e.Usage, e.op)
+		var refusal *Error
+		if err != nil && !errors.As(err, &refusal) {
+			return nil, err
+		}
+		outcomes[e.index] = UsageOutcome{Booking: booking, Err: err}
+	}
+	return outcomes, nil
+}
+
+// recordAlone books one event in a transaction of its own: where the balance
+// has to be made, and where there is something to refuse that has nothing to
+// do with funds.
+func (s *Service) recordAlone(ctx context.Context, u Usage, op operation) (Booking, error) {
 	var e *ent.LedgerEntry
-	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) (err error) {
 		if e, err = tx.recordedUsage(ctx, op); e != nil || err != nil {
 			return err
 		}
@@ -87,6 +184,9 @@ func (s *Service) RecordUsage(ctx context.Context, u Usage) (Booking, error) {
 func (u *Usage) check(now time.Time) error {
 	if u.Amount.Sign() <= 0 {
 		return refuse(CodeInvalid, "amount.amount", "usage must be more than zero; to give something back, post a credit")
+	}
+	if !storable(u.PayerID) {
+		return notFound("payerId", "payer", u.PayerID)
 	}
 	var err error
 	if u.Description, err = optionalNote(u.Description, "description", "the description"); err != nil {
@@ -125,10 +225,16 @@ func (tx *Tx) recordedUsage(ctx context.Context, op operation) (*ent.LedgerEntry
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("look up idempotency key: %w", err)
-	case subtle.ConstantTimeCompare(e.Fingerprint, op.fingerprint) != 1:
-		return nil, refuse(CodeIdempotencyKeyReused, "idempotencyKey", "this idempotency key was used before for other usage: use a new key for a new event")
 	}
-	return e, nil
+	return e, op.sameUsage(e.Fingerprint)
+}
+
+// sameUsage refuses a key that was used for other usage.
+func (op operation) sameUsage(fingerprint []byte) error {
+	if subtle.ConstantTimeCompare(fingerprint, op.fingerprint) != 1 {
+		return refuse(CodeIdempotencyKeyReused, "idempotencyKey", "this idempotency key was used before for other usage: use a new key for a new event")
+	}
+	return nil
 }
 
 // balanceToUse is the payer's balance in the currency of the usage, made when
@@ -164,7 +270,7 @@ func (tx *Tx) recordUsage(ctx context.Context, u Usage, op operation) (*ent.Ledg
 	if _, err := tx.activePayer(ctx, u.PayerID, "payerId"); err != nil {
 		return nil, err
 	}
-	if short := shortOf(b, u.Amount); short != nil && u.OnInsufficient == OnInsufficientRefuse {
+	if short := u.short(b); short != nil {
 		// The lock may have been waited for while a run with the same key
 		// took the funds: then that run's entry is the answer.
 		e, err := tx.recordedUsage(ctx, op)
@@ -173,7 +279,20 @@ func (tx *Tx) recordUsage(ctx context.Context, u Usage, op operation) (*ent.Ledg
 		}
 		return e, err
 	}
-	row := posting{
+	return tx.postTo(ctx, b, tx.newEntry(ctx, u.posting(b, op)))
+}
+
+// short is why the usage is refused on the balance, or nil.
+func (u *Usage) short(b *ent.Balance) *shortage {
+	if u.OnInsufficient == OnInsufficientRecord {
+		return nil
+	}
+	return shortOf(b, u.Amount)
+}
+
+// posting is the usage as a transfer from the balance.
+func (u *Usage) posting(b *ent.Balance, op operation) posting {
+	p := posting{
 		kind:  ledgerentry.KindUSAGE,
 		debit: b.Account(), credit: accountRevenue, balanceID: b.ID,
 		amount:      u.Amount,
@@ -181,7 +300,7 @@ func (tx *Tx) recordUsage(ctx context.Context, u Usage, op operation) (*ent.Ledg
 		operation: usageOperation, key: op.key, fingerprint: op.fingerprint,
 	}
 	if u.OccurredAt != nil {
-		row.effectiveAt = *u.OccurredAt
+		p.effectiveAt = *u.OccurredAt
 	}
-	return tx.postTo(ctx, b, tx.newEntry(ctx, row))
+	return p
 }

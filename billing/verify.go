@@ -14,6 +14,7 @@ import (
 
 	"purser/auth"
 	"purser/ent"
+	"purser/ent/ledgerentry"
 	"purser/money"
 )
 
@@ -45,6 +46,7 @@ type VerifyReport struct {
 	Entries        int
 	Seals          int
 	Unsealed       int // entries without a balance that wait for their seal
+	Holds          int
 	Payments       int // that succeeded
 	Invoices       int
 	Quotes         int
@@ -91,7 +93,8 @@ func (s *Service) VerifyAll(ctx context.Context, o VerifyOptions) ([]VerifyRepor
 // Verify proves the ledger of the viewer's organization anew from its rows:
 //
 //   - sequences, chains and seals, and every balance against its entries, open
-//     holds, unpaid invoices and its payer's billing mode;
+//     holds, unpaid invoices and its payer's billing mode; every hold against
+//     its balance and the entry that has captured it;
 //   - every payment against its entry, its invoice or balance, what the
 //     gateway was asked for, and its refunds;
 //   - every invoice against its lines, its entries (subtotal, tax, rounding,
@@ -140,6 +143,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		report:   &report,
 		now:      s.now(),
 		clearing: sums{},
+		shapes:   shapes(),
 	}
 	organization, err := v.Organization.Query().Only(ctx)
 	if err != nil {
@@ -154,6 +158,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		{"balances", v.balances},
 		{"entries without a balance", v.looseEntries},
 		{"seals", v.seals},
+		{"holds", v.holds},
 		{"payments", v.payments},
 		{"invoices", v.invoices},
 		{"quotes", v.quotes},
@@ -178,9 +183,10 @@ type verifier struct {
 	report  *VerifyReport
 	now     time.Time
 	zone    string
-	// clearing sums the payments that entries have booked, by provider and
-	// currency.
+	// clearing sums the payments that entries have booked, less refunds and
+	// disputes, by provider and currency.
 	clearing sums
+	shapes   map[ledgerentry.Kind][][2]string
 	series   numberSeries
 }
 

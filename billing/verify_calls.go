@@ -12,6 +12,7 @@ import (
 	"purser/ent/paymentmethod"
 	"purser/ent/provider"
 	"purser/ent/quote"
+	"purser/ent/refund"
 	"purser/money"
 )
 
@@ -68,6 +69,15 @@ func (v *verifier) owner(ctx context.Context, c *ent.GatewayCall) error {
 		var p *ent.Payment
 		if p, err = v.Payment.Query().Where(payment.ID(c.Subject)).Only(ctx); err == nil {
 			want.provider = p.ProviderID // the amount was compared with the payment
+		}
+	case gatewaycall.OperationREFUND:
+		var r *ent.Refund
+		if r, err = v.Refund.Query().Where(refund.ID(c.Subject)).Only(ctx); err == nil {
+			want.amount, found.amount = r.Amount().String(), askedAmount(c, "Amount")
+			var p *ent.Payment
+			if p, err = v.Payment.Query().Where(payment.ID(r.PaymentID)).Only(ctx); err == nil {
+				want.provider = p.ProviderID
+			}
 		}
 	case gatewaycall.OperationINVOICE_FINALIZE, gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE,
 		gatewaycall.OperationINVOICE_VOID, gatewaycall.OperationINVOICE_DISCARD:

@@ -11,12 +11,15 @@ import (
 
 	"purser/ent"
 	"purser/ent/balance"
+	"purser/ent/dispute"
 	"purser/ent/gatewaycall"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerseal"
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/provider"
+	"purser/ent/refund"
 	"purser/gateway"
 	"purser/testdb"
 )
@@ -104,12 +107,64 @@ func newTrade(t *testing.T) *sale {
 		t.Fatal(err)
 	}
 	s.useRecorded(t, s.payer.ID, usd(t, "0.5"))
+	if _, err := s.SetCreditLimit(s.ctx, CreditLimitChange{PayerID: s.payer.ID, Amount: ptr(usd(t, "500"))}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []HoldChange{s.setAside(t, s.payer.ID, usd(t, "3")), s.setAside(t, s.payer.ID, usd(t, "4"))} {
+		if _, err := s.capture(h.HoldID, ptr(usd(t, "3.5")), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.ReleaseHold(s.ctx, s.setAside(t, s.payer.ID, usd(t, "5")).HoldID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateHold(s.ctx, HoldDraft{PayerID: s.payer.ID, Amount: usd(t, "6"), ExpiresIn: holdLifeMin, Key: ptr("short")}); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(holdLifeMin)
+	s.expire(t)
+	s.setAside(t, s.payer.ID, usd(t, "7"))
+	for _, a := range []string{"2", "-1"} {
+		must(s.credit(s.payer.ID, usd(t, a)))(t)
+		must(s.adjust(s.payer.ID, usd(t, a)))(t)
+	}
+	s.moneyBack(t, other)
 	s.clock.Advance(sealAfter)
 	s.seal(t)
 	s.mustVerify(t)
 	s.exec(t, "PRAGMA foreign_keys = OFF")
 	s.exec(t, "PRAGMA ignore_check_constraints = ON")
 	return s
+}
+
+// moneyBack makes a payer's balance that is being reloaded, with payments of
+// which something went back, is on its way back or has been taken by a bank.
+func (s *sale) moneyBack(t testing.TB, p *ent.Payer) {
+	t.Helper()
+	seller := s.payer
+	s.payer = p
+	defer func() { s.payer = seller }()
+	s.card(t)
+	paid := s.toppedUp(t, "30")
+	finish := func(amount string, states ...gateway.RefundState) {
+		begun := s.beginRefund(t, paid, amount)
+		id := s.named("re")
+		for _, state := range states {
+			if err := s.ApplyRefund(s.ctx, paid.ID, begun.RefundID, refundAt(state, id, usd(t, amount))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	finish("5", gateway.RefundSucceeded)
+	finish("4", gateway.RefundPending)
+	finish("3", gateway.RefundSucceeded, gateway.RefundFailed)
+	finish("2")
+	s.disputed(t, s.toppedUp(t, "40"), gateway.DisputeNeedsResponse)
+	s.disputed(t, s.toppedUp(t, "41"), gateway.DisputeNeedsResponse, gateway.DisputeWon)
+	s.disputed(t, s.toppedUp(t, "42"), gateway.DisputeLost)
+	s.reloading(t, nil)
+	s.spend(t, "80")
+	s.begin(t)
 }
 
 // provable is a kind of rows with the values of their enums, and the columns
@@ -133,13 +188,17 @@ func provables() []provable {
 		payment.FieldPaymentMethodID, payment.FieldPublicToken, payment.FieldReceiptURL, payment.FieldRecurring,
 		payment.FieldReferenceID, payment.FieldReturnUrls, payment.FieldSaveCard, payment.FieldUpdatedAt, payment.FieldBalanceID,
 	}
+	holds := map[string][]string{hold.FieldStatus: {"OPEN", "CAPTURED", "RELEASED", "EXPIRED"}}
+	promised := []string{ // of every hold
+		hold.FieldCreatedAt, hold.FieldDescription, hold.FieldIdempotencyKey, hold.FieldFingerprint,
+	}
 	return []provable{
 		{table: invoice.Table, states: map[string][]string{
 			invoice.FieldStatus: {"DRAFT", "OPEN", "PAID", "UNCOLLECTIBLE", "VOID"},
 		}, untold: []string{
 			// Without payment, quote or debt, nothing else tells whose it was.
 			invoice.FieldPayerID, invoice.FieldProviderID,
-			invoice.FieldCollection, invoice.FieldDescription, invoice.FieldDueAt, invoice.FieldFinalizesAt,
+			invoice.FieldCollection, invoice.FieldDescription, invoice.FieldRecipient, invoice.FieldDueAt, invoice.FieldFinalizesAt,
 			invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldSubscriptionID,
 			invoice.FieldAttempts, invoice.FieldNextAttemptAt, invoice.FieldDunning, invoice.FieldPeriodStart, invoice.FieldPeriodEnd,
 			invoice.FieldGatewayInvoiceID, invoice.FieldNextCheckAt, invoice.FieldChecks, invoice.FieldPublicToken,
@@ -153,13 +212,33 @@ func provables() []provable {
 		}, shown...)},
 		{table: balance.Table, states: map[string][]string{balance.FieldBillingMode: {"PREPAID", "POSTPAID"}}, untold: []string{
 			balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadEnabled,
-			balance.FieldAutoReloadInFlight, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadPaymentMethodID,
-			balance.FieldAutoReloadProviderID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadThresholdUnits,
-			balance.FieldLowBalanceLevelUnits, balance.FieldLowBalanceNoticed,
+			balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadPaymentMethodID,
+			balance.FieldAutoReloadDueAt, balance.FieldAutoReloadFailures, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadThresholdUnits,
+			balance.FieldLowBalanceLevelUnits, balance.FieldLowBalanceNoticedAt,
 			balance.FieldCreditLimitUnits, // of POSTPAID: it is agreed, not derived
 			balance.FieldVersion, balance.FieldCreatedAt, balance.FieldUpdatedAt,
 		}},
-		{table: ledgerseal.Table, untold: []string{ledgerseal.FieldID, ledgerseal.FieldCreatedAt}},
+		{table: refund.Table, states: map[string][]string{
+			refund.FieldStatus: {"PROCESSING", "SUCCEEDED", "FAILED"},
+		}, untold: []string{
+			refund.FieldReason, refund.FieldFailureMessage, refund.FieldChecks, refund.FieldNextCheckAt,
+			refund.FieldCreatedAt, refund.FieldUpdatedAt, refund.FieldHoldID, // of one that has ended
+			// The gateway has not named one whose call is open.
+			refund.FieldGatewayRefundID,
+		}},
+		{table: dispute.Table, states: map[string][]string{
+			dispute.FieldStatus: {"WARNING", "NEEDS_RESPONSE", "UNDER_REVIEW", "WON", "LOST"},
+		}, untold: []string{
+			dispute.FieldReason, dispute.FieldEvidenceDueAt, dispute.FieldChecks, dispute.FieldNextCheckAt,
+			dispute.FieldCreatedAt, dispute.FieldUpdatedAt, dispute.FieldStatus, // of as much weight
+		}},
+		{table: hold.Table, where: "status = 'OPEN'", states: holds, untold: append([]string{hold.FieldID, hold.FieldExpiresAt}, promised...)},
+		{table: hold.Table, where: "status = 'CAPTURED'", states: holds, untold: append([]string{hold.FieldAmountUnits}, promised...)},
+		// Of one that came to nothing only its times tell how it ended.
+		{table: hold.Table, where: "status IN ('RELEASED', 'EXPIRED')", states: holds, untold: append([]string{
+			hold.FieldID, hold.FieldAmountUnits, hold.FieldClosedAt, hold.FieldExpiresAt,
+		}, promised...)},
+		{table: ledgerseal.Table},
 		{table: gatewaycall.Table, where: "state <> 'DONE'", states: map[string][]string{
 			gatewaycall.FieldState: {"OPEN", "DONE", "REVIEW"},
 		}, untold: []string{
@@ -276,7 +355,7 @@ func (s *sale) others(t testing.TB, table, column, rowid string, states []string
 		out = []string{"'" + fixtureStart.Add(-time.Hour).Format("2006-01-02 15:04:05-07:00") + "'"}
 	case column == payment.FieldReturnUrls:
 		out = []string{"'{}'"}
-	case column == balance.FieldPayerID:
+	case column == balance.FieldPayerID: // of a hold as well
 		out = s.texts(t, "SELECT '''' || id || '''' FROM payers WHERE id <> ?", value)
 	case kind == "integer":
 		out = []string{column + " + 1"}

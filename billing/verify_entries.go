@@ -28,9 +28,13 @@ type entryStream struct {
 	// again: another stream has counted the entries and looked at what they
 	// name.
 	again bool
-	// payments and reversed are what the entries of the page name.
+	// payments and reversed are what the entries of the page name, mirrored is
+	// what all reversals of an entry come to.
 	payments map[string]*ent.Payment
 	reversed map[string]*ent.LedgerEntry
+	mirrored map[string]money.Units
+	// causes are what the refunds and disputes are called that they name.
+	causes map[string]backCause
 }
 
 // peek returns the next entry, or nil after the last one.
@@ -76,6 +80,10 @@ func (s *entryStream) loadNamed(ctx context.Context) error {
 		}
 	}
 	s.payments, s.reversed = map[string]*ent.Payment{}, map[string]*ent.LedgerEntry{}
+	var err error
+	if s.causes, err = s.v.backCauses(ctx, s.page); err != nil {
+		return err
+	}
 	if len(paymentIDs) > 0 {
 		rows, err := s.v.Payment.Query().Where(payment.IDIn(paymentIDs...)).All(ctx)
 		if err != nil {
@@ -93,6 +101,27 @@ func (s *entryStream) loadNamed(ctx context.Context) error {
 		for _, e := range rows {
 			s.reversed[e.ID] = e
 		}
+		return s.loadMirrored(ctx, reversedIDs)
+	}
+	return nil
+}
+
+// loadMirrored sums the reversals of entries.
+func (s *entryStream) loadMirrored(ctx context.Context, ids []string) error {
+	var sums []struct {
+		ReversesID string `json:"reverses_id"`
+		Sum        money.Units
+	}
+	err := s.v.LedgerEntry.Query().Where(ledgerentry.ReversesIDIn(ids...)).
+		GroupBy(ledgerentry.FieldReversesID).
+		Aggregate(ent.As(ent.Sum(ledgerentry.FieldAmountUnits), "sum")).
+		Scan(ctx, &sums)
+	if err != nil {
+		return fmt.Errorf("sum reversals: %w", err)
+	}
+	s.mirrored = make(map[string]money.Units, len(sums))
+	for _, sum := range sums {
+		s.mirrored[sum.ReversesID] = sum.Sum
 	}
 	return nil
 }
@@ -124,6 +153,9 @@ func (v *verifier) balances(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := v.reloads(ctx, page); err != nil {
+			return err
+		}
 		for _, b := range page {
 			if err := v.balance(ctx, b, entries); err != nil {
 				return err
@@ -140,6 +172,9 @@ func (v *verifier) balances(ctx context.Context) error {
 			if b.BillingMode == balance.BillingModePREPAID && b.CreditLimitUnits != nil {
 				return v.fault(balance.Table, b.ID, "credit_limit_units, being PREPAID", "none", *b.CreditLimitUnits)
 			}
+			if b.CreditLimitOwn && b.CreditLimitUnits == nil {
+				return v.fault(balance.Table, b.ID, "credit_limit_units, being its payer's own", "a limit", "none")
+			}
 		}
 		v.report.Balances += len(page)
 		v.progress(balance.Table, v.report.Balances)
@@ -155,29 +190,29 @@ func (v *verifier) balances(ctx context.Context) error {
 	return err
 }
 
-// replayed is a balance as its entries so far have made it.
+// replayed is a balance as its entries so far have made it. The billing period
+// that was open lies between earliest and latest: near the end of a month the
+// organization's time zone decides, and that may have changed since.
 type replayed struct {
-	amount, usage money.Units
-	period        string
-	seq           int64
-	hash          []byte
-	at            time.Time
+	amount, usage    money.Units
+	earliest, latest string
+	seq              int64
+	hash             []byte
+	at               time.Time
 }
 
-func (r *replayed) rolled(period string) replayed {
+// opened is the balance carried into a later period.
+func (r *replayed) opened(earliest, latest string) replayed {
 	out := *r
-	out.amount, out.usage, out.period = r.amount-r.usage, 0, period
+	out.amount, out.usage, out.earliest, out.latest = r.amount-r.usage, 0, earliest, latest
 	return out
 }
 
 // balance replays one balance from the stream, which stands at its first
 // entry.
 func (v *verifier) balance(ctx context.Context, b *ent.Balance, entries *entryStream) error {
-	start, err := periodAt(b.CreatedAt, v.zone)
-	if err != nil {
-		return err
-	}
-	state := replayed{period: start, hash: []byte{}, at: b.CreatedAt}
+	state := replayed{hash: []byte{}, at: b.CreatedAt}
+	state.earliest, state.latest = periodsAround(b.CreatedAt)
 	for {
 		e, err := entries.peek(ctx)
 		if err != nil {
@@ -202,6 +237,8 @@ func (v *verifier) balance(ctx context.Context, b *ent.Balance, entries *entrySt
 		return v.fault(balance.Table, b.ID, "last_seq against its entries", state.seq, b.LastSeq)
 	case !bytes.Equal(b.LastHash, state.hash):
 		return v.fault(balance.Table, b.ID, "last_hash against its entries", hex.EncodeToString(state.hash), hex.EncodeToString(b.LastHash))
+	case !b.LastBookedAt.Equal(state.at):
+		return v.fault(balance.Table, b.ID, "last_booked_at against its entries", state.at, b.LastBookedAt)
 	}
 	return v.projection(b, &state)
 }
@@ -211,24 +248,18 @@ func (v *verifier) balance(ctx context.Context, b *ent.Balance, entries *entrySt
 // booked nothing.
 func (v *verifier) projection(b *ent.Balance, state *replayed) error {
 	want := *state
-	rolled := state.rolled(b.Period)
 	_, newest := periodsAround(b.UpdatedAt)
-	lowest, highest := periodsAround(state.at)
-	switch {
-	case b.Period > state.period && b.Period <= newest && b.AmountUnits == rolled.amount && b.UsageUnits == rolled.usage:
+	rolled := state.opened(b.Period, b.Period)
+	if b.Period > state.earliest && b.Period <= newest && b.AmountUnits == rolled.amount && b.UsageUnits == rolled.usage {
 		want = rolled
-	case b.Period >= lowest && b.Period <= highest:
-		// Near the end of a month the organization's time zone decides, and
-		// that may have changed since.
-		want.period = b.Period
 	}
 	switch {
 	case b.AmountUnits != want.amount:
 		return v.fault(balance.Table, b.ID, "amount_units against its entries", want.amount, b.AmountUnits)
 	case b.UsageUnits != want.usage:
 		return v.fault(balance.Table, b.ID, "usage_units against its entries", want.usage, b.UsageUnits)
-	case b.Period != want.period:
-		return v.fault(balance.Table, b.ID, "period against its entries", want.period, b.Period)
+	case b.Period < want.earliest, b.Period > want.latest:
+		return v.fault(balance.Table, b.ID, "period against its entries", want.latest, b.Period)
 	}
 	return nil
 }
@@ -244,40 +275,16 @@ func (v *verifier) entry(b *ent.Balance, state *replayed, e *ent.LedgerEntry) er
 	switch {
 	case row.seq != state.seq+1:
 		return v.fault(table, e.ID, "seq: an entry is missing or moved", state.seq+1, row.seq)
+	case e.BookedAt.Before(state.at):
+		return v.fault(table, e.ID, "booked_at: it goes back", "not before "+state.at.String(), e.BookedAt)
 	case e.Currency != b.Currency:
 		return v.fault(table, e.ID, "currency of its balance", b.Currency, e.Currency)
 	case e.DebitAccount != b.Account() && e.CreditAccount != b.Account():
 		return v.fault(table, e.ID, "one side is its balance", b.Account(), e.DebitAccount+" / "+e.CreditAccount)
 	}
-	period, err := periodAt(e.BookedAt, v.zone)
-	if err != nil {
-		return err
-	}
-	variants := []replayed{*state, state.rolled(period)}
-	if period > state.period {
-		variants[0], variants[1] = variants[1], variants[0]
-	}
-	if earliest, latest := periodsAround(e.BookedAt); earliest == latest {
-		variants = variants[:1] // the same month in every time zone
-	} else if period <= state.period {
-		variants[1].period = latest
-	}
-	var want replayed
-	found := fmt.Sprintf("amount %d, usage %d", row.amountAfter, row.usageAfter)
-	for i, before := range variants {
-		amount, usage, err := row.move(&ent.Balance{ID: b.ID, AmountUnits: before.amount, UsageUnits: before.usage})
-		if err != nil {
-			return v.fault(table, e.ID, "the balance after it", "amounts that can be counted", err)
-		}
-		if i == 0 || amount == row.amountAfter && usage == row.usageAfter {
-			want = replayed{amount: amount, usage: usage, period: before.period}
-		}
-		if amount == row.amountAfter && usage == row.usageAfter {
-			break
-		}
-	}
-	if want.amount != row.amountAfter || want.usage != row.usageAfter {
-		return v.fault(table, e.ID, "the balance after it", fmt.Sprintf("amount %d, usage %d", want.amount, want.usage), found)
+	want, fits := state.after(b, &row)
+	if !fits {
+		return v.fault(table, e.ID, "the balance after it", fmt.Sprintf("amount %d, usage %d", want.amount, want.usage), fmt.Sprintf("amount %d, usage %d", row.amountAfter, row.usageAfter))
 	}
 	if digest := row.digest(state.hash); !bytes.Equal(digest, e.Hash) {
 		return v.fault(table, e.ID, "hash over the row and the one before it", hex.EncodeToString(digest), hex.EncodeToString(e.Hash))
@@ -287,19 +294,63 @@ func (v *verifier) entry(b *ent.Balance, state *replayed, e *ent.LedgerEntry) er
 	return nil
 }
 
+// after carries the state over an entry, into the period of the entry where
+// that had begun, and reports whether it comes to what the entry says. Where
+// two ways come to the same, both periods are possible from then on.
+func (r *replayed) after(b *ent.Balance, row *entryRow) (want replayed, fits bool) {
+	earliest, latest := periodsAround(row.bookedAt)
+	var ways []replayed
+	if r.earliest < latest {
+		from := earliest
+		if from <= r.earliest {
+			from = latest
+		}
+		ways = append(ways, r.opened(from, latest))
+	}
+	if r.latest >= earliest {
+		same := *r
+		same.earliest = max(r.earliest, earliest)
+		ways = append(ways, same)
+	}
+	for _, before := range ways {
+		amount, usage, err := row.move(&ent.Balance{ID: b.ID, AmountUnits: before.amount, UsageUnits: before.usage})
+		if err != nil {
+			continue // out of the range that can be counted
+		}
+		way := before
+		way.amount, way.usage = amount, usage
+		switch fit := amount == row.amountAfter && usage == row.usageAfter; {
+		case fit && fits:
+			want.earliest, want.latest = min(want.earliest, way.earliest), max(want.latest, way.latest)
+		case fit, want.latest == "":
+			want, fits = way, fit
+		}
+	}
+	return want, fits
+}
+
 // canonical refuses a row that reads like another one: the hash does not tell
 // an empty text from none.
 func (v *verifier) canonical(e *ent.LedgerEntry) error {
-	for column, value := range map[string]*string{
-		ledgerentry.FieldReversedKind: e.ReversedKind, ledgerentry.FieldPaymentID: e.PaymentID,
-		ledgerentry.FieldInvoiceID: e.InvoiceID, ledgerentry.FieldHoldID: e.HoldID,
-		ledgerentry.FieldRefundID: e.RefundID, ledgerentry.FieldDisputeID: e.DisputeID,
-		ledgerentry.FieldCreditNoteID: e.CreditNoteID, ledgerentry.FieldProviderID: e.ProviderID,
-		ledgerentry.FieldReversesID: e.ReversesID, ledgerentry.FieldCauseKey: e.CauseKey,
-		ledgerentry.FieldOperation: e.Operation, ledgerentry.FieldIdempotencyKey: e.IdempotencyKey,
+	for _, c := range [...]struct {
+		column string
+		value  *string
+	}{
+		{ledgerentry.FieldReversedKind, e.ReversedKind},
+		{ledgerentry.FieldPaymentID, e.PaymentID},
+		{ledgerentry.FieldInvoiceID, e.InvoiceID},
+		{ledgerentry.FieldHoldID, e.HoldID},
+		{ledgerentry.FieldRefundID, e.RefundID},
+		{ledgerentry.FieldDisputeID, e.DisputeID},
+		{ledgerentry.FieldCreditNoteID, e.CreditNoteID},
+		{ledgerentry.FieldProviderID, e.ProviderID},
+		{ledgerentry.FieldReversesID, e.ReversesID},
+		{ledgerentry.FieldCauseKey, e.CauseKey},
+		{ledgerentry.FieldOperation, e.Operation},
+		{ledgerentry.FieldIdempotencyKey, e.IdempotencyKey},
 	} {
-		if value != nil && *value == "" {
-			return v.fault(ledgerentry.Table, e.ID, column, "a text or nothing", `""`)
+		if c.value != nil && *c.value == "" {
+			return v.fault(ledgerentry.Table, e.ID, c.column, "a text or nothing", `""`)
 		}
 	}
 	onBalance := e.BalanceID != nil
@@ -346,7 +397,7 @@ func (v *verifier) looseEntries(ctx context.Context) error {
 // meaning checks what an entry says about other rows, and sums its accounts.
 func (v *verifier) meaning(e *ent.LedgerEntry, b *ent.Balance, named *entryStream) error {
 	if e.Kind == ledgerentry.KindREVERSAL {
-		if err := v.mirrors(e, named.reversed[orEmpty(e.ReversesID)]); err != nil {
+		if err := v.mirrors(e, named.reversed[orEmpty(e.ReversesID)], named.mirrored[orEmpty(e.ReversesID)]); err != nil {
 			return err
 		}
 	}
@@ -356,26 +407,42 @@ func (v *verifier) meaning(e *ent.LedgerEntry, b *ent.Balance, named *entryStrea
 		}
 		v.clearing.add(e.DebitAccount, e.Currency, e.AmountUnits)
 	}
+	if err := v.namesBack(e, named.causes); err != nil {
+		return err
+	}
+	if name, by := clearingMoved(e); by != 0 {
+		v.clearing.add(name, e.Currency, by)
+	}
 	if e.InvoiceID == nil && (e.DebitAccount == accountReceivable || e.CreditAccount == accountReceivable) {
 		return v.fault(ledgerentry.Table, e.ID, "invoice_id of a claim", "an invoice", "none")
 	}
 	return v.shape(e)
 }
 
-// shape checks the two sides of an entry against its kind, for the kinds that
-// say what they are between.
-func (v *verifier) shape(e *ent.LedgerEntry) error {
+// shapes are the two sides of an entry by its kind, for the kinds that say what
+// they are between.
+func shapes() map[ledgerentry.Kind][][2]string {
 	clearing, onBalance := clearingAccount(""), ent.BalanceAccount("")
-	allowed := map[ledgerentry.Kind][][2]string{
+	return map[ledgerentry.Kind][][2]string{
 		ledgerentry.KindTOP_UP:          {{clearing, onBalance}},
 		ledgerentry.KindRELOAD:          {{accountBank, onBalance}},
 		ledgerentry.KindUSAGE:           {{onBalance, accountRevenue}},
-		ledgerentry.KindINVOICE:         {{accountReceivable, accountRevenue}},
+		ledgerentry.KindCREDIT:          {{accountPromotions, onBalance}, {onBalance, accountPromotions}},
+		ledgerentry.KindADJUSTMENT:      {{accountAdjustments, onBalance}, {onBalance, accountAdjustments}},
+		ledgerentry.KindINVOICE:         {{accountReceivable, accountRevenue}, {accountReceivable, onBalance}},
 		ledgerentry.KindTAX:             {{accountReceivable, accountTax}},
 		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}},
-		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}},
-		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}},
-	}[e.Kind]
+		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}, {onBalance, accountReceivable}},
+		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}, {accountWriteOff, accountDisputes}, {onBalance, accountWriteOff}, {accountWriteOff, onBalance}},
+		ledgerentry.KindREFUND:          {{onBalance, clearing}, {onBalance, accountBank}},
+		ledgerentry.KindDISPUTE:         {{onBalance, clearing}, {accountDisputes, clearing}},
+	}
+}
+
+// shape checks the two sides of an entry against its kind, for the kinds that
+// say what they are between.
+func (v *verifier) shape(e *ent.LedgerEntry) error {
+	allowed := v.shapes[e.Kind]
 	// Accounts of providers and balances end in an id.
 	kind := func(name string) string {
 		if before, _, ok := strings.Cut(name, ":"); ok {
@@ -389,8 +456,9 @@ func (v *verifier) shape(e *ent.LedgerEntry) error {
 	return nil
 }
 
-// mirrors checks a reversal against the entry that it reverses.
-func (v *verifier) mirrors(e, original *ent.LedgerEntry) error {
+// mirrors checks a reversal against the entry that it reverses, of which all
+// reversals together are given. Usage may be reversed in parts.
+func (v *verifier) mirrors(e, original *ent.LedgerEntry, mirrored money.Units) error {
 	what := func(kind string, amount money.Units, debit, credit, currency string) string {
 		return fmt.Sprintf("%s of %d %s from %s to %s", kind, amount, currency, debit, credit)
 	}
@@ -398,7 +466,14 @@ func (v *verifier) mirrors(e, original *ent.LedgerEntry) error {
 	if original == nil {
 		return v.fault(ledgerentry.Table, e.ID, "reverses_id", "an entry that exists", orEmpty(e.ReversesID))
 	}
-	want := what(string(original.Kind), original.AmountUnits, original.CreditAccount, original.DebitAccount, original.Currency)
+	if mirrored > original.AmountUnits {
+		return v.fault(ledgerentry.Table, original.ID, "all of its reversals", original.AmountUnits, mirrored)
+	}
+	amount := original.AmountUnits
+	if original.Kind == ledgerentry.KindUSAGE {
+		amount = min(amount, e.AmountUnits)
+	}
+	want := what(string(original.Kind), amount, original.CreditAccount, original.DebitAccount, original.Currency)
 	if want != found {
 		return v.fault(ledgerentry.Table, e.ID, "the mirror of "+original.ID, want, found)
 	}

@@ -158,7 +158,7 @@ func (v *verifier) bookedOn(ctx context.Context, i *ent.Invoice, entries *entryS
 		if e.CreditAccount == accountReceivable {
 			owed = -owed
 		}
-		out.latest[e.Kind] = e.BookedAt
+		out.latest[e.Kind] = e.EffectiveAt
 		if e.Kind == ledgerentry.KindREVERSAL {
 			out.net[ledgerentry.Kind(orEmpty(e.ReversedKind))] += owed
 		} else {

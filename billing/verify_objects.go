@@ -36,16 +36,15 @@ func (v *verifier) owed(ctx context.Context, page []*ent.Balance) (owed, error) 
 	if len(page) == 0 {
 		return out, nil
 	}
-	var ids, payers []string
+	var payers []string
 	for _, b := range page {
-		ids = append(ids, b.ID)
 		payers = append(payers, b.PayerID)
 	}
 	var holds []struct {
 		BalanceID string `json:"balance_id"`
 		Sum       sql.NullInt64
 	}
-	err := v.Hold.Query().Where(hold.BalanceIDIn(ids...), hold.StatusEQ(hold.StatusOPEN)).
+	err := v.Hold.Query().Where(hold.PayerIDIn(payers...), hold.StatusEQ(hold.StatusOPEN)).
 		GroupBy(hold.FieldBalanceID).Aggregate(ent.As(ent.Sum(hold.FieldAmountUnits), "sum")).Scan(ctx, &holds)
 	if err != nil {
 		return out, fmt.Errorf("sum holds: %w", err)
@@ -108,7 +107,7 @@ func (v *verifier) seals(ctx context.Context) error {
 			case e.BalanceID != nil:
 				return v.fault(ledgerentry.Table, e.ID, "balance_id of a sealed entry", "none", *e.BalanceID)
 			}
-			digest := sealDigest(e.OrganizationID, previous, s.Seq, e.ID, e.Hash)
+			digest := sealDigest(previous, s, e.Hash)
 			if !bytes.Equal(digest, s.Hash) {
 				return v.fault(ledgerseal.Table, s.ID, "hash over the entry and the seal before", hex.EncodeToString(digest), hex.EncodeToString(s.Hash))
 			}

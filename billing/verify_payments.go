@@ -36,12 +36,21 @@ func (v *verifier) payments(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		back, err := v.moneyBack(ctx, page)
+		if err != nil {
+			return err
+		}
 		for _, p := range page {
 			if err := v.payment(p, named); err != nil {
 				return err
 			}
+			gone, err := v.wentBack(p, back)
+			if err != nil {
+				return err
+			}
 			if p.Status == payment.StatusSUCCEEDED && p.Purpose != payment.PurposeTEST {
 				paid.add(clearingAccount(p.ProviderID), p.Currency, p.AmountUnits)
+				paid.add(clearingAccount(p.ProviderID), p.Currency, -gone)
 				v.report.Payments++
 			}
 		}
@@ -53,7 +62,7 @@ func (v *verifier) payments(ctx context.Context) error {
 		last = page[len(page)-1].ID
 	}
 	if a, want, found, differ := paid.differs(v.clearing); differ {
-		return v.fault(ledgerentry.Table, a.name, "payments in "+a.currency+" that were booked", want, found)
+		return v.fault(ledgerentry.Table, a.name, "payments in "+a.currency+", less what went back, that were booked", want, found)
 	}
 	return nil
 }
@@ -168,8 +177,8 @@ func (v *verifier) payment(p *ent.Payment, named namedByPayments) error {
 		switch {
 		case e == nil || orEmpty(e.PaymentID) != p.ID:
 			return v.fault(payment.Table, p.ID, "a payment that succeeded is in the ledger", "an entry for "+cause, "none")
-		case !e.BookedAt.Equal(*p.SettledAt):
-			return v.fault(payment.Table, p.ID, "settled_at against its entry "+e.ID, e.BookedAt, p.SettledAt.Format(time.RFC3339Nano))
+		case !e.EffectiveAt.Equal(*p.SettledAt):
+			return v.fault(payment.Table, p.ID, "settled_at against its entry "+e.ID, e.EffectiveAt, p.SettledAt.Format(time.RFC3339Nano))
 		}
 	}
 	if err := v.paymentInvoice(p, named.invoices); err != nil {
@@ -190,6 +199,9 @@ func (v *verifier) paymentBalance(p *ent.Payment, named namedByPayments) error {
 		b := named.balances[*p.BalanceID]
 		if b == nil || !topUp || b.PayerID != orEmpty(p.PayerID) || b.Currency != p.Currency {
 			return v.fault(payment.Table, p.ID, "balance_id", "a balance of its payer in its currency, for a top-up", *p.BalanceID)
+		}
+		if p.Purpose == payment.PurposeAUTO_RELOAD && !isEnd(p.Status) && orEmpty(b.AutoReloadPaymentID) != p.ID {
+			return v.fault(payment.Table, p.ID, fmt.Sprintf("auto_reload_payment_id of its balance, being %s", p.Status), p.ID, orEmpty(b.AutoReloadPaymentID))
 		}
 	}
 	for _, c := range named.calls[p.ID] {

@@ -81,7 +81,7 @@ func newBooks(t *testing.T) *books {
 	f.seal(t)
 	late := f.newInvoice(t, p, usd(t, "4"), usd(t, "0"), false)
 	w.sealed = w.cause(t, invoiceCause(inv.ID, partRevenue))
-	w.reversal = w.cause(t, "reversal:"+w.cause(t, invoiceCause(voided.ID, partRevenue)))
+	w.reversal = w.cause(t, reversalPart(w.cause(t, invoiceCause(voided.ID, partRevenue)), 1))
 	w.loose = w.cause(t, invoiceCause(late.ID, partRevenue))
 	f.newQuote(t, p.ID)
 	f.newOpenCall(t, p)
@@ -354,7 +354,7 @@ func TestVerifyCountsWhatItReads(t *testing.T) {
 			}
 			seen[p.Table] = p.Rows
 		}})
-		want := VerifyReport{OrganizationID: w.org, Balances: 2, Entries: 10, Seals: 4, Unsealed: 1, Payments: 1, Invoices: 3, Quotes: 1, OpenCalls: 1}
+		want := VerifyReport{OrganizationID: w.org, Balances: 2, Entries: 10, Seals: 4, Unsealed: 1, Holds: 1, Payments: 1, Invoices: 3, Quotes: 1, OpenCalls: 1}
 		if err != nil || r != want {
 			t.Errorf("pages of %d: %+v, %v; want %+v", rows, r, err, want)
 		}

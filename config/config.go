@@ -63,6 +63,11 @@ type Config struct {
 	// Defaults to empty: SQLite in the data folder.
 	DatabaseURL string
 
+	// GatewayAddresses are addresses, https://host[:port], that providers may
+	// name as their gateway's beside the gateways' own.
+	// Defaults to none.
+	GatewayAddresses []string
+
 	// LogFormat is how log lines are written.
 	// Defaults to text in dev, json in production.
 	LogFormat LogFormat

@@ -102,6 +102,17 @@ func parseOrigins(v string) ([]string, error) {
 	return origins, nil
 }
 
+// parseSecureOrigins is parseOrigins for addresses that must be https.
+func parseSecureOrigins(v string) ([]string, error) {
+	origins, err := parseOrigins(v)
+	for i, origin := range origins {
+		if !strings.HasPrefix(origin, "https://") {
+			return nil, fmt.Errorf("address %d: it must begin with https://", i+1)
+		}
+	}
+	return origins, err
+}
+
 func checkDatabaseURL(v string) error {
 	if !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
 		return errors.New("it must begin with postgres://; leave it empty for SQLite")

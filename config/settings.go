@@ -129,6 +129,13 @@ func settings() []setting {
 			show:    func(c Config) string { return c.SandboxURL },
 		},
 		{
+			env: "PURSER_GATEWAY_ADDRESSES", initial: "none", values: "`https://…`, separated by commas",
+			summary: "addresses of gateways that providers may name beside the gateways' own",
+			details: "Each is `https://host` or `https://host:port`, for instance of a gateway's second data center. What a provider names is reached over https alone, redirects are not followed, and an address in a private network, on this machine or of a cloud's metadata is never dialled, whether it is listed here or not. The sandbox has a setting of its own.",
+			set:     func(c *Config, v string) (err error) { c.GatewayAddresses, err = parseSecureOrigins(v); return err },
+			show:    func(c Config) string { return strings.Join(c.GatewayAddresses, ",") },
+		},
+		{
 			env: "PURSER_LOG_FORMAT", initial: "`text` (dev), `json` (production)", values: "`text`, `json`",
 			summary: "form of the log lines",
 			details: "`text` is for people, `json` for programs: one object a line.",

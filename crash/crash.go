@@ -41,13 +41,16 @@ const (
 	// ResumeAsked: the gateway has been asked again and its answer applied,
 	// the round of due work not finished.
 	ResumeAsked = "resume.asked"
+	// KeysRotated: some secrets are sealed with the new master key, the others
+	// still with the old one.
+	KeysRotated = "keys.rotated"
 )
 
 // Points returns the names of all moments.
 func Points() []string {
 	return []string{
 		BeginCommitted, FinishStarted, Committing, Committed,
-		EventStored, EventClaimed, EventApplied, ResumeClaimed, ResumeAsked,
+		EventStored, EventClaimed, EventApplied, ResumeClaimed, ResumeAsked, KeysRotated,
 	}
 }
 

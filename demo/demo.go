@@ -37,7 +37,8 @@ const (
 // part is what the ledger and the audit log call the maker of the demo.
 const part = "demo"
 
-// Config is what making the demo needs. All fields are required.
+// Config is what making the demo needs. All fields but WorldpayURL are
+// required.
 type Config struct {
 	Billing  *billing.Service
 	Gateways gateway.Directory
@@ -45,6 +46,9 @@ type Config struct {
 	// no operation for.
 	HTTP       *http.Client
 	SandboxURL string
+	// WorldpayURL is that of the Worldpay sandbox; empty where there is none, and
+	// the demo has no provider there.
+	WorldpayURL string
 	// Random makes the keys of the sandbox account.
 	Random io.Reader
 	// Token is the organization's access token, with all rights.
@@ -103,6 +107,7 @@ func Seed(ctx context.Context, c Config) error {
 	}{
 		{"currencies", s.currencies},
 		{"provider", s.provider},
+		{"Worldpay provider", s.worldpay},
 		{"payers", s.payers},
 		{"catalog", s.catalog},
 		{"balances", s.balances},
@@ -187,12 +192,18 @@ func settle(ctx context.Context, step func(context.Context) error, done func(con
 
 // account returns the demo's provider, or nil where there is none yet.
 func account(ctx context.Context, b *billing.Service) (*ent.Provider, error) {
+	return providerWith(ctx, b, providerSlug)
+}
+
+// providerWith returns the demo's provider of a slug, or nil where there is
+// none.
+func providerWith(ctx context.Context, b *billing.Service, slug string) (*ent.Provider, error) {
 	all, err := b.Client().Provider.Query().All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look for the demo's provider: %w", err)
 	}
 	for _, p := range all {
-		if p.Slug == providerSlug {
+		if p.Slug == slug {
 			return p, nil
 		}
 	}

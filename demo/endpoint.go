@@ -32,6 +32,9 @@ func Connect(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("enter the demo: %w", err)
 	}
+	if err := c.connectWorldpay(inside); err != nil {
+		return err
+	}
 	p, err := account(inside, c.Billing)
 	if err != nil || p == nil || p.Status != "ACTIVE" {
 		return err

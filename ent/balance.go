@@ -41,6 +41,8 @@ type Balance struct {
 	BillingMode balance.BillingMode `json:"billing_mode,omitempty"`
 	// CreditLimitUnits holds the value of the "credit_limit_units" field.
 	CreditLimitUnits *money.Units `json:"credit_limit_units,omitempty"`
+	// the limit was agreed with this payer and is not its currency's
+	CreditLimitOwn bool `json:"credit_limit_own,omitempty"`
 	// AutoReloadEnabled holds the value of the "auto_reload_enabled" field.
 	AutoReloadEnabled bool `json:"auto_reload_enabled,omitempty"`
 	// AutoReloadThresholdUnits holds the value of the "auto_reload_threshold_units" field.
@@ -57,12 +59,18 @@ type Balance struct {
 	AutoReloadPaymentMethodID *string `json:"auto_reload_payment_method_id,omitempty"`
 	// AutoReloadSuspendedReason holds the value of the "auto_reload_suspended_reason" field.
 	AutoReloadSuspendedReason string `json:"auto_reload_suspended_reason,omitempty"`
-	// AutoReloadInFlight holds the value of the "auto_reload_in_flight" field.
-	AutoReloadInFlight bool `json:"auto_reload_in_flight,omitempty"`
+	// AutoReloadPaymentID holds the value of the "auto_reload_payment_id" field.
+	AutoReloadPaymentID *string `json:"auto_reload_payment_id,omitempty"`
+	// AutoReloadFailures holds the value of the "auto_reload_failures" field.
+	AutoReloadFailures int `json:"auto_reload_failures,omitempty"`
+	// AutoReloadDueAt holds the value of the "auto_reload_due_at" field.
+	AutoReloadDueAt *time.Time `json:"auto_reload_due_at,omitempty"`
 	// LowBalanceLevelUnits holds the value of the "low_balance_level_units" field.
 	LowBalanceLevelUnits *money.Units `json:"low_balance_level_units,omitempty"`
-	// LowBalanceNoticed holds the value of the "low_balance_noticed" field.
-	LowBalanceNoticed bool `json:"low_balance_noticed,omitempty"`
+	// LowBalancePercent holds the value of the "low_balance_percent" field.
+	LowBalancePercent *int `json:"low_balance_percent,omitempty"`
+	// LowBalanceNoticedAt holds the value of the "low_balance_noticed_at" field.
+	LowBalanceNoticedAt *time.Time `json:"low_balance_noticed_at,omitempty"`
 	// the open billing period, YYYY-MM in the organization's time zone
 	Period string `json:"period,omitempty"`
 	// Version holds the value of the "version" field.
@@ -71,6 +79,8 @@ type Balance struct {
 	LastSeq int64 `json:"last_seq,omitempty"`
 	// LastHash holds the value of the "last_hash" field.
 	LastHash []byte `json:"last_hash,omitempty"`
+	// that of the last entry; no entry is booked before it
+	LastBookedAt time.Time `json:"last_booked_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the BalanceQuery when eager-loading is set.
 	Edges        BalanceEdges `json:"edges"`
@@ -119,13 +129,13 @@ func (*Balance) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case balance.FieldLastHash:
 			values[i] = new([]byte)
-		case balance.FieldAutoReloadEnabled, balance.FieldAutoReloadInFlight, balance.FieldLowBalanceNoticed:
+		case balance.FieldCreditLimitOwn, balance.FieldAutoReloadEnabled:
 			values[i] = new(sql.NullBool)
-		case balance.FieldAmountUnits, balance.FieldUsageUnits, balance.FieldHeldUnits, balance.FieldUnpaidUnits, balance.FieldCreditLimitUnits, balance.FieldAutoReloadThresholdUnits, balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldLowBalanceLevelUnits, balance.FieldVersion, balance.FieldLastSeq:
+		case balance.FieldAmountUnits, balance.FieldUsageUnits, balance.FieldHeldUnits, balance.FieldUnpaidUnits, balance.FieldCreditLimitUnits, balance.FieldAutoReloadThresholdUnits, balance.FieldAutoReloadAmountUnits, balance.FieldAutoReloadDailyCapUnits, balance.FieldAutoReloadMonthlyCapUnits, balance.FieldAutoReloadFailures, balance.FieldLowBalanceLevelUnits, balance.FieldLowBalancePercent, balance.FieldVersion, balance.FieldLastSeq:
 			values[i] = new(sql.NullInt64)
-		case balance.FieldID, balance.FieldOrganizationID, balance.FieldPayerID, balance.FieldCurrency, balance.FieldBillingMode, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadPaymentMethodID, balance.FieldAutoReloadSuspendedReason, balance.FieldPeriod:
+		case balance.FieldID, balance.FieldOrganizationID, balance.FieldPayerID, balance.FieldCurrency, balance.FieldBillingMode, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadPaymentMethodID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadPaymentID, balance.FieldPeriod:
 			values[i] = new(sql.NullString)
-		case balance.FieldCreatedAt, balance.FieldUpdatedAt:
+		case balance.FieldCreatedAt, balance.FieldUpdatedAt, balance.FieldAutoReloadDueAt, balance.FieldLowBalanceNoticedAt, balance.FieldLastBookedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -215,6 +225,12 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 				_m.CreditLimitUnits = new(money.Units)
 				*_m.CreditLimitUnits = money.Units(value.Int64)
 			}
+		case balance.FieldCreditLimitOwn:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field credit_limit_own", values[i])
+			} else if value.Valid {
+				_m.CreditLimitOwn = value.Bool
+			}
 		case balance.FieldAutoReloadEnabled:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field auto_reload_enabled", values[i])
@@ -269,11 +285,25 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.AutoReloadSuspendedReason = value.String
 			}
-		case balance.FieldAutoReloadInFlight:
-			if value, ok := values[i].(*sql.NullBool); !ok {
-				return fmt.Errorf("unexpected type %T for field auto_reload_in_flight", values[i])
+		case balance.FieldAutoReloadPaymentID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field auto_reload_payment_id", values[i])
 			} else if value.Valid {
-				_m.AutoReloadInFlight = value.Bool
+				_m.AutoReloadPaymentID = new(string)
+				*_m.AutoReloadPaymentID = value.String
+			}
+		case balance.FieldAutoReloadFailures:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field auto_reload_failures", values[i])
+			} else if value.Valid {
+				_m.AutoReloadFailures = int(value.Int64)
+			}
+		case balance.FieldAutoReloadDueAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field auto_reload_due_at", values[i])
+			} else if value.Valid {
+				_m.AutoReloadDueAt = new(time.Time)
+				*_m.AutoReloadDueAt = value.Time
 			}
 		case balance.FieldLowBalanceLevelUnits:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -282,11 +312,19 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 				_m.LowBalanceLevelUnits = new(money.Units)
 				*_m.LowBalanceLevelUnits = money.Units(value.Int64)
 			}
-		case balance.FieldLowBalanceNoticed:
-			if value, ok := values[i].(*sql.NullBool); !ok {
-				return fmt.Errorf("unexpected type %T for field low_balance_noticed", values[i])
+		case balance.FieldLowBalancePercent:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field low_balance_percent", values[i])
 			} else if value.Valid {
-				_m.LowBalanceNoticed = value.Bool
+				_m.LowBalancePercent = new(int)
+				*_m.LowBalancePercent = int(value.Int64)
+			}
+		case balance.FieldLowBalanceNoticedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field low_balance_noticed_at", values[i])
+			} else if value.Valid {
+				_m.LowBalanceNoticedAt = new(time.Time)
+				*_m.LowBalanceNoticedAt = value.Time
 			}
 		case balance.FieldPeriod:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -311,6 +349,12 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field last_hash", values[i])
 			} else if value != nil {
 				_m.LastHash = *value
+			}
+		case balance.FieldLastBookedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_booked_at", values[i])
+			} else if value.Valid {
+				_m.LastBookedAt = value.Time
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -393,6 +437,9 @@ func (_m *Balance) String() string {
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
+	builder.WriteString("credit_limit_own=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CreditLimitOwn))
+	builder.WriteString(", ")
 	builder.WriteString("auto_reload_enabled=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AutoReloadEnabled))
 	builder.WriteString(", ")
@@ -429,16 +476,33 @@ func (_m *Balance) String() string {
 	builder.WriteString("auto_reload_suspended_reason=")
 	builder.WriteString(_m.AutoReloadSuspendedReason)
 	builder.WriteString(", ")
-	builder.WriteString("auto_reload_in_flight=")
-	builder.WriteString(fmt.Sprintf("%v", _m.AutoReloadInFlight))
+	if v := _m.AutoReloadPaymentID; v != nil {
+		builder.WriteString("auto_reload_payment_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("auto_reload_failures=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AutoReloadFailures))
+	builder.WriteString(", ")
+	if v := _m.AutoReloadDueAt; v != nil {
+		builder.WriteString("auto_reload_due_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	if v := _m.LowBalanceLevelUnits; v != nil {
 		builder.WriteString("low_balance_level_units=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
-	builder.WriteString("low_balance_noticed=")
-	builder.WriteString(fmt.Sprintf("%v", _m.LowBalanceNoticed))
+	if v := _m.LowBalancePercent; v != nil {
+		builder.WriteString("low_balance_percent=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.LowBalanceNoticedAt; v != nil {
+		builder.WriteString("low_balance_noticed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("period=")
 	builder.WriteString(_m.Period)
@@ -451,6 +515,9 @@ func (_m *Balance) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("last_hash=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LastHash))
+	builder.WriteString(", ")
+	builder.WriteString("last_booked_at=")
+	builder.WriteString(_m.LastBookedAt.Format(time.ANSIC))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -132,6 +132,20 @@ func (_c *BalanceCreate) SetNillableCreditLimitUnits(v *money.Units) *BalanceCre
 	return _c
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (_c *BalanceCreate) SetCreditLimitOwn(v bool) *BalanceCreate {
+	_c.mutation.SetCreditLimitOwn(v)
+	return _c
+}
+
+// SetNillableCreditLimitOwn sets the "credit_limit_own" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableCreditLimitOwn(v *bool) *BalanceCreate {
+	if v != nil {
+		_c.SetCreditLimitOwn(*v)
+	}
+	return _c
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (_c *BalanceCreate) SetAutoReloadEnabled(v bool) *BalanceCreate {
 	_c.mutation.SetAutoReloadEnabled(v)
@@ -244,16 +258,44 @@ func (_c *BalanceCreate) SetNillableAutoReloadSuspendedReason(v *string) *Balanc
 	return _c
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (_c *BalanceCreate) SetAutoReloadInFlight(v bool) *BalanceCreate {
-	_c.mutation.SetAutoReloadInFlight(v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (_c *BalanceCreate) SetAutoReloadPaymentID(v string) *BalanceCreate {
+	_c.mutation.SetAutoReloadPaymentID(v)
 	return _c
 }
 
-// SetNillableAutoReloadInFlight sets the "auto_reload_in_flight" field if the given value is not nil.
-func (_c *BalanceCreate) SetNillableAutoReloadInFlight(v *bool) *BalanceCreate {
+// SetNillableAutoReloadPaymentID sets the "auto_reload_payment_id" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableAutoReloadPaymentID(v *string) *BalanceCreate {
 	if v != nil {
-		_c.SetAutoReloadInFlight(*v)
+		_c.SetAutoReloadPaymentID(*v)
+	}
+	return _c
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (_c *BalanceCreate) SetAutoReloadFailures(v int) *BalanceCreate {
+	_c.mutation.SetAutoReloadFailures(v)
+	return _c
+}
+
+// SetNillableAutoReloadFailures sets the "auto_reload_failures" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableAutoReloadFailures(v *int) *BalanceCreate {
+	if v != nil {
+		_c.SetAutoReloadFailures(*v)
+	}
+	return _c
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (_c *BalanceCreate) SetAutoReloadDueAt(v time.Time) *BalanceCreate {
+	_c.mutation.SetAutoReloadDueAt(v)
+	return _c
+}
+
+// SetNillableAutoReloadDueAt sets the "auto_reload_due_at" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableAutoReloadDueAt(v *time.Time) *BalanceCreate {
+	if v != nil {
+		_c.SetAutoReloadDueAt(*v)
 	}
 	return _c
 }
@@ -272,16 +314,30 @@ func (_c *BalanceCreate) SetNillableLowBalanceLevelUnits(v *money.Units) *Balanc
 	return _c
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (_c *BalanceCreate) SetLowBalanceNoticed(v bool) *BalanceCreate {
-	_c.mutation.SetLowBalanceNoticed(v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (_c *BalanceCreate) SetLowBalancePercent(v int) *BalanceCreate {
+	_c.mutation.SetLowBalancePercent(v)
 	return _c
 }
 
-// SetNillableLowBalanceNoticed sets the "low_balance_noticed" field if the given value is not nil.
-func (_c *BalanceCreate) SetNillableLowBalanceNoticed(v *bool) *BalanceCreate {
+// SetNillableLowBalancePercent sets the "low_balance_percent" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableLowBalancePercent(v *int) *BalanceCreate {
 	if v != nil {
-		_c.SetLowBalanceNoticed(*v)
+		_c.SetLowBalancePercent(*v)
+	}
+	return _c
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (_c *BalanceCreate) SetLowBalanceNoticedAt(v time.Time) *BalanceCreate {
+	_c.mutation.SetLowBalanceNoticedAt(v)
+	return _c
+}
+
+// SetNillableLowBalanceNoticedAt sets the "low_balance_noticed_at" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableLowBalanceNoticedAt(v *time.Time) *BalanceCreate {
+	if v != nil {
+		_c.SetLowBalanceNoticedAt(*v)
 	}
 	return _c
 }
@@ -323,6 +379,12 @@ func (_c *BalanceCreate) SetNillableLastSeq(v *int64) *BalanceCreate {
 // SetLastHash sets the "last_hash" field.
 func (_c *BalanceCreate) SetLastHash(v []byte) *BalanceCreate {
 	_c.mutation.SetLastHash(v)
+	return _c
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (_c *BalanceCreate) SetLastBookedAt(v time.Time) *BalanceCreate {
+	_c.mutation.SetLastBookedAt(v)
 	return _c
 }
 
@@ -405,6 +467,10 @@ func (_c *BalanceCreate) defaults() error {
 		v := balance.DefaultUnpaidUnits
 		_c.mutation.SetUnpaidUnits(v)
 	}
+	if _, ok := _c.mutation.CreditLimitOwn(); !ok {
+		v := balance.DefaultCreditLimitOwn
+		_c.mutation.SetCreditLimitOwn(v)
+	}
 	if _, ok := _c.mutation.AutoReloadEnabled(); !ok {
 		v := balance.DefaultAutoReloadEnabled
 		_c.mutation.SetAutoReloadEnabled(v)
@@ -413,13 +479,9 @@ func (_c *BalanceCreate) defaults() error {
 		v := balance.DefaultAutoReloadSuspendedReason
 		_c.mutation.SetAutoReloadSuspendedReason(v)
 	}
-	if _, ok := _c.mutation.AutoReloadInFlight(); !ok {
-		v := balance.DefaultAutoReloadInFlight
-		_c.mutation.SetAutoReloadInFlight(v)
-	}
-	if _, ok := _c.mutation.LowBalanceNoticed(); !ok {
-		v := balance.DefaultLowBalanceNoticed
-		_c.mutation.SetLowBalanceNoticed(v)
+	if _, ok := _c.mutation.AutoReloadFailures(); !ok {
+		v := balance.DefaultAutoReloadFailures
+		_c.mutation.SetAutoReloadFailures(v)
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := balance.DefaultVersion
@@ -484,17 +546,17 @@ func (_c *BalanceCreate) check() error {
 			return &ValidationError{Name: "billing_mode", err: fmt.Errorf(`ent: validator failed for field "Balance.billing_mode": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.CreditLimitOwn(); !ok {
+		return &ValidationError{Name: "credit_limit_own", err: errors.New(`ent: missing required field "Balance.credit_limit_own"`)}
+	}
 	if _, ok := _c.mutation.AutoReloadEnabled(); !ok {
 		return &ValidationError{Name: "auto_reload_enabled", err: errors.New(`ent: missing required field "Balance.auto_reload_enabled"`)}
 	}
 	if _, ok := _c.mutation.AutoReloadSuspendedReason(); !ok {
 		return &ValidationError{Name: "auto_reload_suspended_reason", err: errors.New(`ent: missing required field "Balance.auto_reload_suspended_reason"`)}
 	}
-	if _, ok := _c.mutation.AutoReloadInFlight(); !ok {
-		return &ValidationError{Name: "auto_reload_in_flight", err: errors.New(`ent: missing required field "Balance.auto_reload_in_flight"`)}
-	}
-	if _, ok := _c.mutation.LowBalanceNoticed(); !ok {
-		return &ValidationError{Name: "low_balance_noticed", err: errors.New(`ent: missing required field "Balance.low_balance_noticed"`)}
+	if _, ok := _c.mutation.AutoReloadFailures(); !ok {
+		return &ValidationError{Name: "auto_reload_failures", err: errors.New(`ent: missing required field "Balance.auto_reload_failures"`)}
 	}
 	if _, ok := _c.mutation.Period(); !ok {
 		return &ValidationError{Name: "period", err: errors.New(`ent: missing required field "Balance.period"`)}
@@ -507,6 +569,9 @@ func (_c *BalanceCreate) check() error {
 	}
 	if _, ok := _c.mutation.LastHash(); !ok {
 		return &ValidationError{Name: "last_hash", err: errors.New(`ent: missing required field "Balance.last_hash"`)}
+	}
+	if _, ok := _c.mutation.LastBookedAt(); !ok {
+		return &ValidationError{Name: "last_booked_at", err: errors.New(`ent: missing required field "Balance.last_booked_at"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := balance.IDValidator(v); err != nil {
@@ -592,6 +657,10 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 		_spec.SetField(balance.FieldCreditLimitUnits, field.TypeInt64, value)
 		_node.CreditLimitUnits = &value
 	}
+	if value, ok := _c.mutation.CreditLimitOwn(); ok {
+		_spec.SetField(balance.FieldCreditLimitOwn, field.TypeBool, value)
+		_node.CreditLimitOwn = value
+	}
 	if value, ok := _c.mutation.AutoReloadEnabled(); ok {
 		_spec.SetField(balance.FieldAutoReloadEnabled, field.TypeBool, value)
 		_node.AutoReloadEnabled = value
@@ -624,17 +693,29 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 		_spec.SetField(balance.FieldAutoReloadSuspendedReason, field.TypeString, value)
 		_node.AutoReloadSuspendedReason = value
 	}
-	if value, ok := _c.mutation.AutoReloadInFlight(); ok {
-		_spec.SetField(balance.FieldAutoReloadInFlight, field.TypeBool, value)
-		_node.AutoReloadInFlight = value
+	if value, ok := _c.mutation.AutoReloadPaymentID(); ok {
+		_spec.SetField(balance.FieldAutoReloadPaymentID, field.TypeString, value)
+		_node.AutoReloadPaymentID = &value
+	}
+	if value, ok := _c.mutation.AutoReloadFailures(); ok {
+		_spec.SetField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+		_node.AutoReloadFailures = value
+	}
+	if value, ok := _c.mutation.AutoReloadDueAt(); ok {
+		_spec.SetField(balance.FieldAutoReloadDueAt, field.TypeTime, value)
+		_node.AutoReloadDueAt = &value
 	}
 	if value, ok := _c.mutation.LowBalanceLevelUnits(); ok {
 		_spec.SetField(balance.FieldLowBalanceLevelUnits, field.TypeInt64, value)
 		_node.LowBalanceLevelUnits = &value
 	}
-	if value, ok := _c.mutation.LowBalanceNoticed(); ok {
-		_spec.SetField(balance.FieldLowBalanceNoticed, field.TypeBool, value)
-		_node.LowBalanceNoticed = value
+	if value, ok := _c.mutation.LowBalancePercent(); ok {
+		_spec.SetField(balance.FieldLowBalancePercent, field.TypeInt, value)
+		_node.LowBalancePercent = &value
+	}
+	if value, ok := _c.mutation.LowBalanceNoticedAt(); ok {
+		_spec.SetField(balance.FieldLowBalanceNoticedAt, field.TypeTime, value)
+		_node.LowBalanceNoticedAt = &value
 	}
 	if value, ok := _c.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)
@@ -651,6 +732,10 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LastHash(); ok {
 		_spec.SetField(balance.FieldLastHash, field.TypeBytes, value)
 		_node.LastHash = value
+	}
+	if value, ok := _c.mutation.LastBookedAt(); ok {
+		_spec.SetField(balance.FieldLastBookedAt, field.TypeTime, value)
+		_node.LastBookedAt = value
 	}
 	if nodes := _c.mutation.PayerIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -857,6 +942,18 @@ func (u *BalanceUpsert) ClearCreditLimitUnits() *BalanceUpsert {
 	return u
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (u *BalanceUpsert) SetCreditLimitOwn(v bool) *BalanceUpsert {
+	u.Set(balance.FieldCreditLimitOwn, v)
+	return u
+}
+
+// UpdateCreditLimitOwn sets the "credit_limit_own" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateCreditLimitOwn() *BalanceUpsert {
+	u.SetExcluded(balance.FieldCreditLimitOwn)
+	return u
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (u *BalanceUpsert) SetAutoReloadEnabled(v bool) *BalanceUpsert {
 	u.Set(balance.FieldAutoReloadEnabled, v)
@@ -1013,15 +1110,57 @@ func (u *BalanceUpsert) UpdateAutoReloadSuspendedReason() *BalanceUpsert {
 	return u
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (u *BalanceUpsert) SetAutoReloadInFlight(v bool) *BalanceUpsert {
-	u.Set(balance.FieldAutoReloadInFlight, v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (u *BalanceUpsert) SetAutoReloadPaymentID(v string) *BalanceUpsert {
+	u.Set(balance.FieldAutoReloadPaymentID, v)
 	return u
 }
 
-// UpdateAutoReloadInFlight sets the "auto_reload_in_flight" field to the value that was provided on create.
-func (u *BalanceUpsert) UpdateAutoReloadInFlight() *BalanceUpsert {
-	u.SetExcluded(balance.FieldAutoReloadInFlight)
+// UpdateAutoReloadPaymentID sets the "auto_reload_payment_id" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateAutoReloadPaymentID() *BalanceUpsert {
+	u.SetExcluded(balance.FieldAutoReloadPaymentID)
+	return u
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (u *BalanceUpsert) ClearAutoReloadPaymentID() *BalanceUpsert {
+	u.SetNull(balance.FieldAutoReloadPaymentID)
+	return u
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (u *BalanceUpsert) SetAutoReloadFailures(v int) *BalanceUpsert {
+	u.Set(balance.FieldAutoReloadFailures, v)
+	return u
+}
+
+// UpdateAutoReloadFailures sets the "auto_reload_failures" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateAutoReloadFailures() *BalanceUpsert {
+	u.SetExcluded(balance.FieldAutoReloadFailures)
+	return u
+}
+
+// AddAutoReloadFailures adds v to the "auto_reload_failures" field.
+func (u *BalanceUpsert) AddAutoReloadFailures(v int) *BalanceUpsert {
+	u.Add(balance.FieldAutoReloadFailures, v)
+	return u
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (u *BalanceUpsert) SetAutoReloadDueAt(v time.Time) *BalanceUpsert {
+	u.Set(balance.FieldAutoReloadDueAt, v)
+	return u
+}
+
+// UpdateAutoReloadDueAt sets the "auto_reload_due_at" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateAutoReloadDueAt() *BalanceUpsert {
+	u.SetExcluded(balance.FieldAutoReloadDueAt)
+	return u
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (u *BalanceUpsert) ClearAutoReloadDueAt() *BalanceUpsert {
+	u.SetNull(balance.FieldAutoReloadDueAt)
 	return u
 }
 
@@ -1049,15 +1188,45 @@ func (u *BalanceUpsert) ClearLowBalanceLevelUnits() *BalanceUpsert {
 	return u
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (u *BalanceUpsert) SetLowBalanceNoticed(v bool) *BalanceUpsert {
-	u.Set(balance.FieldLowBalanceNoticed, v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (u *BalanceUpsert) SetLowBalancePercent(v int) *BalanceUpsert {
+	u.Set(balance.FieldLowBalancePercent, v)
 	return u
 }
 
-// UpdateLowBalanceNoticed sets the "low_balance_noticed" field to the value that was provided on create.
-func (u *BalanceUpsert) UpdateLowBalanceNoticed() *BalanceUpsert {
-	u.SetExcluded(balance.FieldLowBalanceNoticed)
+// UpdateLowBalancePercent sets the "low_balance_percent" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateLowBalancePercent() *BalanceUpsert {
+	u.SetExcluded(balance.FieldLowBalancePercent)
+	return u
+}
+
+// AddLowBalancePercent adds v to the "low_balance_percent" field.
+func (u *BalanceUpsert) AddLowBalancePercent(v int) *BalanceUpsert {
+	u.Add(balance.FieldLowBalancePercent, v)
+	return u
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (u *BalanceUpsert) ClearLowBalancePercent() *BalanceUpsert {
+	u.SetNull(balance.FieldLowBalancePercent)
+	return u
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (u *BalanceUpsert) SetLowBalanceNoticedAt(v time.Time) *BalanceUpsert {
+	u.Set(balance.FieldLowBalanceNoticedAt, v)
+	return u
+}
+
+// UpdateLowBalanceNoticedAt sets the "low_balance_noticed_at" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateLowBalanceNoticedAt() *BalanceUpsert {
+	u.SetExcluded(balance.FieldLowBalanceNoticedAt)
+	return u
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (u *BalanceUpsert) ClearLowBalanceNoticedAt() *BalanceUpsert {
+	u.SetNull(balance.FieldLowBalanceNoticedAt)
 	return u
 }
 
@@ -1118,6 +1287,18 @@ func (u *BalanceUpsert) SetLastHash(v []byte) *BalanceUpsert {
 // UpdateLastHash sets the "last_hash" field to the value that was provided on create.
 func (u *BalanceUpsert) UpdateLastHash() *BalanceUpsert {
 	u.SetExcluded(balance.FieldLastHash)
+	return u
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (u *BalanceUpsert) SetLastBookedAt(v time.Time) *BalanceUpsert {
+	u.Set(balance.FieldLastBookedAt, v)
+	return u
+}
+
+// UpdateLastBookedAt sets the "last_booked_at" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateLastBookedAt() *BalanceUpsert {
+	u.SetExcluded(balance.FieldLastBookedAt)
 	return u
 }
 
@@ -1321,6 +1502,20 @@ func (u *BalanceUpsertOne) ClearCreditLimitUnits() *BalanceUpsertOne {
 	})
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (u *BalanceUpsertOne) SetCreditLimitOwn(v bool) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetCreditLimitOwn(v)
+	})
+}
+
+// UpdateCreditLimitOwn sets the "credit_limit_own" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateCreditLimitOwn() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateCreditLimitOwn()
+	})
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (u *BalanceUpsertOne) SetAutoReloadEnabled(v bool) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
@@ -1503,17 +1698,66 @@ func (u *BalanceUpsertOne) UpdateAutoReloadSuspendedReason() *BalanceUpsertOne {
 	})
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (u *BalanceUpsertOne) SetAutoReloadInFlight(v bool) *BalanceUpsertOne {
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (u *BalanceUpsertOne) SetAutoReloadPaymentID(v string) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetAutoReloadInFlight(v)
+		s.SetAutoReloadPaymentID(v)
 	})
 }
 
-// UpdateAutoReloadInFlight sets the "auto_reload_in_flight" field to the value that was provided on create.
-func (u *BalanceUpsertOne) UpdateAutoReloadInFlight() *BalanceUpsertOne {
+// UpdateAutoReloadPaymentID sets the "auto_reload_payment_id" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateAutoReloadPaymentID() *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateAutoReloadInFlight()
+		s.UpdateAutoReloadPaymentID()
+	})
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (u *BalanceUpsertOne) ClearAutoReloadPaymentID() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadPaymentID()
+	})
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (u *BalanceUpsertOne) SetAutoReloadFailures(v int) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadFailures(v)
+	})
+}
+
+// AddAutoReloadFailures adds v to the "auto_reload_failures" field.
+func (u *BalanceUpsertOne) AddAutoReloadFailures(v int) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.AddAutoReloadFailures(v)
+	})
+}
+
+// UpdateAutoReloadFailures sets the "auto_reload_failures" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateAutoReloadFailures() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadFailures()
+	})
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (u *BalanceUpsertOne) SetAutoReloadDueAt(v time.Time) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadDueAt(v)
+	})
+}
+
+// UpdateAutoReloadDueAt sets the "auto_reload_due_at" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateAutoReloadDueAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadDueAt()
+	})
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (u *BalanceUpsertOne) ClearAutoReloadDueAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadDueAt()
 	})
 }
 
@@ -1545,17 +1789,52 @@ func (u *BalanceUpsertOne) ClearLowBalanceLevelUnits() *BalanceUpsertOne {
 	})
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (u *BalanceUpsertOne) SetLowBalanceNoticed(v bool) *BalanceUpsertOne {
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (u *BalanceUpsertOne) SetLowBalancePercent(v int) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetLowBalanceNoticed(v)
+		s.SetLowBalancePercent(v)
 	})
 }
 
-// UpdateLowBalanceNoticed sets the "low_balance_noticed" field to the value that was provided on create.
-func (u *BalanceUpsertOne) UpdateLowBalanceNoticed() *BalanceUpsertOne {
+// AddLowBalancePercent adds v to the "low_balance_percent" field.
+func (u *BalanceUpsertOne) AddLowBalancePercent(v int) *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateLowBalanceNoticed()
+		s.AddLowBalancePercent(v)
+	})
+}
+
+// UpdateLowBalancePercent sets the "low_balance_percent" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateLowBalancePercent() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalancePercent()
+	})
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (u *BalanceUpsertOne) ClearLowBalancePercent() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalancePercent()
+	})
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (u *BalanceUpsertOne) SetLowBalanceNoticedAt(v time.Time) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLowBalanceNoticedAt(v)
+	})
+}
+
+// UpdateLowBalanceNoticedAt sets the "low_balance_noticed_at" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateLowBalanceNoticedAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalanceNoticedAt()
+	})
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (u *BalanceUpsertOne) ClearLowBalanceNoticedAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalanceNoticedAt()
 	})
 }
 
@@ -1626,6 +1905,20 @@ func (u *BalanceUpsertOne) SetLastHash(v []byte) *BalanceUpsertOne {
 func (u *BalanceUpsertOne) UpdateLastHash() *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
 		s.UpdateLastHash()
+	})
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (u *BalanceUpsertOne) SetLastBookedAt(v time.Time) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLastBookedAt(v)
+	})
+}
+
+// UpdateLastBookedAt sets the "last_booked_at" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateLastBookedAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLastBookedAt()
 	})
 }
 
@@ -1996,6 +2289,20 @@ func (u *BalanceUpsertBulk) ClearCreditLimitUnits() *BalanceUpsertBulk {
 	})
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (u *BalanceUpsertBulk) SetCreditLimitOwn(v bool) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetCreditLimitOwn(v)
+	})
+}
+
+// UpdateCreditLimitOwn sets the "credit_limit_own" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateCreditLimitOwn() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateCreditLimitOwn()
+	})
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (u *BalanceUpsertBulk) SetAutoReloadEnabled(v bool) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
@@ -2178,17 +2485,66 @@ func (u *BalanceUpsertBulk) UpdateAutoReloadSuspendedReason() *BalanceUpsertBulk
 	})
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (u *BalanceUpsertBulk) SetAutoReloadInFlight(v bool) *BalanceUpsertBulk {
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (u *BalanceUpsertBulk) SetAutoReloadPaymentID(v string) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetAutoReloadInFlight(v)
+		s.SetAutoReloadPaymentID(v)
 	})
 }
 
-// UpdateAutoReloadInFlight sets the "auto_reload_in_flight" field to the value that was provided on create.
-func (u *BalanceUpsertBulk) UpdateAutoReloadInFlight() *BalanceUpsertBulk {
+// UpdateAutoReloadPaymentID sets the "auto_reload_payment_id" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateAutoReloadPaymentID() *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateAutoReloadInFlight()
+		s.UpdateAutoReloadPaymentID()
+	})
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (u *BalanceUpsertBulk) ClearAutoReloadPaymentID() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadPaymentID()
+	})
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (u *BalanceUpsertBulk) SetAutoReloadFailures(v int) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadFailures(v)
+	})
+}
+
+// AddAutoReloadFailures adds v to the "auto_reload_failures" field.
+func (u *BalanceUpsertBulk) AddAutoReloadFailures(v int) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.AddAutoReloadFailures(v)
+	})
+}
+
+// UpdateAutoReloadFailures sets the "auto_reload_failures" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateAutoReloadFailures() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadFailures()
+	})
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (u *BalanceUpsertBulk) SetAutoReloadDueAt(v time.Time) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetAutoReloadDueAt(v)
+	})
+}
+
+// UpdateAutoReloadDueAt sets the "auto_reload_due_at" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateAutoReloadDueAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateAutoReloadDueAt()
+	})
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (u *BalanceUpsertBulk) ClearAutoReloadDueAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearAutoReloadDueAt()
 	})
 }
 
@@ -2220,17 +2576,52 @@ func (u *BalanceUpsertBulk) ClearLowBalanceLevelUnits() *BalanceUpsertBulk {
 	})
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (u *BalanceUpsertBulk) SetLowBalanceNoticed(v bool) *BalanceUpsertBulk {
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (u *BalanceUpsertBulk) SetLowBalancePercent(v int) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.SetLowBalanceNoticed(v)
+		s.SetLowBalancePercent(v)
 	})
 }
 
-// UpdateLowBalanceNoticed sets the "low_balance_noticed" field to the value that was provided on create.
-func (u *BalanceUpsertBulk) UpdateLowBalanceNoticed() *BalanceUpsertBulk {
+// AddLowBalancePercent adds v to the "low_balance_percent" field.
+func (u *BalanceUpsertBulk) AddLowBalancePercent(v int) *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
-		s.UpdateLowBalanceNoticed()
+		s.AddLowBalancePercent(v)
+	})
+}
+
+// UpdateLowBalancePercent sets the "low_balance_percent" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateLowBalancePercent() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalancePercent()
+	})
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (u *BalanceUpsertBulk) ClearLowBalancePercent() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalancePercent()
+	})
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (u *BalanceUpsertBulk) SetLowBalanceNoticedAt(v time.Time) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLowBalanceNoticedAt(v)
+	})
+}
+
+// UpdateLowBalanceNoticedAt sets the "low_balance_noticed_at" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateLowBalanceNoticedAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLowBalanceNoticedAt()
+	})
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (u *BalanceUpsertBulk) ClearLowBalanceNoticedAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearLowBalanceNoticedAt()
 	})
 }
 
@@ -2301,6 +2692,20 @@ func (u *BalanceUpsertBulk) SetLastHash(v []byte) *BalanceUpsertBulk {
 func (u *BalanceUpsertBulk) UpdateLastHash() *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
 		s.UpdateLastHash()
+	})
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (u *BalanceUpsertBulk) SetLastBookedAt(v time.Time) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetLastBookedAt(v)
+	})
+}
+
+// UpdateLastBookedAt sets the "last_booked_at" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateLastBookedAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateLastBookedAt()
 	})
 }
 

@@ -170,6 +170,20 @@ func (_u *BalanceUpdate) ClearCreditLimitUnits() *BalanceUpdate {
 	return _u
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (_u *BalanceUpdate) SetCreditLimitOwn(v bool) *BalanceUpdate {
+	_u.mutation.SetCreditLimitOwn(v)
+	return _u
+}
+
+// SetNillableCreditLimitOwn sets the "credit_limit_own" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableCreditLimitOwn(v *bool) *BalanceUpdate {
+	if v != nil {
+		_u.SetCreditLimitOwn(*v)
+	}
+	return _u
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (_u *BalanceUpdate) SetAutoReloadEnabled(v bool) *BalanceUpdate {
 	_u.mutation.SetAutoReloadEnabled(v)
@@ -346,17 +360,64 @@ func (_u *BalanceUpdate) SetNillableAutoReloadSuspendedReason(v *string) *Balanc
 	return _u
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (_u *BalanceUpdate) SetAutoReloadInFlight(v bool) *BalanceUpdate {
-	_u.mutation.SetAutoReloadInFlight(v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (_u *BalanceUpdate) SetAutoReloadPaymentID(v string) *BalanceUpdate {
+	_u.mutation.SetAutoReloadPaymentID(v)
 	return _u
 }
 
-// SetNillableAutoReloadInFlight sets the "auto_reload_in_flight" field if the given value is not nil.
-func (_u *BalanceUpdate) SetNillableAutoReloadInFlight(v *bool) *BalanceUpdate {
+// SetNillableAutoReloadPaymentID sets the "auto_reload_payment_id" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableAutoReloadPaymentID(v *string) *BalanceUpdate {
 	if v != nil {
-		_u.SetAutoReloadInFlight(*v)
+		_u.SetAutoReloadPaymentID(*v)
 	}
+	return _u
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (_u *BalanceUpdate) ClearAutoReloadPaymentID() *BalanceUpdate {
+	_u.mutation.ClearAutoReloadPaymentID()
+	return _u
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (_u *BalanceUpdate) SetAutoReloadFailures(v int) *BalanceUpdate {
+	_u.mutation.ResetAutoReloadFailures()
+	_u.mutation.SetAutoReloadFailures(v)
+	return _u
+}
+
+// SetNillableAutoReloadFailures sets the "auto_reload_failures" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableAutoReloadFailures(v *int) *BalanceUpdate {
+	if v != nil {
+		_u.SetAutoReloadFailures(*v)
+	}
+	return _u
+}
+
+// AddAutoReloadFailures adds value to the "auto_reload_failures" field.
+func (_u *BalanceUpdate) AddAutoReloadFailures(v int) *BalanceUpdate {
+	_u.mutation.AddAutoReloadFailures(v)
+	return _u
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (_u *BalanceUpdate) SetAutoReloadDueAt(v time.Time) *BalanceUpdate {
+	_u.mutation.SetAutoReloadDueAt(v)
+	return _u
+}
+
+// SetNillableAutoReloadDueAt sets the "auto_reload_due_at" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableAutoReloadDueAt(v *time.Time) *BalanceUpdate {
+	if v != nil {
+		_u.SetAutoReloadDueAt(*v)
+	}
+	return _u
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (_u *BalanceUpdate) ClearAutoReloadDueAt() *BalanceUpdate {
+	_u.mutation.ClearAutoReloadDueAt()
 	return _u
 }
 
@@ -387,17 +448,50 @@ func (_u *BalanceUpdate) ClearLowBalanceLevelUnits() *BalanceUpdate {
 	return _u
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (_u *BalanceUpdate) SetLowBalanceNoticed(v bool) *BalanceUpdate {
-	_u.mutation.SetLowBalanceNoticed(v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (_u *BalanceUpdate) SetLowBalancePercent(v int) *BalanceUpdate {
+	_u.mutation.ResetLowBalancePercent()
+	_u.mutation.SetLowBalancePercent(v)
 	return _u
 }
 
-// SetNillableLowBalanceNoticed sets the "low_balance_noticed" field if the given value is not nil.
-func (_u *BalanceUpdate) SetNillableLowBalanceNoticed(v *bool) *BalanceUpdate {
+// SetNillableLowBalancePercent sets the "low_balance_percent" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableLowBalancePercent(v *int) *BalanceUpdate {
 	if v != nil {
-		_u.SetLowBalanceNoticed(*v)
+		_u.SetLowBalancePercent(*v)
 	}
+	return _u
+}
+
+// AddLowBalancePercent adds value to the "low_balance_percent" field.
+func (_u *BalanceUpdate) AddLowBalancePercent(v int) *BalanceUpdate {
+	_u.mutation.AddLowBalancePercent(v)
+	return _u
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (_u *BalanceUpdate) ClearLowBalancePercent() *BalanceUpdate {
+	_u.mutation.ClearLowBalancePercent()
+	return _u
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (_u *BalanceUpdate) SetLowBalanceNoticedAt(v time.Time) *BalanceUpdate {
+	_u.mutation.SetLowBalanceNoticedAt(v)
+	return _u
+}
+
+// SetNillableLowBalanceNoticedAt sets the "low_balance_noticed_at" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableLowBalanceNoticedAt(v *time.Time) *BalanceUpdate {
+	if v != nil {
+		_u.SetLowBalanceNoticedAt(*v)
+	}
+	return _u
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (_u *BalanceUpdate) ClearLowBalanceNoticedAt() *BalanceUpdate {
+	_u.mutation.ClearLowBalanceNoticedAt()
 	return _u
 }
 
@@ -460,6 +554,20 @@ func (_u *BalanceUpdate) AddLastSeq(v int64) *BalanceUpdate {
 // SetLastHash sets the "last_hash" field.
 func (_u *BalanceUpdate) SetLastHash(v []byte) *BalanceUpdate {
 	_u.mutation.SetLastHash(v)
+	return _u
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (_u *BalanceUpdate) SetLastBookedAt(v time.Time) *BalanceUpdate {
+	_u.mutation.SetLastBookedAt(v)
+	return _u
+}
+
+// SetNillableLastBookedAt sets the "last_booked_at" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableLastBookedAt(v *time.Time) *BalanceUpdate {
+	if v != nil {
+		_u.SetLastBookedAt(*v)
+	}
 	return _u
 }
 
@@ -601,6 +709,9 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.CreditLimitUnitsCleared() {
 		_spec.ClearField(balance.FieldCreditLimitUnits, field.TypeInt64)
 	}
+	if value, ok := _u.mutation.CreditLimitOwn(); ok {
+		_spec.SetField(balance.FieldCreditLimitOwn, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.AutoReloadEnabled(); ok {
 		_spec.SetField(balance.FieldAutoReloadEnabled, field.TypeBool, value)
 	}
@@ -655,8 +766,23 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AutoReloadSuspendedReason(); ok {
 		_spec.SetField(balance.FieldAutoReloadSuspendedReason, field.TypeString, value)
 	}
-	if value, ok := _u.mutation.AutoReloadInFlight(); ok {
-		_spec.SetField(balance.FieldAutoReloadInFlight, field.TypeBool, value)
+	if value, ok := _u.mutation.AutoReloadPaymentID(); ok {
+		_spec.SetField(balance.FieldAutoReloadPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.AutoReloadPaymentIDCleared() {
+		_spec.ClearField(balance.FieldAutoReloadPaymentID, field.TypeString)
+	}
+	if value, ok := _u.mutation.AutoReloadFailures(); ok {
+		_spec.SetField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutoReloadFailures(); ok {
+		_spec.AddField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AutoReloadDueAt(); ok {
+		_spec.SetField(balance.FieldAutoReloadDueAt, field.TypeTime, value)
+	}
+	if _u.mutation.AutoReloadDueAtCleared() {
+		_spec.ClearField(balance.FieldAutoReloadDueAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LowBalanceLevelUnits(); ok {
 		_spec.SetField(balance.FieldLowBalanceLevelUnits, field.TypeInt64, value)
@@ -667,8 +793,20 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.LowBalanceLevelUnitsCleared() {
 		_spec.ClearField(balance.FieldLowBalanceLevelUnits, field.TypeInt64)
 	}
-	if value, ok := _u.mutation.LowBalanceNoticed(); ok {
-		_spec.SetField(balance.FieldLowBalanceNoticed, field.TypeBool, value)
+	if value, ok := _u.mutation.LowBalancePercent(); ok {
+		_spec.SetField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLowBalancePercent(); ok {
+		_spec.AddField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if _u.mutation.LowBalancePercentCleared() {
+		_spec.ClearField(balance.FieldLowBalancePercent, field.TypeInt)
+	}
+	if value, ok := _u.mutation.LowBalanceNoticedAt(); ok {
+		_spec.SetField(balance.FieldLowBalanceNoticedAt, field.TypeTime, value)
+	}
+	if _u.mutation.LowBalanceNoticedAtCleared() {
+		_spec.ClearField(balance.FieldLowBalanceNoticedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)
@@ -687,6 +825,9 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.LastHash(); ok {
 		_spec.SetField(balance.FieldLastHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.LastBookedAt(); ok {
+		_spec.SetField(balance.FieldLastBookedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EntriesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -894,6 +1035,20 @@ func (_u *BalanceUpdateOne) ClearCreditLimitUnits() *BalanceUpdateOne {
 	return _u
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (_u *BalanceUpdateOne) SetCreditLimitOwn(v bool) *BalanceUpdateOne {
+	_u.mutation.SetCreditLimitOwn(v)
+	return _u
+}
+
+// SetNillableCreditLimitOwn sets the "credit_limit_own" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableCreditLimitOwn(v *bool) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetCreditLimitOwn(*v)
+	}
+	return _u
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (_u *BalanceUpdateOne) SetAutoReloadEnabled(v bool) *BalanceUpdateOne {
 	_u.mutation.SetAutoReloadEnabled(v)
@@ -1070,17 +1225,64 @@ func (_u *BalanceUpdateOne) SetNillableAutoReloadSuspendedReason(v *string) *Bal
 	return _u
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (_u *BalanceUpdateOne) SetAutoReloadInFlight(v bool) *BalanceUpdateOne {
-	_u.mutation.SetAutoReloadInFlight(v)
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (_u *BalanceUpdateOne) SetAutoReloadPaymentID(v string) *BalanceUpdateOne {
+	_u.mutation.SetAutoReloadPaymentID(v)
 	return _u
 }
 
-// SetNillableAutoReloadInFlight sets the "auto_reload_in_flight" field if the given value is not nil.
-func (_u *BalanceUpdateOne) SetNillableAutoReloadInFlight(v *bool) *BalanceUpdateOne {
+// SetNillableAutoReloadPaymentID sets the "auto_reload_payment_id" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableAutoReloadPaymentID(v *string) *BalanceUpdateOne {
 	if v != nil {
-		_u.SetAutoReloadInFlight(*v)
+		_u.SetAutoReloadPaymentID(*v)
 	}
+	return _u
+}
+
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (_u *BalanceUpdateOne) ClearAutoReloadPaymentID() *BalanceUpdateOne {
+	_u.mutation.ClearAutoReloadPaymentID()
+	return _u
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (_u *BalanceUpdateOne) SetAutoReloadFailures(v int) *BalanceUpdateOne {
+	_u.mutation.ResetAutoReloadFailures()
+	_u.mutation.SetAutoReloadFailures(v)
+	return _u
+}
+
+// SetNillableAutoReloadFailures sets the "auto_reload_failures" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableAutoReloadFailures(v *int) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetAutoReloadFailures(*v)
+	}
+	return _u
+}
+
+// AddAutoReloadFailures adds value to the "auto_reload_failures" field.
+func (_u *BalanceUpdateOne) AddAutoReloadFailures(v int) *BalanceUpdateOne {
+	_u.mutation.AddAutoReloadFailures(v)
+	return _u
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (_u *BalanceUpdateOne) SetAutoReloadDueAt(v time.Time) *BalanceUpdateOne {
+	_u.mutation.SetAutoReloadDueAt(v)
+	return _u
+}
+
+// SetNillableAutoReloadDueAt sets the "auto_reload_due_at" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableAutoReloadDueAt(v *time.Time) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetAutoReloadDueAt(*v)
+	}
+	return _u
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (_u *BalanceUpdateOne) ClearAutoReloadDueAt() *BalanceUpdateOne {
+	_u.mutation.ClearAutoReloadDueAt()
 	return _u
 }
 
@@ -1111,17 +1313,50 @@ func (_u *BalanceUpdateOne) ClearLowBalanceLevelUnits() *BalanceUpdateOne {
 	return _u
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (_u *BalanceUpdateOne) SetLowBalanceNoticed(v bool) *BalanceUpdateOne {
-	_u.mutation.SetLowBalanceNoticed(v)
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (_u *BalanceUpdateOne) SetLowBalancePercent(v int) *BalanceUpdateOne {
+	_u.mutation.ResetLowBalancePercent()
+	_u.mutation.SetLowBalancePercent(v)
 	return _u
 }
 
-// SetNillableLowBalanceNoticed sets the "low_balance_noticed" field if the given value is not nil.
-func (_u *BalanceUpdateOne) SetNillableLowBalanceNoticed(v *bool) *BalanceUpdateOne {
+// SetNillableLowBalancePercent sets the "low_balance_percent" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableLowBalancePercent(v *int) *BalanceUpdateOne {
 	if v != nil {
-		_u.SetLowBalanceNoticed(*v)
+		_u.SetLowBalancePercent(*v)
 	}
+	return _u
+}
+
+// AddLowBalancePercent adds value to the "low_balance_percent" field.
+func (_u *BalanceUpdateOne) AddLowBalancePercent(v int) *BalanceUpdateOne {
+	_u.mutation.AddLowBalancePercent(v)
+	return _u
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (_u *BalanceUpdateOne) ClearLowBalancePercent() *BalanceUpdateOne {
+	_u.mutation.ClearLowBalancePercent()
+	return _u
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (_u *BalanceUpdateOne) SetLowBalanceNoticedAt(v time.Time) *BalanceUpdateOne {
+	_u.mutation.SetLowBalanceNoticedAt(v)
+	return _u
+}
+
+// SetNillableLowBalanceNoticedAt sets the "low_balance_noticed_at" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableLowBalanceNoticedAt(v *time.Time) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetLowBalanceNoticedAt(*v)
+	}
+	return _u
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (_u *BalanceUpdateOne) ClearLowBalanceNoticedAt() *BalanceUpdateOne {
+	_u.mutation.ClearLowBalanceNoticedAt()
 	return _u
 }
 
@@ -1184,6 +1419,20 @@ func (_u *BalanceUpdateOne) AddLastSeq(v int64) *BalanceUpdateOne {
 // SetLastHash sets the "last_hash" field.
 func (_u *BalanceUpdateOne) SetLastHash(v []byte) *BalanceUpdateOne {
 	_u.mutation.SetLastHash(v)
+	return _u
+}
+
+// SetLastBookedAt sets the "last_booked_at" field.
+func (_u *BalanceUpdateOne) SetLastBookedAt(v time.Time) *BalanceUpdateOne {
+	_u.mutation.SetLastBookedAt(v)
+	return _u
+}
+
+// SetNillableLastBookedAt sets the "last_booked_at" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableLastBookedAt(v *time.Time) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetLastBookedAt(*v)
+	}
 	return _u
 }
 
@@ -1355,6 +1604,9 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	if _u.mutation.CreditLimitUnitsCleared() {
 		_spec.ClearField(balance.FieldCreditLimitUnits, field.TypeInt64)
 	}
+	if value, ok := _u.mutation.CreditLimitOwn(); ok {
+		_spec.SetField(balance.FieldCreditLimitOwn, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.AutoReloadEnabled(); ok {
 		_spec.SetField(balance.FieldAutoReloadEnabled, field.TypeBool, value)
 	}
@@ -1409,8 +1661,23 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	if value, ok := _u.mutation.AutoReloadSuspendedReason(); ok {
 		_spec.SetField(balance.FieldAutoReloadSuspendedReason, field.TypeString, value)
 	}
-	if value, ok := _u.mutation.AutoReloadInFlight(); ok {
-		_spec.SetField(balance.FieldAutoReloadInFlight, field.TypeBool, value)
+	if value, ok := _u.mutation.AutoReloadPaymentID(); ok {
+		_spec.SetField(balance.FieldAutoReloadPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.AutoReloadPaymentIDCleared() {
+		_spec.ClearField(balance.FieldAutoReloadPaymentID, field.TypeString)
+	}
+	if value, ok := _u.mutation.AutoReloadFailures(); ok {
+		_spec.SetField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutoReloadFailures(); ok {
+		_spec.AddField(balance.FieldAutoReloadFailures, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AutoReloadDueAt(); ok {
+		_spec.SetField(balance.FieldAutoReloadDueAt, field.TypeTime, value)
+	}
+	if _u.mutation.AutoReloadDueAtCleared() {
+		_spec.ClearField(balance.FieldAutoReloadDueAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LowBalanceLevelUnits(); ok {
 		_spec.SetField(balance.FieldLowBalanceLevelUnits, field.TypeInt64, value)
@@ -1421,8 +1688,20 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	if _u.mutation.LowBalanceLevelUnitsCleared() {
 		_spec.ClearField(balance.FieldLowBalanceLevelUnits, field.TypeInt64)
 	}
-	if value, ok := _u.mutation.LowBalanceNoticed(); ok {
-		_spec.SetField(balance.FieldLowBalanceNoticed, field.TypeBool, value)
+	if value, ok := _u.mutation.LowBalancePercent(); ok {
+		_spec.SetField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLowBalancePercent(); ok {
+		_spec.AddField(balance.FieldLowBalancePercent, field.TypeInt, value)
+	}
+	if _u.mutation.LowBalancePercentCleared() {
+		_spec.ClearField(balance.FieldLowBalancePercent, field.TypeInt)
+	}
+	if value, ok := _u.mutation.LowBalanceNoticedAt(); ok {
+		_spec.SetField(balance.FieldLowBalanceNoticedAt, field.TypeTime, value)
+	}
+	if _u.mutation.LowBalanceNoticedAtCleared() {
+		_spec.ClearField(balance.FieldLowBalanceNoticedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)
@@ -1441,6 +1720,9 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	}
 	if value, ok := _u.mutation.LastHash(); ok {
 		_spec.SetField(balance.FieldLastHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.LastBookedAt(); ok {
+		_spec.SetField(balance.FieldLastBookedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EntriesCleared() {
 		edge := &sqlgraph.EdgeSpec{

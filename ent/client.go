@@ -21,6 +21,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/gatewayevent"
+	"purser/ent/gatewayobject"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
 	"purser/ent/idempotencyrecord"
@@ -81,6 +82,8 @@ type Client struct {
 	GatewayCustomer *GatewayCustomerClient
 	// GatewayEvent is the client for interacting with the GatewayEvent builders.
 	GatewayEvent *GatewayEventClient
+	// GatewayObject is the client for interacting with the GatewayObject builders.
+	GatewayObject *GatewayObjectClient
 	// GlobalProvider is the client for interacting with the GlobalProvider builders.
 	GlobalProvider *GlobalProviderClient
 	// Hold is the client for interacting with the Hold builders.
@@ -154,6 +157,7 @@ func (c *Client) init() {
 	c.GatewayCall = NewGatewayCallClient(c.config)
 	c.GatewayCustomer = NewGatewayCustomerClient(c.config)
 	c.GatewayEvent = NewGatewayEventClient(c.config)
+	c.GatewayObject = NewGatewayObjectClient(c.config)
 	c.GlobalProvider = NewGlobalProviderClient(c.config)
 	c.Hold = NewHoldClient(c.config)
 	c.IdempotencyRecord = NewIdempotencyRecordClient(c.config)
@@ -282,6 +286,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		GatewayCall:       NewGatewayCallClient(cfg),
 		GatewayCustomer:   NewGatewayCustomerClient(cfg),
 		GatewayEvent:      NewGatewayEventClient(cfg),
+		GatewayObject:     NewGatewayObjectClient(cfg),
 		GlobalProvider:    NewGlobalProviderClient(cfg),
 		Hold:              NewHoldClient(cfg),
 		IdempotencyRecord: NewIdempotencyRecordClient(cfg),
@@ -337,6 +342,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		GatewayCall:       NewGatewayCallClient(cfg),
 		GatewayCustomer:   NewGatewayCustomerClient(cfg),
 		GatewayEvent:      NewGatewayEventClient(cfg),
+		GatewayObject:     NewGatewayObjectClient(cfg),
 		GlobalProvider:    NewGlobalProviderClient(cfg),
 		Hold:              NewHoldClient(cfg),
 		IdempotencyRecord: NewIdempotencyRecordClient(cfg),
@@ -394,9 +400,9 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.AccessToken, c.AuditEvent, c.Balance, c.CreditNote, c.Currency, c.Dispute,
 		c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
-		c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice, c.InvoiceLine,
-		c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter, c.Organization,
-		c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
+		c.GatewayObject, c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice,
+		c.InvoiceLine, c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter,
+		c.Organization, c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
 		c.PaymentMethod, c.Price, c.Product, c.Provider, c.Quote, c.QuoteLine,
 		c.Refund, c.Subscription, c.SubscriptionItem, c.WebhookDelivery,
 		c.WebhookEndpoint,
@@ -411,9 +417,9 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.AccessToken, c.AuditEvent, c.Balance, c.CreditNote, c.Currency, c.Dispute,
 		c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
-		c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice, c.InvoiceLine,
-		c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter, c.Organization,
-		c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
+		c.GatewayObject, c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice,
+		c.InvoiceLine, c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter,
+		c.Organization, c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
 		c.PaymentMethod, c.Price, c.Product, c.Provider, c.Quote, c.QuoteLine,
 		c.Refund, c.Subscription, c.SubscriptionItem, c.WebhookDelivery,
 		c.WebhookEndpoint,
@@ -445,6 +451,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.GatewayCustomer.mutate(ctx, m)
 	case *GatewayEventMutation:
 		return c.GatewayEvent.mutate(ctx, m)
+	case *GatewayObjectMutation:
+		return c.GatewayObject.mutate(ctx, m)
 	case *GlobalProviderMutation:
 		return c.GlobalProvider.mutate(ctx, m)
 	case *HoldMutation:
@@ -1900,6 +1908,139 @@ func (c *GatewayEventClient) mutate(ctx context.Context, m *GatewayEventMutation
 	}
 }
 
+// GatewayObjectClient is a client for the GatewayObject schema.
+type GatewayObjectClient struct {
+	config
+}
+
+// NewGatewayObjectClient returns a client for the GatewayObject from the given config.
+func NewGatewayObjectClient(c config) *GatewayObjectClient {
+	return &GatewayObjectClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `gatewayobject.Hooks(f(g(h())))`.
+func (c *GatewayObjectClient) Use(hooks ...Hook) {
+	c.hooks.GatewayObject = append(c.hooks.GatewayObject, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `gatewayobject.Intercept(f(g(h())))`.
+func (c *GatewayObjectClient) Intercept(interceptors ...Interceptor) {
+	c.inters.GatewayObject = append(c.inters.GatewayObject, interceptors...)
+}
+
+// Create returns a builder for creating a GatewayObject entity.
+func (c *GatewayObjectClient) Create() *GatewayObjectCreate {
+	mutation := newGatewayObjectMutation(c.config, OpCreate)
+	return &GatewayObjectCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of GatewayObject entities.
+func (c *GatewayObjectClient) CreateBulk(builders ...*GatewayObjectCreate) *GatewayObjectCreateBulk {
+	return &GatewayObjectCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *GatewayObjectClient) MapCreateBulk(slice any, setFunc func(*GatewayObjectCreate, int)) *GatewayObjectCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &GatewayObjectCreateBulk{err: fmt.Errorf("calling to GatewayObjectClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*GatewayObjectCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &GatewayObjectCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for GatewayObject.
+func (c *GatewayObjectClient) Update() *GatewayObjectUpdate {
+	mutation := newGatewayObjectMutation(c.config, OpUpdate)
+	return &GatewayObjectUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *GatewayObjectClient) UpdateOne(_m *GatewayObject) *GatewayObjectUpdateOne {
+	mutation := newGatewayObjectMutation(c.config, OpUpdateOne, withGatewayObject(_m))
+	return &GatewayObjectUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *GatewayObjectClient) UpdateOneID(id string) *GatewayObjectUpdateOne {
+	mutation := newGatewayObjectMutation(c.config, OpUpdateOne, withGatewayObjectID(id))
+	return &GatewayObjectUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for GatewayObject.
+func (c *GatewayObjectClient) Delete() *GatewayObjectDelete {
+	mutation := newGatewayObjectMutation(c.config, OpDelete)
+	return &GatewayObjectDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *GatewayObjectClient) DeleteOne(_m *GatewayObject) *GatewayObjectDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *GatewayObjectClient) DeleteOneID(id string) *GatewayObjectDeleteOne {
+	builder := c.Delete().Where(gatewayobject.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &GatewayObjectDeleteOne{builder}
+}
+
+// Query returns a query builder for GatewayObject.
+func (c *GatewayObjectClient) Query() *GatewayObjectQuery {
+	return &GatewayObjectQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeGatewayObject},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a GatewayObject entity by its id.
+func (c *GatewayObjectClient) Get(ctx context.Context, id string) (*GatewayObject, error) {
+	return c.Query().Where(gatewayobject.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *GatewayObjectClient) GetX(ctx context.Context, id string) *GatewayObject {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *GatewayObjectClient) Hooks() []Hook {
+	return c.hooks.GatewayObject
+}
+
+// Interceptors returns the client interceptors.
+func (c *GatewayObjectClient) Interceptors() []Interceptor {
+	return c.inters.GatewayObject
+}
+
+func (c *GatewayObjectClient) mutate(ctx context.Context, m *GatewayObjectMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&GatewayObjectCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&GatewayObjectUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&GatewayObjectUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&GatewayObjectDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown GatewayObject mutation op: %q", m.Op())
+	}
+}
+
 // GlobalProviderClient is a client for the GlobalProvider schema.
 type GlobalProviderClient struct {
 	config
@@ -2139,6 +2280,22 @@ func (c *HoldClient) GetX(ctx context.Context, id string) *Hold {
 		panic(err)
 	}
 	return obj
+}
+
+// QueryPayer queries the payer edge of a Hold.
+func (c *HoldClient) QueryPayer(_m *Hold) *PayerQuery {
+	query := (&PayerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(hold.Table, hold.FieldID, id),
+			sqlgraph.To(payer.Table, payer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, hold.PayerTable, hold.PayerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
 }
 
 // Hooks returns the client hooks.
@@ -2834,6 +2991,54 @@ func (c *LedgerEntryClient) QueryInvoice(_m *LedgerEntry) *InvoiceQuery {
 			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
 			sqlgraph.To(invoice.Table, invoice.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.InvoiceTable, ledgerentry.InvoiceColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryHold queries the hold edge of a LedgerEntry.
+func (c *LedgerEntryClient) QueryHold(_m *LedgerEntry) *HoldQuery {
+	query := (&HoldClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
+			sqlgraph.To(hold.Table, hold.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.HoldTable, ledgerentry.HoldColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRefund queries the refund edge of a LedgerEntry.
+func (c *LedgerEntryClient) QueryRefund(_m *LedgerEntry) *RefundQuery {
+	query := (&RefundClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
+			sqlgraph.To(refund.Table, refund.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.RefundTable, ledgerentry.RefundColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryDispute queries the dispute edge of a LedgerEntry.
+func (c *LedgerEntryClient) QueryDispute(_m *LedgerEntry) *DisputeQuery {
+	query := (&DisputeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, id),
+			sqlgraph.To(dispute.Table, dispute.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.DisputeTable, ledgerentry.DisputeColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -3756,6 +3961,22 @@ func (c *PayerClient) QueryPayments(_m *Payer) *PaymentQuery {
 			sqlgraph.From(payer.Table, payer.FieldID, id),
 			sqlgraph.To(payment.Table, payment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, payer.PaymentsTable, payer.PaymentsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryHolds queries the holds edge of a Payer.
+func (c *PayerClient) QueryHolds(_m *Payer) *HoldQuery {
+	query := (&HoldClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, id),
+			sqlgraph.To(hold.Table, hold.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.HoldsTable, payer.HoldsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -6052,18 +6273,18 @@ func (c *WebhookEndpointClient) mutate(ctx context.Context, m *WebhookEndpointMu
 type (
 	hooks struct {
 		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, EmailTemplate,
-		GatewayCall, GatewayCustomer, GatewayEvent, GlobalProvider, Hold,
-		IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal, Membership,
-		NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
+		GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject, GlobalProvider,
+		Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal,
+		Membership, NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
 		PaymentAttempt, PaymentMethod, Price, Product, Provider, Quote, QuoteLine,
 		Refund, Subscription, SubscriptionItem, WebhookDelivery,
 		WebhookEndpoint []ent.Hook
 	}
 	inters struct {
 		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, EmailTemplate,
-		GatewayCall, GatewayCustomer, GatewayEvent, GlobalProvider, Hold,
-		IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal, Membership,
-		NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
+		GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject, GlobalProvider,
+		Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal,
+		Membership, NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
 		PaymentAttempt, PaymentMethod, Price, Product, Provider, Quote, QuoteLine,
 		Refund, Subscription, SubscriptionItem, WebhookDelivery,
 		WebhookEndpoint []ent.Interceptor

@@ -39,6 +39,10 @@ type Dispute struct {
 	EvidenceDueAt *time.Time `json:"evidence_due_at,omitempty"`
 	// GatewayDisputeID holds the value of the "gateway_dispute_id" field.
 	GatewayDisputeID string `json:"gateway_dispute_id,omitempty"`
+	// NextCheckAt holds the value of the "next_check_at" field.
+	NextCheckAt *time.Time `json:"next_check_at,omitempty"`
+	// Checks holds the value of the "checks" field.
+	Checks int `json:"checks,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the DisputeQuery when eager-loading is set.
 	Edges        DisputeEdges `json:"edges"`
@@ -72,11 +76,11 @@ func (*Dispute) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case dispute.FieldAmountUnits:
+		case dispute.FieldAmountUnits, dispute.FieldChecks:
 			values[i] = new(sql.NullInt64)
 		case dispute.FieldID, dispute.FieldOrganizationID, dispute.FieldPaymentID, dispute.FieldCurrency, dispute.FieldStatus, dispute.FieldReason, dispute.FieldGatewayDisputeID:
 			values[i] = new(sql.NullString)
-		case dispute.FieldCreatedAt, dispute.FieldUpdatedAt, dispute.FieldEvidenceDueAt:
+		case dispute.FieldCreatedAt, dispute.FieldUpdatedAt, dispute.FieldEvidenceDueAt, dispute.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -161,6 +165,19 @@ func (_m *Dispute) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.GatewayDisputeID = value.String
 			}
+		case dispute.FieldNextCheckAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_check_at", values[i])
+			} else if value.Valid {
+				_m.NextCheckAt = new(time.Time)
+				*_m.NextCheckAt = value.Time
+			}
+		case dispute.FieldChecks:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field checks", values[i])
+			} else if value.Valid {
+				_m.Checks = int(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -235,6 +252,14 @@ func (_m *Dispute) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("gateway_dispute_id=")
 	builder.WriteString(_m.GatewayDisputeID)
+	builder.WriteString(", ")
+	if v := _m.NextCheckAt; v != nil {
+		builder.WriteString("next_check_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("checks=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Checks))
 	builder.WriteByte(')')
 	return builder.String()
 }

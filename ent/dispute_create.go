@@ -101,6 +101,34 @@ func (_c *DisputeCreate) SetGatewayDisputeID(v string) *DisputeCreate {
 	return _c
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (_c *DisputeCreate) SetNextCheckAt(v time.Time) *DisputeCreate {
+	_c.mutation.SetNextCheckAt(v)
+	return _c
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_c *DisputeCreate) SetNillableNextCheckAt(v *time.Time) *DisputeCreate {
+	if v != nil {
+		_c.SetNextCheckAt(*v)
+	}
+	return _c
+}
+
+// SetChecks sets the "checks" field.
+func (_c *DisputeCreate) SetChecks(v int) *DisputeCreate {
+	_c.mutation.SetChecks(v)
+	return _c
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_c *DisputeCreate) SetNillableChecks(v *int) *DisputeCreate {
+	if v != nil {
+		_c.SetChecks(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *DisputeCreate) SetID(v string) *DisputeCreate {
 	_c.mutation.SetID(v)
@@ -119,6 +147,9 @@ func (_c *DisputeCreate) Mutation() *DisputeMutation {
 
 // Save creates the Dispute in the database.
 func (_c *DisputeCreate) Save(ctx context.Context) (*Dispute, error) {
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -142,6 +173,15 @@ func (_c *DisputeCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
 	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *DisputeCreate) defaults() error {
+	if _, ok := _c.mutation.Checks(); !ok {
+		v := dispute.DefaultChecks
+		_c.mutation.SetChecks(v)
+	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -184,6 +224,9 @@ func (_c *DisputeCreate) check() error {
 	}
 	if _, ok := _c.mutation.GatewayDisputeID(); !ok {
 		return &ValidationError{Name: "gateway_dispute_id", err: errors.New(`ent: missing required field "Dispute.gateway_dispute_id"`)}
+	}
+	if _, ok := _c.mutation.Checks(); !ok {
+		return &ValidationError{Name: "checks", err: errors.New(`ent: missing required field "Dispute.checks"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := dispute.IDValidator(v); err != nil {
@@ -264,6 +307,14 @@ func (_c *DisputeCreate) createSpec() (*Dispute, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.GatewayDisputeID(); ok {
 		_spec.SetField(dispute.FieldGatewayDisputeID, field.TypeString, value)
 		_node.GatewayDisputeID = value
+	}
+	if value, ok := _c.mutation.NextCheckAt(); ok {
+		_spec.SetField(dispute.FieldNextCheckAt, field.TypeTime, value)
+		_node.NextCheckAt = &value
+	}
+	if value, ok := _c.mutation.Checks(); ok {
+		_spec.SetField(dispute.FieldChecks, field.TypeInt, value)
+		_node.Checks = value
 	}
 	if nodes := _c.mutation.PaymentIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -391,6 +442,42 @@ func (u *DisputeUpsert) UpdateEvidenceDueAt() *DisputeUpsert {
 // ClearEvidenceDueAt clears the value of the "evidence_due_at" field.
 func (u *DisputeUpsert) ClearEvidenceDueAt() *DisputeUpsert {
 	u.SetNull(dispute.FieldEvidenceDueAt)
+	return u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *DisputeUpsert) SetNextCheckAt(v time.Time) *DisputeUpsert {
+	u.Set(dispute.FieldNextCheckAt, v)
+	return u
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *DisputeUpsert) UpdateNextCheckAt() *DisputeUpsert {
+	u.SetExcluded(dispute.FieldNextCheckAt)
+	return u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *DisputeUpsert) ClearNextCheckAt() *DisputeUpsert {
+	u.SetNull(dispute.FieldNextCheckAt)
+	return u
+}
+
+// SetChecks sets the "checks" field.
+func (u *DisputeUpsert) SetChecks(v int) *DisputeUpsert {
+	u.Set(dispute.FieldChecks, v)
+	return u
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *DisputeUpsert) UpdateChecks() *DisputeUpsert {
+	u.SetExcluded(dispute.FieldChecks)
+	return u
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *DisputeUpsert) AddChecks(v int) *DisputeUpsert {
+	u.Add(dispute.FieldChecks, v)
 	return u
 }
 
@@ -530,6 +617,48 @@ func (u *DisputeUpsertOne) ClearEvidenceDueAt() *DisputeUpsertOne {
 	})
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *DisputeUpsertOne) SetNextCheckAt(v time.Time) *DisputeUpsertOne {
+	return u.Update(func(s *DisputeUpsert) {
+		s.SetNextCheckAt(v)
+	})
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *DisputeUpsertOne) UpdateNextCheckAt() *DisputeUpsertOne {
+	return u.Update(func(s *DisputeUpsert) {
+		s.UpdateNextCheckAt()
+	})
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *DisputeUpsertOne) ClearNextCheckAt() *DisputeUpsertOne {
+	return u.Update(func(s *DisputeUpsert) {
+		s.ClearNextCheckAt()
+	})
+}
+
+// SetChecks sets the "checks" field.
+func (u *DisputeUpsertOne) SetChecks(v int) *DisputeUpsertOne {
+	return u.Update(func(s *DisputeUpsert) {
+		s.SetChecks(v)
+	})
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *DisputeUpsertOne) AddChecks(v int) *DisputeUpsertOne {
+	return u.Update(func(s *DisputeUpsert) {
+		s.AddChecks(v)
+	})
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *DisputeUpsertOne) UpdateChecks() *DisputeUpsertOne {
+	return u.Update(func(s *DisputeUpsert) {
+		s.UpdateChecks()
+	})
+}
+
 // Exec executes the query.
 func (u *DisputeUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -587,6 +716,7 @@ func (_c *DisputeCreateBulk) Save(ctx context.Context) ([]*Dispute, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*DisputeMutation)
 				if !ok {
@@ -829,6 +959,48 @@ func (u *DisputeUpsertBulk) UpdateEvidenceDueAt() *DisputeUpsertBulk {
 func (u *DisputeUpsertBulk) ClearEvidenceDueAt() *DisputeUpsertBulk {
 	return u.Update(func(s *DisputeUpsert) {
 		s.ClearEvidenceDueAt()
+	})
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *DisputeUpsertBulk) SetNextCheckAt(v time.Time) *DisputeUpsertBulk {
+	return u.Update(func(s *DisputeUpsert) {
+		s.SetNextCheckAt(v)
+	})
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *DisputeUpsertBulk) UpdateNextCheckAt() *DisputeUpsertBulk {
+	return u.Update(func(s *DisputeUpsert) {
+		s.UpdateNextCheckAt()
+	})
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *DisputeUpsertBulk) ClearNextCheckAt() *DisputeUpsertBulk {
+	return u.Update(func(s *DisputeUpsert) {
+		s.ClearNextCheckAt()
+	})
+}
+
+// SetChecks sets the "checks" field.
+func (u *DisputeUpsertBulk) SetChecks(v int) *DisputeUpsertBulk {
+	return u.Update(func(s *DisputeUpsert) {
+		s.SetChecks(v)
+	})
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *DisputeUpsertBulk) AddChecks(v int) *DisputeUpsertBulk {
+	return u.Update(func(s *DisputeUpsert) {
+		s.AddChecks(v)
+	})
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *DisputeUpsertBulk) UpdateChecks() *DisputeUpsertBulk {
+	return u.Update(func(s *DisputeUpsert) {
+		s.UpdateChecks()
 	})
 }
 

@@ -97,6 +97,47 @@ func (_u *DisputeUpdate) ClearEvidenceDueAt() *DisputeUpdate {
 	return _u
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *DisputeUpdate) SetNextCheckAt(v time.Time) *DisputeUpdate {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *DisputeUpdate) SetNillableNextCheckAt(v *time.Time) *DisputeUpdate {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *DisputeUpdate) ClearNextCheckAt() *DisputeUpdate {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetChecks sets the "checks" field.
+func (_u *DisputeUpdate) SetChecks(v int) *DisputeUpdate {
+	_u.mutation.ResetChecks()
+	_u.mutation.SetChecks(v)
+	return _u
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_u *DisputeUpdate) SetNillableChecks(v *int) *DisputeUpdate {
+	if v != nil {
+		_u.SetChecks(*v)
+	}
+	return _u
+}
+
+// AddChecks adds value to the "checks" field.
+func (_u *DisputeUpdate) AddChecks(v int) *DisputeUpdate {
+	_u.mutation.AddChecks(v)
+	return _u
+}
+
 // Mutation returns the DisputeMutation object of the builder.
 func (_u *DisputeUpdate) Mutation() *DisputeMutation {
 	return _u.mutation
@@ -177,6 +218,18 @@ func (_u *DisputeUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.EvidenceDueAtCleared() {
 		_spec.ClearField(dispute.FieldEvidenceDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(dispute.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(dispute.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Checks(); ok {
+		_spec.SetField(dispute.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedChecks(); ok {
+		_spec.AddField(dispute.FieldChecks, field.TypeInt, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -265,6 +318,47 @@ func (_u *DisputeUpdateOne) SetNillableEvidenceDueAt(v *time.Time) *DisputeUpdat
 // ClearEvidenceDueAt clears the value of the "evidence_due_at" field.
 func (_u *DisputeUpdateOne) ClearEvidenceDueAt() *DisputeUpdateOne {
 	_u.mutation.ClearEvidenceDueAt()
+	return _u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *DisputeUpdateOne) SetNextCheckAt(v time.Time) *DisputeUpdateOne {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *DisputeUpdateOne) SetNillableNextCheckAt(v *time.Time) *DisputeUpdateOne {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *DisputeUpdateOne) ClearNextCheckAt() *DisputeUpdateOne {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetChecks sets the "checks" field.
+func (_u *DisputeUpdateOne) SetChecks(v int) *DisputeUpdateOne {
+	_u.mutation.ResetChecks()
+	_u.mutation.SetChecks(v)
+	return _u
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_u *DisputeUpdateOne) SetNillableChecks(v *int) *DisputeUpdateOne {
+	if v != nil {
+		_u.SetChecks(*v)
+	}
+	return _u
+}
+
+// AddChecks adds value to the "checks" field.
+func (_u *DisputeUpdateOne) AddChecks(v int) *DisputeUpdateOne {
+	_u.mutation.AddChecks(v)
 	return _u
 }
 
@@ -378,6 +472,18 @@ func (_u *DisputeUpdateOne) sqlSave(ctx context.Context) (_node *Dispute, err er
 	}
 	if _u.mutation.EvidenceDueAtCleared() {
 		_spec.ClearField(dispute.FieldEvidenceDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(dispute.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(dispute.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Checks(); ok {
+		_spec.SetField(dispute.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedChecks(); ok {
+		_spec.AddField(dispute.FieldChecks, field.TypeInt, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Dispute{config: _u.config}

@@ -16,6 +16,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/gatewayevent"
+	"purser/ent/gatewayobject"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
 	"purser/ent/idempotencyrecord"
@@ -118,6 +119,7 @@ func checkColumn(t, c string) error {
 			gatewaycall.Table:       gatewaycall.ValidColumn,
 			gatewaycustomer.Table:   gatewaycustomer.ValidColumn,
 			gatewayevent.Table:      gatewayevent.ValidColumn,
+			gatewayobject.Table:     gatewayobject.ValidColumn,
 			globalprovider.Table:    globalprovider.ValidColumn,
 			hold.Table:              hold.ValidColumn,
 			idempotencyrecord.Table: idempotencyrecord.ValidColumn,

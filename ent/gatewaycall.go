@@ -30,7 +30,7 @@ type GatewayCall struct {
 	Subject string `json:"subject,omitempty"`
 	// the idempotency key at the gateway
 	GatewayKey string `json:"gateway_key,omitempty"`
-	// what is asked, without secrets, so that it can be asked again unchanged
+	// what is asked, without secrets, so that it can be asked again unchanged; emptied when its payer is erased
 	Request json.RawMessage `json:"request,omitempty"`
 	// State holds the value of the "state" field.
 	State gatewaycall.State `json:"state,omitempty"`

@@ -505,6 +505,18 @@ type (
 	}
 )
 
+// SetRequest sets the "request" field.
+func (u *GatewayCallUpsert) SetRequest(v json.RawMessage) *GatewayCallUpsert {
+	u.Set(gatewaycall.FieldRequest, v)
+	return u
+}
+
+// UpdateRequest sets the "request" field to the value that was provided on create.
+func (u *GatewayCallUpsert) UpdateRequest() *GatewayCallUpsert {
+	u.SetExcluded(gatewaycall.FieldRequest)
+	return u
+}
+
 // SetState sets the "state" field.
 func (u *GatewayCallUpsert) SetState(v gatewaycall.State) *GatewayCallUpsert {
 	u.Set(gatewaycall.FieldState, v)
@@ -690,9 +702,6 @@ func (u *GatewayCallUpsertOne) UpdateNewValues() *GatewayCallUpsertOne {
 		if _, exists := u.create.mutation.GatewayKey(); exists {
 			s.SetIgnore(gatewaycall.FieldGatewayKey)
 		}
-		if _, exists := u.create.mutation.Request(); exists {
-			s.SetIgnore(gatewaycall.FieldRequest)
-		}
 	}))
 	return u
 }
@@ -722,6 +731,20 @@ func (u *GatewayCallUpsertOne) Update(set func(*GatewayCallUpsert)) *GatewayCall
 		set(&GatewayCallUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetRequest sets the "request" field.
+func (u *GatewayCallUpsertOne) SetRequest(v json.RawMessage) *GatewayCallUpsertOne {
+	return u.Update(func(s *GatewayCallUpsert) {
+		s.SetRequest(v)
+	})
+}
+
+// UpdateRequest sets the "request" field to the value that was provided on create.
+func (u *GatewayCallUpsertOne) UpdateRequest() *GatewayCallUpsertOne {
+	return u.Update(func(s *GatewayCallUpsert) {
+		s.UpdateRequest()
+	})
 }
 
 // SetState sets the "state" field.
@@ -1100,9 +1123,6 @@ func (u *GatewayCallUpsertBulk) UpdateNewValues() *GatewayCallUpsertBulk {
 			if _, exists := b.mutation.GatewayKey(); exists {
 				s.SetIgnore(gatewaycall.FieldGatewayKey)
 			}
-			if _, exists := b.mutation.Request(); exists {
-				s.SetIgnore(gatewaycall.FieldRequest)
-			}
 		}
 	}))
 	return u
@@ -1133,6 +1153,20 @@ func (u *GatewayCallUpsertBulk) Update(set func(*GatewayCallUpsert)) *GatewayCal
 		set(&GatewayCallUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetRequest sets the "request" field.
+func (u *GatewayCallUpsertBulk) SetRequest(v json.RawMessage) *GatewayCallUpsertBulk {
+	return u.Update(func(s *GatewayCallUpsert) {
+		s.SetRequest(v)
+	})
+}
+
+// UpdateRequest sets the "request" field to the value that was provided on create.
+func (u *GatewayCallUpsertBulk) UpdateRequest() *GatewayCallUpsertBulk {
+	return u.Update(func(s *GatewayCallUpsert) {
+		s.UpdateRequest()
+	})
 }
 
 // SetState sets the "state" field.

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"purser/ent/gatewaycall"
@@ -12,6 +13,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 )
 
@@ -26,6 +28,18 @@ type GatewayCallUpdate struct {
 // Where appends a list predicates to the GatewayCallUpdate builder.
 func (_u *GatewayCallUpdate) Where(ps ...predicate.GatewayCall) *GatewayCallUpdate {
 	_u.mutation.Where(ps...)
+	return _u
+}
+
+// SetRequest sets the "request" field.
+func (_u *GatewayCallUpdate) SetRequest(v json.RawMessage) *GatewayCallUpdate {
+	_u.mutation.SetRequest(v)
+	return _u
+}
+
+// AppendRequest appends value to the "request" field.
+func (_u *GatewayCallUpdate) AppendRequest(v json.RawMessage) *GatewayCallUpdate {
+	_u.mutation.AppendRequest(v)
 	return _u
 }
 
@@ -261,6 +275,14 @@ func (_u *GatewayCallUpdate) sqlSave(ctx context.Context) (_node int, err error)
 			}
 		}
 	}
+	if value, ok := _u.mutation.Request(); ok {
+		_spec.SetField(gatewaycall.FieldRequest, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedRequest(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, gatewaycall.FieldRequest, value)
+		})
+	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(gatewaycall.FieldState, field.TypeEnum, value)
 	}
@@ -326,6 +348,18 @@ type GatewayCallUpdateOne struct {
 	hooks     []Hook
 	mutation  *GatewayCallMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetRequest sets the "request" field.
+func (_u *GatewayCallUpdateOne) SetRequest(v json.RawMessage) *GatewayCallUpdateOne {
+	_u.mutation.SetRequest(v)
+	return _u
+}
+
+// AppendRequest appends value to the "request" field.
+func (_u *GatewayCallUpdateOne) AppendRequest(v json.RawMessage) *GatewayCallUpdateOne {
+	_u.mutation.AppendRequest(v)
+	return _u
 }
 
 // SetState sets the "state" field.
@@ -589,6 +623,14 @@ func (_u *GatewayCallUpdateOne) sqlSave(ctx context.Context) (_node *GatewayCall
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.Request(); ok {
+		_spec.SetField(gatewaycall.FieldRequest, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedRequest(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, gatewaycall.FieldRequest, value)
+		})
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(gatewaycall.FieldState, field.TypeEnum, value)

@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"purser/ent/gatewayevent"
 	"strings"
@@ -35,6 +36,10 @@ type GatewayEvent struct {
 	CallID string `json:"call_id,omitempty"`
 	// Subject holds the value of the "subject" field.
 	Subject string `json:"subject,omitempty"`
+	// a card that the gateway tells of nowhere else
+	SavedCard json.RawMessage `json:"saved_card,omitempty"`
+	// ObjectPayment holds the value of the "object_payment" field.
+	ObjectPayment string `json:"object_payment,omitempty"`
 	// Error holds the value of the "error" field.
 	Error *string `json:"error,omitempty"`
 	// Attempts holds the value of the "attempts" field.
@@ -53,9 +58,11 @@ func (*GatewayEvent) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case gatewayevent.FieldSavedCard:
+			values[i] = new([]byte)
 		case gatewayevent.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case gatewayevent.FieldID, gatewayevent.FieldOrganizationID, gatewayevent.FieldProviderID, gatewayevent.FieldGatewayEventID, gatewayevent.FieldType, gatewayevent.FieldStatus, gatewayevent.FieldObjectKind, gatewayevent.FieldObjectID, gatewayevent.FieldCallID, gatewayevent.FieldSubject, gatewayevent.FieldError:
+		case gatewayevent.FieldID, gatewayevent.FieldOrganizationID, gatewayevent.FieldProviderID, gatewayevent.FieldGatewayEventID, gatewayevent.FieldType, gatewayevent.FieldStatus, gatewayevent.FieldObjectKind, gatewayevent.FieldObjectID, gatewayevent.FieldCallID, gatewayevent.FieldSubject, gatewayevent.FieldObjectPayment, gatewayevent.FieldError:
 			values[i] = new(sql.NullString)
 		case gatewayevent.FieldNextAttemptAt, gatewayevent.FieldReceivedAt, gatewayevent.FieldAppliedAt:
 			values[i] = new(sql.NullTime)
@@ -133,6 +140,20 @@ func (_m *GatewayEvent) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field subject", values[i])
 			} else if value.Valid {
 				_m.Subject = value.String
+			}
+		case gatewayevent.FieldSavedCard:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field saved_card", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.SavedCard); err != nil {
+					return fmt.Errorf("unmarshal field saved_card: %w", err)
+				}
+			}
+		case gatewayevent.FieldObjectPayment:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field object_payment", values[i])
+			} else if value.Valid {
+				_m.ObjectPayment = value.String
 			}
 		case gatewayevent.FieldError:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -229,6 +250,12 @@ func (_m *GatewayEvent) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("subject=")
 	builder.WriteString(_m.Subject)
+	builder.WriteString(", ")
+	builder.WriteString("saved_card=")
+	builder.WriteString(fmt.Sprintf("%v", _m.SavedCard))
+	builder.WriteString(", ")
+	builder.WriteString("object_payment=")
+	builder.WriteString(_m.ObjectPayment)
 	builder.WriteString(", ")
 	if v := _m.Error; v != nil {
 		builder.WriteString("error=")

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"purser/ent/gatewayevent"
@@ -97,6 +98,26 @@ func (_c *GatewayEventCreate) SetSubject(v string) *GatewayEventCreate {
 func (_c *GatewayEventCreate) SetNillableSubject(v *string) *GatewayEventCreate {
 	if v != nil {
 		_c.SetSubject(*v)
+	}
+	return _c
+}
+
+// SetSavedCard sets the "saved_card" field.
+func (_c *GatewayEventCreate) SetSavedCard(v json.RawMessage) *GatewayEventCreate {
+	_c.mutation.SetSavedCard(v)
+	return _c
+}
+
+// SetObjectPayment sets the "object_payment" field.
+func (_c *GatewayEventCreate) SetObjectPayment(v string) *GatewayEventCreate {
+	_c.mutation.SetObjectPayment(v)
+	return _c
+}
+
+// SetNillableObjectPayment sets the "object_payment" field if the given value is not nil.
+func (_c *GatewayEventCreate) SetNillableObjectPayment(v *string) *GatewayEventCreate {
+	if v != nil {
+		_c.SetObjectPayment(*v)
 	}
 	return _c
 }
@@ -218,6 +239,10 @@ func (_c *GatewayEventCreate) defaults() error {
 		v := gatewayevent.DefaultSubject
 		_c.mutation.SetSubject(v)
 	}
+	if _, ok := _c.mutation.ObjectPayment(); !ok {
+		v := gatewayevent.DefaultObjectPayment
+		_c.mutation.SetObjectPayment(v)
+	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		v := gatewayevent.DefaultAttempts
 		_c.mutation.SetAttempts(v)
@@ -268,6 +293,9 @@ func (_c *GatewayEventCreate) check() error {
 	}
 	if _, ok := _c.mutation.Subject(); !ok {
 		return &ValidationError{Name: "subject", err: errors.New(`ent: missing required field "GatewayEvent.subject"`)}
+	}
+	if _, ok := _c.mutation.ObjectPayment(); !ok {
+		return &ValidationError{Name: "object_payment", err: errors.New(`ent: missing required field "GatewayEvent.object_payment"`)}
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "GatewayEvent.attempts"`)}
@@ -352,6 +380,14 @@ func (_c *GatewayEventCreate) createSpec() (*GatewayEvent, *sqlgraph.CreateSpec)
 		_spec.SetField(gatewayevent.FieldSubject, field.TypeString, value)
 		_node.Subject = value
 	}
+	if value, ok := _c.mutation.SavedCard(); ok {
+		_spec.SetField(gatewayevent.FieldSavedCard, field.TypeJSON, value)
+		_node.SavedCard = value
+	}
+	if value, ok := _c.mutation.ObjectPayment(); ok {
+		_spec.SetField(gatewayevent.FieldObjectPayment, field.TypeString, value)
+		_node.ObjectPayment = value
+	}
 	if value, ok := _c.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)
 		_node.Error = &value
@@ -433,6 +469,24 @@ func (u *GatewayEventUpsert) SetStatus(v gatewayevent.Status) *GatewayEventUpser
 // UpdateStatus sets the "status" field to the value that was provided on create.
 func (u *GatewayEventUpsert) UpdateStatus() *GatewayEventUpsert {
 	u.SetExcluded(gatewayevent.FieldStatus)
+	return u
+}
+
+// SetSavedCard sets the "saved_card" field.
+func (u *GatewayEventUpsert) SetSavedCard(v json.RawMessage) *GatewayEventUpsert {
+	u.Set(gatewayevent.FieldSavedCard, v)
+	return u
+}
+
+// UpdateSavedCard sets the "saved_card" field to the value that was provided on create.
+func (u *GatewayEventUpsert) UpdateSavedCard() *GatewayEventUpsert {
+	u.SetExcluded(gatewayevent.FieldSavedCard)
+	return u
+}
+
+// ClearSavedCard clears the value of the "saved_card" field.
+func (u *GatewayEventUpsert) ClearSavedCard() *GatewayEventUpsert {
+	u.SetNull(gatewayevent.FieldSavedCard)
 	return u
 }
 
@@ -549,6 +603,9 @@ func (u *GatewayEventUpsertOne) UpdateNewValues() *GatewayEventUpsertOne {
 		if _, exists := u.create.mutation.Subject(); exists {
 			s.SetIgnore(gatewayevent.FieldSubject)
 		}
+		if _, exists := u.create.mutation.ObjectPayment(); exists {
+			s.SetIgnore(gatewayevent.FieldObjectPayment)
+		}
 		if _, exists := u.create.mutation.ReceivedAt(); exists {
 			s.SetIgnore(gatewayevent.FieldReceivedAt)
 		}
@@ -594,6 +651,27 @@ func (u *GatewayEventUpsertOne) SetStatus(v gatewayevent.Status) *GatewayEventUp
 func (u *GatewayEventUpsertOne) UpdateStatus() *GatewayEventUpsertOne {
 	return u.Update(func(s *GatewayEventUpsert) {
 		s.UpdateStatus()
+	})
+}
+
+// SetSavedCard sets the "saved_card" field.
+func (u *GatewayEventUpsertOne) SetSavedCard(v json.RawMessage) *GatewayEventUpsertOne {
+	return u.Update(func(s *GatewayEventUpsert) {
+		s.SetSavedCard(v)
+	})
+}
+
+// UpdateSavedCard sets the "saved_card" field to the value that was provided on create.
+func (u *GatewayEventUpsertOne) UpdateSavedCard() *GatewayEventUpsertOne {
+	return u.Update(func(s *GatewayEventUpsert) {
+		s.UpdateSavedCard()
+	})
+}
+
+// ClearSavedCard clears the value of the "saved_card" field.
+func (u *GatewayEventUpsertOne) ClearSavedCard() *GatewayEventUpsertOne {
+	return u.Update(func(s *GatewayEventUpsert) {
+		s.ClearSavedCard()
 	})
 }
 
@@ -888,6 +966,9 @@ func (u *GatewayEventUpsertBulk) UpdateNewValues() *GatewayEventUpsertBulk {
 			if _, exists := b.mutation.Subject(); exists {
 				s.SetIgnore(gatewayevent.FieldSubject)
 			}
+			if _, exists := b.mutation.ObjectPayment(); exists {
+				s.SetIgnore(gatewayevent.FieldObjectPayment)
+			}
 			if _, exists := b.mutation.ReceivedAt(); exists {
 				s.SetIgnore(gatewayevent.FieldReceivedAt)
 			}
@@ -934,6 +1015,27 @@ func (u *GatewayEventUpsertBulk) SetStatus(v gatewayevent.Status) *GatewayEventU
 func (u *GatewayEventUpsertBulk) UpdateStatus() *GatewayEventUpsertBulk {
 	return u.Update(func(s *GatewayEventUpsert) {
 		s.UpdateStatus()
+	})
+}
+
+// SetSavedCard sets the "saved_card" field.
+func (u *GatewayEventUpsertBulk) SetSavedCard(v json.RawMessage) *GatewayEventUpsertBulk {
+	return u.Update(func(s *GatewayEventUpsert) {
+		s.SetSavedCard(v)
+	})
+}
+
+// UpdateSavedCard sets the "saved_card" field to the value that was provided on create.
+func (u *GatewayEventUpsertBulk) UpdateSavedCard() *GatewayEventUpsertBulk {
+	return u.Update(func(s *GatewayEventUpsert) {
+		s.UpdateSavedCard()
+	})
+}
+
+// ClearSavedCard clears the value of the "saved_card" field.
+func (u *GatewayEventUpsertBulk) ClearSavedCard() *GatewayEventUpsertBulk {
+	return u.Update(func(s *GatewayEventUpsert) {
+		s.ClearSavedCard()
 	})
 }
 

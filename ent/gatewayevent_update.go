@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"purser/ent/gatewayevent"
@@ -12,6 +13,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 )
 
@@ -40,6 +42,24 @@ func (_u *GatewayEventUpdate) SetNillableStatus(v *gatewayevent.Status) *Gateway
 	if v != nil {
 		_u.SetStatus(*v)
 	}
+	return _u
+}
+
+// SetSavedCard sets the "saved_card" field.
+func (_u *GatewayEventUpdate) SetSavedCard(v json.RawMessage) *GatewayEventUpdate {
+	_u.mutation.SetSavedCard(v)
+	return _u
+}
+
+// AppendSavedCard appends value to the "saved_card" field.
+func (_u *GatewayEventUpdate) AppendSavedCard(v json.RawMessage) *GatewayEventUpdate {
+	_u.mutation.AppendSavedCard(v)
+	return _u
+}
+
+// ClearSavedCard clears the value of the "saved_card" field.
+func (_u *GatewayEventUpdate) ClearSavedCard() *GatewayEventUpdate {
+	_u.mutation.ClearSavedCard()
 	return _u
 }
 
@@ -187,6 +207,17 @@ func (_u *GatewayEventUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(gatewayevent.FieldStatus, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.SavedCard(); ok {
+		_spec.SetField(gatewayevent.FieldSavedCard, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedSavedCard(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, gatewayevent.FieldSavedCard, value)
+		})
+	}
+	if _u.mutation.SavedCardCleared() {
+		_spec.ClearField(gatewayevent.FieldSavedCard, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)
 	}
@@ -244,6 +275,24 @@ func (_u *GatewayEventUpdateOne) SetNillableStatus(v *gatewayevent.Status) *Gate
 	if v != nil {
 		_u.SetStatus(*v)
 	}
+	return _u
+}
+
+// SetSavedCard sets the "saved_card" field.
+func (_u *GatewayEventUpdateOne) SetSavedCard(v json.RawMessage) *GatewayEventUpdateOne {
+	_u.mutation.SetSavedCard(v)
+	return _u
+}
+
+// AppendSavedCard appends value to the "saved_card" field.
+func (_u *GatewayEventUpdateOne) AppendSavedCard(v json.RawMessage) *GatewayEventUpdateOne {
+	_u.mutation.AppendSavedCard(v)
+	return _u
+}
+
+// ClearSavedCard clears the value of the "saved_card" field.
+func (_u *GatewayEventUpdateOne) ClearSavedCard() *GatewayEventUpdateOne {
+	_u.mutation.ClearSavedCard()
 	return _u
 }
 
@@ -420,6 +469,17 @@ func (_u *GatewayEventUpdateOne) sqlSave(ctx context.Context) (_node *GatewayEve
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(gatewayevent.FieldStatus, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.SavedCard(); ok {
+		_spec.SetField(gatewayevent.FieldSavedCard, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedSavedCard(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, gatewayevent.FieldSavedCard, value)
+		})
+	}
+	if _u.mutation.SavedCardCleared() {
+		_spec.ClearField(gatewayevent.FieldSavedCard, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)

@@ -21,6 +21,8 @@ type GlobalProvider struct {
 	Slug string `json:"slug,omitempty"`
 	// Name holds the value of the "name" field.
 	Name string `json:"name,omitempty"`
+	// Description holds the value of the "description" field.
+	Description *string `json:"description,omitempty"`
 	// Kind holds the value of the "kind" field.
 	Kind globalprovider.Kind `json:"kind,omitempty"`
 	// Environment holds the value of the "environment" field.
@@ -37,8 +39,18 @@ type GlobalProvider struct {
 	SecretSealed []byte `json:"-"`
 	// WebhookSecretSealed holds the value of the "webhook_secret_sealed" field.
 	WebhookSecretSealed []byte `json:"-"`
+	// WebhookSecretPreviousSealed holds the value of the "webhook_secret_previous_sealed" field.
+	WebhookSecretPreviousSealed []byte `json:"-"`
+	// WebhookSecretPreviousUntil holds the value of the "webhook_secret_previous_until" field.
+	WebhookSecretPreviousUntil *time.Time `json:"webhook_secret_previous_until,omitempty"`
 	// CredentialVersion holds the value of the "credential_version" field.
 	CredentialVersion int `json:"credential_version,omitempty"`
+	// GatewayAccountID holds the value of the "gateway_account_id" field.
+	GatewayAccountID string `json:"gateway_account_id,omitempty"`
+	// AccountUnprovenAt holds the value of the "account_unproven_at" field.
+	AccountUnprovenAt *time.Time `json:"account_unproven_at,omitempty"`
+	// WebhookToken holds the value of the "webhook_token" field.
+	WebhookToken string `json:"-"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt    time.Time `json:"created_at,omitempty"`
 	selectValues sql.SelectValues
@@ -49,13 +61,13 @@ func (*GlobalProvider) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case globalprovider.FieldSecretSealed, globalprovider.FieldWebhookSecretSealed:
+		case globalprovider.FieldSecretSealed, globalprovider.FieldWebhookSecretSealed, globalprovider.FieldWebhookSecretPreviousSealed:
 			values[i] = new([]byte)
 		case globalprovider.FieldCredentialVersion:
 			values[i] = new(sql.NullInt64)
-		case globalprovider.FieldID, globalprovider.FieldSlug, globalprovider.FieldName, globalprovider.FieldKind, globalprovider.FieldEnvironment, globalprovider.FieldStatus, globalprovider.FieldPublishableKey, globalprovider.FieldMerchantCode, globalprovider.FieldSecretHint:
+		case globalprovider.FieldID, globalprovider.FieldSlug, globalprovider.FieldName, globalprovider.FieldDescription, globalprovider.FieldKind, globalprovider.FieldEnvironment, globalprovider.FieldStatus, globalprovider.FieldPublishableKey, globalprovider.FieldMerchantCode, globalprovider.FieldSecretHint, globalprovider.FieldGatewayAccountID, globalprovider.FieldWebhookToken:
 			values[i] = new(sql.NullString)
-		case globalprovider.FieldCreatedAt:
+		case globalprovider.FieldWebhookSecretPreviousUntil, globalprovider.FieldAccountUnprovenAt, globalprovider.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -89,6 +101,13 @@ func (_m *GlobalProvider) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field name", values[i])
 			} else if value.Valid {
 				_m.Name = value.String
+			}
+		case globalprovider.FieldDescription:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field description", values[i])
+			} else if value.Valid {
+				_m.Description = new(string)
+				*_m.Description = value.String
 			}
 		case globalprovider.FieldKind:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -141,11 +160,43 @@ func (_m *GlobalProvider) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.WebhookSecretSealed = *value
 			}
+		case globalprovider.FieldWebhookSecretPreviousSealed:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field webhook_secret_previous_sealed", values[i])
+			} else if value != nil {
+				_m.WebhookSecretPreviousSealed = *value
+			}
+		case globalprovider.FieldWebhookSecretPreviousUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field webhook_secret_previous_until", values[i])
+			} else if value.Valid {
+				_m.WebhookSecretPreviousUntil = new(time.Time)
+				*_m.WebhookSecretPreviousUntil = value.Time
+			}
 		case globalprovider.FieldCredentialVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field credential_version", values[i])
 			} else if value.Valid {
 				_m.CredentialVersion = int(value.Int64)
+			}
+		case globalprovider.FieldGatewayAccountID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field gateway_account_id", values[i])
+			} else if value.Valid {
+				_m.GatewayAccountID = value.String
+			}
+		case globalprovider.FieldAccountUnprovenAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field account_unproven_at", values[i])
+			} else if value.Valid {
+				_m.AccountUnprovenAt = new(time.Time)
+				*_m.AccountUnprovenAt = value.Time
+			}
+		case globalprovider.FieldWebhookToken:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field webhook_token", values[i])
+			} else if value.Valid {
+				_m.WebhookToken = value.String
 			}
 		case globalprovider.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -195,6 +246,11 @@ func (_m *GlobalProvider) String() string {
 	builder.WriteString("name=")
 	builder.WriteString(_m.Name)
 	builder.WriteString(", ")
+	if v := _m.Description; v != nil {
+		builder.WriteString("description=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	builder.WriteString("kind=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Kind))
 	builder.WriteString(", ")
@@ -223,8 +279,25 @@ func (_m *GlobalProvider) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("webhook_secret_sealed=<sensitive>")
 	builder.WriteString(", ")
+	builder.WriteString("webhook_secret_previous_sealed=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.WebhookSecretPreviousUntil; v != nil {
+		builder.WriteString("webhook_secret_previous_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
 	builder.WriteString("credential_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CredentialVersion))
+	builder.WriteString(", ")
+	builder.WriteString("gateway_account_id=")
+	builder.WriteString(_m.GatewayAccountID)
+	builder.WriteString(", ")
+	if v := _m.AccountUnprovenAt; v != nil {
+		builder.WriteString("account_unproven_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("webhook_token=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -35,6 +35,20 @@ func (_c *GlobalProviderCreate) SetName(v string) *GlobalProviderCreate {
 	return _c
 }
 
+// SetDescription sets the "description" field.
+func (_c *GlobalProviderCreate) SetDescription(v string) *GlobalProviderCreate {
+	_c.mutation.SetDescription(v)
+	return _c
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_c *GlobalProviderCreate) SetNillableDescription(v *string) *GlobalProviderCreate {
+	if v != nil {
+		_c.SetDescription(*v)
+	}
+	return _c
+}
+
 // SetKind sets the "kind" field.
 func (_c *GlobalProviderCreate) SetKind(v globalprovider.Kind) *GlobalProviderCreate {
 	_c.mutation.SetKind(v)
@@ -115,6 +129,26 @@ func (_c *GlobalProviderCreate) SetWebhookSecretSealed(v []byte) *GlobalProvider
 	return _c
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (_c *GlobalProviderCreate) SetWebhookSecretPreviousSealed(v []byte) *GlobalProviderCreate {
+	_c.mutation.SetWebhookSecretPreviousSealed(v)
+	return _c
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (_c *GlobalProviderCreate) SetWebhookSecretPreviousUntil(v time.Time) *GlobalProviderCreate {
+	_c.mutation.SetWebhookSecretPreviousUntil(v)
+	return _c
+}
+
+// SetNillableWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field if the given value is not nil.
+func (_c *GlobalProviderCreate) SetNillableWebhookSecretPreviousUntil(v *time.Time) *GlobalProviderCreate {
+	if v != nil {
+		_c.SetWebhookSecretPreviousUntil(*v)
+	}
+	return _c
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (_c *GlobalProviderCreate) SetCredentialVersion(v int) *GlobalProviderCreate {
 	_c.mutation.SetCredentialVersion(v)
@@ -126,6 +160,40 @@ func (_c *GlobalProviderCreate) SetNillableCredentialVersion(v *int) *GlobalProv
 	if v != nil {
 		_c.SetCredentialVersion(*v)
 	}
+	return _c
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (_c *GlobalProviderCreate) SetGatewayAccountID(v string) *GlobalProviderCreate {
+	_c.mutation.SetGatewayAccountID(v)
+	return _c
+}
+
+// SetNillableGatewayAccountID sets the "gateway_account_id" field if the given value is not nil.
+func (_c *GlobalProviderCreate) SetNillableGatewayAccountID(v *string) *GlobalProviderCreate {
+	if v != nil {
+		_c.SetGatewayAccountID(*v)
+	}
+	return _c
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (_c *GlobalProviderCreate) SetAccountUnprovenAt(v time.Time) *GlobalProviderCreate {
+	_c.mutation.SetAccountUnprovenAt(v)
+	return _c
+}
+
+// SetNillableAccountUnprovenAt sets the "account_unproven_at" field if the given value is not nil.
+func (_c *GlobalProviderCreate) SetNillableAccountUnprovenAt(v *time.Time) *GlobalProviderCreate {
+	if v != nil {
+		_c.SetAccountUnprovenAt(*v)
+	}
+	return _c
+}
+
+// SetWebhookToken sets the "webhook_token" field.
+func (_c *GlobalProviderCreate) SetWebhookToken(v string) *GlobalProviderCreate {
+	_c.mutation.SetWebhookToken(v)
 	return _c
 }
 
@@ -184,6 +252,10 @@ func (_c *GlobalProviderCreate) defaults() {
 		v := globalprovider.DefaultCredentialVersion
 		_c.mutation.SetCredentialVersion(v)
 	}
+	if _, ok := _c.mutation.GatewayAccountID(); !ok {
+		v := globalprovider.DefaultGatewayAccountID
+		_c.mutation.SetGatewayAccountID(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -225,6 +297,12 @@ func (_c *GlobalProviderCreate) check() error {
 	}
 	if _, ok := _c.mutation.CredentialVersion(); !ok {
 		return &ValidationError{Name: "credential_version", err: errors.New(`ent: missing required field "GlobalProvider.credential_version"`)}
+	}
+	if _, ok := _c.mutation.GatewayAccountID(); !ok {
+		return &ValidationError{Name: "gateway_account_id", err: errors.New(`ent: missing required field "GlobalProvider.gateway_account_id"`)}
+	}
+	if _, ok := _c.mutation.WebhookToken(); !ok {
+		return &ValidationError{Name: "webhook_token", err: errors.New(`ent: missing required field "GlobalProvider.webhook_token"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "GlobalProvider.created_at"`)}
@@ -278,6 +356,10 @@ func (_c *GlobalProviderCreate) createSpec() (*GlobalProvider, *sqlgraph.CreateS
 		_spec.SetField(globalprovider.FieldName, field.TypeString, value)
 		_node.Name = value
 	}
+	if value, ok := _c.mutation.Description(); ok {
+		_spec.SetField(globalprovider.FieldDescription, field.TypeString, value)
+		_node.Description = &value
+	}
 	if value, ok := _c.mutation.Kind(); ok {
 		_spec.SetField(globalprovider.FieldKind, field.TypeEnum, value)
 		_node.Kind = value
@@ -310,9 +392,29 @@ func (_c *GlobalProviderCreate) createSpec() (*GlobalProvider, *sqlgraph.CreateS
 		_spec.SetField(globalprovider.FieldWebhookSecretSealed, field.TypeBytes, value)
 		_node.WebhookSecretSealed = value
 	}
+	if value, ok := _c.mutation.WebhookSecretPreviousSealed(); ok {
+		_spec.SetField(globalprovider.FieldWebhookSecretPreviousSealed, field.TypeBytes, value)
+		_node.WebhookSecretPreviousSealed = value
+	}
+	if value, ok := _c.mutation.WebhookSecretPreviousUntil(); ok {
+		_spec.SetField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime, value)
+		_node.WebhookSecretPreviousUntil = &value
+	}
 	if value, ok := _c.mutation.CredentialVersion(); ok {
 		_spec.SetField(globalprovider.FieldCredentialVersion, field.TypeInt, value)
 		_node.CredentialVersion = value
+	}
+	if value, ok := _c.mutation.GatewayAccountID(); ok {
+		_spec.SetField(globalprovider.FieldGatewayAccountID, field.TypeString, value)
+		_node.GatewayAccountID = value
+	}
+	if value, ok := _c.mutation.AccountUnprovenAt(); ok {
+		_spec.SetField(globalprovider.FieldAccountUnprovenAt, field.TypeTime, value)
+		_node.AccountUnprovenAt = &value
+	}
+	if value, ok := _c.mutation.WebhookToken(); ok {
+		_spec.SetField(globalprovider.FieldWebhookToken, field.TypeString, value)
+		_node.WebhookToken = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(globalprovider.FieldCreatedAt, field.TypeTime, value)
@@ -379,6 +481,24 @@ func (u *GlobalProviderUpsert) SetName(v string) *GlobalProviderUpsert {
 // UpdateName sets the "name" field to the value that was provided on create.
 func (u *GlobalProviderUpsert) UpdateName() *GlobalProviderUpsert {
 	u.SetExcluded(globalprovider.FieldName)
+	return u
+}
+
+// SetDescription sets the "description" field.
+func (u *GlobalProviderUpsert) SetDescription(v string) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldDescription, v)
+	return u
+}
+
+// UpdateDescription sets the "description" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateDescription() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldDescription)
+	return u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *GlobalProviderUpsert) ClearDescription() *GlobalProviderUpsert {
+	u.SetNull(globalprovider.FieldDescription)
 	return u
 }
 
@@ -484,6 +604,42 @@ func (u *GlobalProviderUpsert) ClearWebhookSecretSealed() *GlobalProviderUpsert 
 	return u
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (u *GlobalProviderUpsert) SetWebhookSecretPreviousSealed(v []byte) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldWebhookSecretPreviousSealed, v)
+	return u
+}
+
+// UpdateWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateWebhookSecretPreviousSealed() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldWebhookSecretPreviousSealed)
+	return u
+}
+
+// ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
+func (u *GlobalProviderUpsert) ClearWebhookSecretPreviousSealed() *GlobalProviderUpsert {
+	u.SetNull(globalprovider.FieldWebhookSecretPreviousSealed)
+	return u
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (u *GlobalProviderUpsert) SetWebhookSecretPreviousUntil(v time.Time) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldWebhookSecretPreviousUntil, v)
+	return u
+}
+
+// UpdateWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateWebhookSecretPreviousUntil() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldWebhookSecretPreviousUntil)
+	return u
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (u *GlobalProviderUpsert) ClearWebhookSecretPreviousUntil() *GlobalProviderUpsert {
+	u.SetNull(globalprovider.FieldWebhookSecretPreviousUntil)
+	return u
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (u *GlobalProviderUpsert) SetCredentialVersion(v int) *GlobalProviderUpsert {
 	u.Set(globalprovider.FieldCredentialVersion, v)
@@ -499,6 +655,36 @@ func (u *GlobalProviderUpsert) UpdateCredentialVersion() *GlobalProviderUpsert {
 // AddCredentialVersion adds v to the "credential_version" field.
 func (u *GlobalProviderUpsert) AddCredentialVersion(v int) *GlobalProviderUpsert {
 	u.Add(globalprovider.FieldCredentialVersion, v)
+	return u
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (u *GlobalProviderUpsert) SetGatewayAccountID(v string) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldGatewayAccountID, v)
+	return u
+}
+
+// UpdateGatewayAccountID sets the "gateway_account_id" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateGatewayAccountID() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldGatewayAccountID)
+	return u
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (u *GlobalProviderUpsert) SetAccountUnprovenAt(v time.Time) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldAccountUnprovenAt, v)
+	return u
+}
+
+// UpdateAccountUnprovenAt sets the "account_unproven_at" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateAccountUnprovenAt() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldAccountUnprovenAt)
+	return u
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (u *GlobalProviderUpsert) ClearAccountUnprovenAt() *GlobalProviderUpsert {
+	u.SetNull(globalprovider.FieldAccountUnprovenAt)
 	return u
 }
 
@@ -527,6 +713,9 @@ func (u *GlobalProviderUpsertOne) UpdateNewValues() *GlobalProviderUpsertOne {
 		}
 		if _, exists := u.create.mutation.Environment(); exists {
 			s.SetIgnore(globalprovider.FieldEnvironment)
+		}
+		if _, exists := u.create.mutation.WebhookToken(); exists {
+			s.SetIgnore(globalprovider.FieldWebhookToken)
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(globalprovider.FieldCreatedAt)
@@ -573,6 +762,27 @@ func (u *GlobalProviderUpsertOne) SetName(v string) *GlobalProviderUpsertOne {
 func (u *GlobalProviderUpsertOne) UpdateName() *GlobalProviderUpsertOne {
 	return u.Update(func(s *GlobalProviderUpsert) {
 		s.UpdateName()
+	})
+}
+
+// SetDescription sets the "description" field.
+func (u *GlobalProviderUpsertOne) SetDescription(v string) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetDescription(v)
+	})
+}
+
+// UpdateDescription sets the "description" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateDescription() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateDescription()
+	})
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *GlobalProviderUpsertOne) ClearDescription() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearDescription()
 	})
 }
 
@@ -695,6 +905,48 @@ func (u *GlobalProviderUpsertOne) ClearWebhookSecretSealed() *GlobalProviderUpse
 	})
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (u *GlobalProviderUpsertOne) SetWebhookSecretPreviousSealed(v []byte) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetWebhookSecretPreviousSealed(v)
+	})
+}
+
+// UpdateWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateWebhookSecretPreviousSealed() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateWebhookSecretPreviousSealed()
+	})
+}
+
+// ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
+func (u *GlobalProviderUpsertOne) ClearWebhookSecretPreviousSealed() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearWebhookSecretPreviousSealed()
+	})
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (u *GlobalProviderUpsertOne) SetWebhookSecretPreviousUntil(v time.Time) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetWebhookSecretPreviousUntil(v)
+	})
+}
+
+// UpdateWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateWebhookSecretPreviousUntil() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateWebhookSecretPreviousUntil()
+	})
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (u *GlobalProviderUpsertOne) ClearWebhookSecretPreviousUntil() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearWebhookSecretPreviousUntil()
+	})
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (u *GlobalProviderUpsertOne) SetCredentialVersion(v int) *GlobalProviderUpsertOne {
 	return u.Update(func(s *GlobalProviderUpsert) {
@@ -713,6 +965,41 @@ func (u *GlobalProviderUpsertOne) AddCredentialVersion(v int) *GlobalProviderUps
 func (u *GlobalProviderUpsertOne) UpdateCredentialVersion() *GlobalProviderUpsertOne {
 	return u.Update(func(s *GlobalProviderUpsert) {
 		s.UpdateCredentialVersion()
+	})
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (u *GlobalProviderUpsertOne) SetGatewayAccountID(v string) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetGatewayAccountID(v)
+	})
+}
+
+// UpdateGatewayAccountID sets the "gateway_account_id" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateGatewayAccountID() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateGatewayAccountID()
+	})
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (u *GlobalProviderUpsertOne) SetAccountUnprovenAt(v time.Time) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetAccountUnprovenAt(v)
+	})
+}
+
+// UpdateAccountUnprovenAt sets the "account_unproven_at" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateAccountUnprovenAt() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateAccountUnprovenAt()
+	})
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (u *GlobalProviderUpsertOne) ClearAccountUnprovenAt() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearAccountUnprovenAt()
 	})
 }
 
@@ -908,6 +1195,9 @@ func (u *GlobalProviderUpsertBulk) UpdateNewValues() *GlobalProviderUpsertBulk {
 			if _, exists := b.mutation.Environment(); exists {
 				s.SetIgnore(globalprovider.FieldEnvironment)
 			}
+			if _, exists := b.mutation.WebhookToken(); exists {
+				s.SetIgnore(globalprovider.FieldWebhookToken)
+			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(globalprovider.FieldCreatedAt)
 			}
@@ -954,6 +1244,27 @@ func (u *GlobalProviderUpsertBulk) SetName(v string) *GlobalProviderUpsertBulk {
 func (u *GlobalProviderUpsertBulk) UpdateName() *GlobalProviderUpsertBulk {
 	return u.Update(func(s *GlobalProviderUpsert) {
 		s.UpdateName()
+	})
+}
+
+// SetDescription sets the "description" field.
+func (u *GlobalProviderUpsertBulk) SetDescription(v string) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetDescription(v)
+	})
+}
+
+// UpdateDescription sets the "description" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateDescription() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateDescription()
+	})
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *GlobalProviderUpsertBulk) ClearDescription() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearDescription()
 	})
 }
 
@@ -1076,6 +1387,48 @@ func (u *GlobalProviderUpsertBulk) ClearWebhookSecretSealed() *GlobalProviderUps
 	})
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (u *GlobalProviderUpsertBulk) SetWebhookSecretPreviousSealed(v []byte) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetWebhookSecretPreviousSealed(v)
+	})
+}
+
+// UpdateWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateWebhookSecretPreviousSealed() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateWebhookSecretPreviousSealed()
+	})
+}
+
+// ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
+func (u *GlobalProviderUpsertBulk) ClearWebhookSecretPreviousSealed() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearWebhookSecretPreviousSealed()
+	})
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (u *GlobalProviderUpsertBulk) SetWebhookSecretPreviousUntil(v time.Time) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetWebhookSecretPreviousUntil(v)
+	})
+}
+
+// UpdateWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateWebhookSecretPreviousUntil() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateWebhookSecretPreviousUntil()
+	})
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (u *GlobalProviderUpsertBulk) ClearWebhookSecretPreviousUntil() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearWebhookSecretPreviousUntil()
+	})
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (u *GlobalProviderUpsertBulk) SetCredentialVersion(v int) *GlobalProviderUpsertBulk {
 	return u.Update(func(s *GlobalProviderUpsert) {
@@ -1094,6 +1447,41 @@ func (u *GlobalProviderUpsertBulk) AddCredentialVersion(v int) *GlobalProviderUp
 func (u *GlobalProviderUpsertBulk) UpdateCredentialVersion() *GlobalProviderUpsertBulk {
 	return u.Update(func(s *GlobalProviderUpsert) {
 		s.UpdateCredentialVersion()
+	})
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (u *GlobalProviderUpsertBulk) SetGatewayAccountID(v string) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetGatewayAccountID(v)
+	})
+}
+
+// UpdateGatewayAccountID sets the "gateway_account_id" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateGatewayAccountID() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateGatewayAccountID()
+	})
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (u *GlobalProviderUpsertBulk) SetAccountUnprovenAt(v time.Time) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetAccountUnprovenAt(v)
+	})
+}
+
+// UpdateAccountUnprovenAt sets the "account_unproven_at" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateAccountUnprovenAt() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateAccountUnprovenAt()
+	})
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (u *GlobalProviderUpsertBulk) ClearAccountUnprovenAt() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearAccountUnprovenAt()
 	})
 }
 

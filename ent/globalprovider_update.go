@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"purser/ent/globalprovider"
 	"purser/ent/predicate"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -39,6 +40,26 @@ func (_u *GlobalProviderUpdate) SetNillableName(v *string) *GlobalProviderUpdate
 	if v != nil {
 		_u.SetName(*v)
 	}
+	return _u
+}
+
+// SetDescription sets the "description" field.
+func (_u *GlobalProviderUpdate) SetDescription(v string) *GlobalProviderUpdate {
+	_u.mutation.SetDescription(v)
+	return _u
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_u *GlobalProviderUpdate) SetNillableDescription(v *string) *GlobalProviderUpdate {
+	if v != nil {
+		_u.SetDescription(*v)
+	}
+	return _u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (_u *GlobalProviderUpdate) ClearDescription() *GlobalProviderUpdate {
+	_u.mutation.ClearDescription()
 	return _u
 }
 
@@ -140,6 +161,38 @@ func (_u *GlobalProviderUpdate) ClearWebhookSecretSealed() *GlobalProviderUpdate
 	return _u
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (_u *GlobalProviderUpdate) SetWebhookSecretPreviousSealed(v []byte) *GlobalProviderUpdate {
+	_u.mutation.SetWebhookSecretPreviousSealed(v)
+	return _u
+}
+
+// ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
+func (_u *GlobalProviderUpdate) ClearWebhookSecretPreviousSealed() *GlobalProviderUpdate {
+	_u.mutation.ClearWebhookSecretPreviousSealed()
+	return _u
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (_u *GlobalProviderUpdate) SetWebhookSecretPreviousUntil(v time.Time) *GlobalProviderUpdate {
+	_u.mutation.SetWebhookSecretPreviousUntil(v)
+	return _u
+}
+
+// SetNillableWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field if the given value is not nil.
+func (_u *GlobalProviderUpdate) SetNillableWebhookSecretPreviousUntil(v *time.Time) *GlobalProviderUpdate {
+	if v != nil {
+		_u.SetWebhookSecretPreviousUntil(*v)
+	}
+	return _u
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (_u *GlobalProviderUpdate) ClearWebhookSecretPreviousUntil() *GlobalProviderUpdate {
+	_u.mutation.ClearWebhookSecretPreviousUntil()
+	return _u
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (_u *GlobalProviderUpdate) SetCredentialVersion(v int) *GlobalProviderUpdate {
 	_u.mutation.ResetCredentialVersion()
@@ -158,6 +211,40 @@ func (_u *GlobalProviderUpdate) SetNillableCredentialVersion(v *int) *GlobalProv
 // AddCredentialVersion adds value to the "credential_version" field.
 func (_u *GlobalProviderUpdate) AddCredentialVersion(v int) *GlobalProviderUpdate {
 	_u.mutation.AddCredentialVersion(v)
+	return _u
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (_u *GlobalProviderUpdate) SetGatewayAccountID(v string) *GlobalProviderUpdate {
+	_u.mutation.SetGatewayAccountID(v)
+	return _u
+}
+
+// SetNillableGatewayAccountID sets the "gateway_account_id" field if the given value is not nil.
+func (_u *GlobalProviderUpdate) SetNillableGatewayAccountID(v *string) *GlobalProviderUpdate {
+	if v != nil {
+		_u.SetGatewayAccountID(*v)
+	}
+	return _u
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (_u *GlobalProviderUpdate) SetAccountUnprovenAt(v time.Time) *GlobalProviderUpdate {
+	_u.mutation.SetAccountUnprovenAt(v)
+	return _u
+}
+
+// SetNillableAccountUnprovenAt sets the "account_unproven_at" field if the given value is not nil.
+func (_u *GlobalProviderUpdate) SetNillableAccountUnprovenAt(v *time.Time) *GlobalProviderUpdate {
+	if v != nil {
+		_u.SetAccountUnprovenAt(*v)
+	}
+	return _u
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (_u *GlobalProviderUpdate) ClearAccountUnprovenAt() *GlobalProviderUpdate {
+	_u.mutation.ClearAccountUnprovenAt()
 	return _u
 }
 
@@ -229,6 +316,12 @@ func (_u *GlobalProviderUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(globalprovider.FieldName, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Description(); ok {
+		_spec.SetField(globalprovider.FieldDescription, field.TypeString, value)
+	}
+	if _u.mutation.DescriptionCleared() {
+		_spec.ClearField(globalprovider.FieldDescription, field.TypeString)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(globalprovider.FieldStatus, field.TypeEnum, value)
 	}
@@ -262,11 +355,32 @@ func (_u *GlobalProviderUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if _u.mutation.WebhookSecretSealedCleared() {
 		_spec.ClearField(globalprovider.FieldWebhookSecretSealed, field.TypeBytes)
 	}
+	if value, ok := _u.mutation.WebhookSecretPreviousSealed(); ok {
+		_spec.SetField(globalprovider.FieldWebhookSecretPreviousSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.WebhookSecretPreviousSealedCleared() {
+		_spec.ClearField(globalprovider.FieldWebhookSecretPreviousSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.WebhookSecretPreviousUntil(); ok {
+		_spec.SetField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime, value)
+	}
+	if _u.mutation.WebhookSecretPreviousUntilCleared() {
+		_spec.ClearField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime)
+	}
 	if value, ok := _u.mutation.CredentialVersion(); ok {
 		_spec.SetField(globalprovider.FieldCredentialVersion, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.AddedCredentialVersion(); ok {
 		_spec.AddField(globalprovider.FieldCredentialVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.GatewayAccountID(); ok {
+		_spec.SetField(globalprovider.FieldGatewayAccountID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AccountUnprovenAt(); ok {
+		_spec.SetField(globalprovider.FieldAccountUnprovenAt, field.TypeTime, value)
+	}
+	if _u.mutation.AccountUnprovenAtCleared() {
+		_spec.ClearField(globalprovider.FieldAccountUnprovenAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -301,6 +415,26 @@ func (_u *GlobalProviderUpdateOne) SetNillableName(v *string) *GlobalProviderUpd
 	if v != nil {
 		_u.SetName(*v)
 	}
+	return _u
+}
+
+// SetDescription sets the "description" field.
+func (_u *GlobalProviderUpdateOne) SetDescription(v string) *GlobalProviderUpdateOne {
+	_u.mutation.SetDescription(v)
+	return _u
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_u *GlobalProviderUpdateOne) SetNillableDescription(v *string) *GlobalProviderUpdateOne {
+	if v != nil {
+		_u.SetDescription(*v)
+	}
+	return _u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (_u *GlobalProviderUpdateOne) ClearDescription() *GlobalProviderUpdateOne {
+	_u.mutation.ClearDescription()
 	return _u
 }
 
@@ -402,6 +536,38 @@ func (_u *GlobalProviderUpdateOne) ClearWebhookSecretSealed() *GlobalProviderUpd
 	return _u
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (_u *GlobalProviderUpdateOne) SetWebhookSecretPreviousSealed(v []byte) *GlobalProviderUpdateOne {
+	_u.mutation.SetWebhookSecretPreviousSealed(v)
+	return _u
+}
+
+// ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
+func (_u *GlobalProviderUpdateOne) ClearWebhookSecretPreviousSealed() *GlobalProviderUpdateOne {
+	_u.mutation.ClearWebhookSecretPreviousSealed()
+	return _u
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (_u *GlobalProviderUpdateOne) SetWebhookSecretPreviousUntil(v time.Time) *GlobalProviderUpdateOne {
+	_u.mutation.SetWebhookSecretPreviousUntil(v)
+	return _u
+}
+
+// SetNillableWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field if the given value is not nil.
+func (_u *GlobalProviderUpdateOne) SetNillableWebhookSecretPreviousUntil(v *time.Time) *GlobalProviderUpdateOne {
+	if v != nil {
+		_u.SetWebhookSecretPreviousUntil(*v)
+	}
+	return _u
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (_u *GlobalProviderUpdateOne) ClearWebhookSecretPreviousUntil() *GlobalProviderUpdateOne {
+	_u.mutation.ClearWebhookSecretPreviousUntil()
+	return _u
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (_u *GlobalProviderUpdateOne) SetCredentialVersion(v int) *GlobalProviderUpdateOne {
 	_u.mutation.ResetCredentialVersion()
@@ -420,6 +586,40 @@ func (_u *GlobalProviderUpdateOne) SetNillableCredentialVersion(v *int) *GlobalP
 // AddCredentialVersion adds value to the "credential_version" field.
 func (_u *GlobalProviderUpdateOne) AddCredentialVersion(v int) *GlobalProviderUpdateOne {
 	_u.mutation.AddCredentialVersion(v)
+	return _u
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (_u *GlobalProviderUpdateOne) SetGatewayAccountID(v string) *GlobalProviderUpdateOne {
+	_u.mutation.SetGatewayAccountID(v)
+	return _u
+}
+
+// SetNillableGatewayAccountID sets the "gateway_account_id" field if the given value is not nil.
+func (_u *GlobalProviderUpdateOne) SetNillableGatewayAccountID(v *string) *GlobalProviderUpdateOne {
+	if v != nil {
+		_u.SetGatewayAccountID(*v)
+	}
+	return _u
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (_u *GlobalProviderUpdateOne) SetAccountUnprovenAt(v time.Time) *GlobalProviderUpdateOne {
+	_u.mutation.SetAccountUnprovenAt(v)
+	return _u
+}
+
+// SetNillableAccountUnprovenAt sets the "account_unproven_at" field if the given value is not nil.
+func (_u *GlobalProviderUpdateOne) SetNillableAccountUnprovenAt(v *time.Time) *GlobalProviderUpdateOne {
+	if v != nil {
+		_u.SetAccountUnprovenAt(*v)
+	}
+	return _u
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (_u *GlobalProviderUpdateOne) ClearAccountUnprovenAt() *GlobalProviderUpdateOne {
+	_u.mutation.ClearAccountUnprovenAt()
 	return _u
 }
 
@@ -521,6 +721,12 @@ func (_u *GlobalProviderUpdateOne) sqlSave(ctx context.Context) (_node *GlobalPr
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(globalprovider.FieldName, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Description(); ok {
+		_spec.SetField(globalprovider.FieldDescription, field.TypeString, value)
+	}
+	if _u.mutation.DescriptionCleared() {
+		_spec.ClearField(globalprovider.FieldDescription, field.TypeString)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(globalprovider.FieldStatus, field.TypeEnum, value)
 	}
@@ -554,11 +760,32 @@ func (_u *GlobalProviderUpdateOne) sqlSave(ctx context.Context) (_node *GlobalPr
 	if _u.mutation.WebhookSecretSealedCleared() {
 		_spec.ClearField(globalprovider.FieldWebhookSecretSealed, field.TypeBytes)
 	}
+	if value, ok := _u.mutation.WebhookSecretPreviousSealed(); ok {
+		_spec.SetField(globalprovider.FieldWebhookSecretPreviousSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.WebhookSecretPreviousSealedCleared() {
+		_spec.ClearField(globalprovider.FieldWebhookSecretPreviousSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.WebhookSecretPreviousUntil(); ok {
+		_spec.SetField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime, value)
+	}
+	if _u.mutation.WebhookSecretPreviousUntilCleared() {
+		_spec.ClearField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime)
+	}
 	if value, ok := _u.mutation.CredentialVersion(); ok {
 		_spec.SetField(globalprovider.FieldCredentialVersion, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.AddedCredentialVersion(); ok {
 		_spec.AddField(globalprovider.FieldCredentialVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.GatewayAccountID(); ok {
+		_spec.SetField(globalprovider.FieldGatewayAccountID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AccountUnprovenAt(); ok {
+		_spec.SetField(globalprovider.FieldAccountUnprovenAt, field.TypeTime, value)
+	}
+	if _u.mutation.AccountUnprovenAtCleared() {
+		_spec.ClearField(globalprovider.FieldAccountUnprovenAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &GlobalProvider{config: _u.config}

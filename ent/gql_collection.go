@@ -12,6 +12,7 @@ import (
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/ledgerentry"
@@ -267,7 +268,7 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := entgql.LimitPerRow(balance.EntriesColumn, limit, pager.orderExpr(query))
+					modify := limitPerRow(balance.EntriesColumn, limit, pager.orderExpr(query))
 					query.modifiers = append(query.modifiers, modify)
 				}
 			} else {
@@ -711,6 +712,11 @@ func (_q *GlobalProviderQuery) collectField(ctx context.Context, oneNode bool, o
 				selectedFields = append(selectedFields, globalprovider.FieldName)
 				fieldSeen[globalprovider.FieldName] = struct{}{}
 			}
+		case "description":
+			if _, ok := fieldSeen[globalprovider.FieldDescription]; !ok {
+				selectedFields = append(selectedFields, globalprovider.FieldDescription)
+				fieldSeen[globalprovider.FieldDescription] = struct{}{}
+			}
 		case "kind":
 			if _, ok := fieldSeen[globalprovider.FieldKind]; !ok {
 				selectedFields = append(selectedFields, globalprovider.FieldKind)
@@ -773,6 +779,130 @@ func newGlobalProviderPaginateArgs(rv map[string]any) *globalproviderPaginateArg
 	}
 	if v := rv[beforeField]; v != nil {
 		args.before = v.(*Cursor)
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *HoldQuery) CollectFields(ctx context.Context, satisfies ...string) (*HoldQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *HoldQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(hold.Columns))
+		selectedFields = []string{hold.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "payer":
+			if _, ok := fieldSeen[hold.FieldPayerID]; !ok {
+				selectedFields = append(selectedFields, hold.FieldPayerID)
+				fieldSeen[hold.FieldPayerID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withPayer = query
+		case "createdAt":
+			if _, ok := fieldSeen[hold.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, hold.FieldCreatedAt)
+				fieldSeen[hold.FieldCreatedAt] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[hold.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, hold.FieldStatus)
+				fieldSeen[hold.FieldStatus] = struct{}{}
+			}
+		case "expiresAt":
+			if _, ok := fieldSeen[hold.FieldExpiresAt]; !ok {
+				selectedFields = append(selectedFields, hold.FieldExpiresAt)
+				fieldSeen[hold.FieldExpiresAt] = struct{}{}
+			}
+		case "closedAt":
+			if _, ok := fieldSeen[hold.FieldClosedAt]; !ok {
+				selectedFields = append(selectedFields, hold.FieldClosedAt)
+				fieldSeen[hold.FieldClosedAt] = struct{}{}
+			}
+		case "description":
+			if _, ok := fieldSeen[hold.FieldDescription]; !ok {
+				selectedFields = append(selectedFields, hold.FieldDescription)
+				fieldSeen[hold.FieldDescription] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type holdPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []HoldPaginateOption
+}
+
+func newHoldPaginateArgs(rv map[string]any) *holdPaginateArgs {
+	args := &holdPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &HoldOrder{Field: &HoldOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithHoldOrder(order))
+			}
+		case *HoldOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithHoldOrder(v))
+			}
+		}
+	}
+	if v, ok := rv[whereField].(*HoldWhereInput); ok {
+		args.opts = append(args.opts, WithHoldFilter(v.Filter))
 	}
 	return args
 }
@@ -947,7 +1077,7 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := entgql.LimitPerRow(invoice.PaymentsColumn, limit, pager.orderExpr(query))
+					modify := limitPerRow(invoice.PaymentsColumn, limit, pager.orderExpr(query))
 					query.modifiers = append(query.modifiers, modify)
 				}
 			} else {
@@ -1285,6 +1415,60 @@ func (_q *LedgerEntryQuery) collectField(ctx context.Context, oneNode bool, opCt
 				return err
 			}
 			_q.withInvoice = query
+
+		case "hold":
+			if _, ok := fieldSeen[ledgerentry.FieldHoldID]; !ok {
+				selectedFields = append(selectedFields, ledgerentry.FieldHoldID)
+				fieldSeen[ledgerentry.FieldHoldID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withHold
+			if query == nil {
+				query = (&HoldClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, holdImplementors...); err != nil {
+				return err
+			}
+			_q.withHold = query
+
+		case "refund":
+			if _, ok := fieldSeen[ledgerentry.FieldRefundID]; !ok {
+				selectedFields = append(selectedFields, ledgerentry.FieldRefundID)
+				fieldSeen[ledgerentry.FieldRefundID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withRefund
+			if query == nil {
+				query = (&RefundClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, refundImplementors...); err != nil {
+				return err
+			}
+			_q.withRefund = query
+
+		case "dispute":
+			if _, ok := fieldSeen[ledgerentry.FieldDisputeID]; !ok {
+				selectedFields = append(selectedFields, ledgerentry.FieldDisputeID)
+				fieldSeen[ledgerentry.FieldDisputeID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withDispute
+			if query == nil {
+				query = (&DisputeClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, disputeImplementors...); err != nil {
+				return err
+			}
+			_q.withDispute = query
 		case "debitAccount":
 			if _, ok := fieldSeen[ledgerentry.FieldDebitAccount]; !ok {
 				selectedFields = append(selectedFields, ledgerentry.FieldDebitAccount)
@@ -1770,7 +1954,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -1862,7 +2046,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -1954,7 +2138,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -2046,13 +2230,105 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
 					query = pager.applyOrder(query)
 				}
 				_q.WithNamedPayments(key, func(wq *PaymentQuery) {
+					*wq = *query
+				})
+
+			case "holds":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&HoldClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(HoldWhereInput))
+				if err != nil {
+					return err
+				}
+				args := newHoldPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newHoldPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.HoldsColumn), ids...))
+							})
+							if err := query.GroupBy(payer.HoldsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[5][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Holds)
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[5][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, holdImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := limitPerRow(payer.HoldsColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedHolds(key, func(wq *HoldQuery) {
 					*wq = *query
 				})
 
@@ -2103,10 +2379,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -2114,10 +2390,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Memberships)
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -2138,7 +2414,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -2195,10 +2471,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})
@@ -2206,10 +2482,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Members)
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})
@@ -2230,7 +2506,7 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := entgql.LimitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
+						modify := limitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
 						query.modifiers = append(query.modifiers, modify)
 					}
 				} else {
@@ -2283,6 +2559,11 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				if _, ok := fieldSeen[payer.FieldTaxID]; !ok {
 					selectedFields = append(selectedFields, payer.FieldTaxID)
 					fieldSeen[payer.FieldTaxID] = struct{}{}
+				}
+			case "erasedAt":
+				if _, ok := fieldSeen[payer.FieldErasedAt]; !ok {
+					selectedFields = append(selectedFields, payer.FieldErasedAt)
+					fieldSeen[payer.FieldErasedAt] = struct{}{}
 				}
 			case "id":
 			case "__typename":
@@ -2539,7 +2820,7 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := entgql.LimitPerRow(payment.AttemptsColumn, limit, pager.orderExpr(query))
+					modify := limitPerRow(payment.AttemptsColumn, limit, pager.orderExpr(query))
 					query.modifiers = append(query.modifiers, modify)
 				}
 			} else {
@@ -3658,6 +3939,11 @@ func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 			if _, ok := fieldSeen[refund.FieldReason]; !ok {
 				selectedFields = append(selectedFields, refund.FieldReason)
 				fieldSeen[refund.FieldReason] = struct{}{}
+			}
+		case "failureMessage":
+			if _, ok := fieldSeen[refund.FieldFailureMessage]; !ok {
+				selectedFields = append(selectedFields, refund.FieldFailureMessage)
+				fieldSeen[refund.FieldFailureMessage] = struct{}{}
 			}
 		case "id":
 		case "__typename":

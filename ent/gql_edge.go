@@ -45,6 +45,14 @@ func (_m *Dispute) Payment(ctx context.Context) (*Payment, error) {
 	return result, err
 }
 
+func (_m *Hold) Payer(ctx context.Context) (*Payer, error) {
+	result, err := _m.Edges.PayerOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPayer().Only(ctx)
+	}
+	return result, err
+}
+
 func (_m *Invoice) Payer(ctx context.Context) (*Payer, error) {
 	result, err := _m.Edges.PayerOrErr()
 	if IsNotLoaded(err) {
@@ -138,6 +146,30 @@ func (_m *LedgerEntry) Invoice(ctx context.Context) (*Invoice, error) {
 	result, err := _m.Edges.InvoiceOrErr()
 	if IsNotLoaded(err) {
 		result, err = _m.QueryInvoice().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *LedgerEntry) Hold(ctx context.Context) (*Hold, error) {
+	result, err := _m.Edges.HoldOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryHold().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *LedgerEntry) Refund(ctx context.Context) (*Refund, error) {
+	result, err := _m.Edges.RefundOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRefund().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *LedgerEntry) Dispute(ctx context.Context) (*Dispute, error) {
+	result, err := _m.Edges.DisputeOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryDispute().Only(ctx)
 	}
 	return result, MaskNotFound(err)
 }
@@ -254,6 +286,27 @@ func (_m *Payer) Payments(
 	return _m.QueryPayments().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *Payer) Holds(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *HoldOrder, where *HoldWhereInput,
+) (*HoldConnection, error) {
+	opts := []HoldPaginateOption{
+		WithHoldOrder(orderBy),
+		WithHoldFilter(where.Filter),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
+	if nodes, err := _m.NamedHolds(key); err == nil || hasTotalCount {
+		pager, err := newHoldPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &HoldConnection{Edges: []*HoldEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryHolds().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *Payer) Memberships(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *MembershipOrder,
 ) (*MembershipConnection, error) {
@@ -261,7 +314,7 @@ func (_m *Payer) Memberships(
 		WithMembershipOrder(orderBy),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
-	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
+	totalCount, hasTotalCount := _m.Edges.totalCount[6][key]
 	if nodes, err := _m.NamedMemberships(key); err == nil || hasTotalCount {
 		pager, err := newMembershipPager(opts, last != nil)
 		if err != nil {
@@ -281,7 +334,7 @@ func (_m *Payer) Members(
 		WithMembershipOrder(orderBy),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
-	totalCount, hasTotalCount := _m.Edges.totalCount[6][key]
+	totalCount, hasTotalCount := _m.Edges.totalCount[7][key]
 	if nodes, err := _m.NamedMembers(key); err == nil || hasTotalCount {
 		pager, err := newMembershipPager(opts, last != nil)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/ledgerentry"
@@ -66,6 +67,11 @@ var globalproviderImplementors = []string{"GlobalProvider", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*GlobalProvider) IsNode() {}
+
+var holdImplementors = []string{"Hold", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Hold) IsNode() {}
 
 var invoiceImplementors = []string{"Invoice", "Node"}
 
@@ -265,6 +271,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(globalprovider.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, globalproviderImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case hold.Table:
+		query := c.Hold.Query().
+			Where(hold.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, holdImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -561,6 +576,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.GlobalProvider.Query().
 			Where(globalprovider.IDIn(ids...))
 		query, err := query.CollectFields(ctx, globalproviderImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case hold.Table:
+		query := c.Hold.Query().
+			Where(hold.IDIn(ids...))
+		query, err := query.CollectFields(ctx, holdImplementors...)
 		if err != nil {
 			return nil, err
 		}

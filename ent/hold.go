@@ -5,6 +5,7 @@ package ent
 import (
 	"fmt"
 	"purser/ent/hold"
+	"purser/ent/payer"
 	"purser/money"
 	"strings"
 	"time"
@@ -36,13 +37,40 @@ type Hold struct {
 	Status hold.Status `json:"status,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
+	// ClosedAt holds the value of the "closed_at" field.
+	ClosedAt *time.Time `json:"closed_at,omitempty"`
 	// Description holds the value of the "description" field.
-	Description string `json:"description,omitempty"`
+	Description *string `json:"description,omitempty"`
 	// IdempotencyKey holds the value of the "idempotency_key" field.
 	IdempotencyKey *string `json:"idempotency_key,omitempty"`
 	// Fingerprint holds the value of the "fingerprint" field.
-	Fingerprint  []byte `json:"fingerprint,omitempty"`
+	Fingerprint []byte `json:"fingerprint,omitempty"`
+	// Edges holds the relations/edges for other nodes in the graph.
+	// The values are being populated by the HoldQuery when eager-loading is set.
+	Edges        HoldEdges `json:"edges"`
 	selectValues sql.SelectValues
+}
+
+// HoldEdges holds the relations/edges for other nodes in the graph.
+type HoldEdges struct {
+	// Payer holds the value of the payer edge.
+	Payer *Payer `json:"payer,omitempty"`
+	// loadedTypes holds the information for reporting if a
+	// type was loaded (or requested) in eager-loading or not.
+	loadedTypes [1]bool
+	// totalCount holds the count of the edges above.
+	totalCount [1]map[string]int
+}
+
+// PayerOrErr returns the Payer value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e HoldEdges) PayerOrErr() (*Payer, error) {
+	if e.Payer != nil {
+		return e.Payer, nil
+	} else if e.loadedTypes[0] {
+		return nil, &NotFoundError{label: payer.Label}
+	}
+	return nil, &NotLoadedError{edge: "payer"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -56,7 +84,7 @@ func (*Hold) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case hold.FieldID, hold.FieldOrganizationID, hold.FieldPayerID, hold.FieldBalanceID, hold.FieldCurrency, hold.FieldStatus, hold.FieldDescription, hold.FieldIdempotencyKey:
 			values[i] = new(sql.NullString)
-		case hold.FieldCreatedAt, hold.FieldExpiresAt:
+		case hold.FieldCreatedAt, hold.FieldExpiresAt, hold.FieldClosedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -133,11 +161,19 @@ func (_m *Hold) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ExpiresAt = value.Time
 			}
+		case hold.FieldClosedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field closed_at", values[i])
+			} else if value.Valid {
+				_m.ClosedAt = new(time.Time)
+				*_m.ClosedAt = value.Time
+			}
 		case hold.FieldDescription:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field description", values[i])
 			} else if value.Valid {
-				_m.Description = value.String
+				_m.Description = new(string)
+				*_m.Description = value.String
 			}
 		case hold.FieldIdempotencyKey:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -163,6 +199,11 @@ func (_m *Hold) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *Hold) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryPayer queries the "payer" edge of the Hold entity.
+func (_m *Hold) QueryPayer() *PayerQuery {
+	return NewHoldClient(_m.config).QueryPayer(_m)
 }
 
 // Update returns a builder for updating this Hold.
@@ -215,8 +256,15 @@ func (_m *Hold) String() string {
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))
 	builder.WriteString(", ")
-	builder.WriteString("description=")
-	builder.WriteString(_m.Description)
+	if v := _m.ClosedAt; v != nil {
+		builder.WriteString("closed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.Description; v != nil {
+		builder.WriteString("description=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	if v := _m.IdempotencyKey; v != nil {
 		builder.WriteString("idempotency_key=")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/hold"
+	"purser/ent/payer"
 	"purser/money"
 	"time"
 
@@ -94,6 +95,20 @@ func (_c *HoldCreate) SetExpiresAt(v time.Time) *HoldCreate {
 	return _c
 }
 
+// SetClosedAt sets the "closed_at" field.
+func (_c *HoldCreate) SetClosedAt(v time.Time) *HoldCreate {
+	_c.mutation.SetClosedAt(v)
+	return _c
+}
+
+// SetNillableClosedAt sets the "closed_at" field if the given value is not nil.
+func (_c *HoldCreate) SetNillableClosedAt(v *time.Time) *HoldCreate {
+	if v != nil {
+		_c.SetClosedAt(*v)
+	}
+	return _c
+}
+
 // SetDescription sets the "description" field.
 func (_c *HoldCreate) SetDescription(v string) *HoldCreate {
 	_c.mutation.SetDescription(v)
@@ -132,6 +147,11 @@ func (_c *HoldCreate) SetFingerprint(v []byte) *HoldCreate {
 func (_c *HoldCreate) SetID(v string) *HoldCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// SetPayer sets the "payer" edge to the Payer entity.
+func (_c *HoldCreate) SetPayer(v *Payer) *HoldCreate {
+	return _c.SetPayerID(v.ID)
 }
 
 // Mutation returns the HoldMutation object of the builder.
@@ -178,10 +198,6 @@ func (_c *HoldCreate) defaults() error {
 	if _, ok := _c.mutation.Status(); !ok {
 		v := hold.DefaultStatus
 		_c.mutation.SetStatus(v)
-	}
-	if _, ok := _c.mutation.Description(); !ok {
-		v := hold.DefaultDescription
-		_c.mutation.SetDescription(v)
 	}
 	return nil
 }
@@ -235,13 +251,13 @@ func (_c *HoldCreate) check() error {
 	if _, ok := _c.mutation.ExpiresAt(); !ok {
 		return &ValidationError{Name: "expires_at", err: errors.New(`ent: missing required field "Hold.expires_at"`)}
 	}
-	if _, ok := _c.mutation.Description(); !ok {
-		return &ValidationError{Name: "description", err: errors.New(`ent: missing required field "Hold.description"`)}
-	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := hold.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "Hold.id": %w`, err)}
 		}
+	}
+	if len(_c.mutation.PayerIDs()) == 0 {
+		return &ValidationError{Name: "payer", err: errors.New(`ent: missing required edge "Hold.payer"`)}
 	}
 	return nil
 }
@@ -287,10 +303,6 @@ func (_c *HoldCreate) createSpec() (*Hold, *sqlgraph.CreateSpec) {
 		_spec.SetField(hold.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
 	}
-	if value, ok := _c.mutation.PayerID(); ok {
-		_spec.SetField(hold.FieldPayerID, field.TypeString, value)
-		_node.PayerID = value
-	}
 	if value, ok := _c.mutation.BalanceID(); ok {
 		_spec.SetField(hold.FieldBalanceID, field.TypeString, value)
 		_node.BalanceID = value
@@ -315,9 +327,13 @@ func (_c *HoldCreate) createSpec() (*Hold, *sqlgraph.CreateSpec) {
 		_spec.SetField(hold.FieldExpiresAt, field.TypeTime, value)
 		_node.ExpiresAt = value
 	}
+	if value, ok := _c.mutation.ClosedAt(); ok {
+		_spec.SetField(hold.FieldClosedAt, field.TypeTime, value)
+		_node.ClosedAt = &value
+	}
 	if value, ok := _c.mutation.Description(); ok {
 		_spec.SetField(hold.FieldDescription, field.TypeString, value)
-		_node.Description = value
+		_node.Description = &value
 	}
 	if value, ok := _c.mutation.IdempotencyKey(); ok {
 		_spec.SetField(hold.FieldIdempotencyKey, field.TypeString, value)
@@ -326,6 +342,23 @@ func (_c *HoldCreate) createSpec() (*Hold, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Fingerprint(); ok {
 		_spec.SetField(hold.FieldFingerprint, field.TypeBytes, value)
 		_node.Fingerprint = value
+	}
+	if nodes := _c.mutation.PayerIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   hold.PayerTable,
+			Columns: []string{hold.PayerColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(payer.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.PayerID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
 }
@@ -409,15 +442,21 @@ func (u *HoldUpsert) UpdateStatus() *HoldUpsert {
 	return u
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (u *HoldUpsert) SetExpiresAt(v time.Time) *HoldUpsert {
-	u.Set(hold.FieldExpiresAt, v)
+// SetClosedAt sets the "closed_at" field.
+func (u *HoldUpsert) SetClosedAt(v time.Time) *HoldUpsert {
+	u.Set(hold.FieldClosedAt, v)
 	return u
 }
 
-// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
-func (u *HoldUpsert) UpdateExpiresAt() *HoldUpsert {
-	u.SetExcluded(hold.FieldExpiresAt)
+// UpdateClosedAt sets the "closed_at" field to the value that was provided on create.
+func (u *HoldUpsert) UpdateClosedAt() *HoldUpsert {
+	u.SetExcluded(hold.FieldClosedAt)
+	return u
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (u *HoldUpsert) ClearClosedAt() *HoldUpsert {
+	u.SetNull(hold.FieldClosedAt)
 	return u
 }
 
@@ -430,6 +469,12 @@ func (u *HoldUpsert) SetDescription(v string) *HoldUpsert {
 // UpdateDescription sets the "description" field to the value that was provided on create.
 func (u *HoldUpsert) UpdateDescription() *HoldUpsert {
 	u.SetExcluded(hold.FieldDescription)
+	return u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *HoldUpsert) ClearDescription() *HoldUpsert {
+	u.SetNull(hold.FieldDescription)
 	return u
 }
 
@@ -467,6 +512,9 @@ func (u *HoldUpsertOne) UpdateNewValues() *HoldUpsertOne {
 		}
 		if _, exists := u.create.mutation.AmountUnits(); exists {
 			s.SetIgnore(hold.FieldAmountUnits)
+		}
+		if _, exists := u.create.mutation.ExpiresAt(); exists {
+			s.SetIgnore(hold.FieldExpiresAt)
 		}
 		if _, exists := u.create.mutation.IdempotencyKey(); exists {
 			s.SetIgnore(hold.FieldIdempotencyKey)
@@ -540,17 +588,24 @@ func (u *HoldUpsertOne) UpdateStatus() *HoldUpsertOne {
 	})
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (u *HoldUpsertOne) SetExpiresAt(v time.Time) *HoldUpsertOne {
+// SetClosedAt sets the "closed_at" field.
+func (u *HoldUpsertOne) SetClosedAt(v time.Time) *HoldUpsertOne {
 	return u.Update(func(s *HoldUpsert) {
-		s.SetExpiresAt(v)
+		s.SetClosedAt(v)
 	})
 }
 
-// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
-func (u *HoldUpsertOne) UpdateExpiresAt() *HoldUpsertOne {
+// UpdateClosedAt sets the "closed_at" field to the value that was provided on create.
+func (u *HoldUpsertOne) UpdateClosedAt() *HoldUpsertOne {
 	return u.Update(func(s *HoldUpsert) {
-		s.UpdateExpiresAt()
+		s.UpdateClosedAt()
+	})
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (u *HoldUpsertOne) ClearClosedAt() *HoldUpsertOne {
+	return u.Update(func(s *HoldUpsert) {
+		s.ClearClosedAt()
 	})
 }
 
@@ -565,6 +620,13 @@ func (u *HoldUpsertOne) SetDescription(v string) *HoldUpsertOne {
 func (u *HoldUpsertOne) UpdateDescription() *HoldUpsertOne {
 	return u.Update(func(s *HoldUpsert) {
 		s.UpdateDescription()
+	})
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *HoldUpsertOne) ClearDescription() *HoldUpsertOne {
+	return u.Update(func(s *HoldUpsert) {
+		s.ClearDescription()
 	})
 }
 
@@ -769,6 +831,9 @@ func (u *HoldUpsertBulk) UpdateNewValues() *HoldUpsertBulk {
 			if _, exists := b.mutation.AmountUnits(); exists {
 				s.SetIgnore(hold.FieldAmountUnits)
 			}
+			if _, exists := b.mutation.ExpiresAt(); exists {
+				s.SetIgnore(hold.FieldExpiresAt)
+			}
 			if _, exists := b.mutation.IdempotencyKey(); exists {
 				s.SetIgnore(hold.FieldIdempotencyKey)
 			}
@@ -842,17 +907,24 @@ func (u *HoldUpsertBulk) UpdateStatus() *HoldUpsertBulk {
 	})
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (u *HoldUpsertBulk) SetExpiresAt(v time.Time) *HoldUpsertBulk {
+// SetClosedAt sets the "closed_at" field.
+func (u *HoldUpsertBulk) SetClosedAt(v time.Time) *HoldUpsertBulk {
 	return u.Update(func(s *HoldUpsert) {
-		s.SetExpiresAt(v)
+		s.SetClosedAt(v)
 	})
 }
 
-// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
-func (u *HoldUpsertBulk) UpdateExpiresAt() *HoldUpsertBulk {
+// UpdateClosedAt sets the "closed_at" field to the value that was provided on create.
+func (u *HoldUpsertBulk) UpdateClosedAt() *HoldUpsertBulk {
 	return u.Update(func(s *HoldUpsert) {
-		s.UpdateExpiresAt()
+		s.UpdateClosedAt()
+	})
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (u *HoldUpsertBulk) ClearClosedAt() *HoldUpsertBulk {
+	return u.Update(func(s *HoldUpsert) {
+		s.ClearClosedAt()
 	})
 }
 
@@ -867,6 +939,13 @@ func (u *HoldUpsertBulk) SetDescription(v string) *HoldUpsertBulk {
 func (u *HoldUpsertBulk) UpdateDescription() *HoldUpsertBulk {
 	return u.Update(func(s *HoldUpsert) {
 		s.UpdateDescription()
+	})
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *HoldUpsertBulk) ClearDescription() *HoldUpsertBulk {
+	return u.Update(func(s *HoldUpsert) {
+		s.ClearDescription()
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"purser/ent/hold"
+	"purser/ent/payer"
 	"purser/ent/predicate"
 
 	"entgo.io/ent"
@@ -24,6 +25,7 @@ type HoldQuery struct {
 	order      []hold.OrderOption
 	inters     []Interceptor
 	predicates []predicate.Hold
+	withPayer  *PayerQuery
 	// collected is what field collection has added so far.
 	collected collection
 	loadTotal []func(context.Context, []*Hold) error
@@ -62,6 +64,28 @@ func (_q *HoldQuery) Unique(unique bool) *HoldQuery {
 func (_q *HoldQuery) Order(o ...hold.OrderOption) *HoldQuery {
 	_q.order = append(_q.order, o...)
 	return _q
+}
+
+// QueryPayer chains the current query on the "payer" edge.
+func (_q *HoldQuery) QueryPayer() *PayerQuery {
+	query := (&PayerClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(hold.Table, hold.FieldID, selector),
+			sqlgraph.To(payer.Table, payer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, hold.PayerTable, hold.PayerColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
 }
 
 // First returns the first Hold entity from the query.
@@ -256,11 +280,23 @@ func (_q *HoldQuery) Clone() *HoldQuery {
 		order:      append([]hold.OrderOption{}, _q.order...),
 		inters:     append([]Interceptor{}, _q.inters...),
 		predicates: append([]predicate.Hold{}, _q.predicates...),
+		withPayer:  _q.withPayer.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
 		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
 	}
+}
+
+// WithPayer tells the query-builder to eager-load the nodes that are connected to
+// the "payer" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *HoldQuery) WithPayer(opts ...func(*PayerQuery)) *HoldQuery {
+	query := (&PayerClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withPayer = query
+	return _q
 }
 
 // GroupBy is used to group vertices by one or more fields/columns.
@@ -345,8 +381,11 @@ func (_q *HoldQuery) prepareQuery(ctx context.Context) error {
 
 func (_q *HoldQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Hold, error) {
 	var (
-		nodes = []*Hold{}
-		_spec = _q.querySpec()
+		nodes       = []*Hold{}
+		_spec       = _q.querySpec()
+		loadedTypes = [1]bool{
+			_q.withPayer != nil,
+		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
 		return (*Hold).scanValues(nil, columns)
@@ -354,6 +393,7 @@ func (_q *HoldQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Hold, e
 	_spec.Assign = func(columns []string, values []any) error {
 		node := &Hold{config: _q.config}
 		nodes = append(nodes, node)
+		node.Edges.loadedTypes = loadedTypes
 		return node.assignValues(columns, values)
 	}
 	if len(_q.modifiers) > 0 {
@@ -368,12 +408,48 @@ func (_q *HoldQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Hold, e
 	if len(nodes) == 0 {
 		return nodes, nil
 	}
+	if query := _q.withPayer; query != nil {
+		if err := _q.loadPayer(ctx, query, nodes, nil,
+			func(n *Hold, e *Payer) { n.Edges.Payer = e }); err != nil {
+			return nil, err
+		}
+	}
 	for i := range _q.loadTotal {
 		if err := _q.loadTotal[i](ctx, nodes); err != nil {
 			return nil, err
 		}
 	}
 	return nodes, nil
+}
+
+func (_q *HoldQuery) loadPayer(ctx context.Context, query *PayerQuery, nodes []*Hold, init func(*Hold), assign func(*Hold, *Payer)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Hold)
+	for i := range nodes {
+		fk := nodes[i].PayerID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(payer.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "payer_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
 }
 
 func (_q *HoldQuery) sqlCount(ctx context.Context) (int, error) {
@@ -403,6 +479,9 @@ func (_q *HoldQuery) querySpec() *sqlgraph.QuerySpec {
 			if fields[i] != hold.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
+		}
+		if _q.withPayer != nil {
+			_spec.Node.AddColumnOnce(hold.FieldPayerID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

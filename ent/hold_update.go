@@ -65,17 +65,23 @@ func (_u *HoldUpdate) SetNillableStatus(v *hold.Status) *HoldUpdate {
 	return _u
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (_u *HoldUpdate) SetExpiresAt(v time.Time) *HoldUpdate {
-	_u.mutation.SetExpiresAt(v)
+// SetClosedAt sets the "closed_at" field.
+func (_u *HoldUpdate) SetClosedAt(v time.Time) *HoldUpdate {
+	_u.mutation.SetClosedAt(v)
 	return _u
 }
 
-// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
-func (_u *HoldUpdate) SetNillableExpiresAt(v *time.Time) *HoldUpdate {
+// SetNillableClosedAt sets the "closed_at" field if the given value is not nil.
+func (_u *HoldUpdate) SetNillableClosedAt(v *time.Time) *HoldUpdate {
 	if v != nil {
-		_u.SetExpiresAt(*v)
+		_u.SetClosedAt(*v)
 	}
+	return _u
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (_u *HoldUpdate) ClearClosedAt() *HoldUpdate {
+	_u.mutation.ClearClosedAt()
 	return _u
 }
 
@@ -90,6 +96,12 @@ func (_u *HoldUpdate) SetNillableDescription(v *string) *HoldUpdate {
 	if v != nil {
 		_u.SetDescription(*v)
 	}
+	return _u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (_u *HoldUpdate) ClearDescription() *HoldUpdate {
+	_u.mutation.ClearDescription()
 	return _u
 }
 
@@ -132,6 +144,9 @@ func (_u *HoldUpdate) check() error {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Hold.status": %w`, err)}
 		}
 	}
+	if _u.mutation.PayerCleared() && len(_u.mutation.PayerIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "Hold.payer"`)
+	}
 	return nil
 }
 
@@ -162,11 +177,17 @@ func (_u *HoldUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(hold.FieldStatus, field.TypeEnum, value)
 	}
-	if value, ok := _u.mutation.ExpiresAt(); ok {
-		_spec.SetField(hold.FieldExpiresAt, field.TypeTime, value)
+	if value, ok := _u.mutation.ClosedAt(); ok {
+		_spec.SetField(hold.FieldClosedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ClosedAtCleared() {
+		_spec.ClearField(hold.FieldClosedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(hold.FieldDescription, field.TypeString, value)
+	}
+	if _u.mutation.DescriptionCleared() {
+		_spec.ClearField(hold.FieldDescription, field.TypeString)
 	}
 	if _u.mutation.IdempotencyKeyCleared() {
 		_spec.ClearField(hold.FieldIdempotencyKey, field.TypeString)
@@ -231,17 +252,23 @@ func (_u *HoldUpdateOne) SetNillableStatus(v *hold.Status) *HoldUpdateOne {
 	return _u
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (_u *HoldUpdateOne) SetExpiresAt(v time.Time) *HoldUpdateOne {
-	_u.mutation.SetExpiresAt(v)
+// SetClosedAt sets the "closed_at" field.
+func (_u *HoldUpdateOne) SetClosedAt(v time.Time) *HoldUpdateOne {
+	_u.mutation.SetClosedAt(v)
 	return _u
 }
 
-// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
-func (_u *HoldUpdateOne) SetNillableExpiresAt(v *time.Time) *HoldUpdateOne {
+// SetNillableClosedAt sets the "closed_at" field if the given value is not nil.
+func (_u *HoldUpdateOne) SetNillableClosedAt(v *time.Time) *HoldUpdateOne {
 	if v != nil {
-		_u.SetExpiresAt(*v)
+		_u.SetClosedAt(*v)
 	}
+	return _u
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (_u *HoldUpdateOne) ClearClosedAt() *HoldUpdateOne {
+	_u.mutation.ClearClosedAt()
 	return _u
 }
 
@@ -256,6 +283,12 @@ func (_u *HoldUpdateOne) SetNillableDescription(v *string) *HoldUpdateOne {
 	if v != nil {
 		_u.SetDescription(*v)
 	}
+	return _u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (_u *HoldUpdateOne) ClearDescription() *HoldUpdateOne {
+	_u.mutation.ClearDescription()
 	return _u
 }
 
@@ -311,6 +344,9 @@ func (_u *HoldUpdateOne) check() error {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Hold.status": %w`, err)}
 		}
 	}
+	if _u.mutation.PayerCleared() && len(_u.mutation.PayerIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "Hold.payer"`)
+	}
 	return nil
 }
 
@@ -358,11 +394,17 @@ func (_u *HoldUpdateOne) sqlSave(ctx context.Context) (_node *Hold, err error) {
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(hold.FieldStatus, field.TypeEnum, value)
 	}
-	if value, ok := _u.mutation.ExpiresAt(); ok {
-		_spec.SetField(hold.FieldExpiresAt, field.TypeTime, value)
+	if value, ok := _u.mutation.ClosedAt(); ok {
+		_spec.SetField(hold.FieldClosedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ClosedAtCleared() {
+		_spec.ClearField(hold.FieldClosedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(hold.FieldDescription, field.TypeString, value)
+	}
+	if _u.mutation.DescriptionCleared() {
+		_spec.ClearField(hold.FieldDescription, field.TypeString)
 	}
 	if _u.mutation.IdempotencyKeyCleared() {
 		_spec.ClearField(hold.FieldIdempotencyKey, field.TypeString)

@@ -3,11 +3,13 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"purser/ent/invoice"
 	"purser/ent/payer"
 	"purser/ent/provider"
 	"purser/ent/quote"
+	"purser/ent/schema"
 	"purser/money"
 	"strings"
 	"time"
@@ -51,6 +53,8 @@ type Invoice struct {
 	AmountPaidUnits money.Units `json:"amount_paid_units,omitempty"`
 	// Description holds the value of the "description" field.
 	Description *string `json:"description,omitempty"`
+	// Recipient holds the value of the "recipient" field.
+	Recipient *schema.Recipient `json:"recipient,omitempty"`
 	// DueAt holds the value of the "due_at" field.
 	DueAt *time.Time `json:"due_at,omitempty"`
 	// FinalizesAt holds the value of the "finalizes_at" field.
@@ -175,6 +179,8 @@ func (*Invoice) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case invoice.FieldRecipient:
+			values[i] = new([]byte)
 		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldAttempts, invoice.FieldChecks:
 			values[i] = new(sql.NullInt64)
 		case invoice.FieldID, invoice.FieldOrganizationID, invoice.FieldNumber, invoice.FieldStatus, invoice.FieldPayerID, invoice.FieldProviderID, invoice.FieldCollection, invoice.FieldCurrency, invoice.FieldDescription, invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldQuoteID, invoice.FieldSubscriptionID, invoice.FieldDunning, invoice.FieldGatewayInvoiceID, invoice.FieldPublicToken, invoice.FieldPendingCallID:
@@ -294,6 +300,14 @@ func (_m *Invoice) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Description = new(string)
 				*_m.Description = value.String
+			}
+		case invoice.FieldRecipient:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field recipient", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Recipient); err != nil {
+					return fmt.Errorf("unmarshal field recipient: %w", err)
+				}
 			}
 		case invoice.FieldDueAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -542,6 +556,9 @@ func (_m *Invoice) String() string {
 		builder.WriteString("description=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	builder.WriteString("recipient=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Recipient))
 	builder.WriteString(", ")
 	if v := _m.DueAt; v != nil {
 		builder.WriteString("due_at=")

@@ -12,6 +12,7 @@ import (
 	"purser/ent/payment"
 	"purser/ent/provider"
 	"purser/ent/quote"
+	"purser/ent/schema"
 	"purser/money"
 	"time"
 
@@ -196,6 +197,12 @@ func (_c *InvoiceCreate) SetNillableDescription(v *string) *InvoiceCreate {
 	if v != nil {
 		_c.SetDescription(*v)
 	}
+	return _c
+}
+
+// SetRecipient sets the "recipient" field.
+func (_c *InvoiceCreate) SetRecipient(v *schema.Recipient) *InvoiceCreate {
+	_c.mutation.SetRecipient(v)
 	return _c
 }
 
@@ -778,6 +785,10 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 		_spec.SetField(invoice.FieldDescription, field.TypeString, value)
 		_node.Description = &value
 	}
+	if value, ok := _c.mutation.Recipient(); ok {
+		_spec.SetField(invoice.FieldRecipient, field.TypeJSON, value)
+		_node.Recipient = value
+	}
 	if value, ok := _c.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)
 		_node.DueAt = &value
@@ -1166,6 +1177,24 @@ func (u *InvoiceUpsert) UpdateDescription() *InvoiceUpsert {
 // ClearDescription clears the value of the "description" field.
 func (u *InvoiceUpsert) ClearDescription() *InvoiceUpsert {
 	u.SetNull(invoice.FieldDescription)
+	return u
+}
+
+// SetRecipient sets the "recipient" field.
+func (u *InvoiceUpsert) SetRecipient(v *schema.Recipient) *InvoiceUpsert {
+	u.Set(invoice.FieldRecipient, v)
+	return u
+}
+
+// UpdateRecipient sets the "recipient" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateRecipient() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldRecipient)
+	return u
+}
+
+// ClearRecipient clears the value of the "recipient" field.
+func (u *InvoiceUpsert) ClearRecipient() *InvoiceUpsert {
+	u.SetNull(invoice.FieldRecipient)
 	return u
 }
 
@@ -1775,6 +1804,27 @@ func (u *InvoiceUpsertOne) UpdateDescription() *InvoiceUpsertOne {
 func (u *InvoiceUpsertOne) ClearDescription() *InvoiceUpsertOne {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearDescription()
+	})
+}
+
+// SetRecipient sets the "recipient" field.
+func (u *InvoiceUpsertOne) SetRecipient(v *schema.Recipient) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetRecipient(v)
+	})
+}
+
+// UpdateRecipient sets the "recipient" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateRecipient() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateRecipient()
+	})
+}
+
+// ClearRecipient clears the value of the "recipient" field.
+func (u *InvoiceUpsertOne) ClearRecipient() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearRecipient()
 	})
 }
 
@@ -2607,6 +2657,27 @@ func (u *InvoiceUpsertBulk) UpdateDescription() *InvoiceUpsertBulk {
 func (u *InvoiceUpsertBulk) ClearDescription() *InvoiceUpsertBulk {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearDescription()
+	})
+}
+
+// SetRecipient sets the "recipient" field.
+func (u *InvoiceUpsertBulk) SetRecipient(v *schema.Recipient) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetRecipient(v)
+	})
+}
+
+// UpdateRecipient sets the "recipient" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateRecipient() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateRecipient()
+	})
+}
+
+// ClearRecipient clears the value of the "recipient" field.
+func (u *InvoiceUpsertBulk) ClearRecipient() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearRecipient()
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/provider"
 	"purser/ent/quote"
+	"purser/ent/schema"
 	"purser/money"
 	"time"
 
@@ -238,6 +239,18 @@ func (_u *InvoiceUpdate) SetNillableDescription(v *string) *InvoiceUpdate {
 // ClearDescription clears the value of the "description" field.
 func (_u *InvoiceUpdate) ClearDescription() *InvoiceUpdate {
 	_u.mutation.ClearDescription()
+	return _u
+}
+
+// SetRecipient sets the "recipient" field.
+func (_u *InvoiceUpdate) SetRecipient(v *schema.Recipient) *InvoiceUpdate {
+	_u.mutation.SetRecipient(v)
+	return _u
+}
+
+// ClearRecipient clears the value of the "recipient" field.
+func (_u *InvoiceUpdate) ClearRecipient() *InvoiceUpdate {
+	_u.mutation.ClearRecipient()
 	return _u
 }
 
@@ -835,6 +848,12 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.DescriptionCleared() {
 		_spec.ClearField(invoice.FieldDescription, field.TypeString)
 	}
+	if value, ok := _u.mutation.Recipient(); ok {
+		_spec.SetField(invoice.FieldRecipient, field.TypeJSON, value)
+	}
+	if _u.mutation.RecipientCleared() {
+		_spec.ClearField(invoice.FieldRecipient, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)
 	}
@@ -1314,6 +1333,18 @@ func (_u *InvoiceUpdateOne) SetNillableDescription(v *string) *InvoiceUpdateOne 
 // ClearDescription clears the value of the "description" field.
 func (_u *InvoiceUpdateOne) ClearDescription() *InvoiceUpdateOne {
 	_u.mutation.ClearDescription()
+	return _u
+}
+
+// SetRecipient sets the "recipient" field.
+func (_u *InvoiceUpdateOne) SetRecipient(v *schema.Recipient) *InvoiceUpdateOne {
+	_u.mutation.SetRecipient(v)
+	return _u
+}
+
+// ClearRecipient clears the value of the "recipient" field.
+func (_u *InvoiceUpdateOne) ClearRecipient() *InvoiceUpdateOne {
+	_u.mutation.ClearRecipient()
 	return _u
 }
 
@@ -1940,6 +1971,12 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	}
 	if _u.mutation.DescriptionCleared() {
 		_spec.ClearField(invoice.FieldDescription, field.TypeString)
+	}
+	if value, ok := _u.mutation.Recipient(); ok {
+		_spec.SetField(invoice.FieldRecipient, field.TypeJSON, value)
+	}
+	if _u.mutation.RecipientCleared() {
+		_spec.ClearField(invoice.FieldRecipient, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)

@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/dispute"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/payment"
+	"purser/ent/refund"
 	"purser/money"
 	"strings"
 	"time"
@@ -96,11 +99,17 @@ type LedgerEntryEdges struct {
 	Payment *Payment `json:"payment,omitempty"`
 	// Invoice holds the value of the invoice edge.
 	Invoice *Invoice `json:"invoice,omitempty"`
+	// Hold holds the value of the hold edge.
+	Hold *Hold `json:"hold,omitempty"`
+	// Refund holds the value of the refund edge.
+	Refund *Refund `json:"refund,omitempty"`
+	// Dispute holds the value of the dispute edge.
+	Dispute *Dispute `json:"dispute,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [6]bool
 	// totalCount holds the count of the edges above.
-	totalCount [3]map[string]int
+	totalCount [6]map[string]int
 }
 
 // BalanceOrErr returns the Balance value or an error if the edge
@@ -134,6 +143,39 @@ func (e LedgerEntryEdges) InvoiceOrErr() (*Invoice, error) {
 		return nil, &NotFoundError{label: invoice.Label}
 	}
 	return nil, &NotLoadedError{edge: "invoice"}
+}
+
+// HoldOrErr returns the Hold value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e LedgerEntryEdges) HoldOrErr() (*Hold, error) {
+	if e.Hold != nil {
+		return e.Hold, nil
+	} else if e.loadedTypes[3] {
+		return nil, &NotFoundError{label: hold.Label}
+	}
+	return nil, &NotLoadedError{edge: "hold"}
+}
+
+// RefundOrErr returns the Refund value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e LedgerEntryEdges) RefundOrErr() (*Refund, error) {
+	if e.Refund != nil {
+		return e.Refund, nil
+	} else if e.loadedTypes[4] {
+		return nil, &NotFoundError{label: refund.Label}
+	}
+	return nil, &NotLoadedError{edge: "refund"}
+}
+
+// DisputeOrErr returns the Dispute value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e LedgerEntryEdges) DisputeOrErr() (*Dispute, error) {
+	if e.Dispute != nil {
+		return e.Dispute, nil
+	} else if e.loadedTypes[5] {
+		return nil, &NotFoundError{label: dispute.Label}
+	}
+	return nil, &NotLoadedError{edge: "dispute"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -395,6 +437,21 @@ func (_m *LedgerEntry) QueryPayment() *PaymentQuery {
 // QueryInvoice queries the "invoice" edge of the LedgerEntry entity.
 func (_m *LedgerEntry) QueryInvoice() *InvoiceQuery {
 	return NewLedgerEntryClient(_m.config).QueryInvoice(_m)
+}
+
+// QueryHold queries the "hold" edge of the LedgerEntry entity.
+func (_m *LedgerEntry) QueryHold() *HoldQuery {
+	return NewLedgerEntryClient(_m.config).QueryHold(_m)
+}
+
+// QueryRefund queries the "refund" edge of the LedgerEntry entity.
+func (_m *LedgerEntry) QueryRefund() *RefundQuery {
+	return NewLedgerEntryClient(_m.config).QueryRefund(_m)
+}
+
+// QueryDispute queries the "dispute" edge of the LedgerEntry entity.
+func (_m *LedgerEntry) QueryDispute() *DisputeQuery {
+	return NewLedgerEntryClient(_m.config).QueryDispute(_m)
 }
 
 // Update returns a builder for updating this LedgerEntry.

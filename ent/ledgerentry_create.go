@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/dispute"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/payment"
+	"purser/ent/refund"
 	"purser/money"
 	"time"
 
@@ -364,6 +367,21 @@ func (_c *LedgerEntryCreate) SetInvoice(v *Invoice) *LedgerEntryCreate {
 	return _c.SetInvoiceID(v.ID)
 }
 
+// SetHold sets the "hold" edge to the Hold entity.
+func (_c *LedgerEntryCreate) SetHold(v *Hold) *LedgerEntryCreate {
+	return _c.SetHoldID(v.ID)
+}
+
+// SetRefund sets the "refund" edge to the Refund entity.
+func (_c *LedgerEntryCreate) SetRefund(v *Refund) *LedgerEntryCreate {
+	return _c.SetRefundID(v.ID)
+}
+
+// SetDispute sets the "dispute" edge to the Dispute entity.
+func (_c *LedgerEntryCreate) SetDispute(v *Dispute) *LedgerEntryCreate {
+	return _c.SetDisputeID(v.ID)
+}
+
 // Mutation returns the LedgerEntryMutation object of the builder.
 func (_c *LedgerEntryCreate) Mutation() *LedgerEntryMutation {
 	return _c.mutation
@@ -534,18 +552,6 @@ func (_c *LedgerEntryCreate) createSpec() (*LedgerEntry, *sqlgraph.CreateSpec) {
 		_spec.SetField(ledgerentry.FieldMetadata, field.TypeJSON, value)
 		_node.Metadata = value
 	}
-	if value, ok := _c.mutation.HoldID(); ok {
-		_spec.SetField(ledgerentry.FieldHoldID, field.TypeString, value)
-		_node.HoldID = &value
-	}
-	if value, ok := _c.mutation.RefundID(); ok {
-		_spec.SetField(ledgerentry.FieldRefundID, field.TypeString, value)
-		_node.RefundID = &value
-	}
-	if value, ok := _c.mutation.DisputeID(); ok {
-		_spec.SetField(ledgerentry.FieldDisputeID, field.TypeString, value)
-		_node.DisputeID = &value
-	}
 	if value, ok := _c.mutation.CreditNoteID(); ok {
 		_spec.SetField(ledgerentry.FieldCreditNoteID, field.TypeString, value)
 		_node.CreditNoteID = &value
@@ -639,6 +645,57 @@ func (_c *LedgerEntryCreate) createSpec() (*LedgerEntry, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.InvoiceID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.HoldIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ledgerentry.HoldTable,
+			Columns: []string{ledgerentry.HoldColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.HoldID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RefundIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ledgerentry.RefundTable,
+			Columns: []string{ledgerentry.RefundColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.RefundID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.DisputeIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ledgerentry.DisputeTable,
+			Columns: []string{ledgerentry.DisputeColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(dispute.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.DisputeID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"math"
 	"purser/ent/balance"
+	"purser/ent/dispute"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/payment"
 	"purser/ent/predicate"
+	"purser/ent/refund"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -30,6 +33,9 @@ type LedgerEntryQuery struct {
 	withBalance *BalanceQuery
 	withPayment *PaymentQuery
 	withInvoice *InvoiceQuery
+	withHold    *HoldQuery
+	withRefund  *RefundQuery
+	withDispute *DisputeQuery
 	// collected is what field collection has added so far.
 	collected collection
 	loadTotal []func(context.Context, []*LedgerEntry) error
@@ -129,6 +135,72 @@ func (_q *LedgerEntryQuery) QueryInvoice() *InvoiceQuery {
 			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, selector),
 			sqlgraph.To(invoice.Table, invoice.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.InvoiceTable, ledgerentry.InvoiceColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryHold chains the current query on the "hold" edge.
+func (_q *LedgerEntryQuery) QueryHold() *HoldQuery {
+	query := (&HoldClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, selector),
+			sqlgraph.To(hold.Table, hold.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.HoldTable, ledgerentry.HoldColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRefund chains the current query on the "refund" edge.
+func (_q *LedgerEntryQuery) QueryRefund() *RefundQuery {
+	query := (&RefundClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, selector),
+			sqlgraph.To(refund.Table, refund.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.RefundTable, ledgerentry.RefundColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryDispute chains the current query on the "dispute" edge.
+func (_q *LedgerEntryQuery) QueryDispute() *DisputeQuery {
+	query := (&DisputeClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ledgerentry.Table, ledgerentry.FieldID, selector),
+			sqlgraph.To(dispute.Table, dispute.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ledgerentry.DisputeTable, ledgerentry.DisputeColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -331,6 +403,9 @@ func (_q *LedgerEntryQuery) Clone() *LedgerEntryQuery {
 		withBalance: _q.withBalance.Clone(),
 		withPayment: _q.withPayment.Clone(),
 		withInvoice: _q.withInvoice.Clone(),
+		withHold:    _q.withHold.Clone(),
+		withRefund:  _q.withRefund.Clone(),
+		withDispute: _q.withDispute.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -368,6 +443,39 @@ func (_q *LedgerEntryQuery) WithInvoice(opts ...func(*InvoiceQuery)) *LedgerEntr
 		opt(query)
 	}
 	_q.withInvoice = query
+	return _q
+}
+
+// WithHold tells the query-builder to eager-load the nodes that are connected to
+// the "hold" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *LedgerEntryQuery) WithHold(opts ...func(*HoldQuery)) *LedgerEntryQuery {
+	query := (&HoldClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withHold = query
+	return _q
+}
+
+// WithRefund tells the query-builder to eager-load the nodes that are connected to
+// the "refund" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *LedgerEntryQuery) WithRefund(opts ...func(*RefundQuery)) *LedgerEntryQuery {
+	query := (&RefundClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRefund = query
+	return _q
+}
+
+// WithDispute tells the query-builder to eager-load the nodes that are connected to
+// the "dispute" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *LedgerEntryQuery) WithDispute(opts ...func(*DisputeQuery)) *LedgerEntryQuery {
+	query := (&DisputeClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withDispute = query
 	return _q
 }
 
@@ -455,10 +563,13 @@ func (_q *LedgerEntryQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 	var (
 		nodes       = []*LedgerEntry{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [6]bool{
 			_q.withBalance != nil,
 			_q.withPayment != nil,
 			_q.withInvoice != nil,
+			_q.withHold != nil,
+			_q.withRefund != nil,
+			_q.withDispute != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -497,6 +608,24 @@ func (_q *LedgerEntryQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 	if query := _q.withInvoice; query != nil {
 		if err := _q.loadInvoice(ctx, query, nodes, nil,
 			func(n *LedgerEntry, e *Invoice) { n.Edges.Invoice = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withHold; query != nil {
+		if err := _q.loadHold(ctx, query, nodes, nil,
+			func(n *LedgerEntry, e *Hold) { n.Edges.Hold = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withRefund; query != nil {
+		if err := _q.loadRefund(ctx, query, nodes, nil,
+			func(n *LedgerEntry, e *Refund) { n.Edges.Refund = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withDispute; query != nil {
+		if err := _q.loadDispute(ctx, query, nodes, nil,
+			func(n *LedgerEntry, e *Dispute) { n.Edges.Dispute = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -604,6 +733,102 @@ func (_q *LedgerEntryQuery) loadInvoice(ctx context.Context, query *InvoiceQuery
 	}
 	return nil
 }
+func (_q *LedgerEntryQuery) loadHold(ctx context.Context, query *HoldQuery, nodes []*LedgerEntry, init func(*LedgerEntry), assign func(*LedgerEntry, *Hold)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*LedgerEntry)
+	for i := range nodes {
+		if nodes[i].HoldID == nil {
+			continue
+		}
+		fk := *nodes[i].HoldID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(hold.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "hold_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *LedgerEntryQuery) loadRefund(ctx context.Context, query *RefundQuery, nodes []*LedgerEntry, init func(*LedgerEntry), assign func(*LedgerEntry, *Refund)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*LedgerEntry)
+	for i := range nodes {
+		if nodes[i].RefundID == nil {
+			continue
+		}
+		fk := *nodes[i].RefundID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(refund.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "refund_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *LedgerEntryQuery) loadDispute(ctx context.Context, query *DisputeQuery, nodes []*LedgerEntry, init func(*LedgerEntry), assign func(*LedgerEntry, *Dispute)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*LedgerEntry)
+	for i := range nodes {
+		if nodes[i].DisputeID == nil {
+			continue
+		}
+		fk := *nodes[i].DisputeID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(dispute.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "dispute_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 
 func (_q *LedgerEntryQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
@@ -641,6 +866,15 @@ func (_q *LedgerEntryQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withInvoice != nil {
 			_spec.Node.AddColumnOnce(ledgerentry.FieldInvoiceID)
+		}
+		if _q.withHold != nil {
+			_spec.Node.AddColumnOnce(ledgerentry.FieldHoldID)
+		}
+		if _q.withRefund != nil {
+			_spec.Node.AddColumnOnce(ledgerentry.FieldRefundID)
+		}
+		if _q.withDispute != nil {
+			_spec.Node.AddColumnOnce(ledgerentry.FieldDisputeID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

@@ -93,15 +93,6 @@ func (_u *LedgerEntryUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if _u.mutation.MetadataCleared() {
 		_spec.ClearField(ledgerentry.FieldMetadata, field.TypeJSON)
 	}
-	if _u.mutation.HoldIDCleared() {
-		_spec.ClearField(ledgerentry.FieldHoldID, field.TypeString)
-	}
-	if _u.mutation.RefundIDCleared() {
-		_spec.ClearField(ledgerentry.FieldRefundID, field.TypeString)
-	}
-	if _u.mutation.DisputeIDCleared() {
-		_spec.ClearField(ledgerentry.FieldDisputeID, field.TypeString)
-	}
 	if _u.mutation.CreditNoteIDCleared() {
 		_spec.ClearField(ledgerentry.FieldCreditNoteID, field.TypeString)
 	}
@@ -239,15 +230,6 @@ func (_u *LedgerEntryUpdateOne) sqlSave(ctx context.Context) (_node *LedgerEntry
 	}
 	if _u.mutation.MetadataCleared() {
 		_spec.ClearField(ledgerentry.FieldMetadata, field.TypeJSON)
-	}
-	if _u.mutation.HoldIDCleared() {
-		_spec.ClearField(ledgerentry.FieldHoldID, field.TypeString)
-	}
-	if _u.mutation.RefundIDCleared() {
-		_spec.ClearField(ledgerentry.FieldRefundID, field.TypeString)
-	}
-	if _u.mutation.DisputeIDCleared() {
-		_spec.ClearField(ledgerentry.FieldDisputeID, field.TypeString)
 	}
 	if _u.mutation.CreditNoteIDCleared() {
 		_spec.ClearField(ledgerentry.FieldCreditNoteID, field.TypeString)

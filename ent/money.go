@@ -128,6 +128,19 @@ func (b *Balance) InDebt() bool {
 	return b.AmountUnits < b.UsageUnits
 }
 
+// Left is what the balance's notice looks at: remaining, and of postpaid
+// payers what is left of the credit limit. Holds do not count: what they set
+// aside may come back.
+func (b *Balance) Left() money.Amount {
+	return amount(b.Available().Units+b.HeldUnits, b.Currency)
+}
+
+// Amount is what was set aside.
+func (h *Hold) Amount() money.Amount { return amount(h.AmountUnits, h.Currency) }
+
+// Captured is what was charged of it.
+func (h *Hold) Captured() money.Amount { return amount(h.CapturedUnits, h.Currency) }
+
 // Amount is the entry's amount, signed as it changes the balance's remaining;
 // positive where there is no balance.
 func (e *LedgerEntry) Amount() money.Amount {

@@ -17,6 +17,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/gatewayevent"
+	"purser/ent/gatewayobject"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
 	"purser/ent/idempotencyrecord"
@@ -72,6 +73,7 @@ const (
 	TypeGatewayCall       = "GatewayCall"
 	TypeGatewayCustomer   = "GatewayCustomer"
 	TypeGatewayEvent      = "GatewayEvent"
+	TypeGatewayObject     = "GatewayObject"
 	TypeGlobalProvider    = "GlobalProvider"
 	TypeHold              = "Hold"
 	TypeIdempotencyRecord = "IdempotencyRecord"
@@ -1617,6 +1619,7 @@ type BalanceMutation struct {
 	billing_mode                     *balance.BillingMode
 	credit_limit_units               *money.Units
 	addcredit_limit_units            *money.Units
+	credit_limit_own                 *bool
 	auto_reload_enabled              *bool
 	auto_reload_threshold_units      *money.Units
 	addauto_reload_threshold_units   *money.Units
@@ -1629,16 +1632,22 @@ type BalanceMutation struct {
 	auto_reload_provider_id          *string
 	auto_reload_payment_method_id    *string
 	auto_reload_suspended_reason     *string
-	auto_reload_in_flight            *bool
+	auto_reload_payment_id           *string
+	auto_reload_failures             *int
+	addauto_reload_failures          *int
+	auto_reload_due_at               *time.Time
 	low_balance_level_units          *money.Units
 	addlow_balance_level_units       *money.Units
-	low_balance_noticed              *bool
+	low_balance_percent              *int
+	addlow_balance_percent           *int
+	low_balance_noticed_at           *time.Time
 	period                           *string
 	version                          *int64
 	addversion                       *int64
 	last_seq                         *int64
 	addlast_seq                      *int64
 	last_hash                        *[]byte
+	last_booked_at                   *time.Time
 	clearedFields                    map[string]struct{}
 	payer                            *string
 	clearedpayer                     bool
@@ -2264,6 +2273,42 @@ func (m *BalanceMutation) ResetCreditLimitUnits() {
 	delete(m.clearedFields, balance.FieldCreditLimitUnits)
 }
 
+// SetCreditLimitOwn sets the "credit_limit_own" field.
+func (m *BalanceMutation) SetCreditLimitOwn(b bool) {
+	m.credit_limit_own = &b
+}
+
+// CreditLimitOwn returns the value of the "credit_limit_own" field in the mutation.
+func (m *BalanceMutation) CreditLimitOwn() (r bool, exists bool) {
+	v := m.credit_limit_own
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditLimitOwn returns the old "credit_limit_own" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldCreditLimitOwn(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditLimitOwn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditLimitOwn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditLimitOwn: %w", err)
+	}
+	return oldValue.CreditLimitOwn, nil
+}
+
+// ResetCreditLimitOwn resets all changes to the "credit_limit_own" field.
+func (m *BalanceMutation) ResetCreditLimitOwn() {
+	m.credit_limit_own = nil
+}
+
 // SetAutoReloadEnabled sets the "auto_reload_enabled" field.
 func (m *BalanceMutation) SetAutoReloadEnabled(b bool) {
 	m.auto_reload_enabled = &b
@@ -2714,40 +2759,158 @@ func (m *BalanceMutation) ResetAutoReloadSuspendedReason() {
 	m.auto_reload_suspended_reason = nil
 }
 
-// SetAutoReloadInFlight sets the "auto_reload_in_flight" field.
-func (m *BalanceMutation) SetAutoReloadInFlight(b bool) {
-	m.auto_reload_in_flight = &b
+// SetAutoReloadPaymentID sets the "auto_reload_payment_id" field.
+func (m *BalanceMutation) SetAutoReloadPaymentID(s string) {
+	m.auto_reload_payment_id = &s
 }
 
-// AutoReloadInFlight returns the value of the "auto_reload_in_flight" field in the mutation.
-func (m *BalanceMutation) AutoReloadInFlight() (r bool, exists bool) {
-	v := m.auto_reload_in_flight
+// AutoReloadPaymentID returns the value of the "auto_reload_payment_id" field in the mutation.
+func (m *BalanceMutation) AutoReloadPaymentID() (r string, exists bool) {
+	v := m.auto_reload_payment_id
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldAutoReloadInFlight returns the old "auto_reload_in_flight" field's value of the Balance entity.
+// OldAutoReloadPaymentID returns the old "auto_reload_payment_id" field's value of the Balance entity.
 // If the Balance object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *BalanceMutation) OldAutoReloadInFlight(ctx context.Context) (v bool, err error) {
+func (m *BalanceMutation) OldAutoReloadPaymentID(ctx context.Context) (v *string, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAutoReloadInFlight is only allowed on UpdateOne operations")
+		return v, errors.New("OldAutoReloadPaymentID is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAutoReloadInFlight requires an ID field in the mutation")
+		return v, errors.New("OldAutoReloadPaymentID requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAutoReloadInFlight: %w", err)
+		return v, fmt.Errorf("querying old value for OldAutoReloadPaymentID: %w", err)
 	}
-	return oldValue.AutoReloadInFlight, nil
+	return oldValue.AutoReloadPaymentID, nil
 }
 
-// ResetAutoReloadInFlight resets all changes to the "auto_reload_in_flight" field.
-func (m *BalanceMutation) ResetAutoReloadInFlight() {
-	m.auto_reload_in_flight = nil
+// ClearAutoReloadPaymentID clears the value of the "auto_reload_payment_id" field.
+func (m *BalanceMutation) ClearAutoReloadPaymentID() {
+	m.auto_reload_payment_id = nil
+	m.clearedFields[balance.FieldAutoReloadPaymentID] = struct{}{}
+}
+
+// AutoReloadPaymentIDCleared returns if the "auto_reload_payment_id" field was cleared in this mutation.
+func (m *BalanceMutation) AutoReloadPaymentIDCleared() bool {
+	_, ok := m.clearedFields[balance.FieldAutoReloadPaymentID]
+	return ok
+}
+
+// ResetAutoReloadPaymentID resets all changes to the "auto_reload_payment_id" field.
+func (m *BalanceMutation) ResetAutoReloadPaymentID() {
+	m.auto_reload_payment_id = nil
+	delete(m.clearedFields, balance.FieldAutoReloadPaymentID)
+}
+
+// SetAutoReloadFailures sets the "auto_reload_failures" field.
+func (m *BalanceMutation) SetAutoReloadFailures(i int) {
+	m.auto_reload_failures = &i
+	m.addauto_reload_failures = nil
+}
+
+// AutoReloadFailures returns the value of the "auto_reload_failures" field in the mutation.
+func (m *BalanceMutation) AutoReloadFailures() (r int, exists bool) {
+	v := m.auto_reload_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAutoReloadFailures returns the old "auto_reload_failures" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldAutoReloadFailures(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAutoReloadFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAutoReloadFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAutoReloadFailures: %w", err)
+	}
+	return oldValue.AutoReloadFailures, nil
+}
+
+// AddAutoReloadFailures adds i to the "auto_reload_failures" field.
+func (m *BalanceMutation) AddAutoReloadFailures(i int) {
+	if m.addauto_reload_failures != nil {
+		*m.addauto_reload_failures += i
+	} else {
+		m.addauto_reload_failures = &i
+	}
+}
+
+// AddedAutoReloadFailures returns the value that was added to the "auto_reload_failures" field in this mutation.
+func (m *BalanceMutation) AddedAutoReloadFailures() (r int, exists bool) {
+	v := m.addauto_reload_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAutoReloadFailures resets all changes to the "auto_reload_failures" field.
+func (m *BalanceMutation) ResetAutoReloadFailures() {
+	m.auto_reload_failures = nil
+	m.addauto_reload_failures = nil
+}
+
+// SetAutoReloadDueAt sets the "auto_reload_due_at" field.
+func (m *BalanceMutation) SetAutoReloadDueAt(t time.Time) {
+	m.auto_reload_due_at = &t
+}
+
+// AutoReloadDueAt returns the value of the "auto_reload_due_at" field in the mutation.
+func (m *BalanceMutation) AutoReloadDueAt() (r time.Time, exists bool) {
+	v := m.auto_reload_due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAutoReloadDueAt returns the old "auto_reload_due_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldAutoReloadDueAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAutoReloadDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAutoReloadDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAutoReloadDueAt: %w", err)
+	}
+	return oldValue.AutoReloadDueAt, nil
+}
+
+// ClearAutoReloadDueAt clears the value of the "auto_reload_due_at" field.
+func (m *BalanceMutation) ClearAutoReloadDueAt() {
+	m.auto_reload_due_at = nil
+	m.clearedFields[balance.FieldAutoReloadDueAt] = struct{}{}
+}
+
+// AutoReloadDueAtCleared returns if the "auto_reload_due_at" field was cleared in this mutation.
+func (m *BalanceMutation) AutoReloadDueAtCleared() bool {
+	_, ok := m.clearedFields[balance.FieldAutoReloadDueAt]
+	return ok
+}
+
+// ResetAutoReloadDueAt resets all changes to the "auto_reload_due_at" field.
+func (m *BalanceMutation) ResetAutoReloadDueAt() {
+	m.auto_reload_due_at = nil
+	delete(m.clearedFields, balance.FieldAutoReloadDueAt)
 }
 
 // SetLowBalanceLevelUnits sets the "low_balance_level_units" field.
@@ -2820,40 +2983,123 @@ func (m *BalanceMutation) ResetLowBalanceLevelUnits() {
 	delete(m.clearedFields, balance.FieldLowBalanceLevelUnits)
 }
 
-// SetLowBalanceNoticed sets the "low_balance_noticed" field.
-func (m *BalanceMutation) SetLowBalanceNoticed(b bool) {
-	m.low_balance_noticed = &b
+// SetLowBalancePercent sets the "low_balance_percent" field.
+func (m *BalanceMutation) SetLowBalancePercent(i int) {
+	m.low_balance_percent = &i
+	m.addlow_balance_percent = nil
 }
 
-// LowBalanceNoticed returns the value of the "low_balance_noticed" field in the mutation.
-func (m *BalanceMutation) LowBalanceNoticed() (r bool, exists bool) {
-	v := m.low_balance_noticed
+// LowBalancePercent returns the value of the "low_balance_percent" field in the mutation.
+func (m *BalanceMutation) LowBalancePercent() (r int, exists bool) {
+	v := m.low_balance_percent
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldLowBalanceNoticed returns the old "low_balance_noticed" field's value of the Balance entity.
+// OldLowBalancePercent returns the old "low_balance_percent" field's value of the Balance entity.
 // If the Balance object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *BalanceMutation) OldLowBalanceNoticed(ctx context.Context) (v bool, err error) {
+func (m *BalanceMutation) OldLowBalancePercent(ctx context.Context) (v *int, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldLowBalanceNoticed is only allowed on UpdateOne operations")
+		return v, errors.New("OldLowBalancePercent is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldLowBalanceNoticed requires an ID field in the mutation")
+		return v, errors.New("OldLowBalancePercent requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldLowBalanceNoticed: %w", err)
+		return v, fmt.Errorf("querying old value for OldLowBalancePercent: %w", err)
 	}
-	return oldValue.LowBalanceNoticed, nil
+	return oldValue.LowBalancePercent, nil
 }
 
-// ResetLowBalanceNoticed resets all changes to the "low_balance_noticed" field.
-func (m *BalanceMutation) ResetLowBalanceNoticed() {
-	m.low_balance_noticed = nil
+// AddLowBalancePercent adds i to the "low_balance_percent" field.
+func (m *BalanceMutation) AddLowBalancePercent(i int) {
+	if m.addlow_balance_percent != nil {
+		*m.addlow_balance_percent += i
+	} else {
+		m.addlow_balance_percent = &i
+	}
+}
+
+// AddedLowBalancePercent returns the value that was added to the "low_balance_percent" field in this mutation.
+func (m *BalanceMutation) AddedLowBalancePercent() (r int, exists bool) {
+	v := m.addlow_balance_percent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearLowBalancePercent clears the value of the "low_balance_percent" field.
+func (m *BalanceMutation) ClearLowBalancePercent() {
+	m.low_balance_percent = nil
+	m.addlow_balance_percent = nil
+	m.clearedFields[balance.FieldLowBalancePercent] = struct{}{}
+}
+
+// LowBalancePercentCleared returns if the "low_balance_percent" field was cleared in this mutation.
+func (m *BalanceMutation) LowBalancePercentCleared() bool {
+	_, ok := m.clearedFields[balance.FieldLowBalancePercent]
+	return ok
+}
+
+// ResetLowBalancePercent resets all changes to the "low_balance_percent" field.
+func (m *BalanceMutation) ResetLowBalancePercent() {
+	m.low_balance_percent = nil
+	m.addlow_balance_percent = nil
+	delete(m.clearedFields, balance.FieldLowBalancePercent)
+}
+
+// SetLowBalanceNoticedAt sets the "low_balance_noticed_at" field.
+func (m *BalanceMutation) SetLowBalanceNoticedAt(t time.Time) {
+	m.low_balance_noticed_at = &t
+}
+
+// LowBalanceNoticedAt returns the value of the "low_balance_noticed_at" field in the mutation.
+func (m *BalanceMutation) LowBalanceNoticedAt() (r time.Time, exists bool) {
+	v := m.low_balance_noticed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLowBalanceNoticedAt returns the old "low_balance_noticed_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldLowBalanceNoticedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLowBalanceNoticedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLowBalanceNoticedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLowBalanceNoticedAt: %w", err)
+	}
+	return oldValue.LowBalanceNoticedAt, nil
+}
+
+// ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
+func (m *BalanceMutation) ClearLowBalanceNoticedAt() {
+	m.low_balance_noticed_at = nil
+	m.clearedFields[balance.FieldLowBalanceNoticedAt] = struct{}{}
+}
+
+// LowBalanceNoticedAtCleared returns if the "low_balance_noticed_at" field was cleared in this mutation.
+func (m *BalanceMutation) LowBalanceNoticedAtCleared() bool {
+	_, ok := m.clearedFields[balance.FieldLowBalanceNoticedAt]
+	return ok
+}
+
+// ResetLowBalanceNoticedAt resets all changes to the "low_balance_noticed_at" field.
+func (m *BalanceMutation) ResetLowBalanceNoticedAt() {
+	m.low_balance_noticed_at = nil
+	delete(m.clearedFields, balance.FieldLowBalanceNoticedAt)
 }
 
 // SetPeriod sets the "period" field.
@@ -3040,6 +3286,42 @@ func (m *BalanceMutation) ResetLastHash() {
 	m.last_hash = nil
 }
 
+// SetLastBookedAt sets the "last_booked_at" field.
+func (m *BalanceMutation) SetLastBookedAt(t time.Time) {
+	m.last_booked_at = &t
+}
+
+// LastBookedAt returns the value of the "last_booked_at" field in the mutation.
+func (m *BalanceMutation) LastBookedAt() (r time.Time, exists bool) {
+	v := m.last_booked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastBookedAt returns the old "last_booked_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldLastBookedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastBookedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastBookedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastBookedAt: %w", err)
+	}
+	return oldValue.LastBookedAt, nil
+}
+
+// ResetLastBookedAt resets all changes to the "last_booked_at" field.
+func (m *BalanceMutation) ResetLastBookedAt() {
+	m.last_booked_at = nil
+}
+
 // ClearPayer clears the "payer" edge to the Payer entity.
 func (m *BalanceMutation) ClearPayer() {
 	m.clearedpayer = true
@@ -3155,7 +3437,7 @@ func (m *BalanceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BalanceMutation) Fields() []string {
-	fields := make([]string, 0, 26)
+	fields := make([]string, 0, 31)
 	if m.organization_id != nil {
 		fields = append(fields, balance.FieldOrganizationID)
 	}
@@ -3189,6 +3471,9 @@ func (m *BalanceMutation) Fields() []string {
 	if m.credit_limit_units != nil {
 		fields = append(fields, balance.FieldCreditLimitUnits)
 	}
+	if m.credit_limit_own != nil {
+		fields = append(fields, balance.FieldCreditLimitOwn)
+	}
 	if m.auto_reload_enabled != nil {
 		fields = append(fields, balance.FieldAutoReloadEnabled)
 	}
@@ -3213,14 +3498,23 @@ func (m *BalanceMutation) Fields() []string {
 	if m.auto_reload_suspended_reason != nil {
 		fields = append(fields, balance.FieldAutoReloadSuspendedReason)
 	}
-	if m.auto_reload_in_flight != nil {
-		fields = append(fields, balance.FieldAutoReloadInFlight)
+	if m.auto_reload_payment_id != nil {
+		fields = append(fields, balance.FieldAutoReloadPaymentID)
+	}
+	if m.auto_reload_failures != nil {
+		fields = append(fields, balance.FieldAutoReloadFailures)
+	}
+	if m.auto_reload_due_at != nil {
+		fields = append(fields, balance.FieldAutoReloadDueAt)
 	}
 	if m.low_balance_level_units != nil {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
 	}
-	if m.low_balance_noticed != nil {
-		fields = append(fields, balance.FieldLowBalanceNoticed)
+	if m.low_balance_percent != nil {
+		fields = append(fields, balance.FieldLowBalancePercent)
+	}
+	if m.low_balance_noticed_at != nil {
+		fields = append(fields, balance.FieldLowBalanceNoticedAt)
 	}
 	if m.period != nil {
 		fields = append(fields, balance.FieldPeriod)
@@ -3233,6 +3527,9 @@ func (m *BalanceMutation) Fields() []string {
 	}
 	if m.last_hash != nil {
 		fields = append(fields, balance.FieldLastHash)
+	}
+	if m.last_booked_at != nil {
+		fields = append(fields, balance.FieldLastBookedAt)
 	}
 	return fields
 }
@@ -3264,6 +3561,8 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.BillingMode()
 	case balance.FieldCreditLimitUnits:
 		return m.CreditLimitUnits()
+	case balance.FieldCreditLimitOwn:
+		return m.CreditLimitOwn()
 	case balance.FieldAutoReloadEnabled:
 		return m.AutoReloadEnabled()
 	case balance.FieldAutoReloadThresholdUnits:
@@ -3280,12 +3579,18 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.AutoReloadPaymentMethodID()
 	case balance.FieldAutoReloadSuspendedReason:
 		return m.AutoReloadSuspendedReason()
-	case balance.FieldAutoReloadInFlight:
-		return m.AutoReloadInFlight()
+	case balance.FieldAutoReloadPaymentID:
+		return m.AutoReloadPaymentID()
+	case balance.FieldAutoReloadFailures:
+		return m.AutoReloadFailures()
+	case balance.FieldAutoReloadDueAt:
+		return m.AutoReloadDueAt()
 	case balance.FieldLowBalanceLevelUnits:
 		return m.LowBalanceLevelUnits()
-	case balance.FieldLowBalanceNoticed:
-		return m.LowBalanceNoticed()
+	case balance.FieldLowBalancePercent:
+		return m.LowBalancePercent()
+	case balance.FieldLowBalanceNoticedAt:
+		return m.LowBalanceNoticedAt()
 	case balance.FieldPeriod:
 		return m.Period()
 	case balance.FieldVersion:
@@ -3294,6 +3599,8 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.LastSeq()
 	case balance.FieldLastHash:
 		return m.LastHash()
+	case balance.FieldLastBookedAt:
+		return m.LastBookedAt()
 	}
 	return nil, false
 }
@@ -3325,6 +3632,8 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldBillingMode(ctx)
 	case balance.FieldCreditLimitUnits:
 		return m.OldCreditLimitUnits(ctx)
+	case balance.FieldCreditLimitOwn:
+		return m.OldCreditLimitOwn(ctx)
 	case balance.FieldAutoReloadEnabled:
 		return m.OldAutoReloadEnabled(ctx)
 	case balance.FieldAutoReloadThresholdUnits:
@@ -3341,12 +3650,18 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAutoReloadPaymentMethodID(ctx)
 	case balance.FieldAutoReloadSuspendedReason:
 		return m.OldAutoReloadSuspendedReason(ctx)
-	case balance.FieldAutoReloadInFlight:
-		return m.OldAutoReloadInFlight(ctx)
+	case balance.FieldAutoReloadPaymentID:
+		return m.OldAutoReloadPaymentID(ctx)
+	case balance.FieldAutoReloadFailures:
+		return m.OldAutoReloadFailures(ctx)
+	case balance.FieldAutoReloadDueAt:
+		return m.OldAutoReloadDueAt(ctx)
 	case balance.FieldLowBalanceLevelUnits:
 		return m.OldLowBalanceLevelUnits(ctx)
-	case balance.FieldLowBalanceNoticed:
-		return m.OldLowBalanceNoticed(ctx)
+	case balance.FieldLowBalancePercent:
+		return m.OldLowBalancePercent(ctx)
+	case balance.FieldLowBalanceNoticedAt:
+		return m.OldLowBalanceNoticedAt(ctx)
 	case balance.FieldPeriod:
 		return m.OldPeriod(ctx)
 	case balance.FieldVersion:
@@ -3355,6 +3670,8 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLastSeq(ctx)
 	case balance.FieldLastHash:
 		return m.OldLastHash(ctx)
+	case balance.FieldLastBookedAt:
+		return m.OldLastBookedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Balance field %s", name)
 }
@@ -3441,6 +3758,13 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreditLimitUnits(v)
 		return nil
+	case balance.FieldCreditLimitOwn:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditLimitOwn(v)
+		return nil
 	case balance.FieldAutoReloadEnabled:
 		v, ok := value.(bool)
 		if !ok {
@@ -3497,12 +3821,26 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAutoReloadSuspendedReason(v)
 		return nil
-	case balance.FieldAutoReloadInFlight:
-		v, ok := value.(bool)
+	case balance.FieldAutoReloadPaymentID:
+		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetAutoReloadInFlight(v)
+		m.SetAutoReloadPaymentID(v)
+		return nil
+	case balance.FieldAutoReloadFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAutoReloadFailures(v)
+		return nil
+	case balance.FieldAutoReloadDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAutoReloadDueAt(v)
 		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		v, ok := value.(money.Units)
@@ -3511,12 +3849,19 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLowBalanceLevelUnits(v)
 		return nil
-	case balance.FieldLowBalanceNoticed:
-		v, ok := value.(bool)
+	case balance.FieldLowBalancePercent:
+		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetLowBalanceNoticed(v)
+		m.SetLowBalancePercent(v)
+		return nil
+	case balance.FieldLowBalanceNoticedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLowBalanceNoticedAt(v)
 		return nil
 	case balance.FieldPeriod:
 		v, ok := value.(string)
@@ -3545,6 +3890,13 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLastHash(v)
+		return nil
+	case balance.FieldLastBookedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastBookedAt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Balance field %s", name)
@@ -3581,8 +3933,14 @@ func (m *BalanceMutation) AddedFields() []string {
 	if m.addauto_reload_monthly_cap_units != nil {
 		fields = append(fields, balance.FieldAutoReloadMonthlyCapUnits)
 	}
+	if m.addauto_reload_failures != nil {
+		fields = append(fields, balance.FieldAutoReloadFailures)
+	}
 	if m.addlow_balance_level_units != nil {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
+	}
+	if m.addlow_balance_percent != nil {
+		fields = append(fields, balance.FieldLowBalancePercent)
 	}
 	if m.addversion != nil {
 		fields = append(fields, balance.FieldVersion)
@@ -3616,8 +3974,12 @@ func (m *BalanceMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAutoReloadDailyCapUnits()
 	case balance.FieldAutoReloadMonthlyCapUnits:
 		return m.AddedAutoReloadMonthlyCapUnits()
+	case balance.FieldAutoReloadFailures:
+		return m.AddedAutoReloadFailures()
 	case balance.FieldLowBalanceLevelUnits:
 		return m.AddedLowBalanceLevelUnits()
+	case balance.FieldLowBalancePercent:
+		return m.AddedLowBalancePercent()
 	case balance.FieldVersion:
 		return m.AddedVersion()
 	case balance.FieldLastSeq:
@@ -3694,12 +4056,26 @@ func (m *BalanceMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAutoReloadMonthlyCapUnits(v)
 		return nil
+	case balance.FieldAutoReloadFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAutoReloadFailures(v)
+		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		v, ok := value.(money.Units)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddLowBalanceLevelUnits(v)
+		return nil
+	case balance.FieldLowBalancePercent:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLowBalancePercent(v)
 		return nil
 	case balance.FieldVersion:
 		v, ok := value.(int64)
@@ -3744,8 +4120,20 @@ func (m *BalanceMutation) ClearedFields() []string {
 	if m.FieldCleared(balance.FieldAutoReloadPaymentMethodID) {
 		fields = append(fields, balance.FieldAutoReloadPaymentMethodID)
 	}
+	if m.FieldCleared(balance.FieldAutoReloadPaymentID) {
+		fields = append(fields, balance.FieldAutoReloadPaymentID)
+	}
+	if m.FieldCleared(balance.FieldAutoReloadDueAt) {
+		fields = append(fields, balance.FieldAutoReloadDueAt)
+	}
 	if m.FieldCleared(balance.FieldLowBalanceLevelUnits) {
 		fields = append(fields, balance.FieldLowBalanceLevelUnits)
+	}
+	if m.FieldCleared(balance.FieldLowBalancePercent) {
+		fields = append(fields, balance.FieldLowBalancePercent)
+	}
+	if m.FieldCleared(balance.FieldLowBalanceNoticedAt) {
+		fields = append(fields, balance.FieldLowBalanceNoticedAt)
 	}
 	return fields
 }
@@ -3782,8 +4170,20 @@ func (m *BalanceMutation) ClearField(name string) error {
 	case balance.FieldAutoReloadPaymentMethodID:
 		m.ClearAutoReloadPaymentMethodID()
 		return nil
+	case balance.FieldAutoReloadPaymentID:
+		m.ClearAutoReloadPaymentID()
+		return nil
+	case balance.FieldAutoReloadDueAt:
+		m.ClearAutoReloadDueAt()
+		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		m.ClearLowBalanceLevelUnits()
+		return nil
+	case balance.FieldLowBalancePercent:
+		m.ClearLowBalancePercent()
+		return nil
+	case balance.FieldLowBalanceNoticedAt:
+		m.ClearLowBalanceNoticedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Balance nullable field %s", name)
@@ -3826,6 +4226,9 @@ func (m *BalanceMutation) ResetField(name string) error {
 	case balance.FieldCreditLimitUnits:
 		m.ResetCreditLimitUnits()
 		return nil
+	case balance.FieldCreditLimitOwn:
+		m.ResetCreditLimitOwn()
+		return nil
 	case balance.FieldAutoReloadEnabled:
 		m.ResetAutoReloadEnabled()
 		return nil
@@ -3850,14 +4253,23 @@ func (m *BalanceMutation) ResetField(name string) error {
 	case balance.FieldAutoReloadSuspendedReason:
 		m.ResetAutoReloadSuspendedReason()
 		return nil
-	case balance.FieldAutoReloadInFlight:
-		m.ResetAutoReloadInFlight()
+	case balance.FieldAutoReloadPaymentID:
+		m.ResetAutoReloadPaymentID()
+		return nil
+	case balance.FieldAutoReloadFailures:
+		m.ResetAutoReloadFailures()
+		return nil
+	case balance.FieldAutoReloadDueAt:
+		m.ResetAutoReloadDueAt()
 		return nil
 	case balance.FieldLowBalanceLevelUnits:
 		m.ResetLowBalanceLevelUnits()
 		return nil
-	case balance.FieldLowBalanceNoticed:
-		m.ResetLowBalanceNoticed()
+	case balance.FieldLowBalancePercent:
+		m.ResetLowBalancePercent()
+		return nil
+	case balance.FieldLowBalanceNoticedAt:
+		m.ResetLowBalanceNoticedAt()
 		return nil
 	case balance.FieldPeriod:
 		m.ResetPeriod()
@@ -3870,6 +4282,9 @@ func (m *BalanceMutation) ResetField(name string) error {
 		return nil
 	case balance.FieldLastHash:
 		m.ResetLastHash()
+		return nil
+	case balance.FieldLastBookedAt:
+		m.ResetLastBookedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Balance field %s", name)
@@ -5721,6 +6136,9 @@ type DisputeMutation struct {
 	reason             *string
 	evidence_due_at    *time.Time
 	gateway_dispute_id *string
+	next_check_at      *time.Time
+	checks             *int
+	addchecks          *int
 	clearedFields      map[string]struct{}
 	payment            *string
 	clearedpayment     bool
@@ -6239,6 +6657,111 @@ func (m *DisputeMutation) ResetGatewayDisputeID() {
 	m.gateway_dispute_id = nil
 }
 
+// SetNextCheckAt sets the "next_check_at" field.
+func (m *DisputeMutation) SetNextCheckAt(t time.Time) {
+	m.next_check_at = &t
+}
+
+// NextCheckAt returns the value of the "next_check_at" field in the mutation.
+func (m *DisputeMutation) NextCheckAt() (r time.Time, exists bool) {
+	v := m.next_check_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextCheckAt returns the old "next_check_at" field's value of the Dispute entity.
+// If the Dispute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DisputeMutation) OldNextCheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextCheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextCheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextCheckAt: %w", err)
+	}
+	return oldValue.NextCheckAt, nil
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (m *DisputeMutation) ClearNextCheckAt() {
+	m.next_check_at = nil
+	m.clearedFields[dispute.FieldNextCheckAt] = struct{}{}
+}
+
+// NextCheckAtCleared returns if the "next_check_at" field was cleared in this mutation.
+func (m *DisputeMutation) NextCheckAtCleared() bool {
+	_, ok := m.clearedFields[dispute.FieldNextCheckAt]
+	return ok
+}
+
+// ResetNextCheckAt resets all changes to the "next_check_at" field.
+func (m *DisputeMutation) ResetNextCheckAt() {
+	m.next_check_at = nil
+	delete(m.clearedFields, dispute.FieldNextCheckAt)
+}
+
+// SetChecks sets the "checks" field.
+func (m *DisputeMutation) SetChecks(i int) {
+	m.checks = &i
+	m.addchecks = nil
+}
+
+// Checks returns the value of the "checks" field in the mutation.
+func (m *DisputeMutation) Checks() (r int, exists bool) {
+	v := m.checks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChecks returns the old "checks" field's value of the Dispute entity.
+// If the Dispute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DisputeMutation) OldChecks(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChecks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChecks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChecks: %w", err)
+	}
+	return oldValue.Checks, nil
+}
+
+// AddChecks adds i to the "checks" field.
+func (m *DisputeMutation) AddChecks(i int) {
+	if m.addchecks != nil {
+		*m.addchecks += i
+	} else {
+		m.addchecks = &i
+	}
+}
+
+// AddedChecks returns the value that was added to the "checks" field in this mutation.
+func (m *DisputeMutation) AddedChecks() (r int, exists bool) {
+	v := m.addchecks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetChecks resets all changes to the "checks" field.
+func (m *DisputeMutation) ResetChecks() {
+	m.checks = nil
+	m.addchecks = nil
+}
+
 // ClearPayment clears the "payment" edge to the Payment entity.
 func (m *DisputeMutation) ClearPayment() {
 	m.clearedpayment = true
@@ -6300,7 +6823,7 @@ func (m *DisputeMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *DisputeMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 12)
 	if m.organization_id != nil {
 		fields = append(fields, dispute.FieldOrganizationID)
 	}
@@ -6331,6 +6854,12 @@ func (m *DisputeMutation) Fields() []string {
 	if m.gateway_dispute_id != nil {
 		fields = append(fields, dispute.FieldGatewayDisputeID)
 	}
+	if m.next_check_at != nil {
+		fields = append(fields, dispute.FieldNextCheckAt)
+	}
+	if m.checks != nil {
+		fields = append(fields, dispute.FieldChecks)
+	}
 	return fields
 }
 
@@ -6359,6 +6888,10 @@ func (m *DisputeMutation) Field(name string) (ent.Value, bool) {
 		return m.EvidenceDueAt()
 	case dispute.FieldGatewayDisputeID:
 		return m.GatewayDisputeID()
+	case dispute.FieldNextCheckAt:
+		return m.NextCheckAt()
+	case dispute.FieldChecks:
+		return m.Checks()
 	}
 	return nil, false
 }
@@ -6388,6 +6921,10 @@ func (m *DisputeMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldEvidenceDueAt(ctx)
 	case dispute.FieldGatewayDisputeID:
 		return m.OldGatewayDisputeID(ctx)
+	case dispute.FieldNextCheckAt:
+		return m.OldNextCheckAt(ctx)
+	case dispute.FieldChecks:
+		return m.OldChecks(ctx)
 	}
 	return nil, fmt.Errorf("unknown Dispute field %s", name)
 }
@@ -6467,6 +7004,20 @@ func (m *DisputeMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetGatewayDisputeID(v)
 		return nil
+	case dispute.FieldNextCheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextCheckAt(v)
+		return nil
+	case dispute.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChecks(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Dispute field %s", name)
 }
@@ -6478,6 +7029,9 @@ func (m *DisputeMutation) AddedFields() []string {
 	if m.addamount_units != nil {
 		fields = append(fields, dispute.FieldAmountUnits)
 	}
+	if m.addchecks != nil {
+		fields = append(fields, dispute.FieldChecks)
+	}
 	return fields
 }
 
@@ -6488,6 +7042,8 @@ func (m *DisputeMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case dispute.FieldAmountUnits:
 		return m.AddedAmountUnits()
+	case dispute.FieldChecks:
+		return m.AddedChecks()
 	}
 	return nil, false
 }
@@ -6504,6 +7060,13 @@ func (m *DisputeMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountUnits(v)
 		return nil
+	case dispute.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddChecks(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Dispute numeric field %s", name)
 }
@@ -6517,6 +7080,9 @@ func (m *DisputeMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(dispute.FieldEvidenceDueAt) {
 		fields = append(fields, dispute.FieldEvidenceDueAt)
+	}
+	if m.FieldCleared(dispute.FieldNextCheckAt) {
+		fields = append(fields, dispute.FieldNextCheckAt)
 	}
 	return fields
 }
@@ -6537,6 +7103,9 @@ func (m *DisputeMutation) ClearField(name string) error {
 		return nil
 	case dispute.FieldEvidenceDueAt:
 		m.ClearEvidenceDueAt()
+		return nil
+	case dispute.FieldNextCheckAt:
+		m.ClearNextCheckAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Dispute nullable field %s", name)
@@ -6575,6 +7144,12 @@ func (m *DisputeMutation) ResetField(name string) error {
 		return nil
 	case dispute.FieldGatewayDisputeID:
 		m.ResetGatewayDisputeID()
+		return nil
+	case dispute.FieldNextCheckAt:
+		m.ResetNextCheckAt()
+		return nil
+	case dispute.FieldChecks:
+		m.ResetChecks()
 		return nil
 	}
 	return fmt.Errorf("unknown Dispute field %s", name)
@@ -9214,6 +9789,9 @@ type GatewayEventMutation struct {
 	object_id        *string
 	call_id          *string
 	subject          *string
+	saved_card       *json.RawMessage
+	appendsaved_card json.RawMessage
+	object_payment   *string
 	error            *string
 	attempts         *int
 	addattempts      *int
@@ -9654,6 +10232,107 @@ func (m *GatewayEventMutation) ResetSubject() {
 	m.subject = nil
 }
 
+// SetSavedCard sets the "saved_card" field.
+func (m *GatewayEventMutation) SetSavedCard(jm json.RawMessage) {
+	m.saved_card = &jm
+	m.appendsaved_card = nil
+}
+
+// SavedCard returns the value of the "saved_card" field in the mutation.
+func (m *GatewayEventMutation) SavedCard() (r json.RawMessage, exists bool) {
+	v := m.saved_card
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSavedCard returns the old "saved_card" field's value of the GatewayEvent entity.
+// If the GatewayEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayEventMutation) OldSavedCard(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSavedCard is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSavedCard requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSavedCard: %w", err)
+	}
+	return oldValue.SavedCard, nil
+}
+
+// AppendSavedCard adds jm to the "saved_card" field.
+func (m *GatewayEventMutation) AppendSavedCard(jm json.RawMessage) {
+	m.appendsaved_card = append(m.appendsaved_card, jm...)
+}
+
+// AppendedSavedCard returns the list of values that were appended to the "saved_card" field in this mutation.
+func (m *GatewayEventMutation) AppendedSavedCard() (json.RawMessage, bool) {
+	if len(m.appendsaved_card) == 0 {
+		return nil, false
+	}
+	return m.appendsaved_card, true
+}
+
+// ClearSavedCard clears the value of the "saved_card" field.
+func (m *GatewayEventMutation) ClearSavedCard() {
+	m.saved_card = nil
+	m.appendsaved_card = nil
+	m.clearedFields[gatewayevent.FieldSavedCard] = struct{}{}
+}
+
+// SavedCardCleared returns if the "saved_card" field was cleared in this mutation.
+func (m *GatewayEventMutation) SavedCardCleared() bool {
+	_, ok := m.clearedFields[gatewayevent.FieldSavedCard]
+	return ok
+}
+
+// ResetSavedCard resets all changes to the "saved_card" field.
+func (m *GatewayEventMutation) ResetSavedCard() {
+	m.saved_card = nil
+	m.appendsaved_card = nil
+	delete(m.clearedFields, gatewayevent.FieldSavedCard)
+}
+
+// SetObjectPayment sets the "object_payment" field.
+func (m *GatewayEventMutation) SetObjectPayment(s string) {
+	m.object_payment = &s
+}
+
+// ObjectPayment returns the value of the "object_payment" field in the mutation.
+func (m *GatewayEventMutation) ObjectPayment() (r string, exists bool) {
+	v := m.object_payment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldObjectPayment returns the old "object_payment" field's value of the GatewayEvent entity.
+// If the GatewayEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayEventMutation) OldObjectPayment(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldObjectPayment is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldObjectPayment requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldObjectPayment: %w", err)
+	}
+	return oldValue.ObjectPayment, nil
+}
+
+// ResetObjectPayment resets all changes to the "object_payment" field.
+func (m *GatewayEventMutation) ResetObjectPayment() {
+	m.object_payment = nil
+}
+
 // SetError sets the "error" field.
 func (m *GatewayEventMutation) SetError(s string) {
 	m.error = &s
@@ -9927,7 +10606,7 @@ func (m *GatewayEventMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GatewayEventMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 16)
 	if m.organization_id != nil {
 		fields = append(fields, gatewayevent.FieldOrganizationID)
 	}
@@ -9954,6 +10633,12 @@ func (m *GatewayEventMutation) Fields() []string {
 	}
 	if m.subject != nil {
 		fields = append(fields, gatewayevent.FieldSubject)
+	}
+	if m.saved_card != nil {
+		fields = append(fields, gatewayevent.FieldSavedCard)
+	}
+	if m.object_payment != nil {
+		fields = append(fields, gatewayevent.FieldObjectPayment)
 	}
 	if m.error != nil {
 		fields = append(fields, gatewayevent.FieldError)
@@ -9996,6 +10681,10 @@ func (m *GatewayEventMutation) Field(name string) (ent.Value, bool) {
 		return m.CallID()
 	case gatewayevent.FieldSubject:
 		return m.Subject()
+	case gatewayevent.FieldSavedCard:
+		return m.SavedCard()
+	case gatewayevent.FieldObjectPayment:
+		return m.ObjectPayment()
 	case gatewayevent.FieldError:
 		return m.Error()
 	case gatewayevent.FieldAttempts:
@@ -10033,6 +10722,10 @@ func (m *GatewayEventMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldCallID(ctx)
 	case gatewayevent.FieldSubject:
 		return m.OldSubject(ctx)
+	case gatewayevent.FieldSavedCard:
+		return m.OldSavedCard(ctx)
+	case gatewayevent.FieldObjectPayment:
+		return m.OldObjectPayment(ctx)
 	case gatewayevent.FieldError:
 		return m.OldError(ctx)
 	case gatewayevent.FieldAttempts:
@@ -10115,6 +10808,20 @@ func (m *GatewayEventMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSubject(v)
 		return nil
+	case gatewayevent.FieldSavedCard:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSavedCard(v)
+		return nil
+	case gatewayevent.FieldObjectPayment:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetObjectPayment(v)
+		return nil
 	case gatewayevent.FieldError:
 		v, ok := value.(string)
 		if !ok {
@@ -10195,6 +10902,9 @@ func (m *GatewayEventMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *GatewayEventMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(gatewayevent.FieldSavedCard) {
+		fields = append(fields, gatewayevent.FieldSavedCard)
+	}
 	if m.FieldCleared(gatewayevent.FieldError) {
 		fields = append(fields, gatewayevent.FieldError)
 	}
@@ -10218,6 +10928,9 @@ func (m *GatewayEventMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *GatewayEventMutation) ClearField(name string) error {
 	switch name {
+	case gatewayevent.FieldSavedCard:
+		m.ClearSavedCard()
+		return nil
 	case gatewayevent.FieldError:
 		m.ClearError()
 		return nil
@@ -10261,6 +10974,12 @@ func (m *GatewayEventMutation) ResetField(name string) error {
 		return nil
 	case gatewayevent.FieldSubject:
 		m.ResetSubject()
+		return nil
+	case gatewayevent.FieldSavedCard:
+		m.ResetSavedCard()
+		return nil
+	case gatewayevent.FieldObjectPayment:
+		m.ResetObjectPayment()
 		return nil
 	case gatewayevent.FieldError:
 		m.ResetError()
@@ -10329,29 +11048,421 @@ func (m *GatewayEventMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown GatewayEvent edge %s", name)
 }
 
+// GatewayObjectMutation represents an operation that mutates the GatewayObject nodes in the graph.
+type GatewayObjectMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	organization  *string
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*GatewayObject, error)
+	predicates    []predicate.GatewayObject
+}
+
+var _ ent.Mutation = (*GatewayObjectMutation)(nil)
+
+// gatewayobjectOption allows management of the mutation configuration using functional options.
+type gatewayobjectOption func(*GatewayObjectMutation)
+
+// newGatewayObjectMutation creates new mutation for the GatewayObject entity.
+func newGatewayObjectMutation(c config, op Op, opts ...gatewayobjectOption) *GatewayObjectMutation {
+	m := &GatewayObjectMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeGatewayObject,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withGatewayObjectID sets the ID field of the mutation.
+func withGatewayObjectID(id string) gatewayobjectOption {
+	return func(m *GatewayObjectMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *GatewayObject
+		)
+		m.oldValue = func(ctx context.Context) (*GatewayObject, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().GatewayObject.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withGatewayObject sets the old GatewayObject of the mutation.
+func withGatewayObject(node *GatewayObject) gatewayobjectOption {
+	return func(m *GatewayObjectMutation) {
+		m.oldValue = func(context.Context) (*GatewayObject, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m GatewayObjectMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m GatewayObjectMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of GatewayObject entities.
+func (m *GatewayObjectMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *GatewayObjectMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *GatewayObjectMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().GatewayObject.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrganization sets the "organization" field.
+func (m *GatewayObjectMutation) SetOrganization(s string) {
+	m.organization = &s
+}
+
+// Organization returns the value of the "organization" field in the mutation.
+func (m *GatewayObjectMutation) Organization() (r string, exists bool) {
+	v := m.organization
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrganization returns the old "organization" field's value of the GatewayObject entity.
+// If the GatewayObject object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayObjectMutation) OldOrganization(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrganization is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrganization requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrganization: %w", err)
+	}
+	return oldValue.Organization, nil
+}
+
+// ResetOrganization resets all changes to the "organization" field.
+func (m *GatewayObjectMutation) ResetOrganization() {
+	m.organization = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *GatewayObjectMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *GatewayObjectMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the GatewayObject entity.
+// If the GatewayObject object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayObjectMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *GatewayObjectMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the GatewayObjectMutation builder.
+func (m *GatewayObjectMutation) Where(ps ...predicate.GatewayObject) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the GatewayObjectMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *GatewayObjectMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.GatewayObject, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *GatewayObjectMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *GatewayObjectMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (GatewayObject).
+func (m *GatewayObjectMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *GatewayObjectMutation) Fields() []string {
+	fields := make([]string, 0, 2)
+	if m.organization != nil {
+		fields = append(fields, gatewayobject.FieldOrganization)
+	}
+	if m.created_at != nil {
+		fields = append(fields, gatewayobject.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *GatewayObjectMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		return m.Organization()
+	case gatewayobject.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *GatewayObjectMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		return m.OldOrganization(ctx)
+	case gatewayobject.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown GatewayObject field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GatewayObjectMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrganization(v)
+		return nil
+	case gatewayobject.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GatewayObject field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *GatewayObjectMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *GatewayObjectMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GatewayObjectMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown GatewayObject numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *GatewayObjectMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *GatewayObjectMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *GatewayObjectMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown GatewayObject nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *GatewayObjectMutation) ResetField(name string) error {
+	switch name {
+	case gatewayobject.FieldOrganization:
+		m.ResetOrganization()
+		return nil
+	case gatewayobject.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GatewayObject field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *GatewayObjectMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *GatewayObjectMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *GatewayObjectMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *GatewayObjectMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *GatewayObjectMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *GatewayObjectMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *GatewayObjectMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown GatewayObject unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *GatewayObjectMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown GatewayObject edge %s", name)
+}
+
 // GlobalProviderMutation represents an operation that mutates the GlobalProvider nodes in the graph.
 type GlobalProviderMutation struct {
 	config
-	op                    Op
-	typ                   string
-	id                    *string
-	slug                  *string
-	name                  *string
-	kind                  *globalprovider.Kind
-	environment           *globalprovider.Environment
-	status                *globalprovider.Status
-	publishable_key       *string
-	merchant_code         *string
-	secret_hint           *string
-	secret_sealed         *[]byte
-	webhook_secret_sealed *[]byte
-	credential_version    *int
-	addcredential_version *int
-	created_at            *time.Time
-	clearedFields         map[string]struct{}
-	done                  bool
-	oldValue              func(context.Context) (*GlobalProvider, error)
-	predicates            []predicate.GlobalProvider
+	op                             Op
+	typ                            string
+	id                             *string
+	slug                           *string
+	name                           *string
+	description                    *string
+	kind                           *globalprovider.Kind
+	environment                    *globalprovider.Environment
+	status                         *globalprovider.Status
+	publishable_key                *string
+	merchant_code                  *string
+	secret_hint                    *string
+	secret_sealed                  *[]byte
+	webhook_secret_sealed          *[]byte
+	webhook_secret_previous_sealed *[]byte
+	webhook_secret_previous_until  *time.Time
+	credential_version             *int
+	addcredential_version          *int
+	gateway_account_id             *string
+	account_unproven_at            *time.Time
+	webhook_token                  *string
+	created_at                     *time.Time
+	clearedFields                  map[string]struct{}
+	done                           bool
+	oldValue                       func(context.Context) (*GlobalProvider, error)
+	predicates                     []predicate.GlobalProvider
 }
 
 var _ ent.Mutation = (*GlobalProviderMutation)(nil)
@@ -10528,6 +11639,55 @@ func (m *GlobalProviderMutation) OldName(ctx context.Context) (v string, err err
 // ResetName resets all changes to the "name" field.
 func (m *GlobalProviderMutation) ResetName() {
 	m.name = nil
+}
+
+// SetDescription sets the "description" field.
+func (m *GlobalProviderMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *GlobalProviderMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldDescription(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ClearDescription clears the value of the "description" field.
+func (m *GlobalProviderMutation) ClearDescription() {
+	m.description = nil
+	m.clearedFields[globalprovider.FieldDescription] = struct{}{}
+}
+
+// DescriptionCleared returns if the "description" field was cleared in this mutation.
+func (m *GlobalProviderMutation) DescriptionCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldDescription]
+	return ok
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *GlobalProviderMutation) ResetDescription() {
+	m.description = nil
+	delete(m.clearedFields, globalprovider.FieldDescription)
 }
 
 // SetKind sets the "kind" field.
@@ -10883,6 +12043,104 @@ func (m *GlobalProviderMutation) ResetWebhookSecretSealed() {
 	delete(m.clearedFields, globalprovider.FieldWebhookSecretSealed)
 }
 
+// SetWebhookSecretPreviousSealed sets the "webhook_secret_previous_sealed" field.
+func (m *GlobalProviderMutation) SetWebhookSecretPreviousSealed(b []byte) {
+	m.webhook_secret_previous_sealed = &b
+}
+
+// WebhookSecretPreviousSealed returns the value of the "webhook_secret_previous_sealed" field in the mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousSealed() (r []byte, exists bool) {
+	v := m.webhook_secret_previous_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWebhookSecretPreviousSealed returns the old "webhook_secret_previous_sealed" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldWebhookSecretPreviousSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWebhookSecretPreviousSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWebhookSecretPreviousSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWebhookSecretPreviousSealed: %w", err)
+	}
+	return oldValue.WebhookSecretPreviousSealed, nil
+}
+
+// ClearWebhookSecretPreviousSealed clears the value of the "webhook_secret_previous_sealed" field.
+func (m *GlobalProviderMutation) ClearWebhookSecretPreviousSealed() {
+	m.webhook_secret_previous_sealed = nil
+	m.clearedFields[globalprovider.FieldWebhookSecretPreviousSealed] = struct{}{}
+}
+
+// WebhookSecretPreviousSealedCleared returns if the "webhook_secret_previous_sealed" field was cleared in this mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousSealedCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldWebhookSecretPreviousSealed]
+	return ok
+}
+
+// ResetWebhookSecretPreviousSealed resets all changes to the "webhook_secret_previous_sealed" field.
+func (m *GlobalProviderMutation) ResetWebhookSecretPreviousSealed() {
+	m.webhook_secret_previous_sealed = nil
+	delete(m.clearedFields, globalprovider.FieldWebhookSecretPreviousSealed)
+}
+
+// SetWebhookSecretPreviousUntil sets the "webhook_secret_previous_until" field.
+func (m *GlobalProviderMutation) SetWebhookSecretPreviousUntil(t time.Time) {
+	m.webhook_secret_previous_until = &t
+}
+
+// WebhookSecretPreviousUntil returns the value of the "webhook_secret_previous_until" field in the mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousUntil() (r time.Time, exists bool) {
+	v := m.webhook_secret_previous_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWebhookSecretPreviousUntil returns the old "webhook_secret_previous_until" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldWebhookSecretPreviousUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWebhookSecretPreviousUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWebhookSecretPreviousUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWebhookSecretPreviousUntil: %w", err)
+	}
+	return oldValue.WebhookSecretPreviousUntil, nil
+}
+
+// ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
+func (m *GlobalProviderMutation) ClearWebhookSecretPreviousUntil() {
+	m.webhook_secret_previous_until = nil
+	m.clearedFields[globalprovider.FieldWebhookSecretPreviousUntil] = struct{}{}
+}
+
+// WebhookSecretPreviousUntilCleared returns if the "webhook_secret_previous_until" field was cleared in this mutation.
+func (m *GlobalProviderMutation) WebhookSecretPreviousUntilCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldWebhookSecretPreviousUntil]
+	return ok
+}
+
+// ResetWebhookSecretPreviousUntil resets all changes to the "webhook_secret_previous_until" field.
+func (m *GlobalProviderMutation) ResetWebhookSecretPreviousUntil() {
+	m.webhook_secret_previous_until = nil
+	delete(m.clearedFields, globalprovider.FieldWebhookSecretPreviousUntil)
+}
+
 // SetCredentialVersion sets the "credential_version" field.
 func (m *GlobalProviderMutation) SetCredentialVersion(i int) {
 	m.credential_version = &i
@@ -10937,6 +12195,127 @@ func (m *GlobalProviderMutation) AddedCredentialVersion() (r int, exists bool) {
 func (m *GlobalProviderMutation) ResetCredentialVersion() {
 	m.credential_version = nil
 	m.addcredential_version = nil
+}
+
+// SetGatewayAccountID sets the "gateway_account_id" field.
+func (m *GlobalProviderMutation) SetGatewayAccountID(s string) {
+	m.gateway_account_id = &s
+}
+
+// GatewayAccountID returns the value of the "gateway_account_id" field in the mutation.
+func (m *GlobalProviderMutation) GatewayAccountID() (r string, exists bool) {
+	v := m.gateway_account_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGatewayAccountID returns the old "gateway_account_id" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldGatewayAccountID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGatewayAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGatewayAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGatewayAccountID: %w", err)
+	}
+	return oldValue.GatewayAccountID, nil
+}
+
+// ResetGatewayAccountID resets all changes to the "gateway_account_id" field.
+func (m *GlobalProviderMutation) ResetGatewayAccountID() {
+	m.gateway_account_id = nil
+}
+
+// SetAccountUnprovenAt sets the "account_unproven_at" field.
+func (m *GlobalProviderMutation) SetAccountUnprovenAt(t time.Time) {
+	m.account_unproven_at = &t
+}
+
+// AccountUnprovenAt returns the value of the "account_unproven_at" field in the mutation.
+func (m *GlobalProviderMutation) AccountUnprovenAt() (r time.Time, exists bool) {
+	v := m.account_unproven_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountUnprovenAt returns the old "account_unproven_at" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldAccountUnprovenAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountUnprovenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountUnprovenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountUnprovenAt: %w", err)
+	}
+	return oldValue.AccountUnprovenAt, nil
+}
+
+// ClearAccountUnprovenAt clears the value of the "account_unproven_at" field.
+func (m *GlobalProviderMutation) ClearAccountUnprovenAt() {
+	m.account_unproven_at = nil
+	m.clearedFields[globalprovider.FieldAccountUnprovenAt] = struct{}{}
+}
+
+// AccountUnprovenAtCleared returns if the "account_unproven_at" field was cleared in this mutation.
+func (m *GlobalProviderMutation) AccountUnprovenAtCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldAccountUnprovenAt]
+	return ok
+}
+
+// ResetAccountUnprovenAt resets all changes to the "account_unproven_at" field.
+func (m *GlobalProviderMutation) ResetAccountUnprovenAt() {
+	m.account_unproven_at = nil
+	delete(m.clearedFields, globalprovider.FieldAccountUnprovenAt)
+}
+
+// SetWebhookToken sets the "webhook_token" field.
+func (m *GlobalProviderMutation) SetWebhookToken(s string) {
+	m.webhook_token = &s
+}
+
+// WebhookToken returns the value of the "webhook_token" field in the mutation.
+func (m *GlobalProviderMutation) WebhookToken() (r string, exists bool) {
+	v := m.webhook_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWebhookToken returns the old "webhook_token" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldWebhookToken(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWebhookToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWebhookToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWebhookToken: %w", err)
+	}
+	return oldValue.WebhookToken, nil
+}
+
+// ResetWebhookToken resets all changes to the "webhook_token" field.
+func (m *GlobalProviderMutation) ResetWebhookToken() {
+	m.webhook_token = nil
 }
 
 // SetCreatedAt sets the "created_at" field.
@@ -11009,12 +12388,15 @@ func (m *GlobalProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GlobalProviderMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 18)
 	if m.slug != nil {
 		fields = append(fields, globalprovider.FieldSlug)
 	}
 	if m.name != nil {
 		fields = append(fields, globalprovider.FieldName)
+	}
+	if m.description != nil {
+		fields = append(fields, globalprovider.FieldDescription)
 	}
 	if m.kind != nil {
 		fields = append(fields, globalprovider.FieldKind)
@@ -11040,8 +12422,23 @@ func (m *GlobalProviderMutation) Fields() []string {
 	if m.webhook_secret_sealed != nil {
 		fields = append(fields, globalprovider.FieldWebhookSecretSealed)
 	}
+	if m.webhook_secret_previous_sealed != nil {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousSealed)
+	}
+	if m.webhook_secret_previous_until != nil {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
+	}
 	if m.credential_version != nil {
 		fields = append(fields, globalprovider.FieldCredentialVersion)
+	}
+	if m.gateway_account_id != nil {
+		fields = append(fields, globalprovider.FieldGatewayAccountID)
+	}
+	if m.account_unproven_at != nil {
+		fields = append(fields, globalprovider.FieldAccountUnprovenAt)
+	}
+	if m.webhook_token != nil {
+		fields = append(fields, globalprovider.FieldWebhookToken)
 	}
 	if m.created_at != nil {
 		fields = append(fields, globalprovider.FieldCreatedAt)
@@ -11058,6 +12455,8 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.Slug()
 	case globalprovider.FieldName:
 		return m.Name()
+	case globalprovider.FieldDescription:
+		return m.Description()
 	case globalprovider.FieldKind:
 		return m.Kind()
 	case globalprovider.FieldEnvironment:
@@ -11074,8 +12473,18 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.SecretSealed()
 	case globalprovider.FieldWebhookSecretSealed:
 		return m.WebhookSecretSealed()
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		return m.WebhookSecretPreviousSealed()
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		return m.WebhookSecretPreviousUntil()
 	case globalprovider.FieldCredentialVersion:
 		return m.CredentialVersion()
+	case globalprovider.FieldGatewayAccountID:
+		return m.GatewayAccountID()
+	case globalprovider.FieldAccountUnprovenAt:
+		return m.AccountUnprovenAt()
+	case globalprovider.FieldWebhookToken:
+		return m.WebhookToken()
 	case globalprovider.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -11091,6 +12500,8 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldSlug(ctx)
 	case globalprovider.FieldName:
 		return m.OldName(ctx)
+	case globalprovider.FieldDescription:
+		return m.OldDescription(ctx)
 	case globalprovider.FieldKind:
 		return m.OldKind(ctx)
 	case globalprovider.FieldEnvironment:
@@ -11107,8 +12518,18 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldSecretSealed(ctx)
 	case globalprovider.FieldWebhookSecretSealed:
 		return m.OldWebhookSecretSealed(ctx)
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		return m.OldWebhookSecretPreviousSealed(ctx)
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		return m.OldWebhookSecretPreviousUntil(ctx)
 	case globalprovider.FieldCredentialVersion:
 		return m.OldCredentialVersion(ctx)
+	case globalprovider.FieldGatewayAccountID:
+		return m.OldGatewayAccountID(ctx)
+	case globalprovider.FieldAccountUnprovenAt:
+		return m.OldAccountUnprovenAt(ctx)
+	case globalprovider.FieldWebhookToken:
+		return m.OldWebhookToken(ctx)
 	case globalprovider.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -11133,6 +12554,13 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetName(v)
+		return nil
+	case globalprovider.FieldDescription:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDescription(v)
 		return nil
 	case globalprovider.FieldKind:
 		v, ok := value.(globalprovider.Kind)
@@ -11190,12 +12618,47 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWebhookSecretSealed(v)
 		return nil
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWebhookSecretPreviousSealed(v)
+		return nil
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWebhookSecretPreviousUntil(v)
+		return nil
 	case globalprovider.FieldCredentialVersion:
 		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetCredentialVersion(v)
+		return nil
+	case globalprovider.FieldGatewayAccountID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGatewayAccountID(v)
+		return nil
+	case globalprovider.FieldAccountUnprovenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountUnprovenAt(v)
+		return nil
+	case globalprovider.FieldWebhookToken:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWebhookToken(v)
 		return nil
 	case globalprovider.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -11249,6 +12712,9 @@ func (m *GlobalProviderMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *GlobalProviderMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(globalprovider.FieldDescription) {
+		fields = append(fields, globalprovider.FieldDescription)
+	}
 	if m.FieldCleared(globalprovider.FieldPublishableKey) {
 		fields = append(fields, globalprovider.FieldPublishableKey)
 	}
@@ -11264,6 +12730,15 @@ func (m *GlobalProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(globalprovider.FieldWebhookSecretSealed) {
 		fields = append(fields, globalprovider.FieldWebhookSecretSealed)
 	}
+	if m.FieldCleared(globalprovider.FieldWebhookSecretPreviousSealed) {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousSealed)
+	}
+	if m.FieldCleared(globalprovider.FieldWebhookSecretPreviousUntil) {
+		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
+	}
+	if m.FieldCleared(globalprovider.FieldAccountUnprovenAt) {
+		fields = append(fields, globalprovider.FieldAccountUnprovenAt)
+	}
 	return fields
 }
 
@@ -11278,6 +12753,9 @@ func (m *GlobalProviderMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *GlobalProviderMutation) ClearField(name string) error {
 	switch name {
+	case globalprovider.FieldDescription:
+		m.ClearDescription()
+		return nil
 	case globalprovider.FieldPublishableKey:
 		m.ClearPublishableKey()
 		return nil
@@ -11293,6 +12771,15 @@ func (m *GlobalProviderMutation) ClearField(name string) error {
 	case globalprovider.FieldWebhookSecretSealed:
 		m.ClearWebhookSecretSealed()
 		return nil
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		m.ClearWebhookSecretPreviousSealed()
+		return nil
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		m.ClearWebhookSecretPreviousUntil()
+		return nil
+	case globalprovider.FieldAccountUnprovenAt:
+		m.ClearAccountUnprovenAt()
+		return nil
 	}
 	return fmt.Errorf("unknown GlobalProvider nullable field %s", name)
 }
@@ -11306,6 +12793,9 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 		return nil
 	case globalprovider.FieldName:
 		m.ResetName()
+		return nil
+	case globalprovider.FieldDescription:
+		m.ResetDescription()
 		return nil
 	case globalprovider.FieldKind:
 		m.ResetKind()
@@ -11331,8 +12821,23 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 	case globalprovider.FieldWebhookSecretSealed:
 		m.ResetWebhookSecretSealed()
 		return nil
+	case globalprovider.FieldWebhookSecretPreviousSealed:
+		m.ResetWebhookSecretPreviousSealed()
+		return nil
+	case globalprovider.FieldWebhookSecretPreviousUntil:
+		m.ResetWebhookSecretPreviousUntil()
+		return nil
 	case globalprovider.FieldCredentialVersion:
 		m.ResetCredentialVersion()
+		return nil
+	case globalprovider.FieldGatewayAccountID:
+		m.ResetGatewayAccountID()
+		return nil
+	case globalprovider.FieldAccountUnprovenAt:
+		m.ResetAccountUnprovenAt()
+		return nil
+	case globalprovider.FieldWebhookToken:
+		m.ResetWebhookToken()
 		return nil
 	case globalprovider.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -11397,7 +12902,6 @@ type HoldMutation struct {
 	id                *string
 	organization_id   *string
 	created_at        *time.Time
-	payer_id          *string
 	balance_id        *string
 	currency          *string
 	amount_units      *money.Units
@@ -11406,10 +12910,13 @@ type HoldMutation struct {
 	addcaptured_units *money.Units
 	status            *hold.Status
 	expires_at        *time.Time
+	closed_at         *time.Time
 	description       *string
 	idempotency_key   *string
 	fingerprint       *[]byte
 	clearedFields     map[string]struct{}
+	payer             *string
+	clearedpayer      bool
 	done              bool
 	oldValue          func(context.Context) (*Hold, error)
 	predicates        []predicate.Hold
@@ -11593,12 +13100,12 @@ func (m *HoldMutation) ResetCreatedAt() {
 
 // SetPayerID sets the "payer_id" field.
 func (m *HoldMutation) SetPayerID(s string) {
-	m.payer_id = &s
+	m.payer = &s
 }
 
 // PayerID returns the value of the "payer_id" field in the mutation.
 func (m *HoldMutation) PayerID() (r string, exists bool) {
-	v := m.payer_id
+	v := m.payer
 	if v == nil {
 		return
 	}
@@ -11624,7 +13131,7 @@ func (m *HoldMutation) OldPayerID(ctx context.Context) (v string, err error) {
 
 // ResetPayerID resets all changes to the "payer_id" field.
 func (m *HoldMutation) ResetPayerID() {
-	m.payer_id = nil
+	m.payer = nil
 }
 
 // SetBalanceID sets the "balance_id" field.
@@ -11883,6 +13390,55 @@ func (m *HoldMutation) ResetExpiresAt() {
 	m.expires_at = nil
 }
 
+// SetClosedAt sets the "closed_at" field.
+func (m *HoldMutation) SetClosedAt(t time.Time) {
+	m.closed_at = &t
+}
+
+// ClosedAt returns the value of the "closed_at" field in the mutation.
+func (m *HoldMutation) ClosedAt() (r time.Time, exists bool) {
+	v := m.closed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClosedAt returns the old "closed_at" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldClosedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClosedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClosedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClosedAt: %w", err)
+	}
+	return oldValue.ClosedAt, nil
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (m *HoldMutation) ClearClosedAt() {
+	m.closed_at = nil
+	m.clearedFields[hold.FieldClosedAt] = struct{}{}
+}
+
+// ClosedAtCleared returns if the "closed_at" field was cleared in this mutation.
+func (m *HoldMutation) ClosedAtCleared() bool {
+	_, ok := m.clearedFields[hold.FieldClosedAt]
+	return ok
+}
+
+// ResetClosedAt resets all changes to the "closed_at" field.
+func (m *HoldMutation) ResetClosedAt() {
+	m.closed_at = nil
+	delete(m.clearedFields, hold.FieldClosedAt)
+}
+
 // SetDescription sets the "description" field.
 func (m *HoldMutation) SetDescription(s string) {
 	m.description = &s
@@ -11900,7 +13456,7 @@ func (m *HoldMutation) Description() (r string, exists bool) {
 // OldDescription returns the old "description" field's value of the Hold entity.
 // If the Hold object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *HoldMutation) OldDescription(ctx context.Context) (v string, err error) {
+func (m *HoldMutation) OldDescription(ctx context.Context) (v *string, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
 	}
@@ -11914,9 +13470,22 @@ func (m *HoldMutation) OldDescription(ctx context.Context) (v string, err error)
 	return oldValue.Description, nil
 }
 
+// ClearDescription clears the value of the "description" field.
+func (m *HoldMutation) ClearDescription() {
+	m.description = nil
+	m.clearedFields[hold.FieldDescription] = struct{}{}
+}
+
+// DescriptionCleared returns if the "description" field was cleared in this mutation.
+func (m *HoldMutation) DescriptionCleared() bool {
+	_, ok := m.clearedFields[hold.FieldDescription]
+	return ok
+}
+
 // ResetDescription resets all changes to the "description" field.
 func (m *HoldMutation) ResetDescription() {
 	m.description = nil
+	delete(m.clearedFields, hold.FieldDescription)
 }
 
 // SetIdempotencyKey sets the "idempotency_key" field.
@@ -12017,6 +13586,33 @@ func (m *HoldMutation) ResetFingerprint() {
 	delete(m.clearedFields, hold.FieldFingerprint)
 }
 
+// ClearPayer clears the "payer" edge to the Payer entity.
+func (m *HoldMutation) ClearPayer() {
+	m.clearedpayer = true
+	m.clearedFields[hold.FieldPayerID] = struct{}{}
+}
+
+// PayerCleared reports if the "payer" edge to the Payer entity was cleared.
+func (m *HoldMutation) PayerCleared() bool {
+	return m.clearedpayer
+}
+
+// PayerIDs returns the "payer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PayerID instead. It exists only for internal usage by the builders.
+func (m *HoldMutation) PayerIDs() (ids []string) {
+	if id := m.payer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPayer resets all changes to the "payer" edge.
+func (m *HoldMutation) ResetPayer() {
+	m.payer = nil
+	m.clearedpayer = false
+}
+
 // Where appends a list predicates to the HoldMutation builder.
 func (m *HoldMutation) Where(ps ...predicate.Hold) {
 	m.predicates = append(m.predicates, ps...)
@@ -12051,14 +13647,14 @@ func (m *HoldMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *HoldMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.organization_id != nil {
 		fields = append(fields, hold.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, hold.FieldCreatedAt)
 	}
-	if m.payer_id != nil {
+	if m.payer != nil {
 		fields = append(fields, hold.FieldPayerID)
 	}
 	if m.balance_id != nil {
@@ -12078,6 +13674,9 @@ func (m *HoldMutation) Fields() []string {
 	}
 	if m.expires_at != nil {
 		fields = append(fields, hold.FieldExpiresAt)
+	}
+	if m.closed_at != nil {
+		fields = append(fields, hold.FieldClosedAt)
 	}
 	if m.description != nil {
 		fields = append(fields, hold.FieldDescription)
@@ -12114,6 +13713,8 @@ func (m *HoldMutation) Field(name string) (ent.Value, bool) {
 		return m.Status()
 	case hold.FieldExpiresAt:
 		return m.ExpiresAt()
+	case hold.FieldClosedAt:
+		return m.ClosedAt()
 	case hold.FieldDescription:
 		return m.Description()
 	case hold.FieldIdempotencyKey:
@@ -12147,6 +13748,8 @@ func (m *HoldMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldStatus(ctx)
 	case hold.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case hold.FieldClosedAt:
+		return m.OldClosedAt(ctx)
 	case hold.FieldDescription:
 		return m.OldDescription(ctx)
 	case hold.FieldIdempotencyKey:
@@ -12224,6 +13827,13 @@ func (m *HoldMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpiresAt(v)
+		return nil
+	case hold.FieldClosedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClosedAt(v)
 		return nil
 	case hold.FieldDescription:
 		v, ok := value.(string)
@@ -12303,6 +13913,12 @@ func (m *HoldMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *HoldMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(hold.FieldClosedAt) {
+		fields = append(fields, hold.FieldClosedAt)
+	}
+	if m.FieldCleared(hold.FieldDescription) {
+		fields = append(fields, hold.FieldDescription)
+	}
 	if m.FieldCleared(hold.FieldIdempotencyKey) {
 		fields = append(fields, hold.FieldIdempotencyKey)
 	}
@@ -12323,6 +13939,12 @@ func (m *HoldMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *HoldMutation) ClearField(name string) error {
 	switch name {
+	case hold.FieldClosedAt:
+		m.ClearClosedAt()
+		return nil
+	case hold.FieldDescription:
+		m.ClearDescription()
+		return nil
 	case hold.FieldIdempotencyKey:
 		m.ClearIdempotencyKey()
 		return nil
@@ -12364,6 +13986,9 @@ func (m *HoldMutation) ResetField(name string) error {
 	case hold.FieldExpiresAt:
 		m.ResetExpiresAt()
 		return nil
+	case hold.FieldClosedAt:
+		m.ResetClosedAt()
+		return nil
 	case hold.FieldDescription:
 		m.ResetDescription()
 		return nil
@@ -12379,19 +14004,28 @@ func (m *HoldMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *HoldMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.payer != nil {
+		edges = append(edges, hold.EdgePayer)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *HoldMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case hold.EdgePayer:
+		if id := m.payer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *HoldMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
 	return edges
 }
 
@@ -12403,25 +14037,42 @@ func (m *HoldMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *HoldMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.clearedpayer {
+		edges = append(edges, hold.EdgePayer)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *HoldMutation) EdgeCleared(name string) bool {
+	switch name {
+	case hold.EdgePayer:
+		return m.clearedpayer
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *HoldMutation) ClearEdge(name string) error {
+	switch name {
+	case hold.EdgePayer:
+		m.ClearPayer()
+		return nil
+	}
 	return fmt.Errorf("unknown Hold unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *HoldMutation) ResetEdge(name string) error {
+	switch name {
+	case hold.EdgePayer:
+		m.ResetPayer()
+		return nil
+	}
 	return fmt.Errorf("unknown Hold edge %s", name)
 }
 
@@ -13159,6 +14810,7 @@ type InvoiceMutation struct {
 	amount_paid_units    *money.Units
 	addamount_paid_units *money.Units
 	description          *string
+	recipient            **schema.Recipient
 	due_at               *time.Time
 	finalizes_at         *time.Time
 	finalized_at         *time.Time
@@ -13979,6 +15631,55 @@ func (m *InvoiceMutation) DescriptionCleared() bool {
 func (m *InvoiceMutation) ResetDescription() {
 	m.description = nil
 	delete(m.clearedFields, invoice.FieldDescription)
+}
+
+// SetRecipient sets the "recipient" field.
+func (m *InvoiceMutation) SetRecipient(s *schema.Recipient) {
+	m.recipient = &s
+}
+
+// Recipient returns the value of the "recipient" field in the mutation.
+func (m *InvoiceMutation) Recipient() (r *schema.Recipient, exists bool) {
+	v := m.recipient
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecipient returns the old "recipient" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldRecipient(ctx context.Context) (v *schema.Recipient, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecipient is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecipient requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecipient: %w", err)
+	}
+	return oldValue.Recipient, nil
+}
+
+// ClearRecipient clears the value of the "recipient" field.
+func (m *InvoiceMutation) ClearRecipient() {
+	m.recipient = nil
+	m.clearedFields[invoice.FieldRecipient] = struct{}{}
+}
+
+// RecipientCleared returns if the "recipient" field was cleared in this mutation.
+func (m *InvoiceMutation) RecipientCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldRecipient]
+	return ok
+}
+
+// ResetRecipient resets all changes to the "recipient" field.
+func (m *InvoiceMutation) ResetRecipient() {
+	m.recipient = nil
+	delete(m.clearedFields, invoice.FieldRecipient)
 }
 
 // SetDueAt sets the "due_at" field.
@@ -15172,7 +16873,7 @@ func (m *InvoiceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceMutation) Fields() []string {
-	fields := make([]string, 0, 35)
+	fields := make([]string, 0, 36)
 	if m.organization_id != nil {
 		fields = append(fields, invoice.FieldOrganizationID)
 	}
@@ -15217,6 +16918,9 @@ func (m *InvoiceMutation) Fields() []string {
 	}
 	if m.description != nil {
 		fields = append(fields, invoice.FieldDescription)
+	}
+	if m.recipient != nil {
+		fields = append(fields, invoice.FieldRecipient)
 	}
 	if m.due_at != nil {
 		fields = append(fields, invoice.FieldDueAt)
@@ -15316,6 +17020,8 @@ func (m *InvoiceMutation) Field(name string) (ent.Value, bool) {
 		return m.AmountPaidUnits()
 	case invoice.FieldDescription:
 		return m.Description()
+	case invoice.FieldRecipient:
+		return m.Recipient()
 	case invoice.FieldDueAt:
 		return m.DueAt()
 	case invoice.FieldFinalizesAt:
@@ -15395,6 +17101,8 @@ func (m *InvoiceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAmountPaidUnits(ctx)
 	case invoice.FieldDescription:
 		return m.OldDescription(ctx)
+	case invoice.FieldRecipient:
+		return m.OldRecipient(ctx)
 	case invoice.FieldDueAt:
 		return m.OldDueAt(ctx)
 	case invoice.FieldFinalizesAt:
@@ -15548,6 +17256,13 @@ func (m *InvoiceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetDescription(v)
+		return nil
+	case invoice.FieldRecipient:
+		v, ok := value.(*schema.Recipient)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecipient(v)
 		return nil
 	case invoice.FieldDueAt:
 		v, ok := value.(time.Time)
@@ -15815,6 +17530,9 @@ func (m *InvoiceMutation) ClearedFields() []string {
 	if m.FieldCleared(invoice.FieldDescription) {
 		fields = append(fields, invoice.FieldDescription)
 	}
+	if m.FieldCleared(invoice.FieldRecipient) {
+		fields = append(fields, invoice.FieldRecipient)
+	}
 	if m.FieldCleared(invoice.FieldDueAt) {
 		fields = append(fields, invoice.FieldDueAt)
 	}
@@ -15885,6 +17603,9 @@ func (m *InvoiceMutation) ClearField(name string) error {
 		return nil
 	case invoice.FieldDescription:
 		m.ClearDescription()
+		return nil
+	case invoice.FieldRecipient:
+		m.ClearRecipient()
 		return nil
 	case invoice.FieldDueAt:
 		m.ClearDueAt()
@@ -15986,6 +17707,9 @@ func (m *InvoiceMutation) ResetField(name string) error {
 		return nil
 	case invoice.FieldDescription:
 		m.ResetDescription()
+		return nil
+	case invoice.FieldRecipient:
+		m.ResetRecipient()
 		return nil
 	case invoice.FieldDueAt:
 		m.ResetDueAt()
@@ -17259,9 +18983,6 @@ type LedgerEntryMutation struct {
 	addusage_after_units  *int64
 	description           *string
 	metadata              *map[string]string
-	hold_id               *string
-	refund_id             *string
-	dispute_id            *string
 	credit_note_id        *string
 	provider_id           *string
 	reverses_id           *string
@@ -17280,6 +19001,12 @@ type LedgerEntryMutation struct {
 	clearedpayment        bool
 	invoice               *string
 	clearedinvoice        bool
+	hold                  *string
+	clearedhold           bool
+	refund                *string
+	clearedrefund         bool
+	dispute               *string
+	cleareddispute        bool
 	done                  bool
 	oldValue              func(context.Context) (*LedgerEntry, error)
 	predicates            []predicate.LedgerEntry
@@ -18167,12 +19894,12 @@ func (m *LedgerEntryMutation) ResetInvoiceID() {
 
 // SetHoldID sets the "hold_id" field.
 func (m *LedgerEntryMutation) SetHoldID(s string) {
-	m.hold_id = &s
+	m.hold = &s
 }
 
 // HoldID returns the value of the "hold_id" field in the mutation.
 func (m *LedgerEntryMutation) HoldID() (r string, exists bool) {
-	v := m.hold_id
+	v := m.hold
 	if v == nil {
 		return
 	}
@@ -18198,7 +19925,7 @@ func (m *LedgerEntryMutation) OldHoldID(ctx context.Context) (v *string, err err
 
 // ClearHoldID clears the value of the "hold_id" field.
 func (m *LedgerEntryMutation) ClearHoldID() {
-	m.hold_id = nil
+	m.hold = nil
 	m.clearedFields[ledgerentry.FieldHoldID] = struct{}{}
 }
 
@@ -18210,18 +19937,18 @@ func (m *LedgerEntryMutation) HoldIDCleared() bool {
 
 // ResetHoldID resets all changes to the "hold_id" field.
 func (m *LedgerEntryMutation) ResetHoldID() {
-	m.hold_id = nil
+	m.hold = nil
 	delete(m.clearedFields, ledgerentry.FieldHoldID)
 }
 
 // SetRefundID sets the "refund_id" field.
 func (m *LedgerEntryMutation) SetRefundID(s string) {
-	m.refund_id = &s
+	m.refund = &s
 }
 
 // RefundID returns the value of the "refund_id" field in the mutation.
 func (m *LedgerEntryMutation) RefundID() (r string, exists bool) {
-	v := m.refund_id
+	v := m.refund
 	if v == nil {
 		return
 	}
@@ -18247,7 +19974,7 @@ func (m *LedgerEntryMutation) OldRefundID(ctx context.Context) (v *string, err e
 
 // ClearRefundID clears the value of the "refund_id" field.
 func (m *LedgerEntryMutation) ClearRefundID() {
-	m.refund_id = nil
+	m.refund = nil
 	m.clearedFields[ledgerentry.FieldRefundID] = struct{}{}
 }
 
@@ -18259,18 +19986,18 @@ func (m *LedgerEntryMutation) RefundIDCleared() bool {
 
 // ResetRefundID resets all changes to the "refund_id" field.
 func (m *LedgerEntryMutation) ResetRefundID() {
-	m.refund_id = nil
+	m.refund = nil
 	delete(m.clearedFields, ledgerentry.FieldRefundID)
 }
 
 // SetDisputeID sets the "dispute_id" field.
 func (m *LedgerEntryMutation) SetDisputeID(s string) {
-	m.dispute_id = &s
+	m.dispute = &s
 }
 
 // DisputeID returns the value of the "dispute_id" field in the mutation.
 func (m *LedgerEntryMutation) DisputeID() (r string, exists bool) {
-	v := m.dispute_id
+	v := m.dispute
 	if v == nil {
 		return
 	}
@@ -18296,7 +20023,7 @@ func (m *LedgerEntryMutation) OldDisputeID(ctx context.Context) (v *string, err 
 
 // ClearDisputeID clears the value of the "dispute_id" field.
 func (m *LedgerEntryMutation) ClearDisputeID() {
-	m.dispute_id = nil
+	m.dispute = nil
 	m.clearedFields[ledgerentry.FieldDisputeID] = struct{}{}
 }
 
@@ -18308,7 +20035,7 @@ func (m *LedgerEntryMutation) DisputeIDCleared() bool {
 
 // ResetDisputeID resets all changes to the "dispute_id" field.
 func (m *LedgerEntryMutation) ResetDisputeID() {
-	m.dispute_id = nil
+	m.dispute = nil
 	delete(m.clearedFields, ledgerentry.FieldDisputeID)
 }
 
@@ -18880,6 +20607,87 @@ func (m *LedgerEntryMutation) ResetInvoice() {
 	m.clearedinvoice = false
 }
 
+// ClearHold clears the "hold" edge to the Hold entity.
+func (m *LedgerEntryMutation) ClearHold() {
+	m.clearedhold = true
+	m.clearedFields[ledgerentry.FieldHoldID] = struct{}{}
+}
+
+// HoldCleared reports if the "hold" edge to the Hold entity was cleared.
+func (m *LedgerEntryMutation) HoldCleared() bool {
+	return m.HoldIDCleared() || m.clearedhold
+}
+
+// HoldIDs returns the "hold" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// HoldID instead. It exists only for internal usage by the builders.
+func (m *LedgerEntryMutation) HoldIDs() (ids []string) {
+	if id := m.hold; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetHold resets all changes to the "hold" edge.
+func (m *LedgerEntryMutation) ResetHold() {
+	m.hold = nil
+	m.clearedhold = false
+}
+
+// ClearRefund clears the "refund" edge to the Refund entity.
+func (m *LedgerEntryMutation) ClearRefund() {
+	m.clearedrefund = true
+	m.clearedFields[ledgerentry.FieldRefundID] = struct{}{}
+}
+
+// RefundCleared reports if the "refund" edge to the Refund entity was cleared.
+func (m *LedgerEntryMutation) RefundCleared() bool {
+	return m.RefundIDCleared() || m.clearedrefund
+}
+
+// RefundIDs returns the "refund" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RefundID instead. It exists only for internal usage by the builders.
+func (m *LedgerEntryMutation) RefundIDs() (ids []string) {
+	if id := m.refund; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRefund resets all changes to the "refund" edge.
+func (m *LedgerEntryMutation) ResetRefund() {
+	m.refund = nil
+	m.clearedrefund = false
+}
+
+// ClearDispute clears the "dispute" edge to the Dispute entity.
+func (m *LedgerEntryMutation) ClearDispute() {
+	m.cleareddispute = true
+	m.clearedFields[ledgerentry.FieldDisputeID] = struct{}{}
+}
+
+// DisputeCleared reports if the "dispute" edge to the Dispute entity was cleared.
+func (m *LedgerEntryMutation) DisputeCleared() bool {
+	return m.DisputeIDCleared() || m.cleareddispute
+}
+
+// DisputeIDs returns the "dispute" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// DisputeID instead. It exists only for internal usage by the builders.
+func (m *LedgerEntryMutation) DisputeIDs() (ids []string) {
+	if id := m.dispute; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetDispute resets all changes to the "dispute" edge.
+func (m *LedgerEntryMutation) ResetDispute() {
+	m.dispute = nil
+	m.cleareddispute = false
+}
+
 // Where appends a list predicates to the LedgerEntryMutation builder.
 func (m *LedgerEntryMutation) Where(ps ...predicate.LedgerEntry) {
 	m.predicates = append(m.predicates, ps...)
@@ -18963,13 +20771,13 @@ func (m *LedgerEntryMutation) Fields() []string {
 	if m.invoice != nil {
 		fields = append(fields, ledgerentry.FieldInvoiceID)
 	}
-	if m.hold_id != nil {
+	if m.hold != nil {
 		fields = append(fields, ledgerentry.FieldHoldID)
 	}
-	if m.refund_id != nil {
+	if m.refund != nil {
 		fields = append(fields, ledgerentry.FieldRefundID)
 	}
-	if m.dispute_id != nil {
+	if m.dispute != nil {
 		fields = append(fields, ledgerentry.FieldDisputeID)
 	}
 	if m.credit_note_id != nil {
@@ -19674,7 +21482,7 @@ func (m *LedgerEntryMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *LedgerEntryMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 6)
 	if m.balance != nil {
 		edges = append(edges, ledgerentry.EdgeBalance)
 	}
@@ -19683,6 +21491,15 @@ func (m *LedgerEntryMutation) AddedEdges() []string {
 	}
 	if m.invoice != nil {
 		edges = append(edges, ledgerentry.EdgeInvoice)
+	}
+	if m.hold != nil {
+		edges = append(edges, ledgerentry.EdgeHold)
+	}
+	if m.refund != nil {
+		edges = append(edges, ledgerentry.EdgeRefund)
+	}
+	if m.dispute != nil {
+		edges = append(edges, ledgerentry.EdgeDispute)
 	}
 	return edges
 }
@@ -19703,13 +21520,25 @@ func (m *LedgerEntryMutation) AddedIDs(name string) []ent.Value {
 		if id := m.invoice; id != nil {
 			return []ent.Value{*id}
 		}
+	case ledgerentry.EdgeHold:
+		if id := m.hold; id != nil {
+			return []ent.Value{*id}
+		}
+	case ledgerentry.EdgeRefund:
+		if id := m.refund; id != nil {
+			return []ent.Value{*id}
+		}
+	case ledgerentry.EdgeDispute:
+		if id := m.dispute; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *LedgerEntryMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 6)
 	return edges
 }
 
@@ -19721,7 +21550,7 @@ func (m *LedgerEntryMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *LedgerEntryMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 6)
 	if m.clearedbalance {
 		edges = append(edges, ledgerentry.EdgeBalance)
 	}
@@ -19730,6 +21559,15 @@ func (m *LedgerEntryMutation) ClearedEdges() []string {
 	}
 	if m.clearedinvoice {
 		edges = append(edges, ledgerentry.EdgeInvoice)
+	}
+	if m.clearedhold {
+		edges = append(edges, ledgerentry.EdgeHold)
+	}
+	if m.clearedrefund {
+		edges = append(edges, ledgerentry.EdgeRefund)
+	}
+	if m.cleareddispute {
+		edges = append(edges, ledgerentry.EdgeDispute)
 	}
 	return edges
 }
@@ -19744,6 +21582,12 @@ func (m *LedgerEntryMutation) EdgeCleared(name string) bool {
 		return m.clearedpayment
 	case ledgerentry.EdgeInvoice:
 		return m.clearedinvoice
+	case ledgerentry.EdgeHold:
+		return m.clearedhold
+	case ledgerentry.EdgeRefund:
+		return m.clearedrefund
+	case ledgerentry.EdgeDispute:
+		return m.cleareddispute
 	}
 	return false
 }
@@ -19761,6 +21605,15 @@ func (m *LedgerEntryMutation) ClearEdge(name string) error {
 	case ledgerentry.EdgeInvoice:
 		m.ClearInvoice()
 		return nil
+	case ledgerentry.EdgeHold:
+		m.ClearHold()
+		return nil
+	case ledgerentry.EdgeRefund:
+		m.ClearRefund()
+		return nil
+	case ledgerentry.EdgeDispute:
+		m.ClearDispute()
+		return nil
 	}
 	return fmt.Errorf("unknown LedgerEntry unique edge %s", name)
 }
@@ -19777,6 +21630,15 @@ func (m *LedgerEntryMutation) ResetEdge(name string) error {
 		return nil
 	case ledgerentry.EdgeInvoice:
 		m.ResetInvoice()
+		return nil
+	case ledgerentry.EdgeHold:
+		m.ResetHold()
+		return nil
+	case ledgerentry.EdgeRefund:
+		m.ResetRefund()
+		return nil
+	case ledgerentry.EdgeDispute:
+		m.ResetDispute()
 		return nil
 	}
 	return fmt.Errorf("unknown LedgerEntry edge %s", name)
@@ -24248,6 +26110,7 @@ type PayerMutation struct {
 	locale                 *string
 	address                **schema.Address
 	metadata               *map[string]string
+	erased_at              *time.Time
 	clearedFields          map[string]struct{}
 	balances               map[string]struct{}
 	removedbalances        map[string]struct{}
@@ -24264,6 +26127,9 @@ type PayerMutation struct {
 	payments               map[string]struct{}
 	removedpayments        map[string]struct{}
 	clearedpayments        bool
+	holds                  map[string]struct{}
+	removedholds           map[string]struct{}
+	clearedholds           bool
 	memberships            map[string]struct{}
 	removedmemberships     map[string]struct{}
 	clearedmemberships     bool
@@ -25031,6 +26897,55 @@ func (m *PayerMutation) ResetMetadata() {
 	m.metadata = nil
 }
 
+// SetErasedAt sets the "erased_at" field.
+func (m *PayerMutation) SetErasedAt(t time.Time) {
+	m.erased_at = &t
+}
+
+// ErasedAt returns the value of the "erased_at" field in the mutation.
+func (m *PayerMutation) ErasedAt() (r time.Time, exists bool) {
+	v := m.erased_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldErasedAt returns the old "erased_at" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldErasedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldErasedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldErasedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldErasedAt: %w", err)
+	}
+	return oldValue.ErasedAt, nil
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (m *PayerMutation) ClearErasedAt() {
+	m.erased_at = nil
+	m.clearedFields[payer.FieldErasedAt] = struct{}{}
+}
+
+// ErasedAtCleared returns if the "erased_at" field was cleared in this mutation.
+func (m *PayerMutation) ErasedAtCleared() bool {
+	_, ok := m.clearedFields[payer.FieldErasedAt]
+	return ok
+}
+
+// ResetErasedAt resets all changes to the "erased_at" field.
+func (m *PayerMutation) ResetErasedAt() {
+	m.erased_at = nil
+	delete(m.clearedFields, payer.FieldErasedAt)
+}
+
 // AddBalanceIDs adds the "balances" edge to the Balance entity by ids.
 func (m *PayerMutation) AddBalanceIDs(ids ...string) {
 	if m.balances == nil {
@@ -25301,6 +27216,60 @@ func (m *PayerMutation) ResetPayments() {
 	m.removedpayments = nil
 }
 
+// AddHoldIDs adds the "holds" edge to the Hold entity by ids.
+func (m *PayerMutation) AddHoldIDs(ids ...string) {
+	if m.holds == nil {
+		m.holds = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.holds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearHolds clears the "holds" edge to the Hold entity.
+func (m *PayerMutation) ClearHolds() {
+	m.clearedholds = true
+}
+
+// HoldsCleared reports if the "holds" edge to the Hold entity was cleared.
+func (m *PayerMutation) HoldsCleared() bool {
+	return m.clearedholds
+}
+
+// RemoveHoldIDs removes the "holds" edge to the Hold entity by IDs.
+func (m *PayerMutation) RemoveHoldIDs(ids ...string) {
+	if m.removedholds == nil {
+		m.removedholds = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.holds, ids[i])
+		m.removedholds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedHolds returns the removed IDs of the "holds" edge to the Hold entity.
+func (m *PayerMutation) RemovedHoldsIDs() (ids []string) {
+	for id := range m.removedholds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// HoldsIDs returns the "holds" edge IDs in the mutation.
+func (m *PayerMutation) HoldsIDs() (ids []string) {
+	for id := range m.holds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetHolds resets all changes to the "holds" edge.
+func (m *PayerMutation) ResetHolds() {
+	m.holds = nil
+	m.clearedholds = false
+	m.removedholds = nil
+}
+
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by ids.
 func (m *PayerMutation) AddMembershipIDs(ids ...string) {
 	if m.memberships == nil {
@@ -25443,7 +27412,7 @@ func (m *PayerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PayerMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 16)
 	if m.organization_id != nil {
 		fields = append(fields, payer.FieldOrganizationID)
 	}
@@ -25489,6 +27458,9 @@ func (m *PayerMutation) Fields() []string {
 	if m.metadata != nil {
 		fields = append(fields, payer.FieldMetadata)
 	}
+	if m.erased_at != nil {
+		fields = append(fields, payer.FieldErasedAt)
+	}
 	return fields
 }
 
@@ -25527,6 +27499,8 @@ func (m *PayerMutation) Field(name string) (ent.Value, bool) {
 		return m.Address()
 	case payer.FieldMetadata:
 		return m.Metadata()
+	case payer.FieldErasedAt:
+		return m.ErasedAt()
 	}
 	return nil, false
 }
@@ -25566,6 +27540,8 @@ func (m *PayerMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldAddress(ctx)
 	case payer.FieldMetadata:
 		return m.OldMetadata(ctx)
+	case payer.FieldErasedAt:
+		return m.OldErasedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown Payer field %s", name)
 }
@@ -25680,6 +27656,13 @@ func (m *PayerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMetadata(v)
 		return nil
+	case payer.FieldErasedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetErasedAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Payer field %s", name)
 }
@@ -25746,6 +27729,9 @@ func (m *PayerMutation) ClearedFields() []string {
 	if m.FieldCleared(payer.FieldAddress) {
 		fields = append(fields, payer.FieldAddress)
 	}
+	if m.FieldCleared(payer.FieldErasedAt) {
+		fields = append(fields, payer.FieldErasedAt)
+	}
 	return fields
 }
 
@@ -25780,6 +27766,9 @@ func (m *PayerMutation) ClearField(name string) error {
 		return nil
 	case payer.FieldAddress:
 		m.ClearAddress()
+		return nil
+	case payer.FieldErasedAt:
+		m.ClearErasedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Payer nullable field %s", name)
@@ -25834,13 +27823,16 @@ func (m *PayerMutation) ResetField(name string) error {
 	case payer.FieldMetadata:
 		m.ResetMetadata()
 		return nil
+	case payer.FieldErasedAt:
+		m.ResetErasedAt()
+		return nil
 	}
 	return fmt.Errorf("unknown Payer field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *PayerMutation) AddedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.balances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -25855,6 +27847,9 @@ func (m *PayerMutation) AddedEdges() []string {
 	}
 	if m.payments != nil {
 		edges = append(edges, payer.EdgePayments)
+	}
+	if m.holds != nil {
+		edges = append(edges, payer.EdgeHolds)
 	}
 	if m.memberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -25899,6 +27894,12 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeHolds:
+		ids := make([]ent.Value, 0, len(m.holds))
+		for id := range m.holds {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgeMemberships:
 		ids := make([]ent.Value, 0, len(m.memberships))
 		for id := range m.memberships {
@@ -25917,7 +27918,7 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *PayerMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.removedbalances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -25932,6 +27933,9 @@ func (m *PayerMutation) RemovedEdges() []string {
 	}
 	if m.removedpayments != nil {
 		edges = append(edges, payer.EdgePayments)
+	}
+	if m.removedholds != nil {
+		edges = append(edges, payer.EdgeHolds)
 	}
 	if m.removedmemberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -25976,6 +27980,12 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeHolds:
+		ids := make([]ent.Value, 0, len(m.removedholds))
+		for id := range m.removedholds {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgeMemberships:
 		ids := make([]ent.Value, 0, len(m.removedmemberships))
 		for id := range m.removedmemberships {
@@ -25994,7 +28004,7 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *PayerMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 7)
+	edges := make([]string, 0, 8)
 	if m.clearedbalances {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -26009,6 +28019,9 @@ func (m *PayerMutation) ClearedEdges() []string {
 	}
 	if m.clearedpayments {
 		edges = append(edges, payer.EdgePayments)
+	}
+	if m.clearedholds {
+		edges = append(edges, payer.EdgeHolds)
 	}
 	if m.clearedmemberships {
 		edges = append(edges, payer.EdgeMemberships)
@@ -26033,6 +28046,8 @@ func (m *PayerMutation) EdgeCleared(name string) bool {
 		return m.clearedinvoices
 	case payer.EdgePayments:
 		return m.clearedpayments
+	case payer.EdgeHolds:
+		return m.clearedholds
 	case payer.EdgeMemberships:
 		return m.clearedmemberships
 	case payer.EdgeMembers:
@@ -26067,6 +28082,9 @@ func (m *PayerMutation) ResetEdge(name string) error {
 		return nil
 	case payer.EdgePayments:
 		m.ResetPayments()
+		return nil
+	case payer.EdgeHolds:
+		m.ResetHolds()
 		return nil
 	case payer.EdgeMemberships:
 		m.ResetMemberships()
@@ -30473,6 +32491,7 @@ type PaymentMethodMutation struct {
 	gateway_customer_id  *string
 	gateway_id           *string
 	setup_reference      *string
+	scheme_reference     *string
 	brand                *string
 	last4                *string
 	exp_month            *int
@@ -30962,6 +32981,42 @@ func (m *PaymentMethodMutation) SetupReferenceCleared() bool {
 func (m *PaymentMethodMutation) ResetSetupReference() {
 	m.setup_reference = nil
 	delete(m.clearedFields, paymentmethod.FieldSetupReference)
+}
+
+// SetSchemeReference sets the "scheme_reference" field.
+func (m *PaymentMethodMutation) SetSchemeReference(s string) {
+	m.scheme_reference = &s
+}
+
+// SchemeReference returns the value of the "scheme_reference" field in the mutation.
+func (m *PaymentMethodMutation) SchemeReference() (r string, exists bool) {
+	v := m.scheme_reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSchemeReference returns the old "scheme_reference" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldSchemeReference(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSchemeReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSchemeReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSchemeReference: %w", err)
+	}
+	return oldValue.SchemeReference, nil
+}
+
+// ResetSchemeReference resets all changes to the "scheme_reference" field.
+func (m *PaymentMethodMutation) ResetSchemeReference() {
+	m.scheme_reference = nil
 }
 
 // SetBrand sets the "brand" field.
@@ -31534,7 +33589,7 @@ func (m *PaymentMethodMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMethodMutation) Fields() []string {
-	fields := make([]string, 0, 20)
+	fields := make([]string, 0, 21)
 	if m.organization_id != nil {
 		fields = append(fields, paymentmethod.FieldOrganizationID)
 	}
@@ -31561,6 +33616,9 @@ func (m *PaymentMethodMutation) Fields() []string {
 	}
 	if m.setup_reference != nil {
 		fields = append(fields, paymentmethod.FieldSetupReference)
+	}
+	if m.scheme_reference != nil {
+		fields = append(fields, paymentmethod.FieldSchemeReference)
 	}
 	if m.brand != nil {
 		fields = append(fields, paymentmethod.FieldBrand)
@@ -31621,6 +33679,8 @@ func (m *PaymentMethodMutation) Field(name string) (ent.Value, bool) {
 		return m.GatewayID()
 	case paymentmethod.FieldSetupReference:
 		return m.SetupReference()
+	case paymentmethod.FieldSchemeReference:
+		return m.SchemeReference()
 	case paymentmethod.FieldBrand:
 		return m.Brand()
 	case paymentmethod.FieldLast4:
@@ -31670,6 +33730,8 @@ func (m *PaymentMethodMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldGatewayID(ctx)
 	case paymentmethod.FieldSetupReference:
 		return m.OldSetupReference(ctx)
+	case paymentmethod.FieldSchemeReference:
+		return m.OldSchemeReference(ctx)
 	case paymentmethod.FieldBrand:
 		return m.OldBrand(ctx)
 	case paymentmethod.FieldLast4:
@@ -31763,6 +33825,13 @@ func (m *PaymentMethodMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSetupReference(v)
+		return nil
+	case paymentmethod.FieldSchemeReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSchemeReference(v)
 		return nil
 	case paymentmethod.FieldBrand:
 		v, ok := value.(string)
@@ -31988,6 +34057,9 @@ func (m *PaymentMethodMutation) ResetField(name string) error {
 		return nil
 	case paymentmethod.FieldSetupReference:
 		m.ResetSetupReference()
+		return nil
+	case paymentmethod.FieldSchemeReference:
+		m.ResetSchemeReference()
 		return nil
 	case paymentmethod.FieldBrand:
 		m.ResetBrand()
@@ -38666,7 +40738,12 @@ type RefundMutation struct {
 	addamount_units   *money.Units
 	status            *refund.Status
 	reason            *string
+	failure_message   *string
 	gateway_refund_id *string
+	hold_id           *string
+	next_check_at     *time.Time
+	checks            *int
+	addchecks         *int
 	clearedFields     map[string]struct{}
 	payment           *string
 	clearedpayment    bool
@@ -39100,6 +41177,55 @@ func (m *RefundMutation) ResetReason() {
 	delete(m.clearedFields, refund.FieldReason)
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (m *RefundMutation) SetFailureMessage(s string) {
+	m.failure_message = &s
+}
+
+// FailureMessage returns the value of the "failure_message" field in the mutation.
+func (m *RefundMutation) FailureMessage() (r string, exists bool) {
+	v := m.failure_message
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailureMessage returns the old "failure_message" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldFailureMessage(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailureMessage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailureMessage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailureMessage: %w", err)
+	}
+	return oldValue.FailureMessage, nil
+}
+
+// ClearFailureMessage clears the value of the "failure_message" field.
+func (m *RefundMutation) ClearFailureMessage() {
+	m.failure_message = nil
+	m.clearedFields[refund.FieldFailureMessage] = struct{}{}
+}
+
+// FailureMessageCleared returns if the "failure_message" field was cleared in this mutation.
+func (m *RefundMutation) FailureMessageCleared() bool {
+	_, ok := m.clearedFields[refund.FieldFailureMessage]
+	return ok
+}
+
+// ResetFailureMessage resets all changes to the "failure_message" field.
+func (m *RefundMutation) ResetFailureMessage() {
+	m.failure_message = nil
+	delete(m.clearedFields, refund.FieldFailureMessage)
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (m *RefundMutation) SetGatewayRefundID(s string) {
 	m.gateway_refund_id = &s
@@ -39147,6 +41273,160 @@ func (m *RefundMutation) GatewayRefundIDCleared() bool {
 func (m *RefundMutation) ResetGatewayRefundID() {
 	m.gateway_refund_id = nil
 	delete(m.clearedFields, refund.FieldGatewayRefundID)
+}
+
+// SetHoldID sets the "hold_id" field.
+func (m *RefundMutation) SetHoldID(s string) {
+	m.hold_id = &s
+}
+
+// HoldID returns the value of the "hold_id" field in the mutation.
+func (m *RefundMutation) HoldID() (r string, exists bool) {
+	v := m.hold_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHoldID returns the old "hold_id" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldHoldID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHoldID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHoldID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHoldID: %w", err)
+	}
+	return oldValue.HoldID, nil
+}
+
+// ClearHoldID clears the value of the "hold_id" field.
+func (m *RefundMutation) ClearHoldID() {
+	m.hold_id = nil
+	m.clearedFields[refund.FieldHoldID] = struct{}{}
+}
+
+// HoldIDCleared returns if the "hold_id" field was cleared in this mutation.
+func (m *RefundMutation) HoldIDCleared() bool {
+	_, ok := m.clearedFields[refund.FieldHoldID]
+	return ok
+}
+
+// ResetHoldID resets all changes to the "hold_id" field.
+func (m *RefundMutation) ResetHoldID() {
+	m.hold_id = nil
+	delete(m.clearedFields, refund.FieldHoldID)
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (m *RefundMutation) SetNextCheckAt(t time.Time) {
+	m.next_check_at = &t
+}
+
+// NextCheckAt returns the value of the "next_check_at" field in the mutation.
+func (m *RefundMutation) NextCheckAt() (r time.Time, exists bool) {
+	v := m.next_check_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextCheckAt returns the old "next_check_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldNextCheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextCheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextCheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextCheckAt: %w", err)
+	}
+	return oldValue.NextCheckAt, nil
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (m *RefundMutation) ClearNextCheckAt() {
+	m.next_check_at = nil
+	m.clearedFields[refund.FieldNextCheckAt] = struct{}{}
+}
+
+// NextCheckAtCleared returns if the "next_check_at" field was cleared in this mutation.
+func (m *RefundMutation) NextCheckAtCleared() bool {
+	_, ok := m.clearedFields[refund.FieldNextCheckAt]
+	return ok
+}
+
+// ResetNextCheckAt resets all changes to the "next_check_at" field.
+func (m *RefundMutation) ResetNextCheckAt() {
+	m.next_check_at = nil
+	delete(m.clearedFields, refund.FieldNextCheckAt)
+}
+
+// SetChecks sets the "checks" field.
+func (m *RefundMutation) SetChecks(i int) {
+	m.checks = &i
+	m.addchecks = nil
+}
+
+// Checks returns the value of the "checks" field in the mutation.
+func (m *RefundMutation) Checks() (r int, exists bool) {
+	v := m.checks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChecks returns the old "checks" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldChecks(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChecks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChecks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChecks: %w", err)
+	}
+	return oldValue.Checks, nil
+}
+
+// AddChecks adds i to the "checks" field.
+func (m *RefundMutation) AddChecks(i int) {
+	if m.addchecks != nil {
+		*m.addchecks += i
+	} else {
+		m.addchecks = &i
+	}
+}
+
+// AddedChecks returns the value that was added to the "checks" field in this mutation.
+func (m *RefundMutation) AddedChecks() (r int, exists bool) {
+	v := m.addchecks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetChecks resets all changes to the "checks" field.
+func (m *RefundMutation) ResetChecks() {
+	m.checks = nil
+	m.addchecks = nil
 }
 
 // ClearPayment clears the "payment" edge to the Payment entity.
@@ -39210,7 +41490,7 @@ func (m *RefundMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefundMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 13)
 	if m.organization_id != nil {
 		fields = append(fields, refund.FieldOrganizationID)
 	}
@@ -39235,8 +41515,20 @@ func (m *RefundMutation) Fields() []string {
 	if m.reason != nil {
 		fields = append(fields, refund.FieldReason)
 	}
+	if m.failure_message != nil {
+		fields = append(fields, refund.FieldFailureMessage)
+	}
 	if m.gateway_refund_id != nil {
 		fields = append(fields, refund.FieldGatewayRefundID)
+	}
+	if m.hold_id != nil {
+		fields = append(fields, refund.FieldHoldID)
+	}
+	if m.next_check_at != nil {
+		fields = append(fields, refund.FieldNextCheckAt)
+	}
+	if m.checks != nil {
+		fields = append(fields, refund.FieldChecks)
 	}
 	return fields
 }
@@ -39262,8 +41554,16 @@ func (m *RefundMutation) Field(name string) (ent.Value, bool) {
 		return m.Status()
 	case refund.FieldReason:
 		return m.Reason()
+	case refund.FieldFailureMessage:
+		return m.FailureMessage()
 	case refund.FieldGatewayRefundID:
 		return m.GatewayRefundID()
+	case refund.FieldHoldID:
+		return m.HoldID()
+	case refund.FieldNextCheckAt:
+		return m.NextCheckAt()
+	case refund.FieldChecks:
+		return m.Checks()
 	}
 	return nil, false
 }
@@ -39289,8 +41589,16 @@ func (m *RefundMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldStatus(ctx)
 	case refund.FieldReason:
 		return m.OldReason(ctx)
+	case refund.FieldFailureMessage:
+		return m.OldFailureMessage(ctx)
 	case refund.FieldGatewayRefundID:
 		return m.OldGatewayRefundID(ctx)
+	case refund.FieldHoldID:
+		return m.OldHoldID(ctx)
+	case refund.FieldNextCheckAt:
+		return m.OldNextCheckAt(ctx)
+	case refund.FieldChecks:
+		return m.OldChecks(ctx)
 	}
 	return nil, fmt.Errorf("unknown Refund field %s", name)
 }
@@ -39356,12 +41664,40 @@ func (m *RefundMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReason(v)
 		return nil
+	case refund.FieldFailureMessage:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailureMessage(v)
+		return nil
 	case refund.FieldGatewayRefundID:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetGatewayRefundID(v)
+		return nil
+	case refund.FieldHoldID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHoldID(v)
+		return nil
+	case refund.FieldNextCheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextCheckAt(v)
+		return nil
+	case refund.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChecks(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Refund field %s", name)
@@ -39374,6 +41710,9 @@ func (m *RefundMutation) AddedFields() []string {
 	if m.addamount_units != nil {
 		fields = append(fields, refund.FieldAmountUnits)
 	}
+	if m.addchecks != nil {
+		fields = append(fields, refund.FieldChecks)
+	}
 	return fields
 }
 
@@ -39384,6 +41723,8 @@ func (m *RefundMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case refund.FieldAmountUnits:
 		return m.AddedAmountUnits()
+	case refund.FieldChecks:
+		return m.AddedChecks()
 	}
 	return nil, false
 }
@@ -39400,6 +41741,13 @@ func (m *RefundMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountUnits(v)
 		return nil
+	case refund.FieldChecks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddChecks(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Refund numeric field %s", name)
 }
@@ -39411,8 +41759,17 @@ func (m *RefundMutation) ClearedFields() []string {
 	if m.FieldCleared(refund.FieldReason) {
 		fields = append(fields, refund.FieldReason)
 	}
+	if m.FieldCleared(refund.FieldFailureMessage) {
+		fields = append(fields, refund.FieldFailureMessage)
+	}
 	if m.FieldCleared(refund.FieldGatewayRefundID) {
 		fields = append(fields, refund.FieldGatewayRefundID)
+	}
+	if m.FieldCleared(refund.FieldHoldID) {
+		fields = append(fields, refund.FieldHoldID)
+	}
+	if m.FieldCleared(refund.FieldNextCheckAt) {
+		fields = append(fields, refund.FieldNextCheckAt)
 	}
 	return fields
 }
@@ -39431,8 +41788,17 @@ func (m *RefundMutation) ClearField(name string) error {
 	case refund.FieldReason:
 		m.ClearReason()
 		return nil
+	case refund.FieldFailureMessage:
+		m.ClearFailureMessage()
+		return nil
 	case refund.FieldGatewayRefundID:
 		m.ClearGatewayRefundID()
+		return nil
+	case refund.FieldHoldID:
+		m.ClearHoldID()
+		return nil
+	case refund.FieldNextCheckAt:
+		m.ClearNextCheckAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Refund nullable field %s", name)
@@ -39466,8 +41832,20 @@ func (m *RefundMutation) ResetField(name string) error {
 	case refund.FieldReason:
 		m.ResetReason()
 		return nil
+	case refund.FieldFailureMessage:
+		m.ResetFailureMessage()
+		return nil
 	case refund.FieldGatewayRefundID:
 		m.ResetGatewayRefundID()
+		return nil
+	case refund.FieldHoldID:
+		m.ResetHoldID()
+		return nil
+	case refund.FieldNextCheckAt:
+		m.ResetNextCheckAt()
+		return nil
+	case refund.FieldChecks:
+		m.ResetChecks()
 		return nil
 	}
 	return fmt.Errorf("unknown Refund field %s", name)

@@ -19,6 +19,7 @@ var _ = newestFirst(
 	&DefaultAccessTokenOrder.Direction,
 	&DefaultBalanceOrder.Direction,
 	&DefaultGatewayEventOrder.Direction,
+	&DefaultHoldOrder.Direction,
 	&DefaultInvoiceOrder.Direction,
 	&DefaultLedgerEntryOrder.Direction,
 	&DefaultMembershipOrder.Direction,

@@ -50,6 +50,8 @@ type Payer struct {
 	Address *schema.Address `json:"address,omitempty"`
 	// Metadata holds the value of the "metadata" field.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// ErasedAt holds the value of the "erased_at" field.
+	ErasedAt *time.Time `json:"erased_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the PayerQuery when eager-loading is set.
 	Edges        PayerEdges `json:"edges"`
@@ -68,21 +70,24 @@ type PayerEdges struct {
 	Invoices []*Invoice `json:"invoices,omitempty"`
 	// Payments holds the value of the payments edge.
 	Payments []*Payment `json:"payments,omitempty"`
+	// Holds holds the value of the holds edge.
+	Holds []*Hold `json:"holds,omitempty"`
 	// Memberships holds the value of the memberships edge.
 	Memberships []*Membership `json:"memberships,omitempty"`
 	// Members holds the value of the members edge.
 	Members []*Membership `json:"members,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [7]bool
+	loadedTypes [8]bool
 	// totalCount holds the count of the edges above.
-	totalCount [7]map[string]int
+	totalCount [8]map[string]int
 
 	namedBalances       map[string][]*Balance
 	namedPaymentMethods map[string][]*PaymentMethod
 	namedQuotes         map[string][]*Quote
 	namedInvoices       map[string][]*Invoice
 	namedPayments       map[string][]*Payment
+	namedHolds          map[string][]*Hold
 	namedMemberships    map[string][]*Membership
 	namedMembers        map[string][]*Membership
 }
@@ -132,10 +137,19 @@ func (e PayerEdges) PaymentsOrErr() ([]*Payment, error) {
 	return nil, &NotLoadedError{edge: "payments"}
 }
 
+// HoldsOrErr returns the Holds value or an error if the edge
+// was not loaded in eager-loading.
+func (e PayerEdges) HoldsOrErr() ([]*Hold, error) {
+	if e.loadedTypes[5] {
+		return e.Holds, nil
+	}
+	return nil, &NotLoadedError{edge: "holds"}
+}
+
 // MembershipsOrErr returns the Memberships value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[6] {
 		return e.Memberships, nil
 	}
 	return nil, &NotLoadedError{edge: "memberships"}
@@ -144,7 +158,7 @@ func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
 // MembersOrErr returns the Members value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembersOrErr() ([]*Membership, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Members, nil
 	}
 	return nil, &NotLoadedError{edge: "members"}
@@ -161,7 +175,7 @@ func (*Payer) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case payer.FieldID, payer.FieldOrganizationID, payer.FieldKind, payer.FieldEmail, payer.FieldSlug, payer.FieldName, payer.FieldBillingEmail, payer.FieldExternalID, payer.FieldBillingMode, payer.FieldStatus, payer.FieldTaxID, payer.FieldLocale:
 			values[i] = new(sql.NullString)
-		case payer.FieldCreatedAt:
+		case payer.FieldCreatedAt, payer.FieldErasedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -284,6 +298,13 @@ func (_m *Payer) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field metadata: %w", err)
 				}
 			}
+		case payer.FieldErasedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field erased_at", values[i])
+			} else if value.Valid {
+				_m.ErasedAt = new(time.Time)
+				*_m.ErasedAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -320,6 +341,11 @@ func (_m *Payer) QueryInvoices() *InvoiceQuery {
 // QueryPayments queries the "payments" edge of the Payer entity.
 func (_m *Payer) QueryPayments() *PaymentQuery {
 	return NewPayerClient(_m.config).QueryPayments(_m)
+}
+
+// QueryHolds queries the "holds" edge of the Payer entity.
+func (_m *Payer) QueryHolds() *HoldQuery {
+	return NewPayerClient(_m.config).QueryHolds(_m)
 }
 
 // QueryMemberships queries the "memberships" edge of the Payer entity.
@@ -411,6 +437,11 @@ func (_m *Payer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("metadata=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Metadata))
+	builder.WriteString(", ")
+	if v := _m.ErasedAt; v != nil {
+		builder.WriteString("erased_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }
@@ -532,6 +563,30 @@ func (_m *Payer) appendNamedPayments(name string, edges ...*Payment) {
 		_m.Edges.namedPayments[name] = []*Payment{}
 	} else {
 		_m.Edges.namedPayments[name] = append(_m.Edges.namedPayments[name], edges...)
+	}
+}
+
+// NamedHolds returns the Holds named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Payer) NamedHolds(name string) ([]*Hold, error) {
+	if _m.Edges.namedHolds == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedHolds[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Payer) appendNamedHolds(name string, edges ...*Hold) {
+	if _m.Edges.namedHolds == nil {
+		_m.Edges.namedHolds = make(map[string][]*Hold)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedHolds[name] = []*Hold{}
+	} else {
+		_m.Edges.namedHolds[name] = append(_m.Edges.namedHolds[name], edges...)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
 	"purser/ent/payer"
@@ -193,6 +194,20 @@ func (_c *PayerCreate) SetMetadata(v map[string]string) *PayerCreate {
 	return _c
 }
 
+// SetErasedAt sets the "erased_at" field.
+func (_c *PayerCreate) SetErasedAt(v time.Time) *PayerCreate {
+	_c.mutation.SetErasedAt(v)
+	return _c
+}
+
+// SetNillableErasedAt sets the "erased_at" field if the given value is not nil.
+func (_c *PayerCreate) SetNillableErasedAt(v *time.Time) *PayerCreate {
+	if v != nil {
+		_c.SetErasedAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *PayerCreate) SetID(v string) *PayerCreate {
 	_c.mutation.SetID(v)
@@ -272,6 +287,21 @@ func (_c *PayerCreate) AddPayments(v ...*Payment) *PayerCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddPaymentIDs(ids...)
+}
+
+// AddHoldIDs adds the "holds" edge to the Hold entity by IDs.
+func (_c *PayerCreate) AddHoldIDs(ids ...string) *PayerCreate {
+	_c.mutation.AddHoldIDs(ids...)
+	return _c
+}
+
+// AddHolds adds the "holds" edges to the Hold entity.
+func (_c *PayerCreate) AddHolds(v ...*Hold) *PayerCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddHoldIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -503,6 +533,10 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
 		_node.Metadata = value
 	}
+	if value, ok := _c.mutation.ErasedAt(); ok {
+		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
+		_node.ErasedAt = &value
+	}
 	if nodes := _c.mutation.BalancesIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -576,6 +610,22 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.HoldsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.HoldsTable,
+			Columns: []string{payer.HoldsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -682,6 +732,24 @@ func (u *PayerUpsert) UpdateEmail() *PayerUpsert {
 // ClearEmail clears the value of the "email" field.
 func (u *PayerUpsert) ClearEmail() *PayerUpsert {
 	u.SetNull(payer.FieldEmail)
+	return u
+}
+
+// SetSlug sets the "slug" field.
+func (u *PayerUpsert) SetSlug(v string) *PayerUpsert {
+	u.Set(payer.FieldSlug, v)
+	return u
+}
+
+// UpdateSlug sets the "slug" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateSlug() *PayerUpsert {
+	u.SetExcluded(payer.FieldSlug)
+	return u
+}
+
+// ClearSlug clears the value of the "slug" field.
+func (u *PayerUpsert) ClearSlug() *PayerUpsert {
+	u.SetNull(payer.FieldSlug)
 	return u
 }
 
@@ -841,6 +909,24 @@ func (u *PayerUpsert) UpdateMetadata() *PayerUpsert {
 	return u
 }
 
+// SetErasedAt sets the "erased_at" field.
+func (u *PayerUpsert) SetErasedAt(v time.Time) *PayerUpsert {
+	u.Set(payer.FieldErasedAt, v)
+	return u
+}
+
+// UpdateErasedAt sets the "erased_at" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateErasedAt() *PayerUpsert {
+	u.SetExcluded(payer.FieldErasedAt)
+	return u
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (u *PayerUpsert) ClearErasedAt() *PayerUpsert {
+	u.SetNull(payer.FieldErasedAt)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -866,9 +952,6 @@ func (u *PayerUpsertOne) UpdateNewValues() *PayerUpsertOne {
 		}
 		if _, exists := u.create.mutation.Kind(); exists {
 			s.SetIgnore(payer.FieldKind)
-		}
-		if _, exists := u.create.mutation.Slug(); exists {
-			s.SetIgnore(payer.FieldSlug)
 		}
 	}))
 	return u
@@ -919,6 +1002,27 @@ func (u *PayerUpsertOne) UpdateEmail() *PayerUpsertOne {
 func (u *PayerUpsertOne) ClearEmail() *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
 		s.ClearEmail()
+	})
+}
+
+// SetSlug sets the "slug" field.
+func (u *PayerUpsertOne) SetSlug(v string) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetSlug(v)
+	})
+}
+
+// UpdateSlug sets the "slug" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateSlug() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateSlug()
+	})
+}
+
+// ClearSlug clears the value of the "slug" field.
+func (u *PayerUpsertOne) ClearSlug() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearSlug()
 	})
 }
 
@@ -1101,6 +1205,27 @@ func (u *PayerUpsertOne) SetMetadata(v map[string]string) *PayerUpsertOne {
 func (u *PayerUpsertOne) UpdateMetadata() *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateMetadata()
+	})
+}
+
+// SetErasedAt sets the "erased_at" field.
+func (u *PayerUpsertOne) SetErasedAt(v time.Time) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetErasedAt(v)
+	})
+}
+
+// UpdateErasedAt sets the "erased_at" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateErasedAt() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateErasedAt()
+	})
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (u *PayerUpsertOne) ClearErasedAt() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearErasedAt()
 	})
 }
 
@@ -1296,9 +1421,6 @@ func (u *PayerUpsertBulk) UpdateNewValues() *PayerUpsertBulk {
 			if _, exists := b.mutation.Kind(); exists {
 				s.SetIgnore(payer.FieldKind)
 			}
-			if _, exists := b.mutation.Slug(); exists {
-				s.SetIgnore(payer.FieldSlug)
-			}
 		}
 	}))
 	return u
@@ -1349,6 +1471,27 @@ func (u *PayerUpsertBulk) UpdateEmail() *PayerUpsertBulk {
 func (u *PayerUpsertBulk) ClearEmail() *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
 		s.ClearEmail()
+	})
+}
+
+// SetSlug sets the "slug" field.
+func (u *PayerUpsertBulk) SetSlug(v string) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetSlug(v)
+	})
+}
+
+// UpdateSlug sets the "slug" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateSlug() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateSlug()
+	})
+}
+
+// ClearSlug clears the value of the "slug" field.
+func (u *PayerUpsertBulk) ClearSlug() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearSlug()
 	})
 }
 
@@ -1531,6 +1674,27 @@ func (u *PayerUpsertBulk) SetMetadata(v map[string]string) *PayerUpsertBulk {
 func (u *PayerUpsertBulk) UpdateMetadata() *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateMetadata()
+	})
+}
+
+// SetErasedAt sets the "erased_at" field.
+func (u *PayerUpsertBulk) SetErasedAt(v time.Time) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetErasedAt(v)
+	})
+}
+
+// UpdateErasedAt sets the "erased_at" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateErasedAt() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateErasedAt()
+	})
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (u *PayerUpsertBulk) ClearErasedAt() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearErasedAt()
 	})
 }
 

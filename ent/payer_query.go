@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"purser/ent/balance"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
 	"purser/ent/payer"
@@ -36,6 +37,7 @@ type PayerQuery struct {
 	withQuotes         *QuoteQuery
 	withInvoices       *InvoiceQuery
 	withPayments       *PaymentQuery
+	withHolds          *HoldQuery
 	withMemberships    *MembershipQuery
 	withMembers        *MembershipQuery
 	// collected is what field collection has added so far.
@@ -47,6 +49,7 @@ type PayerQuery struct {
 	withNamedQuotes         map[string]*QuoteQuery
 	withNamedInvoices       map[string]*InvoiceQuery
 	withNamedPayments       map[string]*PaymentQuery
+	withNamedHolds          map[string]*HoldQuery
 	withNamedMemberships    map[string]*MembershipQuery
 	withNamedMembers        map[string]*MembershipQuery
 	// intermediate query (i.e. traversal path).
@@ -188,6 +191,28 @@ func (_q *PayerQuery) QueryPayments() *PaymentQuery {
 			sqlgraph.From(payer.Table, payer.FieldID, selector),
 			sqlgraph.To(payment.Table, payment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, payer.PaymentsTable, payer.PaymentsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryHolds chains the current query on the "holds" edge.
+func (_q *PayerQuery) QueryHolds() *HoldQuery {
+	query := (&HoldClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, selector),
+			sqlgraph.To(hold.Table, hold.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.HoldsTable, payer.HoldsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -436,6 +461,7 @@ func (_q *PayerQuery) Clone() *PayerQuery {
 		withQuotes:         _q.withQuotes.Clone(),
 		withInvoices:       _q.withInvoices.Clone(),
 		withPayments:       _q.withPayments.Clone(),
+		withHolds:          _q.withHolds.Clone(),
 		withMemberships:    _q.withMemberships.Clone(),
 		withMembers:        _q.withMembers.Clone(),
 		// clone intermediate query.
@@ -497,6 +523,17 @@ func (_q *PayerQuery) WithPayments(opts ...func(*PaymentQuery)) *PayerQuery {
 		opt(query)
 	}
 	_q.withPayments = query
+	return _q
+}
+
+// WithHolds tells the query-builder to eager-load the nodes that are connected to
+// the "holds" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithHolds(opts ...func(*HoldQuery)) *PayerQuery {
+	query := (&HoldClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withHolds = query
 	return _q
 }
 
@@ -606,12 +643,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 	var (
 		nodes       = []*Payer{}
 		_spec       = _q.querySpec()
-		loadedTypes = [7]bool{
+		loadedTypes = [8]bool{
 			_q.withBalances != nil,
 			_q.withPaymentMethods != nil,
 			_q.withQuotes != nil,
 			_q.withInvoices != nil,
 			_q.withPayments != nil,
+			_q.withHolds != nil,
 			_q.withMemberships != nil,
 			_q.withMembers != nil,
 		}
@@ -672,6 +710,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 			return nil, err
 		}
 	}
+	if query := _q.withHolds; query != nil {
+		if err := _q.loadHolds(ctx, query, nodes,
+			func(n *Payer) { n.Edges.Holds = []*Hold{} },
+			func(n *Payer, e *Hold) { n.Edges.Holds = append(n.Edges.Holds, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withMemberships; query != nil {
 		if err := _q.loadMemberships(ctx, query, nodes,
 			func(n *Payer) { n.Edges.Memberships = []*Membership{} },
@@ -718,6 +763,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 		if err := _q.loadPayments(ctx, query, nodes,
 			func(n *Payer) { n.appendNamedPayments(name) },
 			func(n *Payer, e *Payment) { n.appendNamedPayments(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedHolds {
+		if err := _q.loadHolds(ctx, query, nodes,
+			func(n *Payer) { n.appendNamedHolds(name) },
+			func(n *Payer, e *Hold) { n.appendNamedHolds(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -894,6 +946,36 @@ func (_q *PayerQuery) loadPayments(ctx context.Context, query *PaymentQuery, nod
 		node, ok := nodeids[*fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "payer_id" returned %v for node %v`, *fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *PayerQuery) loadHolds(ctx context.Context, query *HoldQuery, nodes []*Payer, init func(*Payer), assign func(*Payer, *Hold)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Payer)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(hold.FieldPayerID)
+	}
+	query.Where(predicate.Hold(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(payer.HoldsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.PayerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "payer_id" returned %v for node %v`, fk, n.ID)
 		}
 		assign(node, n)
 	}
@@ -1146,6 +1228,20 @@ func (_q *PayerQuery) WithNamedPayments(name string, opts ...func(*PaymentQuery)
 		_q.withNamedPayments = make(map[string]*PaymentQuery)
 	}
 	_q.withNamedPayments[name] = query
+	return _q
+}
+
+// WithNamedHolds tells the query-builder to eager-load the nodes that are connected to the "holds"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithNamedHolds(name string, opts ...func(*HoldQuery)) *PayerQuery {
+	query := (&HoldClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedHolds == nil {
+		_q.withNamedHolds = make(map[string]*HoldQuery)
+	}
+	_q.withNamedHolds[name] = query
 	return _q
 }
 

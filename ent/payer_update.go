@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
 	"purser/ent/payer"
@@ -16,6 +17,7 @@ import (
 	"purser/ent/quote"
 	"purser/ent/schema"
 	"purser/money"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -53,6 +55,26 @@ func (_u *PayerUpdate) SetNillableEmail(v *string) *PayerUpdate {
 // ClearEmail clears the value of the "email" field.
 func (_u *PayerUpdate) ClearEmail() *PayerUpdate {
 	_u.mutation.ClearEmail()
+	return _u
+}
+
+// SetSlug sets the "slug" field.
+func (_u *PayerUpdate) SetSlug(v string) *PayerUpdate {
+	_u.mutation.SetSlug(v)
+	return _u
+}
+
+// SetNillableSlug sets the "slug" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableSlug(v *string) *PayerUpdate {
+	if v != nil {
+		_u.SetSlug(*v)
+	}
+	return _u
+}
+
+// ClearSlug clears the value of the "slug" field.
+func (_u *PayerUpdate) ClearSlug() *PayerUpdate {
+	_u.mutation.ClearSlug()
 	return _u
 }
 
@@ -217,6 +239,26 @@ func (_u *PayerUpdate) SetMetadata(v map[string]string) *PayerUpdate {
 	return _u
 }
 
+// SetErasedAt sets the "erased_at" field.
+func (_u *PayerUpdate) SetErasedAt(v time.Time) *PayerUpdate {
+	_u.mutation.SetErasedAt(v)
+	return _u
+}
+
+// SetNillableErasedAt sets the "erased_at" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableErasedAt(v *time.Time) *PayerUpdate {
+	if v != nil {
+		_u.SetErasedAt(*v)
+	}
+	return _u
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (_u *PayerUpdate) ClearErasedAt() *PayerUpdate {
+	_u.mutation.ClearErasedAt()
+	return _u
+}
+
 // AddBalanceIDs adds the "balances" edge to the Balance entity by IDs.
 func (_u *PayerUpdate) AddBalanceIDs(ids ...string) *PayerUpdate {
 	_u.mutation.AddBalanceIDs(ids...)
@@ -290,6 +332,21 @@ func (_u *PayerUpdate) AddPayments(v ...*Payment) *PayerUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.AddPaymentIDs(ids...)
+}
+
+// AddHoldIDs adds the "holds" edge to the Hold entity by IDs.
+func (_u *PayerUpdate) AddHoldIDs(ids ...string) *PayerUpdate {
+	_u.mutation.AddHoldIDs(ids...)
+	return _u
+}
+
+// AddHolds adds the "holds" edges to the Hold entity.
+func (_u *PayerUpdate) AddHolds(v ...*Hold) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddHoldIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -432,6 +489,27 @@ func (_u *PayerUpdate) RemovePayments(v ...*Payment) *PayerUpdate {
 	return _u.RemovePaymentIDs(ids...)
 }
 
+// ClearHolds clears all "holds" edges to the Hold entity.
+func (_u *PayerUpdate) ClearHolds() *PayerUpdate {
+	_u.mutation.ClearHolds()
+	return _u
+}
+
+// RemoveHoldIDs removes the "holds" edge to Hold entities by IDs.
+func (_u *PayerUpdate) RemoveHoldIDs(ids ...string) *PayerUpdate {
+	_u.mutation.RemoveHoldIDs(ids...)
+	return _u
+}
+
+// RemoveHolds removes "holds" edges to Hold entities.
+func (_u *PayerUpdate) RemoveHolds(v ...*Hold) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveHoldIDs(ids...)
+}
+
 // ClearMemberships clears all "memberships" edges to the Membership entity.
 func (_u *PayerUpdate) ClearMemberships() *PayerUpdate {
 	_u.mutation.ClearMemberships()
@@ -540,6 +618,9 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.EmailCleared() {
 		_spec.ClearField(payer.FieldEmail, field.TypeString)
 	}
+	if value, ok := _u.mutation.Slug(); ok {
+		_spec.SetField(payer.FieldSlug, field.TypeString, value)
+	}
 	if _u.mutation.SlugCleared() {
 		_spec.ClearField(payer.FieldSlug, field.TypeString)
 	}
@@ -590,6 +671,12 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ErasedAt(); ok {
+		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ErasedAtCleared() {
+		_spec.ClearField(payer.FieldErasedAt, field.TypeTime)
 	}
 	if _u.mutation.BalancesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -816,6 +903,51 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.HoldsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.HoldsTable,
+			Columns: []string{payer.HoldsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedHoldsIDs(); len(nodes) > 0 && !_u.mutation.HoldsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.HoldsTable,
+			Columns: []string{payer.HoldsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.HoldsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.HoldsTable,
+			Columns: []string{payer.HoldsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.MembershipsCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -945,6 +1077,26 @@ func (_u *PayerUpdateOne) SetNillableEmail(v *string) *PayerUpdateOne {
 // ClearEmail clears the value of the "email" field.
 func (_u *PayerUpdateOne) ClearEmail() *PayerUpdateOne {
 	_u.mutation.ClearEmail()
+	return _u
+}
+
+// SetSlug sets the "slug" field.
+func (_u *PayerUpdateOne) SetSlug(v string) *PayerUpdateOne {
+	_u.mutation.SetSlug(v)
+	return _u
+}
+
+// SetNillableSlug sets the "slug" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableSlug(v *string) *PayerUpdateOne {
+	if v != nil {
+		_u.SetSlug(*v)
+	}
+	return _u
+}
+
+// ClearSlug clears the value of the "slug" field.
+func (_u *PayerUpdateOne) ClearSlug() *PayerUpdateOne {
+	_u.mutation.ClearSlug()
 	return _u
 }
 
@@ -1109,6 +1261,26 @@ func (_u *PayerUpdateOne) SetMetadata(v map[string]string) *PayerUpdateOne {
 	return _u
 }
 
+// SetErasedAt sets the "erased_at" field.
+func (_u *PayerUpdateOne) SetErasedAt(v time.Time) *PayerUpdateOne {
+	_u.mutation.SetErasedAt(v)
+	return _u
+}
+
+// SetNillableErasedAt sets the "erased_at" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableErasedAt(v *time.Time) *PayerUpdateOne {
+	if v != nil {
+		_u.SetErasedAt(*v)
+	}
+	return _u
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (_u *PayerUpdateOne) ClearErasedAt() *PayerUpdateOne {
+	_u.mutation.ClearErasedAt()
+	return _u
+}
+
 // AddBalanceIDs adds the "balances" edge to the Balance entity by IDs.
 func (_u *PayerUpdateOne) AddBalanceIDs(ids ...string) *PayerUpdateOne {
 	_u.mutation.AddBalanceIDs(ids...)
@@ -1182,6 +1354,21 @@ func (_u *PayerUpdateOne) AddPayments(v ...*Payment) *PayerUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.AddPaymentIDs(ids...)
+}
+
+// AddHoldIDs adds the "holds" edge to the Hold entity by IDs.
+func (_u *PayerUpdateOne) AddHoldIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.AddHoldIDs(ids...)
+	return _u
+}
+
+// AddHolds adds the "holds" edges to the Hold entity.
+func (_u *PayerUpdateOne) AddHolds(v ...*Hold) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddHoldIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -1324,6 +1511,27 @@ func (_u *PayerUpdateOne) RemovePayments(v ...*Payment) *PayerUpdateOne {
 	return _u.RemovePaymentIDs(ids...)
 }
 
+// ClearHolds clears all "holds" edges to the Hold entity.
+func (_u *PayerUpdateOne) ClearHolds() *PayerUpdateOne {
+	_u.mutation.ClearHolds()
+	return _u
+}
+
+// RemoveHoldIDs removes the "holds" edge to Hold entities by IDs.
+func (_u *PayerUpdateOne) RemoveHoldIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.RemoveHoldIDs(ids...)
+	return _u
+}
+
+// RemoveHolds removes "holds" edges to Hold entities.
+func (_u *PayerUpdateOne) RemoveHolds(v ...*Hold) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveHoldIDs(ids...)
+}
+
 // ClearMemberships clears all "memberships" edges to the Membership entity.
 func (_u *PayerUpdateOne) ClearMemberships() *PayerUpdateOne {
 	_u.mutation.ClearMemberships()
@@ -1462,6 +1670,9 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	if _u.mutation.EmailCleared() {
 		_spec.ClearField(payer.FieldEmail, field.TypeString)
 	}
+	if value, ok := _u.mutation.Slug(); ok {
+		_spec.SetField(payer.FieldSlug, field.TypeString, value)
+	}
 	if _u.mutation.SlugCleared() {
 		_spec.ClearField(payer.FieldSlug, field.TypeString)
 	}
@@ -1512,6 +1723,12 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ErasedAt(); ok {
+		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ErasedAtCleared() {
+		_spec.ClearField(payer.FieldErasedAt, field.TypeTime)
 	}
 	if _u.mutation.BalancesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -1731,6 +1948,51 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.HoldsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.HoldsTable,
+			Columns: []string{payer.HoldsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedHoldsIDs(); len(nodes) > 0 && !_u.mutation.HoldsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.HoldsTable,
+			Columns: []string{payer.HoldsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.HoldsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.HoldsTable,
+			Columns: []string{payer.HoldsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -37,6 +37,8 @@ type PaymentMethod struct {
 	GatewayID *string `json:"gateway_id,omitempty"`
 	// SetupReference holds the value of the "setup_reference" field.
 	SetupReference *string `json:"setup_reference,omitempty"`
+	// SchemeReference holds the value of the "scheme_reference" field.
+	SchemeReference string `json:"scheme_reference,omitempty"`
 	// Brand holds the value of the "brand" field.
 	Brand string `json:"brand,omitempty"`
 	// Last4 holds the value of the "last4" field.
@@ -111,7 +113,7 @@ func (*PaymentMethod) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case paymentmethod.FieldExpMonth, paymentmethod.FieldExpYear, paymentmethod.FieldChecks:
 			values[i] = new(sql.NullInt64)
-		case paymentmethod.FieldID, paymentmethod.FieldOrganizationID, paymentmethod.FieldPayerID, paymentmethod.FieldProviderID, paymentmethod.FieldStatus, paymentmethod.FieldGatewayCustomerID, paymentmethod.FieldGatewayID, paymentmethod.FieldSetupReference, paymentmethod.FieldBrand, paymentmethod.FieldLast4, paymentmethod.FieldActionURL, paymentmethod.FieldFailureMessage:
+		case paymentmethod.FieldID, paymentmethod.FieldOrganizationID, paymentmethod.FieldPayerID, paymentmethod.FieldProviderID, paymentmethod.FieldStatus, paymentmethod.FieldGatewayCustomerID, paymentmethod.FieldGatewayID, paymentmethod.FieldSetupReference, paymentmethod.FieldSchemeReference, paymentmethod.FieldBrand, paymentmethod.FieldLast4, paymentmethod.FieldActionURL, paymentmethod.FieldFailureMessage:
 			values[i] = new(sql.NullString)
 		case paymentmethod.FieldCreatedAt, paymentmethod.FieldUpdatedAt, paymentmethod.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
@@ -192,6 +194,12 @@ func (_m *PaymentMethod) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.SetupReference = new(string)
 				*_m.SetupReference = value.String
+			}
+		case paymentmethod.FieldSchemeReference:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field scheme_reference", values[i])
+			} else if value.Valid {
+				_m.SchemeReference = value.String
 			}
 		case paymentmethod.FieldBrand:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -338,6 +346,9 @@ func (_m *PaymentMethod) String() string {
 		builder.WriteString("setup_reference=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	builder.WriteString("scheme_reference=")
+	builder.WriteString(_m.SchemeReference)
 	builder.WriteString(", ")
 	builder.WriteString("brand=")
 	builder.WriteString(_m.Brand)

@@ -111,6 +111,20 @@ func (_c *PaymentMethodCreate) SetNillableSetupReference(v *string) *PaymentMeth
 	return _c
 }
 
+// SetSchemeReference sets the "scheme_reference" field.
+func (_c *PaymentMethodCreate) SetSchemeReference(v string) *PaymentMethodCreate {
+	_c.mutation.SetSchemeReference(v)
+	return _c
+}
+
+// SetNillableSchemeReference sets the "scheme_reference" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableSchemeReference(v *string) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetSchemeReference(*v)
+	}
+	return _c
+}
+
 // SetBrand sets the "brand" field.
 func (_c *PaymentMethodCreate) SetBrand(v string) *PaymentMethodCreate {
 	_c.mutation.SetBrand(v)
@@ -314,6 +328,10 @@ func (_c *PaymentMethodCreate) defaults() error {
 		v := paymentmethod.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
+	if _, ok := _c.mutation.SchemeReference(); !ok {
+		v := paymentmethod.DefaultSchemeReference
+		_c.mutation.SetSchemeReference(v)
+	}
 	if _, ok := _c.mutation.Brand(); !ok {
 		v := paymentmethod.DefaultBrand
 		_c.mutation.SetBrand(v)
@@ -392,6 +410,9 @@ func (_c *PaymentMethodCreate) check() error {
 		if err := paymentmethod.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "PaymentMethod.status": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.SchemeReference(); !ok {
+		return &ValidationError{Name: "scheme_reference", err: errors.New(`ent: missing required field "PaymentMethod.scheme_reference"`)}
 	}
 	if _, ok := _c.mutation.Brand(); !ok {
 		return &ValidationError{Name: "brand", err: errors.New(`ent: missing required field "PaymentMethod.brand"`)}
@@ -494,6 +515,10 @@ func (_c *PaymentMethodCreate) createSpec() (*PaymentMethod, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.SetupReference(); ok {
 		_spec.SetField(paymentmethod.FieldSetupReference, field.TypeString, value)
 		_node.SetupReference = &value
+	}
+	if value, ok := _c.mutation.SchemeReference(); ok {
+		_spec.SetField(paymentmethod.FieldSchemeReference, field.TypeString, value)
+		_node.SchemeReference = value
 	}
 	if value, ok := _c.mutation.Brand(); ok {
 		_spec.SetField(paymentmethod.FieldBrand, field.TypeString, value)
@@ -700,6 +725,18 @@ func (u *PaymentMethodUpsert) UpdateSetupReference() *PaymentMethodUpsert {
 // ClearSetupReference clears the value of the "setup_reference" field.
 func (u *PaymentMethodUpsert) ClearSetupReference() *PaymentMethodUpsert {
 	u.SetNull(paymentmethod.FieldSetupReference)
+	return u
+}
+
+// SetSchemeReference sets the "scheme_reference" field.
+func (u *PaymentMethodUpsert) SetSchemeReference(v string) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldSchemeReference, v)
+	return u
+}
+
+// UpdateSchemeReference sets the "scheme_reference" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateSchemeReference() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldSchemeReference)
 	return u
 }
 
@@ -1004,6 +1041,20 @@ func (u *PaymentMethodUpsertOne) UpdateSetupReference() *PaymentMethodUpsertOne 
 func (u *PaymentMethodUpsertOne) ClearSetupReference() *PaymentMethodUpsertOne {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.ClearSetupReference()
+	})
+}
+
+// SetSchemeReference sets the "scheme_reference" field.
+func (u *PaymentMethodUpsertOne) SetSchemeReference(v string) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetSchemeReference(v)
+	})
+}
+
+// UpdateSchemeReference sets the "scheme_reference" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateSchemeReference() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateSchemeReference()
 	})
 }
 
@@ -1500,6 +1551,20 @@ func (u *PaymentMethodUpsertBulk) UpdateSetupReference() *PaymentMethodUpsertBul
 func (u *PaymentMethodUpsertBulk) ClearSetupReference() *PaymentMethodUpsertBulk {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.ClearSetupReference()
+	})
+}
+
+// SetSchemeReference sets the "scheme_reference" field.
+func (u *PaymentMethodUpsertBulk) SetSchemeReference(v string) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetSchemeReference(v)
+	})
+}
+
+// UpdateSchemeReference sets the "scheme_reference" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateSchemeReference() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateSchemeReference()
 	})
 }
 

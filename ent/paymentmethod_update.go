@@ -117,6 +117,20 @@ func (_u *PaymentMethodUpdate) ClearSetupReference() *PaymentMethodUpdate {
 	return _u
 }
 
+// SetSchemeReference sets the "scheme_reference" field.
+func (_u *PaymentMethodUpdate) SetSchemeReference(v string) *PaymentMethodUpdate {
+	_u.mutation.SetSchemeReference(v)
+	return _u
+}
+
+// SetNillableSchemeReference sets the "scheme_reference" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableSchemeReference(v *string) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetSchemeReference(*v)
+	}
+	return _u
+}
+
 // SetBrand sets the "brand" field.
 func (_u *PaymentMethodUpdate) SetBrand(v string) *PaymentMethodUpdate {
 	_u.mutation.SetBrand(v)
@@ -372,6 +386,9 @@ func (_u *PaymentMethodUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	if _u.mutation.SetupReferenceCleared() {
 		_spec.ClearField(paymentmethod.FieldSetupReference, field.TypeString)
 	}
+	if value, ok := _u.mutation.SchemeReference(); ok {
+		_spec.SetField(paymentmethod.FieldSchemeReference, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.Brand(); ok {
 		_spec.SetField(paymentmethod.FieldBrand, field.TypeString, value)
 	}
@@ -524,6 +541,20 @@ func (_u *PaymentMethodUpdateOne) SetNillableSetupReference(v *string) *PaymentM
 // ClearSetupReference clears the value of the "setup_reference" field.
 func (_u *PaymentMethodUpdateOne) ClearSetupReference() *PaymentMethodUpdateOne {
 	_u.mutation.ClearSetupReference()
+	return _u
+}
+
+// SetSchemeReference sets the "scheme_reference" field.
+func (_u *PaymentMethodUpdateOne) SetSchemeReference(v string) *PaymentMethodUpdateOne {
+	_u.mutation.SetSchemeReference(v)
+	return _u
+}
+
+// SetNillableSchemeReference sets the "scheme_reference" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableSchemeReference(v *string) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetSchemeReference(*v)
+	}
 	return _u
 }
 
@@ -811,6 +842,9 @@ func (_u *PaymentMethodUpdateOne) sqlSave(ctx context.Context) (_node *PaymentMe
 	}
 	if _u.mutation.SetupReferenceCleared() {
 		_spec.ClearField(paymentmethod.FieldSetupReference, field.TypeString)
+	}
+	if value, ok := _u.mutation.SchemeReference(); ok {
+		_spec.SetField(paymentmethod.FieldSchemeReference, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Brand(); ok {
 		_spec.SetField(paymentmethod.FieldBrand, field.TypeString, value)

@@ -35,8 +35,16 @@ type Refund struct {
 	Status refund.Status `json:"status,omitempty"`
 	// Reason holds the value of the "reason" field.
 	Reason *string `json:"reason,omitempty"`
+	// FailureMessage holds the value of the "failure_message" field.
+	FailureMessage *string `json:"failure_message,omitempty"`
 	// GatewayRefundID holds the value of the "gateway_refund_id" field.
 	GatewayRefundID *string `json:"gateway_refund_id,omitempty"`
+	// HoldID holds the value of the "hold_id" field.
+	HoldID *string `json:"hold_id,omitempty"`
+	// NextCheckAt holds the value of the "next_check_at" field.
+	NextCheckAt *time.Time `json:"next_check_at,omitempty"`
+	// Checks holds the value of the "checks" field.
+	Checks int `json:"checks,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the RefundQuery when eager-loading is set.
 	Edges        RefundEdges `json:"edges"`
@@ -70,11 +78,11 @@ func (*Refund) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case refund.FieldAmountUnits:
+		case refund.FieldAmountUnits, refund.FieldChecks:
 			values[i] = new(sql.NullInt64)
-		case refund.FieldID, refund.FieldOrganizationID, refund.FieldPaymentID, refund.FieldCurrency, refund.FieldStatus, refund.FieldReason, refund.FieldGatewayRefundID:
+		case refund.FieldID, refund.FieldOrganizationID, refund.FieldPaymentID, refund.FieldCurrency, refund.FieldStatus, refund.FieldReason, refund.FieldFailureMessage, refund.FieldGatewayRefundID, refund.FieldHoldID:
 			values[i] = new(sql.NullString)
-		case refund.FieldCreatedAt, refund.FieldUpdatedAt:
+		case refund.FieldCreatedAt, refund.FieldUpdatedAt, refund.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -146,12 +154,39 @@ func (_m *Refund) assignValues(columns []string, values []any) error {
 				_m.Reason = new(string)
 				*_m.Reason = value.String
 			}
+		case refund.FieldFailureMessage:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field failure_message", values[i])
+			} else if value.Valid {
+				_m.FailureMessage = new(string)
+				*_m.FailureMessage = value.String
+			}
 		case refund.FieldGatewayRefundID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field gateway_refund_id", values[i])
 			} else if value.Valid {
 				_m.GatewayRefundID = new(string)
 				*_m.GatewayRefundID = value.String
+			}
+		case refund.FieldHoldID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field hold_id", values[i])
+			} else if value.Valid {
+				_m.HoldID = new(string)
+				*_m.HoldID = value.String
+			}
+		case refund.FieldNextCheckAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_check_at", values[i])
+			} else if value.Valid {
+				_m.NextCheckAt = new(time.Time)
+				*_m.NextCheckAt = value.Time
+			}
+		case refund.FieldChecks:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field checks", values[i])
+			} else if value.Valid {
+				_m.Checks = int(value.Int64)
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -220,10 +255,28 @@ func (_m *Refund) String() string {
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")
+	if v := _m.FailureMessage; v != nil {
+		builder.WriteString("failure_message=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	if v := _m.GatewayRefundID; v != nil {
 		builder.WriteString("gateway_refund_id=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	if v := _m.HoldID; v != nil {
+		builder.WriteString("hold_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.NextCheckAt; v != nil {
+		builder.WriteString("next_check_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("checks=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Checks))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -89,6 +89,20 @@ func (_c *RefundCreate) SetNillableReason(v *string) *RefundCreate {
 	return _c
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (_c *RefundCreate) SetFailureMessage(v string) *RefundCreate {
+	_c.mutation.SetFailureMessage(v)
+	return _c
+}
+
+// SetNillableFailureMessage sets the "failure_message" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableFailureMessage(v *string) *RefundCreate {
+	if v != nil {
+		_c.SetFailureMessage(*v)
+	}
+	return _c
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (_c *RefundCreate) SetGatewayRefundID(v string) *RefundCreate {
 	_c.mutation.SetGatewayRefundID(v)
@@ -99,6 +113,48 @@ func (_c *RefundCreate) SetGatewayRefundID(v string) *RefundCreate {
 func (_c *RefundCreate) SetNillableGatewayRefundID(v *string) *RefundCreate {
 	if v != nil {
 		_c.SetGatewayRefundID(*v)
+	}
+	return _c
+}
+
+// SetHoldID sets the "hold_id" field.
+func (_c *RefundCreate) SetHoldID(v string) *RefundCreate {
+	_c.mutation.SetHoldID(v)
+	return _c
+}
+
+// SetNillableHoldID sets the "hold_id" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableHoldID(v *string) *RefundCreate {
+	if v != nil {
+		_c.SetHoldID(*v)
+	}
+	return _c
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (_c *RefundCreate) SetNextCheckAt(v time.Time) *RefundCreate {
+	_c.mutation.SetNextCheckAt(v)
+	return _c
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableNextCheckAt(v *time.Time) *RefundCreate {
+	if v != nil {
+		_c.SetNextCheckAt(*v)
+	}
+	return _c
+}
+
+// SetChecks sets the "checks" field.
+func (_c *RefundCreate) SetChecks(v int) *RefundCreate {
+	_c.mutation.SetChecks(v)
+	return _c
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableChecks(v *int) *RefundCreate {
+	if v != nil {
+		_c.SetChecks(*v)
 	}
 	return _c
 }
@@ -155,6 +211,10 @@ func (_c *RefundCreate) defaults() error {
 		v := refund.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
+	if _, ok := _c.mutation.Checks(); !ok {
+		v := refund.DefaultChecks
+		_c.mutation.SetChecks(v)
+	}
 	return nil
 }
 
@@ -195,6 +255,9 @@ func (_c *RefundCreate) check() error {
 		if err := refund.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Refund.status": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Checks(); !ok {
+		return &ValidationError{Name: "checks", err: errors.New(`ent: missing required field "Refund.checks"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := refund.IDValidator(v); err != nil {
@@ -268,9 +331,25 @@ func (_c *RefundCreate) createSpec() (*Refund, *sqlgraph.CreateSpec) {
 		_spec.SetField(refund.FieldReason, field.TypeString, value)
 		_node.Reason = &value
 	}
+	if value, ok := _c.mutation.FailureMessage(); ok {
+		_spec.SetField(refund.FieldFailureMessage, field.TypeString, value)
+		_node.FailureMessage = &value
+	}
 	if value, ok := _c.mutation.GatewayRefundID(); ok {
 		_spec.SetField(refund.FieldGatewayRefundID, field.TypeString, value)
 		_node.GatewayRefundID = &value
+	}
+	if value, ok := _c.mutation.HoldID(); ok {
+		_spec.SetField(refund.FieldHoldID, field.TypeString, value)
+		_node.HoldID = &value
+	}
+	if value, ok := _c.mutation.NextCheckAt(); ok {
+		_spec.SetField(refund.FieldNextCheckAt, field.TypeTime, value)
+		_node.NextCheckAt = &value
+	}
+	if value, ok := _c.mutation.Checks(); ok {
+		_spec.SetField(refund.FieldChecks, field.TypeInt, value)
+		_node.Checks = value
 	}
 	if nodes := _c.mutation.PaymentIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -383,6 +462,24 @@ func (u *RefundUpsert) ClearReason() *RefundUpsert {
 	return u
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (u *RefundUpsert) SetFailureMessage(v string) *RefundUpsert {
+	u.Set(refund.FieldFailureMessage, v)
+	return u
+}
+
+// UpdateFailureMessage sets the "failure_message" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateFailureMessage() *RefundUpsert {
+	u.SetExcluded(refund.FieldFailureMessage)
+	return u
+}
+
+// ClearFailureMessage clears the value of the "failure_message" field.
+func (u *RefundUpsert) ClearFailureMessage() *RefundUpsert {
+	u.SetNull(refund.FieldFailureMessage)
+	return u
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (u *RefundUpsert) SetGatewayRefundID(v string) *RefundUpsert {
 	u.Set(refund.FieldGatewayRefundID, v)
@@ -398,6 +495,60 @@ func (u *RefundUpsert) UpdateGatewayRefundID() *RefundUpsert {
 // ClearGatewayRefundID clears the value of the "gateway_refund_id" field.
 func (u *RefundUpsert) ClearGatewayRefundID() *RefundUpsert {
 	u.SetNull(refund.FieldGatewayRefundID)
+	return u
+}
+
+// SetHoldID sets the "hold_id" field.
+func (u *RefundUpsert) SetHoldID(v string) *RefundUpsert {
+	u.Set(refund.FieldHoldID, v)
+	return u
+}
+
+// UpdateHoldID sets the "hold_id" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateHoldID() *RefundUpsert {
+	u.SetExcluded(refund.FieldHoldID)
+	return u
+}
+
+// ClearHoldID clears the value of the "hold_id" field.
+func (u *RefundUpsert) ClearHoldID() *RefundUpsert {
+	u.SetNull(refund.FieldHoldID)
+	return u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *RefundUpsert) SetNextCheckAt(v time.Time) *RefundUpsert {
+	u.Set(refund.FieldNextCheckAt, v)
+	return u
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateNextCheckAt() *RefundUpsert {
+	u.SetExcluded(refund.FieldNextCheckAt)
+	return u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *RefundUpsert) ClearNextCheckAt() *RefundUpsert {
+	u.SetNull(refund.FieldNextCheckAt)
+	return u
+}
+
+// SetChecks sets the "checks" field.
+func (u *RefundUpsert) SetChecks(v int) *RefundUpsert {
+	u.Set(refund.FieldChecks, v)
+	return u
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *RefundUpsert) UpdateChecks() *RefundUpsert {
+	u.SetExcluded(refund.FieldChecks)
+	return u
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *RefundUpsert) AddChecks(v int) *RefundUpsert {
+	u.Add(refund.FieldChecks, v)
 	return u
 }
 
@@ -513,6 +664,27 @@ func (u *RefundUpsertOne) ClearReason() *RefundUpsertOne {
 	})
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (u *RefundUpsertOne) SetFailureMessage(v string) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetFailureMessage(v)
+	})
+}
+
+// UpdateFailureMessage sets the "failure_message" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateFailureMessage() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateFailureMessage()
+	})
+}
+
+// ClearFailureMessage clears the value of the "failure_message" field.
+func (u *RefundUpsertOne) ClearFailureMessage() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearFailureMessage()
+	})
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (u *RefundUpsertOne) SetGatewayRefundID(v string) *RefundUpsertOne {
 	return u.Update(func(s *RefundUpsert) {
@@ -531,6 +703,69 @@ func (u *RefundUpsertOne) UpdateGatewayRefundID() *RefundUpsertOne {
 func (u *RefundUpsertOne) ClearGatewayRefundID() *RefundUpsertOne {
 	return u.Update(func(s *RefundUpsert) {
 		s.ClearGatewayRefundID()
+	})
+}
+
+// SetHoldID sets the "hold_id" field.
+func (u *RefundUpsertOne) SetHoldID(v string) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetHoldID(v)
+	})
+}
+
+// UpdateHoldID sets the "hold_id" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateHoldID() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateHoldID()
+	})
+}
+
+// ClearHoldID clears the value of the "hold_id" field.
+func (u *RefundUpsertOne) ClearHoldID() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearHoldID()
+	})
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *RefundUpsertOne) SetNextCheckAt(v time.Time) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetNextCheckAt(v)
+	})
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateNextCheckAt() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateNextCheckAt()
+	})
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *RefundUpsertOne) ClearNextCheckAt() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearNextCheckAt()
+	})
+}
+
+// SetChecks sets the "checks" field.
+func (u *RefundUpsertOne) SetChecks(v int) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetChecks(v)
+	})
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *RefundUpsertOne) AddChecks(v int) *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.AddChecks(v)
+	})
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *RefundUpsertOne) UpdateChecks() *RefundUpsertOne {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateChecks()
 	})
 }
 
@@ -813,6 +1048,27 @@ func (u *RefundUpsertBulk) ClearReason() *RefundUpsertBulk {
 	})
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (u *RefundUpsertBulk) SetFailureMessage(v string) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetFailureMessage(v)
+	})
+}
+
+// UpdateFailureMessage sets the "failure_message" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateFailureMessage() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateFailureMessage()
+	})
+}
+
+// ClearFailureMessage clears the value of the "failure_message" field.
+func (u *RefundUpsertBulk) ClearFailureMessage() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearFailureMessage()
+	})
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (u *RefundUpsertBulk) SetGatewayRefundID(v string) *RefundUpsertBulk {
 	return u.Update(func(s *RefundUpsert) {
@@ -831,6 +1087,69 @@ func (u *RefundUpsertBulk) UpdateGatewayRefundID() *RefundUpsertBulk {
 func (u *RefundUpsertBulk) ClearGatewayRefundID() *RefundUpsertBulk {
 	return u.Update(func(s *RefundUpsert) {
 		s.ClearGatewayRefundID()
+	})
+}
+
+// SetHoldID sets the "hold_id" field.
+func (u *RefundUpsertBulk) SetHoldID(v string) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetHoldID(v)
+	})
+}
+
+// UpdateHoldID sets the "hold_id" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateHoldID() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateHoldID()
+	})
+}
+
+// ClearHoldID clears the value of the "hold_id" field.
+func (u *RefundUpsertBulk) ClearHoldID() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearHoldID()
+	})
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (u *RefundUpsertBulk) SetNextCheckAt(v time.Time) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetNextCheckAt(v)
+	})
+}
+
+// UpdateNextCheckAt sets the "next_check_at" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateNextCheckAt() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateNextCheckAt()
+	})
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (u *RefundUpsertBulk) ClearNextCheckAt() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.ClearNextCheckAt()
+	})
+}
+
+// SetChecks sets the "checks" field.
+func (u *RefundUpsertBulk) SetChecks(v int) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.SetChecks(v)
+	})
+}
+
+// AddChecks adds v to the "checks" field.
+func (u *RefundUpsertBulk) AddChecks(v int) *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.AddChecks(v)
+	})
+}
+
+// UpdateChecks sets the "checks" field to the value that was provided on create.
+func (u *RefundUpsertBulk) UpdateChecks() *RefundUpsertBulk {
+	return u.Update(func(s *RefundUpsert) {
+		s.UpdateChecks()
 	})
 }
 

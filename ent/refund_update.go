@@ -77,6 +77,26 @@ func (_u *RefundUpdate) ClearReason() *RefundUpdate {
 	return _u
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (_u *RefundUpdate) SetFailureMessage(v string) *RefundUpdate {
+	_u.mutation.SetFailureMessage(v)
+	return _u
+}
+
+// SetNillableFailureMessage sets the "failure_message" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableFailureMessage(v *string) *RefundUpdate {
+	if v != nil {
+		_u.SetFailureMessage(*v)
+	}
+	return _u
+}
+
+// ClearFailureMessage clears the value of the "failure_message" field.
+func (_u *RefundUpdate) ClearFailureMessage() *RefundUpdate {
+	_u.mutation.ClearFailureMessage()
+	return _u
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (_u *RefundUpdate) SetGatewayRefundID(v string) *RefundUpdate {
 	_u.mutation.SetGatewayRefundID(v)
@@ -94,6 +114,67 @@ func (_u *RefundUpdate) SetNillableGatewayRefundID(v *string) *RefundUpdate {
 // ClearGatewayRefundID clears the value of the "gateway_refund_id" field.
 func (_u *RefundUpdate) ClearGatewayRefundID() *RefundUpdate {
 	_u.mutation.ClearGatewayRefundID()
+	return _u
+}
+
+// SetHoldID sets the "hold_id" field.
+func (_u *RefundUpdate) SetHoldID(v string) *RefundUpdate {
+	_u.mutation.SetHoldID(v)
+	return _u
+}
+
+// SetNillableHoldID sets the "hold_id" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableHoldID(v *string) *RefundUpdate {
+	if v != nil {
+		_u.SetHoldID(*v)
+	}
+	return _u
+}
+
+// ClearHoldID clears the value of the "hold_id" field.
+func (_u *RefundUpdate) ClearHoldID() *RefundUpdate {
+	_u.mutation.ClearHoldID()
+	return _u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *RefundUpdate) SetNextCheckAt(v time.Time) *RefundUpdate {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableNextCheckAt(v *time.Time) *RefundUpdate {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *RefundUpdate) ClearNextCheckAt() *RefundUpdate {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetChecks sets the "checks" field.
+func (_u *RefundUpdate) SetChecks(v int) *RefundUpdate {
+	_u.mutation.ResetChecks()
+	_u.mutation.SetChecks(v)
+	return _u
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableChecks(v *int) *RefundUpdate {
+	if v != nil {
+		_u.SetChecks(*v)
+	}
+	return _u
+}
+
+// AddChecks adds value to the "checks" field.
+func (_u *RefundUpdate) AddChecks(v int) *RefundUpdate {
+	_u.mutation.AddChecks(v)
 	return _u
 }
 
@@ -172,11 +253,35 @@ func (_u *RefundUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ReasonCleared() {
 		_spec.ClearField(refund.FieldReason, field.TypeString)
 	}
+	if value, ok := _u.mutation.FailureMessage(); ok {
+		_spec.SetField(refund.FieldFailureMessage, field.TypeString, value)
+	}
+	if _u.mutation.FailureMessageCleared() {
+		_spec.ClearField(refund.FieldFailureMessage, field.TypeString)
+	}
 	if value, ok := _u.mutation.GatewayRefundID(); ok {
 		_spec.SetField(refund.FieldGatewayRefundID, field.TypeString, value)
 	}
 	if _u.mutation.GatewayRefundIDCleared() {
 		_spec.ClearField(refund.FieldGatewayRefundID, field.TypeString)
+	}
+	if value, ok := _u.mutation.HoldID(); ok {
+		_spec.SetField(refund.FieldHoldID, field.TypeString, value)
+	}
+	if _u.mutation.HoldIDCleared() {
+		_spec.ClearField(refund.FieldHoldID, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(refund.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(refund.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Checks(); ok {
+		_spec.SetField(refund.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedChecks(); ok {
+		_spec.AddField(refund.FieldChecks, field.TypeInt, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -248,6 +353,26 @@ func (_u *RefundUpdateOne) ClearReason() *RefundUpdateOne {
 	return _u
 }
 
+// SetFailureMessage sets the "failure_message" field.
+func (_u *RefundUpdateOne) SetFailureMessage(v string) *RefundUpdateOne {
+	_u.mutation.SetFailureMessage(v)
+	return _u
+}
+
+// SetNillableFailureMessage sets the "failure_message" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableFailureMessage(v *string) *RefundUpdateOne {
+	if v != nil {
+		_u.SetFailureMessage(*v)
+	}
+	return _u
+}
+
+// ClearFailureMessage clears the value of the "failure_message" field.
+func (_u *RefundUpdateOne) ClearFailureMessage() *RefundUpdateOne {
+	_u.mutation.ClearFailureMessage()
+	return _u
+}
+
 // SetGatewayRefundID sets the "gateway_refund_id" field.
 func (_u *RefundUpdateOne) SetGatewayRefundID(v string) *RefundUpdateOne {
 	_u.mutation.SetGatewayRefundID(v)
@@ -265,6 +390,67 @@ func (_u *RefundUpdateOne) SetNillableGatewayRefundID(v *string) *RefundUpdateOn
 // ClearGatewayRefundID clears the value of the "gateway_refund_id" field.
 func (_u *RefundUpdateOne) ClearGatewayRefundID() *RefundUpdateOne {
 	_u.mutation.ClearGatewayRefundID()
+	return _u
+}
+
+// SetHoldID sets the "hold_id" field.
+func (_u *RefundUpdateOne) SetHoldID(v string) *RefundUpdateOne {
+	_u.mutation.SetHoldID(v)
+	return _u
+}
+
+// SetNillableHoldID sets the "hold_id" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableHoldID(v *string) *RefundUpdateOne {
+	if v != nil {
+		_u.SetHoldID(*v)
+	}
+	return _u
+}
+
+// ClearHoldID clears the value of the "hold_id" field.
+func (_u *RefundUpdateOne) ClearHoldID() *RefundUpdateOne {
+	_u.mutation.ClearHoldID()
+	return _u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *RefundUpdateOne) SetNextCheckAt(v time.Time) *RefundUpdateOne {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableNextCheckAt(v *time.Time) *RefundUpdateOne {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *RefundUpdateOne) ClearNextCheckAt() *RefundUpdateOne {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetChecks sets the "checks" field.
+func (_u *RefundUpdateOne) SetChecks(v int) *RefundUpdateOne {
+	_u.mutation.ResetChecks()
+	_u.mutation.SetChecks(v)
+	return _u
+}
+
+// SetNillableChecks sets the "checks" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableChecks(v *int) *RefundUpdateOne {
+	if v != nil {
+		_u.SetChecks(*v)
+	}
+	return _u
+}
+
+// AddChecks adds value to the "checks" field.
+func (_u *RefundUpdateOne) AddChecks(v int) *RefundUpdateOne {
+	_u.mutation.AddChecks(v)
 	return _u
 }
 
@@ -373,11 +559,35 @@ func (_u *RefundUpdateOne) sqlSave(ctx context.Context) (_node *Refund, err erro
 	if _u.mutation.ReasonCleared() {
 		_spec.ClearField(refund.FieldReason, field.TypeString)
 	}
+	if value, ok := _u.mutation.FailureMessage(); ok {
+		_spec.SetField(refund.FieldFailureMessage, field.TypeString, value)
+	}
+	if _u.mutation.FailureMessageCleared() {
+		_spec.ClearField(refund.FieldFailureMessage, field.TypeString)
+	}
 	if value, ok := _u.mutation.GatewayRefundID(); ok {
 		_spec.SetField(refund.FieldGatewayRefundID, field.TypeString, value)
 	}
 	if _u.mutation.GatewayRefundIDCleared() {
 		_spec.ClearField(refund.FieldGatewayRefundID, field.TypeString)
+	}
+	if value, ok := _u.mutation.HoldID(); ok {
+		_spec.SetField(refund.FieldHoldID, field.TypeString, value)
+	}
+	if _u.mutation.HoldIDCleared() {
+		_spec.ClearField(refund.FieldHoldID, field.TypeString)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(refund.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(refund.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Checks(); ok {
+		_spec.SetField(refund.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedChecks(); ok {
+		_spec.AddField(refund.FieldChecks, field.TypeInt, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Refund{config: _u.config}

@@ -34,6 +34,8 @@ type Tx struct {
 	GatewayCustomer *GatewayCustomerClient
 	// GatewayEvent is the client for interacting with the GatewayEvent builders.
 	GatewayEvent *GatewayEventClient
+	// GatewayObject is the client for interacting with the GatewayObject builders.
+	GatewayObject *GatewayObjectClient
 	// GlobalProvider is the client for interacting with the GlobalProvider builders.
 	GlobalProvider *GlobalProviderClient
 	// Hold is the client for interacting with the Hold builders.
@@ -227,6 +229,7 @@ func (tx *Tx) init() {
 	tx.GatewayCall = NewGatewayCallClient(tx.config)
 	tx.GatewayCustomer = NewGatewayCustomerClient(tx.config)
 	tx.GatewayEvent = NewGatewayEventClient(tx.config)
+	tx.GatewayObject = NewGatewayObjectClient(tx.config)
 	tx.GlobalProvider = NewGlobalProviderClient(tx.config)
 	tx.Hold = NewHoldClient(tx.config)
 	tx.IdempotencyRecord = NewIdempotencyRecordClient(tx.config)

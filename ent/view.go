@@ -1,8 +1,11 @@
 package ent
 
 import (
+	"time"
+
 	"purser/ent/payment"
 	"purser/ent/price"
+	"purser/money"
 )
 
 // The small objects that the public schema shows as parts of a row.
@@ -93,4 +96,74 @@ func (e *LedgerEntry) ShownMetadata() map[string]string {
 		return map[string]string{}
 	}
 	return e.Metadata
+}
+
+// LowBalanceNotice is from which level on a balance is called low.
+type LowBalanceNotice struct {
+	Level     *money.Amount
+	Percent   *int
+	NoticedAt *time.Time
+}
+
+// LowBalanceNotice is the notice agreed for the balance, or nil.
+func (b *Balance) LowBalanceNotice() *LowBalanceNotice {
+	if b.LowBalanceLevelUnits == nil && b.LowBalancePercent == nil {
+		return nil
+	}
+	return &LowBalanceNotice{
+		Level: optionalAmount(b.LowBalanceLevelUnits, b.Currency), Percent: b.LowBalancePercent, NoticedAt: b.LowBalanceNoticedAt,
+	}
+}
+
+// AutoReload is how a balance is reloaded from a saved card.
+type AutoReload struct {
+	Enabled              bool
+	Threshold            money.Amount
+	Amount               money.Amount
+	DailyCap, MonthlyCap money.Amount
+	ProviderID           string
+	PaymentMethodID      *string
+	SuspendedReason      *string
+	NextAttemptAt        *time.Time
+}
+
+// What is charged in a day and in a month at most, in reloads, where nothing
+// else was agreed: never without a bound.
+const (
+	reloadsPerDay   = 10
+	reloadsPerMonth = 50
+)
+
+// AutoReload is the balance's set-up, or nil where it never had one.
+func (b *Balance) AutoReload() *AutoReload {
+	if b.AutoReloadThresholdUnits == nil || b.AutoReloadAmountUnits == nil || b.AutoReloadProviderID == nil {
+		return nil
+	}
+	monthly := capOf(b.AutoReloadMonthlyCapUnits, *b.AutoReloadAmountUnits, reloadsPerMonth)
+	daily := capOf(b.AutoReloadDailyCapUnits, *b.AutoReloadAmountUnits, reloadsPerDay)
+	if b.AutoReloadDailyCapUnits == nil {
+		daily = min(daily, monthly)
+	}
+	r := &AutoReload{
+		Enabled:   b.AutoReloadEnabled,
+		Threshold: amount(*b.AutoReloadThresholdUnits, b.Currency), Amount: amount(*b.AutoReloadAmountUnits, b.Currency),
+		DailyCap: amount(daily, b.Currency), MonthlyCap: amount(monthly, b.Currency),
+		ProviderID: *b.AutoReloadProviderID, PaymentMethodID: b.AutoReloadPaymentMethodID,
+		NextAttemptAt: b.AutoReloadDueAt,
+	}
+	if b.AutoReloadSuspendedReason != "" {
+		r.SuspendedReason = &b.AutoReloadSuspendedReason
+	}
+	return r
+}
+
+// capOf is the cap that was agreed, or so many reloads.
+func capOf(agreed *money.Units, one money.Units, times money.Units) money.Units {
+	if agreed != nil {
+		return *agreed
+	}
+	if one > money.MaxUnits/times {
+		return money.MaxUnits
+	}
+	return one * times
 }

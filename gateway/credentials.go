@@ -11,3 +11,10 @@ type Credentials interface {
 	// CheckWebhookSecret checks a signing secret of events.
 	CheckWebhookSecret(secret string) error
 }
+
+// AccountCheck is offered by gateways whose accounts consist of more than
+// keys. Nothing is sent; the errors are like those of Credentials.
+type AccountCheck interface {
+	// CheckAccount checks what belongs to the account beside the keys.
+	CheckAccount(a Account) error
+}

@@ -62,6 +62,30 @@ func (d Directory) FetchSetup(ctx context.Context, a Account, reference string) 
 	return CardResult{Outcome: Unsupported(a.Kind, "save cards")}
 }
 
+// FetchRefund asks how a refund stands.
+func (d Directory) FetchRefund(ctx context.Context, a Account, r RefundRequest, refundID string) RefundResult {
+	if refunds, ok := Capability[Refunds](d, a.Kind); ok {
+		return refunds.FetchRefund(ctx, a, r, refundID)
+	}
+	return RefundResult{Outcome: Unsupported(a.Kind, "give money back")}
+}
+
+// FetchRefunds asks what went back of a payment.
+func (d Directory) FetchRefunds(ctx context.Context, a Account, gatewayPaymentID string) RefundsResult {
+	if lists, ok := Capability[RefundLists](d, a.Kind); ok {
+		return lists.FetchRefunds(ctx, a, gatewayPaymentID)
+	}
+	return RefundsResult{Outcome: Unsupported(a.Kind, "list refunds")}
+}
+
+// FetchDispute asks how a dispute stands.
+func (d Directory) FetchDispute(ctx context.Context, a Account, disputeID string) DisputeResult {
+	if disputes, ok := Capability[Disputes](d, a.Kind); ok {
+		return disputes.FetchDispute(ctx, a, disputeID)
+	}
+	return DisputeResult{Outcome: Unsupported(a.Kind, "tell of disputes")}
+}
+
 // FetchQuote asks how a quote stands.
 func (d Directory) FetchQuote(ctx context.Context, a Account, quoteID string) QuoteResult {
 	if quotes, ok := Capability[Quotes](d, a.Kind); ok {

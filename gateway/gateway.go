@@ -15,6 +15,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"purser/money"
@@ -50,8 +51,18 @@ type Account struct {
 	// CredentialVersion changes with the credentials, so that an adapter may
 	// keep one client per (ProviderID, CredentialVersion).
 	CredentialVersion int
-	SecretKey         string
-	PublishableKey    string
+	// SecretKey is the gateway's key; of Worldpay the user name and the XML
+	// password, with a colon between them.
+	SecretKey      string
+	PublishableKey string
+	// MerchantCode and InstallationID name the account and its payment pages
+	// where the gateway asks for them.
+	MerchantCode   string
+	InstallationID string
+	// MACSecret is the secret with which the gateway signs the addresses that
+	// browsers come back to; LegacyMAC also takes the signatures of old.
+	MACSecret string
+	LegacyMAC bool
 }
 
 // Call identifies one intent stored before the request leaves. Key is the
@@ -102,6 +113,7 @@ type Failure struct {
 	DeclineCode string // the issuer's reason where it may be shown; empty for lost, stolen and fraud reasons
 	Message     string // one sentence for a person
 	Credentials bool   // true: our credentials were refused, which says nothing about an earlier try of the same call
+	Final       bool   // true: a decline that trying again with the same card will not change
 }
 
 // CodeUnsupported is the Failure.Code of what a gateway cannot do.
@@ -121,6 +133,18 @@ type Customer struct {
 	PayerID string
 	Name    string
 	Email   string
+	Address Address
+}
+
+// Address is where a payer is billed; Country is its ISO code of two letters,
+// empty where there is no address.
+type Address struct {
+	Line1      string
+	Line2      string
+	City       string
+	State      string
+	PostalCode string
+	Country    string
 }
 
 // Line is one position of a quote or an invoice. Total is quantity × unit
@@ -284,7 +308,12 @@ type HostedPaymentRequest struct {
 	SaveCard    bool
 	SuccessURL  string
 	CancelURL   string
-	ExpiresAt   time.Time
+	// PendingURL, FailureURL and ErrorURL are for gateways that tell more ends
+	// apart; empty: SuccessURL, where we ask how the payment stands.
+	PendingURL string
+	FailureURL string
+	ErrorURL   string
+	ExpiresAt  time.Time
 }
 
 // Charges is offered by gateways that can charge a saved card.
@@ -293,10 +322,28 @@ type Charges interface {
 	FetchPayment(ctx context.Context, a Account, gatewayPaymentID string) PaymentResult
 }
 
+// Cancels is offered by gateways that can give up a payment which waits for
+// its payer.
+type Cancels interface {
+	// CancelPayment gives it up. The outcome is the payment's state: it may have
+	// been paid meanwhile.
+	CancelPayment(ctx context.Context, a Account, c Call, r CancelRequest) PaymentResult
+}
+
+// CancelRequest names a payment by its page, where it has one, else by the
+// gateway's id.
+type CancelRequest struct {
+	ReferenceID      string
+	GatewayPaymentID string
+}
+
 // ChargeRequest charges a saved card.
 type ChargeRequest struct {
 	CustomerID      string
 	PaymentMethodID string
+	// SchemeReference is the PaymentState.SchemeReference of the payment with
+	// which the card was saved, where there was one.
+	SchemeReference string
 	Amount          money.Amount
 	Description     string
 	OrderCode       string
@@ -312,8 +359,11 @@ type PaymentState struct {
 	Amount           money.Amount // as the gateway confirmed it
 	ReceiptURL       string
 	PaymentMethodID  string
-	Card             *Card
-	Failure          *Failure
+	// SchemeReference is the card scheme's id of the payment, which later
+	// charges of the saved card name.
+	SchemeReference string
+	Card            *Card
+	Failure         *Failure
 }
 
 // PaymentResult is the outcome of a charge or a hosted payment.
@@ -336,8 +386,14 @@ type Cards interface {
 	FetchSetup(ctx context.Context, a Account, reference string) CardResult
 	// SetDefaultCard makes it the one charged by default.
 	SetDefaultCard(ctx context.Context, a Account, c Call, customerID, cardID string) CardResult
+	SavedCards
+}
+
+// SavedCards is offered by gateways that keep cards for later, also those that
+// save them with a payment only.
+type SavedCards interface {
 	// DetachCard forgets it. Already gone is success.
-	DetachCard(ctx context.Context, a Account, c Call, cardID string) CardResult
+	DetachCard(ctx context.Context, a Account, c Call, customerID, cardID string) CardResult
 }
 
 // CardRequest saves a card.
@@ -359,13 +415,113 @@ type CardResult struct {
 	NextAction      NextAction
 }
 
-// Event is a notification whose signature was verified. It is only a hint:
-// its object is read again before anything is applied.
+// Refunds is offered by gateways that give money back.
+type Refunds interface {
+	// RefundPayment gives back a part of a payment, or all of it, once per call.
+	RefundPayment(ctx context.Context, a Account, c Call, r RefundRequest) RefundResult
+	// FetchRefund asks how it stands; refundID is RefundResult.RefundID.
+	FetchRefund(ctx context.Context, a Account, r RefundRequest, refundID string) RefundResult
+}
+
+// RefundRequest gives money back.
+type RefundRequest struct {
+	GatewayPaymentID string
+	OrderCode        string
+	Amount           money.Amount
+	Reason           string
+}
+
+// RefundResult is a refund as the gateway has it.
+type RefundResult struct {
+	Outcome
+	RefundID string
+	State    RefundState
+	Amount   money.Amount
+}
+
+// RefundState is how a refund stands at the gateway; empty where it could not
+// be read.
+type RefundState string
+
+// How a refund may stand.
+const (
+	RefundPending   RefundState = "pending"
+	RefundSucceeded RefundState = "succeeded"
+	RefundFailed    RefundState = "failed"
+	RefundCanceled  RefundState = "canceled"
+)
+
+// RefundLists is offered by gateways that tell of refunds by the payment they
+// are of.
+type RefundLists interface {
+	// FetchRefunds reads all refunds of a payment.
+	FetchRefunds(ctx context.Context, a Account, gatewayPaymentID string) RefundsResult
+}
+
+// RefundsResult is what went back of a payment.
+type RefundsResult struct {
+	Outcome
+	Refunds []ListedRefund
+}
+
+// ListedRefund is a refund with our own id for it, empty where it was made at
+// the gateway.
+type ListedRefund struct {
+	RefundResult
+	Subject string
+}
+
+// Disputes is offered by gateways that tell when a payer's bank contests a
+// payment.
+type Disputes interface {
+	// FetchDispute reads a dispute again.
+	FetchDispute(ctx context.Context, a Account, disputeID string) DisputeResult
+}
+
+// DisputeResult is a dispute as the gateway has it.
+type DisputeResult struct {
+	Outcome
+	DisputeID        string
+	GatewayPaymentID string // of the payment that is contested
+	State            DisputeState
+	Amount           money.Amount
+	Reason           string // in the gateway's word
+	EvidenceDueAt    time.Time
+}
+
+// DisputeState is how a dispute stands at the gateway; empty where it could
+// not be read.
+type DisputeState string
+
+// How a dispute may stand.
+const (
+	DisputeWarning       DisputeState = "warning"        // an inquiry: no money has moved
+	DisputeWarningClosed DisputeState = "warning_closed" // an inquiry that came to nothing
+	DisputeNeedsResponse DisputeState = "needs_response" // the money is taken back
+	DisputeUnderReview   DisputeState = "under_review"
+	DisputeWon           DisputeState = "won" // the money is returned
+	DisputeLost          DisputeState = "lost"
+)
+
+// Event is a notification whose signature was verified, or one that the
+// gateway does not sign. It is only a hint: its object is read again before
+// anything is applied.
 type Event struct {
 	ID     string
 	Type   string
 	Live   bool
 	Object Object
+	// Saved is a card that was saved with the payment, where the gateway tells
+	// of it by events alone. It is kept once the payment is confirmed.
+	Saved *SavedCard
+}
+
+// SavedCard is a card saved with a payment.
+type SavedCard struct {
+	CustomerID      string
+	PaymentMethodID string
+	SchemeReference string
+	Card            Card
 }
 
 // ObjectKind says what an event is about, in the words of the capabilities.
@@ -378,6 +534,9 @@ const (
 	ObjectPayment ObjectKind = "payment" // FetchPayment
 	ObjectHosted  ObjectKind = "hosted"  // FetchHostedPayment
 	ObjectSetup   ObjectKind = "setup"   // FetchSetup
+	ObjectRefund  ObjectKind = "refund"  // FetchRefund
+	ObjectRefunds ObjectKind = "refunds" // FetchRefunds, of the payment
+	ObjectDispute ObjectKind = "dispute" // FetchDispute
 	ObjectCard    ObjectKind = "card"
 	ObjectOther   ObjectKind = "other"
 )
@@ -385,11 +544,14 @@ const (
 // Object names the gateway object an event is about, with the metadata we
 // put on it (CallID and Subject are empty on foreign objects).
 type Object struct {
-	Kind       ObjectKind
-	ID         string
-	CallID     string
-	Subject    string
-	ProviderID string
+	Kind           ObjectKind
+	ID             string
+	CallID         string
+	Subject        string
+	ProviderID     string
+	OrganizationID string
+	// PaymentID is the gateway's payment that a refund or a dispute is of.
+	PaymentID string
 }
 
 // Events is offered by gateways that notify us.
@@ -402,6 +564,47 @@ type Events interface {
 	// RegisterEndpoint asks the gateway to send events to url and returns the
 	// signing secret.
 	RegisterEndpoint(ctx context.Context, a Account, c Call, url string) EndpointResult
+}
+
+// Notifications is offered by gateways whose events are not signed. The
+// address they are sent to is secret, and what they say is believed only when
+// the gateway repeats it on being asked.
+type Notifications interface {
+	// ParseNotification reads a delivery; ErrMalformed for a body that is none.
+	// The same event delivered again has the same id.
+	ParseNotification(raw []byte) (Event, error)
+	// Acknowledgement is the body of the answer by which the gateway knows that
+	// it was heard.
+	Acknowledgement() string
+}
+
+// Returns is offered by gateways that sign the address to which a browser
+// comes back from their page.
+type Returns interface {
+	// VerifyReturn checks the query of such an address with the account's
+	// secret. outcome is the end that the address stands for (ReturnSuccess and
+	// so on). It returns ErrUnsigned where there is no secret or no signature,
+	// ErrSignature for a forged one, and ErrMalformed for a query that is none
+	// of the gateway's or does not fit the outcome.
+	VerifyReturn(a Account, outcome string, query url.Values) (Return, error)
+}
+
+// The ends that a page's return addresses stand for.
+const (
+	ReturnSuccess = "success"
+	ReturnPending = "pending"
+	ReturnFailure = "failure"
+	ReturnCancel  = "cancel"
+	ReturnError   = "error"
+)
+
+// Return is what the gateway has signed about a payment. It is compared with
+// what is stored and never decides who gets what.
+type Return struct {
+	OrderCode string
+	Amount    money.Amount
+	Status    Status // SUCCEEDED, PROCESSING or DECLINED
+	Canceled  bool   // the payer has left the page, and may come back to it
 }
 
 // EndpointResult is a registered webhook endpoint.

@@ -8,11 +8,23 @@ package graph
 import (
 	"context"
 	"purser/ent"
+	"purser/ent/balance"
 	"purser/graph/generated"
 	"purser/graph/model"
+	"time"
 
 	"entgo.io/contrib/entgql"
 )
+
+// Provider is the resolver for the provider field.
+func (r *autoReloadResolver) Provider(ctx context.Context, obj *ent.AutoReload) (*ent.Provider, error) {
+	return r.provider(ctx, obj.ProviderID)
+}
+
+// PaymentMethod is the resolver for the paymentMethod field.
+func (r *autoReloadResolver) PaymentMethod(ctx context.Context, obj *ent.AutoReload) (*ent.PaymentMethod, error) {
+	return r.reloadCard(ctx, obj)
+}
 
 // Payer is the resolver for the payer field.
 func (r *balanceResolver) Payer(ctx context.Context, obj *ent.Balance) (model.Payer, error) {
@@ -23,6 +35,25 @@ func (r *balanceResolver) Payer(ctx context.Context, obj *ent.Balance) (model.Pa
 // Currency is the resolver for the currency field.
 func (r *balanceResolver) Currency(ctx context.Context, obj *ent.Balance) (*ent.Currency, error) {
 	return r.currency(ctx, obj.Currency)
+}
+
+// AsOf is the resolver for the asOf field.
+func (r *balanceResolver) AsOf(ctx context.Context, obj *ent.Balance, at time.Time) (*model.BalanceSnapshot, error) {
+	return r.asOf(ctx, obj, at)
+}
+
+// AutoReloadSet is the resolver for the autoReloadSet field.
+func (r *mutationResolver) AutoReloadSet(ctx context.Context, input model.AutoReloadSetInput) (*model.AutoReloadSetPayload, error) {
+	id, err := r.setAutoReload(ctx, input)
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.AutoReloadSetPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.Balance, err = show(ctx, r.client().Balance.Query().Where(balance.ID(id)), "balance", "Balance")
+	}
+	return out, err
 }
 
 // BalanceReload is the resolver for the balanceReload field.
@@ -45,12 +76,38 @@ func (r *mutationResolver) UsageRecord(ctx context.Context, input model.UsageRec
 	return &model.UsageRecordPayload{Balance: b, Entry: e, UserErrors: u}, nil
 }
 
+// UsageRecordBatch is the resolver for the usageRecordBatch field.
+func (r *mutationResolver) UsageRecordBatch(ctx context.Context, input model.UsageRecordBatchInput) (*model.UsageRecordBatchPayload, error) {
+	results, err := r.recordBatch(ctx, input)
+	u, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.UsageRecordBatchPayload{Results: results, UserErrors: u}, nil
+}
+
+// UsageReverse is the resolver for the usageReverse field.
+func (r *mutationResolver) UsageReverse(ctx context.Context, input model.UsageReverseInput) (*model.UsageReversePayload, error) {
+	made, err := r.reverseUsage(ctx, input)
+	b, e, u, err := r.booked(ctx, made, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.UsageReversePayload{Balance: b, Entry: e, UserErrors: u}, nil
+}
+
 // Balances is the resolver for the balances field.
 func (r *queryResolver) Balances(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) (*ent.BalanceConnection, error) {
 	return r.client().Balance.Query().Paginate(ctx, after, first, before, last, ent.WithBalanceOrder(orderBy))
 }
 
+// AutoReload returns generated.AutoReloadResolver implementation.
+func (r *Resolver) AutoReload() generated.AutoReloadResolver { return &autoReloadResolver{r} }
+
 // Balance returns generated.BalanceResolver implementation.
 func (r *Resolver) Balance() generated.BalanceResolver { return &balanceResolver{r} }
 
-type balanceResolver struct{ *Resolver }
+type (
+	autoReloadResolver struct{ *Resolver }
+	balanceResolver    struct{ *Resolver }
+)

@@ -33,6 +33,10 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 		return show(transport.CodeBadUserInput, amount.Message)
 	case errors.Is(err, privacy.Deny), errors.Is(err, schema.ErrNoViewer):
 		return show(transport.CodeForbidden, forbidden)
+	case errors.Is(err, billing.ErrBusy):
+		e := show(transport.CodeUnavailable, "too much usage is waiting to be booked: try again in a second with the same idempotency key")
+		e.Extensions["retryAfterSeconds"] = 1
+		return e
 	case billing.IsUnavailable(err):
 		return show(transport.CodeUnavailable, "the database cannot answer now: try again, a mutation with the same idempotency key")
 	case ent.IsNotFound(err):

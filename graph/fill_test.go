@@ -7,10 +7,12 @@ import (
 
 	"purser/auth"
 	"purser/billing"
+	"purser/ent"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
 	"purser/ent/invoice"
 	"purser/ent/membership"
+	"purser/ent/organization"
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
@@ -66,6 +68,8 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	providerID, err := b.CreateProvider(ctx, billing.ProviderDraft{Name: name("provider"), Description: ptr(name("d")), Credentials: stripe}, fakeStripe{})
 	add("Provider", providerID, err)
 
+	add("GlobalProvider", w.global(t), nil)
+
 	dev := func(n string) string {
 		id, err := b.CreateDeveloper(ctx, billing.PayerDraft{
 			Email: n + "@" + slug + ".example", Name: name(n), BillingMode: payer.BillingModePREPAID,
@@ -90,6 +94,13 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		booking, err := b.ReloadBalance(ctx, billing.Reload{PayerID: p, Amount: usd(5000), Reference: ptr(name("reload")), Key: ptr("fill" + p)})
 		add("Balance", booking.BalanceID, err)
 		add("LedgerEntry", booking.EntryID, nil)
+	}
+
+	for _, p := range []string{f.other, f.payer} {
+		held, err := b.CreateHold(ctx, billing.HoldDraft{PayerID: p, Amount: usd(100), ExpiresIn: time.Hour, Description: ptr(name("hold")), Key: ptr("fill" + p)})
+		add("Hold", held.HoldID, err)
+		_, err = b.SetLowBalanceNotice(ctx, billing.LowBalanceChange{PayerID: p, Currency: "USD", Level: ptr(usd(100))})
+		must(err)
 	}
 
 	id := func(prefix string, n int) string { return fmt.Sprintf("%s_%s%04d", prefix, slug, n) }
@@ -151,6 +162,24 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	return f
 }
 
+// global is the operator's account, which all organizations may use; it is made
+// when it is first asked for.
+func (w *world) global(t testing.TB) string {
+	t.Helper()
+	ctx := auth.AllTenants(t.Context(), "operator")
+	id, err := w.raw.GlobalProvider.Query().FirstID(ctx)
+	if ent.IsNotFound(err) {
+		id, err = w.billing.CreateGlobalProvider(ctx, billing.GlobalProviderDraft{
+			Name: "Shared", Environment: organization.EnvironmentSANDBOX,
+			Credentials: billing.Credentials{Kind: gateway.KindStripe, SecretKey: "sk_test_shared", PublishableKey: "pk_test_shared", WebhookSecret: "whsec_shared"},
+		}, fakeStripe{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // more adds another payer with a little of everything to a filled tenant.
 func (w *world) more(t testing.TB, f *filled, n int) {
 	t.Helper()
@@ -173,6 +202,10 @@ func (w *world) more(t testing.TB, f *filled, n int) {
 	booking, err := b.ReloadBalance(ctx, billing.Reload{PayerID: p, Amount: usd(100), Key: ptr(tag)})
 	must(err)
 	_, err = b.ReloadBalance(ctx, billing.Reload{PayerID: company, Amount: usd(100), Key: ptr(tag + "c")})
+	must(err)
+	held, err := b.CreateHold(ctx, billing.HoldDraft{PayerID: p, Amount: usd(10), ExpiresIn: time.Hour, Key: ptr(tag)})
+	must(err)
+	_, err = b.CaptureHold(ctx, billing.HoldCapture{HoldID: held.HoldID, Key: ptr(tag)})
 	must(err)
 	product, err := b.CreateProduct(ctx, billing.ProductDraft{Name: tag, ProviderID: ptr(f.ids["Provider"])}, nil)
 	must(err)

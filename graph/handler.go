@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -48,16 +47,16 @@ type HandlerConfig struct {
 	Version string
 }
 
-// NewHandler returns the handler of the GraphQL endpoint. The error says what
-// is wrong with the operator's token or with an origin.
-func NewHandler(c HandlerConfig) (http.Handler, error) {
+// NewHandler returns the GraphQL endpoint. The error says what is wrong with
+// the operator's token or with an origin.
+func NewHandler(c HandlerConfig) (transport.Endpoint, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.CallLimit == 0 {
 		c.CallLimit = callLimit
 	}
-	var store auth.Store = c.Billing
+	store := auth.Shared(c.Billing)
 	if c.Operator != nil {
 		var err error
 		if store, err = auth.WithOperator(store, *c.Operator); err != nil {

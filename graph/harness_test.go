@@ -81,7 +81,7 @@ func newWorld(t testing.TB, dialectName string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recorder := testdb.NewRecorder(t, "auth", "test")
+	recorder := testdb.NewRecorder(t, "auth", "commit", "operator", "test")
 	db := testdb.Migrated(t, dialectName, dir, recorder.Option())
 	sealer, err := auth.NewSealer([]byte(strings.Repeat("k", auth.MasterKeyBytes)))
 	if err != nil {

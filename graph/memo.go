@@ -13,21 +13,25 @@ import (
 
 // memo remembers, for one query or mutation, what many of its fields need and
 // must not read one by one: the organization, its currencies and providers,
-// and the payers that were read so far, so that what belongs to each of them
-// is read for all of them at once.
+// and the payers and balances that were read so far, so that what belongs to
+// each of them is read for all of them at once.
 //
 // gqlgen's own batches do not reach through a connection's edges, which is
-// where payers come in numbers.
+// where payers and balances come in numbers.
 type memo struct {
 	organization once[*entgen.Organization]
 	currencies   once[map[string]*entgen.Currency]
 	providers    once[map[string]*entgen.Provider]
 
+	globalProviders once[map[string]*entgen.GlobalProvider]
+
 	shown atomic.Int64 // objects in lists
 
-	mu     sync.Mutex
-	payers []string
-	fields map[string]any // *perPayer[T], by what is selected
+	mu       sync.Mutex
+	payers   []string
+	balances []string
+	cards    []string       // that balances are reloaded from
+	fields   map[string]any // *perRow[T], by what is selected
 }
 
 // once reads a value once.
@@ -58,30 +62,38 @@ func memoFrom(ctx context.Context) *memo {
 	return &memo{fields: map[string]any{}}
 }
 
-// notePayers is an interceptor on payers: whatever query of an operation
-// brings payers along, they are noted in its memo.
-func notePayers(next ent.Querier) ent.Querier {
+// note is an interceptor on payers and balances: whatever query of an operation
+// brings them along, they are noted in its memo.
+func note(next ent.Querier) ent.Querier {
 	return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
 		v, err := next.Query(ctx, q)
-		if rows, ok := v.([]*entgen.Payer); ok {
-			if m, ok := ctx.Value(memoKey{}).(*memo); ok {
-				m.note(rows)
-			}
+		if m, ok := ctx.Value(memoKey{}).(*memo); ok {
+			m.note(v)
 		}
 		return v, err
 	})
 }
 
-func (m *memo) note(rows []*entgen.Payer) {
+func (m *memo) note(v ent.Value) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, p := range rows {
-		m.payers = append(m.payers, p.ID)
+	switch rows := v.(type) {
+	case []*entgen.Payer:
+		for _, p := range rows {
+			m.payers = append(m.payers, p.ID)
+		}
+	case []*entgen.Balance:
+		for _, b := range rows {
+			m.balances = append(m.balances, b.ID)
+			if b.AutoReloadPaymentMethodID != nil {
+				m.cards = append(m.cards, *b.AutoReloadPaymentMethodID)
+			}
+		}
 	}
 }
 
-// perPayer is what one field of the document has read for payers.
-type perPayer[T any] struct {
+// perRow is what one field of the document has read for payers or balances.
+type perRow[T any] struct {
 	mu    sync.Mutex
 	known map[string]T
 }
@@ -91,12 +103,28 @@ type perPayer[T any] struct {
 // those that have one.
 func forPayer[T any](ctx context.Context, id string, read func(ids []string) (map[string]T, error)) (T, error) {
 	m := memoFrom(ctx)
+	return forRow(ctx, m, &m.payers, id, read)
+}
+
+// forCard is forPayer for the cards that balances are reloaded from.
+func forCard[T any](ctx context.Context, id string, read func(ids []string) (map[string]T, error)) (T, error) {
+	m := memoFrom(ctx)
+	return forRow(ctx, m, &m.cards, id, read)
+}
+
+// forBalance is forPayer for balances.
+func forBalance[T any](ctx context.Context, id string, read func(ids []string) (map[string]T, error)) (T, error) {
+	m := memoFrom(ctx)
+	return forRow(ctx, m, &m.balances, id, read)
+}
+
+func forRow[T any](ctx context.Context, m *memo, noted *[]string, id string, read func(ids []string) (map[string]T, error)) (T, error) {
 	// The same field may stand at two places with more and less selected.
 	field := entgen.SelectionKey(ctx)
 	m.mu.Lock()
-	f, ok := m.fields[field].(*perPayer[T])
+	f, ok := m.fields[field].(*perRow[T])
 	if !ok {
-		f = &perPayer[T]{known: map[string]T{}}
+		f = &perRow[T]{known: map[string]T{}}
 		m.fields[field] = f
 	}
 	m.mu.Unlock()
@@ -108,7 +136,7 @@ func forPayer[T any](ctx context.Context, id string, read func(ids []string) (ma
 	}
 	ids := []string{id}
 	m.mu.Lock()
-	for _, p := range m.payers {
+	for _, p := range *noted {
 		if _, ok := f.known[p]; !ok {
 			ids = append(ids, p)
 		}
@@ -117,7 +145,7 @@ func forPayer[T any](ctx context.Context, id string, read func(ids []string) (ma
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	var none T
-	for chunk := range slices.Chunk(ids, payersPerStatement) {
+	for chunk := range slices.Chunk(ids, rowsPerStatement) {
 		found, err := read(chunk)
 		if err != nil {
 			return none, err
@@ -129,5 +157,5 @@ func forPayer[T any](ctx context.Context, id string, read func(ids []string) (ma
 	return f.known[id], nil
 }
 
-// payersPerStatement bounds the ids in one statement.
-const payersPerStatement = 500
+// rowsPerStatement bounds the ids in one statement.
+const rowsPerStatement = 500

@@ -15,6 +15,8 @@ import (
 	"purser/ent/balance"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
+	"purser/ent/globalprovider"
+	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/membership"
@@ -46,6 +48,7 @@ func nodeTypes() map[string]nodeType {
 	return map[string]nodeType{
 		"org": {"Organization", organization.Table, []auth.Area{auth.AreaPayer, auth.AreaAccount, auth.AreaSystem}},
 		"tok": {"AccessToken", accesstoken.Table, []auth.Area{auth.AreaAccount}},
+		"gpr": {"GlobalProvider", globalprovider.Table, []auth.Area{auth.AreaAccount, auth.AreaSystem}},
 		"prv": {"Provider", provider.Table, []auth.Area{auth.AreaAccount, auth.AreaBilling}},
 		"dev": {"Developer", payer.Table, ofPayer},
 		"com": {"Company", payer.Table, ofPayer},
@@ -54,6 +57,7 @@ func nodeTypes() map[string]nodeType {
 		"prc": {"Price", price.Table, ofBilling},
 		"bal": {"Balance", balance.Table, ofPayer},
 		"ent": {"LedgerEntry", ledgerentry.Table, ofPayer},
+		"hld": {"Hold", hold.Table, ofPayer},
 		"quo": {"Quote", quote.Table, ofPayer},
 		"inv": {"Invoice", invoice.Table, ofPayer},
 		"pmt": {"Payment", payment.Table, ofPayer},

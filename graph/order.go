@@ -14,10 +14,12 @@ import (
 )
 
 // intercept gives the queries of operations what the generated code leaves
-// out: payers are noted for the memo, and the short lists that are shown whole
-// come in an order, which their statements do not ask for.
+// out: payers, balances and the cards that those are reloaded from are noted
+// for the memo, and the short lists that are shown whole come in an order,
+// which their statements do not ask for.
 func intercept(c *entgen.Client) {
-	c.Payer.Intercept(ent.InterceptFunc(notePayers))
+	c.Payer.Intercept(ent.InterceptFunc(note))
+	c.Balance.Intercept(ent.InterceptFunc(note))
 	c.QuoteLine.Intercept(ordered(func(q *entgen.QuoteLineQuery) { q.Order(quoteline.ByPosition()) }))
 	c.InvoiceLine.Intercept(ordered(func(q *entgen.InvoiceLineQuery) { q.Order(invoiceline.ByPosition()) }))
 	c.Price.Intercept(ordered(func(q *entgen.PriceQuery) { q.Order(price.ByID()) }))

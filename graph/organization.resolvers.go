@@ -46,6 +46,16 @@ func (r *mutationResolver) OrganizationUpdate(ctx context.Context, input model.O
 	return &model.OrganizationUpdatePayload{Organization: o, UserErrors: u}, err
 }
 
+// OrganizationStatusSet is the resolver for the organizationStatusSet field.
+func (r *mutationResolver) OrganizationStatusSet(ctx context.Context, input model.OrganizationStatusSetInput) (*model.OrganizationStatusSetPayload, error) {
+	u, err := refused(r.Billing.SetOrganizationStatus(ctx, input.ID, input.Status))
+	if err != nil || len(u) > 0 {
+		return &model.OrganizationStatusSetPayload{UserErrors: u}, err
+	}
+	o, err := r.client().Organization.Query().Where(organization.ID(input.ID)).Only(ctx)
+	return &model.OrganizationStatusSetPayload{Organization: o, UserErrors: u}, err
+}
+
 // CurrencySet is the resolver for the currencySet field.
 func (r *mutationResolver) CurrencySet(ctx context.Context, input model.CurrencySetInput) (*model.CurrencySetPayload, error) {
 	change, err := currencyChange(input)
@@ -102,6 +112,11 @@ func (r *organizationResolver) Developers(ctx context.Context, obj *ent.Organiza
 // Companies is the resolver for the companies field.
 func (r *organizationResolver) Companies(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.CompanyConnection, error) {
 	return r.companies(ctx, after, first, before, last, orderBy, where)
+}
+
+// TestTwinOfID is the resolver for the testTwinOfId field.
+func (r *organizationResolver) TestTwinOfID(ctx context.Context, obj *ent.Organization) (*string, error) {
+	return obj.TestTwinOf, nil
 }
 
 // Organization is the resolver for the organization field.

@@ -188,6 +188,29 @@ func (r *Resolver) company(ctx context.Context, id string, err error) (*model.Co
 	return &model.Company{Payer: p}, u, nil
 }
 
+// payerPayload is what a mutation answers about a payer of either kind.
+func (r *Resolver) payerPayload(ctx context.Context, id string, err error) (model.Payer, []*model.UserError, error) {
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return nil, u, err
+	}
+	asked := payload(ctx, "payer")
+	if len(asked) == 0 {
+		return nil, u, nil
+	}
+	q := r.client().Payer.Query().Where(payer.ID(id))
+	for _, at := range asked {
+		if q, err = q.CollectFields(at, payerTypes...); err != nil {
+			return nil, nil, fmt.Errorf("shape payer: %w", err)
+		}
+	}
+	p, err := q.Only(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read payer: %w", err)
+	}
+	return model.NewPayer(p), u, nil
+}
+
 // address takes over an address of an input.
 func address(in *model.AddressInput) *schema.Address {
 	if in == nil {

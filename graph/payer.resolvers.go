@@ -31,6 +31,11 @@ func (r *companyResolver) Balance(ctx context.Context, obj *model.Company, curre
 	return r.balanceOf(ctx, obj.Payer, currency)
 }
 
+// Statement is the resolver for the statement field.
+func (r *companyResolver) Statement(ctx context.Context, obj *model.Company, month int, year int, currency string) (*model.Statement, error) {
+	return r.statement(ctx, obj.Payer, month, year, currency)
+}
+
 // DefaultPaymentMethod is the batch resolver for the defaultPaymentMethod field.
 func (r *companyResolver) DefaultPaymentMethod(ctx context.Context, objs []*model.Company) ([]*ent.PaymentMethod, error) {
 	return each(objs, func(c *model.Company) (*ent.PaymentMethod, error) { return r.defaultCard(ctx, c.Payer) })
@@ -54,6 +59,11 @@ func (r *developerResolver) Balances(ctx context.Context, obj *model.Developer, 
 // Balance is the resolver for the balance field.
 func (r *developerResolver) Balance(ctx context.Context, obj *model.Developer, currency string) (*ent.Balance, error) {
 	return r.balanceOf(ctx, obj.Payer, currency)
+}
+
+// Statement is the resolver for the statement field.
+func (r *developerResolver) Statement(ctx context.Context, obj *model.Developer, month int, year int, currency string) (*model.Statement, error) {
+	return r.statement(ctx, obj.Payer, month, year, currency)
 }
 
 // DefaultPaymentMethod is the batch resolver for the defaultPaymentMethod field.
@@ -94,14 +104,14 @@ func (r *mutationResolver) DeveloperUpdate(ctx context.Context, input model.Deve
 	d, u, err := r.developer(ctx, input.ID, r.Billing.UpdateDeveloper(ctx, billing.PayerChange{
 		ID: input.ID, Email: input.Email, Name: input.Name, ExternalID: input.ExternalID,
 		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
-		Metadata: input.Metadata, Status: input.Status,
+		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode,
 	}))
 	return &model.DeveloperUpdatePayload{Developer: d, UserErrors: u}, err
 }
 
 // DeveloperClose is the resolver for the developerClose field.
 func (r *mutationResolver) DeveloperClose(ctx context.Context, input model.DeveloperCloseInput) (*model.DeveloperClosePayload, error) {
-	d, u, err := r.developer(ctx, input.ID, r.Billing.CloseDeveloper(ctx, input.ID))
+	d, u, err := r.developer(ctx, input.ID, r.Billing.CloseDeveloper(ctx, input.ID, billing.RestBalance(input.RestBalance)))
 	return &model.DeveloperClosePayload{Developer: d, UserErrors: u}, err
 }
 
@@ -121,14 +131,14 @@ func (r *mutationResolver) CompanyUpdate(ctx context.Context, input model.Compan
 	c, u, err := r.company(ctx, input.ID, r.Billing.UpdateCompany(ctx, billing.PayerChange{
 		ID: input.ID, Name: input.Name, TaxID: input.TaxID, ExternalID: input.ExternalID,
 		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
-		Metadata: input.Metadata, Status: input.Status,
+		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode,
 	}))
 	return &model.CompanyUpdatePayload{Company: c, UserErrors: u}, err
 }
 
 // CompanyClose is the resolver for the companyClose field.
 func (r *mutationResolver) CompanyClose(ctx context.Context, input model.CompanyCloseInput) (*model.CompanyClosePayload, error) {
-	c, u, err := r.company(ctx, input.ID, r.Billing.CloseCompany(ctx, input.ID))
+	c, u, err := r.company(ctx, input.ID, r.Billing.CloseCompany(ctx, input.ID, billing.RestBalance(input.RestBalance)))
 	return &model.CompanyClosePayload{Company: c, UserErrors: u}, err
 }
 
@@ -147,6 +157,22 @@ func (r *mutationResolver) CompanyMemberRemove(ctx context.Context, input model.
 		return &model.CompanyMemberRemovePayload{UserErrors: u}, err
 	}
 	return &model.CompanyMemberRemovePayload{RemovedID: &id, UserErrors: u}, nil
+}
+
+// PayerExport is the resolver for the payerExport field.
+func (r *mutationResolver) PayerExport(ctx context.Context, input model.PayerExportInput) (*model.PayerExportPayload, error) {
+	link, expires, err := r.Billing.ExportPayer(ctx, input.ID)
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return &model.PayerExportPayload{UserErrors: u}, err
+	}
+	return &model.PayerExportPayload{URL: &link, ExpiresAt: &expires, UserErrors: u}, nil
+}
+
+// PayerErase is the resolver for the payerErase field.
+func (r *mutationResolver) PayerErase(ctx context.Context, input model.PayerEraseInput) (*model.PayerErasePayload, error) {
+	p, u, err := r.payerPayload(ctx, input.ID, r.Billing.ErasePayer(ctx, input.ID))
+	return &model.PayerErasePayload{Payer: p, UserErrors: u}, err
 }
 
 // Payer is the resolver for the payer field.

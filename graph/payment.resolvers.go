@@ -81,6 +81,29 @@ func (r *mutationResolver) BalanceTopUp(ctx context.Context, input model.Balance
 	return out, err
 }
 
+// PaymentRefund is the resolver for the paymentRefund field.
+func (r *mutationResolver) PaymentRefund(ctx context.Context, input model.PaymentRefundInput) (*model.PaymentRefundPayload, error) {
+	begun, err := r.beginRefund(ctx, input)
+	if err == nil && begun.Call != nil {
+		ctx, cancel := r.calling(ctx)
+		defer cancel()
+		result := gateway.RefundResult{Outcome: gateway.Unsupported(begun.Kind, "give money back")}
+		if refunds, ok := gateway.Capability[gateway.Refunds](r.Gateways, begun.Kind); ok {
+			result = refunds.RefundPayment(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishRefund(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.PaymentRefundPayload{UserErrors: errors}
+	if len(errors) == 0 {
+		out.Refund, out.Payment, err = r.refundAndPayment(ctx, begun.RefundID, input.ID)
+	}
+	return out, err
+}
+
 // PaymentSync is the resolver for the paymentSync field.
 func (r *mutationResolver) PaymentSync(ctx context.Context, input model.PaymentSyncInput) (*model.PaymentSyncPayload, error) {
 	due, err := r.Billing.PaymentToCheck(ctx, input.ID)
@@ -185,9 +208,9 @@ func (r *mutationResolver) PaymentMethodDetach(ctx context.Context, input model.
 	if err == nil && begun.Call != nil {
 		ctx, cancel := r.calling(ctx)
 		defer cancel()
-		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "save a card")}
-		if cards, ok := gateway.Capability[gateway.Cards](r.Gateways, begun.Kind); ok {
-			result = cards.DetachCard(ctx, begun.Account, begun.Call.Call, begun.GatewayID)
+		result := gateway.CardResult{Outcome: gateway.Unsupported(begun.Kind, "forget a card")}
+		if cards, ok := gateway.Capability[gateway.SavedCards](r.Gateways, begun.Kind); ok {
+			result = cards.DetachCard(ctx, begun.Account, begun.Call.Call, begun.GatewayCustomerID, begun.GatewayID)
 		}
 		err = r.Billing.FinishCardChange(ctx, begun.ID, result)
 	}

@@ -2,7 +2,9 @@ package graph
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
 
 	"purser/auth"
@@ -49,9 +51,10 @@ func (r *Resolver) capabilities(p *ent.Provider) []model.ProviderCapability {
 		{model.ProviderCapabilityQuotes, offers[gateway.Quotes]},
 		{model.ProviderCapabilityInvoices, offers[gateway.Invoices]},
 		{model.ProviderCapabilityHostedPayments, offers[gateway.HostedPayments]},
-		{model.ProviderCapabilitySavedCards, offers[gateway.Cards]},
+		{model.ProviderCapabilitySavedCards, offers[gateway.SavedCards]},
 		{model.ProviderCapabilityCharges, offers[gateway.Charges]},
-		{model.ProviderCapabilityEvents, offers[gateway.Events]},
+		{model.ProviderCapabilityRefunds, offers[gateway.Refunds]},
+		{model.ProviderCapabilityEvents, func(a gateway.Adapter) bool { return offers[gateway.Events](a) || offers[gateway.Notifications](a) }},
 	} {
 		if c.offered(a) {
 			out = append(out, c.name)
@@ -67,8 +70,12 @@ func offers[C any](a gateway.Adapter) bool {
 
 // credentials takes over keys of an input and finds who checks them.
 func (r *Resolver) credentials(in *model.ProviderCredentialsInput) (*billing.Credentials, gateway.Credentials) {
-	if in == nil || in.Stripe == nil {
+	switch {
+	case in == nil || in.Stripe == nil && in.Worldpay == nil:
 		return nil, nil
+	case in.Worldpay != nil:
+		keys, _ := gateway.Capability[gateway.Credentials](r.Gateways, gateway.KindWorldpay)
+		return worldpayCredentials(in.Worldpay), keys
 	}
 	keys, _ := gateway.Capability[gateway.Credentials](r.Gateways, gateway.KindStripe)
 	return &billing.Credentials{
@@ -77,6 +84,23 @@ func (r *Resolver) credentials(in *model.ProviderCredentialsInput) (*billing.Cre
 		PublishableKey: in.Stripe.PublishableKey,
 		WebhookSecret:  auth.Secret(text(in.Stripe.WebhookSecret)),
 	}, keys
+}
+
+// worldpayCredentials takes over an account at Worldpay: user name and password
+// are given in one, as its own documents have them, or the password alone. What
+// is no base64 stays as it is, for the adapter to refuse.
+func worldpayCredentials(in *model.WorldpayCredentialsInput) *billing.Credentials {
+	login := in.MerchantCode + ":" + text(in.XMLPassword)
+	if in.Credential != nil {
+		login = ""
+		if plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(*in.Credential)); err == nil && in.XMLPassword == nil {
+			login = string(plain)
+		}
+	}
+	return &billing.Credentials{
+		Kind: gateway.KindWorldpay, SecretKey: auth.Secret(login),
+		MerchantCode: in.MerchantCode, InstallationID: text(in.InstallationID), MACSecret: auth.Secret(text(in.MacSecret)), LegacyMAC: in.LegacyMac,
+	}
 }
 
 // keysOf finds who checks the secrets of an existing provider; nil where
@@ -124,6 +148,8 @@ func (r *Resolver) testProvider(ctx context.Context, id string) (ok bool, messag
 	switch {
 	case res.Status == gateway.StatusSucceeded && !res.ChargesEnabled:
 		return false, "The keys are good, but the gateway does not let this account take payments yet: finish its activation there.", nil
+	case res.Status == gateway.StatusSucceeded && res.Country == "":
+		return true, fmt.Sprintf("The keys are good: account %s.", res.AccountID), nil
 	case res.Status == gateway.StatusSucceeded:
 		return true, fmt.Sprintf("The keys are good: account %s, %s.", res.AccountID, res.Country), nil
 	case res.Failure != nil:
@@ -159,7 +185,8 @@ func (r *Resolver) accountOf(ctx context.Context, id string, c *billing.Credenti
 	if err := r.keepAccount(ctx, id); err != nil {
 		return "", err
 	}
-	account.SecretKey, account.PublishableKey, account.CredentialVersion = c.SecretKey.Reveal(), c.PublishableKey, account.CredentialVersion+1
+	account = c.On(account)
+	account.CredentialVersion++
 	if keys.CheckKeys(account.Environment, account.SecretKey, account.PublishableKey) != nil {
 		return "", nil
 	}
@@ -184,5 +211,9 @@ func (r *Resolver) nextAction(ctx context.Context, p *ent.Payment) (model.NextAc
 	if err != nil {
 		return nil, err
 	}
-	return &model.ClientSecretAction{ClientSecret: secret, PublishableKey: text(account.PublishableKey)}, nil
+	publishable, err := r.publishableKey(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ClientSecretAction{ClientSecret: secret, PublishableKey: text(publishable)}, nil
 }

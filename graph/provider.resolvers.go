@@ -16,15 +16,23 @@ import (
 	"purser/graph/model"
 )
 
+// WebhookURL is the resolver for the webhookUrl field.
+func (r *globalProviderResolver) WebhookURL(ctx context.Context, obj *ent.GlobalProvider) (string, error) {
+	return r.Billing.GlobalWebhookURL(obj), nil
+}
+
+// WebhookConfigured is the resolver for the webhookConfigured field.
+func (r *globalProviderResolver) WebhookConfigured(ctx context.Context, obj *ent.GlobalProvider) (bool, error) {
+	return len(obj.WebhookSecretSealed) > 0, nil
+}
+
 // ProviderCreate is the resolver for the providerCreate field.
 func (r *mutationResolver) ProviderCreate(ctx context.Context, input model.ProviderCreateInput) (*model.ProviderCreatePayload, error) {
-	credentials, keys := r.credentials(input.Credentials)
-	if credentials == nil {
-		return nil, badInputf("credentials: name the keys of one kind of gateway")
+	draft, keys, err := r.providerDraft(input)
+	if err != nil {
+		return nil, err
 	}
-	id, err := r.Billing.CreateProvider(ctx, billing.ProviderDraft{
-		Name: input.Name, Description: input.Description, Credentials: *credentials, MakeDefault: input.MakeDefault,
-	}, keys)
+	id, err := r.Billing.CreateProvider(ctx, draft, keys)
 	if err == nil {
 		err = r.keepAccount(ctx, id)
 	}
@@ -81,6 +89,42 @@ func (r *mutationResolver) ProviderTest(ctx context.Context, input model.Provide
 	return &model.ProviderTestPayload{Ok: ok, Message: message, UserErrors: u}, err
 }
 
+// GlobalProviderCreate is the resolver for the globalProviderCreate field.
+func (r *mutationResolver) GlobalProviderCreate(ctx context.Context, input model.GlobalProviderCreateInput) (*model.GlobalProviderCreatePayload, error) {
+	credentials, keys := r.credentials(input.Credentials)
+	if credentials == nil {
+		return nil, badInputf("credentials: name the keys of one kind of gateway")
+	}
+	id, err := r.Billing.CreateGlobalProvider(ctx, billing.GlobalProviderDraft{
+		Name: input.Name, Description: input.Description, Environment: input.Environment, Credentials: *credentials,
+	}, keys)
+	if err == nil {
+		err = r.keepGlobalAccount(ctx, id)
+	}
+	g, u, err := r.globalProviderPayload(ctx, id, err)
+	return &model.GlobalProviderCreatePayload{GlobalProvider: g, UserErrors: u}, err
+}
+
+// GlobalProviderUpdate is the resolver for the globalProviderUpdate field.
+func (r *mutationResolver) GlobalProviderUpdate(ctx context.Context, input model.GlobalProviderUpdateInput) (*model.GlobalProviderUpdatePayload, error) {
+	change, keys, err := r.globalProviderChange(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	g, u, err := r.globalProviderPayload(ctx, input.ID, r.Billing.UpdateGlobalProvider(ctx, change, keys))
+	return &model.GlobalProviderUpdatePayload{GlobalProvider: g, UserErrors: u}, err
+}
+
+// GlobalProviderDelete is the resolver for the globalProviderDelete field.
+func (r *mutationResolver) GlobalProviderDelete(ctx context.Context, input model.GlobalProviderDeleteInput) (*model.GlobalProviderDeletePayload, error) {
+	archived, err := r.Billing.DeleteGlobalProvider(ctx, input.ID)
+	if err == nil && !archived {
+		return &model.GlobalProviderDeletePayload{DeletedID: &input.ID, UserErrors: []*model.UserError{}}, nil
+	}
+	g, u, err := r.globalProviderPayload(ctx, input.ID, err)
+	return &model.GlobalProviderDeletePayload{GlobalProvider: g, UserErrors: u}, err
+}
+
 // Environment is the resolver for the environment field.
 func (r *providerResolver) Environment(ctx context.Context, obj *ent.Provider) (organization.Environment, error) {
 	o, err := r.organization(ctx)
@@ -90,14 +134,24 @@ func (r *providerResolver) Environment(ctx context.Context, obj *ent.Provider) (
 	return o.Environment, nil
 }
 
+// PublishableKey is the resolver for the publishableKey field.
+func (r *providerResolver) PublishableKey(ctx context.Context, obj *ent.Provider) (*string, error) {
+	return r.publishableKey(ctx, obj)
+}
+
+// GlobalProvider is the resolver for the globalProvider field.
+func (r *providerResolver) GlobalProvider(ctx context.Context, obj *ent.Provider) (*ent.GlobalProvider, error) {
+	return r.globalProvider(ctx, obj)
+}
+
 // WebhookURL is the resolver for the webhookUrl field.
 func (r *providerResolver) WebhookURL(ctx context.Context, obj *ent.Provider) (string, error) {
-	return r.Billing.WebhookURL(auth.FromContext(ctx).OrganizationSlug, obj), nil
+	return r.webhookURL(ctx, obj)
 }
 
 // WebhookConfigured is the resolver for the webhookConfigured field.
 func (r *providerResolver) WebhookConfigured(ctx context.Context, obj *ent.Provider) (bool, error) {
-	return len(obj.WebhookSecretSealed) > 0 || obj.GlobalProviderID != nil, nil
+	return r.webhookConfigured(ctx, obj)
 }
 
 // Capabilities is the resolver for the capabilities field.
@@ -110,7 +164,20 @@ func (r *queryResolver) Providers(ctx context.Context) ([]*ent.Provider, error) 
 	return r.providerList(ctx)
 }
 
+// GlobalProviders is the resolver for the globalProviders field.
+func (r *queryResolver) GlobalProviders(ctx context.Context) ([]*ent.GlobalProvider, error) {
+	return r.globalProviderList(ctx)
+}
+
+// GlobalProvider returns generated.GlobalProviderResolver implementation.
+func (r *Resolver) GlobalProvider() generated.GlobalProviderResolver {
+	return &globalProviderResolver{r}
+}
+
 // Provider returns generated.ProviderResolver implementation.
 func (r *Resolver) Provider() generated.ProviderResolver { return &providerResolver{r} }
 
-type providerResolver struct{ *Resolver }
+type (
+	globalProviderResolver struct{ *Resolver }
+	providerResolver       struct{ *Resolver }
+)

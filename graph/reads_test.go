@@ -214,7 +214,10 @@ func TestStatements(t *testing.T) {
 			memberships(first: 2) { edges { node { company { name balance(currency: "USD") { remaining { amount } } } } } }
 			invoices(first: 2, where: {status: VOID}) { totalCount edges { node { number lineItems { price { product { name } } } payer { name } } } }
 		} } } }`,
-		"balances": `{ balances(first: 50) { edges { node { currency { code } payer { name ... on Developer { email defaultPaymentMethod { card { last4 } } } } } } } }`,
+		"balances":    `{ balances(first: 50) { edges { node { currency { code } payer { name ... on Developer { email defaultPaymentMethod { card { last4 } } } } } } } }`,
+		"time travel": `{ balances(first: 50) { edges { node { asOf(at: "2026-03-10T12:00:00Z") { remaining { amount } lastEntry { kind payment { id } balance { currency { code } payer { name } } } } } } } }`,
+		"statements": `{ developers(first: 50) { edges { node { statement(month: 3, year: 2026, currency: "USD") { currentBalance { amount } currency { code } }
+			none: statement(month: 3, year: 2026, currency: "JPY") { usage { amount } } balances { now: asOf(at: "2030-01-01T00:00:00Z") { amount { amount } lastEntry { id } } } } } } }`,
 		"payments": `{ payments(first: 50) { edges { node { payer { name } provider { name environment capabilities } invoice { number } balance { currency { code } }
 			paymentMethod { card { brand } } refunds { amount { amount } } disputes { status } attempts(first: 2) { totalCount edges { node { status } } } nextAction { __typename } } } } }`,
 		"quotes":    `{ quotes(first: 50) { edges { node { payer { name } provider { environment } invoice { number } lineItems { price { product { name } } } allowedActions pdfUrl } } } }`,

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -48,8 +49,21 @@ func (r *Resolver) calling(ctx context.Context) (context.Context, context.Cancel
 
 // payload returns contexts in which ent's field collection sees what is
 // selected under the named field of the mutation's payload: one for each name
-// that the document gives it, none where it does not ask for it.
-func payload(ctx context.Context, field string) []context.Context {
+// that the document gives it, none where it does not ask for it. With more
+// names it goes further down.
+func payload(ctx context.Context, field string, further ...string) []context.Context {
+	all := selected(ctx, field)
+	for _, name := range further {
+		var next []context.Context
+		for _, at := range all {
+			next = append(next, selected(at, name)...)
+		}
+		all = next
+	}
+	return all
+}
+
+func selected(ctx context.Context, field string) []context.Context {
 	parent := graphql.GetFieldContext(ctx)
 	var out []context.Context
 	for _, f := range graphql.CollectFieldsCtx(ctx, nil) {
@@ -88,10 +102,26 @@ func show[Q collector[Q, T], T any](ctx context.Context, q Q, field, typ string)
 	return row, nil
 }
 
+// onlyIDs reports whether the document asks for nothing but the ids of objects,
+// which are known without reading them: callers in a hurry ask for no more.
+func onlyIDs(asked []context.Context) bool {
+	for _, at := range asked {
+		for _, f := range graphql.CollectFieldsCtx(at, nil) {
+			if f.Name != "id" && f.Name != "__typename" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // refused splits an error of package billing: a refusal becomes data of the
 // payload, anything else stays an error. The result is never nil for a
 // refusal and an empty list for success, as the schema wants it.
-func refused(err error) ([]*model.UserError, error) {
+func refused(err error) ([]*model.UserError, error) { return refusedAt(err) }
+
+// refusedAt is refused for a part of the input that stands under at.
+func refusedAt(err error, at ...string) ([]*model.UserError, error) {
 	if err == nil {
 		return []*model.UserError{}, nil
 	}
@@ -99,8 +129,7 @@ func refused(err error) ([]*model.UserError, error) {
 	if !errors.As(err, &e) {
 		return nil, err
 	}
-	u := &model.UserError{Code: model.UserErrorCode(e.Code), Message: e.Message, Field: []string{"input"}}
-	u.Field = append(u.Field, e.Field...)
+	u := &model.UserError{Code: model.UserErrorCode(e.Code), Message: e.Message, Field: slices.Concat([]string{"input"}, at, e.Field)}
 	if d := e.Details; d != nil {
 		u.Details = &model.FundsDetails{Required: &d.Required, Available: &d.Available, Held: &d.Held, Shortfall: &d.Shortfall}
 	}

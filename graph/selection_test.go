@@ -50,6 +50,12 @@ func (w *writer) args(f *ast.FieldDefinition, variant string) string {
 			}
 		case a.Name == "currency" && a.Type.NonNull:
 			out = append(out, `currency: "USD"`)
+		case a.Name == "month":
+			out = append(out, map[string]string{"": "month: 3", "a": "month: 2", "Developer": "month: 1", "Company": "month: 12"}[variant])
+		case a.Name == "year":
+			out = append(out, "year: 2026")
+		case a.Name == "at":
+			out = append(out, map[string]string{"": `at: "2026-03-10T12:00:00Z"`, "a": `at: "2026-01-01T00:00:00Z"`}[variant])
 		case a.Name == "amount":
 			out = append(out, map[string]string{
 				"": `amount: {amount: "1", currency: "USD"}`, "a": `amount: {amount: "70", currency: "USD"}`,
@@ -65,6 +71,9 @@ func (w *writer) args(f *ast.FieldDefinition, variant string) string {
 
 // skipped are fields whose value is another one with each request.
 var skipped = []string{"cursor", "startCursor", "endCursor", "lastUsedAt"}
+
+// operators are fields that an organization cannot select.
+var operators = []string{"GlobalProvider.secretHint", "GlobalProvider.webhookUrl"}
 
 // set makes a selection set of a type.
 func (w *writer) set(typ string, depth int) []*selection {
@@ -102,6 +111,7 @@ func (w *writer) fields(typ string, depth int, variant string) []*selection {
 	for _, f := range d.Fields {
 		switch t := w.schema.Types[f.Type.Name()]; {
 		case strings.HasPrefix(f.Name, "__") || slices.Contains(skipped, f.Name) || t.Kind == ast.Union:
+		case slices.Contains(operators, typ+"."+f.Name):
 		case !t.IsCompositeType():
 			leaves = append(leaves, f)
 		case depth > 0:

@@ -115,6 +115,14 @@ func TestDecision16(t *testing.T) {
 		"Organization.thankYouUrl":         "operator, account r, account w, admin r, admin w",
 		"Mutation.organizationCreate":      "operator",
 		"Mutation.organizationUpdate":      "account w, admin w",
+		"Mutation.organizationStatusSet":   "operator",
+		"Mutation.globalProviderCreate":    "operator",
+		"Mutation.globalProviderUpdate":    "operator",
+		"Mutation.globalProviderDelete":    "operator",
+		"Query.globalProviders":            "operator, account r, account w, admin r, admin w",
+		"GlobalProvider.secretHint":        "operator",
+		"Mutation.payerExport":             "billing w, admin w",
+		"Mutation.payerErase":              "billing w, admin w",
 		"Mutation.providerCreate":          "account w, admin w",
 		"Mutation.currencySet":             "account w, admin w",
 		"Mutation.accessTokenCreate":       "admin w",
@@ -122,7 +130,16 @@ func TestDecision16(t *testing.T) {
 		"Mutation.payerSessionCreate":      "billing w, admin w",
 		"Mutation.developerCreate":         "billing w, admin w",
 		"Mutation.usageRecord":             "billing w, admin w",
+		"Mutation.usageRecordBatch":        "billing w, admin w",
+		"Mutation.usageReverse":            "billing w, admin w",
 		"Mutation.balanceReload":           "billing w, admin w",
+		"Mutation.balanceCredit":           "billing w, admin w",
+		"Mutation.balanceAdjust":           "billing w, admin w",
+		"Mutation.creditLimitSet":          "billing w, admin w",
+		"Mutation.lowBalanceNoticeSet":     "billing w, admin w",
+		"Mutation.holdCreate":              "billing w, admin w",
+		"Mutation.holdCapture":             "billing w, admin w",
+		"Mutation.holdRelease":             "billing w, admin w",
 		"Mutation.quoteFinalize":           "billing w, admin w",
 		"Mutation.quoteAccept":             "billing w, admin w, session",
 		"Mutation.quoteCancel":             "billing w, admin w, session",
@@ -247,7 +264,7 @@ func (p *prober) probes(t testing.TB) []probe {
 	}
 	for _, d := range shownTypes(p.schema) {
 		if _, reached := ways[d.Name]; !reached && d.Kind == ast.Object && d != p.schema.Mutation && d != p.schema.Subscription &&
-			!strings.HasSuffix(d.Name, "Payload") && d.Name != "UserError" {
+			!strings.HasSuffix(d.Name, "Payload") && d.Name != "UserError" && d.Name != "UsageRecordResult" {
 			t.Errorf("no query reaches %s", d.Name)
 		}
 	}
@@ -263,7 +280,7 @@ func (p *prober) arguments(f *ast.FieldDefinition) string {
 		}
 		value := map[string]string{
 			"id": `"` + p.ids["Developer"] + `"`, "ids": `["` + p.ids["Developer"] + `", "` + p.ids["Product"] + `"]`,
-			"by": `{id: "` + p.ids["Developer"] + `"}`, "currency": `"USD"`, "amount": `{amount: "1.00", currency: "USD"}`,
+			"by": `{id: "` + p.ids["Developer"] + `"}`, "month": "3", "year": "2026", "at": `"2026-03-10T12:00:00Z"`, "currency": `"USD"`, "amount": `{amount: "1.00", currency: "USD"}`,
 		}[a.Name]
 		args = append(args, a.Name+": "+value)
 	}
@@ -395,13 +412,15 @@ type stranger struct {
 func (w *world) strangers(t testing.TB, a, b *filled) []stranger {
 	t.Helper()
 	var out []stranger
+	theirs := maps.Clone(b.ids)
+	delete(theirs, "GlobalProvider") // it is everybody's
 	for _, c := range w.callers(t, a, b) {
 		if c.mine == a {
-			out = append(out, stranger{c, b, b.ids, func(args []string) map[string]string { return ownIDs(a, args) }})
+			out = append(out, stranger{c, b, theirs, func(args []string) map[string]string { return ownIDs(a, args) }})
 		}
 	}
 	foreign := maps.Clone(a.ids)
-	for _, shared := range []string{"Organization", "Provider"} {
+	for _, shared := range []string{"Organization", "Provider", "GlobalProvider"} {
 		delete(foreign, shared)
 	}
 	return append(out, stranger{

@@ -27,6 +27,9 @@ func inputSample(schema *ast.Schema, d *ast.Definition, ids map[string]string, s
 			continue
 		}
 		out[f.Name] = sample(schema, f, f.Type, ids, salt)
+		if d.Directives.ForName("oneOf") != nil {
+			break // the first that there is a sample of
+		}
 	}
 	return out
 }
@@ -190,7 +193,7 @@ func mutationIDs(schema *ast.Schema, f *ast.FieldDefinition) []string {
 func prefixOf(arg string) string {
 	return map[string]string{
 		"payerId": "dev_", "providerId": "prv_", "defaultProviderId": "prv_", "productId": "prd_", "priceId": "prc_",
-		"paymentMethodId": "pmd_", "companyId": "com_", "developerId": "dev_", "testTwinOf": "org_",
+		"paymentMethodId": "pmd_", "companyId": "com_", "developerId": "dev_", "testTwinOf": "org_", "globalProviderId": "gpr_",
 	}[arg]
 }
 
@@ -221,7 +224,8 @@ const dump = `{
 	providers { name description status secretHint webhookUrl webhookConfigured }
 	accessTokens(first: 100) { totalCount edges { node { id name hint revokedAt } } }
 	developers(first: 100) { totalCount edges { node { id name email status metadata
-		balances { amount { amount } usage { amount } entries(first: 10) { totalCount } }
+		balances { amount { amount } usage { amount } held { amount } lowBalanceNotice { percent } entries(first: 10) { totalCount } }
+		holds(first: 10) { edges { node { id status } } }
 		paymentMethods(first: 10) { edges { node { id status isDefault } } }
 		memberships(first: 10) { edges { node { id role } } } } } }
 	companies(first: 100) { totalCount edges { node { id name status } } }

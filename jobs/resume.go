@@ -38,6 +38,14 @@ func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
 		return r.resumeInvoice(ctx, d)
 	case billing.OperationHostedPayment, billing.OperationCharge:
 		return r.resumePayment(ctx, d)
+	case billing.OperationPaymentCancel:
+		request, err := requestOf[gateway.CancelRequest](d)
+		if err != nil {
+			return err
+		}
+		return r.cancelReload(ctx, d.Call, request)
+	case billing.OperationRefund:
+		return r.resumeRefund(ctx, d)
 	case billing.OperationCardAttach, billing.OperationCardSetup, billing.OperationCardDefault, billing.OperationCardDetach:
 		return r.resumeCard(ctx, d)
 	case billing.OperationEndpointRegister:
@@ -126,23 +134,28 @@ func (r *Runner) resumePayment(ctx context.Context, d billing.DueCall) error {
 }
 
 func (r *Runner) resumeCard(ctx context.Context, d billing.DueCall) error {
-	cards, ok := gateway.Capability[gateway.Cards](r.Gateways, d.Kind)
-	if !ok {
-		return fmt.Errorf("%s saves no cards", d.Kind)
-	}
 	request, err := requestOf[gateway.CardRequest](d)
 	if err != nil {
 		return err
+	}
+	if d.Operation == billing.OperationCardDetach {
+		saved, ok := gateway.Capability[gateway.SavedCards](r.Gateways, d.Kind)
+		if !ok {
+			return fmt.Errorf("%s keeps no cards", d.Kind)
+		}
+		return r.Billing.FinishCardChange(ctx, d.ID, saved.DetachCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
+	}
+	cards, ok := gateway.Capability[gateway.Cards](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s saves no cards", d.Kind)
 	}
 	switch d.Operation {
 	case billing.OperationCardAttach:
 		return r.Billing.FinishCard(ctx, d.ID, cards.AttachCard(ctx, d.Account, d.Call.Call, request))
 	case billing.OperationCardSetup:
 		return r.Billing.FinishCard(ctx, d.ID, cards.SetupCard(ctx, d.Account, d.Call.Call, request))
-	case billing.OperationCardDefault:
-		return r.Billing.FinishCardChange(ctx, d.ID, cards.SetDefaultCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
 	default:
-		return r.Billing.FinishCardChange(ctx, d.ID, cards.DetachCard(ctx, d.Account, d.Call.Call, request.Token))
+		return r.Billing.FinishCardChange(ctx, d.ID, cards.SetDefaultCard(ctx, d.Account, d.Call.Call, request.Customer.ID, request.Token))
 	}
 }
 

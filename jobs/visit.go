@@ -27,6 +27,10 @@ func (r *Runner) kinds() []kind {
 		{"check invoice", r.Billing.DueInvoices, r.checkInvoice},
 		{"check card", r.Billing.DueCards, r.checkCard},
 		{"expire quote", r.Billing.QuotesToExpire, r.Billing.ExpireQuote},
+		{"expire holds", r.Billing.BalancesWithOldHolds, r.Billing.ExpireHolds},
+		{"check refund", r.Billing.DueRefunds, r.checkRefund},
+		{"check dispute", r.Billing.DueDisputes, r.checkDispute},
+		{"reload balance", r.Billing.DueReloads, r.reloadBalance},
 	}
 }
 

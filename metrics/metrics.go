@@ -40,6 +40,8 @@ type Config struct {
 	OpenCalls func(ctx context.Context) (int, error)
 	// ReviewCalls counts the gateway calls that a person has to look at.
 	ReviewCalls func(ctx context.Context) (int, error)
+	// UsageWaiting is how many events of usage have no answer yet.
+	UsageWaiting func() int
 	// Read and Write are the pools of the database.
 	Read, Write *sql.DB
 	// Version is the program's version.
@@ -108,6 +110,10 @@ func (m *Metrics) Observe(c Config) {
 			Namespace: namespace, Name: "due_work",
 			Help: "Pieces of due work that the last look found.",
 		}, func() float64 { return float64(c.Due()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "ledger_queue_length",
+			Help: "Events of usage that wait for the COMMIT of their batch.",
+		}, func() float64 { return float64(c.UsageWaiting()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "ledger_queue_running",
 			Help: "Transactions that hold a connection for writing.",

@@ -35,8 +35,9 @@ func TestNumbers(t *testing.T) {
 	var failure error
 	m.Observe(metrics.Config{
 		Due: func() int64 { return 3 }, Version: "v1.2.3", Read: db.Read, Write: db.Write,
-		OpenCalls:   func(context.Context) (int, error) { return 7, failure },
-		ReviewCalls: func(context.Context) (int, error) { return 2, nil },
+		UsageWaiting: func() int { return 5 },
+		OpenCalls:    func(context.Context) (int, error) { return 7, failure },
+		ReviewCalls:  func(context.Context) (int, error) { return 2, nil },
 	})
 	m.Operation(ast.Mutation, "PayInvoice", "", 20*time.Millisecond)
 	m.Operation(ast.Mutation, "PayInvoice", "FORBIDDEN", time.Millisecond)
@@ -65,6 +66,7 @@ func TestNumbers(t *testing.T) {
 		`purser_gateway_calls_open 7`,
 		`purser_gateway_calls_review 2`,
 		`purser_due_work 3`,
+		`purser_ledger_queue_length 5`,
 		`purser_ledger_queue_running 1`,
 		`purser_ledger_queue_waited_total 0`,
 		`purser_info{version="v1.2.3"} 1`,

@@ -57,6 +57,6 @@ func developer(c *ent.Client, id string) *ent.PayerCreate {
 
 func account(c *ent.Client, id, payerID string) *ent.BalanceCreate {
 	return c.Balance.Create().SetID(id).SetPayerID(payerID).SetCurrency("EUR").
-		SetBillingMode(balance.BillingModePREPAID).SetPeriod("2026-03").SetLastHash([]byte{}).
+		SetBillingMode(balance.BillingModePREPAID).SetPeriod("2026-03").SetLastHash([]byte{}).SetLastBookedAt(now).
 		SetCreatedAt(now).SetUpdatedAt(now)
 }

@@ -47,6 +47,30 @@ func StripeScale(currency string) (GatewayScale, error) {
 	return GatewayScale{}, errorf(CodeCurrency, "Stripe does not charge %s", currency)
 }
 
+// The currencies that Worldpay counts in whole ones: some that ISO divides into
+// cents, which nobody uses, and not all of those that ISO does not divide.
+const worldpayNoDigits = " GNF HUF IDR JPY KMF KRW MGA PYG RWF VND XAF XOF XPF "
+
+// WorldpayScale returns how Worldpay counts the currency. CodeCurrency stands
+// for virtual ones. Whether the account may charge the currency is Worldpay's
+// answer, not known here.
+func WorldpayScale(currency string) (GatewayScale, error) {
+	switch {
+	case isoContains(worldpayNoDigits, currency):
+		return GatewayScale{Exponent: 0, Step: 1}, nil
+	case isoContains(isoThreeDigits, currency):
+		return GatewayScale{Exponent: 3, Step: 1}, nil
+	case isoContains(isoNoDigits, currency):
+		return GatewayScale{Exponent: 2, Step: 100}, nil
+	case isoContains(isoTwoDigits, currency):
+		return GatewayScale{Exponent: 2, Step: 1}, nil
+	}
+	if err := ValidCode(currency); err != nil {
+		return GatewayScale{}, err
+	}
+	return GatewayScale{}, errorf(CodeCurrency, "Worldpay does not charge %s", currency)
+}
+
 // Units returns, in ledger units, the smallest step that is both whole minor
 // units and chargeable: what CeilTo takes to turn a shortfall into a charge.
 // Errors are CodeCurrency, CodeStep (a scale that makes no sense) and

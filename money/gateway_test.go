@@ -39,6 +39,46 @@ func TestStripe(t *testing.T) {
 	}
 }
 
+func TestWorldpay(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in       money.Decimal
+		currency string
+		wire     int64
+	}{
+		{"335.50", "USD", 33550},
+		{"500", "JPY", 500},
+		{"5", "ISK", 500},
+		{"5", "CLP", 500},
+		{"5", "XOF", 5},
+		{"5.125", "KWD", 5125},
+		{"100.00", "HUF", 100},
+		{"20000.00", "IDR", 20000},
+	} {
+		scale, err := money.WorldpayScale(tt.currency)
+		if err != nil {
+			t.Fatalf("scale of %s: %v", tt.currency, err)
+		}
+		a := parse(t, tt.in, tt.currency)
+		if got, err := a.ToGateway(scale); err != nil || got != tt.wire {
+			t.Errorf("%s goes to Worldpay as %d, %v, want %d", a, got, err, tt.wire)
+		}
+		if back, err := money.FromGateway(tt.wire, tt.currency, scale); err != nil || back != a {
+			t.Errorf("%d comes from Worldpay as %s, %v, want %s", tt.wire, back, err, a)
+		}
+	}
+	scale, err := money.WorldpayScale("HUF")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = parse(t, "100.50", "HUF").ToGateway(scale)
+	wantCode(t, err, money.CodeStep)
+	for _, currency := range []string{"POINTS", "usd", "", "CLF"} {
+		_, err := money.WorldpayScale(currency)
+		wantCode(t, err, money.CodeCurrency)
+	}
+}
+
 func TestStripeRefusesWhatIsNoMultipleOfTheStep(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

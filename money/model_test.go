@@ -89,6 +89,10 @@ func TestArithmeticAgreesWithTheModel(t *testing.T) {
 		got, err = a.RateToMinor(money.Rate(rate))
 		agree(t, "rate of a", got, err, new(big.Int).Mul(halfUp(exact.Num(), exact.Denom()), minor))
 
+		share := new(big.Rat).SetFrac(new(big.Int).Mul(whole(a), big.NewInt(rate)), new(big.Int).Mul(big.NewInt(1_000_000+rate), minor))
+		got, err = a.IncludedToMinor(money.Rate(rate))
+		agree(t, "tax in a", got, err, new(big.Int).Mul(halfUp(share.Num(), share.Denom()), minor))
+
 		got, err = a.RoundToMinor()
 		agree(t, "a rounded", got, err, new(big.Int).Mul(halfUp(whole(a), minor), minor))
 

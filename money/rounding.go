@@ -47,6 +47,22 @@ func (a Amount) RateToMinor(rate Rate) (Amount, error) {
 	return a.product(hi, lo, a.Units < 0)
 }
 
+// IncludedToMinor returns the share of a gross amount that is tax, in whole
+// minor units, halves away from zero: of 120 at 20 % it is 20. The error is
+// CodeOverflow, also for a rate outside 0 to 100 %.
+func (a Amount) IncludedToMinor(rate Rate) (Amount, error) {
+	if rate < 0 || rate > rateWhole {
+		return Amount{}, errorf(CodeOverflow, "a percentage is between 0 and 100")
+	}
+	if !a.Units.inRange() {
+		return Amount{}, overflow("the amount")
+	}
+	hi, lo := bits.Mul64(a.Units.magnitude(), uint64(rate))
+	minor := roundHalfUp(hi, lo, (rateWhole+uint64(rate))*uint64(UnitsPerMinor))
+	hi, lo = bits.Mul64(minor, uint64(UnitsPerMinor))
+	return a.product(hi, lo, a.Units < 0)
+}
+
 // RoundToMinor returns the amount in whole minor units, halves away from
 // zero. The error is CodeOverflow.
 func (a Amount) RoundToMinor() (Amount, error) {

@@ -71,6 +71,36 @@ func TestRateToMinor(t *testing.T) {
 	}
 }
 
+func TestIncludedToMinor(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in       money.Decimal
+		percent  money.Decimal
+		currency string
+		want     money.Decimal
+	}{
+		{"120.00", "20", "USD", "20.00"},
+		{"-120.00", "20", "USD", "-20.00"},
+		{"2.1572", "20", "USD", "0.36"},
+		{"119", "19", "JPY", "19"},
+		{"0.03", "20", "USD", "0.01"}, // half a cent
+		{"-0.03", "20", "USD", "-0.01"},
+		{"0.02999999", "20", "USD", "0.00"},
+		{"1.07", "7", "KWD", "0.070"},
+		{"100.00", "0", "USD", "0.00"},
+		{"10000000000", "100", "USD", "5000000000.00"},
+	} {
+		rate, err := money.ParseRate(tt.percent)
+		if err != nil {
+			t.Fatalf("rate %s: %v", tt.percent, err)
+		}
+		a := parse(t, tt.in, tt.currency)
+		if got, err := a.IncludedToMinor(rate); err != nil || got.Decimal() != tt.want || got.Currency != tt.currency {
+			t.Errorf("%s %% in %s = %s, %v, want %s", tt.percent, a, got, err, tt.want)
+		}
+	}
+}
+
 func TestParseRate(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[money.Decimal]money.Rate{

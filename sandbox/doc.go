@@ -2,7 +2,7 @@
 // own SQLite file, random ids, switches for faults, the persisted queue of
 // outgoing notifications, the shell of the hosted pages and a small PDF writer.
 //
-// A stand-in (stripe, …) is a package below this one. It speaks its gateway's
+// A stand-in (stripe, worldpay) is a package below this one. It speaks its gateway's
 // protocol over HTTP and is reached by the production adapter unchanged, so
 // nothing here and nothing below imports the product: what the two sides have
 // in common is the wire alone.

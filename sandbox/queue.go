@@ -288,7 +288,10 @@ func (q *Queue) attempt(ctx context.Context, d Delivery) error {
 		var body []byte
 		status, body, err = q.send(request.WithContext(ctx))
 		if err == nil && !q.Accepted(status, body) {
-			problem = fmt.Sprintf("answered with status %d", status)
+			problem = fmt.Sprintf("answered with status %d, which acknowledges nothing with this body", status)
+			if status < 200 || status >= 300 {
+				problem = fmt.Sprintf("answered with status %d", status)
+			}
 		}
 	}
 	if ctx.Err() != nil {

@@ -23,7 +23,7 @@ type Tab struct {
 }
 
 // Tabs are the example operations in the order in which they are meant to be
-// run: from a quote to a paid invoice, then a prepaid balance. It fails only
+// run: from a quote to a paid invoice, then balances. It fails only
 // when an embedded file is malformed.
 func Tabs() ([]Tab, error) {
 	// ReadDir sorts by name, and the names begin with two digits.

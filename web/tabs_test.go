@@ -37,6 +37,8 @@ func TestTabsTellTheStoryInOrder(t *testing.T) {
 		"1 Look around", "2 Write a quote", "3 Finalize it (PDF)", "4 Accept it → invoice", "5 Finalize the invoice",
 		"6 Pay with a saved card", "7 A card that declines", "8 3-D Secure", "9 Top up on a hosted page",
 		"10 Its entries", "11 Record usage", "12 Live",
+		"13 Set funds aside", "14 Capture the hold", "15 A credit limit refuses",
+		"16 Top up at Worldpay", "17 And what came of it",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("tabs %q, want %q", names, want)

@@ -2,10 +2,12 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
 	"purser/billing"
+	"purser/gateway"
 )
 
 // returned sends a browser on that comes back from a hosted page, after the
@@ -18,7 +20,7 @@ func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
 		h.missing(ctx, w, "payment", err)
 		return
 	}
-	if p, err = h.settled(ctx, p); err != nil {
+	if p, err = h.settled(ctx, p, r.PathValue("outcome"), r.URL.Query()); err != nil {
 		// The payer has done what could be done; jobs find out the rest.
 		h.Logger.WarnContext(ctx, "payment not settled on return", "payment_id", p.PaymentID, "error", err)
 	}
@@ -58,8 +60,8 @@ func (h *Handler) missing(ctx context.Context, w http.ResponseWriter, what strin
 
 // settled brings a payment to what the gateway says of it and returns it as it
 // stands afterwards; with an error as it stood before.
-func (h *Handler) settled(ctx context.Context, p *billing.PublicPayment) (*billing.PublicPayment, error) {
-	if err := h.settle(ctx, p.PaymentID); err != nil {
+func (h *Handler) settled(ctx context.Context, p *billing.PublicPayment, outcome string, query url.Values) (*billing.PublicPayment, error) {
+	if err := h.settle(ctx, p.PaymentID, outcome, query); err != nil {
 		return p, err
 	}
 	now, err := h.Billing.PublicPayment(ctx, p.Token)
@@ -69,7 +71,7 @@ func (h *Handler) settled(ctx context.Context, p *billing.PublicPayment) (*billi
 	return now, nil
 }
 
-func (h *Handler) settle(ctx context.Context, paymentID string) error {
+func (h *Handler) settle(ctx context.Context, paymentID, outcome string, query url.Values) error {
 	due, err := h.Billing.PaymentToCheck(ctx, paymentID)
 	if err != nil || due == nil {
 		return err
@@ -79,12 +81,44 @@ func (h *Handler) settle(ctx context.Context, paymentID string) error {
 	if due.GatewayInvoiceID != "" {
 		return h.Billing.ApplyInvoice(ctx, due.InvoiceID, h.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
 	}
-	return h.Billing.ApplyPayment(ctx, paymentID, h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID))
+	result := h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID)
+	if result.Silent() {
+		if signed, ok := h.signed(ctx, due, outcome, query); ok {
+			result = signed
+		}
+	}
+	return h.Billing.ApplyPayment(ctx, paymentID, result)
+}
+
+// signed is what a gateway says about a payment in the address to which it has
+// sent the browser: that it was paid, signed with the account's secret, for the
+// order and the amount that were stored. It counts where the gateway did not
+// say more on being asked; everything else in an address is believed by nobody.
+func (h *Handler) signed(ctx context.Context, due *billing.DuePayment, outcome string, query url.Values) (gateway.PaymentResult, bool) {
+	returns, ok := gateway.Capability[gateway.Returns](h.Gateways, due.Account.Kind)
+	if !ok {
+		return gateway.PaymentResult{}, false
+	}
+	r, err := returns.VerifyReturn(due.Account, outcome, query)
+	if errors.Is(err, gateway.ErrUnsigned) {
+		h.Logger.WarnContext(ctx, "return not signed: give the provider the MAC secret, and have the payment pages send URL parameters",
+			"payment_id", due.PaymentID, "provider_id", due.Account.ProviderID)
+		return gateway.PaymentResult{}, false
+	}
+	var result gateway.PaymentResult
+	if err == nil {
+		result, err = h.Billing.ConfirmReturn(ctx, due.PaymentID, r)
+	}
+	if err != nil {
+		h.Logger.WarnContext(ctx, "return not believed", "payment_id", due.PaymentID, "provider_id", due.Account.ProviderID, "error", err)
+		return gateway.PaymentResult{}, false
+	}
+	return result, result.Status == gateway.StatusSucceeded
 }
 
 // outcomeCancel is the outcome in the address of who left the gateway's page
 // without paying.
-const outcomeCancel = "cancel"
+const outcomeCancel = gateway.ReturnCancel
 
 // destination is where the browser goes: the address stored for what became
 // of the payment, else the organization's thank-you page, else "" for ours;
@@ -101,6 +135,8 @@ func (h *Handler) destination(ctx context.Context, p *billing.PublicPayment, out
 		wanted = u.Failure
 	case outcome == outcomeCancel || p.Status == billing.PaymentCanceled:
 		wanted = u.Cancel
+	case outcome == gateway.ReturnError && u.Error != "":
+		wanted = u.Error
 	default:
 		wanted = u.Pending
 	}

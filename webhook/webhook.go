@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"purser/auth"
@@ -39,6 +40,7 @@ const (
 )
 
 // Handler serves POST /webhooks/{organization}/{path},
+// POST /webhooks/global/{path}, GET /exports/{organization}/{token},
 // GET /return/{organization}/{payment}/{outcome},
 // GET /thanks/{organization}/{payment} and
 // GET /documents/{organization}/{kind}/{file}.
@@ -48,12 +50,16 @@ type Handler struct {
 	applying lanes
 	// drawing has a place for each document that is being drawn.
 	drawing chan struct{}
+	// exporting has a place for each export that is being written.
+	exporting chan struct{}
 }
 
 // New returns the front door.
 func New(c Config) *Handler {
-	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce)}
+	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce), exporting: make(chan struct{}, exportedAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
+	h.mux.HandleFunc("POST /webhooks/global/{path}", h.globalEvent)
+	h.mux.HandleFunc("GET /exports/{organization}/{token}", h.export)
 	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
 	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
@@ -73,6 +79,18 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		target, err = h.Billing.WebhookTarget(ctx, r.PathValue("path"))
 	}
+	h.take(ctx, w, r, target, err)
+}
+
+// globalEvent takes a delivery for an account of the operator's. What no
+// organization has made there is answered with 200 and not kept.
+func (h *Handler) globalEvent(w http.ResponseWriter, r *http.Request) {
+	target, err := h.Billing.GlobalWebhookTarget(r.Context(), r.PathValue("path"))
+	h.take(r.Context(), w, r, target, err)
+}
+
+// take answers a delivery to an address whose target was looked up.
+func (h *Handler) take(ctx context.Context, w http.ResponseWriter, r *http.Request, target *billing.WebhookTarget, err error) {
 	switch {
 	case isNotFound(err):
 		h.refuse(w, r, http.StatusNotFound, "there is no such webhook address", err)
@@ -91,17 +109,18 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusBadRequest, "the event could not be read", err)
 		return
 	}
-	id, status, text, err := h.store(ctx, target, raw, r.Header)
+	ctx, id, status, text, err := h.store(ctx, target, raw, r.Header)
 	if err != nil {
 		h.refuse(w, r, status, text, err)
 		return
 	}
+	heard := h.acknowledgement(target.Kind)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", "3")
+	w.Header().Set("Content-Length", strconv.Itoa(len(heard)))
 	// Who delivers must not wait with the next event, on the same connection,
 	// until this one is applied.
 	w.Header().Set("Connection", "close")
-	if _, err := io.WriteString(w, "ok\n"); err != nil {
+	if _, err := io.WriteString(w, heard); err != nil {
 		h.Logger.DebugContext(ctx, "webhook answer", "error", err)
 	}
 	// The answer leaves now: what follows is ours to repeat, not the
@@ -113,10 +132,11 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	crash.Point(crash.EventStored)
-	if !h.applying.enter(target.ProviderID) {
+	lane := target.ProviderID + target.GlobalProviderID
+	if !h.applying.enter(lane) {
 		return // jobs take it from the table
 	}
-	defer h.applying.leave(target.ProviderID)
+	defer h.applying.leave(lane)
 	if err := h.Apply(context.WithoutCancel(ctx), id); err != nil {
 		h.Logger.WarnContext(ctx, "event not applied yet", "event_id", id, "error", err)
 	}
@@ -138,30 +158,67 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, tex
 }
 
 // store verifies a delivery and keeps it. id is empty when it was settled
-// before.
-func (h *Handler) store(ctx context.Context, t *billing.WebhookTarget, raw []byte, header http.Header) (id string, status int, text string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+// before, or is nobody's; inside is a context in the organization whose it is.
+func (h *Handler) store(outer context.Context, t *billing.WebhookTarget, raw []byte, header http.Header) (inside context.Context, id string, status int, text string, err error) {
+	ctx, cancel := context.WithTimeout(outer, verifyTimeout)
 	defer cancel()
+	if notifications, ok := gateway.Capability[gateway.Notifications](h.Gateways, t.Kind); ok {
+		return h.storeUnsigned(ctx, outer, t, notifications, raw)
+	}
 	events, ok := gateway.Capability[gateway.Events](h.Gateways, t.Kind)
 	if !ok {
-		return "", http.StatusNotFound, "this provider sends no events", errors.New("no events")
+		return outer, "", http.StatusNotFound, "this provider sends no events", errors.New("no events")
 	}
 	e, err := events.VerifyEvent(raw, header, t.Secrets, h.Billing.Now())
 	switch {
 	case errors.Is(err, gateway.ErrNoSecret):
-		return "", http.StatusUnprocessableEntity, "the provider has no webhook signing secret yet: set it with providerUpdate", err
+		return outer, "", http.StatusUnprocessableEntity, "the provider has no webhook signing secret yet: set it with providerUpdate", err
 	case errors.Is(err, gateway.ErrSignature):
-		return "", http.StatusBadRequest, "the signature does not fit: check the provider's webhook signing secret and the clock", err
+		return outer, "", http.StatusBadRequest, "the signature does not fit: check the provider's webhook signing secret and the clock", err
 	case err != nil:
-		return "", http.StatusBadRequest, "the body is not an event", err
+		return outer, "", http.StatusBadRequest, "the body is not an event", err
 	}
 	if e.Live != t.Live {
-		return "", http.StatusBadRequest, "the event is of another environment than the provider's", errors.New("environment differs")
+		return outer, "", http.StatusBadRequest, "the event is of another environment than the provider's", errors.New("environment differs")
 	}
-	if id, err = h.Billing.StoreEvent(ctx, t.ProviderID, e); err != nil {
-		return "", http.StatusInternalServerError, "try again", err
+	return h.keep(ctx, outer, t, e)
+}
+
+// keep stores a verified event with the organization whose it is.
+func (h *Handler) keep(ctx, outer context.Context, t *billing.WebhookTarget, e gateway.Event) (inside context.Context, id string, status int, text string, err error) {
+	inside, providerID := outer, t.ProviderID
+	if t.GlobalProviderID != "" {
+		if inside, providerID, err = h.Billing.EventOwner(outer, "webhook", t.GlobalProviderID, e.Object); err != nil {
+			return outer, "", http.StatusInternalServerError, "try again", err
+		}
+		if providerID == "" {
+			return outer, "", http.StatusOK, "", nil
+		}
 	}
-	return id, http.StatusOK, "", nil
+	ctx = auth.NewContext(ctx, auth.FromContext(inside)) // with its own limit
+	if id, err = h.Billing.StoreEvent(ctx, providerID, e); err != nil {
+		return outer, "", http.StatusInternalServerError, "try again", err
+	}
+	return inside, id, http.StatusOK, "", nil
+}
+
+// storeUnsigned keeps a delivery that nobody has signed: its address is secret,
+// and what it says counts only when the gateway repeats it. One about an object
+// that is none of ours is heard as well, since others would wait behind it.
+func (h *Handler) storeUnsigned(ctx, outer context.Context, t *billing.WebhookTarget, n gateway.Notifications, raw []byte) (inside context.Context, id string, status int, text string, err error) {
+	e, err := n.ParseNotification(raw)
+	if err != nil {
+		return outer, "", http.StatusBadRequest, "the body is not a notification", err
+	}
+	return h.keep(ctx, outer, t, e)
+}
+
+// acknowledgement is what a gateway wants to hear of a delivery.
+func (h *Handler) acknowledgement(kind gateway.Kind) string {
+	if n, ok := gateway.Capability[gateway.Notifications](h.Gateways, kind); ok {
+		return n.Acknowledgement()
+	}
+	return "ok\n"
 }
 
 // Apply reads the object of a stored event again and applies what the gateway
@@ -215,7 +272,13 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 			page = due.ReferenceID
 		}
 		r := h.Gateways.FetchPayment(ctx, e.Account, page, e.Object.ID)
-		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))
+		if r.Silent() {
+			return errUnread
+		}
+		if err := h.Billing.ApplyPayment(ctx, e.Subject, r); err != nil || e.Saved == nil {
+			return err
+		}
+		return h.Billing.KeepSavedCard(ctx, e.Subject, *e.Saved)
 	case gateway.ObjectHosted:
 		r := h.Gateways.FetchPayment(ctx, e.Account, e.Object.ID, "")
 		return applied(r.Outcome, h.Billing.ApplyPayment(ctx, e.Subject, r))
@@ -225,6 +288,20 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 	case gateway.ObjectSetup:
 		r := h.Gateways.FetchSetup(ctx, e.Account, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyCard(ctx, e.Subject, r))
+	case gateway.ObjectRefund:
+		r := h.Gateways.FetchRefund(ctx, e.Account, gateway.RefundRequest{GatewayPaymentID: e.Object.PaymentID}, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyRefund(ctx, e.Subject, e.Object.Subject, r))
+	case gateway.ObjectRefunds:
+		all := h.Gateways.FetchRefunds(ctx, e.Account, e.Object.PaymentID)
+		for _, r := range all.Refunds {
+			if err := h.Billing.ApplyRefund(ctx, e.Subject, r.Subject, r.RefundResult); err != nil {
+				return err
+			}
+		}
+		return applied(all.Outcome, nil)
+	case gateway.ObjectDispute:
+		r := h.Gateways.FetchDispute(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyDispute(ctx, e.Subject, r))
 	case gateway.ObjectQuote:
 		r := h.Gateways.FetchQuote(ctx, e.Account, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyQuote(ctx, e.Subject, r))

@@ -40,6 +40,8 @@ const (
 	FieldBillingMode = "billing_mode"
 	// FieldCreditLimitUnits holds the string denoting the credit_limit_units field in the database.
 	FieldCreditLimitUnits = "credit_limit_units"
+	// FieldCreditLimitOwn holds the string denoting the credit_limit_own field in the database.
+	FieldCreditLimitOwn = "credit_limit_own"
 	// FieldAutoReloadEnabled holds the string denoting the auto_reload_enabled field in the database.
 	FieldAutoReloadEnabled = "auto_reload_enabled"
 	// FieldAutoReloadThresholdUnits holds the string denoting the auto_reload_threshold_units field in the database.
@@ -56,12 +58,18 @@ const (
 	FieldAutoReloadPaymentMethodID = "auto_reload_payment_method_id"
 	// FieldAutoReloadSuspendedReason holds the string denoting the auto_reload_suspended_reason field in the database.
 	FieldAutoReloadSuspendedReason = "auto_reload_suspended_reason"
-	// FieldAutoReloadInFlight holds the string denoting the auto_reload_in_flight field in the database.
-	FieldAutoReloadInFlight = "auto_reload_in_flight"
+	// FieldAutoReloadPaymentID holds the string denoting the auto_reload_payment_id field in the database.
+	FieldAutoReloadPaymentID = "auto_reload_payment_id"
+	// FieldAutoReloadFailures holds the string denoting the auto_reload_failures field in the database.
+	FieldAutoReloadFailures = "auto_reload_failures"
+	// FieldAutoReloadDueAt holds the string denoting the auto_reload_due_at field in the database.
+	FieldAutoReloadDueAt = "auto_reload_due_at"
 	// FieldLowBalanceLevelUnits holds the string denoting the low_balance_level_units field in the database.
 	FieldLowBalanceLevelUnits = "low_balance_level_units"
-	// FieldLowBalanceNoticed holds the string denoting the low_balance_noticed field in the database.
-	FieldLowBalanceNoticed = "low_balance_noticed"
+	// FieldLowBalancePercent holds the string denoting the low_balance_percent field in the database.
+	FieldLowBalancePercent = "low_balance_percent"
+	// FieldLowBalanceNoticedAt holds the string denoting the low_balance_noticed_at field in the database.
+	FieldLowBalanceNoticedAt = "low_balance_noticed_at"
 	// FieldPeriod holds the string denoting the period field in the database.
 	FieldPeriod = "period"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -70,6 +78,8 @@ const (
 	FieldLastSeq = "last_seq"
 	// FieldLastHash holds the string denoting the last_hash field in the database.
 	FieldLastHash = "last_hash"
+	// FieldLastBookedAt holds the string denoting the last_booked_at field in the database.
+	FieldLastBookedAt = "last_booked_at"
 	// EdgePayer holds the string denoting the payer edge name in mutations.
 	EdgePayer = "payer"
 	// EdgeEntries holds the string denoting the entries edge name in mutations.
@@ -106,6 +116,7 @@ var Columns = []string{
 	FieldUnpaidUnits,
 	FieldBillingMode,
 	FieldCreditLimitUnits,
+	FieldCreditLimitOwn,
 	FieldAutoReloadEnabled,
 	FieldAutoReloadThresholdUnits,
 	FieldAutoReloadAmountUnits,
@@ -114,13 +125,17 @@ var Columns = []string{
 	FieldAutoReloadProviderID,
 	FieldAutoReloadPaymentMethodID,
 	FieldAutoReloadSuspendedReason,
-	FieldAutoReloadInFlight,
+	FieldAutoReloadPaymentID,
+	FieldAutoReloadFailures,
+	FieldAutoReloadDueAt,
 	FieldLowBalanceLevelUnits,
-	FieldLowBalanceNoticed,
+	FieldLowBalancePercent,
+	FieldLowBalanceNoticedAt,
 	FieldPeriod,
 	FieldVersion,
 	FieldLastSeq,
 	FieldLastHash,
+	FieldLastBookedAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -156,14 +171,14 @@ var (
 	DefaultHeldUnits money.Units
 	// DefaultUnpaidUnits holds the default value on creation for the "unpaid_units" field.
 	DefaultUnpaidUnits money.Units
+	// DefaultCreditLimitOwn holds the default value on creation for the "credit_limit_own" field.
+	DefaultCreditLimitOwn bool
 	// DefaultAutoReloadEnabled holds the default value on creation for the "auto_reload_enabled" field.
 	DefaultAutoReloadEnabled bool
 	// DefaultAutoReloadSuspendedReason holds the default value on creation for the "auto_reload_suspended_reason" field.
 	DefaultAutoReloadSuspendedReason string
-	// DefaultAutoReloadInFlight holds the default value on creation for the "auto_reload_in_flight" field.
-	DefaultAutoReloadInFlight bool
-	// DefaultLowBalanceNoticed holds the default value on creation for the "low_balance_noticed" field.
-	DefaultLowBalanceNoticed bool
+	// DefaultAutoReloadFailures holds the default value on creation for the "auto_reload_failures" field.
+	DefaultAutoReloadFailures int
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultLastSeq holds the default value on creation for the "last_seq" field.
@@ -258,6 +273,11 @@ func ByCreditLimitUnits(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreditLimitUnits, opts...).ToFunc()
 }
 
+// ByCreditLimitOwn orders the results by the credit_limit_own field.
+func ByCreditLimitOwn(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditLimitOwn, opts...).ToFunc()
+}
+
 // ByAutoReloadEnabled orders the results by the auto_reload_enabled field.
 func ByAutoReloadEnabled(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAutoReloadEnabled, opts...).ToFunc()
@@ -298,9 +318,19 @@ func ByAutoReloadSuspendedReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAutoReloadSuspendedReason, opts...).ToFunc()
 }
 
-// ByAutoReloadInFlight orders the results by the auto_reload_in_flight field.
-func ByAutoReloadInFlight(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldAutoReloadInFlight, opts...).ToFunc()
+// ByAutoReloadPaymentID orders the results by the auto_reload_payment_id field.
+func ByAutoReloadPaymentID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutoReloadPaymentID, opts...).ToFunc()
+}
+
+// ByAutoReloadFailures orders the results by the auto_reload_failures field.
+func ByAutoReloadFailures(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutoReloadFailures, opts...).ToFunc()
+}
+
+// ByAutoReloadDueAt orders the results by the auto_reload_due_at field.
+func ByAutoReloadDueAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutoReloadDueAt, opts...).ToFunc()
 }
 
 // ByLowBalanceLevelUnits orders the results by the low_balance_level_units field.
@@ -308,9 +338,14 @@ func ByLowBalanceLevelUnits(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLowBalanceLevelUnits, opts...).ToFunc()
 }
 
-// ByLowBalanceNoticed orders the results by the low_balance_noticed field.
-func ByLowBalanceNoticed(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldLowBalanceNoticed, opts...).ToFunc()
+// ByLowBalancePercent orders the results by the low_balance_percent field.
+func ByLowBalancePercent(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLowBalancePercent, opts...).ToFunc()
+}
+
+// ByLowBalanceNoticedAt orders the results by the low_balance_noticed_at field.
+func ByLowBalanceNoticedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLowBalanceNoticedAt, opts...).ToFunc()
 }
 
 // ByPeriod orders the results by the period field.
@@ -326,6 +361,11 @@ func ByVersion(opts ...sql.OrderTermOption) OrderOption {
 // ByLastSeq orders the results by the last_seq field.
 func ByLastSeq(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastSeq, opts...).ToFunc()
+}
+
+// ByLastBookedAt orders the results by the last_booked_at field.
+func ByLastBookedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastBookedAt, opts...).ToFunc()
 }
 
 // ByPayerField orders the results by payer field.

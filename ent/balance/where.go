@@ -121,6 +121,11 @@ func CreditLimitUnits(v money.Units) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldCreditLimitUnits, vc))
 }
 
+// CreditLimitOwn applies equality check predicate on the "credit_limit_own" field. It's identical to CreditLimitOwnEQ.
+func CreditLimitOwn(v bool) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldCreditLimitOwn, v))
+}
+
 // AutoReloadEnabled applies equality check predicate on the "auto_reload_enabled" field. It's identical to AutoReloadEnabledEQ.
 func AutoReloadEnabled(v bool) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldAutoReloadEnabled, v))
@@ -165,9 +170,19 @@ func AutoReloadSuspendedReason(v string) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldAutoReloadSuspendedReason, v))
 }
 
-// AutoReloadInFlight applies equality check predicate on the "auto_reload_in_flight" field. It's identical to AutoReloadInFlightEQ.
-func AutoReloadInFlight(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldAutoReloadInFlight, v))
+// AutoReloadPaymentID applies equality check predicate on the "auto_reload_payment_id" field. It's identical to AutoReloadPaymentIDEQ.
+func AutoReloadPaymentID(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadFailures applies equality check predicate on the "auto_reload_failures" field. It's identical to AutoReloadFailuresEQ.
+func AutoReloadFailures(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadDueAt applies equality check predicate on the "auto_reload_due_at" field. It's identical to AutoReloadDueAtEQ.
+func AutoReloadDueAt(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadDueAt, v))
 }
 
 // LowBalanceLevelUnits applies equality check predicate on the "low_balance_level_units" field. It's identical to LowBalanceLevelUnitsEQ.
@@ -176,9 +191,14 @@ func LowBalanceLevelUnits(v money.Units) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldLowBalanceLevelUnits, vc))
 }
 
-// LowBalanceNoticed applies equality check predicate on the "low_balance_noticed" field. It's identical to LowBalanceNoticedEQ.
-func LowBalanceNoticed(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticed, v))
+// LowBalancePercent applies equality check predicate on the "low_balance_percent" field. It's identical to LowBalancePercentEQ.
+func LowBalancePercent(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalancePercent, v))
+}
+
+// LowBalanceNoticedAt applies equality check predicate on the "low_balance_noticed_at" field. It's identical to LowBalanceNoticedAtEQ.
+func LowBalanceNoticedAt(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticedAt, v))
 }
 
 // Period applies equality check predicate on the "period" field. It's identical to PeriodEQ.
@@ -199,6 +219,11 @@ func LastSeq(v int64) predicate.Balance {
 // LastHash applies equality check predicate on the "last_hash" field. It's identical to LastHashEQ.
 func LastHash(v []byte) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldLastHash, v))
+}
+
+// LastBookedAt applies equality check predicate on the "last_booked_at" field. It's identical to LastBookedAtEQ.
+func LastBookedAt(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLastBookedAt, v))
 }
 
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
@@ -776,6 +801,16 @@ func CreditLimitUnitsNotNil() predicate.Balance {
 	return predicate.Balance(sql.FieldNotNull(FieldCreditLimitUnits))
 }
 
+// CreditLimitOwnEQ applies the EQ predicate on the "credit_limit_own" field.
+func CreditLimitOwnEQ(v bool) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldCreditLimitOwn, v))
+}
+
+// CreditLimitOwnNEQ applies the NEQ predicate on the "credit_limit_own" field.
+func CreditLimitOwnNEQ(v bool) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldCreditLimitOwn, v))
+}
+
 // AutoReloadEnabledEQ applies the EQ predicate on the "auto_reload_enabled" field.
 func AutoReloadEnabledEQ(v bool) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldAutoReloadEnabled, v))
@@ -1257,14 +1292,169 @@ func AutoReloadSuspendedReasonContainsFold(v string) predicate.Balance {
 	return predicate.Balance(sql.FieldContainsFold(FieldAutoReloadSuspendedReason, v))
 }
 
-// AutoReloadInFlightEQ applies the EQ predicate on the "auto_reload_in_flight" field.
-func AutoReloadInFlightEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldAutoReloadInFlight, v))
+// AutoReloadPaymentIDEQ applies the EQ predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDEQ(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadPaymentID, v))
 }
 
-// AutoReloadInFlightNEQ applies the NEQ predicate on the "auto_reload_in_flight" field.
-func AutoReloadInFlightNEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadInFlight, v))
+// AutoReloadPaymentIDNEQ applies the NEQ predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDNEQ(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDIn applies the In predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDIn(vs ...string) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldAutoReloadPaymentID, vs...))
+}
+
+// AutoReloadPaymentIDNotIn applies the NotIn predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDNotIn(vs ...string) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldAutoReloadPaymentID, vs...))
+}
+
+// AutoReloadPaymentIDGT applies the GT predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDGT(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDGTE applies the GTE predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDGTE(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDLT applies the LT predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDLT(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDLTE applies the LTE predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDLTE(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDContains applies the Contains predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDContains(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldContains(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDHasPrefix applies the HasPrefix predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDHasPrefix(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldHasPrefix(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDHasSuffix applies the HasSuffix predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDHasSuffix(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldHasSuffix(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDIsNil applies the IsNil predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldAutoReloadPaymentID))
+}
+
+// AutoReloadPaymentIDNotNil applies the NotNil predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldAutoReloadPaymentID))
+}
+
+// AutoReloadPaymentIDEqualFold applies the EqualFold predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDEqualFold(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldEqualFold(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadPaymentIDContainsFold applies the ContainsFold predicate on the "auto_reload_payment_id" field.
+func AutoReloadPaymentIDContainsFold(v string) predicate.Balance {
+	return predicate.Balance(sql.FieldContainsFold(FieldAutoReloadPaymentID, v))
+}
+
+// AutoReloadFailuresEQ applies the EQ predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresNEQ applies the NEQ predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresNEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresIn applies the In predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldAutoReloadFailures, vs...))
+}
+
+// AutoReloadFailuresNotIn applies the NotIn predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresNotIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldAutoReloadFailures, vs...))
+}
+
+// AutoReloadFailuresGT applies the GT predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresGT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresGTE applies the GTE predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresGTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresLT applies the LT predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresLT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadFailuresLTE applies the LTE predicate on the "auto_reload_failures" field.
+func AutoReloadFailuresLTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldAutoReloadFailures, v))
+}
+
+// AutoReloadDueAtEQ applies the EQ predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtNEQ applies the NEQ predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtNEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtIn applies the In predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldAutoReloadDueAt, vs...))
+}
+
+// AutoReloadDueAtNotIn applies the NotIn predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtNotIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldAutoReloadDueAt, vs...))
+}
+
+// AutoReloadDueAtGT applies the GT predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtGT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtGTE applies the GTE predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtGTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtLT applies the LT predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtLT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtLTE applies the LTE predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtLTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldAutoReloadDueAt, v))
+}
+
+// AutoReloadDueAtIsNil applies the IsNil predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldAutoReloadDueAt))
+}
+
+// AutoReloadDueAtNotNil applies the NotNil predicate on the "auto_reload_due_at" field.
+func AutoReloadDueAtNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldAutoReloadDueAt))
 }
 
 // LowBalanceLevelUnitsEQ applies the EQ predicate on the "low_balance_level_units" field.
@@ -1331,14 +1521,104 @@ func LowBalanceLevelUnitsNotNil() predicate.Balance {
 	return predicate.Balance(sql.FieldNotNull(FieldLowBalanceLevelUnits))
 }
 
-// LowBalanceNoticedEQ applies the EQ predicate on the "low_balance_noticed" field.
-func LowBalanceNoticedEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticed, v))
+// LowBalancePercentEQ applies the EQ predicate on the "low_balance_percent" field.
+func LowBalancePercentEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalancePercent, v))
 }
 
-// LowBalanceNoticedNEQ applies the NEQ predicate on the "low_balance_noticed" field.
-func LowBalanceNoticedNEQ(v bool) predicate.Balance {
-	return predicate.Balance(sql.FieldNEQ(FieldLowBalanceNoticed, v))
+// LowBalancePercentNEQ applies the NEQ predicate on the "low_balance_percent" field.
+func LowBalancePercentNEQ(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentIn applies the In predicate on the "low_balance_percent" field.
+func LowBalancePercentIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldLowBalancePercent, vs...))
+}
+
+// LowBalancePercentNotIn applies the NotIn predicate on the "low_balance_percent" field.
+func LowBalancePercentNotIn(vs ...int) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldLowBalancePercent, vs...))
+}
+
+// LowBalancePercentGT applies the GT predicate on the "low_balance_percent" field.
+func LowBalancePercentGT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentGTE applies the GTE predicate on the "low_balance_percent" field.
+func LowBalancePercentGTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentLT applies the LT predicate on the "low_balance_percent" field.
+func LowBalancePercentLT(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentLTE applies the LTE predicate on the "low_balance_percent" field.
+func LowBalancePercentLTE(v int) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldLowBalancePercent, v))
+}
+
+// LowBalancePercentIsNil applies the IsNil predicate on the "low_balance_percent" field.
+func LowBalancePercentIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldLowBalancePercent))
+}
+
+// LowBalancePercentNotNil applies the NotNil predicate on the "low_balance_percent" field.
+func LowBalancePercentNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldLowBalancePercent))
+}
+
+// LowBalanceNoticedAtEQ applies the EQ predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtNEQ applies the NEQ predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtNEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtIn applies the In predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldLowBalanceNoticedAt, vs...))
+}
+
+// LowBalanceNoticedAtNotIn applies the NotIn predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtNotIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldLowBalanceNoticedAt, vs...))
+}
+
+// LowBalanceNoticedAtGT applies the GT predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtGT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtGTE applies the GTE predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtGTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtLT applies the LT predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtLT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtLTE applies the LTE predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtLTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldLowBalanceNoticedAt, v))
+}
+
+// LowBalanceNoticedAtIsNil applies the IsNil predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldLowBalanceNoticedAt))
+}
+
+// LowBalanceNoticedAtNotNil applies the NotNil predicate on the "low_balance_noticed_at" field.
+func LowBalanceNoticedAtNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldLowBalanceNoticedAt))
 }
 
 // PeriodEQ applies the EQ predicate on the "period" field.
@@ -1524,6 +1804,46 @@ func LastHashLT(v []byte) predicate.Balance {
 // LastHashLTE applies the LTE predicate on the "last_hash" field.
 func LastHashLTE(v []byte) predicate.Balance {
 	return predicate.Balance(sql.FieldLTE(FieldLastHash, v))
+}
+
+// LastBookedAtEQ applies the EQ predicate on the "last_booked_at" field.
+func LastBookedAtEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldLastBookedAt, v))
+}
+
+// LastBookedAtNEQ applies the NEQ predicate on the "last_booked_at" field.
+func LastBookedAtNEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldLastBookedAt, v))
+}
+
+// LastBookedAtIn applies the In predicate on the "last_booked_at" field.
+func LastBookedAtIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldLastBookedAt, vs...))
+}
+
+// LastBookedAtNotIn applies the NotIn predicate on the "last_booked_at" field.
+func LastBookedAtNotIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldLastBookedAt, vs...))
+}
+
+// LastBookedAtGT applies the GT predicate on the "last_booked_at" field.
+func LastBookedAtGT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldLastBookedAt, v))
+}
+
+// LastBookedAtGTE applies the GTE predicate on the "last_booked_at" field.
+func LastBookedAtGTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldLastBookedAt, v))
+}
+
+// LastBookedAtLT applies the LT predicate on the "last_booked_at" field.
+func LastBookedAtLT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldLastBookedAt, v))
+}
+
+// LastBookedAtLTE applies the LTE predicate on the "last_booked_at" field.
+func LastBookedAtLTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldLastBookedAt, v))
 }
 
 // HasPayer applies the HasEdge predicate on the "payer" edge.

@@ -37,6 +37,10 @@ const (
 	FieldEvidenceDueAt = "evidence_due_at"
 	// FieldGatewayDisputeID holds the string denoting the gateway_dispute_id field in the database.
 	FieldGatewayDisputeID = "gateway_dispute_id"
+	// FieldNextCheckAt holds the string denoting the next_check_at field in the database.
+	FieldNextCheckAt = "next_check_at"
+	// FieldChecks holds the string denoting the checks field in the database.
+	FieldChecks = "checks"
 	// EdgePayment holds the string denoting the payment edge name in mutations.
 	EdgePayment = "payment"
 	// Table holds the table name of the dispute in the database.
@@ -63,6 +67,8 @@ var Columns = []string{
 	FieldReason,
 	FieldEvidenceDueAt,
 	FieldGatewayDisputeID,
+	FieldNextCheckAt,
+	FieldChecks,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -88,6 +94,8 @@ var (
 	OrganizationIDValidator func(string) error
 	// PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	PaymentIDValidator func(string) error
+	// DefaultChecks holds the default value on creation for the "checks" field.
+	DefaultChecks int
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -174,6 +182,16 @@ func ByEvidenceDueAt(opts ...sql.OrderTermOption) OrderOption {
 // ByGatewayDisputeID orders the results by the gateway_dispute_id field.
 func ByGatewayDisputeID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGatewayDisputeID, opts...).ToFunc()
+}
+
+// ByNextCheckAt orders the results by the next_check_at field.
+func ByNextCheckAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextCheckAt, opts...).ToFunc()
+}
+
+// ByChecks orders the results by the checks field.
+func ByChecks(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChecks, opts...).ToFunc()
 }
 
 // ByPaymentField orders the results by payment field.

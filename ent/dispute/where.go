@@ -112,6 +112,16 @@ func GatewayDisputeID(v string) predicate.Dispute {
 	return predicate.Dispute(sql.FieldEQ(FieldGatewayDisputeID, v))
 }
 
+// NextCheckAt applies equality check predicate on the "next_check_at" field. It's identical to NextCheckAtEQ.
+func NextCheckAt(v time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// Checks applies equality check predicate on the "checks" field. It's identical to ChecksEQ.
+func Checks(v int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldEQ(FieldChecks, v))
+}
+
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
 func OrganizationIDEQ(v string) predicate.Dispute {
 	return predicate.Dispute(sql.FieldEQ(FieldOrganizationID, v))
@@ -649,6 +659,96 @@ func GatewayDisputeIDEqualFold(v string) predicate.Dispute {
 // GatewayDisputeIDContainsFold applies the ContainsFold predicate on the "gateway_dispute_id" field.
 func GatewayDisputeIDContainsFold(v string) predicate.Dispute {
 	return predicate.Dispute(sql.FieldContainsFold(FieldGatewayDisputeID, v))
+}
+
+// NextCheckAtEQ applies the EQ predicate on the "next_check_at" field.
+func NextCheckAtEQ(v time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtNEQ applies the NEQ predicate on the "next_check_at" field.
+func NextCheckAtNEQ(v time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldNEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIn applies the In predicate on the "next_check_at" field.
+func NextCheckAtIn(vs ...time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtNotIn applies the NotIn predicate on the "next_check_at" field.
+func NextCheckAtNotIn(vs ...time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldNotIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtGT applies the GT predicate on the "next_check_at" field.
+func NextCheckAtGT(v time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldGT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtGTE applies the GTE predicate on the "next_check_at" field.
+func NextCheckAtGTE(v time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldGTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLT applies the LT predicate on the "next_check_at" field.
+func NextCheckAtLT(v time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldLT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLTE applies the LTE predicate on the "next_check_at" field.
+func NextCheckAtLTE(v time.Time) predicate.Dispute {
+	return predicate.Dispute(sql.FieldLTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIsNil applies the IsNil predicate on the "next_check_at" field.
+func NextCheckAtIsNil() predicate.Dispute {
+	return predicate.Dispute(sql.FieldIsNull(FieldNextCheckAt))
+}
+
+// NextCheckAtNotNil applies the NotNil predicate on the "next_check_at" field.
+func NextCheckAtNotNil() predicate.Dispute {
+	return predicate.Dispute(sql.FieldNotNull(FieldNextCheckAt))
+}
+
+// ChecksEQ applies the EQ predicate on the "checks" field.
+func ChecksEQ(v int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldEQ(FieldChecks, v))
+}
+
+// ChecksNEQ applies the NEQ predicate on the "checks" field.
+func ChecksNEQ(v int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldNEQ(FieldChecks, v))
+}
+
+// ChecksIn applies the In predicate on the "checks" field.
+func ChecksIn(vs ...int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldIn(FieldChecks, vs...))
+}
+
+// ChecksNotIn applies the NotIn predicate on the "checks" field.
+func ChecksNotIn(vs ...int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldNotIn(FieldChecks, vs...))
+}
+
+// ChecksGT applies the GT predicate on the "checks" field.
+func ChecksGT(v int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldGT(FieldChecks, v))
+}
+
+// ChecksGTE applies the GTE predicate on the "checks" field.
+func ChecksGTE(v int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldGTE(FieldChecks, v))
+}
+
+// ChecksLT applies the LT predicate on the "checks" field.
+func ChecksLT(v int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldLT(FieldChecks, v))
+}
+
+// ChecksLTE applies the LTE predicate on the "checks" field.
+func ChecksLTE(v int) predicate.Dispute {
+	return predicate.Dispute(sql.FieldLTE(FieldChecks, v))
 }
 
 // HasPayment applies the HasEdge predicate on the "payment" edge.

@@ -34,6 +34,10 @@ const (
 	FieldCallID = "call_id"
 	// FieldSubject holds the string denoting the subject field in the database.
 	FieldSubject = "subject"
+	// FieldSavedCard holds the string denoting the saved_card field in the database.
+	FieldSavedCard = "saved_card"
+	// FieldObjectPayment holds the string denoting the object_payment field in the database.
+	FieldObjectPayment = "object_payment"
 	// FieldError holds the string denoting the error field in the database.
 	FieldError = "error"
 	// FieldAttempts holds the string denoting the attempts field in the database.
@@ -60,6 +64,8 @@ var Columns = []string{
 	FieldObjectID,
 	FieldCallID,
 	FieldSubject,
+	FieldSavedCard,
+	FieldObjectPayment,
 	FieldError,
 	FieldAttempts,
 	FieldNextAttemptAt,
@@ -94,6 +100,8 @@ var (
 	DefaultCallID string
 	// DefaultSubject holds the default value on creation for the "subject" field.
 	DefaultSubject string
+	// DefaultObjectPayment holds the default value on creation for the "object_payment" field.
+	DefaultObjectPayment string
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -181,6 +189,11 @@ func ByCallID(opts ...sql.OrderTermOption) OrderOption {
 // BySubject orders the results by the subject field.
 func BySubject(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSubject, opts...).ToFunc()
+}
+
+// ByObjectPayment orders the results by the object_payment field.
+func ByObjectPayment(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldObjectPayment, opts...).ToFunc()
 }
 
 // ByError orders the results by the error field.

@@ -104,6 +104,11 @@ func Subject(v string) predicate.GatewayEvent {
 	return predicate.GatewayEvent(sql.FieldEQ(FieldSubject, v))
 }
 
+// ObjectPayment applies equality check predicate on the "object_payment" field. It's identical to ObjectPaymentEQ.
+func ObjectPayment(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldEQ(FieldObjectPayment, v))
+}
+
 // Error applies equality check predicate on the "error" field. It's identical to ErrorEQ.
 func Error(v string) predicate.GatewayEvent {
 	return predicate.GatewayEvent(sql.FieldEQ(FieldError, v))
@@ -667,6 +672,81 @@ func SubjectEqualFold(v string) predicate.GatewayEvent {
 // SubjectContainsFold applies the ContainsFold predicate on the "subject" field.
 func SubjectContainsFold(v string) predicate.GatewayEvent {
 	return predicate.GatewayEvent(sql.FieldContainsFold(FieldSubject, v))
+}
+
+// SavedCardIsNil applies the IsNil predicate on the "saved_card" field.
+func SavedCardIsNil() predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldIsNull(FieldSavedCard))
+}
+
+// SavedCardNotNil applies the NotNil predicate on the "saved_card" field.
+func SavedCardNotNil() predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldNotNull(FieldSavedCard))
+}
+
+// ObjectPaymentEQ applies the EQ predicate on the "object_payment" field.
+func ObjectPaymentEQ(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldEQ(FieldObjectPayment, v))
+}
+
+// ObjectPaymentNEQ applies the NEQ predicate on the "object_payment" field.
+func ObjectPaymentNEQ(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldNEQ(FieldObjectPayment, v))
+}
+
+// ObjectPaymentIn applies the In predicate on the "object_payment" field.
+func ObjectPaymentIn(vs ...string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldIn(FieldObjectPayment, vs...))
+}
+
+// ObjectPaymentNotIn applies the NotIn predicate on the "object_payment" field.
+func ObjectPaymentNotIn(vs ...string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldNotIn(FieldObjectPayment, vs...))
+}
+
+// ObjectPaymentGT applies the GT predicate on the "object_payment" field.
+func ObjectPaymentGT(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldGT(FieldObjectPayment, v))
+}
+
+// ObjectPaymentGTE applies the GTE predicate on the "object_payment" field.
+func ObjectPaymentGTE(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldGTE(FieldObjectPayment, v))
+}
+
+// ObjectPaymentLT applies the LT predicate on the "object_payment" field.
+func ObjectPaymentLT(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldLT(FieldObjectPayment, v))
+}
+
+// ObjectPaymentLTE applies the LTE predicate on the "object_payment" field.
+func ObjectPaymentLTE(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldLTE(FieldObjectPayment, v))
+}
+
+// ObjectPaymentContains applies the Contains predicate on the "object_payment" field.
+func ObjectPaymentContains(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldContains(FieldObjectPayment, v))
+}
+
+// ObjectPaymentHasPrefix applies the HasPrefix predicate on the "object_payment" field.
+func ObjectPaymentHasPrefix(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldHasPrefix(FieldObjectPayment, v))
+}
+
+// ObjectPaymentHasSuffix applies the HasSuffix predicate on the "object_payment" field.
+func ObjectPaymentHasSuffix(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldHasSuffix(FieldObjectPayment, v))
+}
+
+// ObjectPaymentEqualFold applies the EqualFold predicate on the "object_payment" field.
+func ObjectPaymentEqualFold(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldEqualFold(FieldObjectPayment, v))
+}
+
+// ObjectPaymentContainsFold applies the ContainsFold predicate on the "object_payment" field.
+func ObjectPaymentContainsFold(v string) predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldContainsFold(FieldObjectPayment, v))
 }
 
 // ErrorEQ applies the EQ predicate on the "error" field.

@@ -19,6 +19,8 @@ const (
 	FieldSlug = "slug"
 	// FieldName holds the string denoting the name field in the database.
 	FieldName = "name"
+	// FieldDescription holds the string denoting the description field in the database.
+	FieldDescription = "description"
 	// FieldKind holds the string denoting the kind field in the database.
 	FieldKind = "kind"
 	// FieldEnvironment holds the string denoting the environment field in the database.
@@ -35,8 +37,18 @@ const (
 	FieldSecretSealed = "secret_sealed"
 	// FieldWebhookSecretSealed holds the string denoting the webhook_secret_sealed field in the database.
 	FieldWebhookSecretSealed = "webhook_secret_sealed"
+	// FieldWebhookSecretPreviousSealed holds the string denoting the webhook_secret_previous_sealed field in the database.
+	FieldWebhookSecretPreviousSealed = "webhook_secret_previous_sealed"
+	// FieldWebhookSecretPreviousUntil holds the string denoting the webhook_secret_previous_until field in the database.
+	FieldWebhookSecretPreviousUntil = "webhook_secret_previous_until"
 	// FieldCredentialVersion holds the string denoting the credential_version field in the database.
 	FieldCredentialVersion = "credential_version"
+	// FieldGatewayAccountID holds the string denoting the gateway_account_id field in the database.
+	FieldGatewayAccountID = "gateway_account_id"
+	// FieldAccountUnprovenAt holds the string denoting the account_unproven_at field in the database.
+	FieldAccountUnprovenAt = "account_unproven_at"
+	// FieldWebhookToken holds the string denoting the webhook_token field in the database.
+	FieldWebhookToken = "webhook_token"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// Table holds the table name of the globalprovider in the database.
@@ -48,6 +60,7 @@ var Columns = []string{
 	FieldID,
 	FieldSlug,
 	FieldName,
+	FieldDescription,
 	FieldKind,
 	FieldEnvironment,
 	FieldStatus,
@@ -56,7 +69,12 @@ var Columns = []string{
 	FieldSecretHint,
 	FieldSecretSealed,
 	FieldWebhookSecretSealed,
+	FieldWebhookSecretPreviousSealed,
+	FieldWebhookSecretPreviousUntil,
 	FieldCredentialVersion,
+	FieldGatewayAccountID,
+	FieldAccountUnprovenAt,
+	FieldWebhookToken,
 	FieldCreatedAt,
 }
 
@@ -75,6 +93,8 @@ var (
 	NameValidator func(string) error
 	// DefaultCredentialVersion holds the default value on creation for the "credential_version" field.
 	DefaultCredentialVersion int
+	// DefaultGatewayAccountID holds the default value on creation for the "gateway_account_id" field.
+	DefaultGatewayAccountID string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -170,6 +190,11 @@ func ByName(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldName, opts...).ToFunc()
 }
 
+// ByDescription orders the results by the description field.
+func ByDescription(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDescription, opts...).ToFunc()
+}
+
 // ByKind orders the results by the kind field.
 func ByKind(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldKind, opts...).ToFunc()
@@ -200,9 +225,29 @@ func BySecretHint(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSecretHint, opts...).ToFunc()
 }
 
+// ByWebhookSecretPreviousUntil orders the results by the webhook_secret_previous_until field.
+func ByWebhookSecretPreviousUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWebhookSecretPreviousUntil, opts...).ToFunc()
+}
+
 // ByCredentialVersion orders the results by the credential_version field.
 func ByCredentialVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCredentialVersion, opts...).ToFunc()
+}
+
+// ByGatewayAccountID orders the results by the gateway_account_id field.
+func ByGatewayAccountID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldGatewayAccountID, opts...).ToFunc()
+}
+
+// ByAccountUnprovenAt orders the results by the account_unproven_at field.
+func ByAccountUnprovenAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAccountUnprovenAt, opts...).ToFunc()
+}
+
+// ByWebhookToken orders the results by the webhook_token field.
+func ByWebhookToken(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWebhookToken, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -74,6 +74,11 @@ func Name(v string) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldName, v))
 }
 
+// Description applies equality check predicate on the "description" field. It's identical to DescriptionEQ.
+func Description(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldDescription, v))
+}
+
 // PublishableKey applies equality check predicate on the "publishable_key" field. It's identical to PublishableKeyEQ.
 func PublishableKey(v string) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldPublishableKey, v))
@@ -99,9 +104,34 @@ func WebhookSecretSealed(v []byte) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookSecretSealed, v))
 }
 
+// WebhookSecretPreviousSealed applies equality check predicate on the "webhook_secret_previous_sealed" field. It's identical to WebhookSecretPreviousSealedEQ.
+func WebhookSecretPreviousSealed(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookSecretPreviousSealed, v))
+}
+
+// WebhookSecretPreviousUntil applies equality check predicate on the "webhook_secret_previous_until" field. It's identical to WebhookSecretPreviousUntilEQ.
+func WebhookSecretPreviousUntil(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookSecretPreviousUntil, v))
+}
+
 // CredentialVersion applies equality check predicate on the "credential_version" field. It's identical to CredentialVersionEQ.
 func CredentialVersion(v int) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldCredentialVersion, v))
+}
+
+// GatewayAccountID applies equality check predicate on the "gateway_account_id" field. It's identical to GatewayAccountIDEQ.
+func GatewayAccountID(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldGatewayAccountID, v))
+}
+
+// AccountUnprovenAt applies equality check predicate on the "account_unproven_at" field. It's identical to AccountUnprovenAtEQ.
+func AccountUnprovenAt(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldAccountUnprovenAt, v))
+}
+
+// WebhookToken applies equality check predicate on the "webhook_token" field. It's identical to WebhookTokenEQ.
+func WebhookToken(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookToken, v))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
@@ -237,6 +267,81 @@ func NameEqualFold(v string) predicate.GlobalProvider {
 // NameContainsFold applies the ContainsFold predicate on the "name" field.
 func NameContainsFold(v string) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldContainsFold(FieldName, v))
+}
+
+// DescriptionEQ applies the EQ predicate on the "description" field.
+func DescriptionEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldDescription, v))
+}
+
+// DescriptionNEQ applies the NEQ predicate on the "description" field.
+func DescriptionNEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldDescription, v))
+}
+
+// DescriptionIn applies the In predicate on the "description" field.
+func DescriptionIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldDescription, vs...))
+}
+
+// DescriptionNotIn applies the NotIn predicate on the "description" field.
+func DescriptionNotIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldDescription, vs...))
+}
+
+// DescriptionGT applies the GT predicate on the "description" field.
+func DescriptionGT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldDescription, v))
+}
+
+// DescriptionGTE applies the GTE predicate on the "description" field.
+func DescriptionGTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldDescription, v))
+}
+
+// DescriptionLT applies the LT predicate on the "description" field.
+func DescriptionLT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldDescription, v))
+}
+
+// DescriptionLTE applies the LTE predicate on the "description" field.
+func DescriptionLTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldDescription, v))
+}
+
+// DescriptionContains applies the Contains predicate on the "description" field.
+func DescriptionContains(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContains(FieldDescription, v))
+}
+
+// DescriptionHasPrefix applies the HasPrefix predicate on the "description" field.
+func DescriptionHasPrefix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasPrefix(FieldDescription, v))
+}
+
+// DescriptionHasSuffix applies the HasSuffix predicate on the "description" field.
+func DescriptionHasSuffix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasSuffix(FieldDescription, v))
+}
+
+// DescriptionIsNil applies the IsNil predicate on the "description" field.
+func DescriptionIsNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIsNull(FieldDescription))
+}
+
+// DescriptionNotNil applies the NotNil predicate on the "description" field.
+func DescriptionNotNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotNull(FieldDescription))
+}
+
+// DescriptionEqualFold applies the EqualFold predicate on the "description" field.
+func DescriptionEqualFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEqualFold(FieldDescription, v))
+}
+
+// DescriptionContainsFold applies the ContainsFold predicate on the "description" field.
+func DescriptionContainsFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContainsFold(FieldDescription, v))
 }
 
 // KindEQ applies the EQ predicate on the "kind" field.
@@ -624,6 +729,106 @@ func WebhookSecretSealedNotNil() predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldNotNull(FieldWebhookSecretSealed))
 }
 
+// WebhookSecretPreviousSealedEQ applies the EQ predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedEQ(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookSecretPreviousSealed, v))
+}
+
+// WebhookSecretPreviousSealedNEQ applies the NEQ predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedNEQ(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldWebhookSecretPreviousSealed, v))
+}
+
+// WebhookSecretPreviousSealedIn applies the In predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedIn(vs ...[]byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldWebhookSecretPreviousSealed, vs...))
+}
+
+// WebhookSecretPreviousSealedNotIn applies the NotIn predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedNotIn(vs ...[]byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldWebhookSecretPreviousSealed, vs...))
+}
+
+// WebhookSecretPreviousSealedGT applies the GT predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedGT(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldWebhookSecretPreviousSealed, v))
+}
+
+// WebhookSecretPreviousSealedGTE applies the GTE predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedGTE(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldWebhookSecretPreviousSealed, v))
+}
+
+// WebhookSecretPreviousSealedLT applies the LT predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedLT(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldWebhookSecretPreviousSealed, v))
+}
+
+// WebhookSecretPreviousSealedLTE applies the LTE predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedLTE(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldWebhookSecretPreviousSealed, v))
+}
+
+// WebhookSecretPreviousSealedIsNil applies the IsNil predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedIsNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIsNull(FieldWebhookSecretPreviousSealed))
+}
+
+// WebhookSecretPreviousSealedNotNil applies the NotNil predicate on the "webhook_secret_previous_sealed" field.
+func WebhookSecretPreviousSealedNotNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotNull(FieldWebhookSecretPreviousSealed))
+}
+
+// WebhookSecretPreviousUntilEQ applies the EQ predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilEQ(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilNEQ applies the NEQ predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilNEQ(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilIn applies the In predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilIn(vs ...time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldWebhookSecretPreviousUntil, vs...))
+}
+
+// WebhookSecretPreviousUntilNotIn applies the NotIn predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilNotIn(vs ...time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldWebhookSecretPreviousUntil, vs...))
+}
+
+// WebhookSecretPreviousUntilGT applies the GT predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilGT(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilGTE applies the GTE predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilGTE(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilLT applies the LT predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilLT(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilLTE applies the LTE predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilLTE(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldWebhookSecretPreviousUntil, v))
+}
+
+// WebhookSecretPreviousUntilIsNil applies the IsNil predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilIsNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIsNull(FieldWebhookSecretPreviousUntil))
+}
+
+// WebhookSecretPreviousUntilNotNil applies the NotNil predicate on the "webhook_secret_previous_until" field.
+func WebhookSecretPreviousUntilNotNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotNull(FieldWebhookSecretPreviousUntil))
+}
+
 // CredentialVersionEQ applies the EQ predicate on the "credential_version" field.
 func CredentialVersionEQ(v int) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldCredentialVersion, v))
@@ -662,6 +867,186 @@ func CredentialVersionLT(v int) predicate.GlobalProvider {
 // CredentialVersionLTE applies the LTE predicate on the "credential_version" field.
 func CredentialVersionLTE(v int) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldLTE(FieldCredentialVersion, v))
+}
+
+// GatewayAccountIDEQ applies the EQ predicate on the "gateway_account_id" field.
+func GatewayAccountIDEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDNEQ applies the NEQ predicate on the "gateway_account_id" field.
+func GatewayAccountIDNEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDIn applies the In predicate on the "gateway_account_id" field.
+func GatewayAccountIDIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldGatewayAccountID, vs...))
+}
+
+// GatewayAccountIDNotIn applies the NotIn predicate on the "gateway_account_id" field.
+func GatewayAccountIDNotIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldGatewayAccountID, vs...))
+}
+
+// GatewayAccountIDGT applies the GT predicate on the "gateway_account_id" field.
+func GatewayAccountIDGT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDGTE applies the GTE predicate on the "gateway_account_id" field.
+func GatewayAccountIDGTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDLT applies the LT predicate on the "gateway_account_id" field.
+func GatewayAccountIDLT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDLTE applies the LTE predicate on the "gateway_account_id" field.
+func GatewayAccountIDLTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDContains applies the Contains predicate on the "gateway_account_id" field.
+func GatewayAccountIDContains(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContains(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDHasPrefix applies the HasPrefix predicate on the "gateway_account_id" field.
+func GatewayAccountIDHasPrefix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasPrefix(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDHasSuffix applies the HasSuffix predicate on the "gateway_account_id" field.
+func GatewayAccountIDHasSuffix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasSuffix(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDEqualFold applies the EqualFold predicate on the "gateway_account_id" field.
+func GatewayAccountIDEqualFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEqualFold(FieldGatewayAccountID, v))
+}
+
+// GatewayAccountIDContainsFold applies the ContainsFold predicate on the "gateway_account_id" field.
+func GatewayAccountIDContainsFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContainsFold(FieldGatewayAccountID, v))
+}
+
+// AccountUnprovenAtEQ applies the EQ predicate on the "account_unproven_at" field.
+func AccountUnprovenAtEQ(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtNEQ applies the NEQ predicate on the "account_unproven_at" field.
+func AccountUnprovenAtNEQ(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtIn applies the In predicate on the "account_unproven_at" field.
+func AccountUnprovenAtIn(vs ...time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldAccountUnprovenAt, vs...))
+}
+
+// AccountUnprovenAtNotIn applies the NotIn predicate on the "account_unproven_at" field.
+func AccountUnprovenAtNotIn(vs ...time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldAccountUnprovenAt, vs...))
+}
+
+// AccountUnprovenAtGT applies the GT predicate on the "account_unproven_at" field.
+func AccountUnprovenAtGT(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtGTE applies the GTE predicate on the "account_unproven_at" field.
+func AccountUnprovenAtGTE(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtLT applies the LT predicate on the "account_unproven_at" field.
+func AccountUnprovenAtLT(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtLTE applies the LTE predicate on the "account_unproven_at" field.
+func AccountUnprovenAtLTE(v time.Time) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldAccountUnprovenAt, v))
+}
+
+// AccountUnprovenAtIsNil applies the IsNil predicate on the "account_unproven_at" field.
+func AccountUnprovenAtIsNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIsNull(FieldAccountUnprovenAt))
+}
+
+// AccountUnprovenAtNotNil applies the NotNil predicate on the "account_unproven_at" field.
+func AccountUnprovenAtNotNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotNull(FieldAccountUnprovenAt))
+}
+
+// WebhookTokenEQ applies the EQ predicate on the "webhook_token" field.
+func WebhookTokenEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookToken, v))
+}
+
+// WebhookTokenNEQ applies the NEQ predicate on the "webhook_token" field.
+func WebhookTokenNEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldWebhookToken, v))
+}
+
+// WebhookTokenIn applies the In predicate on the "webhook_token" field.
+func WebhookTokenIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldWebhookToken, vs...))
+}
+
+// WebhookTokenNotIn applies the NotIn predicate on the "webhook_token" field.
+func WebhookTokenNotIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldWebhookToken, vs...))
+}
+
+// WebhookTokenGT applies the GT predicate on the "webhook_token" field.
+func WebhookTokenGT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldWebhookToken, v))
+}
+
+// WebhookTokenGTE applies the GTE predicate on the "webhook_token" field.
+func WebhookTokenGTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldWebhookToken, v))
+}
+
+// WebhookTokenLT applies the LT predicate on the "webhook_token" field.
+func WebhookTokenLT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldWebhookToken, v))
+}
+
+// WebhookTokenLTE applies the LTE predicate on the "webhook_token" field.
+func WebhookTokenLTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldWebhookToken, v))
+}
+
+// WebhookTokenContains applies the Contains predicate on the "webhook_token" field.
+func WebhookTokenContains(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContains(FieldWebhookToken, v))
+}
+
+// WebhookTokenHasPrefix applies the HasPrefix predicate on the "webhook_token" field.
+func WebhookTokenHasPrefix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasPrefix(FieldWebhookToken, v))
+}
+
+// WebhookTokenHasSuffix applies the HasSuffix predicate on the "webhook_token" field.
+func WebhookTokenHasSuffix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasSuffix(FieldWebhookToken, v))
+}
+
+// WebhookTokenEqualFold applies the EqualFold predicate on the "webhook_token" field.
+func WebhookTokenEqualFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEqualFold(FieldWebhookToken, v))
+}
+
+// WebhookTokenContainsFold applies the ContainsFold predicate on the "webhook_token" field.
+func WebhookTokenContainsFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContainsFold(FieldWebhookToken, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 const (
@@ -35,14 +36,25 @@ const (
 	FieldStatus = "status"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
+	// FieldClosedAt holds the string denoting the closed_at field in the database.
+	FieldClosedAt = "closed_at"
 	// FieldDescription holds the string denoting the description field in the database.
 	FieldDescription = "description"
 	// FieldIdempotencyKey holds the string denoting the idempotency_key field in the database.
 	FieldIdempotencyKey = "idempotency_key"
 	// FieldFingerprint holds the string denoting the fingerprint field in the database.
 	FieldFingerprint = "fingerprint"
+	// EdgePayer holds the string denoting the payer edge name in mutations.
+	EdgePayer = "payer"
 	// Table holds the table name of the hold in the database.
 	Table = "holds"
+	// PayerTable is the table that holds the payer relation/edge.
+	PayerTable = "holds"
+	// PayerInverseTable is the table name for the Payer entity.
+	// It exists in this package in order to avoid circular dependency with the "payer" package.
+	PayerInverseTable = "payers"
+	// PayerColumn is the table column denoting the payer relation/edge.
+	PayerColumn = "payer_id"
 )
 
 // Columns holds all SQL columns for hold fields.
@@ -57,6 +69,7 @@ var Columns = []string{
 	FieldCapturedUnits,
 	FieldStatus,
 	FieldExpiresAt,
+	FieldClosedAt,
 	FieldDescription,
 	FieldIdempotencyKey,
 	FieldFingerprint,
@@ -78,8 +91,8 @@ func ValidColumn(column string) bool {
 //
 //	import _ "purser/ent/runtime"
 var (
-	Hooks        [2]ent.Hook
-	Interceptors [1]ent.Interceptor
+	Hooks        [3]ent.Hook
+	Interceptors [2]ent.Interceptor
 	Policy       ent.Policy
 	// OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	OrganizationIDValidator func(string) error
@@ -89,8 +102,6 @@ var (
 	BalanceIDValidator func(string) error
 	// DefaultCapturedUnits holds the default value on creation for the "captured_units" field.
 	DefaultCapturedUnits money.Units
-	// DefaultDescription holds the default value on creation for the "description" field.
-	DefaultDescription string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -176,6 +187,11 @@ func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpiresAt, opts...).ToFunc()
 }
 
+// ByClosedAt orders the results by the closed_at field.
+func ByClosedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClosedAt, opts...).ToFunc()
+}
+
 // ByDescription orders the results by the description field.
 func ByDescription(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDescription, opts...).ToFunc()
@@ -184,6 +200,20 @@ func ByDescription(opts ...sql.OrderTermOption) OrderOption {
 // ByIdempotencyKey orders the results by the idempotency_key field.
 func ByIdempotencyKey(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldIdempotencyKey, opts...).ToFunc()
+}
+
+// ByPayerField orders the results by payer field.
+func ByPayerField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPayerStep(), sql.OrderByField(field, opts...))
+	}
+}
+func newPayerStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PayerInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, PayerTable, PayerColumn),
+	)
 }
 
 // MarshalGQL implements graphql.Marshaler interface.

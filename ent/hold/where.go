@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 // ID filters vertices based on their ID field.
@@ -105,6 +106,11 @@ func CapturedUnits(v money.Units) predicate.Hold {
 // ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
 func ExpiresAt(v time.Time) predicate.Hold {
 	return predicate.Hold(sql.FieldEQ(FieldExpiresAt, v))
+}
+
+// ClosedAt applies equality check predicate on the "closed_at" field. It's identical to ClosedAtEQ.
+func ClosedAt(v time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldEQ(FieldClosedAt, v))
 }
 
 // Description applies equality check predicate on the "description" field. It's identical to DescriptionEQ.
@@ -590,6 +596,56 @@ func ExpiresAtLTE(v time.Time) predicate.Hold {
 	return predicate.Hold(sql.FieldLTE(FieldExpiresAt, v))
 }
 
+// ClosedAtEQ applies the EQ predicate on the "closed_at" field.
+func ClosedAtEQ(v time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldEQ(FieldClosedAt, v))
+}
+
+// ClosedAtNEQ applies the NEQ predicate on the "closed_at" field.
+func ClosedAtNEQ(v time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldNEQ(FieldClosedAt, v))
+}
+
+// ClosedAtIn applies the In predicate on the "closed_at" field.
+func ClosedAtIn(vs ...time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldIn(FieldClosedAt, vs...))
+}
+
+// ClosedAtNotIn applies the NotIn predicate on the "closed_at" field.
+func ClosedAtNotIn(vs ...time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldNotIn(FieldClosedAt, vs...))
+}
+
+// ClosedAtGT applies the GT predicate on the "closed_at" field.
+func ClosedAtGT(v time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldGT(FieldClosedAt, v))
+}
+
+// ClosedAtGTE applies the GTE predicate on the "closed_at" field.
+func ClosedAtGTE(v time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldGTE(FieldClosedAt, v))
+}
+
+// ClosedAtLT applies the LT predicate on the "closed_at" field.
+func ClosedAtLT(v time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldLT(FieldClosedAt, v))
+}
+
+// ClosedAtLTE applies the LTE predicate on the "closed_at" field.
+func ClosedAtLTE(v time.Time) predicate.Hold {
+	return predicate.Hold(sql.FieldLTE(FieldClosedAt, v))
+}
+
+// ClosedAtIsNil applies the IsNil predicate on the "closed_at" field.
+func ClosedAtIsNil() predicate.Hold {
+	return predicate.Hold(sql.FieldIsNull(FieldClosedAt))
+}
+
+// ClosedAtNotNil applies the NotNil predicate on the "closed_at" field.
+func ClosedAtNotNil() predicate.Hold {
+	return predicate.Hold(sql.FieldNotNull(FieldClosedAt))
+}
+
 // DescriptionEQ applies the EQ predicate on the "description" field.
 func DescriptionEQ(v string) predicate.Hold {
 	return predicate.Hold(sql.FieldEQ(FieldDescription, v))
@@ -643,6 +699,16 @@ func DescriptionHasPrefix(v string) predicate.Hold {
 // DescriptionHasSuffix applies the HasSuffix predicate on the "description" field.
 func DescriptionHasSuffix(v string) predicate.Hold {
 	return predicate.Hold(sql.FieldHasSuffix(FieldDescription, v))
+}
+
+// DescriptionIsNil applies the IsNil predicate on the "description" field.
+func DescriptionIsNil() predicate.Hold {
+	return predicate.Hold(sql.FieldIsNull(FieldDescription))
+}
+
+// DescriptionNotNil applies the NotNil predicate on the "description" field.
+func DescriptionNotNil() predicate.Hold {
+	return predicate.Hold(sql.FieldNotNull(FieldDescription))
 }
 
 // DescriptionEqualFold applies the EqualFold predicate on the "description" field.
@@ -778,6 +844,29 @@ func FingerprintIsNil() predicate.Hold {
 // FingerprintNotNil applies the NotNil predicate on the "fingerprint" field.
 func FingerprintNotNil() predicate.Hold {
 	return predicate.Hold(sql.FieldNotNull(FieldFingerprint))
+}
+
+// HasPayer applies the HasEdge predicate on the "payer" edge.
+func HasPayer() predicate.Hold {
+	return predicate.Hold(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, PayerTable, PayerColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPayerWith applies the HasEdge predicate on the "payer" edge with a given conditions (other predicates).
+func HasPayerWith(preds ...predicate.Payer) predicate.Hold {
+	return predicate.Hold(func(s *sql.Selector) {
+		step := newPayerStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
 // And groups predicates with the AND operator between them.

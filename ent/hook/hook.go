@@ -128,6 +128,18 @@ func (f GatewayEventFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.GatewayEventMutation", m)
 }
 
+// The GatewayObjectFunc type is an adapter to allow the use of ordinary
+// function as GatewayObject mutator.
+type GatewayObjectFunc func(context.Context, *ent.GatewayObjectMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f GatewayObjectFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.GatewayObjectMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.GatewayObjectMutation", m)
+}
+
 // The GlobalProviderFunc type is an adapter to allow the use of ordinary
 // function as GlobalProvider mutator.
 type GlobalProviderFunc func(context.Context, *ent.GlobalProviderMutation) (ent.Value, error)

@@ -17,6 +17,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/gatewayevent"
+	"purser/ent/gatewayobject"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
 	"purser/ent/idempotencyrecord"
@@ -372,6 +373,33 @@ func (f TraverseGatewayEvent) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.GatewayEventQuery", q)
+}
+
+// The GatewayObjectFunc type is an adapter to allow the use of ordinary function as a Querier.
+type GatewayObjectFunc func(context.Context, *ent.GatewayObjectQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f GatewayObjectFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.GatewayObjectQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.GatewayObjectQuery", q)
+}
+
+// The TraverseGatewayObject type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseGatewayObject func(context.Context, *ent.GatewayObjectQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseGatewayObject) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseGatewayObject) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.GatewayObjectQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.GatewayObjectQuery", q)
 }
 
 // The GlobalProviderFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -1099,6 +1127,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.GatewayCustomerQuery, predicate.GatewayCustomer, gatewaycustomer.OrderOption]{typ: ent.TypeGatewayCustomer, tq: q}, nil
 	case *ent.GatewayEventQuery:
 		return &query[*ent.GatewayEventQuery, predicate.GatewayEvent, gatewayevent.OrderOption]{typ: ent.TypeGatewayEvent, tq: q}, nil
+	case *ent.GatewayObjectQuery:
+		return &query[*ent.GatewayObjectQuery, predicate.GatewayObject, gatewayobject.OrderOption]{typ: ent.TypeGatewayObject, tq: q}, nil
 	case *ent.GlobalProviderQuery:
 		return &query[*ent.GlobalProviderQuery, predicate.GlobalProvider, globalprovider.OrderOption]{typ: ent.TypeGlobalProvider, tq: q}, nil
 	case *ent.HoldQuery:

@@ -48,6 +48,8 @@ const (
 	FieldAmountPaidUnits = "amount_paid_units"
 	// FieldDescription holds the string denoting the description field in the database.
 	FieldDescription = "description"
+	// FieldRecipient holds the string denoting the recipient field in the database.
+	FieldRecipient = "recipient"
 	// FieldDueAt holds the string denoting the due_at field in the database.
 	FieldDueAt = "due_at"
 	// FieldFinalizesAt holds the string denoting the finalizes_at field in the database.
@@ -155,6 +157,7 @@ var Columns = []string{
 	FieldAmountDueUnits,
 	FieldAmountPaidUnits,
 	FieldDescription,
+	FieldRecipient,
 	FieldDueAt,
 	FieldFinalizesAt,
 	FieldFinalizedAt,

@@ -83,6 +83,12 @@ const (
 	EdgePayment = "payment"
 	// EdgeInvoice holds the string denoting the invoice edge name in mutations.
 	EdgeInvoice = "invoice"
+	// EdgeHold holds the string denoting the hold edge name in mutations.
+	EdgeHold = "hold"
+	// EdgeRefund holds the string denoting the refund edge name in mutations.
+	EdgeRefund = "refund"
+	// EdgeDispute holds the string denoting the dispute edge name in mutations.
+	EdgeDispute = "dispute"
 	// Table holds the table name of the ledgerentry in the database.
 	Table = "ledger_entries"
 	// BalanceTable is the table that holds the balance relation/edge.
@@ -106,6 +112,27 @@ const (
 	InvoiceInverseTable = "invoices"
 	// InvoiceColumn is the table column denoting the invoice relation/edge.
 	InvoiceColumn = "invoice_id"
+	// HoldTable is the table that holds the hold relation/edge.
+	HoldTable = "ledger_entries"
+	// HoldInverseTable is the table name for the Hold entity.
+	// It exists in this package in order to avoid circular dependency with the "hold" package.
+	HoldInverseTable = "holds"
+	// HoldColumn is the table column denoting the hold relation/edge.
+	HoldColumn = "hold_id"
+	// RefundTable is the table that holds the refund relation/edge.
+	RefundTable = "ledger_entries"
+	// RefundInverseTable is the table name for the Refund entity.
+	// It exists in this package in order to avoid circular dependency with the "refund" package.
+	RefundInverseTable = "refunds"
+	// RefundColumn is the table column denoting the refund relation/edge.
+	RefundColumn = "refund_id"
+	// DisputeTable is the table that holds the dispute relation/edge.
+	DisputeTable = "ledger_entries"
+	// DisputeInverseTable is the table name for the Dispute entity.
+	// It exists in this package in order to avoid circular dependency with the "dispute" package.
+	DisputeInverseTable = "disputes"
+	// DisputeColumn is the table column denoting the dispute relation/edge.
+	DisputeColumn = "dispute_id"
 )
 
 // Columns holds all SQL columns for ledgerentry fields.
@@ -368,6 +395,27 @@ func ByInvoiceField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newInvoiceStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// ByHoldField orders the results by hold field.
+func ByHoldField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newHoldStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByRefundField orders the results by refund field.
+func ByRefundField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRefundStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByDisputeField orders the results by dispute field.
+func ByDisputeField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newDisputeStep(), sql.OrderByField(field, opts...))
+	}
+}
 func newBalanceStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -387,6 +435,27 @@ func newInvoiceStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(InvoiceInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, InvoiceTable, InvoiceColumn),
+	)
+}
+func newHoldStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(HoldInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, HoldTable, HoldColumn),
+	)
+}
+func newRefundStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RefundInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, RefundTable, RefundColumn),
+	)
+}
+func newDisputeStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(DisputeInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, DisputeTable, DisputeColumn),
 	)
 }
 

@@ -65,6 +65,7 @@ var (
 		{Name: "unpaid_units", Type: field.TypeInt64, Default: 0},
 		{Name: "billing_mode", Type: field.TypeEnum, Enums: []string{"PREPAID", "POSTPAID"}},
 		{Name: "credit_limit_units", Type: field.TypeInt64, Nullable: true},
+		{Name: "credit_limit_own", Type: field.TypeBool, Default: false},
 		{Name: "auto_reload_enabled", Type: field.TypeBool, Default: false},
 		{Name: "auto_reload_threshold_units", Type: field.TypeInt64, Nullable: true},
 		{Name: "auto_reload_amount_units", Type: field.TypeInt64, Nullable: true},
@@ -73,13 +74,17 @@ var (
 		{Name: "auto_reload_provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "auto_reload_payment_method_id", Type: field.TypeString, Nullable: true},
 		{Name: "auto_reload_suspended_reason", Type: field.TypeString, Default: ""},
-		{Name: "auto_reload_in_flight", Type: field.TypeBool, Default: false},
+		{Name: "auto_reload_payment_id", Type: field.TypeString, Nullable: true},
+		{Name: "auto_reload_failures", Type: field.TypeInt, Default: 0},
+		{Name: "auto_reload_due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "low_balance_level_units", Type: field.TypeInt64, Nullable: true},
-		{Name: "low_balance_noticed", Type: field.TypeBool, Default: false},
+		{Name: "low_balance_percent", Type: field.TypeInt, Nullable: true},
+		{Name: "low_balance_noticed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "period", Type: field.TypeString},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "last_hash", Type: field.TypeBytes},
+		{Name: "last_booked_at", Type: field.TypeTime},
 		{Name: "payer_id", Type: field.TypeString},
 	}
 	// BalancesTable holds the schema information for the "balances" table.
@@ -90,7 +95,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "balances_payers_balances",
-				Columns:    []*schema.Column{BalancesColumns[26]},
+				Columns:    []*schema.Column{BalancesColumns[31]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -99,7 +104,15 @@ var (
 			{
 				Name:    "balance_organization_id_payer_id_currency",
 				Unique:  true,
-				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26], BalancesColumns[4]},
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[31], BalancesColumns[4]},
+			},
+			{
+				Name:    "balance_organization_id_auto_reload_due_at",
+				Unique:  false,
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[22]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "auto_reload_due_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -172,6 +185,8 @@ var (
 		{Name: "reason", Type: field.TypeString, Nullable: true},
 		{Name: "evidence_due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "gateway_dispute_id", Type: field.TypeString},
+		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
+		{Name: "checks", Type: field.TypeInt, Default: 0},
 		{Name: "payment_id", Type: field.TypeString},
 	}
 	// DisputesTable holds the schema information for the "disputes" table.
@@ -182,7 +197,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "disputes_payments_disputes",
-				Columns:    []*schema.Column{DisputesColumns[10]},
+				Columns:    []*schema.Column{DisputesColumns[12]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -191,7 +206,15 @@ var (
 			{
 				Name:    "dispute_organization_id_payment_id_gateway_dispute_id",
 				Unique:  true,
-				Columns: []*schema.Column{DisputesColumns[1], DisputesColumns[10], DisputesColumns[9]},
+				Columns: []*schema.Column{DisputesColumns[1], DisputesColumns[12], DisputesColumns[9]},
+			},
+			{
+				Name:    "dispute_organization_id_next_check_at",
+				Unique:  false,
+				Columns: []*schema.Column{DisputesColumns[1], DisputesColumns[10]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -310,6 +333,8 @@ var (
 		{Name: "object_id", Type: field.TypeString},
 		{Name: "call_id", Type: field.TypeString, Default: ""},
 		{Name: "subject", Type: field.TypeString, Default: ""},
+		{Name: "saved_card", Type: field.TypeJSON, Nullable: true},
+		{Name: "object_payment", Type: field.TypeString, Default: ""},
 		{Name: "error", Type: field.TypeString, Nullable: true},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
@@ -330,18 +355,31 @@ var (
 			{
 				Name:    "gatewayevent_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[12]},
+				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[14]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
 			},
 		},
 	}
+	// GatewayObjectsColumns holds the columns for the "gateway_objects" table.
+	GatewayObjectsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "organization", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// GatewayObjectsTable holds the schema information for the "gateway_objects" table.
+	GatewayObjectsTable = &schema.Table{
+		Name:       "gateway_objects",
+		Columns:    GatewayObjectsColumns,
+		PrimaryKey: []*schema.Column{GatewayObjectsColumns[0]},
+	}
 	// GlobalProvidersColumns holds the columns for the "global_providers" table.
 	GlobalProvidersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "slug", Type: field.TypeString, Unique: true},
 		{Name: "name", Type: field.TypeString},
+		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"STRIPE", "WORLDPAY"}},
 		{Name: "environment", Type: field.TypeEnum, Enums: []string{"SANDBOX", "TEST", "LIVE"}},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "ARCHIVED"}, Default: "ACTIVE"},
@@ -350,7 +388,12 @@ var (
 		{Name: "secret_hint", Type: field.TypeString, Nullable: true},
 		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "webhook_secret_previous_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "webhook_secret_previous_until", Type: field.TypeTime, Nullable: true},
 		{Name: "credential_version", Type: field.TypeInt, Default: 1},
+		{Name: "gateway_account_id", Type: field.TypeString, Default: ""},
+		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
+		{Name: "webhook_token", Type: field.TypeString, Unique: true},
 		{Name: "created_at", Type: field.TypeTime},
 	}
 	// GlobalProvidersTable holds the schema information for the "global_providers" table.
@@ -364,22 +407,31 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "payer_id", Type: field.TypeString},
 		{Name: "balance_id", Type: field.TypeString},
 		{Name: "currency", Type: field.TypeString},
 		{Name: "amount_units", Type: field.TypeInt64},
 		{Name: "captured_units", Type: field.TypeInt64, Default: 0},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"OPEN", "CAPTURED", "RELEASED", "EXPIRED"}, Default: "OPEN"},
 		{Name: "expires_at", Type: field.TypeTime},
-		{Name: "description", Type: field.TypeString, Default: ""},
+		{Name: "closed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "idempotency_key", Type: field.TypeString, Nullable: true},
 		{Name: "fingerprint", Type: field.TypeBytes, Nullable: true},
+		{Name: "payer_id", Type: field.TypeString},
 	}
 	// HoldsTable holds the schema information for the "holds" table.
 	HoldsTable = &schema.Table{
 		Name:       "holds",
 		Columns:    HoldsColumns,
 		PrimaryKey: []*schema.Column{HoldsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "holds_payers_holds",
+				Columns:    []*schema.Column{HoldsColumns[13]},
+				RefColumns: []*schema.Column{PayersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "hold_organization_id_idempotency_key",
@@ -389,17 +441,20 @@ var (
 			{
 				Name:    "hold_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[3], HoldsColumns[0]},
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[13], HoldsColumns[0]},
 			},
 			{
-				Name:    "hold_organization_id_balance_id_status",
+				Name:    "hold_organization_id_payer_id_status_id",
 				Unique:  false,
-				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[4], HoldsColumns[8]},
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[13], HoldsColumns[7], HoldsColumns[0]},
 			},
 			{
-				Name:    "hold_organization_id_status_expires_at",
+				Name:    "hold_organization_id_expires_at",
 				Unique:  false,
-				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[8], HoldsColumns[9]},
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'OPEN'",
+				},
 			},
 		},
 	}
@@ -454,6 +509,7 @@ var (
 		{Name: "amount_due_units", Type: field.TypeInt64, Default: 0},
 		{Name: "amount_paid_units", Type: field.TypeInt64, Default: 0},
 		{Name: "description", Type: field.TypeString, Nullable: true},
+		{Name: "recipient", Type: field.TypeJSON, Nullable: true},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalizes_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalized_at", Type: field.TypeTime, Nullable: true},
@@ -485,19 +541,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoices_providers_provider",
-				Columns:    []*schema.Column{InvoicesColumns[33]},
+				Columns:    []*schema.Column{InvoicesColumns[34]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_quotes_quote",
-				Columns:    []*schema.Column{InvoicesColumns[34]},
+				Columns:    []*schema.Column{InvoicesColumns[35]},
 				RefColumns: []*schema.Column{QuotesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_payers_invoices",
-				Columns:    []*schema.Column{InvoicesColumns[35]},
+				Columns:    []*schema.Column{InvoicesColumns[36]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -511,22 +567,22 @@ var (
 			{
 				Name:    "invoice_organization_id_provider_id_gateway_invoice_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[33], InvoicesColumns[28]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34], InvoicesColumns[29]},
 			},
 			{
 				Name:    "invoice_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35]},
 			},
 			{
 				Name:    "invoice_organization_id_public_token",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[31]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
 			},
 			{
 				Name:    "invoice_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35], InvoicesColumns[0]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[0]},
 			},
 			{
 				Name:    "invoice_organization_id_status_id",
@@ -536,7 +592,7 @@ var (
 			{
 				Name:    "invoice_organization_id_finalizes_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[15]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[16]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "finalizes_at IS NOT NULL",
 				},
@@ -544,7 +600,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[24]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[25]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -552,7 +608,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[29]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[30]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -620,9 +676,6 @@ var (
 		{Name: "usage_after_units", Type: field.TypeInt64, Nullable: true},
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON, Nullable: true},
-		{Name: "hold_id", Type: field.TypeString, Nullable: true},
-		{Name: "refund_id", Type: field.TypeString, Nullable: true},
-		{Name: "dispute_id", Type: field.TypeString, Nullable: true},
 		{Name: "credit_note_id", Type: field.TypeString, Nullable: true},
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "reverses_id", Type: field.TypeString, Nullable: true},
@@ -637,6 +690,9 @@ var (
 		{Name: "balance_id", Type: field.TypeString, Nullable: true},
 		{Name: "payment_id", Type: field.TypeString, Nullable: true},
 		{Name: "invoice_id", Type: field.TypeString, Nullable: true},
+		{Name: "hold_id", Type: field.TypeString, Nullable: true},
+		{Name: "refund_id", Type: field.TypeString, Nullable: true},
+		{Name: "dispute_id", Type: field.TypeString, Nullable: true},
 	}
 	// LedgerEntriesTable holds the schema information for the "ledger_entries" table.
 	LedgerEntriesTable = &schema.Table{
@@ -646,20 +702,38 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "ledger_entries_balances_entries",
-				Columns:    []*schema.Column{LedgerEntriesColumns[28]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[25]},
 				RefColumns: []*schema.Column{BalancesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "ledger_entries_payments_payment",
-				Columns:    []*schema.Column{LedgerEntriesColumns[29]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[26]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "ledger_entries_invoices_invoice",
-				Columns:    []*schema.Column{LedgerEntriesColumns[30]},
+				Columns:    []*schema.Column{LedgerEntriesColumns[27]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "ledger_entries_holds_hold",
+				Columns:    []*schema.Column{LedgerEntriesColumns[28]},
+				RefColumns: []*schema.Column{HoldsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "ledger_entries_refunds_refund",
+				Columns:    []*schema.Column{LedgerEntriesColumns[29]},
+				RefColumns: []*schema.Column{RefundsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "ledger_entries_disputes_dispute",
+				Columns:    []*schema.Column{LedgerEntriesColumns[30]},
+				RefColumns: []*schema.Column{DisputesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 		},
@@ -667,7 +741,15 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_balance_id_seq",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[3]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[25], LedgerEntriesColumns[3]},
+			},
+			{
+				Name:    "ledgerentry_other_than_usage",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[25], LedgerEntriesColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "kind <> 'USAGE'",
+				},
 			},
 			{
 				Name:    "ledgerentry_organization_id_id",
@@ -680,12 +762,12 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_operation_idempotency_key",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[24], LedgerEntriesColumns[25]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[21], LedgerEntriesColumns[22]},
 			},
 			{
 				Name:    "ledgerentry_organization_id_cause_key",
 				Unique:  true,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[23]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[20]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "cause_key IS NOT NULL",
 				},
@@ -693,17 +775,33 @@ var (
 			{
 				Name:    "ledgerentry_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[30], LedgerEntriesColumns[0]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[27], LedgerEntriesColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "invoice_id IS NOT NULL",
 				},
 			},
 			{
+				Name:    "ledgerentry_organization_id_hold_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[28], LedgerEntriesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "hold_id IS NOT NULL",
+				},
+			},
+			{
 				Name:    "ledgerentry_organization_id_provider_id",
 				Unique:  false,
-				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[18]},
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[15]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "provider_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "ledgerentry_organization_id_reverses_id",
+				Unique:  false,
+				Columns: []*schema.Column{LedgerEntriesColumns[1], LedgerEntriesColumns[16]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "reverses_id IS NOT NULL",
 				},
 			},
 		},
@@ -883,6 +981,7 @@ var (
 		{Name: "locale", Type: field.TypeString, Default: ""},
 		{Name: "address", Type: field.TypeJSON, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON},
+		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
 	}
 	// PayersTable holds the schema information for the "payers" table.
 	PayersTable = &schema.Table{
@@ -1064,6 +1163,14 @@ var (
 				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[5], PaymentsColumns[0]},
 			},
 			{
+				Name:    "payment_organization_id_balance_id_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "purpose = 'AUTO_RELOAD'",
+				},
+			},
+			{
 				Name:    "payment_organization_id_next_check_at",
 				Unique:  false,
 				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[24]},
@@ -1134,6 +1241,7 @@ var (
 		{Name: "gateway_customer_id", Type: field.TypeString, Nullable: true},
 		{Name: "gateway_id", Type: field.TypeString, Nullable: true},
 		{Name: "setup_reference", Type: field.TypeString, Nullable: true},
+		{Name: "scheme_reference", Type: field.TypeString, Default: ""},
 		{Name: "brand", Type: field.TypeString, Default: ""},
 		{Name: "last4", Type: field.TypeString, Default: ""},
 		{Name: "exp_month", Type: field.TypeInt, Default: 0},
@@ -1156,13 +1264,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_methods_payers_payment_methods",
-				Columns:    []*schema.Column{PaymentMethodsColumns[19]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[20]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "payment_methods_providers_provider",
-				Columns:    []*schema.Column{PaymentMethodsColumns[20]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[21]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1171,22 +1279,22 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_provider_id_gateway_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[6]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[6]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_provider_id_setup_reference",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[7]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[7]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19], PaymentMethodsColumns[0]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[0]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "is_default",
 				},
@@ -1194,7 +1302,7 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[17]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[18]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -1453,7 +1561,11 @@ var (
 		{Name: "amount_units", Type: field.TypeInt64},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PROCESSING", "SUCCEEDED", "FAILED"}, Default: "PROCESSING"},
 		{Name: "reason", Type: field.TypeString, Nullable: true},
+		{Name: "failure_message", Type: field.TypeString, Nullable: true},
 		{Name: "gateway_refund_id", Type: field.TypeString, Nullable: true},
+		{Name: "hold_id", Type: field.TypeString, Nullable: true},
+		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
+		{Name: "checks", Type: field.TypeInt, Default: 0},
 		{Name: "payment_id", Type: field.TypeString},
 	}
 	// RefundsTable holds the schema information for the "refunds" table.
@@ -1464,7 +1576,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "refunds_payments_refunds",
-				Columns:    []*schema.Column{RefundsColumns[9]},
+				Columns:    []*schema.Column{RefundsColumns[13]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1473,7 +1585,15 @@ var (
 			{
 				Name:    "refund_organization_id_payment_id_gateway_refund_id",
 				Unique:  true,
-				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[9], RefundsColumns[8]},
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[13], RefundsColumns[9]},
+			},
+			{
+				Name:    "refund_organization_id_next_check_at",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[11]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -1609,6 +1729,7 @@ var (
 		GatewayCallsTable,
 		GatewayCustomersTable,
 		GatewayEventsTable,
+		GatewayObjectsTable,
 		GlobalProvidersTable,
 		HoldsTable,
 		IdempotencyRecordsTable,
@@ -1644,6 +1765,8 @@ func init() {
 	BalancesTable.Annotation.Checks = map[string]string{
 		"balances_credit_limit": "credit_limit_units IS NULL OR credit_limit_units >= 0",
 		"balances_held":         "held_units >= 0",
+		"balances_low":          "low_balance_level_units IS NULL OR low_balance_percent IS NULL",
+		"balances_percent":      "low_balance_percent IS NULL OR low_balance_percent BETWEEN 1 AND 100",
 		"balances_sequence":     "last_seq >= 0",
 		"balances_unpaid":       "unpaid_units >= 0",
 	}
@@ -1660,9 +1783,12 @@ func init() {
 	DisputesTable.Annotation.Checks = map[string]string{
 		"disputes_amount": "amount_units > 0",
 	}
+	HoldsTable.ForeignKeys[0].RefTable = PayersTable
 	HoldsTable.Annotation = &entsql.Annotation{}
 	HoldsTable.Annotation.Checks = map[string]string{
-		"holds_amount": "amount_units > 0 AND captured_units >= 0",
+		"holds_amount":   "amount_units > 0",
+		"holds_captured": "(status = 'CAPTURED' AND captured_units > 0) OR (status <> 'CAPTURED' AND captured_units = 0)",
+		"holds_closed":   "(status = 'OPEN') = (closed_at IS NULL)",
 	}
 	InvoicesTable.ForeignKeys[0].RefTable = ProvidersTable
 	InvoicesTable.ForeignKeys[1].RefTable = QuotesTable
@@ -1682,6 +1808,9 @@ func init() {
 	LedgerEntriesTable.ForeignKeys[0].RefTable = BalancesTable
 	LedgerEntriesTable.ForeignKeys[1].RefTable = PaymentsTable
 	LedgerEntriesTable.ForeignKeys[2].RefTable = InvoicesTable
+	LedgerEntriesTable.ForeignKeys[3].RefTable = HoldsTable
+	LedgerEntriesTable.ForeignKeys[4].RefTable = RefundsTable
+	LedgerEntriesTable.ForeignKeys[5].RefTable = DisputesTable
 	LedgerEntriesTable.Annotation = &entsql.Annotation{}
 	LedgerEntriesTable.Annotation.Checks = map[string]string{
 		"ledger_entries_accounts": "debit_account <> credit_account",

@@ -35,6 +35,8 @@ const (
 	FieldGatewayID = "gateway_id"
 	// FieldSetupReference holds the string denoting the setup_reference field in the database.
 	FieldSetupReference = "setup_reference"
+	// FieldSchemeReference holds the string denoting the scheme_reference field in the database.
+	FieldSchemeReference = "scheme_reference"
 	// FieldBrand holds the string denoting the brand field in the database.
 	FieldBrand = "brand"
 	// FieldLast4 holds the string denoting the last4 field in the database.
@@ -91,6 +93,7 @@ var Columns = []string{
 	FieldGatewayCustomerID,
 	FieldGatewayID,
 	FieldSetupReference,
+	FieldSchemeReference,
 	FieldBrand,
 	FieldLast4,
 	FieldExpMonth,
@@ -129,6 +132,8 @@ var (
 	PayerIDValidator func(string) error
 	// ProviderIDValidator is a validator for the "provider_id" field. It is called by the builders before save.
 	ProviderIDValidator func(string) error
+	// DefaultSchemeReference holds the default value on creation for the "scheme_reference" field.
+	DefaultSchemeReference string
 	// DefaultBrand holds the default value on creation for the "brand" field.
 	DefaultBrand string
 	// DefaultLast4 holds the default value on creation for the "last4" field.
@@ -230,6 +235,11 @@ func ByGatewayID(opts ...sql.OrderTermOption) OrderOption {
 // BySetupReference orders the results by the setup_reference field.
 func BySetupReference(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSetupReference, opts...).ToFunc()
+}
+
+// BySchemeReference orders the results by the scheme_reference field.
+func BySchemeReference(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSchemeReference, opts...).ToFunc()
 }
 
 // ByBrand orders the results by the brand field.

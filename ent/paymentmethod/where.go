@@ -105,6 +105,11 @@ func SetupReference(v string) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldSetupReference, v))
 }
 
+// SchemeReference applies equality check predicate on the "scheme_reference" field. It's identical to SchemeReferenceEQ.
+func SchemeReference(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldSchemeReference, v))
+}
+
 // Brand applies equality check predicate on the "brand" field. It's identical to BrandEQ.
 func Brand(v string) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldBrand, v))
@@ -678,6 +683,71 @@ func SetupReferenceEqualFold(v string) predicate.PaymentMethod {
 // SetupReferenceContainsFold applies the ContainsFold predicate on the "setup_reference" field.
 func SetupReferenceContainsFold(v string) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldContainsFold(FieldSetupReference, v))
+}
+
+// SchemeReferenceEQ applies the EQ predicate on the "scheme_reference" field.
+func SchemeReferenceEQ(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldSchemeReference, v))
+}
+
+// SchemeReferenceNEQ applies the NEQ predicate on the "scheme_reference" field.
+func SchemeReferenceNEQ(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNEQ(FieldSchemeReference, v))
+}
+
+// SchemeReferenceIn applies the In predicate on the "scheme_reference" field.
+func SchemeReferenceIn(vs ...string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIn(FieldSchemeReference, vs...))
+}
+
+// SchemeReferenceNotIn applies the NotIn predicate on the "scheme_reference" field.
+func SchemeReferenceNotIn(vs ...string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotIn(FieldSchemeReference, vs...))
+}
+
+// SchemeReferenceGT applies the GT predicate on the "scheme_reference" field.
+func SchemeReferenceGT(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGT(FieldSchemeReference, v))
+}
+
+// SchemeReferenceGTE applies the GTE predicate on the "scheme_reference" field.
+func SchemeReferenceGTE(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGTE(FieldSchemeReference, v))
+}
+
+// SchemeReferenceLT applies the LT predicate on the "scheme_reference" field.
+func SchemeReferenceLT(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLT(FieldSchemeReference, v))
+}
+
+// SchemeReferenceLTE applies the LTE predicate on the "scheme_reference" field.
+func SchemeReferenceLTE(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLTE(FieldSchemeReference, v))
+}
+
+// SchemeReferenceContains applies the Contains predicate on the "scheme_reference" field.
+func SchemeReferenceContains(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldContains(FieldSchemeReference, v))
+}
+
+// SchemeReferenceHasPrefix applies the HasPrefix predicate on the "scheme_reference" field.
+func SchemeReferenceHasPrefix(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldHasPrefix(FieldSchemeReference, v))
+}
+
+// SchemeReferenceHasSuffix applies the HasSuffix predicate on the "scheme_reference" field.
+func SchemeReferenceHasSuffix(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldHasSuffix(FieldSchemeReference, v))
+}
+
+// SchemeReferenceEqualFold applies the EqualFold predicate on the "scheme_reference" field.
+func SchemeReferenceEqualFold(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEqualFold(FieldSchemeReference, v))
+}
+
+// SchemeReferenceContainsFold applies the ContainsFold predicate on the "scheme_reference" field.
+func SchemeReferenceContainsFold(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldContainsFold(FieldSchemeReference, v))
 }
 
 // BrandEQ applies the EQ predicate on the "brand" field.

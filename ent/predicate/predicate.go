@@ -36,6 +36,9 @@ type GatewayCustomer func(*sql.Selector)
 // GatewayEvent is the predicate function for gatewayevent builders.
 type GatewayEvent func(*sql.Selector)
 
+// GatewayObject is the predicate function for gatewayobject builders.
+type GatewayObject func(*sql.Selector)
+
 // GlobalProvider is the predicate function for globalprovider builders.
 type GlobalProvider func(*sql.Selector)
 

@@ -350,6 +350,30 @@ func (f GatewayEventMutationRuleFunc) EvalMutation(ctx context.Context, m ent.Mu
 	return Denyf("ent/privacy: unexpected mutation type %T, expect *ent.GatewayEventMutation", m)
 }
 
+// The GatewayObjectQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type GatewayObjectQueryRuleFunc func(context.Context, *ent.GatewayObjectQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f GatewayObjectQueryRuleFunc) EvalQuery(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.GatewayObjectQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("ent/privacy: unexpected query type %T, expect *ent.GatewayObjectQuery", q)
+}
+
+// The GatewayObjectMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type GatewayObjectMutationRuleFunc func(context.Context, *ent.GatewayObjectMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f GatewayObjectMutationRuleFunc) EvalMutation(ctx context.Context, m ent.Mutation) error {
+	if m, ok := m.(*ent.GatewayObjectMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("ent/privacy: unexpected mutation type %T, expect *ent.GatewayObjectMutation", m)
+}
+
 // The GlobalProviderQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type GlobalProviderQueryRuleFunc func(context.Context, *ent.GlobalProviderQuery) error

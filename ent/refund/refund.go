@@ -33,8 +33,16 @@ const (
 	FieldStatus = "status"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
+	// FieldFailureMessage holds the string denoting the failure_message field in the database.
+	FieldFailureMessage = "failure_message"
 	// FieldGatewayRefundID holds the string denoting the gateway_refund_id field in the database.
 	FieldGatewayRefundID = "gateway_refund_id"
+	// FieldHoldID holds the string denoting the hold_id field in the database.
+	FieldHoldID = "hold_id"
+	// FieldNextCheckAt holds the string denoting the next_check_at field in the database.
+	FieldNextCheckAt = "next_check_at"
+	// FieldChecks holds the string denoting the checks field in the database.
+	FieldChecks = "checks"
 	// EdgePayment holds the string denoting the payment edge name in mutations.
 	EdgePayment = "payment"
 	// Table holds the table name of the refund in the database.
@@ -59,7 +67,11 @@ var Columns = []string{
 	FieldAmountUnits,
 	FieldStatus,
 	FieldReason,
+	FieldFailureMessage,
 	FieldGatewayRefundID,
+	FieldHoldID,
+	FieldNextCheckAt,
+	FieldChecks,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -85,6 +97,8 @@ var (
 	OrganizationIDValidator func(string) error
 	// PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	PaymentIDValidator func(string) error
+	// DefaultChecks holds the default value on creation for the "checks" field.
+	DefaultChecks int
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -164,9 +178,29 @@ func ByReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReason, opts...).ToFunc()
 }
 
+// ByFailureMessage orders the results by the failure_message field.
+func ByFailureMessage(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFailureMessage, opts...).ToFunc()
+}
+
 // ByGatewayRefundID orders the results by the gateway_refund_id field.
 func ByGatewayRefundID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGatewayRefundID, opts...).ToFunc()
+}
+
+// ByHoldID orders the results by the hold_id field.
+func ByHoldID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHoldID, opts...).ToFunc()
+}
+
+// ByNextCheckAt orders the results by the next_check_at field.
+func ByNextCheckAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextCheckAt, opts...).ToFunc()
+}
+
+// ByChecks orders the results by the checks field.
+func ByChecks(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChecks, opts...).ToFunc()
 }
 
 // ByPaymentField orders the results by payment field.

@@ -102,9 +102,29 @@ func Reason(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldReason, v))
 }
 
+// FailureMessage applies equality check predicate on the "failure_message" field. It's identical to FailureMessageEQ.
+func FailureMessage(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldFailureMessage, v))
+}
+
 // GatewayRefundID applies equality check predicate on the "gateway_refund_id" field. It's identical to GatewayRefundIDEQ.
 func GatewayRefundID(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldGatewayRefundID, v))
+}
+
+// HoldID applies equality check predicate on the "hold_id" field. It's identical to HoldIDEQ.
+func HoldID(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldHoldID, v))
+}
+
+// NextCheckAt applies equality check predicate on the "next_check_at" field. It's identical to NextCheckAtEQ.
+func NextCheckAt(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// Checks applies equality check predicate on the "checks" field. It's identical to ChecksEQ.
+func Checks(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldChecks, v))
 }
 
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
@@ -531,6 +551,81 @@ func ReasonContainsFold(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldContainsFold(FieldReason, v))
 }
 
+// FailureMessageEQ applies the EQ predicate on the "failure_message" field.
+func FailureMessageEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldFailureMessage, v))
+}
+
+// FailureMessageNEQ applies the NEQ predicate on the "failure_message" field.
+func FailureMessageNEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldFailureMessage, v))
+}
+
+// FailureMessageIn applies the In predicate on the "failure_message" field.
+func FailureMessageIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldFailureMessage, vs...))
+}
+
+// FailureMessageNotIn applies the NotIn predicate on the "failure_message" field.
+func FailureMessageNotIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldFailureMessage, vs...))
+}
+
+// FailureMessageGT applies the GT predicate on the "failure_message" field.
+func FailureMessageGT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldFailureMessage, v))
+}
+
+// FailureMessageGTE applies the GTE predicate on the "failure_message" field.
+func FailureMessageGTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldFailureMessage, v))
+}
+
+// FailureMessageLT applies the LT predicate on the "failure_message" field.
+func FailureMessageLT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldFailureMessage, v))
+}
+
+// FailureMessageLTE applies the LTE predicate on the "failure_message" field.
+func FailureMessageLTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldFailureMessage, v))
+}
+
+// FailureMessageContains applies the Contains predicate on the "failure_message" field.
+func FailureMessageContains(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContains(FieldFailureMessage, v))
+}
+
+// FailureMessageHasPrefix applies the HasPrefix predicate on the "failure_message" field.
+func FailureMessageHasPrefix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasPrefix(FieldFailureMessage, v))
+}
+
+// FailureMessageHasSuffix applies the HasSuffix predicate on the "failure_message" field.
+func FailureMessageHasSuffix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasSuffix(FieldFailureMessage, v))
+}
+
+// FailureMessageIsNil applies the IsNil predicate on the "failure_message" field.
+func FailureMessageIsNil() predicate.Refund {
+	return predicate.Refund(sql.FieldIsNull(FieldFailureMessage))
+}
+
+// FailureMessageNotNil applies the NotNil predicate on the "failure_message" field.
+func FailureMessageNotNil() predicate.Refund {
+	return predicate.Refund(sql.FieldNotNull(FieldFailureMessage))
+}
+
+// FailureMessageEqualFold applies the EqualFold predicate on the "failure_message" field.
+func FailureMessageEqualFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEqualFold(FieldFailureMessage, v))
+}
+
+// FailureMessageContainsFold applies the ContainsFold predicate on the "failure_message" field.
+func FailureMessageContainsFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContainsFold(FieldFailureMessage, v))
+}
+
 // GatewayRefundIDEQ applies the EQ predicate on the "gateway_refund_id" field.
 func GatewayRefundIDEQ(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldGatewayRefundID, v))
@@ -604,6 +699,171 @@ func GatewayRefundIDEqualFold(v string) predicate.Refund {
 // GatewayRefundIDContainsFold applies the ContainsFold predicate on the "gateway_refund_id" field.
 func GatewayRefundIDContainsFold(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldContainsFold(FieldGatewayRefundID, v))
+}
+
+// HoldIDEQ applies the EQ predicate on the "hold_id" field.
+func HoldIDEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldHoldID, v))
+}
+
+// HoldIDNEQ applies the NEQ predicate on the "hold_id" field.
+func HoldIDNEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldHoldID, v))
+}
+
+// HoldIDIn applies the In predicate on the "hold_id" field.
+func HoldIDIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldHoldID, vs...))
+}
+
+// HoldIDNotIn applies the NotIn predicate on the "hold_id" field.
+func HoldIDNotIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldHoldID, vs...))
+}
+
+// HoldIDGT applies the GT predicate on the "hold_id" field.
+func HoldIDGT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldHoldID, v))
+}
+
+// HoldIDGTE applies the GTE predicate on the "hold_id" field.
+func HoldIDGTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldHoldID, v))
+}
+
+// HoldIDLT applies the LT predicate on the "hold_id" field.
+func HoldIDLT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldHoldID, v))
+}
+
+// HoldIDLTE applies the LTE predicate on the "hold_id" field.
+func HoldIDLTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldHoldID, v))
+}
+
+// HoldIDContains applies the Contains predicate on the "hold_id" field.
+func HoldIDContains(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContains(FieldHoldID, v))
+}
+
+// HoldIDHasPrefix applies the HasPrefix predicate on the "hold_id" field.
+func HoldIDHasPrefix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasPrefix(FieldHoldID, v))
+}
+
+// HoldIDHasSuffix applies the HasSuffix predicate on the "hold_id" field.
+func HoldIDHasSuffix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasSuffix(FieldHoldID, v))
+}
+
+// HoldIDIsNil applies the IsNil predicate on the "hold_id" field.
+func HoldIDIsNil() predicate.Refund {
+	return predicate.Refund(sql.FieldIsNull(FieldHoldID))
+}
+
+// HoldIDNotNil applies the NotNil predicate on the "hold_id" field.
+func HoldIDNotNil() predicate.Refund {
+	return predicate.Refund(sql.FieldNotNull(FieldHoldID))
+}
+
+// HoldIDEqualFold applies the EqualFold predicate on the "hold_id" field.
+func HoldIDEqualFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEqualFold(FieldHoldID, v))
+}
+
+// HoldIDContainsFold applies the ContainsFold predicate on the "hold_id" field.
+func HoldIDContainsFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContainsFold(FieldHoldID, v))
+}
+
+// NextCheckAtEQ applies the EQ predicate on the "next_check_at" field.
+func NextCheckAtEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtNEQ applies the NEQ predicate on the "next_check_at" field.
+func NextCheckAtNEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIn applies the In predicate on the "next_check_at" field.
+func NextCheckAtIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtNotIn applies the NotIn predicate on the "next_check_at" field.
+func NextCheckAtNotIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtGT applies the GT predicate on the "next_check_at" field.
+func NextCheckAtGT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtGTE applies the GTE predicate on the "next_check_at" field.
+func NextCheckAtGTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLT applies the LT predicate on the "next_check_at" field.
+func NextCheckAtLT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLTE applies the LTE predicate on the "next_check_at" field.
+func NextCheckAtLTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIsNil applies the IsNil predicate on the "next_check_at" field.
+func NextCheckAtIsNil() predicate.Refund {
+	return predicate.Refund(sql.FieldIsNull(FieldNextCheckAt))
+}
+
+// NextCheckAtNotNil applies the NotNil predicate on the "next_check_at" field.
+func NextCheckAtNotNil() predicate.Refund {
+	return predicate.Refund(sql.FieldNotNull(FieldNextCheckAt))
+}
+
+// ChecksEQ applies the EQ predicate on the "checks" field.
+func ChecksEQ(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldChecks, v))
+}
+
+// ChecksNEQ applies the NEQ predicate on the "checks" field.
+func ChecksNEQ(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldChecks, v))
+}
+
+// ChecksIn applies the In predicate on the "checks" field.
+func ChecksIn(vs ...int) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldChecks, vs...))
+}
+
+// ChecksNotIn applies the NotIn predicate on the "checks" field.
+func ChecksNotIn(vs ...int) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldChecks, vs...))
+}
+
+// ChecksGT applies the GT predicate on the "checks" field.
+func ChecksGT(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldChecks, v))
+}
+
+// ChecksGTE applies the GTE predicate on the "checks" field.
+func ChecksGTE(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldChecks, v))
+}
+
+// ChecksLT applies the LT predicate on the "checks" field.
+func ChecksLT(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldChecks, v))
+}
+
+// ChecksLTE applies the LTE predicate on the "checks" field.
+func ChecksLTE(v int) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldChecks, v))
 }
 
 // HasPayment applies the HasEdge predicate on the "payment" edge.

@@ -14,6 +14,7 @@ import (
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/gatewayevent"
+	"purser/ent/gatewayobject"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
 	"purser/ent/idempotencyrecord"
@@ -161,28 +162,28 @@ func init() {
 	balanceDescUnpaidUnits := balanceFields[5].Descriptor()
 	// balance.DefaultUnpaidUnits holds the default value on creation for the unpaid_units field.
 	balance.DefaultUnpaidUnits = money.Units(balanceDescUnpaidUnits.Default.(int64))
+	// balanceDescCreditLimitOwn is the schema descriptor for credit_limit_own field.
+	balanceDescCreditLimitOwn := balanceFields[8].Descriptor()
+	// balance.DefaultCreditLimitOwn holds the default value on creation for the credit_limit_own field.
+	balance.DefaultCreditLimitOwn = balanceDescCreditLimitOwn.Default.(bool)
 	// balanceDescAutoReloadEnabled is the schema descriptor for auto_reload_enabled field.
-	balanceDescAutoReloadEnabled := balanceFields[8].Descriptor()
+	balanceDescAutoReloadEnabled := balanceFields[9].Descriptor()
 	// balance.DefaultAutoReloadEnabled holds the default value on creation for the auto_reload_enabled field.
 	balance.DefaultAutoReloadEnabled = balanceDescAutoReloadEnabled.Default.(bool)
 	// balanceDescAutoReloadSuspendedReason is the schema descriptor for auto_reload_suspended_reason field.
-	balanceDescAutoReloadSuspendedReason := balanceFields[15].Descriptor()
+	balanceDescAutoReloadSuspendedReason := balanceFields[16].Descriptor()
 	// balance.DefaultAutoReloadSuspendedReason holds the default value on creation for the auto_reload_suspended_reason field.
 	balance.DefaultAutoReloadSuspendedReason = balanceDescAutoReloadSuspendedReason.Default.(string)
-	// balanceDescAutoReloadInFlight is the schema descriptor for auto_reload_in_flight field.
-	balanceDescAutoReloadInFlight := balanceFields[16].Descriptor()
-	// balance.DefaultAutoReloadInFlight holds the default value on creation for the auto_reload_in_flight field.
-	balance.DefaultAutoReloadInFlight = balanceDescAutoReloadInFlight.Default.(bool)
-	// balanceDescLowBalanceNoticed is the schema descriptor for low_balance_noticed field.
-	balanceDescLowBalanceNoticed := balanceFields[18].Descriptor()
-	// balance.DefaultLowBalanceNoticed holds the default value on creation for the low_balance_noticed field.
-	balance.DefaultLowBalanceNoticed = balanceDescLowBalanceNoticed.Default.(bool)
+	// balanceDescAutoReloadFailures is the schema descriptor for auto_reload_failures field.
+	balanceDescAutoReloadFailures := balanceFields[18].Descriptor()
+	// balance.DefaultAutoReloadFailures holds the default value on creation for the auto_reload_failures field.
+	balance.DefaultAutoReloadFailures = balanceDescAutoReloadFailures.Default.(int)
 	// balanceDescVersion is the schema descriptor for version field.
-	balanceDescVersion := balanceFields[20].Descriptor()
+	balanceDescVersion := balanceFields[24].Descriptor()
 	// balance.DefaultVersion holds the default value on creation for the version field.
 	balance.DefaultVersion = balanceDescVersion.Default.(int64)
 	// balanceDescLastSeq is the schema descriptor for last_seq field.
-	balanceDescLastSeq := balanceFields[21].Descriptor()
+	balanceDescLastSeq := balanceFields[25].Descriptor()
 	// balance.DefaultLastSeq holds the default value on creation for the last_seq field.
 	balance.DefaultLastSeq = balanceDescLastSeq.Default.(int64)
 	// balanceDescID is the schema descriptor for id field.
@@ -295,6 +296,10 @@ func init() {
 	disputeDescPaymentID := disputeFields[0].Descriptor()
 	// dispute.PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	dispute.PaymentIDValidator = disputeDescPaymentID.Validators[0].(func(string) error)
+	// disputeDescChecks is the schema descriptor for checks field.
+	disputeDescChecks := disputeFields[8].Descriptor()
+	// dispute.DefaultChecks holds the default value on creation for the checks field.
+	dispute.DefaultChecks = disputeDescChecks.Default.(int)
 	// disputeDescID is the schema descriptor for id field.
 	disputeDescID := disputeMixinFields0[0].Descriptor()
 	// dispute.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -451,14 +456,28 @@ func init() {
 	gatewayeventDescSubject := gatewayeventFields[7].Descriptor()
 	// gatewayevent.DefaultSubject holds the default value on creation for the subject field.
 	gatewayevent.DefaultSubject = gatewayeventDescSubject.Default.(string)
+	// gatewayeventDescObjectPayment is the schema descriptor for object_payment field.
+	gatewayeventDescObjectPayment := gatewayeventFields[9].Descriptor()
+	// gatewayevent.DefaultObjectPayment holds the default value on creation for the object_payment field.
+	gatewayevent.DefaultObjectPayment = gatewayeventDescObjectPayment.Default.(string)
 	// gatewayeventDescAttempts is the schema descriptor for attempts field.
-	gatewayeventDescAttempts := gatewayeventFields[9].Descriptor()
+	gatewayeventDescAttempts := gatewayeventFields[11].Descriptor()
 	// gatewayevent.DefaultAttempts holds the default value on creation for the attempts field.
 	gatewayevent.DefaultAttempts = gatewayeventDescAttempts.Default.(int)
 	// gatewayeventDescID is the schema descriptor for id field.
 	gatewayeventDescID := gatewayeventMixinFields0[0].Descriptor()
 	// gatewayevent.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	gatewayevent.IDValidator = gatewayeventDescID.Validators[0].(func(string) error)
+	gatewayobjectFields := schema.GatewayObject{}.Fields()
+	_ = gatewayobjectFields
+	// gatewayobjectDescOrganization is the schema descriptor for organization field.
+	gatewayobjectDescOrganization := gatewayobjectFields[1].Descriptor()
+	// gatewayobject.OrganizationValidator is a validator for the "organization" field. It is called by the builders before save.
+	gatewayobject.OrganizationValidator = gatewayobjectDescOrganization.Validators[0].(func(string) error)
+	// gatewayobjectDescID is the schema descriptor for id field.
+	gatewayobjectDescID := gatewayobjectFields[0].Descriptor()
+	// gatewayobject.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	gatewayobject.IDValidator = gatewayobjectDescID.Validators[0].(func(string) error)
 	globalproviderFields := schema.GlobalProvider{}.Fields()
 	_ = globalproviderFields
 	// globalproviderDescName is the schema descriptor for name field.
@@ -466,9 +485,13 @@ func init() {
 	// globalprovider.NameValidator is a validator for the "name" field. It is called by the builders before save.
 	globalprovider.NameValidator = globalproviderDescName.Validators[0].(func(string) error)
 	// globalproviderDescCredentialVersion is the schema descriptor for credential_version field.
-	globalproviderDescCredentialVersion := globalproviderFields[11].Descriptor()
+	globalproviderDescCredentialVersion := globalproviderFields[14].Descriptor()
 	// globalprovider.DefaultCredentialVersion holds the default value on creation for the credential_version field.
 	globalprovider.DefaultCredentialVersion = globalproviderDescCredentialVersion.Default.(int)
+	// globalproviderDescGatewayAccountID is the schema descriptor for gateway_account_id field.
+	globalproviderDescGatewayAccountID := globalproviderFields[15].Descriptor()
+	// globalprovider.DefaultGatewayAccountID holds the default value on creation for the gateway_account_id field.
+	globalprovider.DefaultGatewayAccountID = globalproviderDescGatewayAccountID.Default.(string)
 	// globalproviderDescID is the schema descriptor for id field.
 	globalproviderDescID := globalproviderFields[0].Descriptor()
 	// globalprovider.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -484,10 +507,15 @@ func init() {
 		})
 	}
 	holdMixinHooks0 := holdMixin[0].Hooks()
+	holdMixinHooks1 := holdMixin[1].Hooks()
 
 	hold.Hooks[1] = holdMixinHooks0[0]
+
+	hold.Hooks[2] = holdMixinHooks1[0]
 	holdMixinInters0 := holdMixin[0].Interceptors()
+	holdMixinInters1 := holdMixin[1].Interceptors()
 	hold.Interceptors[0] = holdMixinInters0[0]
+	hold.Interceptors[1] = holdMixinInters1[0]
 	holdMixinFields0 := holdMixin[0].Fields()
 	_ = holdMixinFields0
 	holdFields := schema.Hold{}.Fields()
@@ -508,10 +536,6 @@ func init() {
 	holdDescCapturedUnits := holdFields[4].Descriptor()
 	// hold.DefaultCapturedUnits holds the default value on creation for the captured_units field.
 	hold.DefaultCapturedUnits = money.Units(holdDescCapturedUnits.Default.(int64))
-	// holdDescDescription is the schema descriptor for description field.
-	holdDescDescription := holdFields[7].Descriptor()
-	// hold.DefaultDescription holds the default value on creation for the description field.
-	hold.DefaultDescription = holdDescDescription.Default.(string)
 	// holdDescID is the schema descriptor for id field.
 	holdDescID := holdMixinFields0[0].Descriptor()
 	// hold.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -608,11 +632,11 @@ func init() {
 	// invoice.DefaultAmountPaidUnits holds the default value on creation for the amount_paid_units field.
 	invoice.DefaultAmountPaidUnits = money.Units(invoiceDescAmountPaidUnits.Default.(int64))
 	// invoiceDescAttempts is the schema descriptor for attempts field.
-	invoiceDescAttempts := invoiceFields[22].Descriptor()
+	invoiceDescAttempts := invoiceFields[23].Descriptor()
 	// invoice.DefaultAttempts holds the default value on creation for the attempts field.
 	invoice.DefaultAttempts = invoiceDescAttempts.Default.(int)
 	// invoiceDescChecks is the schema descriptor for checks field.
-	invoiceDescChecks := invoiceFields[29].Descriptor()
+	invoiceDescChecks := invoiceFields[30].Descriptor()
 	// invoice.DefaultChecks holds the default value on creation for the checks field.
 	invoice.DefaultChecks = invoiceDescChecks.Default.(int)
 	// invoiceDescID is the schema descriptor for id field.
@@ -1082,40 +1106,44 @@ func init() {
 	paymentmethodDescProviderID := paymentmethodFields[1].Descriptor()
 	// paymentmethod.ProviderIDValidator is a validator for the "provider_id" field. It is called by the builders before save.
 	paymentmethod.ProviderIDValidator = paymentmethodDescProviderID.Validators[0].(func(string) error)
+	// paymentmethodDescSchemeReference is the schema descriptor for scheme_reference field.
+	paymentmethodDescSchemeReference := paymentmethodFields[6].Descriptor()
+	// paymentmethod.DefaultSchemeReference holds the default value on creation for the scheme_reference field.
+	paymentmethod.DefaultSchemeReference = paymentmethodDescSchemeReference.Default.(string)
 	// paymentmethodDescBrand is the schema descriptor for brand field.
-	paymentmethodDescBrand := paymentmethodFields[6].Descriptor()
+	paymentmethodDescBrand := paymentmethodFields[7].Descriptor()
 	// paymentmethod.DefaultBrand holds the default value on creation for the brand field.
 	paymentmethod.DefaultBrand = paymentmethodDescBrand.Default.(string)
 	// paymentmethodDescLast4 is the schema descriptor for last4 field.
-	paymentmethodDescLast4 := paymentmethodFields[7].Descriptor()
+	paymentmethodDescLast4 := paymentmethodFields[8].Descriptor()
 	// paymentmethod.DefaultLast4 holds the default value on creation for the last4 field.
 	paymentmethod.DefaultLast4 = paymentmethodDescLast4.Default.(string)
 	// paymentmethodDescExpMonth is the schema descriptor for exp_month field.
-	paymentmethodDescExpMonth := paymentmethodFields[8].Descriptor()
+	paymentmethodDescExpMonth := paymentmethodFields[9].Descriptor()
 	// paymentmethod.DefaultExpMonth holds the default value on creation for the exp_month field.
 	paymentmethod.DefaultExpMonth = paymentmethodDescExpMonth.Default.(int)
 	// paymentmethodDescExpYear is the schema descriptor for exp_year field.
-	paymentmethodDescExpYear := paymentmethodFields[9].Descriptor()
+	paymentmethodDescExpYear := paymentmethodFields[10].Descriptor()
 	// paymentmethod.DefaultExpYear holds the default value on creation for the exp_year field.
 	paymentmethod.DefaultExpYear = paymentmethodDescExpYear.Default.(int)
 	// paymentmethodDescIsDefault is the schema descriptor for is_default field.
-	paymentmethodDescIsDefault := paymentmethodFields[10].Descriptor()
+	paymentmethodDescIsDefault := paymentmethodFields[11].Descriptor()
 	// paymentmethod.DefaultIsDefault holds the default value on creation for the is_default field.
 	paymentmethod.DefaultIsDefault = paymentmethodDescIsDefault.Default.(bool)
 	// paymentmethodDescMakeDefault is the schema descriptor for make_default field.
-	paymentmethodDescMakeDefault := paymentmethodFields[11].Descriptor()
+	paymentmethodDescMakeDefault := paymentmethodFields[12].Descriptor()
 	// paymentmethod.DefaultMakeDefault holds the default value on creation for the make_default field.
 	paymentmethod.DefaultMakeDefault = paymentmethodDescMakeDefault.Default.(bool)
 	// paymentmethodDescActionURL is the schema descriptor for action_url field.
-	paymentmethodDescActionURL := paymentmethodFields[12].Descriptor()
+	paymentmethodDescActionURL := paymentmethodFields[13].Descriptor()
 	// paymentmethod.DefaultActionURL holds the default value on creation for the action_url field.
 	paymentmethod.DefaultActionURL = paymentmethodDescActionURL.Default.(string)
 	// paymentmethodDescFailureMessage is the schema descriptor for failure_message field.
-	paymentmethodDescFailureMessage := paymentmethodFields[14].Descriptor()
+	paymentmethodDescFailureMessage := paymentmethodFields[15].Descriptor()
 	// paymentmethod.DefaultFailureMessage holds the default value on creation for the failure_message field.
 	paymentmethod.DefaultFailureMessage = paymentmethodDescFailureMessage.Default.(string)
 	// paymentmethodDescChecks is the schema descriptor for checks field.
-	paymentmethodDescChecks := paymentmethodFields[16].Descriptor()
+	paymentmethodDescChecks := paymentmethodFields[17].Descriptor()
 	// paymentmethod.DefaultChecks holds the default value on creation for the checks field.
 	paymentmethod.DefaultChecks = paymentmethodDescChecks.Default.(int)
 	// paymentmethodDescID is the schema descriptor for id field.
@@ -1362,6 +1390,10 @@ func init() {
 	refundDescPaymentID := refundFields[0].Descriptor()
 	// refund.PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	refund.PaymentIDValidator = refundDescPaymentID.Validators[0].(func(string) error)
+	// refundDescChecks is the schema descriptor for checks field.
+	refundDescChecks := refundFields[9].Descriptor()
+	// refund.DefaultChecks holds the default value on creation for the checks field.
+	refund.DefaultChecks = refundDescChecks.Default.(int)
 	// refundDescID is the schema descriptor for id field.
 	refundDescID := refundMixinFields0[0].Descriptor()
 	// refund.IDValidator is a validator for the "id" field. It is called by the builders before save.

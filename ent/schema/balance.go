@@ -22,6 +22,8 @@ func (Balance) Annotations() []schema.Annotation {
 		"balances_unpaid":       "unpaid_units >= 0",
 		"balances_credit_limit": "credit_limit_units IS NULL OR credit_limit_units >= 0",
 		"balances_sequence":     "last_seq >= 0",
+		"balances_low":          "low_balance_level_units IS NULL OR low_balance_percent IS NULL",
+		"balances_percent":      "low_balance_percent IS NULL OR low_balance_percent BETWEEN 1 AND 100",
 	}))
 }
 
@@ -41,6 +43,8 @@ func (Balance) Fields() []ent.Field {
 		units("unpaid_units"),
 		field.Enum("billing_mode").Values("PREPAID", "POSTPAID").Annotations(hidden()),
 		optionalUnits("credit_limit_units"),
+		field.Bool("credit_limit_own").Default(false).Annotations(hidden()).
+			Comment("the limit was agreed with this payer and is not its currency's"),
 		field.Bool("auto_reload_enabled").Default(false).Annotations(hidden()),
 		optionalUnits("auto_reload_threshold_units"),
 		optionalUnits("auto_reload_amount_units"),
@@ -49,13 +53,18 @@ func (Balance) Fields() []ent.Field {
 		ref("auto_reload_provider_id"),
 		ref("auto_reload_payment_method_id"),
 		hiddenText("auto_reload_suspended_reason"),
-		field.Bool("auto_reload_in_flight").Default(false).Annotations(hidden()),
+		ref("auto_reload_payment_id"),
+		field.Int("auto_reload_failures").Default(0).Annotations(hidden()),
+		// Written only when the balance crosses the threshold: it is indexed.
+		field.Time("auto_reload_due_at").Optional().Nillable().Annotations(hidden()),
 		optionalUnits("low_balance_level_units"),
-		field.Bool("low_balance_noticed").Default(false).Annotations(hidden()),
+		field.Int("low_balance_percent").Optional().Nillable().Annotations(hidden()),
+		field.Time("low_balance_noticed_at").Optional().Nillable().Annotations(hidden()),
 		field.String("period").Comment("the open billing period, YYYY-MM in the organization's time zone").Annotations(hidden()),
 		field.Int64("version").Default(0).Annotations(hidden()),
 		field.Int64("last_seq").Default(0).Annotations(hidden()),
 		field.Bytes("last_hash").Annotations(hidden()),
+		field.Time("last_booked_at").Comment("that of the last entry; no entry is booked before it").Annotations(hidden()),
 	}
 }
 
@@ -73,6 +82,7 @@ func (Balance) Edges() []ent.Edge {
 func (Balance) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "payer_id", "currency").Unique(),
+		due("auto_reload_due_at"),
 	}
 }
 
@@ -136,21 +146,28 @@ func (LedgerEntry) Edges() []ent.Edge {
 		edge.From("balance", Balance.Type).Ref("entries").Field("balance_id").Unique().Immutable().Annotations(noFilter),
 		edge.To("payment", Payment.Type).Field("payment_id").Unique().Immutable().Annotations(noFilter),
 		edge.To("invoice", Invoice.Type).Field("invoice_id").Unique().Immutable().Annotations(noFilter),
+		edge.To("hold", Hold.Type).Field("hold_id").Unique().Immutable().Annotations(noFilter),
+		edge.To("refund", Refund.Type).Field("refund_id").Unique().Immutable().Annotations(noFilter),
+		edge.To("dispute", Dispute.Type).Field("dispute_id").Unique().Immutable().Annotations(noFilter),
 	}
 }
 
 // Indexes of LedgerEntry. A page of one balance walks (organization_id,
 // balance_id, seq) from its end, the seals those that touch none. What usage
-// leaves empty is indexed where it is filled: usage is most of the rows.
+// leaves empty is indexed where it is filled: usage is most of the rows. A
+// statement sums all other kinds of a month and takes usage as the rest.
 func (LedgerEntry) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "balance_id", "seq").Unique(),
+		index.Fields("organization_id", "balance_id", "seq").StorageKey("ledgerentry_other_than_usage").Annotations(where("kind <> 'USAGE'")),
 		index.Fields("organization_id", "id").Annotations(where("balance_id IS NULL")),
 		index.Fields("organization_id", "operation", "idempotency_key").Unique(),
 		index.Fields("organization_id", "cause_key").Unique().Annotations(where("cause_key IS NOT NULL")),
 		// Usage, by far the most of the rows, is of no invoice and left out.
 		index.Fields("organization_id", "invoice_id", "id").Annotations(where("invoice_id IS NOT NULL")),
+		index.Fields("organization_id", "hold_id", "id").Annotations(where("hold_id IS NOT NULL")),
 		index.Fields("organization_id", "provider_id").Annotations(where("provider_id IS NOT NULL")),
+		index.Fields("organization_id", "reverses_id").Annotations(where("reverses_id IS NOT NULL")),
 	}
 }
 
@@ -177,44 +194,5 @@ func (LedgerSeal) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "seq").Unique(),
 		index.Fields("organization_id", "entry_id").Unique(),
-	}
-}
-
-// Hold is an amount set aside for work in progress.
-type Hold struct{ ent.Schema }
-
-// Annotations of Hold.
-func (Hold) Annotations() []schema.Annotation {
-	return []schema.Annotation{internal(), entsql.Checks(map[string]string{
-		"holds_amount": "amount_units > 0 AND captured_units >= 0",
-	})}
-}
-
-// Mixin of Hold.
-func (Hold) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
-
-// Fields of Hold.
-func (Hold) Fields() []ent.Field {
-	return []ent.Field{
-		fixedRef("payer_id"),
-		fixedRef("balance_id"),
-		field.String("currency").Immutable(),
-		fixedUnits("amount_units"),
-		units("captured_units"),
-		field.Enum("status").Values("OPEN", "CAPTURED", "RELEASED", "EXPIRED").Default("OPEN"),
-		field.Time("expires_at"),
-		text("description"),
-		field.String("idempotency_key").Optional().Nillable().Immutable(),
-		field.Bytes("fingerprint").Optional().Immutable(),
-	}
-}
-
-// Indexes of Hold.
-func (Hold) Indexes() []ent.Index {
-	return []ent.Index{
-		index.Fields("organization_id", "idempotency_key").Unique(),
-		index.Fields("organization_id", "payer_id", "id"),
-		index.Fields("organization_id", "balance_id", "status"),
-		index.Fields("organization_id", "status", "expires_at"),
 	}
 }

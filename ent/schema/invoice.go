@@ -10,6 +10,15 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
+// Recipient is whom an invoice was issued to. An issued invoice must not change
+// with the payer, nor be emptied when the payer's data is erased.
+type Recipient struct {
+	Name    string   `json:"name"`
+	Email   string   `json:"email,omitempty"`
+	Address *Address `json:"address,omitempty"`
+	TaxID   string   `json:"taxId,omitempty"`
+}
+
 // Invoice is a bill to a payer. Once finalized it changes only by payments
 // and credit notes.
 type Invoice struct{ ent.Schema }
@@ -43,6 +52,8 @@ func (Invoice) Fields() []ent.Field {
 		units("amount_due_units"),
 		units("amount_paid_units"),
 		optionalText("description"),
+		// Whom it was issued to, as it stood then; empty while it is a draft.
+		field.JSON("recipient", &Recipient{}).Optional().Annotations(hidden()),
 		field.Time("due_at").Optional().Nillable().Annotations(hidden()),
 		field.Time("finalizes_at").Optional().Nillable(),
 		field.Time("finalized_at").Optional().Nillable(),

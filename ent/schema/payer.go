@@ -34,7 +34,7 @@ func (Payer) Fields() []ent.Field {
 	return []ent.Field{
 		field.Enum("kind").Values("DEVELOPER", "COMPANY").Immutable().Annotations(hidden()),
 		field.String("email").Optional().Nillable(),
-		field.String("slug").Optional().Nillable().Immutable(),
+		field.String("slug").Optional().Nillable(),
 		field.String("name").Annotations(entgql.OrderField("NAME")),
 		optionalText("billing_email"),
 		optionalText("external_id"),
@@ -45,6 +45,8 @@ func (Payer) Fields() []ent.Field {
 		hiddenText("locale"),
 		field.JSON("address", &Address{}).Optional().Annotations(hidden()),
 		field.JSON("metadata", map[string]string{}).Annotations(hidden()),
+		// When its personal data was replaced; only a closed payer's is.
+		field.Time("erased_at").Optional().Nillable(),
 	}
 }
 
@@ -57,6 +59,7 @@ func (Payer) Edges() []ent.Edge {
 		edge.To("quotes", Quote.Type).Annotations(entgql.RelayConnection()),
 		edge.To("invoices", Invoice.Type).Annotations(entgql.RelayConnection()),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
+		edge.To("holds", Hold.Type).Annotations(entgql.RelayConnection()),
 		edge.To("memberships", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 		edge.To("members", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 	}

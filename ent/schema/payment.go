@@ -95,6 +95,8 @@ func (Payment) Indexes() []ent.Index {
 		index.Fields("organization_id", "invoice_id", "id"),
 		index.Fields("organization_id", "status", "id"),
 		index.Fields("organization_id", "purpose", "id"),
+		// What a balance was reloaded with in the running month.
+		index.Fields("organization_id", "balance_id", "created_at").Annotations(where("purpose = 'AUTO_RELOAD'")),
 		due("next_check_at"),
 		index.Fields("organization_id", "updated_at"),
 	}
@@ -162,6 +164,8 @@ func (PaymentMethod) Fields() []ent.Field {
 		field.String("gateway_customer_id").Optional().Nillable().Annotations(hidden()),
 		field.String("gateway_id").Optional().Nillable().Annotations(hidden()),
 		field.String("setup_reference").Optional().Nillable().Annotations(hidden()),
+		// The card scheme's id of the payment with which the card was saved.
+		hiddenText("scheme_reference"),
 		hiddenText("brand"),
 		hiddenText("last4"),
 		field.Int("exp_month").Default(0).Annotations(hidden()),
@@ -216,7 +220,11 @@ func (Refund) Fields() []ent.Field {
 		fixedUnits("amount_units"),
 		field.Enum("status").Values("PROCESSING", "SUCCEEDED", "FAILED").Default("PROCESSING"),
 		optionalText("reason"),
+		optionalText("failure_message"),
 		field.String("gateway_refund_id").Optional().Nillable().Annotations(hidden()),
+		ref("hold_id"),
+		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
+		field.Int("checks").Default(0).Annotations(hidden()),
 	}
 }
 
@@ -231,6 +239,7 @@ func (Refund) Edges() []ent.Edge {
 func (Refund) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "payment_id", "gateway_refund_id").Unique(),
+		due("next_check_at"),
 	}
 }
 
@@ -257,6 +266,8 @@ func (Dispute) Fields() []ent.Field {
 		optionalText("reason"),
 		field.Time("evidence_due_at").Optional().Nillable(),
 		field.String("gateway_dispute_id").Immutable().Annotations(hidden()),
+		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
+		field.Int("checks").Default(0).Annotations(hidden()),
 	}
 }
 
@@ -271,5 +282,6 @@ func (Dispute) Edges() []ent.Edge {
 func (Dispute) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "payment_id", "gateway_dispute_id").Unique(),
+		due("next_check_at"),
 	}
 }

@@ -71,6 +71,7 @@ func (GlobalProvider) Fields() []ent.Field {
 		field.String("id").Immutable().NotEmpty(),
 		field.String("slug").Immutable().Unique(),
 		field.String("name").NotEmpty(),
+		optionalText("description"),
 		field.Enum("kind").Values("STRIPE", "WORLDPAY").Immutable(),
 		field.Enum("environment").Values("SANDBOX", "TEST", "LIVE").Immutable().Annotations(hidden()),
 		field.Enum("status").Values("ACTIVE", "ARCHIVED").Default("ACTIVE"),
@@ -79,7 +80,32 @@ func (GlobalProvider) Fields() []ent.Field {
 		optionalText("secret_hint"),
 		field.Bytes("secret_sealed").Optional().Sensitive(),
 		field.Bytes("webhook_secret_sealed").Optional().Sensitive(),
+		field.Bytes("webhook_secret_previous_sealed").Optional().Sensitive(),
+		field.Time("webhook_secret_previous_until").Optional().Nillable().Annotations(hidden()),
 		field.Int("credential_version").Default(1).Annotations(hidden()),
+		hiddenText("gateway_account_id"),
+		field.Time("account_unproven_at").Optional().Nillable().Annotations(hidden()),
+		field.String("webhook_token").Immutable().Unique().Sensitive(),
+		field.Time("created_at").Immutable(),
+	}
+}
+
+// GatewayObject says whose an object at a global provider's account is. One
+// account serves many organizations there, and what its gateway reports may
+// name nothing but the object.
+type GatewayObject struct{ ent.Schema }
+
+// Annotations of GatewayObject.
+func (GatewayObject) Annotations() []schema.Annotation {
+	return []schema.Annotation{internal(), Directory}
+}
+
+// Fields of GatewayObject. It is no tenant's row: the organization is what is
+// looked for.
+func (GatewayObject) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable().NotEmpty().Comment("the order code, or the gateway's own id of the object"),
+		field.String("organization").Immutable().NotEmpty(),
 		field.Time("created_at").Immutable(),
 	}
 }

@@ -19,7 +19,7 @@ func testCharges(t *testing.T, s *suite) {
 	first := charges.ChargeCard(ctx, s.Account, call, chargeOf(t, customer, good))
 	wantStatus(t, "charge", first.Outcome, gateway.StatusSucceeded)
 	p := first.Payment
-	if p.Status != gateway.StatusSucceeded || p.GatewayPaymentID == "" || p.Amount != usd(t, "12.50") || p.ReceiptURL == "" || p.PaymentMethodID != good || p.Card == nil || len(p.Card.Last4) != 4 {
+	if p.Status != gateway.StatusSucceeded || p.GatewayPaymentID == "" || p.Amount != usd(t, "12.50") || p.ReceiptURL == "" && !s.Lacks.Receipts || p.PaymentMethodID != good || p.Card == nil || len(p.Card.Last4) != 4 {
 		t.Errorf("payment = %+v, card %+v", p, p.Card)
 	}
 	if first.CustomerID != customer {
@@ -33,7 +33,7 @@ func testCharges(t *testing.T, s *suite) {
 	s.wantCharged(t, "12.50")
 	read := charges.FetchPayment(ctx, s.Account, p.GatewayPaymentID)
 	wantStatus(t, "read the payment", read.Outcome, gateway.StatusSucceeded)
-	if read.Payment.Amount != p.Amount || read.Payment.ReceiptURL == "" {
+	if read.Payment.Amount != p.Amount || read.Payment.ReceiptURL == "" && !s.Lacks.Receipts {
 		t.Errorf("payment, read = %+v", read)
 	}
 
@@ -69,7 +69,7 @@ func testCharges(t *testing.T, s *suite) {
 	missing := charges.FetchPayment(ctx, s.Account, "pi_missing")
 	wantStatus(t, "read a payment that is not there", missing.Outcome, gateway.StatusRejected)
 	wantReason(t, missing.Outcome)
-	wantStatus(t, "charge a card that is not there", charges.ChargeCard(ctx, s.Account, s.call(), chargeOf(t, customer, "pm_missing")).Outcome, gateway.StatusRejected)
+	wantStatus(t, "charge a card that is not there", charges.ChargeCard(ctx, s.Account, s.call(), chargeOf(t, customer, "pm_missing")).Outcome, gateway.StatusRejected, gateway.StatusDeclined)
 	tiny := chargeOf(t, customer, good)
 	tiny.Amount = usd(t, "0.001")
 	wantStatus(t, "charge less than a cent", charges.ChargeCard(ctx, s.Account, s.call(), tiny).Outcome, gateway.StatusRejected)

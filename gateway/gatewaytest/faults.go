@@ -18,7 +18,7 @@ type trial struct {
 	// always with the same call, and how to check what it left behind.
 	ready func(t *testing.T, s *suite) (ask func() gateway.Outcome, check func(t *testing.T, e end))
 	// offered reports whether the adapter can do it.
-	offered func(gateway.Adapter) bool
+	offered func(*suite) bool
 }
 
 // testFaults makes each request of each operation go wrong, one after the
@@ -26,7 +26,7 @@ type trial struct {
 // happened, asking again settles, and everything is there once.
 func testFaults(t *testing.T, s *suite, fault Fault) {
 	for _, tr := range trials() {
-		if !tr.offered(s.Adapter) {
+		if !tr.offered(s) {
 			continue
 		}
 		t.Run(tr.name, func(t *testing.T) {
@@ -88,18 +88,23 @@ func (tr trial) strike(t *testing.T, s *suite, fault Fault, skip int) bool {
 	return true
 }
 
-func offers[T any](a gateway.Adapter) bool {
-	_, ok := a.(T)
+func offers[T any](s *suite) bool {
+	_, ok := s.Adapter.(T)
 	return ok
 }
 
 // both reports whether the adapter offers two capabilities.
-func both[T, U any](a gateway.Adapter) bool { return offers[T](a) && offers[U](a) }
+func both[T, U any](s *suite) bool { return offers[T](s) && offers[U](s) }
+
+// charges reports whether there are saved cards to charge.
+func charges(s *suite) bool {
+	return offers[gateway.Charges](s) && (s.SaveCard != nil || offers[gateway.Cards](s))
+}
 
 // trials lists the operations that change something.
 func trials() []trial {
 	return []trial{
-		{"charge", readyCharge, both[gateway.Charges, gateway.Cards]},
+		{"charge", readyCharge, charges},
 		{"attach a card", readyAttach, offers[gateway.Cards]},
 		{"start a hosted payment", readyPage, offers[gateway.HostedPayments]},
 		{"finalize a quote", readyQuote, offers[gateway.Quotes]},
@@ -140,7 +145,14 @@ func readyAttach(t *testing.T, s *suite) (func() gateway.Outcome, func(*testing.
 func readyPage(t *testing.T, s *suite) (func() gateway.Outcome, func(*testing.T, end)) {
 	call, request := s.call(), pageOf(t)
 	var page string
+	asked := false
 	ask := func() gateway.Outcome {
+		if asked && s.Lacks.PagesAgain {
+			// Later the gateway is sure that nobody has paid.
+			call.StartedAt = call.StartedAt.Add(-10 * time.Minute)
+			request.ExpiresAt = request.ExpiresAt.Add(-10 * time.Minute)
+		}
+		asked = true
 		res := s.Adapter.(gateway.HostedPayments).StartHostedPayment(t.Context(), s.Account, call, request)
 		if res.Status == gateway.StatusActionNeeded {
 			if page != "" && page != res.ReferenceID {
@@ -148,6 +160,9 @@ func readyPage(t *testing.T, s *suite) (func() gateway.Outcome, func(*testing.T,
 			}
 			page = res.ReferenceID
 			res.Status = gateway.StatusSucceeded // the page is there, as it was asked for
+		}
+		if res.Never && s.Lacks.PagesAgain {
+			res.Status = gateway.StatusSucceeded // nobody knows the page, so nothing was ever done
 		}
 		return res.Outcome
 	}

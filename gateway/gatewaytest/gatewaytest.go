@@ -82,13 +82,33 @@ type Fixture struct {
 	// Deliveries starts sending events to the receiver and stops with the
 	// test.
 	Deliveries func(t *testing.T, receiver http.Handler) (url string)
+	// SaveCard saves the card behind a token in the gateway's own way, where
+	// the adapter cannot save one by itself.
+	SaveCard func(t *testing.T, token string) (customerID, cardID string)
+	// Refunded returns the sums that the gateway has given back so far. Refunds
+	// are tried where it is set.
+	Refunded func(t *testing.T) []money.Amount
+	Lacks    Lacks
+}
+
+// Lacks says what a gateway's protocol does not have, so that no adapter can
+// tell it.
+type Lacks struct {
+	// Receipts: payments have no receipt.
+	Receipts bool
+	// PagesAgain: the address of a page is told once. A call whose answer was
+	// lost ends as one that never did anything, some minutes later.
+	PagesAgain bool
+	// PageCards: reading a page tells neither the card nor the customer.
+	PageCards bool
 }
 
 // Run tries everything that the adapter offers. Each part starts a fixture of
 // its own.
 func Run(t *testing.T, start func(t *testing.T) Fixture) {
 	t.Helper()
-	probe := start(t).Adapter
+	first := start(t)
+	probe := first.Adapter
 	part := func(name string, offered bool, test func(*testing.T, *suite)) {
 		if !offered {
 			return
@@ -104,16 +124,22 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 	_, charges := probe.(gateway.Charges)
 	_, cards := probe.(gateway.Cards)
 	_, events := probe.(gateway.Events)
+	_, notifications := probe.(gateway.Notifications)
+	_, refunds := probe.(gateway.Refunds)
+	chargeable := charges && (cards || first.SaveCard != nil)
 	part("account", true, testAccount)
-	part("charges", charges && cards, testCharges)
-	part("charges at once", charges && cards, testChargesAtOnce)
+	part("charges", chargeable, testCharges)
+	part("charges at once", chargeable, testChargesAtOnce)
 	part("charges with 3-D Secure", charges && cards, testAuthentication)
-	part("charges that get stuck", charges && cards, testSlow)
+	part("charges that get stuck", chargeable, testSlow)
 	part("cards", cards, testCards)
+	part("cards saved with a payment", first.SaveCard != nil, testSavedCards)
+	part("refunds", refunds && chargeable && first.Refunded != nil, testRefunds)
 	part("hosted payments", pages, testPages)
 	part("quotes", quotes, testQuotes)
 	part("invoices", invoices && cards, testInvoices)
 	part("events", events && charges && cards, testEvents)
+	part("notifications", notifications && chargeable, testNotifications)
 	for _, fault := range Faults() {
 		part("faults/"+string(fault), true, func(t *testing.T, s *suite) { testFaults(t, s, fault) })
 	}
@@ -155,6 +181,9 @@ func usd(t *testing.T, d money.Decimal) money.Amount {
 // card saves a card and returns the customer and the card.
 func (s *suite) card(t *testing.T, token string) (customerID, cardID string) {
 	t.Helper()
+	if s.SaveCard != nil {
+		return s.SaveCard(t, token)
+	}
 	res := s.Adapter.(gateway.Cards).AttachCard(t.Context(), s.Account, s.call(), gateway.CardRequest{Customer: payer(), Token: token, ReturnURL: "http://127.0.0.1/back"})
 	if res.Status == gateway.StatusActionNeeded && res.NextAction.RedirectURL != "" {
 		s.Authenticate(t, res.NextAction.RedirectURL, true)

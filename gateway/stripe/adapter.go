@@ -31,12 +31,14 @@ import (
 	sdk "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/checkout/session"
 	"github.com/stripe/stripe-go/v76/customer"
+	"github.com/stripe/stripe-go/v76/dispute"
 	"github.com/stripe/stripe-go/v76/invoice"
 	"github.com/stripe/stripe-go/v76/invoiceitem"
 	"github.com/stripe/stripe-go/v76/paymentintent"
 	"github.com/stripe/stripe-go/v76/paymentmethod"
 	"github.com/stripe/stripe-go/v76/product"
 	"github.com/stripe/stripe-go/v76/quote"
+	"github.com/stripe/stripe-go/v76/refund"
 	"github.com/stripe/stripe-go/v76/setupintent"
 	"github.com/stripe/stripe-go/v76/webhookendpoint"
 
@@ -110,6 +112,8 @@ type client struct {
 	invoices  invoice.Client
 	items     invoiceitem.Client
 	payments  paymentintent.Client
+	refunds   refund.Client
+	disputes  dispute.Client
 	setups    setupintent.Client
 	cards     paymentmethod.Client
 	sessions  session.Client
@@ -228,6 +232,8 @@ func (a *Adapter) connect(key, api string) *client {
 		invoices:  invoice.Client{B: b, Key: key},
 		items:     invoiceitem.Client{B: b, Key: key},
 		payments:  paymentintent.Client{B: b, Key: key},
+		refunds:   refund.Client{B: b, Key: key},
+		disputes:  dispute.Client{B: b, Key: key},
 		setups:    setupintent.Client{B: b, Key: key},
 		cards:     paymentmethod.Client{B: b, Key: key},
 		sessions:  session.Client{B: b, Key: key},
@@ -263,6 +269,10 @@ var (
 	_ gateway.Invoices       = (*Adapter)(nil)
 	_ gateway.HostedPayments = (*Adapter)(nil)
 	_ gateway.Charges        = (*Adapter)(nil)
+	_ gateway.Cancels        = (*Adapter)(nil)
 	_ gateway.Cards          = (*Adapter)(nil)
+	_ gateway.Refunds        = (*Adapter)(nil)
+	_ gateway.RefundLists    = (*Adapter)(nil)
+	_ gateway.Disputes       = (*Adapter)(nil)
 	_ gateway.Events         = (*Adapter)(nil)
 )

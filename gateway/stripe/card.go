@@ -316,7 +316,7 @@ func (o *operation) setDefault(customerID, cardID string) (*sdk.Customer, *probl
 }
 
 // DetachCard forgets the card. One that belongs to nobody is a success.
-func (a *Adapter) DetachCard(ctx context.Context, acc gateway.Account, c gateway.Call, cardID string) (res gateway.CardResult) {
+func (a *Adapter) DetachCard(ctx context.Context, acc gateway.Account, c gateway.Call, _, cardID string) (res gateway.CardResult) {
 	o := a.begin(ctx, acc, c, "card_detach")
 	defer o.end(&res.Outcome)
 	res.PaymentMethodID = cardID

@@ -192,7 +192,7 @@ func TestDefaultAndDetach(t *testing.T) {
 			f.on("GET /v1/payment_methods/pm_1", *tt.look)
 		}
 		a, _ := f.adapter()
-		if res := a.DetachCard(t.Context(), testAccount(), testCall(), "pm_1"); res.Status != tt.want {
+		if res := a.DetachCard(t.Context(), testAccount(), testCall(), "cus_1", "pm_1"); res.Status != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, res.Status, tt.want)
 		}
 	}

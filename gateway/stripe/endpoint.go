@@ -23,7 +23,7 @@ func endpointEvents() []string {
 		"customer.subscription.paused", "customer.subscription.resumed", "customer.subscription.trial_will_end",
 		"checkout.session.completed", "checkout.session.async_payment_succeeded",
 		"checkout.session.async_payment_failed", "checkout.session.expired",
-		"charge.refunded", "charge.refund.updated",
+		"charge.refunded", "charge.refund.updated", "refund.created", "refund.updated",
 		"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
 		"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
 		"customer.updated", "customer.deleted",

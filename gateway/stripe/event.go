@@ -114,6 +114,8 @@ type deliveredObject struct {
 	Object   string            `json:"object"`
 	Mode     string            `json:"mode"`
 	Invoice  reference         `json:"invoice"`
+	Payment  reference         `json:"payment_intent"`
+	Refunded int64             `json:"amount_refunded"`
 	Metadata map[string]string `json:"metadata"`
 }
 
@@ -158,11 +160,12 @@ func parseEvent(raw []byte) (gateway.Event, error) {
 // an invoice leads to its invoice: our metadata stands there.
 func objectOf(d deliveredObject) gateway.Object {
 	o := gateway.Object{
-		Kind:       gateway.ObjectOther,
-		ID:         d.ID,
-		CallID:     d.Metadata[metaCall],
-		Subject:    d.Metadata[metaSubject],
-		ProviderID: d.Metadata[metaProvider],
+		Kind:           gateway.ObjectOther,
+		ID:             d.ID,
+		CallID:         d.Metadata[metaCall],
+		Subject:        d.Metadata[metaSubject],
+		ProviderID:     d.Metadata[metaProvider],
+		OrganizationID: d.Metadata[metaOrganization],
 	}
 	if d.ID == "" {
 		return o
@@ -184,6 +187,14 @@ func objectOf(d deliveredObject) gateway.Object {
 		case string(sdk.CheckoutSessionModeSetup):
 			o.Kind = gateway.ObjectSetup
 		}
+	case "charge":
+		if d.Refunded > 0 && d.Payment != "" {
+			o.Kind, o.PaymentID = gateway.ObjectRefunds, string(d.Payment)
+		}
+	case "refund":
+		o.Kind, o.PaymentID = gateway.ObjectRefund, string(d.Payment)
+	case "dispute":
+		o.Kind, o.PaymentID = gateway.ObjectDispute, string(d.Payment)
 	case "setup_intent":
 		o.Kind = gateway.ObjectSetup
 	case "payment_method":

@@ -114,6 +114,10 @@ func TestVerifyEventObjects(t *testing.T) {
 		{`{"id":"cs_1","object":"checkout.session","mode":"subscription"}`, gateway.Object{Kind: gateway.ObjectOther, ID: "cs_1"}},
 		{`{"id":"seti_1","object":"setup_intent"}`, gateway.Object{Kind: gateway.ObjectSetup, ID: "seti_1"}},
 		{`{"id":"pm_1","object":"payment_method"}`, gateway.Object{Kind: gateway.ObjectCard, ID: "pm_1"}},
+		{`{"id":"re_1","object":"refund","payment_intent":"pi_1",` + ours + `}`, gateway.Object{Kind: gateway.ObjectRefund, ID: "re_1", CallID: "call_1", Subject: "sub_1", ProviderID: "prv_1", PaymentID: "pi_1"}},
+		{`{"id":"dp_1","object":"dispute","payment_intent":{"id":"pi_1"}}`, gateway.Object{Kind: gateway.ObjectDispute, ID: "dp_1", PaymentID: "pi_1"}},
+		{`{"id":"ch_1","object":"charge","payment_intent":"pi_1","amount_refunded":500}`, gateway.Object{Kind: gateway.ObjectRefunds, ID: "ch_1", PaymentID: "pi_1"}},
+		{`{"id":"ch_1","object":"charge","payment_intent":"pi_1","amount_refunded":0}`, gateway.Object{Kind: gateway.ObjectOther, ID: "ch_1"}},
 		{`{"id":"ch_1","object":"charge"}`, gateway.Object{Kind: gateway.ObjectOther, ID: "ch_1"}},
 		{`{"object":"invoice"}`, gateway.Object{Kind: gateway.ObjectOther}},
 	}

@@ -259,7 +259,7 @@ func TestRequestsAreLegal(t *testing.T) {
 		a.FetchSetup(ctx, acc, "seti_1")
 		a.FetchSetup(ctx, acc, "cs_1")
 		a.SetDefaultCard(ctx, acc, call, "cus_1", "pm_1")
-		a.DetachCard(ctx, acc, call, "pm_1")
+		a.DetachCard(ctx, acc, call, "cus_1", "pm_1")
 		a.RegisterEndpoint(ctx, acc, call, "https://shop.example/hook")
 	}
 	everything()

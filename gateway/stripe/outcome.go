@@ -184,6 +184,20 @@ func hiddenReason(code string) bool {
 	return false
 }
 
+// finalReason are the issuer's reasons that no further try with the same card
+// changes. A bank that gives a reason to be hidden will not change its mind
+// either.
+func finalReason(code string) bool {
+	switch code {
+	case "expired_card", "incorrect_number", "invalid_number", "invalid_account", "incorrect_cvc", "invalid_cvc",
+		"invalid_expiry_month", "invalid_expiry_year", "card_not_supported", "currency_not_supported", "pin_try_exceeded",
+		"revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order", "transaction_not_allowed",
+		"testmode_decline", "live_mode_test_card":
+		return true
+	}
+	return hiddenReason(code)
+}
+
 // failureOf is what may be shown of an error of Stripe's.
 func failureOf(e *sdk.Error) *gateway.Failure {
 	f := &gateway.Failure{
@@ -194,6 +208,7 @@ func failureOf(e *sdk.Error) *gateway.Failure {
 	if f.Code == "" {
 		f.Code = string(e.Type)
 	}
+	f.Final = finalReason(f.DeclineCode) || finalReason(f.Code)
 	if hiddenReason(f.DeclineCode) || hiddenReason(f.Code) {
 		f.DeclineCode = ""
 		f.Code = codeCardDeclined

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/stripe/stripe-go/v76"
+
 	"purser/gateway"
 )
 
@@ -340,3 +342,30 @@ func TestCredentialsRefused(t *testing.T) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// Which declines no further try with the same card changes.
+func TestFinalDeclines(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code    sdk.ErrorCode
+		decline sdk.DeclineCode
+		final   bool
+	}{
+		{"card_declined", "insufficient_funds", false},
+		{"card_declined", "generic_decline", false},
+		{"card_declined", "do_not_honor", false},
+		{"card_declined", "try_again_later", false},
+		{"processing_error", "processing_error", false},
+		{"expired_card", "expired_card", true},
+		{"incorrect_number", "", true},
+		{"card_declined", "stolen_card", true},
+		{"card_declined", "lost_card", true},
+		{"card_declined", "fraudulent", true},
+		{"card_declined", "revocation_of_authorization", true},
+	} {
+		f := failureOf(&sdk.Error{Code: c.code, DeclineCode: c.decline, Msg: "No."})
+		if f.Final != c.final {
+			t.Errorf("%s, %s: %+v", c.code, c.decline, f)
+		}
+	}
+}

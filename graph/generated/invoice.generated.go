@@ -1627,11 +1627,14 @@ func (ec *executionContext) unmarshalInputInvoicePayInput(ctx context.Context, o
 		asMap[k] = v
 	}
 
+	if _, present := asMap["fromBalance"]; !present {
+		asMap["fromBalance"] = false
+	}
 	if _, present := asMap["outOfBand"]; !present {
 		asMap["outOfBand"] = false
 	}
 
-	fieldsInOrder := [...]string{"id", "paymentMethodId", "returnUrl", "outOfBand", "idempotencyKey"}
+	fieldsInOrder := [...]string{"id", "paymentMethodId", "returnUrl", "fromBalance", "outOfBand", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -1659,6 +1662,13 @@ func (ec *executionContext) unmarshalInputInvoicePayInput(ctx context.Context, o
 				return it, err
 			}
 			it.ReturnURL = data
+		case "fromBalance":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fromBalance"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FromBalance = data
 		case "outOfBand":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outOfBand"))
 			data, err := ec.unmarshalNBoolean2bool(ctx, v)

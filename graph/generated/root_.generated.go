@@ -9,6 +9,7 @@ import (
 	"purser/ent"
 	"purser/graph/model"
 	"sync/atomic"
+	"time"
 
 	"entgo.io/contrib/entgql"
 	"github.com/99designs/gqlgen/graphql"
@@ -25,10 +26,13 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	AccessToken() AccessTokenResolver
+	AutoReload() AutoReloadResolver
 	Balance() BalanceResolver
 	Company() CompanyResolver
 	Developer() DeveloperResolver
 	GatewayEvent() GatewayEventResolver
+	GlobalProvider() GlobalProviderResolver
+	Hold() HoldResolver
 	Invoice() InvoiceResolver
 	Membership() MembershipResolver
 	Mutation() MutationResolver
@@ -94,27 +98,59 @@ type ComplexityRoot struct {
 		Region     func(childComplexity int) int
 	}
 
+	AutoReload struct {
+		Amount          func(childComplexity int) int
+		DailyCap        func(childComplexity int) int
+		Enabled         func(childComplexity int) int
+		MonthlyCap      func(childComplexity int) int
+		NextAttemptAt   func(childComplexity int) int
+		PaymentMethod   func(childComplexity int) int
+		Provider        func(childComplexity int) int
+		SuspendedReason func(childComplexity int) int
+		Threshold       func(childComplexity int) int
+	}
+
+	AutoReloadSetPayload struct {
+		Balance    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Balance struct {
-		Amount      func(childComplexity int) int
-		Available   func(childComplexity int) int
-		CreatedAt   func(childComplexity int) int
-		CreditLimit func(childComplexity int) int
-		Currency    func(childComplexity int) int
-		Entries     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.LedgerEntryOrder, where *ent.LedgerEntryWhereInput) int
-		Held        func(childComplexity int) int
-		ID          func(childComplexity int) int
-		InDebt      func(childComplexity int) int
-		Payer       func(childComplexity int) int
-		Remaining   func(childComplexity int) int
-		Unpaid      func(childComplexity int) int
-		UpdatedAt   func(childComplexity int) int
-		Usage       func(childComplexity int) int
+		Amount           func(childComplexity int) int
+		AsOf             func(childComplexity int, at time.Time) int
+		AutoReload       func(childComplexity int) int
+		Available        func(childComplexity int) int
+		CreatedAt        func(childComplexity int) int
+		CreditLimit      func(childComplexity int) int
+		Currency         func(childComplexity int) int
+		Entries          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.LedgerEntryOrder, where *ent.LedgerEntryWhereInput) int
+		Held             func(childComplexity int) int
+		ID               func(childComplexity int) int
+		InDebt           func(childComplexity int) int
+		LowBalanceNotice func(childComplexity int) int
+		Payer            func(childComplexity int) int
+		Remaining        func(childComplexity int) int
+		Unpaid           func(childComplexity int) int
+		UpdatedAt        func(childComplexity int) int
+		Usage            func(childComplexity int) int
+	}
+
+	BalanceAdjustPayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	BalanceConnection struct {
 		Edges      func(childComplexity int) int
 		PageInfo   func(childComplexity int) int
 		TotalCount func(childComplexity int) int
+	}
+
+	BalanceCreditPayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	BalanceEdge struct {
@@ -126,6 +162,14 @@ type ComplexityRoot struct {
 		Balance    func(childComplexity int) int
 		Entry      func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	BalanceSnapshot struct {
+		Amount    func(childComplexity int) int
+		At        func(childComplexity int) int
+		LastEntry func(childComplexity int) int
+		Remaining func(childComplexity int) int
+		Usage     func(childComplexity int) int
 	}
 
 	BalanceTopUpPayload struct {
@@ -155,7 +199,9 @@ type ComplexityRoot struct {
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
+		ErasedAt             func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
+		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
 		Members              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
@@ -165,6 +211,7 @@ type ComplexityRoot struct {
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
 		Slug                 func(childComplexity int) int
+		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
 		TaxID                func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
@@ -206,6 +253,11 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	CreditLimitSetPayload struct {
+		Balance    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Currency struct {
 		Code         func(childComplexity int) int
 		CreditLimit  func(childComplexity int) int
@@ -238,7 +290,9 @@ type ComplexityRoot struct {
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		Email                func(childComplexity int) int
+		ErasedAt             func(childComplexity int) int
 		ExternalID           func(childComplexity int) int
+		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
 		Memberships          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
@@ -247,6 +301,7 @@ type ComplexityRoot struct {
 		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
 	}
@@ -319,6 +374,79 @@ type ComplexityRoot struct {
 	GatewayEventEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	GlobalProvider struct {
+		CreatedAt         func(childComplexity int) int
+		Description       func(childComplexity int) int
+		Environment       func(childComplexity int) int
+		ID                func(childComplexity int) int
+		Kind              func(childComplexity int) int
+		Name              func(childComplexity int) int
+		PublishableKey    func(childComplexity int) int
+		SecretHint        func(childComplexity int) int
+		Slug              func(childComplexity int) int
+		Status            func(childComplexity int) int
+		WebhookConfigured func(childComplexity int) int
+		WebhookURL        func(childComplexity int) int
+	}
+
+	GlobalProviderCreatePayload struct {
+		GlobalProvider func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
+	}
+
+	GlobalProviderDeletePayload struct {
+		DeletedID      func(childComplexity int) int
+		GlobalProvider func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
+	}
+
+	GlobalProviderUpdatePayload struct {
+		GlobalProvider func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
+	}
+
+	Hold struct {
+		Amount      func(childComplexity int) int
+		Captured    func(childComplexity int) int
+		ClosedAt    func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Description func(childComplexity int) int
+		ExpiresAt   func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Payer       func(childComplexity int) int
+		Status      func(childComplexity int) int
+	}
+
+	HoldCapturePayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	HoldConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	HoldCreatePayload struct {
+		Balance    func(childComplexity int) int
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	HoldEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	HoldReleasePayload struct {
+		Balance    func(childComplexity int) int
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	Invoice struct {
@@ -401,11 +529,14 @@ type ComplexityRoot struct {
 		CreditAccount  func(childComplexity int) int
 		DebitAccount   func(childComplexity int) int
 		Description    func(childComplexity int) int
+		Dispute        func(childComplexity int) int
 		EffectiveAt    func(childComplexity int) int
+		Hold           func(childComplexity int) int
 		ID             func(childComplexity int) int
 		Invoice        func(childComplexity int) int
 		Kind           func(childComplexity int) int
 		Payment        func(childComplexity int) int
+		Refund         func(childComplexity int) int
 		RemainingAfter func(childComplexity int) int
 		ShownMetadata  func(childComplexity int) int
 	}
@@ -419,6 +550,17 @@ type ComplexityRoot struct {
 	LedgerEntryEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	LowBalanceNotice struct {
+		Level     func(childComplexity int) int
+		NoticedAt func(childComplexity int) int
+		Percent   func(childComplexity int) int
+	}
+
+	LowBalanceNoticeSetPayload struct {
+		Balance    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	Membership struct {
@@ -449,6 +591,9 @@ type ComplexityRoot struct {
 		AccessTokenCreate       func(childComplexity int, input model.AccessTokenCreateInput) int
 		AccessTokenRevoke       func(childComplexity int, input model.AccessTokenRevokeInput) int
 		AccessTokenUpdate       func(childComplexity int, input model.AccessTokenUpdateInput) int
+		AutoReloadSet           func(childComplexity int, input model.AutoReloadSetInput) int
+		BalanceAdjust           func(childComplexity int, input model.BalanceAdjustInput) int
+		BalanceCredit           func(childComplexity int, input model.BalanceCreditInput) int
 		BalanceReload           func(childComplexity int, input model.BalanceReloadInput) int
 		BalanceTopUp            func(childComplexity int, input model.BalanceTopUpInput) int
 		CompanyClose            func(childComplexity int, input model.CompanyCloseInput) int
@@ -456,22 +601,34 @@ type ComplexityRoot struct {
 		CompanyMemberAdd        func(childComplexity int, input model.CompanyMemberAddInput) int
 		CompanyMemberRemove     func(childComplexity int, input model.CompanyMemberRemoveInput) int
 		CompanyUpdate           func(childComplexity int, input model.CompanyUpdateInput) int
+		CreditLimitSet          func(childComplexity int, input model.CreditLimitSetInput) int
 		CurrencyDelete          func(childComplexity int, input model.CurrencyDeleteInput) int
 		CurrencySet             func(childComplexity int, input model.CurrencySetInput) int
 		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
 		DeveloperCreate         func(childComplexity int, input model.DeveloperCreateInput) int
 		DeveloperUpdate         func(childComplexity int, input model.DeveloperUpdateInput) int
+		GlobalProviderCreate    func(childComplexity int, input model.GlobalProviderCreateInput) int
+		GlobalProviderDelete    func(childComplexity int, input model.GlobalProviderDeleteInput) int
+		GlobalProviderUpdate    func(childComplexity int, input model.GlobalProviderUpdateInput) int
+		HoldCapture             func(childComplexity int, input model.HoldCaptureInput) int
+		HoldCreate              func(childComplexity int, input model.HoldCreateInput) int
+		HoldRelease             func(childComplexity int, input model.HoldReleaseInput) int
 		InvoiceCreate           func(childComplexity int, input model.InvoiceCreateInput) int
 		InvoiceFinalize         func(childComplexity int, input model.InvoiceFinalizeInput) int
 		InvoicePay              func(childComplexity int, input model.InvoicePayInput) int
 		InvoiceVoid             func(childComplexity int, input model.InvoiceVoidInput) int
+		LowBalanceNoticeSet     func(childComplexity int, input model.LowBalanceNoticeSetInput) int
 		OrganizationCreate      func(childComplexity int, input model.OrganizationCreateInput) int
+		OrganizationStatusSet   func(childComplexity int, input model.OrganizationStatusSetInput) int
 		OrganizationUpdate      func(childComplexity int, input model.OrganizationUpdateInput) int
+		PayerErase              func(childComplexity int, input model.PayerEraseInput) int
+		PayerExport             func(childComplexity int, input model.PayerExportInput) int
 		PayerSessionCreate      func(childComplexity int, input model.PayerSessionCreateInput) int
 		PaymentMethodAttach     func(childComplexity int, input model.PaymentMethodAttachInput) int
 		PaymentMethodDetach     func(childComplexity int, input model.PaymentMethodDetachInput) int
 		PaymentMethodSetDefault func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
 		PaymentMethodSetup      func(childComplexity int, input model.PaymentMethodSetupInput) int
+		PaymentRefund           func(childComplexity int, input model.PaymentRefundInput) int
 		PaymentStart            func(childComplexity int, input model.PaymentStartInput) int
 		PaymentSync             func(childComplexity int, input model.PaymentSyncInput) int
 		PriceArchive            func(childComplexity int, input model.PriceArchiveInput) int
@@ -488,6 +645,8 @@ type ComplexityRoot struct {
 		QuoteFinalize           func(childComplexity int, input model.QuoteFinalizeInput) int
 		QuoteUpdate             func(childComplexity int, input model.QuoteUpdateInput) int
 		UsageRecord             func(childComplexity int, input model.UsageRecordInput) int
+		UsageRecordBatch        func(childComplexity int, input model.UsageRecordBatchInput) int
+		UsageReverse            func(childComplexity int, input model.UsageReverseInput) int
 	}
 
 	Organization struct {
@@ -514,6 +673,7 @@ type ComplexityRoot struct {
 		Status               func(childComplexity int) int
 		SupportEmail         func(childComplexity int) int
 		TaxModel             func(childComplexity int) int
+		TestTwinOfID         func(childComplexity int) int
 		ThankYouURL          func(childComplexity int) int
 		TimeZone             func(childComplexity int) int
 	}
@@ -535,6 +695,11 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	OrganizationStatusSetPayload struct {
+		Organization func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	OrganizationUpdatePayload struct {
 		Organization func(childComplexity int) int
 		UserErrors   func(childComplexity int) int
@@ -545,6 +710,17 @@ type ComplexityRoot struct {
 		HasNextPage     func(childComplexity int) int
 		HasPreviousPage func(childComplexity int) int
 		StartCursor     func(childComplexity int) int
+	}
+
+	PayerErasePayload struct {
+		Payer      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	PayerExportPayload struct {
+		ExpiresAt  func(childComplexity int) int
+		URL        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	PayerSessionCreatePayload struct {
@@ -659,6 +835,12 @@ type ComplexityRoot struct {
 		UserErrors    func(childComplexity int) int
 	}
 
+	PaymentRefundPayload struct {
+		Payment    func(childComplexity int) int
+		Refund     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	PaymentStartPayload struct {
 		Payment    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -725,6 +907,7 @@ type ComplexityRoot struct {
 		CreatedAt         func(childComplexity int) int
 		Description       func(childComplexity int) int
 		Environment       func(childComplexity int) int
+		GlobalProvider    func(childComplexity int) int
 		ID                func(childComplexity int) int
 		Kind              func(childComplexity int) int
 		MerchantCode      func(childComplexity int) int
@@ -760,23 +943,24 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AccessTokens  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) int
-		Balances      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) int
-		Companies     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
-		Currencies    func(childComplexity int) int
-		Developers    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
-		GatewayEvents func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
-		Invoices      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
-		Node          func(childComplexity int, id string) int
-		Nodes         func(childComplexity int, ids []string) int
-		Organization  func(childComplexity int) int
-		Organizations func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) int
-		Payer         func(childComplexity int, by model.PayerLookup) int
-		Payments      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
-		Products      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
-		Providers     func(childComplexity int) int
-		Quotes        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
-		Viewer        func(childComplexity int) int
+		AccessTokens    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) int
+		Balances        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) int
+		Companies       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		Currencies      func(childComplexity int) int
+		Developers      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		GatewayEvents   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
+		GlobalProviders func(childComplexity int) int
+		Invoices        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Node            func(childComplexity int, id string) int
+		Nodes           func(childComplexity int, ids []string) int
+		Organization    func(childComplexity int) int
+		Organizations   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) int
+		Payer           func(childComplexity int, by model.PayerLookup) int
+		Payments        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		Products        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
+		Providers       func(childComplexity int) int
+		Quotes          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		Viewer          func(childComplexity int) int
 	}
 
 	Quote struct {
@@ -854,18 +1038,34 @@ type ComplexityRoot struct {
 	}
 
 	Refund struct {
-		Amount    func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Payment   func(childComplexity int) int
-		Reason    func(childComplexity int) int
-		Status    func(childComplexity int) int
+		Amount         func(childComplexity int) int
+		CreatedAt      func(childComplexity int) int
+		FailureMessage func(childComplexity int) int
+		ID             func(childComplexity int) int
+		Payment        func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Status         func(childComplexity int) int
 	}
 
 	SpendCheck struct {
 		Allowed func(childComplexity int) int
 		Details func(childComplexity int) int
 		Reason  func(childComplexity int) int
+	}
+
+	Statement struct {
+		ApproxTaxRate       func(childComplexity int) int
+		Credits             func(childComplexity int) int
+		Currency            func(childComplexity int) int
+		CurrentBalance      func(childComplexity int) int
+		CurrentTotalBalance func(childComplexity int) int
+		CurrentUsage        func(childComplexity int) int
+		Month               func(childComplexity int) int
+		PreviousBalance     func(childComplexity int) int
+		Tax                 func(childComplexity int) int
+		TopUps              func(childComplexity int) int
+		Usage               func(childComplexity int) int
+		Year                func(childComplexity int) int
 	}
 
 	Stream struct {
@@ -875,7 +1075,23 @@ type ComplexityRoot struct {
 		QuoteChanged   func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
 	}
 
+	UsageRecordBatchPayload struct {
+		Results    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	UsageRecordPayload struct {
+		Balance    func(childComplexity int) int
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	UsageRecordResult struct {
+		Entry      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	UsageReversePayload struct {
 		Balance    func(childComplexity int) int
 		Entry      func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -1085,12 +1301,97 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Address.Region(childComplexity), true
 
+	case "AutoReload.amount":
+		if e.ComplexityRoot.AutoReload.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Amount(childComplexity), true
+	case "AutoReload.dailyCap":
+		if e.ComplexityRoot.AutoReload.DailyCap == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.DailyCap(childComplexity), true
+	case "AutoReload.enabled":
+		if e.ComplexityRoot.AutoReload.Enabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Enabled(childComplexity), true
+	case "AutoReload.monthlyCap":
+		if e.ComplexityRoot.AutoReload.MonthlyCap == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.MonthlyCap(childComplexity), true
+	case "AutoReload.nextAttemptAt":
+		if e.ComplexityRoot.AutoReload.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.NextAttemptAt(childComplexity), true
+	case "AutoReload.paymentMethod":
+		if e.ComplexityRoot.AutoReload.PaymentMethod == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.PaymentMethod(childComplexity), true
+	case "AutoReload.provider":
+		if e.ComplexityRoot.AutoReload.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Provider(childComplexity), true
+	case "AutoReload.suspendedReason":
+		if e.ComplexityRoot.AutoReload.SuspendedReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.SuspendedReason(childComplexity), true
+	case "AutoReload.threshold":
+		if e.ComplexityRoot.AutoReload.Threshold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReload.Threshold(childComplexity), true
+
+	case "AutoReloadSetPayload.balance":
+		if e.ComplexityRoot.AutoReloadSetPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReloadSetPayload.Balance(childComplexity), true
+	case "AutoReloadSetPayload.userErrors":
+		if e.ComplexityRoot.AutoReloadSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AutoReloadSetPayload.UserErrors(childComplexity), true
+
 	case "Balance.amount":
 		if e.ComplexityRoot.Balance.Amount == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Balance.Amount(childComplexity), true
+	case "Balance.asOf":
+		if e.ComplexityRoot.Balance.AsOf == nil {
+			break
+		}
+
+		args, err := ec.field_Balance_asOf_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Balance.AsOf(childComplexity, args["at"].(time.Time)), true
+	case "Balance.autoReload":
+		if e.ComplexityRoot.Balance.AutoReload == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Balance.AutoReload(childComplexity), true
 	case "Balance.available":
 		if e.ComplexityRoot.Balance.Available == nil {
 			break
@@ -1144,6 +1445,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Balance.InDebt(childComplexity), true
+	case "Balance.lowBalanceNotice":
+		if e.ComplexityRoot.Balance.LowBalanceNotice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Balance.LowBalanceNotice(childComplexity), true
 	case "Balance.payer":
 		if e.ComplexityRoot.Balance.Payer == nil {
 			break
@@ -1175,6 +1482,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Balance.Usage(childComplexity), true
 
+	case "BalanceAdjustPayload.balance":
+		if e.ComplexityRoot.BalanceAdjustPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceAdjustPayload.Balance(childComplexity), true
+	case "BalanceAdjustPayload.entry":
+		if e.ComplexityRoot.BalanceAdjustPayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceAdjustPayload.Entry(childComplexity), true
+	case "BalanceAdjustPayload.userErrors":
+		if e.ComplexityRoot.BalanceAdjustPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceAdjustPayload.UserErrors(childComplexity), true
+
 	case "BalanceConnection.edges":
 		if e.ComplexityRoot.BalanceConnection.Edges == nil {
 			break
@@ -1193,6 +1519,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BalanceConnection.TotalCount(childComplexity), true
+
+	case "BalanceCreditPayload.balance":
+		if e.ComplexityRoot.BalanceCreditPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceCreditPayload.Balance(childComplexity), true
+	case "BalanceCreditPayload.entry":
+		if e.ComplexityRoot.BalanceCreditPayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceCreditPayload.Entry(childComplexity), true
+	case "BalanceCreditPayload.userErrors":
+		if e.ComplexityRoot.BalanceCreditPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceCreditPayload.UserErrors(childComplexity), true
 
 	case "BalanceEdge.cursor":
 		if e.ComplexityRoot.BalanceEdge.Cursor == nil {
@@ -1225,6 +1570,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BalanceReloadPayload.UserErrors(childComplexity), true
+
+	case "BalanceSnapshot.amount":
+		if e.ComplexityRoot.BalanceSnapshot.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.Amount(childComplexity), true
+	case "BalanceSnapshot.at":
+		if e.ComplexityRoot.BalanceSnapshot.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.At(childComplexity), true
+	case "BalanceSnapshot.lastEntry":
+		if e.ComplexityRoot.BalanceSnapshot.LastEntry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.LastEntry(childComplexity), true
+	case "BalanceSnapshot.remaining":
+		if e.ComplexityRoot.BalanceSnapshot.Remaining == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.Remaining(childComplexity), true
+	case "BalanceSnapshot.usage":
+		if e.ComplexityRoot.BalanceSnapshot.Usage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalanceSnapshot.Usage(childComplexity), true
 
 	case "BalanceTopUpPayload.balance":
 		if e.ComplexityRoot.BalanceTopUpPayload.Balance == nil {
@@ -1346,12 +1722,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.DefaultPaymentMethod(childComplexity), true
+	case "Company.erasedAt":
+		if e.ComplexityRoot.Company.ErasedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.ErasedAt(childComplexity), true
 	case "Company.externalId":
 		if e.ComplexityRoot.Company.ExternalID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Company.ExternalID(childComplexity), true
+	case "Company.holds":
+		if e.ComplexityRoot.Company.Holds == nil {
+			break
+		}
+
+		args, err := ec.field_Company_holds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Company.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.HoldOrder), args["where"].(*ent.HoldWhereInput)), true
 	case "Company.id":
 		if e.ComplexityRoot.Company.ID == nil {
 			break
@@ -1431,6 +1824,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Slug(childComplexity), true
+	case "Company.statement":
+		if e.ComplexityRoot.Company.Statement == nil {
+			break
+		}
+
+		args, err := ec.field_Company_statement_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Company.Statement(childComplexity, args["month"].(int), args["year"].(int), args["currency"].(string)), true
 	case "Company.status":
 		if e.ComplexityRoot.Company.Status == nil {
 			break
@@ -1546,6 +1950,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CompanyUpdatePayload.UserErrors(childComplexity), true
+
+	case "CreditLimitSetPayload.balance":
+		if e.ComplexityRoot.CreditLimitSetPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditLimitSetPayload.Balance(childComplexity), true
+	case "CreditLimitSetPayload.userErrors":
+		if e.ComplexityRoot.CreditLimitSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditLimitSetPayload.UserErrors(childComplexity), true
 
 	case "Currency.code":
 		if e.ComplexityRoot.Currency.Code == nil {
@@ -1697,12 +2114,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Email(childComplexity), true
+	case "Developer.erasedAt":
+		if e.ComplexityRoot.Developer.ErasedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.ErasedAt(childComplexity), true
 	case "Developer.externalId":
 		if e.ComplexityRoot.Developer.ExternalID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Developer.ExternalID(childComplexity), true
+	case "Developer.holds":
+		if e.ComplexityRoot.Developer.Holds == nil {
+			break
+		}
+
+		args, err := ec.field_Developer_holds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Developer.Holds(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.HoldOrder), args["where"].(*ent.HoldWhereInput)), true
 	case "Developer.id":
 		if e.ComplexityRoot.Developer.ID == nil {
 			break
@@ -1776,6 +2210,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Developer.statement":
+		if e.ComplexityRoot.Developer.Statement == nil {
+			break
+		}
+
+		args, err := ec.field_Developer_statement_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Developer.Statement(childComplexity, args["month"].(int), args["year"].(int), args["currency"].(string)), true
 	case "Developer.status":
 		if e.ComplexityRoot.Developer.Status == nil {
 			break
@@ -2021,6 +2466,274 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GatewayEventEdge.Node(childComplexity), true
+
+	case "GlobalProvider.createdAt":
+		if e.ComplexityRoot.GlobalProvider.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.CreatedAt(childComplexity), true
+	case "GlobalProvider.description":
+		if e.ComplexityRoot.GlobalProvider.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Description(childComplexity), true
+	case "GlobalProvider.environment":
+		if e.ComplexityRoot.GlobalProvider.Environment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Environment(childComplexity), true
+	case "GlobalProvider.id":
+		if e.ComplexityRoot.GlobalProvider.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.ID(childComplexity), true
+	case "GlobalProvider.kind":
+		if e.ComplexityRoot.GlobalProvider.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Kind(childComplexity), true
+	case "GlobalProvider.name":
+		if e.ComplexityRoot.GlobalProvider.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Name(childComplexity), true
+	case "GlobalProvider.publishableKey":
+		if e.ComplexityRoot.GlobalProvider.PublishableKey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.PublishableKey(childComplexity), true
+	case "GlobalProvider.secretHint":
+		if e.ComplexityRoot.GlobalProvider.SecretHint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.SecretHint(childComplexity), true
+	case "GlobalProvider.slug":
+		if e.ComplexityRoot.GlobalProvider.Slug == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Slug(childComplexity), true
+	case "GlobalProvider.status":
+		if e.ComplexityRoot.GlobalProvider.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Status(childComplexity), true
+	case "GlobalProvider.webhookConfigured":
+		if e.ComplexityRoot.GlobalProvider.WebhookConfigured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.WebhookConfigured(childComplexity), true
+	case "GlobalProvider.webhookUrl":
+		if e.ComplexityRoot.GlobalProvider.WebhookURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.WebhookURL(childComplexity), true
+
+	case "GlobalProviderCreatePayload.globalProvider":
+		if e.ComplexityRoot.GlobalProviderCreatePayload.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderCreatePayload.GlobalProvider(childComplexity), true
+	case "GlobalProviderCreatePayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderCreatePayload.UserErrors(childComplexity), true
+
+	case "GlobalProviderDeletePayload.deletedId":
+		if e.ComplexityRoot.GlobalProviderDeletePayload.DeletedID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderDeletePayload.DeletedID(childComplexity), true
+	case "GlobalProviderDeletePayload.globalProvider":
+		if e.ComplexityRoot.GlobalProviderDeletePayload.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderDeletePayload.GlobalProvider(childComplexity), true
+	case "GlobalProviderDeletePayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderDeletePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderDeletePayload.UserErrors(childComplexity), true
+
+	case "GlobalProviderUpdatePayload.globalProvider":
+		if e.ComplexityRoot.GlobalProviderUpdatePayload.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderUpdatePayload.GlobalProvider(childComplexity), true
+	case "GlobalProviderUpdatePayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderUpdatePayload.UserErrors(childComplexity), true
+
+	case "Hold.amount":
+		if e.ComplexityRoot.Hold.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Amount(childComplexity), true
+	case "Hold.captured":
+		if e.ComplexityRoot.Hold.Captured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Captured(childComplexity), true
+	case "Hold.closedAt":
+		if e.ComplexityRoot.Hold.ClosedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ClosedAt(childComplexity), true
+	case "Hold.createdAt":
+		if e.ComplexityRoot.Hold.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.CreatedAt(childComplexity), true
+	case "Hold.description":
+		if e.ComplexityRoot.Hold.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Description(childComplexity), true
+	case "Hold.expiresAt":
+		if e.ComplexityRoot.Hold.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ExpiresAt(childComplexity), true
+	case "Hold.id":
+		if e.ComplexityRoot.Hold.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ID(childComplexity), true
+	case "Hold.payer":
+		if e.ComplexityRoot.Hold.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Payer(childComplexity), true
+	case "Hold.status":
+		if e.ComplexityRoot.Hold.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Status(childComplexity), true
+
+	case "HoldCapturePayload.balance":
+		if e.ComplexityRoot.HoldCapturePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.Balance(childComplexity), true
+	case "HoldCapturePayload.entry":
+		if e.ComplexityRoot.HoldCapturePayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.Entry(childComplexity), true
+	case "HoldCapturePayload.hold":
+		if e.ComplexityRoot.HoldCapturePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.Hold(childComplexity), true
+	case "HoldCapturePayload.userErrors":
+		if e.ComplexityRoot.HoldCapturePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCapturePayload.UserErrors(childComplexity), true
+
+	case "HoldConnection.edges":
+		if e.ComplexityRoot.HoldConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.Edges(childComplexity), true
+	case "HoldConnection.pageInfo":
+		if e.ComplexityRoot.HoldConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.PageInfo(childComplexity), true
+	case "HoldConnection.totalCount":
+		if e.ComplexityRoot.HoldConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.TotalCount(childComplexity), true
+
+	case "HoldCreatePayload.balance":
+		if e.ComplexityRoot.HoldCreatePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.Balance(childComplexity), true
+	case "HoldCreatePayload.hold":
+		if e.ComplexityRoot.HoldCreatePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.Hold(childComplexity), true
+	case "HoldCreatePayload.userErrors":
+		if e.ComplexityRoot.HoldCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.UserErrors(childComplexity), true
+
+	case "HoldEdge.cursor":
+		if e.ComplexityRoot.HoldEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Cursor(childComplexity), true
+	case "HoldEdge.node":
+		if e.ComplexityRoot.HoldEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Node(childComplexity), true
+
+	case "HoldReleasePayload.balance":
+		if e.ComplexityRoot.HoldReleasePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.Balance(childComplexity), true
+	case "HoldReleasePayload.hold":
+		if e.ComplexityRoot.HoldReleasePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.Hold(childComplexity), true
+	case "HoldReleasePayload.userErrors":
+		if e.ComplexityRoot.HoldReleasePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.UserErrors(childComplexity), true
 
 	case "Invoice.allowedActions":
 		if e.ComplexityRoot.Invoice.AllowedActions == nil {
@@ -2365,12 +3078,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.Description(childComplexity), true
+	case "LedgerEntry.dispute":
+		if e.ComplexityRoot.LedgerEntry.Dispute == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Dispute(childComplexity), true
 	case "LedgerEntry.effectiveAt":
 		if e.ComplexityRoot.LedgerEntry.EffectiveAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.LedgerEntry.EffectiveAt(childComplexity), true
+	case "LedgerEntry.hold":
+		if e.ComplexityRoot.LedgerEntry.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Hold(childComplexity), true
 	case "LedgerEntry.id":
 		if e.ComplexityRoot.LedgerEntry.ID == nil {
 			break
@@ -2395,6 +3120,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntry.Payment(childComplexity), true
+	case "LedgerEntry.refund":
+		if e.ComplexityRoot.LedgerEntry.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LedgerEntry.Refund(childComplexity), true
 	case "LedgerEntry.remainingAfter":
 		if e.ComplexityRoot.LedgerEntry.RemainingAfter == nil {
 			break
@@ -2439,6 +3170,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntryEdge.Node(childComplexity), true
+
+	case "LowBalanceNotice.level":
+		if e.ComplexityRoot.LowBalanceNotice.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNotice.Level(childComplexity), true
+	case "LowBalanceNotice.noticedAt":
+		if e.ComplexityRoot.LowBalanceNotice.NoticedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNotice.NoticedAt(childComplexity), true
+	case "LowBalanceNotice.percent":
+		if e.ComplexityRoot.LowBalanceNotice.Percent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNotice.Percent(childComplexity), true
+
+	case "LowBalanceNoticeSetPayload.balance":
+		if e.ComplexityRoot.LowBalanceNoticeSetPayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNoticeSetPayload.Balance(childComplexity), true
+	case "LowBalanceNoticeSetPayload.userErrors":
+		if e.ComplexityRoot.LowBalanceNoticeSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowBalanceNoticeSetPayload.UserErrors(childComplexity), true
 
 	case "Membership.company":
 		if e.ComplexityRoot.Membership.Company == nil {
@@ -2549,6 +3312,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AccessTokenUpdate(childComplexity, args["input"].(model.AccessTokenUpdateInput)), true
+	case "Mutation.autoReloadSet":
+		if e.ComplexityRoot.Mutation.AutoReloadSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_autoReloadSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AutoReloadSet(childComplexity, args["input"].(model.AutoReloadSetInput)), true
+	case "Mutation.balanceAdjust":
+		if e.ComplexityRoot.Mutation.BalanceAdjust == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_balanceAdjust_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BalanceAdjust(childComplexity, args["input"].(model.BalanceAdjustInput)), true
+	case "Mutation.balanceCredit":
+		if e.ComplexityRoot.Mutation.BalanceCredit == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_balanceCredit_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BalanceCredit(childComplexity, args["input"].(model.BalanceCreditInput)), true
 	case "Mutation.balanceReload":
 		if e.ComplexityRoot.Mutation.BalanceReload == nil {
 			break
@@ -2626,6 +3422,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CompanyUpdate(childComplexity, args["input"].(model.CompanyUpdateInput)), true
+	case "Mutation.creditLimitSet":
+		if e.ComplexityRoot.Mutation.CreditLimitSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_creditLimitSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreditLimitSet(childComplexity, args["input"].(model.CreditLimitSetInput)), true
 	case "Mutation.currencyDelete":
 		if e.ComplexityRoot.Mutation.CurrencyDelete == nil {
 			break
@@ -2681,6 +3488,72 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeveloperUpdate(childComplexity, args["input"].(model.DeveloperUpdateInput)), true
+	case "Mutation.globalProviderCreate":
+		if e.ComplexityRoot.Mutation.GlobalProviderCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderCreate(childComplexity, args["input"].(model.GlobalProviderCreateInput)), true
+	case "Mutation.globalProviderDelete":
+		if e.ComplexityRoot.Mutation.GlobalProviderDelete == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderDelete_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderDelete(childComplexity, args["input"].(model.GlobalProviderDeleteInput)), true
+	case "Mutation.globalProviderUpdate":
+		if e.ComplexityRoot.Mutation.GlobalProviderUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderUpdate(childComplexity, args["input"].(model.GlobalProviderUpdateInput)), true
+	case "Mutation.holdCapture":
+		if e.ComplexityRoot.Mutation.HoldCapture == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdCapture_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldCapture(childComplexity, args["input"].(model.HoldCaptureInput)), true
+	case "Mutation.holdCreate":
+		if e.ComplexityRoot.Mutation.HoldCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldCreate(childComplexity, args["input"].(model.HoldCreateInput)), true
+	case "Mutation.holdRelease":
+		if e.ComplexityRoot.Mutation.HoldRelease == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdRelease_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldRelease(childComplexity, args["input"].(model.HoldReleaseInput)), true
 	case "Mutation.invoiceCreate":
 		if e.ComplexityRoot.Mutation.InvoiceCreate == nil {
 			break
@@ -2725,6 +3598,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.InvoiceVoid(childComplexity, args["input"].(model.InvoiceVoidInput)), true
+	case "Mutation.lowBalanceNoticeSet":
+		if e.ComplexityRoot.Mutation.LowBalanceNoticeSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_lowBalanceNoticeSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LowBalanceNoticeSet(childComplexity, args["input"].(model.LowBalanceNoticeSetInput)), true
 	case "Mutation.organizationCreate":
 		if e.ComplexityRoot.Mutation.OrganizationCreate == nil {
 			break
@@ -2736,6 +3620,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.OrganizationCreate(childComplexity, args["input"].(model.OrganizationCreateInput)), true
+	case "Mutation.organizationStatusSet":
+		if e.ComplexityRoot.Mutation.OrganizationStatusSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_organizationStatusSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.OrganizationStatusSet(childComplexity, args["input"].(model.OrganizationStatusSetInput)), true
 	case "Mutation.organizationUpdate":
 		if e.ComplexityRoot.Mutation.OrganizationUpdate == nil {
 			break
@@ -2747,6 +3642,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.OrganizationUpdate(childComplexity, args["input"].(model.OrganizationUpdateInput)), true
+	case "Mutation.payerErase":
+		if e.ComplexityRoot.Mutation.PayerErase == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_payerErase_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PayerErase(childComplexity, args["input"].(model.PayerEraseInput)), true
+	case "Mutation.payerExport":
+		if e.ComplexityRoot.Mutation.PayerExport == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_payerExport_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PayerExport(childComplexity, args["input"].(model.PayerExportInput)), true
 	case "Mutation.payerSessionCreate":
 		if e.ComplexityRoot.Mutation.PayerSessionCreate == nil {
 			break
@@ -2802,6 +3719,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PaymentMethodSetup(childComplexity, args["input"].(model.PaymentMethodSetupInput)), true
+	case "Mutation.paymentRefund":
+		if e.ComplexityRoot.Mutation.PaymentRefund == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_paymentRefund_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PaymentRefund(childComplexity, args["input"].(model.PaymentRefundInput)), true
 	case "Mutation.paymentStart":
 		if e.ComplexityRoot.Mutation.PaymentStart == nil {
 			break
@@ -2978,6 +3906,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UsageRecord(childComplexity, args["input"].(model.UsageRecordInput)), true
+	case "Mutation.usageRecordBatch":
+		if e.ComplexityRoot.Mutation.UsageRecordBatch == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_usageRecordBatch_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UsageRecordBatch(childComplexity, args["input"].(model.UsageRecordBatchInput)), true
+	case "Mutation.usageReverse":
+		if e.ComplexityRoot.Mutation.UsageReverse == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_usageReverse_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UsageReverse(childComplexity, args["input"].(model.UsageReverseInput)), true
 
 	case "Organization.addresses":
 		if e.ComplexityRoot.Organization.Addresses == nil {
@@ -3127,6 +4077,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.TaxModel(childComplexity), true
+	case "Organization.testTwinOfId":
+		if e.ComplexityRoot.Organization.TestTwinOfID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.TestTwinOfID(childComplexity), true
 	case "Organization.thankYouUrl":
 		if e.ComplexityRoot.Organization.ThankYouURL == nil {
 			break
@@ -3191,6 +4147,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OrganizationEdge.Node(childComplexity), true
 
+	case "OrganizationStatusSetPayload.organization":
+		if e.ComplexityRoot.OrganizationStatusSetPayload.Organization == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrganizationStatusSetPayload.Organization(childComplexity), true
+	case "OrganizationStatusSetPayload.userErrors":
+		if e.ComplexityRoot.OrganizationStatusSetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrganizationStatusSetPayload.UserErrors(childComplexity), true
+
 	case "OrganizationUpdatePayload.organization":
 		if e.ComplexityRoot.OrganizationUpdatePayload.Organization == nil {
 			break
@@ -3228,6 +4197,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "PayerErasePayload.payer":
+		if e.ComplexityRoot.PayerErasePayload.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerErasePayload.Payer(childComplexity), true
+	case "PayerErasePayload.userErrors":
+		if e.ComplexityRoot.PayerErasePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerErasePayload.UserErrors(childComplexity), true
+
+	case "PayerExportPayload.expiresAt":
+		if e.ComplexityRoot.PayerExportPayload.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerExportPayload.ExpiresAt(childComplexity), true
+	case "PayerExportPayload.url":
+		if e.ComplexityRoot.PayerExportPayload.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerExportPayload.URL(childComplexity), true
+	case "PayerExportPayload.userErrors":
+		if e.ComplexityRoot.PayerExportPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayerExportPayload.UserErrors(childComplexity), true
 
 	case "PayerSessionCreatePayload.expiresAt":
 		if e.ComplexityRoot.PayerSessionCreatePayload.ExpiresAt == nil {
@@ -3651,6 +4652,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PaymentMethodSetupPayload.UserErrors(childComplexity), true
 
+	case "PaymentRefundPayload.payment":
+		if e.ComplexityRoot.PaymentRefundPayload.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentRefundPayload.Payment(childComplexity), true
+	case "PaymentRefundPayload.refund":
+		if e.ComplexityRoot.PaymentRefundPayload.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentRefundPayload.Refund(childComplexity), true
+	case "PaymentRefundPayload.userErrors":
+		if e.ComplexityRoot.PaymentRefundPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentRefundPayload.UserErrors(childComplexity), true
+
 	case "PaymentStartPayload.payment":
 		if e.ComplexityRoot.PaymentStartPayload.Payment == nil {
 			break
@@ -3871,6 +4891,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.Environment(childComplexity), true
+	case "Provider.globalProvider":
+		if e.ComplexityRoot.Provider.GlobalProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.GlobalProvider(childComplexity), true
 	case "Provider.id":
 		if e.ComplexityRoot.Provider.ID == nil {
 			break
@@ -4057,6 +5083,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.GatewayEvents(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.GatewayEventOrder)), true
+	case "Query.globalProviders":
+		if e.ComplexityRoot.Query.GlobalProviders == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.GlobalProviders(childComplexity), true
 
 	case "Query.invoices":
 		if e.ComplexityRoot.Query.Invoices == nil {
@@ -4434,6 +5466,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Refund.CreatedAt(childComplexity), true
+	case "Refund.failureMessage":
+		if e.ComplexityRoot.Refund.FailureMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.FailureMessage(childComplexity), true
 	case "Refund.id":
 		if e.ComplexityRoot.Refund.ID == nil {
 			break
@@ -4477,6 +5515,79 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SpendCheck.Reason(childComplexity), true
+
+	case "Statement.approxTaxRate":
+		if e.ComplexityRoot.Statement.ApproxTaxRate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.ApproxTaxRate(childComplexity), true
+	case "Statement.credits":
+		if e.ComplexityRoot.Statement.Credits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Credits(childComplexity), true
+	case "Statement.currency":
+		if e.ComplexityRoot.Statement.Currency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Currency(childComplexity), true
+	case "Statement.currentBalance":
+		if e.ComplexityRoot.Statement.CurrentBalance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.CurrentBalance(childComplexity), true
+	case "Statement.currentTotalBalance":
+		if e.ComplexityRoot.Statement.CurrentTotalBalance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.CurrentTotalBalance(childComplexity), true
+	case "Statement.currentUsage":
+		if e.ComplexityRoot.Statement.CurrentUsage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.CurrentUsage(childComplexity), true
+	case "Statement.month":
+		if e.ComplexityRoot.Statement.Month == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Month(childComplexity), true
+	case "Statement.previousBalance":
+		if e.ComplexityRoot.Statement.PreviousBalance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.PreviousBalance(childComplexity), true
+	case "Statement.tax":
+		if e.ComplexityRoot.Statement.Tax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Tax(childComplexity), true
+	case "Statement.topUps":
+		if e.ComplexityRoot.Statement.TopUps == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.TopUps(childComplexity), true
+	case "Statement.usage":
+		if e.ComplexityRoot.Statement.Usage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Usage(childComplexity), true
+	case "Statement.year":
+		if e.ComplexityRoot.Statement.Year == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Statement.Year(childComplexity), true
 
 	case "Stream.balanceChanged":
 		if e.ComplexityRoot.Stream.BalanceChanged == nil {
@@ -4523,6 +5634,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Stream.QuoteChanged(childComplexity, args["payerId"].(*string), args["after"].(*entgql.Cursor[string])), true
 
+	case "UsageRecordBatchPayload.results":
+		if e.ComplexityRoot.UsageRecordBatchPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordBatchPayload.Results(childComplexity), true
+	case "UsageRecordBatchPayload.userErrors":
+		if e.ComplexityRoot.UsageRecordBatchPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordBatchPayload.UserErrors(childComplexity), true
+
 	case "UsageRecordPayload.balance":
 		if e.ComplexityRoot.UsageRecordPayload.Balance == nil {
 			break
@@ -4541,6 +5665,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UsageRecordPayload.UserErrors(childComplexity), true
+
+	case "UsageRecordResult.entry":
+		if e.ComplexityRoot.UsageRecordResult.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordResult.Entry(childComplexity), true
+	case "UsageRecordResult.userErrors":
+		if e.ComplexityRoot.UsageRecordResult.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageRecordResult.UserErrors(childComplexity), true
+
+	case "UsageReversePayload.balance":
+		if e.ComplexityRoot.UsageReversePayload.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageReversePayload.Balance(childComplexity), true
+	case "UsageReversePayload.entry":
+		if e.ComplexityRoot.UsageReversePayload.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageReversePayload.Entry(childComplexity), true
+	case "UsageReversePayload.userErrors":
+		if e.ComplexityRoot.UsageReversePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageReversePayload.UserErrors(childComplexity), true
 
 	case "UserError.code":
 		if e.ComplexityRoot.UserError.Code == nil {
@@ -4605,6 +5761,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputAccessTokenRevokeInput,
 		ec.unmarshalInputAccessTokenUpdateInput,
 		ec.unmarshalInputAddressInput,
+		ec.unmarshalInputAutoReloadSetInput,
+		ec.unmarshalInputBalanceAdjustInput,
+		ec.unmarshalInputBalanceCreditInput,
 		ec.unmarshalInputBalanceOrder,
 		ec.unmarshalInputBalanceReloadInput,
 		ec.unmarshalInputBalanceTopUpInput,
@@ -4613,6 +5772,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCompanyMemberAddInput,
 		ec.unmarshalInputCompanyMemberRemoveInput,
 		ec.unmarshalInputCompanyUpdateInput,
+		ec.unmarshalInputCreditLimitSetInput,
 		ec.unmarshalInputCurrencyDeleteInput,
 		ec.unmarshalInputCurrencySetInput,
 		ec.unmarshalInputDeveloperCloseInput,
@@ -4620,6 +5780,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeveloperUpdateInput,
 		ec.unmarshalInputDunningPolicyInput,
 		ec.unmarshalInputGatewayEventOrder,
+		ec.unmarshalInputGlobalProviderCreateInput,
+		ec.unmarshalInputGlobalProviderDeleteInput,
+		ec.unmarshalInputGlobalProviderUpdateInput,
+		ec.unmarshalInputHoldCaptureInput,
+		ec.unmarshalInputHoldCreateInput,
+		ec.unmarshalInputHoldFilter,
+		ec.unmarshalInputHoldOrder,
+		ec.unmarshalInputHoldReleaseInput,
 		ec.unmarshalInputInvoiceCreateInput,
 		ec.unmarshalInputInvoiceFilter,
 		ec.unmarshalInputInvoiceFinalizeInput,
@@ -4629,11 +5797,15 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputLedgerEntryFilter,
 		ec.unmarshalInputLedgerEntryOrder,
 		ec.unmarshalInputLineItemInput,
+		ec.unmarshalInputLowBalanceNoticeSetInput,
 		ec.unmarshalInputMembershipOrder,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrganizationCreateInput,
 		ec.unmarshalInputOrganizationOrder,
+		ec.unmarshalInputOrganizationStatusSetInput,
 		ec.unmarshalInputOrganizationUpdateInput,
+		ec.unmarshalInputPayerEraseInput,
+		ec.unmarshalInputPayerExportInput,
 		ec.unmarshalInputPayerFilter,
 		ec.unmarshalInputPayerLookup,
 		ec.unmarshalInputPayerOrder,
@@ -4647,6 +5819,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputPaymentMethodSetDefaultInput,
 		ec.unmarshalInputPaymentMethodSetupInput,
 		ec.unmarshalInputPaymentOrder,
+		ec.unmarshalInputPaymentRefundInput,
 		ec.unmarshalInputPaymentStartInput,
 		ec.unmarshalInputPaymentSyncInput,
 		ec.unmarshalInputPriceArchiveInput,
@@ -4670,7 +5843,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRecurrenceInput,
 		ec.unmarshalInputReturnUrlsInput,
 		ec.unmarshalInputStripeCredentialsInput,
+		ec.unmarshalInputUsageRecordBatchInput,
 		ec.unmarshalInputUsageRecordInput,
+		ec.unmarshalInputUsageReverseInput,
+		ec.unmarshalInputWorldpayCredentialsInput,
 	)
 	first := true
 
@@ -4912,16 +6088,61 @@ type Balance implements Node {
   unpaid: Money!
   "What may be spent: remaining − held, and for postpaid payers + credit limit − unpaid."
   available: Money!
-  "The limit of a postpaid payer: its own, or the currency's."
+  "The limit of a postpaid payer: its own (creditLimitSet), or the currency's."
   creditLimit: Money
   "Whether it has fallen below what may be owed; new spending is refused."
   inDebt: Boolean!
+  "From when on it is called low; null where nobody has said."
+  lowBalanceNotice: LowBalanceNotice
+  "How it is reloaded from a saved card; null where that was never set up."
+  autoReload: AutoReload
   "Every change, newest first."
   entries(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: LedgerEntryOrder, where: LedgerEntryFilter): LedgerEntryConnection!
+  "What it was at a time, by what was booked until then. The answer never changes, but for the last seconds: what was just being booked may come to it."
+  asOf(
+    "When; a time that lies ahead is answered with what is now."
+    at: DateTime!
+  ): BalanceSnapshot!
   "When it was made."
   createdAt: DateTime!
   "When it was last booked on, or its limits last changed."
   updatedAt: DateTime!
+}
+
+"A balance as it was at a time."
+type BalanceSnapshot {
+  "The time: the one asked for, or now where that lies ahead."
+  at: DateTime!
+  "Money available in the billing period that was open then: brought forward and added."
+  amount: Money!
+  "What was used of it, less credits."
+  usage: Money!
+  "amount − usage."
+  remaining: Money!
+  "The last entry booked until then; null before the first."
+  lastEntry: LedgerEntry
+}
+
+"How a balance is reloaded from a saved card when it falls below a threshold."
+type AutoReload {
+  "Whether it happens. A charge that is in flight when it is switched off is still credited."
+  enabled: Boolean!
+  "A reload is made when remaining is less than this."
+  threshold: Money!
+  "What is added, or the smallest multiple of it that lifts remaining to the threshold or above."
+  amount: Money!
+  "The merchant account that charges the card."
+  provider: Provider!
+  "The card that is charged; null for the payer's default card."
+  paymentMethod: PaymentMethod
+  "What is charged in a day at most, by the organization's time zone."
+  dailyCap: Money!
+  "What is charged in a calendar month at most."
+  monthlyCap: Money!
+  "Why it is not tried at present; null where it is. PAYMENT_METHOD_REQUIRED: there is no card to charge, AUTHENTICATION_REQUIRED: the bank wants to see the payer; of both the payer finds a payment with a page to pay on. CARD_DECLINED: the card was declined for good, or too often. PROVIDER_ARCHIVED: it must be moved to another provider. PROVIDER_REFUSED: the gateway does not take the request. PAYMENT_DISPUTED: the payer's bank has taken money back. A new default card, or autoReloadSet, ends it."
+  suspendedReason: String
+  "When it is tried next; null while nothing is due or a charge is in flight."
+  nextAttemptAt: DateTime
 }
 
 "One transfer in the double-entry ledger. It never changes; a correction is an entry of its own."
@@ -4948,6 +6169,12 @@ type LedgerEntry implements Node {
   payment: Payment
   "The invoice that caused it."
   invoice: Invoice
+  "The hold that it has captured."
+  hold: Hold
+  "The refund that caused it."
+  refund: Refund
+  "The dispute that caused it."
+  dispute: Dispute
   "Who did it: a token, a session, a part of the program."
   actor: String!
   "When it happened."
@@ -5042,8 +6269,14 @@ extend type Query {
 extend type Mutation {
   "Adds money that was paid elsewhere."
   balanceReload(input: BalanceReloadInput!): BalanceReloadPayload!
+  "Sets up the automatic reload of a prepaid payer's balance, changes it, or switches it off."
+  autoReloadSet(input: AutoReloadSetInput!): AutoReloadSetPayload!
   "Records usage: charges the balance for it."
   usageRecord(input: UsageRecordInput!): UsageRecordPayload!
+  "Records usage of many events, each with an outcome of its own: one that is refused leaves the others alone."
+  usageRecordBatch(input: UsageRecordBatchInput!): UsageRecordBatchPayload!
+  "Gives recorded usage back, in whole or in part."
+  usageReverse(input: UsageReverseInput!): UsageReversePayload!
 }
 
 "Money that came in outside of any gateway: a transfer, cash, a migration."
@@ -5060,6 +6293,30 @@ input BalanceReloadInput {
 
 type BalanceReloadPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
 
+"When and from which card a balance is reloaded. What is left out stays as it was."
+input AutoReloadSetInput {
+  "Whose balance it is; only of prepaid payers."
+  payerId: ID!
+  "The balance's currency; the balance is made when there is none in it. Not a virtual one."
+  currency: CurrencyCode!
+  "false switches it off and leaves the rest as it was."
+  enabled: Boolean!
+  "Zero or more, and less than amount. Required at first."
+  threshold: MoneyInput
+  "In whole minor units, and no less than the currency's minimumTopUp. Required at first."
+  amount: MoneyInput
+  "At first the card's, or the organization's default where no card is named."
+  providerId: ID
+  "A card saved at the provider; the payer's default card where none was ever named, or the provider changes."
+  paymentMethodId: ID
+  "Ten times the amount where it is left out, or the month's cap where that is less."
+  dailyCap: MoneyInput
+  "Fifty times the amount where it is left out."
+  monthlyCap: MoneyInput
+}
+
+type AutoReloadSetPayload { balance: Balance  userErrors: [UserError!]! }
+
 "Something that was used, with its price."
 input UsageRecordInput {
   "Who used it."
@@ -5068,7 +6325,7 @@ input UsageRecordInput {
   amount: MoneyInput!
   "What was used, shown on its entry."
   description: String
-  "The caller's own data, kept with the entry."
+  "The caller's own data, kept with the entry for good: an entry is never changed, so put no personal data here."
   metadata: Metadata
   "When it happened; now where it is left out."
   occurredAt: DateTime
@@ -5087,6 +6344,40 @@ enum OnInsufficient {
 }
 
 type UsageRecordPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+
+"Many events of usage."
+input UsageRecordBatchInput {
+  "1 to 1,000 events, decided in this order. Each needs its own idempotencyKey; the header Idempotency-Key fills in none of them. After an answer that was lost, send the same events again."
+  events: [UsageRecordInput!]!
+}
+
+type UsageRecordBatchPayload {
+  "One for each event, in the same order; none where userErrors refuse the batch as a whole."
+  results: [UsageRecordResult!]!
+  userErrors: [UserError!]!
+}
+
+"What became of one event of a batch."
+type UsageRecordResult {
+  "The entry that was booked; null where the event was refused."
+  entry: LedgerEntry
+  "Why the event was refused; empty where it was booked."
+  userErrors: [UserError!]!
+}
+
+"Usage that is given back."
+input UsageReverseInput {
+  "The entry of the usage."
+  entryId: ID!
+  "How much of it, in the currency of the usage; all that is left of it where it is left out."
+  amount: MoneyInput
+  "Why, shown on the new entry."
+  reason: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type UsageReversePayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/base.graphql", Input: `schema {
   query: Query
@@ -5477,6 +6768,173 @@ input PriceArchiveInput {
 
 type PriceArchivePayload { price: Price  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/credit.graphql", Input: `extend type Mutation {
+  "Gives a payer usage for nothing, or takes such a gift back. A credit never changes; one with a minus undoes it."
+  balanceCredit(input: BalanceCreditInput!): BalanceCreditPayload!
+  "Corrects a balance by hand."
+  balanceAdjust(input: BalanceAdjustInput!): BalanceAdjustPayload!
+}
+
+"A gift, or one taken back."
+input BalanceCreditInput {
+  "Whose balance; it is made when there is none in the currency."
+  payerId: ID!
+  "Above zero it lowers usage, below zero it raises it, by no more than is available. Up to six digits below the currency's minor unit."
+  amount: MoneyInput!
+  "Why, shown on its entry."
+  reason: String!
+  "The month of the usage that it is for, 1 to 12: the running month or an earlier one; the running one where month and year are left out. It is booked now, and effectiveAt of its entry is in that month."
+  month: Int
+  "The year of that month."
+  year: Int
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type BalanceCreditPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+
+"A correction."
+input BalanceAdjustInput {
+  "Whose balance; it is made when there is none in the currency."
+  payerId: ID!
+  "Above zero it raises what remains, below zero it lowers it, by no more than is available. Up to six digits below the currency's minor unit."
+  amount: MoneyInput!
+  "Why, shown on its entry."
+  reason: String!
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type BalanceAdjustPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/hold.graphql", Input: `"An amount set aside for work in progress. Nobody else can spend it until it is captured, released, or has expired."
+type Hold implements Node {
+  "Begins with hld_; never changes."
+  id: ID!
+  "Whose balance it is on."
+  payer: Payer!
+  "What was set aside."
+  amount: Money!
+  "What was charged when it was captured; zero before, and where it never was."
+  captured: Money!
+  "What has become of it."
+  status: HoldStatus!
+  "From when on it can no longer be captured."
+  expiresAt: DateTime!
+  "When it was captured, released or found expired; null while it is OPEN."
+  closedAt: DateTime
+  "What it is for, in the words of whoever made it."
+  description: String
+  "When it was made."
+  createdAt: DateTime!
+}
+
+"What has become of a hold."
+enum HoldStatus {
+  "Its amount is set aside."
+  OPEN
+  "The work was charged; what it left is free again."
+  CAPTURED
+  "All of it is free again."
+  RELEASED
+  "Nobody came for it in time; all of it is free again."
+  EXPIRED
+}
+
+"Narrows a list of holds."
+input HoldFilter {
+  "Only holds in this state."
+  status: HoldStatus
+  "Only holds in one of these states."
+  statusIn: [HoldStatus!]
+}
+
+"In which order holds are listed; newest first where none is given."
+input HoldOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: HoldOrderField!
+}
+
+"What holds can be ordered by."
+enum HoldOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
+type HoldEdge { cursor: Cursor!  node: Hold! }
+type HoldConnection { edges: [HoldEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Mutation {
+  "Sets an amount aside for work that is about to be done."
+  holdCreate(input: HoldCreateInput!): HoldCreatePayload!
+  "Charges for the work that a hold was for: all of it, less, or more. It closes the hold; what it leaves is free again."
+  holdCapture(input: HoldCaptureInput!): HoldCapturePayload!
+  "Gives back all that a hold has set aside. Releasing again changes nothing."
+  holdRelease(input: HoldReleaseInput!): HoldReleasePayload!
+}
+
+"What to set aside."
+input HoldCreateInput {
+  "Whose balance; an ACTIVE payer."
+  payerId: ID!
+  "More than zero, with up to six digits below the currency's minor unit. It must be available."
+  amount: MoneyInput!
+  "For how long, in seconds: 1 second to 31 days."
+  expiresIn: Int! = 3600
+  "What it is for."
+  description: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type HoldCreatePayload {
+  "The hold; null when it was refused."
+  hold: Hold
+  "The balance as it is now; null when it was refused."
+  balance: Balance
+  userErrors: [UserError!]!
+}
+
+"What to charge for the work."
+input HoldCaptureInput {
+  "The hold's, which begins with hld_."
+  id: ID!
+  "What the work cost, more than zero; all of the hold where it is left out. To charge nothing, release the hold."
+  amount: MoneyInput
+  "What to do when the cost is above the hold and what is available does not cover the rest."
+  onInsufficient: OnInsufficient! = REFUSE
+  "What was done, shown on the entry; the hold's where it is left out."
+  description: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type HoldCapturePayload {
+  "The hold, closed; null when it was refused."
+  hold: Hold
+  "The balance as it is now; null when it was refused."
+  balance: Balance
+  "The usage that was charged; null when it was refused."
+  entry: LedgerEntry
+  userErrors: [UserError!]!
+}
+
+"Which hold to give back."
+input HoldReleaseInput {
+  "The hold's, which begins with hld_."
+  id: ID!
+}
+
+type HoldReleasePayload {
+  "The hold, closed; null when it was refused."
+  hold: Hold
+  "The balance as it is now; null when it was refused."
+  balance: Balance
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
 	{Name: "../../schema/invoice.graphql", Input: `"A bill to a payer."
 type Invoice implements Node {
   "Begins with inv_; never changes."
@@ -5557,7 +7015,7 @@ enum InvoiceCollection {
   AUTOMATIC
   "The payer pays it on its hosted page or elsewhere."
   SEND
-  "It is drawn from the payer's prepaid balance."
+  "It is drawn from the payer's prepaid balance: at once where that covers it, else by the top-up that does. No gateway takes part."
   BALANCE
 }
 
@@ -5632,7 +7090,7 @@ extend type Mutation {
   invoiceCreate(input: InvoiceCreateInput!): InvoiceCreatePayload!
   "Makes it payable: DRAFT → OPEN, or PAID when nothing is due."
   invoiceFinalize(input: InvoiceFinalizeInput!): InvoiceFinalizePayload!
-  "Pays it: with a saved card, on the hosted page (neither paymentMethodId nor outOfBand), or notes a payment made elsewhere."
+  "Pays it: with a saved card, from the payer's balance, on the hosted page (none of paymentMethodId, fromBalance and outOfBand), or notes a payment made elsewhere."
   invoicePay(input: InvoicePayInput!): InvoicePayPayload!
   "Takes it back for ever: DRAFT or OPEN → VOID."
   invoiceVoid(input: InvoiceVoidInput!): InvoiceVoidPayload!
@@ -5666,7 +7124,7 @@ input InvoiceFinalizeInput {
 
 type InvoiceFinalizePayload { invoice: Invoice  userErrors: [UserError!]! }
 
-"Which invoice to pay, and how. At most one of paymentMethodId and outOfBand."
+"Which invoice to pay, and how. At most one of paymentMethodId, fromBalance and outOfBand."
 input InvoicePayInput {
   "The invoice's, which begins with inv_."
   id: ID!
@@ -5674,6 +7132,8 @@ input InvoicePayInput {
   paymentMethodId: ID
   "Where the browser goes after 3-D Secure."
   returnUrl: URL
+  "Pays it from what is available of the balance of its PREPAID payer, all of it or nothing. What does not cover it is refused, and the invoice then waits for the balance (collection BALANCE): the top-up that covers it pays it."
+  fromBalance: Boolean! = false
   "Notes that it was paid elsewhere; no money moves. Not for payer sessions."
   outOfBand: Boolean! = false
   "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
@@ -5695,6 +7155,49 @@ input InvoiceVoidInput {
 }
 
 type InvoiceVoidPayload { invoice: Invoice  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/limit.graphql", Input: `"From which level on a balance is called low. It is noticed once each time that what is left reaches the level; what is left is remaining, and of postpaid payers remaining + credit limit − unpaid. Holds do not count."
+type LowBalanceNotice {
+  "The level as an amount; null where it is a percentage."
+  level: Money
+  "The level as a percentage, of amount, and of postpaid payers of the credit limit; null where it is an amount."
+  percent: Int
+  "When it was noticed that what is left had reached the level; null while more is left."
+  noticedAt: DateTime
+}
+
+extend type Mutation {
+  "Agrees on a credit limit with one postpaid payer, or goes back to the currency's."
+  creditLimitSet(input: CreditLimitSetInput!): CreditLimitSetPayload!
+  "Sets the level from which on a balance is called low, or clears it."
+  lowBalanceNoticeSet(input: LowBalanceNoticeSetInput!): LowBalanceNoticeSetPayload!
+}
+
+"How much a postpaid payer may owe. Either amount or currency."
+input CreditLimitSetInput {
+  "A POSTPAID payer that is not CLOSED; its balance is made when there is none in the currency."
+  payerId: ID!
+  "The payer's own limit, zero or more. What is owed already may be more: nothing new is accepted then."
+  amount: MoneyInput
+  "Without an amount: goes back to the limit of this currency."
+  currency: CurrencyCode
+}
+
+type CreditLimitSetPayload { balance: Balance  userErrors: [UserError!]! }
+
+"From when on a balance is low. At most one of level and percent; with none there are no more notices."
+input LowBalanceNoticeSetInput {
+  "A payer that is not CLOSED; its balance is made when there is none in the currency."
+  payerId: ID!
+  "Which of its balances."
+  currency: CurrencyCode!
+  "At this amount, or below it, zero or more. A balance that is there already is noticed at once."
+  level: MoneyInput
+  "At this share of amount, or below it, in percent, 1 to 100; of postpaid payers of the credit limit."
+  percent: Int
+}
+
+type LowBalanceNoticeSetPayload { balance: Balance  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/organization.graphql", Input: `"A company that sells APIs: the tenant. Everything belongs to exactly one."
 type Organization implements Node {
@@ -5746,6 +7249,8 @@ type Organization implements Node {
   companies(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PayerOrder, where: PayerFilter): CompanyConnection!
   "The origins that hosted pages may return to, such as https://portal.example.com."
   allowedReturnOrigins: [URL!]!
+  "The id of the live organization that this one is the test twin of."
+  testTwinOfId: ID
   "When it was made."
   createdAt: DateTime!
 }
@@ -5876,6 +7381,8 @@ type Mutation {
   organizationCreate(input: OrganizationCreateInput!): OrganizationCreatePayload!
   "Changes the organization's settings; what is left out stays."
   organizationUpdate(input: OrganizationUpdateInput!): OrganizationUpdatePayload!
+  "Has an organization do business, or stop; for the operator only."
+  organizationStatusSet(input: OrganizationStatusSetInput!): OrganizationStatusSetPayload!
   "Adds a currency or changes it."
   currencySet(input: CurrencySetInput!): CurrencySetPayload!
   "Removes a currency that nobody uses."
@@ -5915,7 +7422,7 @@ input OrganizationUpdateInput {
   timeZone: String
   "ISO 3166-1 alpha-2, such as DE."
   country: String
-  "Replaces all addresses."
+  "Replaces all addresses. One is the primary one: the first where none is named."
   addresses: [AddressInput!]
   "How its payers may pay: one mode or both."
   billingModes: [BillingMode!]
@@ -5952,6 +7459,16 @@ input DunningPolicyInput {
 }
 
 type OrganizationUpdatePayload { organization: Organization  userErrors: [UserError!]! }
+
+"Which organization does business, or no longer."
+input OrganizationStatusSetInput {
+  "The organization's, which begins with org_."
+  id: ID!
+  "INACTIVE stops everything new; what gateways report of what was begun is still written."
+  status: OrganizationStatus!
+}
+
+type OrganizationStatusSetPayload { organization: Organization  userErrors: [UserError!]! }
 
 "A currency to add, or what to change of one."
 input CurrencySetInput {
@@ -5997,7 +7514,7 @@ interface Payer implements Node {
   billingEmail: String
   "The caller's own id."
   externalId: String
-  "How it pays; chosen when it is made."
+  "How it pays."
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
@@ -6017,6 +7534,15 @@ interface Payer implements Node {
     "The currency's code."
     currency: CurrencyCode!
   ): Balance
+  "Its monthly statement in one currency; null while it has no balance in it, and for a month that has not begun."
+  statement(
+    "The month, 1 to 12."
+    month: Int!
+    "The calendar year it is in."
+    year: Int!
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Statement
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
@@ -6027,6 +7553,8 @@ interface Payer implements Node {
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
+  "Its holds, newest first."
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: HoldOrder, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -6034,6 +7562,8 @@ interface Payer implements Node {
   ): SpendCheck!
   "When it was made."
   createdAt: DateTime!
+  "When its personal data was erased; null as long as it is there."
+  erasedAt: DateTime
 }
 
 "A person who uses the organization's APIs, known by an e-mail address."
@@ -6046,7 +7576,7 @@ type Developer implements Node & Payer {
   billingEmail: String
   "The caller's own id."
   externalId: String
-  "How it pays; chosen when it is made."
+  "How it pays."
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
@@ -6066,6 +7596,15 @@ type Developer implements Node & Payer {
     "The currency's code."
     currency: CurrencyCode!
   ): Balance
+  "Its monthly statement in one currency; null while it has no balance in it, and for a month that has not begun."
+  statement(
+    "The month, 1 to 12."
+    month: Int!
+    "The calendar year it is in."
+    year: Int!
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Statement
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
@@ -6076,6 +7615,8 @@ type Developer implements Node & Payer {
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
+  "Its holds, newest first."
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: HoldOrder, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -6083,6 +7624,8 @@ type Developer implements Node & Payer {
   ): SpendCheck!
   "When it was made."
   createdAt: DateTime!
+  "When its personal data was erased; null as long as it is there."
+  erasedAt: DateTime
   "By which it is known; one developer per address."
   email: String!
   "The companies it belongs to."
@@ -6099,7 +7642,7 @@ type Company implements Node & Payer {
   billingEmail: String
   "The caller's own id."
   externalId: String
-  "How it pays; chosen when it is made."
+  "How it pays."
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
@@ -6119,6 +7662,15 @@ type Company implements Node & Payer {
     "The currency's code."
     currency: CurrencyCode!
   ): Balance
+  "Its monthly statement in one currency; null while it has no balance in it, and for a month that has not begun."
+  statement(
+    "The month, 1 to 12."
+    month: Int!
+    "The calendar year it is in."
+    year: Int!
+    "The currency's code."
+    currency: CurrencyCode!
+  ): Statement
   "The card charged when no other is named."
   defaultPaymentMethod: PaymentMethod
   "Its cards saved at gateways, newest first; those that can be charged where no filter is given."
@@ -6129,6 +7681,8 @@ type Company implements Node & Payer {
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
+  "Its holds, newest first."
+  holds(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: HoldOrder, where: HoldFilter): HoldConnection!
   "Whether this much could be spent now, and if not, why."
   canSpend(
     "How much, in the currency to ask about."
@@ -6136,12 +7690,42 @@ type Company implements Node & Payer {
   ): SpendCheck!
   "When it was made."
   createdAt: DateTime!
-  "Its short name; never changes."
+  "When its personal data was erased; null as long as it is there."
+  erasedAt: DateTime
+  "Its short name. It changes only when the company is erased."
   slug: String!
   "The tax number printed on its invoices."
   taxId: String
   "The developers that belong to it."
   members(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: MembershipOrder): MembershipConnection!
+}
+
+"What a calendar month was for a balance. Months are those of the organization's time zone, and what counts is when something was booked: usage reported after the end of its month stands in the month that was open then. Every figure but tax is the sum of the month's entries, to the last digit."
+type Statement {
+  "The month, 1 to 12."
+  month: Int!
+  "The calendar year it is in."
+  year: Int!
+  "The balance's currency."
+  currency: Currency!
+  "What remained at the end of the month before."
+  previousBalance: Money!
+  "What was paid in: entries of kind TOP_UP and RELOAD."
+  topUps: Money!
+  "What else changed the balance, signed: credits, adjustments and credit notes, less refunds and disputes, debt moved to an invoice, and what was reversed of top-ups and of all that."
+  credits: Money!
+  "What was used, tax included: entries of kind USAGE and INVOICE_PAYMENT less their reversals."
+  usage: Money!
+  "The share of usage that is tax, at the payer's rate of today, in whole minor units; for information."
+  tax: Money!
+  "The same as usage, which is what currentBalance is made of."
+  currentUsage: Money!
+  "previousBalance + topUps + credits."
+  currentTotalBalance: Money!
+  "currentTotalBalance − currentUsage: what remains now in the running month, or remained at the end of one that is over."
+  currentBalance: Money!
+  "The payer's tax rate of today in percent; 0 where it has none."
+  approxTaxRate: Decimal!
 }
 
 "SUSPENDED cannot spend or be sold to; CLOSED is history."
@@ -6262,19 +7846,55 @@ extend type Mutation {
   developerCreate(input: DeveloperCreateInput!): DeveloperCreatePayload!
   "Changes a developer; what is left out stays, an empty text clears."
   developerUpdate(input: DeveloperUpdateInput!): DeveloperUpdatePayload!
-  "Ends business with a developer whose balances are zero and whose invoices are settled."
+  "Ends business with a developer whose invoices and payments are settled. Balances must be zero, or restBalance says what becomes of them."
   developerClose(input: DeveloperCloseInput!): DeveloperClosePayload!
   "Adds a company, without members."
   companyCreate(input: CompanyCreateInput!): CompanyCreatePayload!
   "Changes a company; what is left out stays, an empty text clears."
   companyUpdate(input: CompanyUpdateInput!): CompanyUpdatePayload!
-  "Ends business with a company whose balances are zero and whose invoices are settled."
+  "Ends business with a company whose invoices and payments are settled. Balances must be zero, or restBalance says what becomes of them."
   companyClose(input: CompanyCloseInput!): CompanyClosePayload!
   "Adds a developer to a company, or changes its role."
   companyMemberAdd(input: CompanyMemberAddInput!): CompanyMemberAddPayload!
   "Takes a developer out of a company. Its own business stays."
   companyMemberRemove(input: CompanyMemberRemoveInput!): CompanyMemberRemovePayload!
+  "Makes a link by which everything that is kept about a payer can be fetched as one JSON document."
+  payerExport(input: PayerExportInput!): PayerExportPayload!
+  "Replaces the personal data of a closed payer for good. Ledger, numbers and issued invoices stay as they are. Erasing again changes nothing."
+  payerErase(input: PayerEraseInput!): PayerErasePayload!
 }
+
+"What becomes of the balances of a payer that is closed."
+enum RestBalance {
+  "The payer is not closed while one of them is not zero."
+  REFUSE
+  "What is left was paid back outside of Purser: it is booked as a refund from the bank, parts of a minor unit are written off. Refused where something is owed, and for what exists only here."
+  PAY_OUT
+  "What is left, or owed, is written off."
+  WRITE_OFF
+}
+
+"Whose data to export."
+input PayerExportInput {
+  "The payer's, which begins with dev_ or com_."
+  id: ID!
+}
+
+type PayerExportPayload {
+  "Where the document is. Whoever has the link can read it."
+  url: URL
+  "When the link ends."
+  expiresAt: DateTime
+  userErrors: [UserError!]!
+}
+
+"Whose personal data to erase."
+input PayerEraseInput {
+  "The payer's, which begins with dev_ or com_. It must be closed, and its cards detached."
+  id: ID!
+}
+
+type PayerErasePayload { payer: Payer  userErrors: [UserError!]! }
 
 "A new developer."
 input DeveloperCreateInput {
@@ -6306,7 +7926,7 @@ input DeveloperUpdateInput {
   id: ID!
   "The new address by which it is known."
   email: String
-  "The name on bills; documents already made keep the old one."
+  "The name on bills; invoices already issued keep the old one."
   name: String
   "The caller's own id; one payer per id."
   externalId: String
@@ -6318,6 +7938,8 @@ input DeveloperUpdateInput {
   address: AddressInput
   "The caller's own data; replaces all of it."
   metadata: Metadata
+  "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
+  billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
 }
@@ -6328,6 +7950,8 @@ type DeveloperUpdatePayload { developer: Developer  userErrors: [UserError!]! }
 input DeveloperCloseInput {
   "The developer's, which begins with dev_."
   id: ID!
+  "What becomes of balances that are not zero."
+  restBalance: RestBalance! = REFUSE
 }
 
 type DeveloperClosePayload { developer: Developer  userErrors: [UserError!]! }
@@ -6362,7 +7986,7 @@ type CompanyCreatePayload { company: Company  userErrors: [UserError!]! }
 input CompanyUpdateInput {
   "The company's, which begins with com_."
   id: ID!
-  "The name on bills; documents already made keep the old one."
+  "The name on bills; invoices already issued keep the old one."
   name: String
   "The caller's own id; one payer per id."
   externalId: String
@@ -6376,6 +8000,8 @@ input CompanyUpdateInput {
   address: AddressInput
   "The caller's own data; replaces all of it."
   metadata: Metadata
+  "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
+  billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
 }
@@ -6386,6 +8012,8 @@ type CompanyUpdatePayload { company: Company  userErrors: [UserError!]! }
 input CompanyCloseInput {
   "The company's, which begins with com_."
   id: ID!
+  "What becomes of balances that are not zero."
+  restBalance: RestBalance! = REFUSE
 }
 
 type CompanyClosePayload { company: Company  userErrors: [UserError!]! }
@@ -6547,6 +8175,8 @@ type Refund implements Node {
   status: RefundStatus!
   "Why, in the words of whoever made it."
   reason: String
+  "Why it could not be given back, in one sentence for a person; null unless FAILED."
+  failureMessage: String
   "When it was made."
   createdAt: DateTime!
 }
@@ -6769,6 +8399,8 @@ extend type Mutation {
   paymentStart(input: PaymentStartInput!): PaymentStartPayload!
   "Tops a balance up from a saved card."
   balanceTopUp(input: BalanceTopUpInput!): BalanceTopUpPayload!
+  "Gives a top-up back, in full or in part, out of what is available of the balance."
+  paymentRefund(input: PaymentRefundInput!): PaymentRefundPayload!
   "Asks the gateway how a payment stands, and settles it."
   paymentSync(input: PaymentSyncInput!): PaymentSyncPayload!
   "Prepares saving a card: on a hosted page when returnUrl is given, else with a client secret."
@@ -6828,6 +8460,25 @@ input BalanceTopUpInput {
 }
 
 type BalanceTopUpPayload { payment: Payment  balance: Balance  userErrors: [UserError!]! }
+
+"Which payment to give back, and how much of it."
+input PaymentRefundInput {
+  "The payment's, which begins with pmt_; a top-up that has SUCCEEDED."
+  id: ID!
+  "More than zero, in whole minor units; all that is left of the payment where it is left out."
+  amount: MoneyInput
+  "Why, for the organization's own people."
+  reason: String
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type PaymentRefundPayload {
+  "PROCESSING until the gateway has given it back; what it takes is on hold so long."
+  refund: Refund
+  payment: Payment
+  userErrors: [UserError!]!
+}
 
 "Which payment to ask about."
 input PaymentSyncInput {
@@ -6917,14 +8568,44 @@ type Provider implements Node {
   merchantCode: String
   "The key that the gateway's browser library needs; not a secret."
   publishableKey: String
+  "The operator's account that it uses; null where it has keys of its own."
+  globalProvider: GlobalProvider
   "The first and last characters of the secret, to tell keys apart."
   secretHint: String
-  "Where the gateway must send its events."
+  "Where the gateway must send its events; for an account of the operator's that is the operator's to set up."
   webhookUrl: URL!
-  "Whether events can be verified: a signing secret is stored."
+  "Whether events are taken: a signing secret is stored, or the gateway signs none and is asked instead."
   webhookConfigured: Boolean!
   "What can be done through it."
   capabilities: [ProviderCapability!]!
+  "When it was made."
+  createdAt: DateTime!
+}
+
+"A merchant account of the operator, which the organizations of its environment may use by a provider of their own."
+type GlobalProvider implements Node {
+  "Begins with gpr_; never changes."
+  id: ID!
+  "Made of the name: lower case, spaces become _. No provider of an organization has it, unless it uses this account."
+  slug: String!
+  "What it is called."
+  name: String!
+  "A note for those who use it."
+  description: String
+  "The gateway."
+  kind: ProviderKind!
+  "Only organizations of this environment can use it."
+  environment: Environment!
+  "ARCHIVED is kept for its history and takes no new payments."
+  status: ProviderStatus!
+  "The key that the gateway's browser library needs; not a secret."
+  publishableKey: String
+  "The first and last characters of the secret, to tell keys apart; for the operator only."
+  secretHint: String
+  "Where the gateway must send its events; for the operator only."
+  webhookUrl: URL!
+  "Whether events can be verified: a signing secret is stored."
+  webhookConfigured: Boolean!
   "When it was made."
   createdAt: DateTime!
 }
@@ -6933,7 +8614,7 @@ type Provider implements Node {
 enum ProviderKind {
   "Stripe, with the API keys of an account."
   STRIPE
-  "Worldpay; not offered yet."
+  "Worldpay's corporate gateway, with a merchant code and an XML password."
   WORLDPAY
 }
 
@@ -6957,13 +8638,17 @@ enum ProviderCapability {
   SAVED_CARDS
   "It charges saved cards."
   CHARGES
-  "It tells what happened by signed notifications."
+  "It gives money back."
+  REFUNDS
+  "It tells what happened by notifications."
   EVENTS
 }
 
 extend type Query {
   "The organization's merchant accounts, archived ones included, oldest first."
   providers: [Provider!]!
+  "The operator's merchant accounts, oldest first: all of them for the operator, for an organization those that it can use."
+  globalProviders: [GlobalProvider!]!
 }
 
 extend type Mutation {
@@ -6975,6 +8660,12 @@ extend type Mutation {
   providerDelete(input: ProviderDeleteInput!): ProviderDeletePayload!
   "Asks the gateway whether the credentials are good. No money moves."
   providerTest(input: ProviderTestInput!): ProviderTestPayload!
+  "Connects a merchant account for many organizations; for the operator only."
+  globalProviderCreate(input: GlobalProviderCreateInput!): GlobalProviderCreatePayload!
+  "What is left out stays; new credentials replace the old ones, for all who use it. For the operator only."
+  globalProviderUpdate(input: GlobalProviderUpdateInput!): GlobalProviderUpdatePayload!
+  "Deletes a global provider that no organization uses, archives one in use; for the operator only."
+  globalProviderDelete(input: GlobalProviderDeleteInput!): GlobalProviderDeletePayload!
 }
 
 "A merchant account to connect."
@@ -6983,8 +8674,10 @@ input ProviderCreateInput {
   name: String!
   "A note for the organization's own people."
   description: String
-  "The keys of its gateway."
-  credentials: ProviderCredentialsInput!
+  "The keys of its gateway; left out with globalProviderId."
+  credentials: ProviderCredentialsInput
+  "The operator's account to use instead of keys of one's own; see globalProviders."
+  globalProviderId: ID
   "Whether it becomes the organization's default."
   makeDefault: Boolean! = false
   "Whether to register the webhook address at the gateway, where it lets us. If it does not, the provider stands all the same, with the reason in userErrors."
@@ -6995,6 +8688,8 @@ input ProviderCreateInput {
 input ProviderCredentialsInput @oneOf {
   "Keys of a Stripe account."
   stripe: StripeCredentialsInput
+  "A merchant account at Worldpay."
+  worldpay: WorldpayCredentialsInput
 }
 
 "Keys of a Stripe account."
@@ -7005,6 +8700,22 @@ input StripeCredentialsInput {
   publishableKey: String!
   "whsec_…; without it events are refused."
   webhookSecret: String
+}
+
+"A merchant account at Worldpay. Give either xmlPassword or credential."
+input WorldpayCredentialsInput {
+  "The merchant code, in capital letters."
+  merchantCode: String!
+  "The XML password of the user who is called like the merchant code."
+  xmlPassword: String
+  "Instead: user name and XML password with a colon between them, in base64."
+  credential: String
+  "The installation id (authType at Apigee), without which there are no payment pages."
+  installationId: String
+  "The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays."
+  macSecret: String
+  "Whether to take signatures of the old kind (MD5) where Worldpay sends no others."
+  legacyMac: Boolean! = false
 }
 
 type ProviderCreatePayload {
@@ -7023,7 +8734,7 @@ input ProviderUpdateInput {
   description: String
   "New keys of the same gateway account; they replace the old ones."
   credentials: ProviderCredentialsInput
-  "Only the signing secret; the old one stays good for a day."
+  "Only the signing secret; the old one stays good for a day. Worldpay has none."
   webhookSecret: String
 }
 
@@ -7054,6 +8765,50 @@ type ProviderTestPayload {
   ok: Boolean!
   "What the gateway said, in words a person can act on."
   message: String!
+  userErrors: [UserError!]!
+}
+
+"A merchant account for many organizations."
+input GlobalProviderCreateInput {
+  "What it is called; its slug is made of it, and no provider of an organization may have the same."
+  name: String!
+  "A note for those who use it."
+  description: String
+  "The environment of its keys, and of the organizations that can use it. It never changes."
+  environment: Environment!
+  "The keys of its gateway."
+  credentials: ProviderCredentialsInput!
+}
+
+type GlobalProviderCreatePayload { globalProvider: GlobalProvider  userErrors: [UserError!]! }
+
+"What to change of a global provider."
+input GlobalProviderUpdateInput {
+  "The global provider's, which begins with gpr_."
+  id: ID!
+  "The new name; the slug stays."
+  name: String
+  "The new description."
+  description: String
+  "New keys of the same gateway account; they replace the old ones. The gateway must say whose they are."
+  credentials: ProviderCredentialsInput
+  "Only the signing secret; the old one stays good for a day."
+  webhookSecret: String
+}
+
+type GlobalProviderUpdatePayload { globalProvider: GlobalProvider  userErrors: [UserError!]! }
+
+"Which global provider to delete."
+input GlobalProviderDeleteInput {
+  "The global provider's, which begins with gpr_."
+  id: ID!
+}
+
+type GlobalProviderDeletePayload {
+  "The id of the global provider that is gone; null when it was archived or refused."
+  deletedId: ID
+  "Set when it was archived instead."
+  globalProvider: GlobalProvider
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
@@ -7379,6 +9134,40 @@ func (ec *executionContext) childFields_Address(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Address", field.Name)
 }
 
+func (ec *executionContext) childFields_AutoReload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "enabled":
+		return ec.fieldContext_AutoReload_enabled(ctx, field)
+	case "threshold":
+		return ec.fieldContext_AutoReload_threshold(ctx, field)
+	case "amount":
+		return ec.fieldContext_AutoReload_amount(ctx, field)
+	case "provider":
+		return ec.fieldContext_AutoReload_provider(ctx, field)
+	case "paymentMethod":
+		return ec.fieldContext_AutoReload_paymentMethod(ctx, field)
+	case "dailyCap":
+		return ec.fieldContext_AutoReload_dailyCap(ctx, field)
+	case "monthlyCap":
+		return ec.fieldContext_AutoReload_monthlyCap(ctx, field)
+	case "suspendedReason":
+		return ec.fieldContext_AutoReload_suspendedReason(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_AutoReload_nextAttemptAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AutoReload", field.Name)
+}
+
+func (ec *executionContext) childFields_AutoReloadSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_AutoReloadSetPayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_AutoReloadSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AutoReloadSetPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Balance(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -7403,14 +9192,32 @@ func (ec *executionContext) childFields_Balance(ctx context.Context, field graph
 		return ec.fieldContext_Balance_creditLimit(ctx, field)
 	case "inDebt":
 		return ec.fieldContext_Balance_inDebt(ctx, field)
+	case "lowBalanceNotice":
+		return ec.fieldContext_Balance_lowBalanceNotice(ctx, field)
+	case "autoReload":
+		return ec.fieldContext_Balance_autoReload(ctx, field)
 	case "entries":
 		return ec.fieldContext_Balance_entries(ctx, field)
+	case "asOf":
+		return ec.fieldContext_Balance_asOf(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Balance_createdAt(ctx, field)
 	case "updatedAt":
 		return ec.fieldContext_Balance_updatedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Balance", field.Name)
+}
+
+func (ec *executionContext) childFields_BalanceAdjustPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_BalanceAdjustPayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_BalanceAdjustPayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_BalanceAdjustPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BalanceAdjustPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_BalanceConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7423,6 +9230,18 @@ func (ec *executionContext) childFields_BalanceConnection(ctx context.Context, f
 		return ec.fieldContext_BalanceConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BalanceConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_BalanceCreditPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_BalanceCreditPayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_BalanceCreditPayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_BalanceCreditPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BalanceCreditPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_BalanceEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7445,6 +9264,22 @@ func (ec *executionContext) childFields_BalanceReloadPayload(ctx context.Context
 		return ec.fieldContext_BalanceReloadPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BalanceReloadPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_BalanceSnapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_BalanceSnapshot_at(ctx, field)
+	case "amount":
+		return ec.fieldContext_BalanceSnapshot_amount(ctx, field)
+	case "usage":
+		return ec.fieldContext_BalanceSnapshot_usage(ctx, field)
+	case "remaining":
+		return ec.fieldContext_BalanceSnapshot_remaining(ctx, field)
+	case "lastEntry":
+		return ec.fieldContext_BalanceSnapshot_lastEntry(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BalanceSnapshot", field.Name)
 }
 
 func (ec *executionContext) childFields_BalanceTopUpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7497,6 +9332,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_balances(ctx, field)
 	case "balance":
 		return ec.fieldContext_Company_balance(ctx, field)
+	case "statement":
+		return ec.fieldContext_Company_statement(ctx, field)
 	case "defaultPaymentMethod":
 		return ec.fieldContext_Company_defaultPaymentMethod(ctx, field)
 	case "paymentMethods":
@@ -7507,10 +9344,14 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_invoices(ctx, field)
 	case "payments":
 		return ec.fieldContext_Company_payments(ctx, field)
+	case "holds":
+		return ec.fieldContext_Company_holds(ctx, field)
 	case "canSpend":
 		return ec.fieldContext_Company_canSpend(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Company_createdAt(ctx, field)
+	case "erasedAt":
+		return ec.fieldContext_Company_erasedAt(ctx, field)
 	case "slug":
 		return ec.fieldContext_Company_slug(ctx, field)
 	case "taxId":
@@ -7593,6 +9434,16 @@ func (ec *executionContext) childFields_CompanyUpdatePayload(ctx context.Context
 	return nil, fmt.Errorf("no field named %q was found under type CompanyUpdatePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_CreditLimitSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_CreditLimitSetPayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreditLimitSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditLimitSetPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Currency(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -7661,6 +9512,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_balances(ctx, field)
 	case "balance":
 		return ec.fieldContext_Developer_balance(ctx, field)
+	case "statement":
+		return ec.fieldContext_Developer_statement(ctx, field)
 	case "defaultPaymentMethod":
 		return ec.fieldContext_Developer_defaultPaymentMethod(ctx, field)
 	case "paymentMethods":
@@ -7671,10 +9524,14 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_invoices(ctx, field)
 	case "payments":
 		return ec.fieldContext_Developer_payments(ctx, field)
+	case "holds":
+		return ec.fieldContext_Developer_holds(ctx, field)
 	case "canSpend":
 		return ec.fieldContext_Developer_canSpend(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Developer_createdAt(ctx, field)
+	case "erasedAt":
+		return ec.fieldContext_Developer_erasedAt(ctx, field)
 	case "email":
 		return ec.fieldContext_Developer_email(ctx, field)
 	case "memberships":
@@ -7821,6 +9678,152 @@ func (ec *executionContext) childFields_GatewayEventEdge(ctx context.Context, fi
 		return ec.fieldContext_GatewayEventEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GatewayEventEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProvider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GlobalProvider_id(ctx, field)
+	case "slug":
+		return ec.fieldContext_GlobalProvider_slug(ctx, field)
+	case "name":
+		return ec.fieldContext_GlobalProvider_name(ctx, field)
+	case "description":
+		return ec.fieldContext_GlobalProvider_description(ctx, field)
+	case "kind":
+		return ec.fieldContext_GlobalProvider_kind(ctx, field)
+	case "environment":
+		return ec.fieldContext_GlobalProvider_environment(ctx, field)
+	case "status":
+		return ec.fieldContext_GlobalProvider_status(ctx, field)
+	case "publishableKey":
+		return ec.fieldContext_GlobalProvider_publishableKey(ctx, field)
+	case "secretHint":
+		return ec.fieldContext_GlobalProvider_secretHint(ctx, field)
+	case "webhookUrl":
+		return ec.fieldContext_GlobalProvider_webhookUrl(ctx, field)
+	case "webhookConfigured":
+		return ec.fieldContext_GlobalProvider_webhookConfigured(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_GlobalProvider_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProvider", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "globalProvider":
+		return ec.fieldContext_GlobalProviderCreatePayload_globalProvider(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderDeletePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedId":
+		return ec.fieldContext_GlobalProviderDeletePayload_deletedId(ctx, field)
+	case "globalProvider":
+		return ec.fieldContext_GlobalProviderDeletePayload_globalProvider(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderDeletePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderDeletePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "globalProvider":
+		return ec.fieldContext_GlobalProviderUpdatePayload_globalProvider(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderUpdatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Hold(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Hold_id(ctx, field)
+	case "payer":
+		return ec.fieldContext_Hold_payer(ctx, field)
+	case "amount":
+		return ec.fieldContext_Hold_amount(ctx, field)
+	case "captured":
+		return ec.fieldContext_Hold_captured(ctx, field)
+	case "status":
+		return ec.fieldContext_Hold_status(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Hold_expiresAt(ctx, field)
+	case "closedAt":
+		return ec.fieldContext_Hold_closedAt(ctx, field)
+	case "description":
+		return ec.fieldContext_Hold_description(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Hold_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Hold", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldCapturePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldCapturePayload_hold(ctx, field)
+	case "balance":
+		return ec.fieldContext_HoldCapturePayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_HoldCapturePayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldCapturePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldCapturePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_HoldConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_HoldConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_HoldConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldCreatePayload_hold(ctx, field)
+	case "balance":
+		return ec.fieldContext_HoldCreatePayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_HoldEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_HoldEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldReleasePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldReleasePayload_hold(ctx, field)
+	case "balance":
+		return ec.fieldContext_HoldReleasePayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldReleasePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldReleasePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Invoice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7991,6 +9994,12 @@ func (ec *executionContext) childFields_LedgerEntry(ctx context.Context, field g
 		return ec.fieldContext_LedgerEntry_payment(ctx, field)
 	case "invoice":
 		return ec.fieldContext_LedgerEntry_invoice(ctx, field)
+	case "hold":
+		return ec.fieldContext_LedgerEntry_hold(ctx, field)
+	case "refund":
+		return ec.fieldContext_LedgerEntry_refund(ctx, field)
+	case "dispute":
+		return ec.fieldContext_LedgerEntry_dispute(ctx, field)
 	case "actor":
 		return ec.fieldContext_LedgerEntry_actor(ctx, field)
 	case "effectiveAt":
@@ -8021,6 +10030,28 @@ func (ec *executionContext) childFields_LedgerEntryEdge(ctx context.Context, fie
 		return ec.fieldContext_LedgerEntryEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type LedgerEntryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_LowBalanceNotice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "level":
+		return ec.fieldContext_LowBalanceNotice_level(ctx, field)
+	case "percent":
+		return ec.fieldContext_LowBalanceNotice_percent(ctx, field)
+	case "noticedAt":
+		return ec.fieldContext_LowBalanceNotice_noticedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LowBalanceNotice", field.Name)
+}
+
+func (ec *executionContext) childFields_LowBalanceNoticeSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_LowBalanceNoticeSetPayload_balance(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_LowBalanceNoticeSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LowBalanceNoticeSetPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Membership(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8121,6 +10152,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_companies(ctx, field)
 	case "allowedReturnOrigins":
 		return ec.fieldContext_Organization_allowedReturnOrigins(ctx, field)
+	case "testTwinOfId":
+		return ec.fieldContext_Organization_testTwinOfId(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Organization_createdAt(ctx, field)
 	}
@@ -8161,6 +10194,16 @@ func (ec *executionContext) childFields_OrganizationEdge(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type OrganizationEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_OrganizationStatusSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "organization":
+		return ec.fieldContext_OrganizationStatusSetPayload_organization(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_OrganizationStatusSetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OrganizationStatusSetPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_OrganizationUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "organization":
@@ -8183,6 +10226,28 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_PayerErasePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "payer":
+		return ec.fieldContext_PayerErasePayload_payer(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_PayerErasePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PayerErasePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_PayerExportPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "url":
+		return ec.fieldContext_PayerExportPayload_url(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_PayerExportPayload_expiresAt(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_PayerExportPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PayerExportPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_PayerSessionCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8409,6 +10474,18 @@ func (ec *executionContext) childFields_PaymentMethodSetupPayload(ctx context.Co
 	return nil, fmt.Errorf("no field named %q was found under type PaymentMethodSetupPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_PaymentRefundPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "refund":
+		return ec.fieldContext_PaymentRefundPayload_refund(ctx, field)
+	case "payment":
+		return ec.fieldContext_PaymentRefundPayload_payment(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_PaymentRefundPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PaymentRefundPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_PaymentStartPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "payment":
@@ -8551,6 +10628,8 @@ func (ec *executionContext) childFields_Provider(ctx context.Context, field grap
 		return ec.fieldContext_Provider_merchantCode(ctx, field)
 	case "publishableKey":
 		return ec.fieldContext_Provider_publishableKey(ctx, field)
+	case "globalProvider":
+		return ec.fieldContext_Provider_globalProvider(ctx, field)
 	case "secretHint":
 		return ec.fieldContext_Provider_secretHint(ctx, field)
 	case "webhookUrl":
@@ -8759,6 +10838,8 @@ func (ec *executionContext) childFields_Refund(ctx context.Context, field graphq
 		return ec.fieldContext_Refund_status(ctx, field)
 	case "reason":
 		return ec.fieldContext_Refund_reason(ctx, field)
+	case "failureMessage":
+		return ec.fieldContext_Refund_failureMessage(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Refund_createdAt(ctx, field)
 	}
@@ -8777,6 +10858,46 @@ func (ec *executionContext) childFields_SpendCheck(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type SpendCheck", field.Name)
 }
 
+func (ec *executionContext) childFields_Statement(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "month":
+		return ec.fieldContext_Statement_month(ctx, field)
+	case "year":
+		return ec.fieldContext_Statement_year(ctx, field)
+	case "currency":
+		return ec.fieldContext_Statement_currency(ctx, field)
+	case "previousBalance":
+		return ec.fieldContext_Statement_previousBalance(ctx, field)
+	case "topUps":
+		return ec.fieldContext_Statement_topUps(ctx, field)
+	case "credits":
+		return ec.fieldContext_Statement_credits(ctx, field)
+	case "usage":
+		return ec.fieldContext_Statement_usage(ctx, field)
+	case "tax":
+		return ec.fieldContext_Statement_tax(ctx, field)
+	case "currentUsage":
+		return ec.fieldContext_Statement_currentUsage(ctx, field)
+	case "currentTotalBalance":
+		return ec.fieldContext_Statement_currentTotalBalance(ctx, field)
+	case "currentBalance":
+		return ec.fieldContext_Statement_currentBalance(ctx, field)
+	case "approxTaxRate":
+		return ec.fieldContext_Statement_approxTaxRate(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Statement", field.Name)
+}
+
+func (ec *executionContext) childFields_UsageRecordBatchPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_UsageRecordBatchPayload_results(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageRecordBatchPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageRecordBatchPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_UsageRecordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "balance":
@@ -8787,6 +10908,28 @@ func (ec *executionContext) childFields_UsageRecordPayload(ctx context.Context, 
 		return ec.fieldContext_UsageRecordPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UsageRecordPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UsageRecordResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "entry":
+		return ec.fieldContext_UsageRecordResult_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageRecordResult_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageRecordResult", field.Name)
+}
+
+func (ec *executionContext) childFields_UsageReversePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "balance":
+		return ec.fieldContext_UsageReversePayload_balance(ctx, field)
+	case "entry":
+		return ec.fieldContext_UsageReversePayload_entry(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageReversePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageReversePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

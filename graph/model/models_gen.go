@@ -92,6 +92,73 @@ type AddressInput struct {
 	IsPrimary *bool `json:"isPrimary,omitempty"`
 }
 
+// When and from which card a balance is reloaded. What is left out stays as it was.
+type AutoReloadSetInput struct {
+	// Whose balance it is; only of prepaid payers.
+	PayerID string `json:"payerId"`
+	// The balance's currency; the balance is made when there is none in it. Not a virtual one.
+	Currency string `json:"currency"`
+	// false switches it off and leaves the rest as it was.
+	Enabled bool `json:"enabled"`
+	// Zero or more, and less than amount. Required at first.
+	Threshold *MoneyInput `json:"threshold,omitempty"`
+	// In whole minor units, and no less than the currency's minimumTopUp. Required at first.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// At first the card's, or the organization's default where no card is named.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A card saved at the provider; the payer's default card where none was ever named, or the provider changes.
+	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
+	// Ten times the amount where it is left out, or the month's cap where that is less.
+	DailyCap *MoneyInput `json:"dailyCap,omitempty"`
+	// Fifty times the amount where it is left out.
+	MonthlyCap *MoneyInput `json:"monthlyCap,omitempty"`
+}
+
+type AutoReloadSetPayload struct {
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A correction.
+type BalanceAdjustInput struct {
+	// Whose balance; it is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// Above zero it raises what remains, below zero it lowers it, by no more than is available. Up to six digits below the currency's minor unit.
+	Amount *MoneyInput `json:"amount"`
+	// Why, shown on its entry.
+	Reason string `json:"reason"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type BalanceAdjustPayload struct {
+	Balance    *ent.Balance     `json:"balance,omitempty"`
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// A gift, or one taken back.
+type BalanceCreditInput struct {
+	// Whose balance; it is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// Above zero it lowers usage, below zero it raises it, by no more than is available. Up to six digits below the currency's minor unit.
+	Amount *MoneyInput `json:"amount"`
+	// Why, shown on its entry.
+	Reason string `json:"reason"`
+	// The month of the usage that it is for, 1 to 12: the running month or an earlier one; the running one where month and year are left out. It is booked now, and effectiveAt of its entry is in that month.
+	Month *int `json:"month,omitempty"`
+	// The year of that month.
+	Year *int `json:"year,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type BalanceCreditPayload struct {
+	Balance    *ent.Balance     `json:"balance,omitempty"`
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
 // Money that came in outside of any gateway: a transfer, cash, a migration.
 type BalanceReloadInput struct {
 	// Whose balance it goes to; the balance is made when there is none in the currency.
@@ -108,6 +175,20 @@ type BalanceReloadPayload struct {
 	Balance    *ent.Balance     `json:"balance,omitempty"`
 	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
 	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// A balance as it was at a time.
+type BalanceSnapshot struct {
+	// The time: the one asked for, or now where that lies ahead.
+	At time.Time `json:"at"`
+	// Money available in the billing period that was open then: brought forward and added.
+	Amount *money.Amount `json:"amount"`
+	// What was used of it, less credits.
+	Usage *money.Amount `json:"usage"`
+	// amount − usage.
+	Remaining *money.Amount `json:"remaining"`
+	// The last entry booked until then; null before the first.
+	LastEntry *ent.LedgerEntry `json:"lastEntry,omitempty"`
 }
 
 // Who tops up how much, from which card.
@@ -144,6 +225,8 @@ func (ClientSecretAction) IsNextAction() {}
 type CompanyCloseInput struct {
 	// The company's, which begins with com_.
 	ID string `json:"id"`
+	// What becomes of balances that are not zero.
+	RestBalance RestBalance `json:"restBalance"`
 }
 
 type CompanyClosePayload struct {
@@ -213,7 +296,7 @@ type CompanyMemberRemovePayload struct {
 type CompanyUpdateInput struct {
 	// The company's, which begins with com_.
 	ID string `json:"id"`
-	// The name on bills; documents already made keep the old one.
+	// The name on bills; invoices already issued keep the old one.
 	Name *string `json:"name,omitempty"`
 	// The caller's own id; one payer per id.
 	ExternalID *string `json:"externalId,omitempty"`
@@ -227,12 +310,29 @@ type CompanyUpdateInput struct {
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
+	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
 }
 
 type CompanyUpdatePayload struct {
 	Company    *Company     `json:"company,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// How much a postpaid payer may owe. Either amount or currency.
+type CreditLimitSetInput struct {
+	// A POSTPAID payer that is not CLOSED; its balance is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// The payer's own limit, zero or more. What is owed already may be more: nothing new is accepted then.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Without an amount: goes back to the limit of this currency.
+	Currency *string `json:"currency,omitempty"`
+}
+
+type CreditLimitSetPayload struct {
+	Balance    *ent.Balance `json:"balance,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
@@ -277,6 +377,8 @@ type CurrencySetPayload struct {
 type DeveloperCloseInput struct {
 	// The developer's, which begins with dev_.
 	ID string `json:"id"`
+	// What becomes of balances that are not zero.
+	RestBalance RestBalance `json:"restBalance"`
 }
 
 type DeveloperClosePayload struct {
@@ -317,7 +419,7 @@ type DeveloperUpdateInput struct {
 	ID string `json:"id"`
 	// The new address by which it is known.
 	Email *string `json:"email,omitempty"`
-	// The name on bills; documents already made keep the old one.
+	// The name on bills; invoices already issued keep the old one.
 	Name *string `json:"name,omitempty"`
 	// The caller's own id; one payer per id.
 	ExternalID *string `json:"externalId,omitempty"`
@@ -329,6 +431,8 @@ type DeveloperUpdateInput struct {
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
+	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
 }
@@ -370,6 +474,116 @@ type FundsDetails struct {
 	Shortfall *money.Amount `json:"shortfall"`
 }
 
+// A merchant account for many organizations.
+type GlobalProviderCreateInput struct {
+	// What it is called; its slug is made of it, and no provider of an organization may have the same.
+	Name string `json:"name"`
+	// A note for those who use it.
+	Description *string `json:"description,omitempty"`
+	// The environment of its keys, and of the organizations that can use it. It never changes.
+	Environment organization.Environment `json:"environment"`
+	// The keys of its gateway.
+	Credentials *ProviderCredentialsInput `json:"credentials"`
+}
+
+type GlobalProviderCreatePayload struct {
+	GlobalProvider *ent.GlobalProvider `json:"globalProvider,omitempty"`
+	UserErrors     []*UserError        `json:"userErrors"`
+}
+
+// Which global provider to delete.
+type GlobalProviderDeleteInput struct {
+	// The global provider's, which begins with gpr_.
+	ID string `json:"id"`
+}
+
+type GlobalProviderDeletePayload struct {
+	// The id of the global provider that is gone; null when it was archived or refused.
+	DeletedID *string `json:"deletedId,omitempty"`
+	// Set when it was archived instead.
+	GlobalProvider *ent.GlobalProvider `json:"globalProvider,omitempty"`
+	UserErrors     []*UserError        `json:"userErrors"`
+}
+
+// What to change of a global provider.
+type GlobalProviderUpdateInput struct {
+	// The global provider's, which begins with gpr_.
+	ID string `json:"id"`
+	// The new name; the slug stays.
+	Name *string `json:"name,omitempty"`
+	// The new description.
+	Description *string `json:"description,omitempty"`
+	// New keys of the same gateway account; they replace the old ones. The gateway must say whose they are.
+	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
+	// Only the signing secret; the old one stays good for a day.
+	WebhookSecret *string `json:"webhookSecret,omitempty"`
+}
+
+type GlobalProviderUpdatePayload struct {
+	GlobalProvider *ent.GlobalProvider `json:"globalProvider,omitempty"`
+	UserErrors     []*UserError        `json:"userErrors"`
+}
+
+// What to charge for the work.
+type HoldCaptureInput struct {
+	// The hold's, which begins with hld_.
+	ID string `json:"id"`
+	// What the work cost, more than zero; all of the hold where it is left out. To charge nothing, release the hold.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// What to do when the cost is above the hold and what is available does not cover the rest.
+	OnInsufficient OnInsufficient `json:"onInsufficient"`
+	// What was done, shown on the entry; the hold's where it is left out.
+	Description *string `json:"description,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type HoldCapturePayload struct {
+	// The hold, closed; null when it was refused.
+	Hold *ent.Hold `json:"hold,omitempty"`
+	// The balance as it is now; null when it was refused.
+	Balance *ent.Balance `json:"balance,omitempty"`
+	// The usage that was charged; null when it was refused.
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// What to set aside.
+type HoldCreateInput struct {
+	// Whose balance; an ACTIVE payer.
+	PayerID string `json:"payerId"`
+	// More than zero, with up to six digits below the currency's minor unit. It must be available.
+	Amount *MoneyInput `json:"amount"`
+	// For how long, in seconds: 1 second to 31 days.
+	ExpiresIn int `json:"expiresIn"`
+	// What it is for.
+	Description *string `json:"description,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type HoldCreatePayload struct {
+	// The hold; null when it was refused.
+	Hold *ent.Hold `json:"hold,omitempty"`
+	// The balance as it is now; null when it was refused.
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which hold to give back.
+type HoldReleaseInput struct {
+	// The hold's, which begins with hld_.
+	ID string `json:"id"`
+}
+
+type HoldReleasePayload struct {
+	// The hold, closed; null when it was refused.
+	Hold *ent.Hold `json:"hold,omitempty"`
+	// The balance as it is now; null when it was refused.
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A new draft.
 type InvoiceCreateInput struct {
 	// Who will owe it; an ACTIVE payer.
@@ -404,7 +618,7 @@ type InvoiceFinalizePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
-// Which invoice to pay, and how. At most one of paymentMethodId and outOfBand.
+// Which invoice to pay, and how. At most one of paymentMethodId, fromBalance and outOfBand.
 type InvoicePayInput struct {
 	// The invoice's, which begins with inv_.
 	ID string `json:"id"`
@@ -412,6 +626,8 @@ type InvoicePayInput struct {
 	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
 	// Where the browser goes after 3-D Secure.
 	ReturnURL *string `json:"returnUrl,omitempty"`
+	// Pays it from what is available of the balance of its PREPAID payer, all of it or nothing. What does not cover it is refused, and the invoice then waits for the balance (collection BALANCE): the top-up that covers it pays it.
+	FromBalance bool `json:"fromBalance"`
 	// Notes that it was paid elsewhere; no money moves. Not for payer sessions.
 	OutOfBand bool `json:"outOfBand"`
 	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
@@ -449,6 +665,23 @@ type LineItemInput struct {
 	Quantity int `json:"quantity"`
 }
 
+// From when on a balance is low. At most one of level and percent; with none there are no more notices.
+type LowBalanceNoticeSetInput struct {
+	// A payer that is not CLOSED; its balance is made when there is none in the currency.
+	PayerID string `json:"payerId"`
+	// Which of its balances.
+	Currency string `json:"currency"`
+	// At this amount, or below it, zero or more. A balance that is there already is noticed at once.
+	Level *MoneyInput `json:"level,omitempty"`
+	// At this share of amount, or below it, in percent, 1 to 100; of postpaid payers of the credit limit.
+	Percent *int `json:"percent,omitempty"`
+}
+
+type LowBalanceNoticeSetPayload struct {
+	Balance    *ent.Balance `json:"balance,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // An exact amount in one currency.
 type MoneyInput struct {
 	// Text such as "10.00". Excess digits are refused, nothing is rounded.
@@ -480,6 +713,19 @@ type OrganizationCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which organization does business, or no longer.
+type OrganizationStatusSetInput struct {
+	// The organization's, which begins with org_.
+	ID string `json:"id"`
+	// INACTIVE stops everything new; what gateways report of what was begun is still written.
+	Status organization.Status `json:"status"`
+}
+
+type OrganizationStatusSetPayload struct {
+	Organization *ent.Organization `json:"organization,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
+
 // What to change; what is left out stays, an empty text clears.
 type OrganizationUpdateInput struct {
 	// The name payers see.
@@ -490,7 +736,7 @@ type OrganizationUpdateInput struct {
 	TimeZone *string `json:"timeZone,omitempty"`
 	// ISO 3166-1 alpha-2, such as DE.
 	Country *string `json:"country,omitempty"`
-	// Replaces all addresses.
+	// Replaces all addresses. One is the primary one: the first where none is named.
 	Addresses []*AddressInput `json:"addresses,omitempty"`
 	// How its payers may pay: one mode or both.
 	BillingModes []payer.BillingMode `json:"billingModes,omitempty"`
@@ -519,6 +765,31 @@ type OrganizationUpdateInput struct {
 type OrganizationUpdatePayload struct {
 	Organization *ent.Organization `json:"organization,omitempty"`
 	UserErrors   []*UserError      `json:"userErrors"`
+}
+
+// Whose personal data to erase.
+type PayerEraseInput struct {
+	// The payer's, which begins with dev_ or com_. It must be closed, and its cards detached.
+	ID string `json:"id"`
+}
+
+type PayerErasePayload struct {
+	Payer      Payer        `json:"payer,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Whose data to export.
+type PayerExportInput struct {
+	// The payer's, which begins with dev_ or com_.
+	ID string `json:"id"`
+}
+
+type PayerExportPayload struct {
+	// Where the document is. Whoever has the link can read it.
+	URL *string `json:"url,omitempty"`
+	// When the link ends.
+	ExpiresAt  *time.Time   `json:"expiresAt,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // One way to find a payer.
@@ -613,6 +884,25 @@ type PaymentMethodSetupPayload struct {
 	// The card, PENDING; null when it was refused.
 	PaymentMethod *ent.PaymentMethod `json:"paymentMethod,omitempty"`
 	UserErrors    []*UserError       `json:"userErrors"`
+}
+
+// Which payment to give back, and how much of it.
+type PaymentRefundInput struct {
+	// The payment's, which begins with pmt_; a top-up that has SUCCEEDED.
+	ID string `json:"id"`
+	// More than zero, in whole minor units; all that is left of the payment where it is left out.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Why, for the organization's own people.
+	Reason *string `json:"reason,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type PaymentRefundPayload struct {
+	// PROCESSING until the gateway has given it back; what it takes is on hold so long.
+	Refund     *ent.Refund  `json:"refund,omitempty"`
+	Payment    *ent.Payment `json:"payment,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Who tops up how much, and where the browser goes afterwards.
@@ -719,8 +1009,10 @@ type ProviderCreateInput struct {
 	Name string `json:"name"`
 	// A note for the organization's own people.
 	Description *string `json:"description,omitempty"`
-	// The keys of its gateway.
-	Credentials *ProviderCredentialsInput `json:"credentials"`
+	// The keys of its gateway; left out with globalProviderId.
+	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
+	// The operator's account to use instead of keys of one's own; see globalProviders.
+	GlobalProviderID *string `json:"globalProviderId,omitempty"`
 	// Whether it becomes the organization's default.
 	MakeDefault bool `json:"makeDefault"`
 	// Whether to register the webhook address at the gateway, where it lets us. If it does not, the provider stands all the same, with the reason in userErrors.
@@ -737,6 +1029,8 @@ type ProviderCreatePayload struct {
 type ProviderCredentialsInput struct {
 	// Keys of a Stripe account.
 	Stripe *StripeCredentialsInput `json:"stripe,omitempty"`
+	// A merchant account at Worldpay.
+	Worldpay *WorldpayCredentialsInput `json:"worldpay,omitempty"`
 }
 
 // Which provider to delete.
@@ -777,7 +1071,7 @@ type ProviderUpdateInput struct {
 	Description *string `json:"description,omitempty"`
 	// New keys of the same gateway account; they replace the old ones.
 	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
-	// Only the signing secret; the old one stays good for a day.
+	// Only the signing secret; the old one stays good for a day. Worldpay has none.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
@@ -910,6 +1204,34 @@ type SpendCheck struct {
 	Details *FundsDetails `json:"details,omitempty"`
 }
 
+// What a calendar month was for a balance. Months are those of the organization's time zone, and what counts is when something was booked: usage reported after the end of its month stands in the month that was open then. Every figure but tax is the sum of the month's entries, to the last digit.
+type Statement struct {
+	// The month, 1 to 12.
+	Month int `json:"month"`
+	// The calendar year it is in.
+	Year int `json:"year"`
+	// The balance's currency.
+	Currency *ent.Currency `json:"currency"`
+	// What remained at the end of the month before.
+	PreviousBalance *money.Amount `json:"previousBalance"`
+	// What was paid in: entries of kind TOP_UP and RELOAD.
+	TopUps *money.Amount `json:"topUps"`
+	// What else changed the balance, signed: credits, adjustments and credit notes, less refunds and disputes, debt moved to an invoice, and what was reversed of top-ups and of all that.
+	Credits *money.Amount `json:"credits"`
+	// What was used, tax included: entries of kind USAGE and INVOICE_PAYMENT less their reversals.
+	Usage *money.Amount `json:"usage"`
+	// The share of usage that is tax, at the payer's rate of today, in whole minor units; for information.
+	Tax *money.Amount `json:"tax"`
+	// The same as usage, which is what currentBalance is made of.
+	CurrentUsage *money.Amount `json:"currentUsage"`
+	// previousBalance + topUps + credits.
+	CurrentTotalBalance *money.Amount `json:"currentTotalBalance"`
+	// currentTotalBalance − currentUsage: what remains now in the running month, or remained at the end of one that is over.
+	CurrentBalance *money.Amount `json:"currentBalance"`
+	// The payer's tax rate of today in percent; 0 where it has none.
+	ApproxTaxRate money.Decimal `json:"approxTaxRate"`
+}
+
 // Live changes. Each event is the changed object itself, so that normalised caches update by themselves; the cursor to resume from is in extensions.cursor.
 type Stream struct {
 }
@@ -924,6 +1246,18 @@ type StripeCredentialsInput struct {
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
+// Many events of usage.
+type UsageRecordBatchInput struct {
+	// 1 to 1,000 events, decided in this order. Each needs its own idempotencyKey; the header Idempotency-Key fills in none of them. After an answer that was lost, send the same events again.
+	Events []*UsageRecordInput `json:"events"`
+}
+
+type UsageRecordBatchPayload struct {
+	// One for each event, in the same order; none where userErrors refuse the batch as a whole.
+	Results    []*UsageRecordResult `json:"results"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
 // Something that was used, with its price.
 type UsageRecordInput struct {
 	// Who used it.
@@ -932,7 +1266,7 @@ type UsageRecordInput struct {
 	Amount *MoneyInput `json:"amount"`
 	// What was used, shown on its entry.
 	Description *string `json:"description,omitempty"`
-	// The caller's own data, kept with the entry.
+	// The caller's own data, kept with the entry for good: an entry is never changed, so put no personal data here.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// When it happened; now where it is left out.
 	OccurredAt *time.Time `json:"occurredAt,omitempty"`
@@ -943,6 +1277,32 @@ type UsageRecordInput struct {
 }
 
 type UsageRecordPayload struct {
+	Balance    *ent.Balance     `json:"balance,omitempty"`
+	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// What became of one event of a batch.
+type UsageRecordResult struct {
+	// The entry that was booked; null where the event was refused.
+	Entry *ent.LedgerEntry `json:"entry,omitempty"`
+	// Why the event was refused; empty where it was booked.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Usage that is given back.
+type UsageReverseInput struct {
+	// The entry of the usage.
+	EntryID string `json:"entryId"`
+	// How much of it, in the currency of the usage; all that is left of it where it is left out.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Why, shown on the new entry.
+	Reason *string `json:"reason,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type UsageReversePayload struct {
 	Balance    *ent.Balance     `json:"balance,omitempty"`
 	Entry      *ent.LedgerEntry `json:"entry,omitempty"`
 	UserErrors []*UserError     `json:"userErrors"`
@@ -970,6 +1330,22 @@ type Viewer struct {
 	Payer Payer `json:"payer,omitempty"`
 	// The version of the server.
 	ServerVersion string `json:"serverVersion"`
+}
+
+// A merchant account at Worldpay. Give either xmlPassword or credential.
+type WorldpayCredentialsInput struct {
+	// The merchant code, in capital letters.
+	MerchantCode string `json:"merchantCode"`
+	// The XML password of the user who is called like the merchant code.
+	XMLPassword *string `json:"xmlPassword,omitempty"`
+	// Instead: user name and XML password with a colon between them, in base64.
+	Credential *string `json:"credential,omitempty"`
+	// The installation id (authType at Apigee), without which there are no payment pages.
+	InstallationID *string `json:"installationId,omitempty"`
+	// The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays.
+	MacSecret *string `json:"macSecret,omitempty"`
+	// Whether to take signatures of the old kind (MD5) where Worldpay sends no others.
+	LegacyMac bool `json:"legacyMac"`
 }
 
 // What may be done with an invoice.
@@ -1105,7 +1481,9 @@ const (
 	ProviderCapabilitySavedCards ProviderCapability = "SAVED_CARDS"
 	// It charges saved cards.
 	ProviderCapabilityCharges ProviderCapability = "CHARGES"
-	// It tells what happened by signed notifications.
+	// It gives money back.
+	ProviderCapabilityRefunds ProviderCapability = "REFUNDS"
+	// It tells what happened by notifications.
 	ProviderCapabilityEvents ProviderCapability = "EVENTS"
 )
 
@@ -1115,12 +1493,13 @@ var AllProviderCapability = []ProviderCapability{
 	ProviderCapabilityHostedPayments,
 	ProviderCapabilitySavedCards,
 	ProviderCapabilityCharges,
+	ProviderCapabilityRefunds,
 	ProviderCapabilityEvents,
 }
 
 func (e ProviderCapability) IsValid() bool {
 	switch e {
-	case ProviderCapabilityQuotes, ProviderCapabilityInvoices, ProviderCapabilityHostedPayments, ProviderCapabilitySavedCards, ProviderCapabilityCharges, ProviderCapabilityEvents:
+	case ProviderCapabilityQuotes, ProviderCapabilityInvoices, ProviderCapabilityHostedPayments, ProviderCapabilitySavedCards, ProviderCapabilityCharges, ProviderCapabilityRefunds, ProviderCapabilityEvents:
 		return true
 	}
 	return false
@@ -1220,6 +1599,67 @@ func (e *QuoteAction) UnmarshalJSON(b []byte) error {
 }
 
 func (e QuoteAction) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What becomes of the balances of a payer that is closed.
+type RestBalance string
+
+const (
+	// The payer is not closed while one of them is not zero.
+	RestBalanceRefuse RestBalance = "REFUSE"
+	// What is left was paid back outside of Purser: it is booked as a refund from the bank, parts of a minor unit are written off. Refused where something is owed, and for what exists only here.
+	RestBalancePayOut RestBalance = "PAY_OUT"
+	// What is left, or owed, is written off.
+	RestBalanceWriteOff RestBalance = "WRITE_OFF"
+)
+
+var AllRestBalance = []RestBalance{
+	RestBalanceRefuse,
+	RestBalancePayOut,
+	RestBalanceWriteOff,
+}
+
+func (e RestBalance) IsValid() bool {
+	switch e {
+	case RestBalanceRefuse, RestBalancePayOut, RestBalanceWriteOff:
+		return true
+	}
+	return false
+}
+
+func (e RestBalance) String() string {
+	return string(e)
+}
+
+func (e *RestBalance) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = RestBalance(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid RestBalance", str)
+	}
+	return nil
+}
+
+func (e RestBalance) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *RestBalance) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e RestBalance) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -20,6 +20,15 @@ import (
 	"purser/auth"
 )
 
+// Endpoint is the GraphQL endpoint.
+type Endpoint interface {
+	http.Handler
+	// Guard holds another handler, which only answers what it is asked, to the
+	// endpoint's rules: origins, credentials, the caller's bucket and how much
+	// it may have running. next finds the viewer in the context.
+	Guard(next http.Handler) http.Handler
+}
+
 // server is the handler that New returns.
 type server struct {
 	authenticate func(ctx context.Context, bearer string) (context.Context, error)
@@ -47,7 +56,7 @@ const cursorKeyBytesMin = 16
 // New returns the handler of the GraphQL endpoint. The error says which origin
 // is malformed: a person has set it. It panics where a required option is
 // missing, which is a mistake in the program.
-func New(o Options) (http.Handler, error) {
+func New(o Options) (Endpoint, error) {
 	switch {
 	case o.Schema == nil:
 		panic("transport: Options.Schema is required")

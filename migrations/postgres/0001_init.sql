@@ -40,6 +40,7 @@ CREATE TABLE "balances" (
   "unpaid_units" bigint NOT NULL DEFAULT 0,
   "billing_mode" character varying NOT NULL COLLATE "C",
   "credit_limit_units" bigint NULL,
+  "credit_limit_own" boolean NOT NULL DEFAULT false,
   "auto_reload_enabled" boolean NOT NULL DEFAULT false,
   "auto_reload_threshold_units" bigint NULL,
   "auto_reload_amount_units" bigint NULL,
@@ -48,13 +49,17 @@ CREATE TABLE "balances" (
   "auto_reload_provider_id" character varying NULL COLLATE "C",
   "auto_reload_payment_method_id" character varying NULL COLLATE "C",
   "auto_reload_suspended_reason" character varying NOT NULL DEFAULT '' COLLATE "C",
-  "auto_reload_in_flight" boolean NOT NULL DEFAULT false,
+  "auto_reload_payment_id" character varying NULL COLLATE "C",
+  "auto_reload_failures" bigint NOT NULL DEFAULT 0,
+  "auto_reload_due_at" timestamptz NULL,
   "low_balance_level_units" bigint NULL,
-  "low_balance_noticed" boolean NOT NULL DEFAULT false,
+  "low_balance_percent" bigint NULL,
+  "low_balance_noticed_at" timestamptz NULL,
   "period" character varying NOT NULL COLLATE "C",
   "version" bigint NOT NULL DEFAULT 0,
   "last_seq" bigint NOT NULL DEFAULT 0,
   "last_hash" bytea NOT NULL,
+  "last_booked_at" timestamptz NOT NULL,
   "payer_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "balances_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -67,12 +72,16 @@ CREATE TABLE "balances" (
   CONSTRAINT "balances_credit_limit_units_range" CHECK (credit_limit_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "balances_held" CHECK (held_units >= 0),
   CONSTRAINT "balances_held_units_range" CHECK (held_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "balances_low" CHECK (low_balance_level_units IS NULL OR low_balance_percent IS NULL),
   CONSTRAINT "balances_low_balance_level_units_range" CHECK (low_balance_level_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "balances_percent" CHECK (low_balance_percent IS NULL OR low_balance_percent BETWEEN 1 AND 100),
   CONSTRAINT "balances_sequence" CHECK (last_seq >= 0),
   CONSTRAINT "balances_unpaid" CHECK (unpaid_units >= 0),
   CONSTRAINT "balances_unpaid_units_range" CHECK (unpaid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "balances_usage_units_range" CHECK (usage_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
+-- create index "balance_organization_id_auto_reload_due_at" to table: "balances"
+CREATE INDEX "balance_organization_id_auto_reload_due_at" ON "balances" ("organization_id", "auto_reload_due_at") WHERE (auto_reload_due_at IS NOT NULL);
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX "balance_organization_id_payer_id_currency" ON "balances" ("organization_id", "payer_id", "currency");
 -- create "credit_notes" table
@@ -128,12 +137,16 @@ CREATE TABLE "disputes" (
   "reason" character varying NULL COLLATE "C",
   "evidence_due_at" timestamptz NULL,
   "gateway_dispute_id" character varying NOT NULL COLLATE "C",
+  "next_check_at" timestamptz NULL,
+  "checks" bigint NOT NULL DEFAULT 0,
   "payment_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "disputes_amount" CHECK (amount_units > 0),
   CONSTRAINT "disputes_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "disputes_status_known" CHECK (status IN ('WARNING', 'NEEDS_RESPONSE', 'UNDER_REVIEW', 'WON', 'LOST'))
 );
+-- create index "dispute_organization_id_next_check_at" to table: "disputes"
+CREATE INDEX "dispute_organization_id_next_check_at" ON "disputes" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "dispute_organization_id_payment_id_gateway_dispute_id" to table: "disputes"
 CREATE UNIQUE INDEX "dispute_organization_id_payment_id_gateway_dispute_id" ON "disputes" ("organization_id", "payment_id", "gateway_dispute_id");
 -- create "email_templates" table
@@ -208,6 +221,8 @@ CREATE TABLE "gateway_events" (
   "object_id" character varying NOT NULL COLLATE "C",
   "call_id" character varying NOT NULL DEFAULT '' COLLATE "C",
   "subject" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "saved_card" jsonb NULL,
+  "object_payment" character varying NOT NULL DEFAULT '' COLLATE "C",
   "error" character varying NULL COLLATE "C",
   "attempts" bigint NOT NULL DEFAULT 0,
   "next_attempt_at" timestamptz NULL,
@@ -220,11 +235,19 @@ CREATE TABLE "gateway_events" (
 CREATE INDEX "gatewayevent_organization_id_next_attempt_at" ON "gateway_events" ("organization_id", "next_attempt_at") WHERE (next_attempt_at IS NOT NULL);
 -- create index "gatewayevent_organization_id_provider_id_gateway_event_id" to table: "gateway_events"
 CREATE UNIQUE INDEX "gatewayevent_organization_id_provider_id_gateway_event_id" ON "gateway_events" ("organization_id", "provider_id", "gateway_event_id");
+-- create "gateway_objects" table
+CREATE TABLE "gateway_objects" (
+  "id" character varying NOT NULL COLLATE "C",
+  "organization" character varying NOT NULL COLLATE "C",
+  "created_at" timestamptz NOT NULL,
+  PRIMARY KEY ("id")
+);
 -- create "global_providers" table
 CREATE TABLE "global_providers" (
   "id" character varying NOT NULL COLLATE "C",
   "slug" character varying NOT NULL COLLATE "C",
   "name" character varying NOT NULL COLLATE "C",
+  "description" character varying NULL COLLATE "C",
   "kind" character varying NOT NULL COLLATE "C",
   "environment" character varying NOT NULL COLLATE "C",
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
@@ -233,7 +256,12 @@ CREATE TABLE "global_providers" (
   "secret_hint" character varying NULL COLLATE "C",
   "secret_sealed" bytea NULL,
   "webhook_secret_sealed" bytea NULL,
+  "webhook_secret_previous_sealed" bytea NULL,
+  "webhook_secret_previous_until" timestamptz NULL,
   "credential_version" bigint NOT NULL DEFAULT 1,
+  "gateway_account_id" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "account_unproven_at" timestamptz NULL,
+  "webhook_token" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "global_providers_environment_known" CHECK (environment IN ('SANDBOX', 'TEST', 'LIVE')),
@@ -242,35 +270,40 @@ CREATE TABLE "global_providers" (
 );
 -- create index "global_providers_slug_key" to table: "global_providers"
 CREATE UNIQUE INDEX "global_providers_slug_key" ON "global_providers" ("slug");
+-- create index "global_providers_webhook_token_key" to table: "global_providers"
+CREATE UNIQUE INDEX "global_providers_webhook_token_key" ON "global_providers" ("webhook_token");
 -- create "holds" table
 CREATE TABLE "holds" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
-  "payer_id" character varying NOT NULL COLLATE "C",
   "balance_id" character varying NOT NULL COLLATE "C",
   "currency" character varying NOT NULL COLLATE "C",
   "amount_units" bigint NOT NULL,
   "captured_units" bigint NOT NULL DEFAULT 0,
   "status" character varying NOT NULL DEFAULT 'OPEN' COLLATE "C",
   "expires_at" timestamptz NOT NULL,
-  "description" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "closed_at" timestamptz NULL,
+  "description" character varying NULL COLLATE "C",
   "idempotency_key" character varying NULL COLLATE "C",
   "fingerprint" bytea NULL,
+  "payer_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "holds_amount" CHECK (amount_units > 0 AND captured_units >= 0),
+  CONSTRAINT "holds_amount" CHECK (amount_units > 0),
   CONSTRAINT "holds_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "holds_captured" CHECK ((status = 'CAPTURED' AND captured_units > 0) OR (status <> 'CAPTURED' AND captured_units = 0)),
   CONSTRAINT "holds_captured_units_range" CHECK (captured_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "holds_closed" CHECK ((status = 'OPEN') = (closed_at IS NULL)),
   CONSTRAINT "holds_status_known" CHECK (status IN ('OPEN', 'CAPTURED', 'RELEASED', 'EXPIRED'))
 );
--- create index "hold_organization_id_balance_id_status" to table: "holds"
-CREATE INDEX "hold_organization_id_balance_id_status" ON "holds" ("organization_id", "balance_id", "status");
+-- create index "hold_organization_id_expires_at" to table: "holds"
+CREATE INDEX "hold_organization_id_expires_at" ON "holds" ("organization_id", "expires_at") WHERE ((status)::text = 'OPEN'::text);
 -- create index "hold_organization_id_idempotency_key" to table: "holds"
 CREATE UNIQUE INDEX "hold_organization_id_idempotency_key" ON "holds" ("organization_id", "idempotency_key");
 -- create index "hold_organization_id_payer_id_id" to table: "holds"
 CREATE INDEX "hold_organization_id_payer_id_id" ON "holds" ("organization_id", "payer_id", "id");
--- create index "hold_organization_id_status_expires_at" to table: "holds"
-CREATE INDEX "hold_organization_id_status_expires_at" ON "holds" ("organization_id", "status", "expires_at");
+-- create index "hold_organization_id_payer_id_status_id" to table: "holds"
+CREATE INDEX "hold_organization_id_payer_id_status_id" ON "holds" ("organization_id", "payer_id", "status", "id");
 -- create "idempotency_records" table
 CREATE TABLE "idempotency_records" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -306,6 +339,7 @@ CREATE TABLE "invoices" (
   "amount_due_units" bigint NOT NULL DEFAULT 0,
   "amount_paid_units" bigint NOT NULL DEFAULT 0,
   "description" character varying NULL COLLATE "C",
+  "recipient" jsonb NULL,
   "due_at" timestamptz NULL,
   "finalizes_at" timestamptz NULL,
   "finalized_at" timestamptz NULL,
@@ -396,9 +430,6 @@ CREATE TABLE "ledger_entries" (
   "usage_after_units" bigint NULL,
   "description" character varying NULL COLLATE "C",
   "metadata" jsonb NULL,
-  "hold_id" character varying NULL COLLATE "C",
-  "refund_id" character varying NULL COLLATE "C",
-  "dispute_id" character varying NULL COLLATE "C",
   "credit_note_id" character varying NULL COLLATE "C",
   "provider_id" character varying NULL COLLATE "C",
   "reverses_id" character varying NULL COLLATE "C",
@@ -413,6 +444,9 @@ CREATE TABLE "ledger_entries" (
   "balance_id" character varying NULL COLLATE "C",
   "payment_id" character varying NULL COLLATE "C",
   "invoice_id" character varying NULL COLLATE "C",
+  "hold_id" character varying NULL COLLATE "C",
+  "refund_id" character varying NULL COLLATE "C",
+  "dispute_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "ledger_entries_reverses_id_fk" FOREIGN KEY ("organization_id", "reverses_id") REFERENCES "ledger_entries" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT "ledger_entries_accounts" CHECK (debit_account <> credit_account),
@@ -428,6 +462,8 @@ CREATE TABLE "ledger_entries" (
 CREATE UNIQUE INDEX "ledgerentry_organization_id_balance_id_seq" ON "ledger_entries" ("organization_id", "balance_id", "seq");
 -- create index "ledgerentry_organization_id_cause_key" to table: "ledger_entries"
 CREATE UNIQUE INDEX "ledgerentry_organization_id_cause_key" ON "ledger_entries" ("organization_id", "cause_key") WHERE (cause_key IS NOT NULL);
+-- create index "ledgerentry_organization_id_hold_id_id" to table: "ledger_entries"
+CREATE INDEX "ledgerentry_organization_id_hold_id_id" ON "ledger_entries" ("organization_id", "hold_id", "id") WHERE (hold_id IS NOT NULL);
 -- create index "ledgerentry_organization_id_id" to table: "ledger_entries"
 CREATE INDEX "ledgerentry_organization_id_id" ON "ledger_entries" ("organization_id", "id") WHERE (balance_id IS NULL);
 -- create index "ledgerentry_organization_id_invoice_id_id" to table: "ledger_entries"
@@ -436,6 +472,10 @@ CREATE INDEX "ledgerentry_organization_id_invoice_id_id" ON "ledger_entries" ("o
 CREATE UNIQUE INDEX "ledgerentry_organization_id_operation_idempotency_key" ON "ledger_entries" ("organization_id", "operation", "idempotency_key");
 -- create index "ledgerentry_organization_id_provider_id" to table: "ledger_entries"
 CREATE INDEX "ledgerentry_organization_id_provider_id" ON "ledger_entries" ("organization_id", "provider_id") WHERE (provider_id IS NOT NULL);
+-- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
+CREATE INDEX "ledgerentry_organization_id_reverses_id" ON "ledger_entries" ("organization_id", "reverses_id") WHERE (reverses_id IS NOT NULL);
+-- create index "ledgerentry_other_than_usage" to table: "ledger_entries"
+CREATE INDEX "ledgerentry_other_than_usage" ON "ledger_entries" ("organization_id", "balance_id", "seq") WHERE ((kind)::text <> 'USAGE'::text);
 -- create "ledger_seals" table
 CREATE TABLE "ledger_seals" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -551,6 +591,7 @@ CREATE TABLE "payers" (
   "locale" character varying NOT NULL DEFAULT '' COLLATE "C",
   "address" jsonb NULL,
   "metadata" jsonb NOT NULL,
+  "erased_at" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payers_billing_mode_known" CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
   CONSTRAINT "payers_email" CHECK (email IS NULL OR email = lower(email)),
@@ -628,6 +669,8 @@ CREATE TABLE "payments" (
   CONSTRAINT "payments_settled" CHECK (status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)),
   CONSTRAINT "payments_status_known" CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );
+-- create index "payment_organization_id_balance_id_created_at" to table: "payments"
+CREATE INDEX "payment_organization_id_balance_id_created_at" ON "payments" ("organization_id", "balance_id", "created_at") WHERE ((purpose)::text = 'AUTO_RELOAD'::text);
 -- create index "payment_organization_id_invoice_id_id" to table: "payments"
 CREATE INDEX "payment_organization_id_invoice_id_id" ON "payments" ("organization_id", "invoice_id", "id");
 -- create index "payment_organization_id_next_check_at" to table: "payments"
@@ -681,6 +724,7 @@ CREATE TABLE "payment_methods" (
   "gateway_customer_id" character varying NULL COLLATE "C",
   "gateway_id" character varying NULL COLLATE "C",
   "setup_reference" character varying NULL COLLATE "C",
+  "scheme_reference" character varying NOT NULL DEFAULT '' COLLATE "C",
   "brand" character varying NOT NULL DEFAULT '' COLLATE "C",
   "last4" character varying NOT NULL DEFAULT '' COLLATE "C",
   "exp_month" bigint NOT NULL DEFAULT 0,
@@ -850,13 +894,19 @@ CREATE TABLE "refunds" (
   "amount_units" bigint NOT NULL,
   "status" character varying NOT NULL DEFAULT 'PROCESSING' COLLATE "C",
   "reason" character varying NULL COLLATE "C",
+  "failure_message" character varying NULL COLLATE "C",
   "gateway_refund_id" character varying NULL COLLATE "C",
+  "hold_id" character varying NULL COLLATE "C",
+  "next_check_at" timestamptz NULL,
+  "checks" bigint NOT NULL DEFAULT 0,
   "payment_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "refunds_amount" CHECK (amount_units > 0),
   CONSTRAINT "refunds_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "refunds_status_known" CHECK (status IN ('PROCESSING', 'SUCCEEDED', 'FAILED'))
 );
+-- create index "refund_organization_id_next_check_at" to table: "refunds"
+CREATE INDEX "refund_organization_id_next_check_at" ON "refunds" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
 CREATE UNIQUE INDEX "refund_organization_id_payment_id_gateway_refund_id" ON "refunds" ("organization_id", "payment_id", "gateway_refund_id");
 -- create "subscriptions" table
@@ -942,6 +992,7 @@ ALTER TABLE "audit_events" ADD
 CONSTRAINT "audit_events_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "balances" table
 ALTER TABLE "balances" ADD
+CONSTRAINT "balances_auto_reload_payment_id_fk" FOREIGN KEY ("organization_id", "auto_reload_payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "balances_auto_reload_payment_method_id_fk" FOREIGN KEY ("organization_id", "auto_reload_payment_method_id") REFERENCES "payment_methods" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "balances_auto_reload_provider_id_fk" FOREIGN KEY ("organization_id", "auto_reload_provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "balances_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -977,7 +1028,7 @@ CONSTRAINT "gateway_events_provider_id_fk" FOREIGN KEY ("organization_id", "prov
 ALTER TABLE "holds" ADD
 CONSTRAINT "holds_balance_id_fk" FOREIGN KEY ("organization_id", "balance_id") REFERENCES "balances" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "holds_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "holds_payer_id_fk" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "holds_payers_holds" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "idempotency_records" table
 ALTER TABLE "idempotency_records" ADD
 CONSTRAINT "idempotency_records_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
@@ -997,13 +1048,13 @@ CONSTRAINT "invoice_lines_prices_price" FOREIGN KEY ("organization_id", "price_i
 ALTER TABLE "ledger_entries" ADD
 CONSTRAINT "ledger_entries_balances_entries" FOREIGN KEY ("organization_id", "balance_id") REFERENCES "balances" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_credit_note_id_fk" FOREIGN KEY ("organization_id", "credit_note_id") REFERENCES "credit_notes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "ledger_entries_dispute_id_fk" FOREIGN KEY ("organization_id", "dispute_id") REFERENCES "disputes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "ledger_entries_hold_id_fk" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "ledger_entries_disputes_dispute" FOREIGN KEY ("organization_id", "dispute_id") REFERENCES "disputes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "ledger_entries_holds_hold" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_invoices_invoice" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_payments_payment" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "ledger_entries_provider_id_fk" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "ledger_entries_refund_id_fk" FOREIGN KEY ("organization_id", "refund_id") REFERENCES "refunds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "ledger_entries_refunds_refund" FOREIGN KEY ("organization_id", "refund_id") REFERENCES "refunds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "ledger_seals" table
 ALTER TABLE "ledger_seals" ADD
 CONSTRAINT "ledger_seals_entry_id_fk" FOREIGN KEY ("organization_id", "entry_id") REFERENCES "ledger_entries" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -1069,6 +1120,7 @@ CONSTRAINT "quote_lines_prices_price" FOREIGN KEY ("organization_id", "price_id"
 CONSTRAINT "quote_lines_quotes_lines" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "refunds" table
 ALTER TABLE "refunds" ADD
+CONSTRAINT "refunds_hold_id_fk" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_payments_refunds" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "subscriptions" table

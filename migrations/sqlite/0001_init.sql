@@ -42,6 +42,7 @@ CREATE TABLE `balances` (
   `unpaid_units` integer NOT NULL DEFAULT (0),
   `billing_mode` text NOT NULL,
   `credit_limit_units` integer NULL,
+  `credit_limit_own` bool NOT NULL DEFAULT (false),
   `auto_reload_enabled` bool NOT NULL DEFAULT (false),
   `auto_reload_threshold_units` integer NULL,
   `auto_reload_amount_units` integer NULL,
@@ -50,18 +51,23 @@ CREATE TABLE `balances` (
   `auto_reload_provider_id` text NULL,
   `auto_reload_payment_method_id` text NULL,
   `auto_reload_suspended_reason` text NOT NULL DEFAULT (''),
-  `auto_reload_in_flight` bool NOT NULL DEFAULT (false),
+  `auto_reload_payment_id` text NULL,
+  `auto_reload_failures` integer NOT NULL DEFAULT (0),
+  `auto_reload_due_at` datetime NULL,
   `low_balance_level_units` integer NULL,
-  `low_balance_noticed` bool NOT NULL DEFAULT (false),
+  `low_balance_percent` integer NULL,
+  `low_balance_noticed_at` datetime NULL,
   `period` text NOT NULL,
   `version` integer NOT NULL DEFAULT (0),
   `last_seq` integer NOT NULL DEFAULT (0),
   `last_hash` blob NOT NULL,
+  `last_booked_at` datetime NOT NULL,
   `payer_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `balances_payers_balances` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_auto_reload_provider_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_auto_reload_payment_method_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `balances_auto_reload_payment_id_fk` FOREIGN KEY (`organization_id`, `auto_reload_payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `balances_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `balances_auto_reload_amount_units_range` CHECK (auto_reload_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -73,7 +79,9 @@ CREATE TABLE `balances` (
   CONSTRAINT `balances_credit_limit_units_range` CHECK (credit_limit_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `balances_held` CHECK (held_units >= 0),
   CONSTRAINT `balances_held_units_range` CHECK (held_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_low` CHECK (low_balance_level_units IS NULL OR low_balance_percent IS NULL),
   CONSTRAINT `balances_low_balance_level_units_range` CHECK (low_balance_level_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `balances_percent` CHECK (low_balance_percent IS NULL OR low_balance_percent BETWEEN 1 AND 100),
   CONSTRAINT `balances_sequence` CHECK (last_seq >= 0),
   CONSTRAINT `balances_unpaid` CHECK (unpaid_units >= 0),
   CONSTRAINT `balances_unpaid_units_range` CHECK (unpaid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -81,6 +89,8 @@ CREATE TABLE `balances` (
 );
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX `balance_organization_id_payer_id_currency` ON `balances` (`organization_id`, `payer_id`, `currency`);
+-- create index "balance_organization_id_auto_reload_due_at" to table: "balances"
+CREATE INDEX `balance_organization_id_auto_reload_due_at` ON `balances` (`organization_id`, `auto_reload_due_at`) WHERE auto_reload_due_at IS NOT NULL;
 -- create "credit_notes" table
 CREATE TABLE `credit_notes` (
   `organization_id` text NOT NULL,
@@ -137,6 +147,8 @@ CREATE TABLE `disputes` (
   `reason` text NULL,
   `evidence_due_at` datetime NULL,
   `gateway_dispute_id` text NOT NULL,
+  `next_check_at` datetime NULL,
+  `checks` integer NOT NULL DEFAULT (0),
   `payment_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `disputes_payments_disputes` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -147,6 +159,8 @@ CREATE TABLE `disputes` (
 );
 -- create index "dispute_organization_id_payment_id_gateway_dispute_id" to table: "disputes"
 CREATE UNIQUE INDEX `dispute_organization_id_payment_id_gateway_dispute_id` ON `disputes` (`organization_id`, `payment_id`, `gateway_dispute_id`);
+-- create index "dispute_organization_id_next_check_at" to table: "disputes"
+CREATE INDEX `dispute_organization_id_next_check_at` ON `disputes` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "email_templates" table
 CREATE TABLE `email_templates` (
   `organization_id` text NOT NULL,
@@ -225,6 +239,8 @@ CREATE TABLE `gateway_events` (
   `object_id` text NOT NULL,
   `call_id` text NOT NULL DEFAULT (''),
   `subject` text NOT NULL DEFAULT (''),
+  `saved_card` json NULL,
+  `object_payment` text NOT NULL DEFAULT (''),
   `error` text NULL,
   `attempts` integer NOT NULL DEFAULT (0),
   `next_attempt_at` datetime NULL,
@@ -239,11 +255,19 @@ CREATE TABLE `gateway_events` (
 CREATE UNIQUE INDEX `gatewayevent_organization_id_provider_id_gateway_event_id` ON `gateway_events` (`organization_id`, `provider_id`, `gateway_event_id`);
 -- create index "gatewayevent_organization_id_next_attempt_at" to table: "gateway_events"
 CREATE INDEX `gatewayevent_organization_id_next_attempt_at` ON `gateway_events` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
+-- create "gateway_objects" table
+CREATE TABLE `gateway_objects` (
+  `id` text NOT NULL,
+  `organization` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  PRIMARY KEY (`id`)
+);
 -- create "global_providers" table
 CREATE TABLE `global_providers` (
   `id` text NOT NULL,
   `slug` text NOT NULL,
   `name` text NOT NULL,
+  `description` text NULL,
   `kind` text NOT NULL,
   `environment` text NOT NULL,
   `status` text NOT NULL DEFAULT ('ACTIVE'),
@@ -252,7 +276,12 @@ CREATE TABLE `global_providers` (
   `secret_hint` text NULL,
   `secret_sealed` blob NULL,
   `webhook_secret_sealed` blob NULL,
+  `webhook_secret_previous_sealed` blob NULL,
+  `webhook_secret_previous_until` datetime NULL,
   `credential_version` integer NOT NULL DEFAULT (1),
+  `gateway_account_id` text NOT NULL DEFAULT (''),
+  `account_unproven_at` datetime NULL,
+  `webhook_token` text NOT NULL,
   `created_at` datetime NOT NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `global_providers_environment_known` CHECK (environment IN ('SANDBOX', 'TEST', 'LIVE')),
@@ -261,38 +290,43 @@ CREATE TABLE `global_providers` (
 );
 -- create index "global_providers_slug_key" to table: "global_providers"
 CREATE UNIQUE INDEX `global_providers_slug_key` ON `global_providers` (`slug`);
+-- create index "global_providers_webhook_token_key" to table: "global_providers"
+CREATE UNIQUE INDEX `global_providers_webhook_token_key` ON `global_providers` (`webhook_token`);
 -- create "holds" table
 CREATE TABLE `holds` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
-  `payer_id` text NOT NULL,
   `balance_id` text NOT NULL,
   `currency` text NOT NULL,
   `amount_units` integer NOT NULL,
   `captured_units` integer NOT NULL DEFAULT (0),
   `status` text NOT NULL DEFAULT ('OPEN'),
   `expires_at` datetime NOT NULL,
-  `description` text NOT NULL DEFAULT (''),
+  `closed_at` datetime NULL,
+  `description` text NULL,
   `idempotency_key` text NULL,
   `fingerprint` blob NULL,
+  `payer_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `holds_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `holds_payers_holds` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `holds_balance_id_fk` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `holds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `holds_amount` CHECK (amount_units > 0 AND captured_units >= 0),
+  CONSTRAINT `holds_amount` CHECK (amount_units > 0),
   CONSTRAINT `holds_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `holds_captured` CHECK ((status = 'CAPTURED' AND captured_units > 0) OR (status <> 'CAPTURED' AND captured_units = 0)),
   CONSTRAINT `holds_captured_units_range` CHECK (captured_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `holds_closed` CHECK ((status = 'OPEN') = (closed_at IS NULL)),
   CONSTRAINT `holds_status_known` CHECK (status IN ('OPEN', 'CAPTURED', 'RELEASED', 'EXPIRED'))
 );
 -- create index "hold_organization_id_idempotency_key" to table: "holds"
 CREATE UNIQUE INDEX `hold_organization_id_idempotency_key` ON `holds` (`organization_id`, `idempotency_key`);
 -- create index "hold_organization_id_payer_id_id" to table: "holds"
 CREATE INDEX `hold_organization_id_payer_id_id` ON `holds` (`organization_id`, `payer_id`, `id`);
--- create index "hold_organization_id_balance_id_status" to table: "holds"
-CREATE INDEX `hold_organization_id_balance_id_status` ON `holds` (`organization_id`, `balance_id`, `status`);
--- create index "hold_organization_id_status_expires_at" to table: "holds"
-CREATE INDEX `hold_organization_id_status_expires_at` ON `holds` (`organization_id`, `status`, `expires_at`);
+-- create index "hold_organization_id_payer_id_status_id" to table: "holds"
+CREATE INDEX `hold_organization_id_payer_id_status_id` ON `holds` (`organization_id`, `payer_id`, `status`, `id`);
+-- create index "hold_organization_id_expires_at" to table: "holds"
+CREATE INDEX `hold_organization_id_expires_at` ON `holds` (`organization_id`, `expires_at`) WHERE status = 'OPEN';
 -- create "idempotency_records" table
 CREATE TABLE `idempotency_records` (
   `organization_id` text NOT NULL,
@@ -329,6 +363,7 @@ CREATE TABLE `invoices` (
   `amount_due_units` integer NOT NULL DEFAULT (0),
   `amount_paid_units` integer NOT NULL DEFAULT (0),
   `description` text NULL,
+  `recipient` json NULL,
   `due_at` datetime NULL,
   `finalizes_at` datetime NULL,
   `finalized_at` datetime NULL,
@@ -427,9 +462,6 @@ CREATE TABLE `ledger_entries` (
   `usage_after_units` integer NULL,
   `description` text NULL,
   `metadata` json NULL,
-  `hold_id` text NULL,
-  `refund_id` text NULL,
-  `dispute_id` text NULL,
   `credit_note_id` text NULL,
   `provider_id` text NULL,
   `reverses_id` text NULL,
@@ -444,13 +476,16 @@ CREATE TABLE `ledger_entries` (
   `balance_id` text NULL,
   `payment_id` text NULL,
   `invoice_id` text NULL,
+  `hold_id` text NULL,
+  `refund_id` text NULL,
+  `dispute_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `ledger_entries_balances_entries` FOREIGN KEY (`organization_id`, `balance_id`) REFERENCES `balances` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_payments_payment` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_invoices_invoice` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `ledger_entries_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `ledger_entries_refund_id_fk` FOREIGN KEY (`organization_id`, `refund_id`) REFERENCES `refunds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `ledger_entries_dispute_id_fk` FOREIGN KEY (`organization_id`, `dispute_id`) REFERENCES `disputes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_holds_hold` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_refunds_refund` FOREIGN KEY (`organization_id`, `refund_id`) REFERENCES `refunds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `ledger_entries_disputes_dispute` FOREIGN KEY (`organization_id`, `dispute_id`) REFERENCES `disputes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_credit_note_id_fk` FOREIGN KEY (`organization_id`, `credit_note_id`) REFERENCES `credit_notes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `ledger_entries_reverses_id_fk` FOREIGN KEY (`organization_id`, `reverses_id`) REFERENCES `ledger_entries` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -466,6 +501,8 @@ CREATE TABLE `ledger_entries` (
 );
 -- create index "ledgerentry_organization_id_balance_id_seq" to table: "ledger_entries"
 CREATE UNIQUE INDEX `ledgerentry_organization_id_balance_id_seq` ON `ledger_entries` (`organization_id`, `balance_id`, `seq`);
+-- create index "ledgerentry_other_than_usage" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_other_than_usage` ON `ledger_entries` (`organization_id`, `balance_id`, `seq`) WHERE kind <> 'USAGE';
 -- create index "ledgerentry_organization_id_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_id` ON `ledger_entries` (`organization_id`, `id`) WHERE balance_id IS NULL;
 -- create index "ledgerentry_organization_id_operation_idempotency_key" to table: "ledger_entries"
@@ -474,8 +511,12 @@ CREATE UNIQUE INDEX `ledgerentry_organization_id_operation_idempotency_key` ON `
 CREATE UNIQUE INDEX `ledgerentry_organization_id_cause_key` ON `ledger_entries` (`organization_id`, `cause_key`) WHERE cause_key IS NOT NULL;
 -- create index "ledgerentry_organization_id_invoice_id_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_invoice_id_id` ON `ledger_entries` (`organization_id`, `invoice_id`, `id`) WHERE invoice_id IS NOT NULL;
+-- create index "ledgerentry_organization_id_hold_id_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_hold_id_id` ON `ledger_entries` (`organization_id`, `hold_id`, `id`) WHERE hold_id IS NOT NULL;
 -- create index "ledgerentry_organization_id_provider_id" to table: "ledger_entries"
 CREATE INDEX `ledgerentry_organization_id_provider_id` ON `ledger_entries` (`organization_id`, `provider_id`) WHERE provider_id IS NOT NULL;
+-- create index "ledgerentry_organization_id_reverses_id" to table: "ledger_entries"
+CREATE INDEX `ledgerentry_organization_id_reverses_id` ON `ledger_entries` (`organization_id`, `reverses_id`) WHERE reverses_id IS NOT NULL;
 -- create "ledger_seals" table
 CREATE TABLE `ledger_seals` (
   `organization_id` text NOT NULL,
@@ -598,6 +639,7 @@ CREATE TABLE `payers` (
   `locale` text NOT NULL DEFAULT (''),
   `address` json NULL,
   `metadata` json NOT NULL,
+  `erased_at` datetime NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `payers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payers_billing_mode_known` CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
@@ -700,6 +742,8 @@ CREATE INDEX `payment_organization_id_invoice_id_id` ON `payments` (`organizatio
 CREATE INDEX `payment_organization_id_status_id` ON `payments` (`organization_id`, `status`, `id`);
 -- create index "payment_organization_id_purpose_id" to table: "payments"
 CREATE INDEX `payment_organization_id_purpose_id` ON `payments` (`organization_id`, `purpose`, `id`);
+-- create index "payment_organization_id_balance_id_created_at" to table: "payments"
+CREATE INDEX `payment_organization_id_balance_id_created_at` ON `payments` (`organization_id`, `balance_id`, `created_at`) WHERE purpose = 'AUTO_RELOAD';
 -- create index "payment_organization_id_next_check_at" to table: "payments"
 CREATE INDEX `payment_organization_id_next_check_at` ON `payments` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create index "payment_organization_id_updated_at" to table: "payments"
@@ -739,6 +783,7 @@ CREATE TABLE `payment_methods` (
   `gateway_customer_id` text NULL,
   `gateway_id` text NULL,
   `setup_reference` text NULL,
+  `scheme_reference` text NOT NULL DEFAULT (''),
   `brand` text NOT NULL DEFAULT (''),
   `last4` text NOT NULL DEFAULT (''),
   `exp_month` integer NOT NULL DEFAULT (0),
@@ -925,10 +970,15 @@ CREATE TABLE `refunds` (
   `amount_units` integer NOT NULL,
   `status` text NOT NULL DEFAULT ('PROCESSING'),
   `reason` text NULL,
+  `failure_message` text NULL,
   `gateway_refund_id` text NULL,
+  `hold_id` text NULL,
+  `next_check_at` datetime NULL,
+  `checks` integer NOT NULL DEFAULT (0),
   `payment_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `refunds_payments_refunds` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `refunds_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_amount` CHECK (amount_units > 0),
   CONSTRAINT `refunds_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -936,6 +986,8 @@ CREATE TABLE `refunds` (
 );
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
 CREATE UNIQUE INDEX `refund_organization_id_payment_id_gateway_refund_id` ON `refunds` (`organization_id`, `payment_id`, `gateway_refund_id`);
+-- create index "refund_organization_id_next_check_at" to table: "refunds"
+CREATE INDEX `refund_organization_id_next_check_at` ON `refunds` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "subscriptions" table
 CREATE TABLE `subscriptions` (
   `organization_id` text NOT NULL,

@@ -36,12 +36,14 @@ const get = (id, type) => {
 
 const entries = [];
 let remaining = 100;
+let held = 0;
 const listeners = new Set();
 const balance = () => ({
   amount: usd("100.00"),
   usage: usd((100 - remaining).toFixed(4)),
   remaining: usd(remaining.toFixed(4)),
-  available: usd(remaining.toFixed(4)),
+  held: usd(held.toFixed(4)),
+  available: usd((remaining - held).toFixed(4)),
   updatedAt: new Date().toISOString(),
   entries: () => ({ edges: [...entries].reverse().map((node) => ({ node })), pageInfo: { hasNextPage: false, endCursor: null } }),
 });
@@ -70,8 +72,11 @@ const ada = add("dev", {
   billingMode: "PREPAID",
   balances: () => [balance()],
   balance,
+  paymentMethods: { edges: [] },
 });
+const linus = add("dev", { __typename: "Developer", name: "Linus Berg", email: "linus@example.com", billingMode: "POSTPAID" });
 const provider = add("prv", { name: "Stripe sandbox", kind: "STRIPE" });
+const worldpay = add("prv", { name: "Worldpay sandbox", kind: "WORLDPAY" });
 const price = add("prc", { nickname: "one-off", unitAmount: usd("49.00"), recurrence: null });
 const monthly = add("prc", { nickname: "monthly", unitAmount: usd("19.00"), recurrence: { interval: "MONTH", intervalCount: 1 } });
 
@@ -103,7 +108,8 @@ const root = {
   node: ({ id }) => store.get(id) ?? null,
   viewer: { serverVersion: "fake" },
   organization: { slug: "demo", name: "Demo", environment: "SANDBOX", defaultCurrency: "USD", defaultProvider: provider },
-  payer: ({ by }) => (by.developerEmail === ada.email || by.id === ada.id ? ada : null),
+  payer: ({ by }) => [ada, linus].find(({ id, email }) => by.developerEmail === email || by.id === id) ?? null,
+  providers: [provider, worldpay],
   products: { edges: [{ node: { name: "Platform", prices: [monthly, price] } }] },
 
   quoteCreate: ({ input }) =>
@@ -148,11 +154,37 @@ const root = {
   paymentMethodAttach: ({ input }) =>
     done({ paymentMethod: add("pmd", { __typename: "PaymentMethod", behaviour: input.gatewayToken, card: { brand: "visa", last4: "4242" } }) }),
   paymentStart({ input }) {
-    const payment = add("pmt", { __typename: "Payment", status: "REQUIRES_ACTION", orderCode: newId("ORDER"), amount: input.amount });
+    const payment = add("pmt", {
+      __typename: "Payment",
+      status: "REQUIRES_ACTION",
+      orderCode: newId("ORDER"),
+      referenceId: null,
+      provider: store.get(input.providerId) ?? provider,
+      payer: ada,
+      amount: input.amount,
+    });
     payment.nextAction = { __typename: "RedirectAction", url: `${publicUrl}/hosted/checkout/${payment.id}`, expiresAt: null };
     return done({ payment });
   },
+  paymentSync: ({ input }) => done({ payment: get(input.id, "Payment") }),
   usageRecord: ({ input }) => done({ entry: book("USAGE", -Number(input.amount.amount), ada.id, "revenue"), balance: balance() }),
+
+  holdCreate({ input }) {
+    held += Number(input.amount.amount);
+    const hold = add("hld", { __typename: "Hold", status: "OPEN", amount: input.amount, captured: usd("0.00"), expiresAt: new Date(Date.now() + 1000 * input.expiresIn).toISOString() });
+    return done({ hold, balance: balance() });
+  },
+  holdCapture({ input }) {
+    const hold = get(input.id, "Hold");
+    if (hold?.status !== "OPEN") return refuse("INVALID_STATE", "the hold is not open");
+    held -= Number(hold.amount.amount);
+    Object.assign(hold, { status: "CAPTURED", captured: input.amount });
+    return done({ hold, entry: book("USAGE", -Number(input.amount.amount), ada.id, "revenue"), balance: balance() });
+  },
+  creditLimitSet({ input }) {
+    const canSpend = ({ amount }) => ({ allowed: false, reason: "CREDIT_LIMIT_EXCEEDED", details: { required: amount, available: input.amount, held: usd("0.00"), shortfall: usd("975.00") } });
+    return done({ balance: { remaining: usd("0.00"), creditLimit: input.amount, available: input.amount, payer: { ...linus, canSpend } } });
+  },
 
   async *balanceChanged() {
     let wake = () => {};
@@ -199,7 +231,8 @@ sockets.on("connection", (socket, request) => {
   const closed = transport.opened(
     {
       protocol: socket.protocol,
-      send: (data) => new Promise((resolve, reject) => socket.send(data, (error) => (error ? reject(error) : resolve()))),
+      // A page that has gone is told nothing any more.
+      send: (data) => new Promise((resolve) => socket.send(data, () => resolve())),
       close: (code, reason) => socket.close(code, reason),
       onMessage: (handle) => socket.on("message", (data) => void handle(String(data))),
     },

@@ -1,0 +1,94 @@
+package billing
+
+import (
+	"context"
+	"fmt"
+
+	"purser/ent"
+	"purser/ent/balance"
+	"purser/ent/currency"
+	"purser/ent/organization"
+	"purser/ent/payer"
+	"purser/money"
+)
+
+// changeBillingMode moves a payer and all its balances to another billing
+// mode, in one transaction and under the locks that usage takes, so that no
+// usage is decided by half of it.
+//
+// To POSTPAID nothing is booked: what remains of a balance stands against what
+// is used from then on. The currency's credit limit applies, and automatic
+// reloads end, because only prepaid balances have them.
+//
+// To PREPAID the limit ends at once. What it had covered must have been
+// settled before: a balance that is less than what is held of it would be in
+// debt from its first moment. Invoices that are open stay due.
+func (tx *Tx) changeBillingMode(ctx context.Context, p *ent.Payer, mode payer.BillingMode) error {
+	o, err := tx.organization(ctx)
+	if err != nil {
+		return err
+	}
+	if o.BillingType != organization.BillingTypeBOTH && string(o.BillingType) != string(mode) {
+		return refuse(CodeInvalid, "billingMode", "the organization's payers are %s", o.BillingType)
+	}
+	// Who makes a balance at this moment meets this update at the payer's row
+	// (keepStatus), and then makes it in the new mode.
+	n, err := tx.Payer.Update().Where(payer.ID(p.ID), payer.StatusEQ(p.Status), payer.BillingModeEQ(p.BillingMode)).
+		SetBillingMode(mode).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("change billing mode of %s: %w", p.ID, err)
+	}
+	balances, err := tx.Balance.Query().Where(balance.PayerID(p.ID)).Order(ent.Asc(balance.FieldID)).
+		Unique(false).Modify(tx.forUpdate).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read balances of %s: %w", p.ID, err)
+	}
+	limits, err := tx.creditLimits(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range balances {
+		u := tx.Balance.Update().Where(balance.ID(b.ID), balance.Version(b.Version)).
+			SetBillingMode(balance.BillingMode(mode)).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now)
+		if mode == payer.BillingModePOSTPAID {
+			setOrClear(limits[b.Currency], u.SetCreditLimitUnits, u.ClearCreditLimitUnits)
+			u.SetCreditLimitOwn(false).SetAutoReloadEnabled(false).ClearAutoReloadDueAt()
+		} else {
+			if err := coversItself(b); err != nil {
+				return err
+			}
+			u.ClearCreditLimitUnits().SetCreditLimitOwn(false)
+		}
+		if err := cas(u.Save(ctx)); err != nil {
+			return fmt.Errorf("change billing mode of balance %s: %w", b.ID, err)
+		}
+		tx.changed(ctx, ChangeBalance, b.ID, p.ID)
+	}
+	return nil
+}
+
+// coversItself refuses a balance that only a credit limit covers.
+func coversItself(b *ent.Balance) error {
+	remaining := b.Remaining()
+	switch {
+	case remaining.Sign() < 0:
+		return refuse(CodeInvalidState, "billingMode", "%s are owed on the balance in %s: invoice the debt, or have it paid, before the payer pays ahead", money.Amount{Units: -remaining.Units, Currency: b.Currency}, b.Currency)
+	case remaining.Units < b.HeldUnits:
+		return refuse(CodeInvalidState, "billingMode", "%s are held and %s remain on the balance in %s: capture or release holds, or top it up first", b.Held(), remaining, b.Currency)
+	}
+	return nil
+}
+
+// creditLimits are the credit limits of the organization's currencies, for
+// payers without one of their own.
+func (tx *Tx) creditLimits(ctx context.Context) (map[string]*money.Units, error) {
+	rows, err := tx.Currency.Query().Select(currency.FieldCode, currency.FieldCreditLimitUnits).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read currencies: %w", err)
+	}
+	limits := make(map[string]*money.Units, len(rows))
+	for _, c := range rows {
+		limits[c.Code] = c.CreditLimitUnits
+	}
+	return limits, nil
+}

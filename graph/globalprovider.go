@@ -1,0 +1,171 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+
+	"purser/auth"
+	"purser/billing"
+	"purser/ent"
+	"purser/ent/globalprovider"
+	"purser/gateway"
+	"purser/graph/model"
+)
+
+// globalProviders are the operator's accounts, of which there are few, read
+// once per operation.
+func (r *Resolver) globalProviders(ctx context.Context) (map[string]*ent.GlobalProvider, error) {
+	return memoFrom(ctx).globalProviders.get(func() (map[string]*ent.GlobalProvider, error) {
+		rows, err := r.client().GlobalProvider.Query().All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read global providers: %w", err)
+		}
+		out := make(map[string]*ent.GlobalProvider, len(rows))
+		for _, g := range rows {
+			out[g.ID] = g
+		}
+		return out, nil
+	})
+}
+
+// globalProvider is the operator's account that a provider uses, or nil.
+func (r *Resolver) globalProvider(ctx context.Context, p *ent.Provider) (*ent.GlobalProvider, error) {
+	if p.GlobalProviderID == nil {
+		return nil, nil
+	}
+	all, err := r.globalProviders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if g := all[*p.GlobalProviderID]; g != nil {
+		return g, nil
+	}
+	return nil, fmt.Errorf("read global provider %s: it is gone", *p.GlobalProviderID)
+}
+
+// publishableKey is a provider's own, or that of the operator's account that
+// it uses.
+func (r *Resolver) publishableKey(ctx context.Context, p *ent.Provider) (*string, error) {
+	g, err := r.globalProvider(ctx, p)
+	if err != nil || g == nil {
+		return p.PublishableKey, err
+	}
+	return g.PublishableKey, nil
+}
+
+// webhookURL is where the gateway behind a provider sends its events.
+func (r *Resolver) webhookURL(ctx context.Context, p *ent.Provider) (string, error) {
+	g, err := r.globalProvider(ctx, p)
+	if err != nil || g == nil {
+		return r.Billing.WebhookURL(auth.FromContext(ctx).OrganizationSlug, p), err
+	}
+	return r.Billing.GlobalWebhookURL(g), nil
+}
+
+// webhookConfigured says whether the events of a provider can be verified.
+func (r *Resolver) webhookConfigured(ctx context.Context, p *ent.Provider) (bool, error) {
+	if offers[gateway.Notifications](r.Gateways[gateway.Kind(p.Kind)]) {
+		return true, nil // they need no secret: they are never believed
+	}
+	g, err := r.globalProvider(ctx, p)
+	if err != nil || g == nil {
+		return len(p.WebhookSecretSealed) > 0, err
+	}
+	return len(g.WebhookSecretSealed) > 0, nil
+}
+
+// globalProviderList is what the operator has, oldest first; an organization
+// sees what it can use.
+func (r *Resolver) globalProviderList(ctx context.Context) ([]*ent.GlobalProvider, error) {
+	q := r.client().GlobalProvider.Query().Order(ent.Asc(globalprovider.FieldID))
+	o, err := r.organization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o != nil {
+		q.Where(globalprovider.EnvironmentEQ(globalprovider.Environment(o.Environment)), globalprovider.StatusEQ(globalprovider.StatusACTIVE))
+	}
+	rows, err := q.All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read global providers: %w", err)
+	}
+	return rows, nil
+}
+
+// globalProviderPayload is what a mutation answers about a global provider.
+func (r *Resolver) globalProviderPayload(ctx context.Context, id string, err error) (*ent.GlobalProvider, []*model.UserError, error) {
+	u, err := refused(err)
+	if err != nil || len(u) > 0 {
+		return nil, u, err
+	}
+	g, err := show(ctx, r.client().GlobalProvider.Query().Where(globalprovider.ID(id)), "globalProvider", "GlobalProvider")
+	return g, u, err
+}
+
+// providerDraft takes over the input of providerCreate: keys, or the
+// operator's account to use.
+func (r *Resolver) providerDraft(in model.ProviderCreateInput) (billing.ProviderDraft, gateway.Credentials, error) {
+	d := billing.ProviderDraft{Name: in.Name, Description: in.Description, MakeDefault: in.MakeDefault}
+	credentials, keys := r.credentials(in.Credentials)
+	switch {
+	case in.GlobalProviderID != nil && in.Credentials != nil:
+		return d, nil, badInputf("give either credentials or globalProviderId, not both")
+	case in.GlobalProviderID != nil:
+		d.GlobalProviderID = *in.GlobalProviderID
+	case credentials == nil:
+		return d, nil, badInputf("credentials: name the keys of one kind of gateway, or give globalProviderId")
+	default:
+		d.Credentials = *credentials
+	}
+	return d, keys, nil
+}
+
+// globalProviderChange takes over the input of globalProviderUpdate, and asks
+// the gateway whose new keys are.
+func (r *Resolver) globalProviderChange(ctx context.Context, in model.GlobalProviderUpdateInput) (billing.GlobalProviderChange, gateway.Credentials, error) {
+	credentials, _ := r.credentials(in.Credentials)
+	c := billing.GlobalProviderChange{
+		ID: in.ID, Name: in.Name, Description: in.Description, Credentials: credentials, WebhookSecret: auth.Secret(text(in.WebhookSecret)),
+	}
+	account, err := r.Billing.OpenGlobalAccount(ctx, in.ID)
+	if err != nil {
+		_, err = refused(err) // there is no such provider: the domain says so
+		return c, nil, err
+	}
+	keys, _ := gateway.Capability[gateway.Credentials](r.Gateways, account.Kind)
+	if credentials == nil || keys == nil || keys.CheckKeys(account.Environment, credentials.SecretKey.Reveal(), credentials.PublishableKey) != nil {
+		return c, keys, nil
+	}
+	if err := r.keepGlobalAccount(ctx, in.ID); err != nil {
+		return c, nil, err
+	}
+	account.SecretKey, account.PublishableKey, account.CredentialVersion = credentials.SecretKey.Reveal(), credentials.PublishableKey, account.CredentialVersion+1
+	c.AccountID = r.ask(ctx, account).AccountID
+	return c, keys, nil
+}
+
+// keepGlobalAccount has remembered whose a global provider's keys are, where
+// the gateway says.
+func (r *Resolver) keepGlobalAccount(ctx context.Context, id string) error {
+	account, err := r.Billing.OpenGlobalAccount(ctx, id)
+	if err != nil {
+		return err
+	}
+	res := r.ask(ctx, account)
+	if res.Status != gateway.StatusSucceeded {
+		return nil
+	}
+	return r.Billing.KeepGlobalAccount(ctx, id, account.CredentialVersion, res.AccountID)
+}
+
+// ask asks a gateway whose an account's keys are; an adapter that is not there
+// says nothing.
+func (r *Resolver) ask(ctx context.Context, account gateway.Account) gateway.AccountResult {
+	adapter, found := r.Gateways[account.Kind]
+	if !found {
+		return gateway.AccountResult{}
+	}
+	ctx, cancel := billing.Detached(ctx, accountDeadline)
+	defer cancel()
+	return adapter.TestAccount(ctx, account)
+}
