@@ -20,6 +20,7 @@ import (
 	"purser/gateway/stripe"
 	"purser/gateway/worldpay"
 	"purser/graph"
+	"purser/graph/transport"
 	"purser/jobs"
 	"purser/metrics"
 	"purser/outbound"
@@ -126,6 +127,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 	graphql, err := graph.NewHandler(graph.HandlerConfig{
 		AllowedOrigins: cfg.AllowedOrigins, Billing: domain, Closing: closing, CursorKey: cursorKey, Gateways: gateways,
+		Limits: transport.DefaultLimits().AtRate(cfg.Rate),
 		Logger: log, Metrics: numbers, Operator: operator, Production: cfg.Production(), Version: version(),
 	})
 	if err != nil {

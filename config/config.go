@@ -87,6 +87,11 @@ type Config struct {
 	// Defaults to empty: the address that the server listens on, over http.
 	PublicURL string
 
+	// Rate is how many points a second each credential may spend
+	// (docs/limits.md); twenty seconds' worth may be spent at once.
+	// Defaults to 50.
+	Rate int
+
 	// Sandbox says whether organizations of the environment SANDBOX are
 	// served, by the built-in sandbox where SandboxURL is empty.
 	// Defaults to true in dev, false in production.
@@ -110,6 +115,7 @@ func Default() Config {
 		Data:      "./data",
 		LogFormat: LogText,
 		Profile:   ProfileDev,
+		Rate:      50,
 		Sandbox:   true,
 	}
 }

@@ -25,7 +25,7 @@ var (
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	want := config.Config{
-		Addr: "127.0.0.1:8080", Data: "./data", LogFormat: config.LogText, Profile: config.ProfileDev, Sandbox: true,
+		Addr: "127.0.0.1:8080", Data: "./data", LogFormat: config.LogText, Profile: config.ProfileDev, Rate: 50, Sandbox: true,
 	}
 	if got := config.Default(); !reflect.DeepEqual(got, want) {
 		t.Errorf("Default() = %v, want %v", got, want)
@@ -47,7 +47,7 @@ func TestProduction(t *testing.T) {
 	}
 	want := config.Config{
 		Addr: "127.0.0.1:8080", Data: "./data", LogFormat: config.LogJSON, Profile: config.ProfileProduction,
-		MasterKeys: [][]byte{keyB},
+		MasterKeys: [][]byte{keyB}, Rate: 50,
 	}
 	if !reflect.DeepEqual(got, want) || !got.Production() {
 		t.Errorf("Load() = %v, want %v", got, want)
@@ -82,6 +82,7 @@ func TestEverySetting(t *testing.T) {
 		"PURSER_SANDBOX_URL":       "http://127.0.0.1:9090",
 		"PURSER_GATEWAY_ADDRESSES": "https://Second.example.com, https://third.example.com:8443",
 		"PURSER_LOG_FORMAT":        "text",
+		"PURSER_RATE":              "2500",
 	}
 	want := config.Config{
 		Addr:             ":9000",
@@ -97,6 +98,7 @@ func TestEverySetting(t *testing.T) {
 		SandboxURL:       "http://127.0.0.1:9090",
 		SystemToken:      system,
 		GatewayAddresses: []string{"https://second.example.com", "https://third.example.com:8443"},
+		Rate:             2500,
 	}
 	if fields := reflect.TypeFor[config.Config]().NumField(); fields != len(values) {
 		t.Fatalf("the Config has %d fields, this test %d settings", fields, len(values))
@@ -221,6 +223,8 @@ func TestRefused(t *testing.T) {
 		{"PURSER_SANDBOX_URL=localhost:9090", "begin with http"},
 		{"PURSER_GATEWAY_ADDRESSES=https://a.example,http://b.example", "address 2: it must begin with https://"},
 		{"PURSER_GATEWAY_ADDRESSES=https://a.example/path", "end after the host"},
+		{"PURSER_RATE=0", "no whole number from 1 to 1000000"},
+		{"PURSER_RATE=fast", `"fast" is no whole number`},
 		{"PURSER_LOG_FORMAT=xml", `"xml" is neither text nor json`},
 	} {
 		name, value, _ := strings.Cut(tt.entry, "=")

@@ -54,6 +54,7 @@ PURSER_SYSTEM_TOKEN=***
 PURSER_SANDBOX=true
 PURSER_SANDBOX_URL=(not set)
 PURSER_GATEWAY_ADDRESSES=(not set)
+PURSER_RATE=50
 PURSER_LOG_FORMAT=text
 `
 	if got := c.String(); got != want {

@@ -196,3 +196,13 @@ func checkToken(v string, operator bool) error {
 	}
 	return nil
 }
+
+const rateMax = 1_000_000
+
+func parseRate(v string) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > rateMax {
+		return 0, fmt.Errorf("%.20q is no whole number from 1 to %d", v, rateMax)
+	}
+	return n, nil
+}

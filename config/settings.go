@@ -136,6 +136,13 @@ func settings() []setting {
 			show:    func(c Config) string { return strings.Join(c.GatewayAddresses, ",") },
 		},
 		{
+			env: "PURSER_RATE", initial: "50", values: "1 to 1000000",
+			summary: "points a second that each credential may spend",
+			details: "What an operation costs stands in docs/limits.md: one event of usage about 13 points, a batch of a thousand about 40. Twenty seconds' worth may be spent at once, and in proportion more requests run at the same time, up to 1,000. An API gateway that records every call needs more than the default.",
+			set:     func(c *Config, v string) (err error) { c.Rate, err = parseRate(v); return err },
+			show:    func(c Config) string { return strconv.Itoa(c.Rate) },
+		},
+		{
 			env: "PURSER_LOG_FORMAT", initial: "`text` (dev), `json` (production)", values: "`text`, `json`",
 			summary: "form of the log lines",
 			details: "`text` is for people, `json` for programs: one object a line.",

@@ -381,3 +381,12 @@ func TestMetricsAndLog(t *testing.T) {
 		t.Errorf("log: %s", log)
 	}
 }
+
+func TestAtRate(t *testing.T) {
+	for rate, want := range map[int][3]int{50: {50, 1000, 20}, 1: {1, 20, 20}, 500: {500, 10_000, 200}, 1_000_000: {1_000_000, 20_000_000, 1000}} {
+		l := DefaultLimits().AtRate(rate)
+		if got := [3]int{l.RestorePerSecond, l.BucketPoints, l.InFlight}; got != want {
+			t.Errorf("at %d: %v, want %v", rate, got, want)
+		}
+	}
+}

@@ -180,6 +180,16 @@ type Limits struct {
 	CachedQueryBytes int
 }
 
+// AtRate changes how much each principal may do to so many points a second:
+// its bucket holds twenty seconds' worth, and in proportion more or fewer
+// requests of it may run at the same time, within 20 and 1,000.
+func (l *Limits) AtRate(perSecond int) *Limits {
+	const seconds, least, most = 20, 20, 1000
+	l.InFlight = min(max(l.InFlight*perSecond/l.RestorePerSecond, least), most)
+	l.RestorePerSecond, l.BucketPoints = perSecond, seconds*perSecond
+	return l
+}
+
 // DefaultLimits returns the limits that docs publish.
 func DefaultLimits() *Limits {
 	return &Limits{
