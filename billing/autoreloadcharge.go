@@ -321,7 +321,8 @@ func (tx *Tx) beginReload(ctx context.Context, id, callID string, b *ent.Balance
 	}
 	out := &BegunReload{PaymentID: id, Request: gateway.ChargeRequest{
 		CustomerID: orEmpty(plan.card.GatewayCustomerID), PaymentMethodID: orEmpty(plan.card.GatewayID),
-		Amount: plan.amount, OrderCode: row.OrderCode, Description: "Automatic reload " + plan.amount.String(),
+		SchemeReference: plan.card.SchemeReference,
+		Amount:          plan.amount, OrderCode: row.OrderCode, Description: "Automatic reload " + plan.amount.String(),
 		OffSession: true,
 	}}
 	return out, tx.openCall(ctx, callID, plan.provider.ID, gatewaycall.OperationCHARGE, id, out.Request)

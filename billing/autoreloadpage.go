@@ -3,7 +3,6 @@ package billing
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"purser/ent"
 	"purser/ent/gatewaycall"
@@ -31,13 +30,8 @@ func (tx *Tx) beginReloadPage(ctx context.Context, callID string, p *ent.Payer, 
 	if err != nil {
 		return nil, err
 	}
-	back := tx.s.publicLink("return", o.Slug, row.PublicToken)
-	out := &BegunReload{PaymentID: row.ID, Page: &gateway.HostedPaymentRequest{
-		Customer: customer, Amount: row.Amount(), OrderCode: row.OrderCode, SaveCard: true,
-		Description: "Reload " + row.Amount().String(),
-		SuccessURL:  back + "/success", CancelURL: back + "/cancel",
-		ExpiresAt: tx.Now.Add(hostedPageLife).Truncate(time.Second),
-	}}
+	page := tx.pageRequest(o, row, customer, "Reload "+row.Amount().String())
+	out := &BegunReload{PaymentID: row.ID, Page: &page}
 	return out, tx.openCall(ctx, callID, row.ProviderID, gatewaycall.OperationHOSTED_PAYMENT, row.ID, out.Page)
 }
 

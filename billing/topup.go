@@ -78,15 +78,8 @@ func (s *Service) BeginHostedPayment(ctx context.Context, d HostedPaymentDraft) 
 		if err != nil {
 			return err
 		}
-		back := s.publicLink("return", o.Slug, p.PublicToken)
 		out.PaymentID, found = p.ID, callID
-		out.Request = gateway.HostedPaymentRequest{
-			Customer: customer, Amount: d.Amount, OrderCode: p.OrderCode, SaveCard: d.SaveCard,
-			Description: "Top-up " + d.Amount.String(),
-			SuccessURL:  back + "/" + gateway.ReturnSuccess, CancelURL: back + "/" + gateway.ReturnCancel,
-			PendingURL: back + "/" + gateway.ReturnPending, FailureURL: back + "/" + gateway.ReturnFailure, ErrorURL: back + "/" + gateway.ReturnError,
-			ExpiresAt: tx.Now.Add(hostedPageLife).Truncate(time.Second),
-		}
+		out.Request = tx.pageRequest(o, p, customer, "Top-up "+d.Amount.String())
 		if err := tx.openCall(ctx, callID, start.provider.ID, gatewaycall.OperationHOSTED_PAYMENT, p.ID, out.Request); err != nil {
 			return err
 		}
@@ -97,6 +90,18 @@ func (s *Service) BeginHostedPayment(ctx context.Context, d HostedPaymentDraft) 
 	}
 	out.Call, err = s.begun(ctx, found, callID)
 	return &out, err
+}
+
+// pageRequest asks for a page of the gateway's for a payment as it is stored.
+func (tx *Tx) pageRequest(o *ent.Organization, p *ent.Payment, customer gateway.Customer, description string) gateway.HostedPaymentRequest {
+	back := tx.s.publicLink("return", o.Slug, p.PublicToken) + "/"
+	return gateway.HostedPaymentRequest{
+		Customer: customer, Amount: p.Amount(), OrderCode: p.OrderCode, SaveCard: p.SaveCard,
+		Description: description,
+		SuccessURL:  back + gateway.ReturnSuccess, CancelURL: back + gateway.ReturnCancel,
+		PendingURL: back + gateway.ReturnPending, FailureURL: back + gateway.ReturnFailure, ErrorURL: back + gateway.ReturnError,
+		ExpiresAt: tx.Now.Add(hostedPageLife).Truncate(time.Second),
+	}
 }
 
 // ChargeDraft asks for a top-up from a saved card.
