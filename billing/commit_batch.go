@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ const wariness = 16
 func (c *committer) commit(batch []*usageEvent) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitLimit)
 	defer cancel()
-	err := c.book(auth.AllTenants(ctx, "commit"), batch)
+	err := c.bookCaught(auth.AllTenants(ctx, "commit"), batch)
 	if err != nil && len(batch) > 1 && ctx.Err() == nil && !database.IsUnavailable(err) {
 		// One of them may be what the database does not take. It is found by
 		// halves, and the others are booked.
@@ -37,6 +38,18 @@ func (c *committer) commit(batch []*usageEvent) {
 		}
 	}
 	c.finish(batch)
+}
+
+// bookCaught is book with a panic being an error: it would end the server, and
+// with it everybody else's requests.
+func (c *committer) bookCaught(ctx context.Context, events []*usageEvent) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.s.log.ErrorContext(ctx, "booking usage panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("book usage: panic: %v", p)
+		}
+	}()
+	return c.book(ctx, events)
 }
 
 // errNothingBooked ends a transaction that has nothing to write.

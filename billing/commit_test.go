@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -432,4 +434,12 @@ func TestBatchIsDecidedAnew(t *testing.T) {
 			t.Errorf("version %d, %v", b.Version, err)
 		}
 	})
+}
+
+func TestPanicFailsItsBatchOnly(t *testing.T) {
+	t.Parallel()
+	c := &committer{s: &Service{log: slog.New(slog.DiscardHandler)}} // without a database
+	if err := c.bookCaught(t.Context(), []*usageEvent{{}}); err == nil || !strings.Contains(err.Error(), "panic") {
+		t.Errorf("a panic ends as %v", err)
+	}
 }
