@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,7 @@ func (s *testSandbox) fixture(t *testing.T) gatewaytest.Fixture {
 		Count:        func(t *testing.T, kind gateway.ObjectKind) int { return s.count(t, key, kind) },
 		Authenticate: s.authenticate,
 		PayPage:      s.payPage,
+		Refunded:     func(t *testing.T) []money.Amount { return s.refunded(t, key) },
 		Deliveries: func(t *testing.T, receiver http.Handler) string {
 			hook := httptest.NewServer(receiver)
 			t.Cleanup(hook.Close)
@@ -212,6 +214,23 @@ func (s *testSandbox) charged(t *testing.T, key string) []money.Amount {
 			continue
 		}
 		out = append(out, money.Amount{Units: money.Units(c.Amount) * money.UnitsPerMinor, Currency: strings.ToUpper(c.Currency)})
+	}
+	return out
+}
+
+// refunded lists what has gone back, the oldest first.
+func (s *testSandbox) refunded(t *testing.T, key string) []money.Amount {
+	t.Helper()
+	var list struct {
+		Data []struct {
+			Amount   int64
+			Currency string
+		}
+	}
+	s.control(t, key, http.MethodGet, "/v1/refunds?limit=100", nil, &list)
+	var out []money.Amount
+	for _, r := range slices.Backward(list.Data) {
+		out = append(out, money.Amount{Units: money.Units(r.Amount) * money.UnitsPerMinor, Currency: strings.ToUpper(r.Currency)})
 	}
 	return out
 }
