@@ -51,12 +51,15 @@ type arena struct {
 // arenaKey seals the secrets of the arena's provider.
 var arenaKey = []byte(strings.Repeat("k", auth.MasterKeyBytes))
 
-// eachArena runs a test over SQLite and over PostgreSQL, one after the other:
-// the machine is to be busy with one of them.
+// eachArena runs a test over SQLite and over PostgreSQL at once: most of the
+// time a server is starting. No other test of the package runs meanwhile.
 func eachArena(t *testing.T, run func(t *testing.T, a *arena)) {
 	t.Helper()
 	for _, name := range []string{dialect.SQLite, dialect.Postgres} {
-		t.Run(name, func(t *testing.T) { run(t, newArena(t, name)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, newArena(t, name))
+		})
 	}
 }
 
