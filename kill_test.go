@@ -22,7 +22,7 @@ var (
 // On a slow machine the default number of kills ends early.
 const (
 	killsLeast = 40
-	killTime   = 45 * time.Second
+	killTime   = 30 * time.Second
 )
 
 // kills is how often the server is killed, and whether a slow machine may
