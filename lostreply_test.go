@@ -13,7 +13,7 @@ import (
 )
 
 // lostReplies is how many positions of one flow are tried where not all are.
-const lostReplies = 14
+const lostReplies = 9
 
 // TestLostReplies loses what PostgreSQL answers, message by message, while
 // money moves: the connection breaks, and nobody knows whether the statement,
