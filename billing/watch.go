@@ -2,8 +2,6 @@ package billing
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"purser/ent"
@@ -89,15 +87,8 @@ func lowLevel(b *ent.Balance) (level money.Amount, ok bool) {
 // tell puts notices into the outbox, from which they are sent after the commit.
 func (tx *Tx) tell(ctx context.Context, notices []notice) error {
 	for _, n := range notices {
-		payload, err := json.Marshal(n.payload)
-		if err != nil {
-			return fmt.Errorf("write %s: %w", n.kind, err)
-		}
-		err = tx.Outbox.Create().SetID(tx.s.newID(prefixOutbox)).
-			SetKind(n.kind).SetSubject(n.subject).SetPayload(payload).
-			SetAvailableAt(tx.Now).SetCreatedAt(tx.Now).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("store %s: %w", n.kind, err)
+		if err := tx.notice(ctx, n.kind, n.subject, n.payload); err != nil {
+			return err
 		}
 	}
 	return nil
