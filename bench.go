@@ -30,14 +30,15 @@ type benchCase struct {
 	same bool
 }
 
-func benchCases() []benchCase {
+// benchCases are the cases on a number of balances, or on one of them.
+func benchCases(balances int) []benchCase {
 	return []benchCase{
-		{"W1 random, 256 in flight", benchPayers, 256, 1, 64, false},
+		{"W1 random, 256 in flight", balances, 256, 1, 64, false},
 		{"W2 hot, 64 in flight", 1, 64, 1, 64, false},
 		{"W2 hot, 256 in flight", 1, 256, 1, 64, false},
-		{"W3 random, batches of 100", benchPayers, 16, benchBatch, 64, false},
+		{"W3 random, batches of 100", balances, 16, benchBatch, 64, false},
 		{"W3 hot, batches of 100", 1, 16, benchBatch, 64, false},
-		{"W6 random, 1 in flight", benchPayers, 1, 1, 1, true},
+		{"W6 random, 1 in flight", balances, 1, 1, 1, true},
 	}
 }
 
@@ -46,7 +47,7 @@ func (b *benchmark) run(ctx context.Context) error {
 	if _, err := fmt.Fprintf(b.out, "%-28s %10s %9s %9s %12s %10s %6s\n", "", "events/s", "ms", "WAL B", "events/fsync", "pgbench/s", "ratio"); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	for _, c := range benchCases() {
+	for _, c := range benchCases(len(b.payers)) {
 		if !strings.HasPrefix(c.name, b.only) {
 			continue
 		}
@@ -54,17 +55,7 @@ func (b *benchmark) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var events atomic.Int64
-		log, err := b.log(ctx)
-		if err != nil {
-			return err
-		}
-		started := time.Now()
-		if err := b.record(ctx, c.payers, c.batch, c.callers, &events); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		took := time.Since(started).Seconds()
-		written, err := b.log(ctx)
+		m, err := b.measure(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -72,19 +63,47 @@ func (b *benchmark) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n := float64(events.Load())
-		line := fmt.Sprintf("%-28s %10.0f %9.2f", c.name, n/took, took*1000*float64(c.callers*c.batch)/n)
+		n := float64(m.events)
+		line := fmt.Sprintf("%-28s %10.0f %9.2f", c.name, m.eventsPerSecond(), m.seconds*1000*float64(c.callers*c.batch)/n)
 		if b.db.Dialect == dialect.Postgres {
-			line += fmt.Sprintf(" %9.0f %12.1f", float64(written.bytes-log.bytes)/n, n/float64(max(1, written.syncs-log.syncs)))
+			line += fmt.Sprintf(" %9.0f %12.1f", float64(m.log.bytes)/n, n/float64(max(1, m.log.syncs)))
 		}
 		if before+after > 0 {
-			line += fmt.Sprintf(" %10.0f %6.2f", (before+after)/2, n/took/((before+after)/2))
+			line += fmt.Sprintf(" %10.0f %6.2f", (before+after)/2, m.eventsPerSecond()/((before+after)/2))
 		}
 		if _, err := fmt.Fprintln(b.out, line); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
 	return nil
+}
+
+// measured is what a case came to.
+type measured struct {
+	events  int64
+	seconds float64
+	log     logState // what was written meanwhile
+}
+
+func (m measured) eventsPerSecond() float64 { return float64(m.events) / m.seconds }
+
+// measure records usage for the length of a case.
+func (b *benchmark) measure(ctx context.Context, c benchCase) (measured, error) {
+	var events atomic.Int64
+	before, err := b.log(ctx)
+	if err != nil {
+		return measured{}, err
+	}
+	started := time.Now()
+	if err := b.record(ctx, c.payers, c.batch, c.callers, &events); err != nil {
+		return measured{}, fmt.Errorf("%s: %w", c.name, err)
+	}
+	took := time.Since(started).Seconds()
+	after, err := b.log(ctx)
+	if err != nil {
+		return measured{}, err
+	}
+	return measured{events.Load(), took, logState{after.bytes - before.bytes, after.syncs - before.syncs}}, nil
 }
 
 // logState is how much PostgreSQL has written to its log and how often it has

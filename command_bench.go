@@ -22,9 +22,8 @@ import (
 
 // The organization that the bench makes.
 const (
-	benchPart   = "bench"
-	benchPayers = 1000
-	benchBatch  = 100
+	benchPart  = "bench"
+	benchBatch = 100
 )
 
 // bench measures how much usage this machine records. It writes what it
@@ -33,10 +32,15 @@ func bench(ctx context.Context, c invocation) (err error) {
 	flags := c.newFlags()
 	length := flags.Duration("length", 5*time.Second, "")
 	only := flags.String("only", "", "")
+	balances := flags.Int("balances", 1000, "")
+	entries := flags.Int("entries", 0, "")
 	pgbench := flags.String("pgbench", "", "")
 	cfg, _, err := c.settings(flags)
 	if err != nil {
 		return err
+	}
+	if *balances < 2 {
+		return fmt.Errorf("--balances %d: it takes two to compare one with many", *balances)
 	}
 	if cfg.DatabaseURL == "" {
 		folder, err := os.MkdirTemp("", "purser-bench-")
@@ -54,23 +58,27 @@ func bench(ctx context.Context, c invocation) (err error) {
 	if !db.empty {
 		return errors.New("the bench fills the database that DATABASE_URL names, and that one is not empty: make one for it")
 	}
-	b := &benchmark{db: db, out: c.stdout, only: *only, length: *length}
+	b := &benchmark{db: db, out: c.stdout, progress: c.stderr, only: *only, length: *length}
 	if b.pgbench, err = newPgbench(cfg, *pgbench); err != nil {
 		return err
 	}
-	if err := b.prepare(ctx, cfg); err != nil {
+	if err := b.prepare(ctx, cfg, *balances); err != nil {
 		return err
+	}
+	if *entries > 0 {
+		return errors.Join(b.growth(ctx, *entries), b.server.Close())
 	}
 	return errors.Join(b.run(ctx), b.server.Close())
 }
 
 // benchmark is a server with an organization, and who measures it.
 type benchmark struct {
-	db      *storage
-	out     io.Writer
-	only    string // how the names of the cases begin that are measured
-	length  time.Duration
-	pgbench *pgbench // nil where there is none, or nothing for it to do
+	db *storage
+	// out takes the figures, progress what is told while one waits for them.
+	out, progress io.Writer
+	only          string // how the names of the cases begin that are measured
+	length        time.Duration
+	pgbench       *pgbench // nil where there is none, or nothing for it to do
 
 	server         *http.Server
 	address, token string
@@ -80,7 +88,7 @@ type benchmark struct {
 
 // prepare starts the server and makes the organization, with payers whose
 // balances are there.
-func (b *benchmark) prepare(ctx context.Context, cfg config.Config) error {
+func (b *benchmark) prepare(ctx context.Context, cfg config.Config, balances int) error {
 	key := make([]byte, auth.MasterKeyBytes)
 	if _, err := rand.Read(key); err != nil {
 		return fmt.Errorf("make a key: %w", err)
@@ -119,7 +127,7 @@ func (b *benchmark) prepare(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	for i := range benchPayers {
+	for i := range balances {
 		payer, err := domain.CreateDeveloper(inside, billing.PayerDraft{
 			Email: fmt.Sprintf("payer%d@example.com", i), Name: "Bench", BillingMode: "PREPAID",
 		}, nil)

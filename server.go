@@ -144,13 +144,16 @@ sandboxes: both may run at once, each on an address of its own.`,
 		{
 			name: "bench", summary: "measure how much usage this machine records", run: bench,
 			details: `Records usage over HTTP, one event and a hundred at a time, on one balance and
-on a thousand. With DATABASE_URL, which must name an empty PostgreSQL database
+on many. With DATABASE_URL, which must name an empty PostgreSQL database
 and is filled, pgbench records the same in the same minute, one statement per
 event, and the ratios are printed; without, a SQLite file is measured that is
 removed afterwards. docs/performance.md says how to read the figures.
 
   --length DURATION   how long each way is measured (default: 5s)
   --only NAME         measure only what is called so, W1 for example
+  --balances N        how many are many, at least 2 (default: 1000)
+  --entries N         instead, measure what N entries, of which one balance has
+                      the oldest, leave of the speed (PostgreSQL)
   --pgbench PATH      where pgbench is, or off (default: it is looked for)`,
 		},
 		{
