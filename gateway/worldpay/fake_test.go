@@ -24,7 +24,6 @@ const (
 // fake answers every request with the next of its answers; the last one
 // repeats.
 type fake struct {
-	t       *testing.T
 	server  *httptest.Server
 	mu      sync.Mutex
 	answers []answer
@@ -41,13 +40,19 @@ type answer struct {
 
 func newFake(t *testing.T, answers ...answer) *fake {
 	t.Helper()
-	f := &fake{t: t, answers: answers}
+	f := &fake{answers: answers}
 	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(f.server.Close)
 	return f
 }
 
 func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
+	// What goes elsewhere uses up no answer. It may come from another test: a
+	// sandbox that still tells of its events where somebody listened before.
+	if r.Method != http.MethodPost || r.URL.Path != servicePath {
+		http.NotFound(w, r)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
@@ -62,9 +67,6 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		f.answers = f.answers[1:]
 	}
 	f.mu.Unlock()
-	if r.Method != http.MethodPost || r.URL.Path != servicePath {
-		f.t.Errorf("unexpected request %s %s", r.Method, r.URL.Path)
-	}
 	if a.do != nil {
 		a.do(w, r)
 		return
