@@ -43,26 +43,27 @@ func (tx *Tx) changeBillingMode(ctx context.Context, p *ent.Payer, mode payer.Bi
 	if err != nil {
 		return fmt.Errorf("read balances of %s: %w", p.ID, err)
 	}
+	period, err := tx.period(ctx)
+	if err != nil {
+		return err
+	}
 	limits, err := tx.creditLimits(ctx)
 	if err != nil {
 		return err
 	}
 	for _, b := range balances {
-		u := tx.Balance.Update().Where(balance.ID(b.ID), balance.Version(b.Version)).
-			SetBillingMode(balance.BillingMode(mode)).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now)
+		rollOver(b, period)
+		after := *b
+		after.BillingMode, after.CreditLimitUnits, after.CreditLimitOwn = balance.BillingMode(mode), nil, false
 		if mode == payer.BillingModePOSTPAID {
-			setOrClear(limits[b.Currency], u.SetCreditLimitUnits, u.ClearCreditLimitUnits)
-			u.SetCreditLimitOwn(false).SetAutoReloadEnabled(false).ClearAutoReloadDueAt()
-		} else {
-			if err := coversItself(b); err != nil {
-				return err
-			}
-			u.ClearCreditLimitUnits().SetCreditLimitOwn(false)
+			after.CreditLimitUnits = limits[b.Currency]
+			after.AutoReloadEnabled, after.AutoReloadDueAt = false, nil
+		} else if err := coversItself(b); err != nil {
+			return err
 		}
-		if err := cas(u.Save(ctx)); err != nil {
-			return fmt.Errorf("change billing mode of balance %s: %w", b.ID, err)
+		if err := tx.writeBalance(ctx, b, &after, ""); err != nil {
+			return err
 		}
-		tx.changed(ctx, ChangeBalance, b.ID, p.ID)
 	}
 	return nil
 }
