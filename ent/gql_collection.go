@@ -268,8 +268,8 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := limitPerRow(balance.EntriesColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
 				}
 			} else {
 				query = pager.applyOrder(query)
@@ -1077,8 +1077,8 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := limitPerRow(invoice.PaymentsColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
 				}
 			} else {
 				query = pager.applyOrder(query)
@@ -1954,8 +1954,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2046,8 +2046,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2138,8 +2138,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2230,8 +2230,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2322,8 +2322,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.HoldsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2414,8 +2414,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2506,8 +2506,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2820,8 +2820,8 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := limitPerRow(payment.AttemptsColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
 				}
 			} else {
 				query = pager.applyOrder(query)

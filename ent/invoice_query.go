@@ -36,7 +36,9 @@ type InvoiceQuery struct {
 	withLines    *InvoiceLineQuery
 	withPayments *PaymentQuery
 	// collected is what field collection has added so far.
-	collected         collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents           *parents
 	loadTotal         []func(context.Context, []*Invoice) error
 	modifiers         []func(*sql.Selector)
 	withNamedLines    map[string]*InvoiceLineQuery
@@ -720,7 +722,7 @@ func (_q *InvoiceQuery) loadLines(ctx context.Context, query *InvoiceLineQuery, 
 		query.ctx.AppendFieldOnce(invoiceline.FieldInvoiceID)
 	}
 	query.Where(predicate.InvoiceLine(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(invoice.LinesColumn), fks...))
+		s.Where(query.parents.are(s.C(invoice.LinesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -750,7 +752,7 @@ func (_q *InvoiceQuery) loadPayments(ctx context.Context, query *PaymentQuery, n
 		query.ctx.AppendFieldOnce(payment.FieldInvoiceID)
 	}
 	query.Where(predicate.Payment(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(invoice.PaymentsColumn), fks...))
+		s.Where(query.parents.are(s.C(invoice.PaymentsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -41,7 +41,9 @@ type PayerQuery struct {
 	withMemberships    *MembershipQuery
 	withMembers        *MembershipQuery
 	// collected is what field collection has added so far.
-	collected               collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents                 *parents
 	loadTotal               []func(context.Context, []*Payer) error
 	modifiers               []func(*sql.Selector)
 	withNamedBalances       map[string]*BalanceQuery
@@ -809,7 +811,7 @@ func (_q *PayerQuery) loadBalances(ctx context.Context, query *BalanceQuery, nod
 		query.ctx.AppendFieldOnce(balance.FieldPayerID)
 	}
 	query.Where(predicate.Balance(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.BalancesColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.BalancesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -839,7 +841,7 @@ func (_q *PayerQuery) loadPaymentMethods(ctx context.Context, query *PaymentMeth
 		query.ctx.AppendFieldOnce(paymentmethod.FieldPayerID)
 	}
 	query.Where(predicate.PaymentMethod(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.PaymentMethodsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.PaymentMethodsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -869,7 +871,7 @@ func (_q *PayerQuery) loadQuotes(ctx context.Context, query *QuoteQuery, nodes [
 		query.ctx.AppendFieldOnce(quote.FieldPayerID)
 	}
 	query.Where(predicate.Quote(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.QuotesColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.QuotesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -902,7 +904,7 @@ func (_q *PayerQuery) loadInvoices(ctx context.Context, query *InvoiceQuery, nod
 		query.ctx.AppendFieldOnce(invoice.FieldPayerID)
 	}
 	query.Where(predicate.Invoice(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.InvoicesColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.InvoicesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -932,7 +934,7 @@ func (_q *PayerQuery) loadPayments(ctx context.Context, query *PaymentQuery, nod
 		query.ctx.AppendFieldOnce(payment.FieldPayerID)
 	}
 	query.Where(predicate.Payment(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.PaymentsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.PaymentsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -965,7 +967,7 @@ func (_q *PayerQuery) loadHolds(ctx context.Context, query *HoldQuery, nodes []*
 		query.ctx.AppendFieldOnce(hold.FieldPayerID)
 	}
 	query.Where(predicate.Hold(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.HoldsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.HoldsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -995,7 +997,7 @@ func (_q *PayerQuery) loadMemberships(ctx context.Context, query *MembershipQuer
 		query.ctx.AppendFieldOnce(membership.FieldDeveloperID)
 	}
 	query.Where(predicate.Membership(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.MembershipsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.MembershipsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -1025,7 +1027,7 @@ func (_q *PayerQuery) loadMembers(ctx context.Context, query *MembershipQuery, n
 		query.ctx.AppendFieldOnce(membership.FieldCompanyID)
 	}
 	query.Where(predicate.Membership(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.MembersColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.MembersColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -34,7 +34,9 @@ type QuoteQuery struct {
 	withInvoice  *InvoiceQuery
 	withLines    *QuoteLineQuery
 	// collected is what field collection has added so far.
-	collected      collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents        *parents
 	loadTotal      []func(context.Context, []*Quote) error
 	modifiers      []func(*sql.Selector)
 	withNamedLines map[string]*QuoteLineQuery
@@ -671,7 +673,7 @@ func (_q *QuoteQuery) loadLines(ctx context.Context, query *QuoteLineQuery, node
 		query.ctx.AppendFieldOnce(quoteline.FieldQuoteID)
 	}
 	query.Where(predicate.QuoteLine(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(quote.LinesColumn), fks...))
+		s.Where(query.parents.are(s.C(quote.LinesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
