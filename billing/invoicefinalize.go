@@ -9,7 +9,6 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payer"
-	"purser/ent/provider"
 	"purser/gateway"
 	"purser/money"
 )
@@ -175,7 +174,7 @@ func (tx *Tx) keptAtGateway(ctx context.Context, inv *ent.Invoice) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	if p.Kind != provider.KindSTRIPE || tooSmall(inv.Total(), p.Kind) {
+	if !gateway.Kind(p.Kind).Terms().Invoices || tooSmall(inv.Total(), p.Kind) {
 		return false, nil
 	}
 	return true, chargeable(inv.Total(), p.Kind, "id")

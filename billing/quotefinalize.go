@@ -11,7 +11,6 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/price"
 	"purser/ent/product"
-	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/gateway"
@@ -165,7 +164,7 @@ func (tx *Tx) providerOfLines(ctx context.Context, lines []*ent.QuoteLine) (stri
 // positions with unit amounts that it can take exactly, no tax of ours, and
 // enough to pay that it can be charged.
 func mirrored(prov *ent.Provider, p *ent.Payer, lines []*ent.QuoteLine, total money.Amount) bool {
-	if prov.Kind != provider.KindSTRIPE || (p.TaxRatePpm != nil && *p.TaxRatePpm > 0) {
+	if !gateway.Kind(prov.Kind).Terms().Quotes || (p.TaxRatePpm != nil && *p.TaxRatePpm > 0) {
 		return false
 	}
 	if chargeable(total, prov.Kind, "") != nil || tooSmall(total, prov.Kind) {
