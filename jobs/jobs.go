@@ -27,7 +27,7 @@ type Config struct {
 	Billing  *billing.Service
 	Gateways gateway.Directory
 	// ApplyEvent applies a stored gateway event; the webhook front door has
-	// the function, and server.go hands it over.
+	// the function, and command_serve.go hands it over.
 	ApplyEvent func(ctx context.Context, eventID string) error
 	Logger     *slog.Logger
 	// Interval is the time between two looks for due work. Default 1 s.
