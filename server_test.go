@@ -101,7 +101,7 @@ func TestFirstStartShowsTheDemo(t *testing.T) {
 
 		env := []string{"PURSER_DATA=" + s.Data, "DATABASE_URL=" + o.DatabaseURL}
 		stdout, _, err := program(t, env, "verify")
-		if err != nil || !strings.Contains(stdout, "1 organizations fit") {
+		if err != nil || !strings.Contains(stdout, "1 organization fits") {
 			t.Errorf("verify beside the server: %v\n%s", err, stdout)
 		}
 		s.Stop()
