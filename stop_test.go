@@ -149,7 +149,7 @@ func TestTheDemoSurvivesKills(t *testing.T) {
 				t.Errorf("after a crash at %s there are %s, want %s", moment, got, want)
 			}
 			for _, b := range data.Payer.Balances {
-				if want := map[string]string{"USD": "301.50", "PTS": "880"}[b.Remaining.Currency]; b.Remaining.Amount != want {
+				if want := map[string]string{"USD": "301.50", "PTS": "880", "EUR": "14.99"}[b.Remaining.Currency]; b.Remaining.Amount != want {
 					t.Errorf("after a crash at %s Ada has %+v", moment, b.Remaining)
 				}
 			}
