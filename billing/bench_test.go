@@ -38,7 +38,7 @@ func newStand(b *testing.B, dialectName string, organizations, payersEach int) [
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := newFixtureOn(b, testdb.Migrated(b, dialectName, dir))
+	f := newFixture(b, testdb.Migrated(b, dialectName, dir))
 	f.now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 	var all []*stand
 	for n := range organizations {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
+
 	"purser/auth"
 	"purser/ent"
 	entbalance "purser/ent/balance"
@@ -17,7 +19,9 @@ import (
 // which "aa" comes after "z": its order of ids has to be the program's.
 func TestTextIsComparedByBytes(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testdb.PostgresIn(t, "da-DK"))
+	db := testdb.PostgresIn(t, "da-DK")
+	testdb.Migrate(t, db, migrationsOf(t, dialect.Postgres))
+	f := newFixture(t, db)
 	if n := testdb.Count(t, f.db.Read, "SELECT count(*) WHERE 'aa' > 'z'"); n != 1 {
 		t.Fatal("the database does not know Danish")
 	}

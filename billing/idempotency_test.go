@@ -14,14 +14,13 @@ import (
 	"purser/ent/schema"
 	"purser/gateway"
 	"purser/money"
-	"purser/testdb"
 )
 
 // What keys were used with is compared with what was stored by an earlier
 // version of the program, too: none of these texts may ever change.
 func TestFingerprintsArePinned(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testdb.SQLite(t))
+	f := newFixture(t, newSQLite(t))
 	amount := money.Amount{Units: 1_500_000, Currency: "USD"}
 	at := time.Date(2026, time.March, 10, 12, 0, 0, 0, time.UTC)
 	lines := []LineDraft{{PriceID: "p", Description: "d", UnitAmount: &amount, Quantity: 2}}

@@ -86,7 +86,7 @@ func (f *fixture) analyze(t testing.TB) {
 func TestDueScansAreFlat(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(testing.TB, ...database.Option) *database.DB{
-		"sqlite": testdb.SQLite, "postgres": testdb.Postgres,
+		"sqlite": newSQLite, "postgres": newPostgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
