@@ -16,12 +16,12 @@ func TestBench(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			env := append([]string{"PURSER_DATA=" + t.TempDir()}, env...)
-			args := []string{"bench", "--length", "20ms", "--pgbench", "off"}
+			args := []string{"bench", "--length", "20ms", "--payers", "30", "--pgbench", "off"}
 			stdout, stderr, err := program(t, env, args...)
 			if err != nil {
 				t.Fatalf("%v\n%s%s", err, stdout, stderr)
 			}
-			for _, c := range benchCases() {
+			for _, c := range benchCases(30) {
 				if !strings.Contains(stdout, "\n"+c.name+" ") {
 					t.Errorf("%s is missing in\n%s", c.name, stdout)
 				}

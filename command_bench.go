@@ -20,7 +20,8 @@ import (
 	"purser/graph/transport"
 )
 
-// The organization that the bench makes.
+// The organization that the bench makes, and how many payers it has unless the
+// caller says otherwise.
 const (
 	benchPart   = "bench"
 	benchPayers = 1000
@@ -33,10 +34,14 @@ func bench(ctx context.Context, c invocation) (err error) {
 	flags := c.newFlags()
 	length := flags.Duration("length", 5*time.Second, "")
 	only := flags.String("only", "", "")
+	payers := flags.Int("payers", benchPayers, "")
 	pgbench := flags.String("pgbench", "", "")
 	cfg, _, err := c.settings(flags)
 	if err != nil {
 		return err
+	}
+	if *payers < 1 {
+		return fmt.Errorf("--payers is %d, want one or more", *payers)
 	}
 	if cfg.DatabaseURL == "" {
 		folder, err := os.MkdirTemp("", "purser-bench-")
@@ -58,7 +63,7 @@ func bench(ctx context.Context, c invocation) (err error) {
 	if b.pgbench, err = newPgbench(cfg, *pgbench); err != nil {
 		return err
 	}
-	if err := b.prepare(ctx, cfg); err != nil {
+	if err := b.prepare(ctx, cfg, *payers); err != nil {
 		return err
 	}
 	return errors.Join(b.run(ctx), b.server.Close())
@@ -80,7 +85,7 @@ type benchmark struct {
 
 // prepare starts the server and makes the organization, with payers whose
 // balances are there.
-func (b *benchmark) prepare(ctx context.Context, cfg config.Config) error {
+func (b *benchmark) prepare(ctx context.Context, cfg config.Config, payers int) error {
 	key := make([]byte, auth.MasterKeyBytes)
 	if _, err := rand.Read(key); err != nil {
 		return fmt.Errorf("make a key: %w", err)
@@ -119,7 +124,7 @@ func (b *benchmark) prepare(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	for i := range benchPayers {
+	for i := range payers {
 		payer, err := domain.CreateDeveloper(inside, billing.PayerDraft{
 			Email: fmt.Sprintf("payer%d@example.com", i), Name: "Bench", BillingMode: "PREPAID",
 		}, nil)

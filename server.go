@@ -151,6 +151,7 @@ removed afterwards. docs/performance.md says how to read the figures.
 
   --length DURATION   how long each way is measured (default: 5s)
   --only NAME         measure only what is called so, W1 for example
+  --payers N          on how many balances at random (default: 1000)
   --pgbench PATH      where pgbench is, or off (default: it is looked for)`,
 		},
 		{
