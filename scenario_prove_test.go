@@ -34,6 +34,7 @@ func (s *stage) prove() error {
 		if time.Now().After(deadline) {
 			return err
 		}
+		s.jobs.Wake()
 		select {
 		case <-s.t.Context().Done():
 			return context.Cause(s.t.Context())

@@ -156,7 +156,7 @@ func newStage(t testing.TB, db *database.DB) *stage {
 		web:    http.NotFoundHandler(), metrics: http.NotFoundHandler(), readiness: &readiness{},
 	}, logger)
 
-	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: logger, Interval: 100 * time.Millisecond})
+	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: logger, Interval: time.Second})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { runner.Run(ctx) })
