@@ -138,7 +138,7 @@ func (tx *Tx) creditInvoicePayment(ctx context.Context, inv *ent.Invoice, p *ent
 // paid elsewhere.
 func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error {
 	paid, err := tx.Payment.Query().
-		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusSUCCEEDED)).All(ctx)
+		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusSUCCEEDED), payment.RefusedAtIsNil()).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read payments of invoice %s: %w", inv.ID, err)
 	}

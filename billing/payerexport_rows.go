@@ -181,7 +181,7 @@ func (x *PayerExport) payments(ctx context.Context, after string) ([]any, string
 			"id": p.ID, "status": p.Status, "purpose": p.Purpose, "currency": p.Currency, "amount": p.Amount(), "refunded": p.Refunded(),
 			"providerId": p.ProviderID, "invoiceId": p.InvoiceID, "balanceId": p.BalanceID, "paymentMethodId": p.PaymentMethodID,
 			"orderCode": p.OrderCode, "referenceId": p.ReferenceID, "gatewayPaymentId": p.GatewayPaymentID, "receiptUrl": p.ReceiptURL,
-			"failureCode": p.FailureCode, "failureMessage": p.FailureMessage, "createdAt": p.CreatedAt, "settledAt": p.SettledAt,
+			"failureCode": p.FailureCode, "failureMessage": p.FailureMessage, "createdAt": p.CreatedAt, "settledAt": p.SettledAt, "refusedAt": p.RefusedAt,
 			"attempts": attempts, "refunds": refunds, "disputes": disputes,
 		}
 	})

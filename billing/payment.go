@@ -63,6 +63,11 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 	if err := tx.keepOwner(ctx, p.provider, row.OrderCode); err != nil {
 		return nil, err
 	}
+	if p.callID != "" { // a gateway may know it by the code of its try
+		if err := tx.keepOwner(ctx, p.provider, orderCode(p.callID)); err != nil {
+			return nil, err
+		}
+	}
 	tx.changed(ctx, ChangePayment, row.ID, p.payer.ID)
 	return row, nil
 }

@@ -112,6 +112,8 @@ func (tx *Tx) refundable(ctx context.Context, d RefundDraft) (*ent.Payment, mone
 	switch {
 	case p.Status != payment.StatusSUCCEEDED:
 		return nil, none, refuse(CodeInvalidState, "id", "the payment is %s: only money that has arrived can be given back", p.Status)
+	case p.RefusedAt != nil:
+		return nil, none, refuse(CodeInvalidState, "id", "the gateway has refused the payment after all: no money has come that could be given back")
 	case p.Purpose == payment.PurposeINVOICE:
 		return nil, none, refuse(CodeInvalidState, "id", "the payment is of an invoice: such a one is given back with a credit note")
 	}
@@ -261,11 +263,17 @@ func (s *Service) ApplyRefund(ctx context.Context, paymentID, refundID string, r
 	if !r.Known() {
 		return nil
 	}
-	newID := s.newID(prefixRefund)
+	newID, told := s.newID(prefixRefund), r
 	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		p, err := tx.lockPayment(ctx, paymentID)
 		if err != nil {
 			return fmt.Errorf("read payment %s: %w", paymentID, err)
+		}
+		r := told
+		if r.RefundID == "" {
+			if r.RefundID, err = tx.latestForeign(ctx, p, r); err != nil || r.RefundID == "" {
+				return err
+			}
 		}
 		id, err := tx.refundOf(ctx, p, refundID, r)
 		if err != nil {

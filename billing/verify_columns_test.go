@@ -162,6 +162,7 @@ func (s *sale) moneyBack(t testing.TB, p *ent.Payer) {
 	s.disputed(t, s.toppedUp(t, "40"), gateway.DisputeNeedsResponse)
 	s.disputed(t, s.toppedUp(t, "41"), gateway.DisputeNeedsResponse, gateway.DisputeWon)
 	s.disputed(t, s.toppedUp(t, "42"), gateway.DisputeLost)
+	s.refusedLate(t, s.toppedUp(t, "43"))
 	s.reloading(t, nil)
 	s.spend(t, "80")
 	s.begin(t)

@@ -226,14 +226,21 @@ func (v *verifier) namesBack(e *ent.LedgerEntry, causes map[string]backCause) er
 	return nil
 }
 
-// clearingMoved is by how much an entry for a refund or a dispute changes a
-// clearing account, and which; zero for any other.
+// clearingMoved is by how much an entry for a refund or a dispute, or for a
+// payment that was refused late, changes a clearing account, and which; zero for
+// any other.
 func clearingMoved(e *ent.LedgerEntry) (name string, by money.Units) {
 	kind := string(e.Kind)
 	if e.Kind == ledgerentry.KindREVERSAL {
 		kind = orEmpty(e.ReversedKind)
 	}
-	if kind != string(ledgerentry.KindREFUND) && kind != string(ledgerentry.KindDISPUTE) {
+	switch ledgerentry.Kind(kind) {
+	case ledgerentry.KindREFUND, ledgerentry.KindDISPUTE:
+	case ledgerentry.KindTOP_UP, ledgerentry.KindINVOICE_PAYMENT:
+		if e.Kind != ledgerentry.KindREVERSAL {
+			return "", 0 // booksPayment counts it
+		}
+	default:
 		return "", 0
 	}
 	switch clearing := clearingAccount(""); {

@@ -2900,6 +2900,11 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				selectedFields = append(selectedFields, payment.FieldSettledAt)
 				fieldSeen[payment.FieldSettledAt] = struct{}{}
 			}
+		case "refusedAt":
+			if _, ok := fieldSeen[payment.FieldRefusedAt]; !ok {
+				selectedFields = append(selectedFields, payment.FieldRefusedAt)
+				fieldSeen[payment.FieldRefusedAt] = struct{}{}
+			}
 		case "id":
 		case "__typename":
 		default:

@@ -2409,6 +2409,18 @@ type PaymentWhereInput struct {
 	SettledAtLTE    *time.Time  `json:"settledAtLTE,omitempty"`
 	SettledAtIsNil  bool        `json:"settledAtIsNil,omitempty"`
 	SettledAtNotNil bool        `json:"settledAtNotNil,omitempty"`
+
+	// "refused_at" field predicates.
+	RefusedAt       *time.Time  `json:"refusedAt,omitempty"`
+	RefusedAtNEQ    *time.Time  `json:"refusedAtNEQ,omitempty"`
+	RefusedAtIn     []time.Time `json:"refusedAtIn,omitempty"`
+	RefusedAtNotIn  []time.Time `json:"refusedAtNotIn,omitempty"`
+	RefusedAtGT     *time.Time  `json:"refusedAtGT,omitempty"`
+	RefusedAtGTE    *time.Time  `json:"refusedAtGTE,omitempty"`
+	RefusedAtLT     *time.Time  `json:"refusedAtLT,omitempty"`
+	RefusedAtLTE    *time.Time  `json:"refusedAtLTE,omitempty"`
+	RefusedAtIsNil  bool        `json:"refusedAtIsNil,omitempty"`
+	RefusedAtNotNil bool        `json:"refusedAtNotNil,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -2787,6 +2799,36 @@ func (i *PaymentWhereInput) P() (predicate.Payment, error) {
 	}
 	if i.SettledAtNotNil {
 		predicates = append(predicates, payment.SettledAtNotNil())
+	}
+	if i.RefusedAt != nil {
+		predicates = append(predicates, payment.RefusedAtEQ(*i.RefusedAt))
+	}
+	if i.RefusedAtNEQ != nil {
+		predicates = append(predicates, payment.RefusedAtNEQ(*i.RefusedAtNEQ))
+	}
+	if len(i.RefusedAtIn) > 0 {
+		predicates = append(predicates, payment.RefusedAtIn(i.RefusedAtIn...))
+	}
+	if len(i.RefusedAtNotIn) > 0 {
+		predicates = append(predicates, payment.RefusedAtNotIn(i.RefusedAtNotIn...))
+	}
+	if i.RefusedAtGT != nil {
+		predicates = append(predicates, payment.RefusedAtGT(*i.RefusedAtGT))
+	}
+	if i.RefusedAtGTE != nil {
+		predicates = append(predicates, payment.RefusedAtGTE(*i.RefusedAtGTE))
+	}
+	if i.RefusedAtLT != nil {
+		predicates = append(predicates, payment.RefusedAtLT(*i.RefusedAtLT))
+	}
+	if i.RefusedAtLTE != nil {
+		predicates = append(predicates, payment.RefusedAtLTE(*i.RefusedAtLTE))
+	}
+	if i.RefusedAtIsNil {
+		predicates = append(predicates, payment.RefusedAtIsNil())
+	}
+	if i.RefusedAtNotNil {
+		predicates = append(predicates, payment.RefusedAtNotNil())
 	}
 
 	switch len(predicates) {

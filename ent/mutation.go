@@ -9791,6 +9791,8 @@ type GatewayEventMutation struct {
 	subject          *string
 	saved_card       *json.RawMessage
 	appendsaved_card json.RawMessage
+	told             *json.RawMessage
+	appendtold       json.RawMessage
 	object_payment   *string
 	error            *string
 	attempts         *int
@@ -10297,6 +10299,71 @@ func (m *GatewayEventMutation) ResetSavedCard() {
 	delete(m.clearedFields, gatewayevent.FieldSavedCard)
 }
 
+// SetTold sets the "told" field.
+func (m *GatewayEventMutation) SetTold(jm json.RawMessage) {
+	m.told = &jm
+	m.appendtold = nil
+}
+
+// Told returns the value of the "told" field in the mutation.
+func (m *GatewayEventMutation) Told() (r json.RawMessage, exists bool) {
+	v := m.told
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTold returns the old "told" field's value of the GatewayEvent entity.
+// If the GatewayEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayEventMutation) OldTold(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTold is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTold requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTold: %w", err)
+	}
+	return oldValue.Told, nil
+}
+
+// AppendTold adds jm to the "told" field.
+func (m *GatewayEventMutation) AppendTold(jm json.RawMessage) {
+	m.appendtold = append(m.appendtold, jm...)
+}
+
+// AppendedTold returns the list of values that were appended to the "told" field in this mutation.
+func (m *GatewayEventMutation) AppendedTold() (json.RawMessage, bool) {
+	if len(m.appendtold) == 0 {
+		return nil, false
+	}
+	return m.appendtold, true
+}
+
+// ClearTold clears the value of the "told" field.
+func (m *GatewayEventMutation) ClearTold() {
+	m.told = nil
+	m.appendtold = nil
+	m.clearedFields[gatewayevent.FieldTold] = struct{}{}
+}
+
+// ToldCleared returns if the "told" field was cleared in this mutation.
+func (m *GatewayEventMutation) ToldCleared() bool {
+	_, ok := m.clearedFields[gatewayevent.FieldTold]
+	return ok
+}
+
+// ResetTold resets all changes to the "told" field.
+func (m *GatewayEventMutation) ResetTold() {
+	m.told = nil
+	m.appendtold = nil
+	delete(m.clearedFields, gatewayevent.FieldTold)
+}
+
 // SetObjectPayment sets the "object_payment" field.
 func (m *GatewayEventMutation) SetObjectPayment(s string) {
 	m.object_payment = &s
@@ -10606,7 +10673,7 @@ func (m *GatewayEventMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GatewayEventMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 17)
 	if m.organization_id != nil {
 		fields = append(fields, gatewayevent.FieldOrganizationID)
 	}
@@ -10636,6 +10703,9 @@ func (m *GatewayEventMutation) Fields() []string {
 	}
 	if m.saved_card != nil {
 		fields = append(fields, gatewayevent.FieldSavedCard)
+	}
+	if m.told != nil {
+		fields = append(fields, gatewayevent.FieldTold)
 	}
 	if m.object_payment != nil {
 		fields = append(fields, gatewayevent.FieldObjectPayment)
@@ -10683,6 +10753,8 @@ func (m *GatewayEventMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case gatewayevent.FieldSavedCard:
 		return m.SavedCard()
+	case gatewayevent.FieldTold:
+		return m.Told()
 	case gatewayevent.FieldObjectPayment:
 		return m.ObjectPayment()
 	case gatewayevent.FieldError:
@@ -10724,6 +10796,8 @@ func (m *GatewayEventMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldSubject(ctx)
 	case gatewayevent.FieldSavedCard:
 		return m.OldSavedCard(ctx)
+	case gatewayevent.FieldTold:
+		return m.OldTold(ctx)
 	case gatewayevent.FieldObjectPayment:
 		return m.OldObjectPayment(ctx)
 	case gatewayevent.FieldError:
@@ -10815,6 +10889,13 @@ func (m *GatewayEventMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSavedCard(v)
 		return nil
+	case gatewayevent.FieldTold:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTold(v)
+		return nil
 	case gatewayevent.FieldObjectPayment:
 		v, ok := value.(string)
 		if !ok {
@@ -10905,6 +10986,9 @@ func (m *GatewayEventMutation) ClearedFields() []string {
 	if m.FieldCleared(gatewayevent.FieldSavedCard) {
 		fields = append(fields, gatewayevent.FieldSavedCard)
 	}
+	if m.FieldCleared(gatewayevent.FieldTold) {
+		fields = append(fields, gatewayevent.FieldTold)
+	}
 	if m.FieldCleared(gatewayevent.FieldError) {
 		fields = append(fields, gatewayevent.FieldError)
 	}
@@ -10930,6 +11014,9 @@ func (m *GatewayEventMutation) ClearField(name string) error {
 	switch name {
 	case gatewayevent.FieldSavedCard:
 		m.ClearSavedCard()
+		return nil
+	case gatewayevent.FieldTold:
+		m.ClearTold()
 		return nil
 	case gatewayevent.FieldError:
 		m.ClearError()
@@ -10977,6 +11064,9 @@ func (m *GatewayEventMutation) ResetField(name string) error {
 		return nil
 	case gatewayevent.FieldSavedCard:
 		m.ResetSavedCard()
+		return nil
+	case gatewayevent.FieldTold:
+		m.ResetTold()
 		return nil
 	case gatewayevent.FieldObjectPayment:
 		m.ResetObjectPayment()
@@ -28805,6 +28895,7 @@ type PaymentMutation struct {
 	return_urls           **schema.ReturnURLs
 	public_token          *string
 	settled_at            *time.Time
+	refused_at            *time.Time
 	next_check_at         *time.Time
 	checks                *int
 	addchecks             *int
@@ -30128,6 +30219,55 @@ func (m *PaymentMutation) ResetSettledAt() {
 	delete(m.clearedFields, payment.FieldSettledAt)
 }
 
+// SetRefusedAt sets the "refused_at" field.
+func (m *PaymentMutation) SetRefusedAt(t time.Time) {
+	m.refused_at = &t
+}
+
+// RefusedAt returns the value of the "refused_at" field in the mutation.
+func (m *PaymentMutation) RefusedAt() (r time.Time, exists bool) {
+	v := m.refused_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefusedAt returns the old "refused_at" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldRefusedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefusedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefusedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefusedAt: %w", err)
+	}
+	return oldValue.RefusedAt, nil
+}
+
+// ClearRefusedAt clears the value of the "refused_at" field.
+func (m *PaymentMutation) ClearRefusedAt() {
+	m.refused_at = nil
+	m.clearedFields[payment.FieldRefusedAt] = struct{}{}
+}
+
+// RefusedAtCleared returns if the "refused_at" field was cleared in this mutation.
+func (m *PaymentMutation) RefusedAtCleared() bool {
+	_, ok := m.clearedFields[payment.FieldRefusedAt]
+	return ok
+}
+
+// ResetRefusedAt resets all changes to the "refused_at" field.
+func (m *PaymentMutation) ResetRefusedAt() {
+	m.refused_at = nil
+	delete(m.clearedFields, payment.FieldRefusedAt)
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (m *PaymentMutation) SetNextCheckAt(t time.Time) {
 	m.next_check_at = &t
@@ -30564,7 +30704,7 @@ func (m *PaymentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMutation) Fields() []string {
-	fields := make([]string, 0, 30)
+	fields := make([]string, 0, 31)
 	if m.organization_id != nil {
 		fields = append(fields, payment.FieldOrganizationID)
 	}
@@ -30649,6 +30789,9 @@ func (m *PaymentMutation) Fields() []string {
 	if m.settled_at != nil {
 		fields = append(fields, payment.FieldSettledAt)
 	}
+	if m.refused_at != nil {
+		fields = append(fields, payment.FieldRefusedAt)
+	}
 	if m.next_check_at != nil {
 		fields = append(fields, payment.FieldNextCheckAt)
 	}
@@ -30719,6 +30862,8 @@ func (m *PaymentMutation) Field(name string) (ent.Value, bool) {
 		return m.PublicToken()
 	case payment.FieldSettledAt:
 		return m.SettledAt()
+	case payment.FieldRefusedAt:
+		return m.RefusedAt()
 	case payment.FieldNextCheckAt:
 		return m.NextCheckAt()
 	case payment.FieldChecks:
@@ -30788,6 +30933,8 @@ func (m *PaymentMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldPublicToken(ctx)
 	case payment.FieldSettledAt:
 		return m.OldSettledAt(ctx)
+	case payment.FieldRefusedAt:
+		return m.OldRefusedAt(ctx)
 	case payment.FieldNextCheckAt:
 		return m.OldNextCheckAt(ctx)
 	case payment.FieldChecks:
@@ -30997,6 +31144,13 @@ func (m *PaymentMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSettledAt(v)
 		return nil
+	case payment.FieldRefusedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefusedAt(v)
+		return nil
 	case payment.FieldNextCheckAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -31113,6 +31267,9 @@ func (m *PaymentMutation) ClearedFields() []string {
 	if m.FieldCleared(payment.FieldSettledAt) {
 		fields = append(fields, payment.FieldSettledAt)
 	}
+	if m.FieldCleared(payment.FieldRefusedAt) {
+		fields = append(fields, payment.FieldRefusedAt)
+	}
 	if m.FieldCleared(payment.FieldNextCheckAt) {
 		fields = append(fields, payment.FieldNextCheckAt)
 	}
@@ -31162,6 +31319,9 @@ func (m *PaymentMutation) ClearField(name string) error {
 		return nil
 	case payment.FieldSettledAt:
 		m.ClearSettledAt()
+		return nil
+	case payment.FieldRefusedAt:
+		m.ClearRefusedAt()
 		return nil
 	case payment.FieldNextCheckAt:
 		m.ClearNextCheckAt()
@@ -31257,6 +31417,9 @@ func (m *PaymentMutation) ResetField(name string) error {
 		return nil
 	case payment.FieldSettledAt:
 		m.ResetSettledAt()
+		return nil
+	case payment.FieldRefusedAt:
+		m.ResetRefusedAt()
 		return nil
 	case payment.FieldNextCheckAt:
 		m.ResetNextCheckAt()

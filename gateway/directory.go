@@ -70,6 +70,22 @@ func (d Directory) FetchRefund(ctx context.Context, a Account, r RefundRequest, 
 	return RefundResult{Outcome: Unsupported(a.Kind, "give money back")}
 }
 
+// ConfirmRefund asks whether a refund that was told of is as it was told.
+func (d Directory) ConfirmRefund(ctx context.Context, a Account, gatewayPaymentID string, told Told) RefundResult {
+	if confirmations, ok := Capability[Confirmations](d, a.Kind); ok {
+		return confirmations.ConfirmRefund(ctx, a, gatewayPaymentID, told)
+	}
+	return RefundResult{Outcome: Unsupported(a.Kind, "confirm a refund")}
+}
+
+// ConfirmDispute asks whether a dispute that was told of is as it was told.
+func (d Directory) ConfirmDispute(ctx context.Context, a Account, gatewayPaymentID string, told Told) DisputeResult {
+	if confirmations, ok := Capability[Confirmations](d, a.Kind); ok {
+		return confirmations.ConfirmDispute(ctx, a, gatewayPaymentID, told)
+	}
+	return DisputeResult{Outcome: Unsupported(a.Kind, "confirm a dispute")}
+}
+
 // FetchRefunds asks what went back of a payment.
 func (d Directory) FetchRefunds(ctx context.Context, a Account, gatewayPaymentID string) RefundsResult {
 	if lists, ok := Capability[RefundLists](d, a.Kind); ok {

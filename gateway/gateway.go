@@ -114,8 +114,14 @@ type Failure struct {
 	Final       bool   // true: a decline that trying again with the same card will not change
 }
 
-// CodeUnsupported is the Failure.Code of what a gateway cannot do.
-const CodeUnsupported = "unsupported"
+// Codes of failures that mean the same at every gateway: what a gateway cannot
+// do; a payment whose money the gateway could not take, although the card was
+// good for it; and what a notification has told and the gateway denies.
+const (
+	CodeUnsupported   = "unsupported"
+	CodeCaptureFailed = "capture_failed"
+	CodeUnconfirmed   = "unconfirmed"
+)
 
 // NextAction is what the payer must do.
 type NextAction struct {

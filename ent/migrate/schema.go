@@ -334,6 +334,7 @@ var (
 		{Name: "call_id", Type: field.TypeString, Default: ""},
 		{Name: "subject", Type: field.TypeString, Default: ""},
 		{Name: "saved_card", Type: field.TypeJSON, Nullable: true},
+		{Name: "told", Type: field.TypeJSON, Nullable: true},
 		{Name: "object_payment", Type: field.TypeString, Default: ""},
 		{Name: "error", Type: field.TypeString, Nullable: true},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
@@ -355,7 +356,7 @@ var (
 			{
 				Name:    "gatewayevent_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[14]},
+				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[15]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -1076,6 +1077,7 @@ var (
 		{Name: "return_urls", Type: field.TypeJSON, Nullable: true},
 		{Name: "public_token", Type: field.TypeString},
 		{Name: "settled_at", Type: field.TypeTime, Nullable: true},
+		{Name: "refused_at", Type: field.TypeTime, Nullable: true},
 		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
 		{Name: "checks", Type: field.TypeInt, Default: 0},
 		{Name: "invoice_id", Type: field.TypeString, Nullable: true},
@@ -1092,31 +1094,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payments_invoices_payments",
-				Columns:    []*schema.Column{PaymentsColumns[26]},
+				Columns:    []*schema.Column{PaymentsColumns[27]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "payments_payers_payments",
-				Columns:    []*schema.Column{PaymentsColumns[27]},
+				Columns:    []*schema.Column{PaymentsColumns[28]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "payments_providers_provider",
-				Columns:    []*schema.Column{PaymentsColumns[28]},
+				Columns:    []*schema.Column{PaymentsColumns[29]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "payments_balances_balance",
-				Columns:    []*schema.Column{PaymentsColumns[29]},
+				Columns:    []*schema.Column{PaymentsColumns[30]},
 				RefColumns: []*schema.Column{BalancesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "payments_payment_methods_payment_method",
-				Columns:    []*schema.Column{PaymentsColumns[30]},
+				Columns:    []*schema.Column{PaymentsColumns[31]},
 				RefColumns: []*schema.Column{PaymentMethodsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1130,12 +1132,12 @@ var (
 			{
 				Name:    "payment_organization_id_provider_id_gateway_payment_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[28], PaymentsColumns[11]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[11]},
 			},
 			{
 				Name:    "payment_organization_id_provider_id_reference_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[28], PaymentsColumns[10]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[10]},
 			},
 			{
 				Name:    "payment_organization_id_public_token",
@@ -1145,12 +1147,12 @@ var (
 			{
 				Name:    "payment_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[27], PaymentsColumns[0]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[28], PaymentsColumns[0]},
 			},
 			{
 				Name:    "payment_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[26], PaymentsColumns[0]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[27], PaymentsColumns[0]},
 			},
 			{
 				Name:    "payment_organization_id_status_id",
@@ -1165,7 +1167,7 @@ var (
 			{
 				Name:    "payment_organization_id_balance_id_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[2]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[30], PaymentsColumns[2]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "purpose = 'AUTO_RELOAD'",
 				},
@@ -1173,7 +1175,7 @@ var (
 			{
 				Name:    "payment_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[24]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[25]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -1838,6 +1840,7 @@ func init() {
 	PaymentsTable.Annotation = &entsql.Annotation{}
 	PaymentsTable.Annotation.Checks = map[string]string{
 		"payments_amount":  "amount_units > 0 AND refunded_units >= 0 AND refunded_units <= amount_units",
+		"payments_refused": "refused_at IS NULL OR status = 'SUCCEEDED'",
 		"payments_settled": "status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)",
 	}
 	PaymentAttemptsTable.ForeignKeys[0].RefTable = PaymentsTable

@@ -457,11 +457,11 @@ func init() {
 	// gatewayevent.DefaultSubject holds the default value on creation for the subject field.
 	gatewayevent.DefaultSubject = gatewayeventDescSubject.Default.(string)
 	// gatewayeventDescObjectPayment is the schema descriptor for object_payment field.
-	gatewayeventDescObjectPayment := gatewayeventFields[9].Descriptor()
+	gatewayeventDescObjectPayment := gatewayeventFields[10].Descriptor()
 	// gatewayevent.DefaultObjectPayment holds the default value on creation for the object_payment field.
 	gatewayevent.DefaultObjectPayment = gatewayeventDescObjectPayment.Default.(string)
 	// gatewayeventDescAttempts is the schema descriptor for attempts field.
-	gatewayeventDescAttempts := gatewayeventFields[11].Descriptor()
+	gatewayeventDescAttempts := gatewayeventFields[12].Descriptor()
 	// gatewayevent.DefaultAttempts holds the default value on creation for the attempts field.
 	gatewayevent.DefaultAttempts = gatewayeventDescAttempts.Default.(int)
 	// gatewayeventDescID is the schema descriptor for id field.
@@ -1011,7 +1011,7 @@ func init() {
 	// payment.DefaultFailureMessage holds the default value on creation for the failure_message field.
 	payment.DefaultFailureMessage = paymentDescFailureMessage.Default.(string)
 	// paymentDescChecks is the schema descriptor for checks field.
-	paymentDescChecks := paymentFields[26].Descriptor()
+	paymentDescChecks := paymentFields[27].Descriptor()
 	// payment.DefaultChecks holds the default value on creation for the checks field.
 	payment.DefaultChecks = paymentDescChecks.Default.(int)
 	// paymentDescID is the schema descriptor for id field.

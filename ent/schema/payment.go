@@ -27,6 +27,7 @@ type Payment struct{ ent.Schema }
 func (Payment) Annotations() []schema.Annotation {
 	return append(filtered(), entsql.Checks(map[string]string{
 		"payments_amount":  "amount_units > 0 AND refunded_units >= 0 AND refunded_units <= amount_units",
+		"payments_refused": "refused_at IS NULL OR status = 'SUCCEEDED'",
 		"payments_settled": "status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)",
 	}))
 }
@@ -64,6 +65,8 @@ func (Payment) Fields() []ent.Field {
 		field.JSON("return_urls", &ReturnURLs{}).Optional().Immutable().Annotations(hidden()),
 		field.String("public_token").Immutable().Sensitive(),
 		field.Time("settled_at").Optional().Nillable(),
+		// When the gateway refused it although it had succeeded: no money came.
+		field.Time("refused_at").Optional().Nillable(),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
 		field.Int("checks").Default(0).Annotations(hidden()),
 	}

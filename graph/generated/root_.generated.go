@@ -749,6 +749,7 @@ type ComplexityRoot struct {
 		ReferenceID   func(childComplexity int) int
 		Refunded      func(childComplexity int) int
 		Refunds       func(childComplexity int) int
+		RefusedAt     func(childComplexity int) int
 		SettledAt     func(childComplexity int) int
 		Status        func(childComplexity int) int
 		UpdatedAt     func(childComplexity int) int
@@ -4368,6 +4369,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.Refunds(childComplexity), true
+	case "Payment.refusedAt":
+		if e.ComplexityRoot.Payment.RefusedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.RefusedAt(childComplexity), true
 	case "Payment.settledAt":
 		if e.ComplexityRoot.Payment.SettledAt == nil {
 			break
@@ -8088,6 +8095,8 @@ type Payment implements Node {
   createdAt: DateTime!
   "When its outcome became final; null until then."
   settledAt: DateTime
+  "When the gateway refused it after all, although it had SUCCEEDED: no money came, and what it paid for is taken back. Null where it did not."
+  refusedAt: DateTime
   "When it last changed."
   updatedAt: DateTime!
 }
@@ -10306,6 +10315,8 @@ func (ec *executionContext) childFields_Payment(ctx context.Context, field graph
 		return ec.fieldContext_Payment_createdAt(ctx, field)
 	case "settledAt":
 		return ec.fieldContext_Payment_settledAt(ctx, field)
+	case "refusedAt":
+		return ec.fieldContext_Payment_refusedAt(ctx, field)
 	case "updatedAt":
 		return ec.fieldContext_Payment_updatedAt(ctx, field)
 	}

@@ -222,6 +222,7 @@ CREATE TABLE "gateway_events" (
   "call_id" character varying NOT NULL DEFAULT '' COLLATE "C",
   "subject" character varying NOT NULL DEFAULT '' COLLATE "C",
   "saved_card" jsonb NULL,
+  "told" jsonb NULL,
   "object_payment" character varying NOT NULL DEFAULT '' COLLATE "C",
   "error" character varying NULL COLLATE "C",
   "attempts" bigint NOT NULL DEFAULT 0,
@@ -654,6 +655,7 @@ CREATE TABLE "payments" (
   "return_urls" jsonb NULL,
   "public_token" character varying NOT NULL COLLATE "C",
   "settled_at" timestamptz NULL,
+  "refused_at" timestamptz NULL,
   "next_check_at" timestamptz NULL,
   "checks" bigint NOT NULL DEFAULT 0,
   "invoice_id" character varying NULL COLLATE "C",
@@ -666,6 +668,7 @@ CREATE TABLE "payments" (
   CONSTRAINT "payments_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "payments_purpose_known" CHECK (purpose IN ('TOP_UP', 'AUTO_RELOAD', 'INVOICE', 'TEST')),
   CONSTRAINT "payments_refunded_units_range" CHECK (refunded_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "payments_refused" CHECK (refused_at IS NULL OR status = 'SUCCEEDED'),
   CONSTRAINT "payments_settled" CHECK (status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)),
   CONSTRAINT "payments_status_known" CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );

@@ -240,6 +240,7 @@ CREATE TABLE `gateway_events` (
   `call_id` text NOT NULL DEFAULT (''),
   `subject` text NOT NULL DEFAULT (''),
   `saved_card` json NULL,
+  `told` json NULL,
   `object_payment` text NOT NULL DEFAULT (''),
   `error` text NULL,
   `attempts` integer NOT NULL DEFAULT (0),
@@ -705,6 +706,7 @@ CREATE TABLE `payments` (
   `return_urls` json NULL,
   `public_token` text NOT NULL,
   `settled_at` datetime NULL,
+  `refused_at` datetime NULL,
   `next_check_at` datetime NULL,
   `checks` integer NOT NULL DEFAULT (0),
   `invoice_id` text NULL,
@@ -723,6 +725,7 @@ CREATE TABLE `payments` (
   CONSTRAINT `payments_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `payments_purpose_known` CHECK (purpose IN ('TOP_UP', 'AUTO_RELOAD', 'INVOICE', 'TEST')),
   CONSTRAINT `payments_refunded_units_range` CHECK (refunded_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `payments_refused` CHECK (refused_at IS NULL OR status = 'SUCCEEDED'),
   CONSTRAINT `payments_settled` CHECK (status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)),
   CONSTRAINT `payments_status_known` CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );
