@@ -119,6 +119,8 @@ func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gate
 			SetWebhookToken(token).SetCreatedAt(tx.Now)
 		if shared != nil {
 			c.SetKind(provider.Kind(shared.Kind)).SetGlobalProviderID(shared.ID)
+		} else if err := tx.claimMerchant(ctx, o, d.Credentials); err != nil {
+			return err
 		} else if err := s.sealCredentials(ctx, c, id, d.Credentials); err != nil {
 			return err
 		}
