@@ -142,7 +142,7 @@ func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error 
 	if err != nil {
 		return fmt.Errorf("read payments of invoice %s: %w", inv.ID, err)
 	}
-	rest := inv.Total()
+	rest := money.Amount{Units: inv.TotalUnits - inv.WaivedUnits, Currency: inv.Currency}
 	for _, p := range paid {
 		if rest, err = rest.Sub(p.Amount()); err != nil {
 			return fmt.Errorf("book invoice %s as paid: %w", inv.ID, err)
@@ -195,7 +195,7 @@ func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID str
 		debit: e.CreditAccount, credit: e.DebitAccount, balanceID: orEmpty(e.BalanceID),
 		amount:    money.Amount{Units: e.AmountUnits, Currency: e.Currency},
 		paymentID: orEmpty(e.PaymentID), invoiceID: orEmpty(e.InvoiceID), providerID: orEmpty(e.ProviderID),
-		refundID: orEmpty(e.RefundID), disputeID: orEmpty(e.DisputeID),
+		refundID: orEmpty(e.RefundID), disputeID: orEmpty(e.DisputeID), creditNoteID: orEmpty(e.CreditNoteID),
 		causeKey: reversalPart(e.ID, 1),
 	})
 }

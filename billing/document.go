@@ -8,6 +8,7 @@ import (
 
 	"purser/document"
 	"purser/ent"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/organization"
@@ -21,6 +22,7 @@ import (
 const (
 	quoteDocuments   = "quotes"
 	invoiceDocuments = "invoices"
+	noteDocuments    = "credit-notes"
 )
 
 // QuoteDocumentURL is where the document of a finalized quote is, by an
@@ -35,7 +37,13 @@ func (s *Service) InvoiceDocumentURL(slug string, i *ent.Invoice) string {
 	return s.publicLink("documents", slug, invoiceDocuments, i.PublicToken+".pdf")
 }
 
-// Document draws the quote or invoice of the viewer's organization that the
+// CreditNoteDocumentURL is where the document of a credit note is, by an
+// unguessable link.
+func (s *Service) CreditNoteDocumentURL(slug string, n *ent.CreditNote) string {
+	return s.publicLink("documents", slug, noteDocuments, n.PublicToken+".pdf")
+}
+
+// Document draws the quote, invoice or credit note of the viewer's organization that the
 // last two parts of its address name, and returns the file with a name for it.
 // Whoever has the link may see it. The code is NOT_FOUND also for what was not
 // finalized.
@@ -46,6 +54,8 @@ func (s *Service) Document(ctx context.Context, kind, token string) (name string
 		d, err = s.quoteDocument(ctx, token)
 	case invoiceDocuments:
 		d, err = s.invoiceDocument(ctx, token)
+	case noteDocuments:
+		d, err = s.noteDocument(ctx, token)
 	default:
 		err = notFound("kind", "document", kind)
 	}
@@ -55,7 +65,7 @@ func (s *Service) Document(ctx context.Context, kind, token string) (name string
 	if file, err = document.PDF(d); err != nil {
 		return "", nil, err
 	}
-	return strings.ToLower(string(d.Kind)) + "-" + d.Number + ".pdf", file, nil
+	return strings.ReplaceAll(strings.ToLower(string(d.Kind)), " ", "-") + "-" + d.Number + ".pdf", file, nil
 }
 
 func (s *Service) quoteDocument(ctx context.Context, token string) (document.Document, error) {
@@ -148,6 +158,9 @@ func (s *Service) invoiceDocument(ctx context.Context, token string) (document.D
 		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: i.Tax()})
 	}
 	d.Sums = append(d.Sums, document.Sum{Name: "Total", Amount: i.Total()})
+	if i.CreditedUnits != 0 {
+		d.Sums = append(d.Sums, document.Sum{Name: "Credited", Amount: i.Credited()})
+	}
 	switch i.Status {
 	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
 		d.PaymentURL = orEmpty(i.HostedURL)
@@ -155,6 +168,38 @@ func (s *Service) invoiceDocument(ctx context.Context, token string) (document.D
 	default:
 		d.Mark = string(i.Status)
 	}
+	return d, nil
+}
+
+func (s *Service) noteDocument(ctx context.Context, token string) (document.Document, error) {
+	n, err := s.read.CreditNote.Query().Where(creditnote.PublicToken(token)).Only(ctx)
+	if err != nil {
+		return document.Document{}, orNotFound(err, "token", "document", "")
+	}
+	i, err := s.read.Invoice.Query().Where(invoice.ID(n.InvoiceID)).Only(ctx)
+	if err != nil {
+		return document.Document{}, fmt.Errorf("read invoice %s: %w", n.InvoiceID, err)
+	}
+	d, _, zone, err := s.newDocument(ctx, document.KindCreditNote, i.PayerID, n.CreatedAt)
+	if err != nil {
+		return d, err
+	}
+	if i.Recipient != nil {
+		d.Payer = partyOf(i.Recipient)
+	}
+	d.Number = n.Number
+	d.Facts = []document.Fact{
+		{Name: "Invoice", Value: orEmpty(i.Number)},
+		{Name: "Issued", Value: i.FinalizedAt.In(zone).Format(time.DateOnly)},
+	}
+	d.Lines = []document.Line{{Description: n.Reason, Quantity: 1, UnitAmount: n.Subtotal(), Amount: n.Subtotal()}}
+	if n.TaxUnits != 0 || n.SubtotalUnits != n.TotalUnits {
+		d.Sums = append(d.Sums, document.Sum{Name: "Subtotal", Amount: n.Subtotal()})
+	}
+	if n.TaxUnits != 0 {
+		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: n.Tax()})
+	}
+	d.Sums = append(d.Sums, document.Sum{Name: "Total credited", Amount: n.Total()})
 	return d, nil
 }
 

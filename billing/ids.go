@@ -34,6 +34,7 @@ const (
 	prefixQuoteLine      = "qli"
 	prefixInvoice        = "inv"
 	prefixInvoiceLine    = "ili"
+	prefixCreditNote     = "crn"
 	prefixPayment        = "pmt"
 	prefixAttempt        = "att"
 	prefixPaymentMethod  = "pmd"

@@ -501,7 +501,7 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).
 		SetStatus(invoice.StatusPAID).SetPaidAt(tx.Now).
-		SetAmountPaidUnits(inv.TotalUnits).SetAmountDueUnits(0).
+		SetAmountPaidUnits(inv.TotalUnits - inv.WaivedUnits).SetAmountDueUnits(0).
 		SetDunning(invoice.DunningNONE).ClearNextAttemptAt().ClearNextCheckAt().
 		ClearHostedURL(). // there is nothing left to pay on it
 		SetUpdatedAt(tx.Now)

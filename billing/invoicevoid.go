@@ -52,6 +52,9 @@ func (s *Service) BeginInvoiceVoid(ctx context.Context, id string) (*InvoiceVoid
 		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE); err != nil {
 			return err
 		}
+		if inv.CreditedUnits > 0 {
+			return refuse(CodeInvalidState, "id", "a part of the invoice is credited: credit the rest with creditNoteCreate")
+		}
 		if inv.GatewayInvoiceID == nil {
 			if err := tx.voidInvoice(ctx, inv); err != nil {
 				return err

@@ -145,17 +145,21 @@ func (x *PayerExport) quotes(ctx context.Context, after string) ([]any, string, 
 }
 
 func (x *PayerExport) invoices(ctx context.Context, after string) ([]any, string, error) {
-	rows, err := x.s.read.Invoice.Query().Where(invoice.PayerID(x.PayerID), invoice.IDGT(after)).WithLines().
+	rows, err := x.s.read.Invoice.Query().Where(invoice.PayerID(x.PayerID), invoice.IDGT(after)).WithLines().WithCreditNotes().
 		Order(ent.Asc(invoice.FieldID)).Limit(exportPage).All(ctx)
 	return exported(rows, err, "invoices", func(i *ent.Invoice) string { return i.ID }, func(i *ent.Invoice) fields {
 		lines := make([]fields, len(i.Edges.Lines))
 		for n, l := range i.Edges.Lines {
 			lines[n] = fields{"description": l.Description, "quantity": l.Quantity, "unitAmount": l.UnitAmount(), "amount": l.Amount()}
 		}
+		notes := make([]fields, len(i.Edges.CreditNotes))
+		for n, c := range i.Edges.CreditNotes {
+			notes[n] = fields{"id": c.ID, "number": c.Number, "tax": c.Tax(), "total": c.Total(), "reason": c.Reason, "settlement": c.Settlement, "createdAt": c.CreatedAt}
+		}
 		return fields{
 			"id": i.ID, "number": i.Number, "status": i.Status, "collection": i.Collection, "providerId": i.ProviderID, "currency": i.Currency,
 			"recipient": i.Recipient, "description": i.Description, "lineItems": lines,
-			"subtotal": i.Subtotal(), "tax": i.Tax(), "total": i.Total(), "amountDue": i.AmountDue(), "amountPaid": i.AmountPaid(),
+			"subtotal": i.Subtotal(), "tax": i.Tax(), "total": i.Total(), "amountDue": i.AmountDue(), "amountPaid": i.AmountPaid(), "creditNotes": notes,
 			"dueAt": i.DueAt, "finalizedAt": i.FinalizedAt, "paidAt": i.PaidAt, "voidedAt": i.VoidedAt, "createdAt": i.CreatedAt,
 			"hostedUrl": i.HostedURL, "receiptUrl": i.ReceiptURL, "quoteId": i.QuoteID,
 		}

@@ -167,22 +167,27 @@ func (s *Service) FinishRefund(ctx context.Context, callID string, r gateway.Ref
 			return err
 		}
 		refusal = nil
+		back, err := tx.Refund.Query().Where(refund.ID(c.Subject)).Only(ctx)
+		if err != nil {
+			return fmt.Errorf("read refund %s: %w", c.Subject, err)
+		}
 		switch v {
 		case verdictKnown:
-			refusal = refusalOf("", c)
+			if back.CreditNoteID == nil {
+				refusal = refusalOf("", c)
+			}
 			return nil
 		case verdictAgain:
 			return nil // it stays PROCESSING
 		case verdictFreed:
+			if back.CreditNoteID != nil {
+				break // the note stands, and bears a refund that has failed
+			}
 			refusal = callRefusal("", r.Outcome)
 			if err := tx.forgetKey(ctx, callID); err != nil {
 				return err
 			}
 		case verdictDone: // as the gateway has it
-		}
-		back, err := tx.Refund.Query().Where(refund.ID(c.Subject)).Only(ctx)
-		if err != nil {
-			return fmt.Errorf("read refund %s: %w", c.Subject, err)
 		}
 		p, err := tx.lockPayment(ctx, back.PaymentID)
 		if err != nil {

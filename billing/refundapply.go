@@ -153,6 +153,9 @@ func (tx *Tx) bookRefund(ctx context.Context, p *ent.Payment, row *ent.Refund, g
 	if p.Purpose == payment.PurposeTEST {
 		return nil
 	}
+	if row.CreditNoteID != nil {
+		return tx.bookNoteRefund(ctx, p, row, gatewayRefundID)
+	}
 	if err := tx.giveBack(ctx, row); err != nil {
 		return err
 	}

@@ -93,8 +93,8 @@ func (tx *Tx) reopenInvoice(ctx context.Context, id string, amount money.Units) 
 	if err != nil {
 		return err
 	}
-	if inv.Status != invoice.StatusPAID {
-		return fmt.Errorf("the payment of invoice %s was refused, which is %s: %w", id, inv.Status, errMismatch)
+	if inv.Status != invoice.StatusPAID || inv.CreditedUnits > inv.WaivedUnits {
+		return fmt.Errorf("the payment of invoice %s was refused, which is %s with %s credited: %w", id, inv.Status, inv.Credited(), errMismatch)
 	}
 	u := tx.Invoice.Update().Where(invoice.ID(id), invoice.StatusEQ(inv.Status)).
 		SetStatus(invoice.StatusOPEN).ClearPaidAt().

@@ -98,9 +98,11 @@ func (s *Service) VerifyAll(ctx context.Context, o VerifyOptions) ([]VerifyRepor
 //   - every payment against its entry, its invoice or balance, what the
 //     gateway was asked for, and its refunds;
 //   - every invoice against its lines, its entries (subtotal, tax, rounding,
-//     payments, write-off; what of it stands, by its state), its payments and
-//     its quote; every quote against its lines and its invoice;
-//   - the numbers of invoices and quotes against their series: none is missing;
+//     payments, write-off; what of it stands, by its state), its payments, its
+//     credit notes and its quote; every credit note against its entries and
+//     refunds; every quote against its lines and its invoice;
+//   - the numbers of invoices, quotes and credit notes against their series: none
+//     is missing;
 //   - gateway calls, and the rows that wait for them, against the rule that
 //     somebody looks at everything again that has not ended.
 //

@@ -11,6 +11,7 @@ import (
 
 	"purser/ent"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/dispute"
 	"purser/ent/gatewaycall"
 	"purser/ent/hold"
@@ -87,7 +88,7 @@ func newTrade(t *testing.T) *sale {
 			t.Fatal(err)
 		}
 	}
-	topUp("20", gateway.PaymentResult{Outcome: succeeded(), Payment: gateway.PaymentState{GatewayPaymentID: "pi_20", Amount: usd(t, "20")}})
+	topUp("20", gateway.PaymentResult{Outcome: succeeded(), Payment: gateway.PaymentState{GatewayPaymentID: "pi_twenty", Amount: usd(t, "20")}})
 	topUp("21", gateway.PaymentResult{Outcome: ended(gateway.StatusDeclined)})
 	topUp("22", gateway.PaymentResult{Outcome: ended(gateway.StatusUnknown)})
 	s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error { // a call that a person has to look at
@@ -128,6 +129,7 @@ func newTrade(t *testing.T) *sale {
 		must(s.credit(s.payer.ID, usd(t, a)))(t)
 		must(s.adjust(s.payer.ID, usd(t, a)))(t)
 	}
+	s.notes(t, other, line)
 	s.moneyBack(t, other)
 	s.clock.Advance(sealAfter)
 	s.seal(t)
@@ -135,6 +137,24 @@ func newTrade(t *testing.T) *sale {
 	s.exec(t, "PRAGMA foreign_keys = OFF")
 	s.exec(t, "PRAGMA ignore_check_constraints = ON")
 	return s
+}
+
+// notes makes credit notes of every kind.
+func (s *sale) notes(t testing.TB, prepaid *ent.Payer, line func(string) LineDraft) {
+	t.Helper()
+	seller := s.payer
+	s.payer = prepaid
+	s.noteTo(t, s.ownInvoiceOf(t, line("600")), "2", "")
+	s.noteTo(t, s.ownInvoiceOf(t, line("601.0013")), "", "")
+	s.payer = seller
+	paid := s.paidInvoiceOf(t, line("14"))
+	begun := s.noteTo(t, paid, "2", creditnote.SettlementREFUND)
+	if err := s.FinishRefund(s.ctx, begun.Refund.ID, refundAt(gateway.RefundSucceeded, s.named("re"), usd(t, "2"))); err != nil {
+		t.Fatal(err)
+	}
+	s.noteTo(t, paid, "3", creditnote.SettlementREFUND)
+	s.noteTo(t, paid, "4", creditnote.SettlementBALANCE)
+	s.noteTo(t, paid, "1", creditnote.SettlementOUT_OF_BAND)
 }
 
 // moneyBack makes a payer's balance that is being reloaded, with payments of
@@ -205,6 +225,9 @@ func provables() []provable {
 			invoice.FieldGatewayInvoiceID, invoice.FieldNextCheckAt, invoice.FieldChecks, invoice.FieldPublicToken,
 			invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldPendingCallID, // taken away
 		}},
+		{table: creditnote.Table, states: map[string][]string{creditnote.FieldSettlement: {"DUE", "REFUND", "BALANCE", "OUT_OF_BAND"}}, untold: []string{
+			creditnote.FieldReason, creditnote.FieldPublicToken,
+		}},
 		{table: payment.Table, where: "status = 'SUCCEEDED'", states: payments, untold: shown},
 		{table: payment.Table, where: "status <> 'SUCCEEDED'", states: payments, untold: append([]string{
 			// The gateway has not confirmed what it will call the payment, nor
@@ -224,8 +247,9 @@ func provables() []provable {
 		}, untold: []string{
 			refund.FieldReason, refund.FieldFailureMessage, refund.FieldChecks, refund.FieldNextCheckAt,
 			refund.FieldCreatedAt, refund.FieldUpdatedAt, refund.FieldHoldID, // of one that has ended
-			// The gateway has not named one whose call is open.
-			refund.FieldGatewayRefundID,
+			// The gateway has not named one whose call is open; and of a credit
+			// note's nothing is on hold.
+			refund.FieldGatewayRefundID, refund.FieldStatus,
 		}},
 		{table: dispute.Table, states: map[string][]string{
 			dispute.FieldStatus: {"WARNING", "NEEDS_RESPONSE", "UNDER_REVIEW", "WON", "LOST"},

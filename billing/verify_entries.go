@@ -434,8 +434,25 @@ func shapes() map[ledgerentry.Kind][][2]string {
 		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}},
 		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}, {onBalance, accountReceivable}},
 		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}, {accountWriteOff, accountDisputes}, {onBalance, accountWriteOff}, {accountWriteOff, onBalance}},
-		ledgerentry.KindREFUND:          {{onBalance, clearing}, {onBalance, accountBank}},
-		ledgerentry.KindDISPUTE:         {{onBalance, clearing}, {accountDisputes, clearing}},
+		ledgerentry.KindREFUND:          {{onBalance, clearing}, {onBalance, accountBank}, {accountReceivable, clearing}},
+		ledgerentry.KindCREDIT_NOTE: {
+			{accountRevenue, accountReceivable},
+			{accountTax, accountReceivable},
+			{accountRounding, accountReceivable},
+			{accountReceivable, accountRounding},
+			{accountReceivable, accountRevenue},
+			{accountRevenue, accountBank},
+			{accountTax, accountBank},
+			{accountRounding, accountBank},
+			{accountBank, accountRounding},
+			{accountBank, accountRevenue},
+			{accountRevenue, onBalance},
+			{accountTax, onBalance},
+			{accountRounding, onBalance},
+			{onBalance, accountRounding},
+			{onBalance, accountRevenue},
+		},
+		ledgerentry.KindDISPUTE: {{onBalance, clearing}, {accountDisputes, clearing}},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 
 	"purser/ent"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/ledgerentry"
@@ -71,6 +72,7 @@ type namedByInvoices struct {
 	lines  map[string]money.Units // their sum, by invoice
 	quotes map[string]*ent.Quote
 	calls  map[string]*ent.GatewayCall
+	notes  creditNotes
 }
 
 func (v *verifier) namedByInvoices(ctx context.Context, page []*ent.Invoice) (namedByInvoices, error) {
@@ -91,6 +93,9 @@ func (v *verifier) namedByInvoices(ctx context.Context, page []*ent.Invoice) (na
 	}
 	for _, q := range quotes {
 		out.quotes[q.ID] = q
+	}
+	if out.notes, err = v.creditNotes(ctx, page); err != nil {
+		return out, err
 	}
 	out.calls, err = v.callsByID(ctx, callIDs)
 	return out, err
@@ -174,7 +179,8 @@ func (v *verifier) invoice(i *ent.Invoice, named namedByInvoices, booked bookedI
 	for _, check := range []func() error{
 		func() error { return v.invoiceSums(i, named.lines[i.ID]) },
 		func() error { return v.invoiceBooked(i, booked) },
-		func() error { return v.invoiceTimes(i, booked) },
+		func() error { return v.invoiceTimes(i, booked, named.notes.of[i.ID]) },
+		func() error { return v.credited(i, named.notes) },
 		func() error { return v.invoiceQuote(i, named.quotes) },
 		func() error { return v.pendingCall(invoice.Table, i.ID, i.PendingCallID, named.calls) },
 	} {
@@ -203,9 +209,9 @@ func (v *verifier) invoiceSums(i *ent.Invoice, lines money.Units) error {
 	switch i.Status {
 	case invoice.StatusDRAFT:
 	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
-		paid, due = i.AmountPaidUnits, i.TotalUnits-i.AmountPaidUnits
+		paid, due = i.AmountPaidUnits, i.TotalUnits-i.AmountPaidUnits-i.WaivedUnits
 	case invoice.StatusPAID:
-		paid, due = i.TotalUnits, 0
+		paid, due = i.TotalUnits-i.WaivedUnits, 0
 	case invoice.StatusVOID:
 		due = 0
 	}
@@ -253,7 +259,7 @@ func (v *verifier) invoiceBooked(i *ent.Invoice, booked bookedInvoice) error {
 
 // invoiceTimes checks that an invoice has the times that its state has, and
 // that they are those at which it was booked.
-func (v *verifier) invoiceTimes(i *ent.Invoice, booked bookedInvoice) error {
+func (v *verifier) invoiceTimes(i *ent.Invoice, booked bookedInvoice, notes []*ent.CreditNote) error {
 	issued := i.Status != invoice.StatusDRAFT && (i.Status != invoice.StatusVOID || i.FinalizedAt != nil)
 	issuedAt := booked.latest[ledgerentry.KindINVOICE]
 	if issuedAt.IsZero() {
@@ -262,6 +268,11 @@ func (v *verifier) invoiceTimes(i *ent.Invoice, booked bookedInvoice) error {
 	paidAt := booked.latest[ledgerentry.KindINVOICE_PAYMENT]
 	if i.TotalUnits == 0 && i.FinalizedAt != nil {
 		paidAt = *i.FinalizedAt // nothing was to be paid
+	}
+	for _, n := range notes {
+		if n.Settlement == creditnote.SettlementDUE && i.WaivedUnits == i.TotalUnits {
+			paidAt = n.CreatedAt // the last one has left nothing to be paid
+		}
 	}
 	for _, c := range []struct {
 		column string

@@ -257,7 +257,12 @@ func (v *verifier) paymentInvoice(p *ent.Payment, invoices map[string]*ent.Invoi
 	if i == nil {
 		return v.fault(payment.Table, p.ID, "invoice_id", "an invoice that exists", *p.InvoiceID)
 	}
-	want := facts{i.PayerID, orEmpty(i.ProviderID), i.Total().String()}
+	amount := i.Total()
+	amount.Units -= i.WaivedUnits // before it was paid
+	want := facts{i.PayerID, orEmpty(i.ProviderID), amount.String()}
+	if p.Status != payment.StatusSUCCEEDED && i.WaivedUnits != 0 {
+		want.amount = p.Amount().String() // one that waited while less came to be due
+	}
 	if found := (facts{orEmpty(p.PayerID), p.ProviderID, p.Amount().String()}); want != found {
 		return v.fault(payment.Table, p.ID, "payer, provider and amount of its invoice "+i.ID, want, found)
 	}

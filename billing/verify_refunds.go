@@ -169,6 +169,8 @@ func (v *verifier) refund(p *ent.Payment, r *ent.Refund, back moneyBack) error {
 		return v.fault(refund.Table, r.ID, fmt.Sprintf("next_check_at, being %s", r.Status), "none", r.NextCheckAt)
 	case r.Currency != p.Currency:
 		return v.fault(refund.Table, r.ID, "currency of its payment", p.Currency, r.Currency)
+	case (r.CreditNoteID != nil) != (p.Purpose == payment.PurposeINVOICE):
+		return v.fault(refund.Table, r.ID, "credit_note_id, of a payment for "+string(p.Purpose), presence(p.Purpose == payment.PurposeINVOICE), presence(r.CreditNoteID != nil))
 	case r.HoldID == nil:
 		return nil
 	}

@@ -1,4 +1,4 @@
-// Package document draws quotes and invoices as PDF.
+// Package document draws quotes, invoices and credit notes as PDF.
 //
 // It is a pure function from what a document says to its bytes: the same
 // document is the same file, whenever and wherever it is drawn. It knows no
@@ -22,8 +22,9 @@ type Kind string
 
 // What can be drawn.
 const (
-	KindQuote   Kind = "Quote"
-	KindInvoice Kind = "Invoice"
+	KindQuote      Kind = "Quote"
+	KindInvoice    Kind = "Invoice"
+	KindCreditNote Kind = "Credit note"
 )
 
 // Document is what a document says.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
@@ -339,6 +340,135 @@ func newBalancePaginateArgs(rv map[string]any) *balancePaginateArgs {
 		case *BalanceOrder:
 			if v != nil {
 				args.opts = append(args.opts, WithBalanceOrder(v))
+			}
+		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *CreditNoteQuery) CollectFields(ctx context.Context, satisfies ...string) (*CreditNoteQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *CreditNoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(creditnote.Columns))
+		selectedFields = []string{creditnote.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "invoice":
+			if _, ok := fieldSeen[creditnote.FieldInvoiceID]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldInvoiceID)
+				fieldSeen[creditnote.FieldInvoiceID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
+				return err
+			}
+			_q.withInvoice = query
+
+		case "refunds":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&RefundClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, refundImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedRefunds(key, func(wq *RefundQuery) {
+				*wq = *query
+			})
+		case "createdAt":
+			if _, ok := fieldSeen[creditnote.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldCreatedAt)
+				fieldSeen[creditnote.FieldCreatedAt] = struct{}{}
+			}
+		case "number":
+			if _, ok := fieldSeen[creditnote.FieldNumber]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldNumber)
+				fieldSeen[creditnote.FieldNumber] = struct{}{}
+			}
+		case "settlement":
+			if _, ok := fieldSeen[creditnote.FieldSettlement]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldSettlement)
+				fieldSeen[creditnote.FieldSettlement] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[creditnote.FieldReason]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldReason)
+				fieldSeen[creditnote.FieldReason] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type creditnotePaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []CreditNotePaginateOption
+}
+
+func newCreditNotePaginateArgs(rv map[string]any) *creditnotePaginateArgs {
+	args := &creditnotePaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &CreditNoteOrder{Field: &CreditNoteOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithCreditNoteOrder(order))
+			}
+		case *CreditNoteOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithCreditNoteOrder(v))
 			}
 		}
 	}
@@ -1084,6 +1214,19 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				query = pager.applyOrder(query)
 			}
 			_q.WithNamedPayments(key, func(wq *PaymentQuery) {
+				*wq = *query
+			})
+
+		case "creditNotes":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&CreditNoteClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, creditnoteImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedCreditNotes(key, func(wq *CreditNoteQuery) {
 				*wq = *query
 			})
 		case "createdAt":
@@ -3907,6 +4050,24 @@ func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 	)
 	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
 		switch field.Name {
+
+		case "creditNote":
+			if _, ok := fieldSeen[refund.FieldCreditNoteID]; !ok {
+				selectedFields = append(selectedFields, refund.FieldCreditNoteID)
+				fieldSeen[refund.FieldCreditNoteID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withCreditNote
+			if query == nil {
+				query = (&CreditNoteClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, creditnoteImplementors...); err != nil {
+				return err
+			}
+			_q.withCreditNote = query
 
 		case "payment":
 			if _, ok := fieldSeen[refund.FieldPaymentID]; !ok {

@@ -37,6 +37,26 @@ func (_m *Balance) Entries(
 	return _m.QueryEntries().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *CreditNote) Invoice(ctx context.Context) (*Invoice, error) {
+	result, err := _m.Edges.InvoiceOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryInvoice().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *CreditNote) Refunds(ctx context.Context) (result []*Refund, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedRefunds(selectionKey(fc.Field))
+	} else {
+		result, err = _m.Edges.RefundsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRefunds().All(ctx)
+	}
+	return result, err
+}
+
 func (_m *Dispute) Payment(ctx context.Context) (*Payment, error) {
 	result, err := _m.Edges.PaymentOrErr()
 	if IsNotLoaded(err) {
@@ -108,6 +128,18 @@ func (_m *Invoice) Payments(
 		return conn, nil
 	}
 	return _m.QueryPayments().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *Invoice) CreditNotes(ctx context.Context) (result []*CreditNote, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedCreditNotes(selectionKey(fc.Field))
+	} else {
+		result, err = _m.Edges.CreditNotesOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCreditNotes().All(ctx)
+	}
+	return result, err
 }
 
 func (_m *InvoiceLine) Invoice(ctx context.Context) (*Invoice, error) {
@@ -531,6 +563,14 @@ func (_m *QuoteLine) Price(ctx context.Context) (*Price, error) {
 	result, err := _m.Edges.PriceOrErr()
 	if IsNotLoaded(err) {
 		result, err = _m.QueryPrice().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Refund) CreditNote(ctx context.Context) (*CreditNote, error) {
+	result, err := _m.Edges.CreditNoteOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCreditNote().Only(ctx)
 	}
 	return result, MaskNotFound(err)
 }

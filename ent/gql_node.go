@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
@@ -47,6 +48,11 @@ var balanceImplementors = []string{"Balance", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*Balance) IsNode() {}
+
+var creditnoteImplementors = []string{"CreditNote", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*CreditNote) IsNode() {}
 
 var currencyImplementors = []string{"Currency", "Node"}
 
@@ -235,6 +241,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(balance.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, balanceImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case creditnote.Table:
+		query := c.CreditNote.Query().
+			Where(creditnote.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, creditnoteImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -512,6 +527,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.Balance.Query().
 			Where(balance.IDIn(ids...))
 		query, err := query.CollectFields(ctx, balanceImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case creditnote.Table:
+		query := c.CreditNote.Query().
+			Where(creditnote.IDIn(ids...))
+		query, err := query.CollectFields(ctx, creditnoteImplementors...)
 		if err != nil {
 			return nil, err
 		}

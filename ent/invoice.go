@@ -51,6 +51,10 @@ type Invoice struct {
 	AmountDueUnits money.Units `json:"amount_due_units,omitempty"`
 	// AmountPaidUnits holds the value of the "amount_paid_units" field.
 	AmountPaidUnits money.Units `json:"amount_paid_units,omitempty"`
+	// CreditedUnits holds the value of the "credited_units" field.
+	CreditedUnits money.Units `json:"credited_units,omitempty"`
+	// WaivedUnits holds the value of the "waived_units" field.
+	WaivedUnits money.Units `json:"waived_units,omitempty"`
 	// Description holds the value of the "description" field.
 	Description *string `json:"description,omitempty"`
 	// Recipient holds the value of the "recipient" field.
@@ -113,14 +117,17 @@ type InvoiceEdges struct {
 	Lines []*InvoiceLine `json:"lines,omitempty"`
 	// Payments holds the value of the payments edge.
 	Payments []*Payment `json:"payments,omitempty"`
+	// CreditNotes holds the value of the credit_notes edge.
+	CreditNotes []*CreditNote `json:"credit_notes,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [5]bool
+	loadedTypes [6]bool
 	// totalCount holds the count of the edges above.
-	totalCount [5]map[string]int
+	totalCount [6]map[string]int
 
-	namedLines    map[string][]*InvoiceLine
-	namedPayments map[string][]*Payment
+	namedLines       map[string][]*InvoiceLine
+	namedPayments    map[string][]*Payment
+	namedCreditNotes map[string][]*CreditNote
 }
 
 // PayerOrErr returns the Payer value or an error if the edge
@@ -174,6 +181,15 @@ func (e InvoiceEdges) PaymentsOrErr() ([]*Payment, error) {
 	return nil, &NotLoadedError{edge: "payments"}
 }
 
+// CreditNotesOrErr returns the CreditNotes value or an error if the edge
+// was not loaded in eager-loading.
+func (e InvoiceEdges) CreditNotesOrErr() ([]*CreditNote, error) {
+	if e.loadedTypes[5] {
+		return e.CreditNotes, nil
+	}
+	return nil, &NotLoadedError{edge: "credit_notes"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Invoice) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
@@ -181,7 +197,7 @@ func (*Invoice) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case invoice.FieldRecipient:
 			values[i] = new([]byte)
-		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldAttempts, invoice.FieldChecks:
+		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldCreditedUnits, invoice.FieldWaivedUnits, invoice.FieldAttempts, invoice.FieldChecks:
 			values[i] = new(sql.NullInt64)
 		case invoice.FieldID, invoice.FieldOrganizationID, invoice.FieldNumber, invoice.FieldStatus, invoice.FieldPayerID, invoice.FieldProviderID, invoice.FieldCollection, invoice.FieldCurrency, invoice.FieldDescription, invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldQuoteID, invoice.FieldSubscriptionID, invoice.FieldDunning, invoice.FieldGatewayInvoiceID, invoice.FieldPublicToken, invoice.FieldPendingCallID:
 			values[i] = new(sql.NullString)
@@ -293,6 +309,18 @@ func (_m *Invoice) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field amount_paid_units", values[i])
 			} else if value.Valid {
 				_m.AmountPaidUnits = money.Units(value.Int64)
+			}
+		case invoice.FieldCreditedUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field credited_units", values[i])
+			} else if value.Valid {
+				_m.CreditedUnits = money.Units(value.Int64)
+			}
+		case invoice.FieldWaivedUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field waived_units", values[i])
+			} else if value.Valid {
+				_m.WaivedUnits = money.Units(value.Int64)
 			}
 		case invoice.FieldDescription:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -483,6 +511,11 @@ func (_m *Invoice) QueryPayments() *PaymentQuery {
 	return NewInvoiceClient(_m.config).QueryPayments(_m)
 }
 
+// QueryCreditNotes queries the "credit_notes" edge of the Invoice entity.
+func (_m *Invoice) QueryCreditNotes() *CreditNoteQuery {
+	return NewInvoiceClient(_m.config).QueryCreditNotes(_m)
+}
+
 // Update returns a builder for updating this Invoice.
 // Note that you need to call Invoice.Unwrap() before calling this method if this Invoice
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -551,6 +584,12 @@ func (_m *Invoice) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("amount_paid_units=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AmountPaidUnits))
+	builder.WriteString(", ")
+	builder.WriteString("credited_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CreditedUnits))
+	builder.WriteString(", ")
+	builder.WriteString("waived_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.WaivedUnits))
 	builder.WriteString(", ")
 	if v := _m.Description; v != nil {
 		builder.WriteString("description=")
@@ -699,6 +738,30 @@ func (_m *Invoice) appendNamedPayments(name string, edges ...*Payment) {
 		_m.Edges.namedPayments[name] = []*Payment{}
 	} else {
 		_m.Edges.namedPayments[name] = append(_m.Edges.namedPayments[name], edges...)
+	}
+}
+
+// NamedCreditNotes returns the CreditNotes named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Invoice) NamedCreditNotes(name string) ([]*CreditNote, error) {
+	if _m.Edges.namedCreditNotes == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedCreditNotes[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Invoice) appendNamedCreditNotes(name string, edges ...*CreditNote) {
+	if _m.Edges.namedCreditNotes == nil {
+		_m.Edges.namedCreditNotes = make(map[string][]*CreditNote)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedCreditNotes[name] = []*CreditNote{}
+	} else {
+		_m.Edges.namedCreditNotes[name] = append(_m.Edges.namedCreditNotes[name], edges...)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payer"
@@ -182,6 +183,34 @@ func (_c *InvoiceCreate) SetAmountPaidUnits(v money.Units) *InvoiceCreate {
 func (_c *InvoiceCreate) SetNillableAmountPaidUnits(v *money.Units) *InvoiceCreate {
 	if v != nil {
 		_c.SetAmountPaidUnits(*v)
+	}
+	return _c
+}
+
+// SetCreditedUnits sets the "credited_units" field.
+func (_c *InvoiceCreate) SetCreditedUnits(v money.Units) *InvoiceCreate {
+	_c.mutation.SetCreditedUnits(v)
+	return _c
+}
+
+// SetNillableCreditedUnits sets the "credited_units" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableCreditedUnits(v *money.Units) *InvoiceCreate {
+	if v != nil {
+		_c.SetCreditedUnits(*v)
+	}
+	return _c
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (_c *InvoiceCreate) SetWaivedUnits(v money.Units) *InvoiceCreate {
+	_c.mutation.SetWaivedUnits(v)
+	return _c
+}
+
+// SetNillableWaivedUnits sets the "waived_units" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableWaivedUnits(v *money.Units) *InvoiceCreate {
+	if v != nil {
+		_c.SetWaivedUnits(*v)
 	}
 	return _c
 }
@@ -529,6 +558,21 @@ func (_c *InvoiceCreate) AddPayments(v ...*Payment) *InvoiceCreate {
 	return _c.AddPaymentIDs(ids...)
 }
 
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by IDs.
+func (_c *InvoiceCreate) AddCreditNoteIDs(ids ...string) *InvoiceCreate {
+	_c.mutation.AddCreditNoteIDs(ids...)
+	return _c
+}
+
+// AddCreditNotes adds the "credit_notes" edges to the CreditNote entity.
+func (_c *InvoiceCreate) AddCreditNotes(v ...*CreditNote) *InvoiceCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddCreditNoteIDs(ids...)
+}
+
 // Mutation returns the InvoiceMutation object of the builder.
 func (_c *InvoiceCreate) Mutation() *InvoiceMutation {
 	return _c.mutation
@@ -593,6 +637,14 @@ func (_c *InvoiceCreate) defaults() error {
 	if _, ok := _c.mutation.AmountPaidUnits(); !ok {
 		v := invoice.DefaultAmountPaidUnits
 		_c.mutation.SetAmountPaidUnits(v)
+	}
+	if _, ok := _c.mutation.CreditedUnits(); !ok {
+		v := invoice.DefaultCreditedUnits
+		_c.mutation.SetCreditedUnits(v)
+	}
+	if _, ok := _c.mutation.WaivedUnits(); !ok {
+		v := invoice.DefaultWaivedUnits
+		_c.mutation.SetWaivedUnits(v)
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		v := invoice.DefaultAttempts
@@ -671,6 +723,12 @@ func (_c *InvoiceCreate) check() error {
 	}
 	if _, ok := _c.mutation.AmountPaidUnits(); !ok {
 		return &ValidationError{Name: "amount_paid_units", err: errors.New(`ent: missing required field "Invoice.amount_paid_units"`)}
+	}
+	if _, ok := _c.mutation.CreditedUnits(); !ok {
+		return &ValidationError{Name: "credited_units", err: errors.New(`ent: missing required field "Invoice.credited_units"`)}
+	}
+	if _, ok := _c.mutation.WaivedUnits(); !ok {
+		return &ValidationError{Name: "waived_units", err: errors.New(`ent: missing required field "Invoice.waived_units"`)}
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Invoice.attempts"`)}
@@ -780,6 +838,14 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.AmountPaidUnits(); ok {
 		_spec.SetField(invoice.FieldAmountPaidUnits, field.TypeInt64, value)
 		_node.AmountPaidUnits = value
+	}
+	if value, ok := _c.mutation.CreditedUnits(); ok {
+		_spec.SetField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+		_node.CreditedUnits = value
+	}
+	if value, ok := _c.mutation.WaivedUnits(); ok {
+		_spec.SetField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+		_node.WaivedUnits = value
 	}
 	if value, ok := _c.mutation.Description(); ok {
 		_spec.SetField(invoice.FieldDescription, field.TypeString, value)
@@ -941,6 +1007,22 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.CreditNotesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1159,6 +1241,42 @@ func (u *InvoiceUpsert) UpdateAmountPaidUnits() *InvoiceUpsert {
 // AddAmountPaidUnits adds v to the "amount_paid_units" field.
 func (u *InvoiceUpsert) AddAmountPaidUnits(v money.Units) *InvoiceUpsert {
 	u.Add(invoice.FieldAmountPaidUnits, v)
+	return u
+}
+
+// SetCreditedUnits sets the "credited_units" field.
+func (u *InvoiceUpsert) SetCreditedUnits(v money.Units) *InvoiceUpsert {
+	u.Set(invoice.FieldCreditedUnits, v)
+	return u
+}
+
+// UpdateCreditedUnits sets the "credited_units" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateCreditedUnits() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldCreditedUnits)
+	return u
+}
+
+// AddCreditedUnits adds v to the "credited_units" field.
+func (u *InvoiceUpsert) AddCreditedUnits(v money.Units) *InvoiceUpsert {
+	u.Add(invoice.FieldCreditedUnits, v)
+	return u
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (u *InvoiceUpsert) SetWaivedUnits(v money.Units) *InvoiceUpsert {
+	u.Set(invoice.FieldWaivedUnits, v)
+	return u
+}
+
+// UpdateWaivedUnits sets the "waived_units" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateWaivedUnits() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldWaivedUnits)
+	return u
+}
+
+// AddWaivedUnits adds v to the "waived_units" field.
+func (u *InvoiceUpsert) AddWaivedUnits(v money.Units) *InvoiceUpsert {
+	u.Add(invoice.FieldWaivedUnits, v)
 	return u
 }
 
@@ -1783,6 +1901,48 @@ func (u *InvoiceUpsertOne) AddAmountPaidUnits(v money.Units) *InvoiceUpsertOne {
 func (u *InvoiceUpsertOne) UpdateAmountPaidUnits() *InvoiceUpsertOne {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.UpdateAmountPaidUnits()
+	})
+}
+
+// SetCreditedUnits sets the "credited_units" field.
+func (u *InvoiceUpsertOne) SetCreditedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetCreditedUnits(v)
+	})
+}
+
+// AddCreditedUnits adds v to the "credited_units" field.
+func (u *InvoiceUpsertOne) AddCreditedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddCreditedUnits(v)
+	})
+}
+
+// UpdateCreditedUnits sets the "credited_units" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateCreditedUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateCreditedUnits()
+	})
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (u *InvoiceUpsertOne) SetWaivedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetWaivedUnits(v)
+	})
+}
+
+// AddWaivedUnits adds v to the "waived_units" field.
+func (u *InvoiceUpsertOne) AddWaivedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddWaivedUnits(v)
+	})
+}
+
+// UpdateWaivedUnits sets the "waived_units" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateWaivedUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateWaivedUnits()
 	})
 }
 
@@ -2636,6 +2796,48 @@ func (u *InvoiceUpsertBulk) AddAmountPaidUnits(v money.Units) *InvoiceUpsertBulk
 func (u *InvoiceUpsertBulk) UpdateAmountPaidUnits() *InvoiceUpsertBulk {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.UpdateAmountPaidUnits()
+	})
+}
+
+// SetCreditedUnits sets the "credited_units" field.
+func (u *InvoiceUpsertBulk) SetCreditedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetCreditedUnits(v)
+	})
+}
+
+// AddCreditedUnits adds v to the "credited_units" field.
+func (u *InvoiceUpsertBulk) AddCreditedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddCreditedUnits(v)
+	})
+}
+
+// UpdateCreditedUnits sets the "credited_units" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateCreditedUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateCreditedUnits()
+	})
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (u *InvoiceUpsertBulk) SetWaivedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetWaivedUnits(v)
+	})
+}
+
+// AddWaivedUnits adds v to the "waived_units" field.
+func (u *InvoiceUpsertBulk) AddWaivedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddWaivedUnits(v)
+	})
+}
+
+// UpdateWaivedUnits sets the "waived_units" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateWaivedUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateWaivedUnits()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payment"
@@ -219,6 +220,48 @@ func (_u *InvoiceUpdate) SetNillableAmountPaidUnits(v *money.Units) *InvoiceUpda
 // AddAmountPaidUnits adds value to the "amount_paid_units" field.
 func (_u *InvoiceUpdate) AddAmountPaidUnits(v money.Units) *InvoiceUpdate {
 	_u.mutation.AddAmountPaidUnits(v)
+	return _u
+}
+
+// SetCreditedUnits sets the "credited_units" field.
+func (_u *InvoiceUpdate) SetCreditedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.ResetCreditedUnits()
+	_u.mutation.SetCreditedUnits(v)
+	return _u
+}
+
+// SetNillableCreditedUnits sets the "credited_units" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableCreditedUnits(v *money.Units) *InvoiceUpdate {
+	if v != nil {
+		_u.SetCreditedUnits(*v)
+	}
+	return _u
+}
+
+// AddCreditedUnits adds value to the "credited_units" field.
+func (_u *InvoiceUpdate) AddCreditedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.AddCreditedUnits(v)
+	return _u
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (_u *InvoiceUpdate) SetWaivedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.ResetWaivedUnits()
+	_u.mutation.SetWaivedUnits(v)
+	return _u
+}
+
+// SetNillableWaivedUnits sets the "waived_units" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableWaivedUnits(v *money.Units) *InvoiceUpdate {
+	if v != nil {
+		_u.SetWaivedUnits(*v)
+	}
+	return _u
+}
+
+// AddWaivedUnits adds value to the "waived_units" field.
+func (_u *InvoiceUpdate) AddWaivedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.AddWaivedUnits(v)
 	return _u
 }
 
@@ -670,6 +713,21 @@ func (_u *InvoiceUpdate) AddPayments(v ...*Payment) *InvoiceUpdate {
 	return _u.AddPaymentIDs(ids...)
 }
 
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by IDs.
+func (_u *InvoiceUpdate) AddCreditNoteIDs(ids ...string) *InvoiceUpdate {
+	_u.mutation.AddCreditNoteIDs(ids...)
+	return _u
+}
+
+// AddCreditNotes adds the "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdate) AddCreditNotes(v ...*CreditNote) *InvoiceUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCreditNoteIDs(ids...)
+}
+
 // Mutation returns the InvoiceMutation object of the builder.
 func (_u *InvoiceUpdate) Mutation() *InvoiceMutation {
 	return _u.mutation
@@ -727,6 +785,27 @@ func (_u *InvoiceUpdate) RemovePayments(v ...*Payment) *InvoiceUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemovePaymentIDs(ids...)
+}
+
+// ClearCreditNotes clears all "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdate) ClearCreditNotes() *InvoiceUpdate {
+	_u.mutation.ClearCreditNotes()
+	return _u
+}
+
+// RemoveCreditNoteIDs removes the "credit_notes" edge to CreditNote entities by IDs.
+func (_u *InvoiceUpdate) RemoveCreditNoteIDs(ids ...string) *InvoiceUpdate {
+	_u.mutation.RemoveCreditNoteIDs(ids...)
+	return _u
+}
+
+// RemoveCreditNotes removes "credit_notes" edges to CreditNote entities.
+func (_u *InvoiceUpdate) RemoveCreditNotes(v ...*CreditNote) *InvoiceUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCreditNoteIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -841,6 +920,18 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedAmountPaidUnits(); ok {
 		_spec.AddField(invoice.FieldAmountPaidUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.CreditedUnits(); ok {
+		_spec.SetField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCreditedUnits(); ok {
+		_spec.AddField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WaivedUnits(); ok {
+		_spec.SetField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWaivedUnits(); ok {
+		_spec.AddField(invoice.FieldWaivedUnits, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(invoice.FieldDescription, field.TypeString, value)
@@ -1107,6 +1198,51 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCreditNotesIDs(); len(nodes) > 0 && !_u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CreditNotesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -1313,6 +1449,48 @@ func (_u *InvoiceUpdateOne) SetNillableAmountPaidUnits(v *money.Units) *InvoiceU
 // AddAmountPaidUnits adds value to the "amount_paid_units" field.
 func (_u *InvoiceUpdateOne) AddAmountPaidUnits(v money.Units) *InvoiceUpdateOne {
 	_u.mutation.AddAmountPaidUnits(v)
+	return _u
+}
+
+// SetCreditedUnits sets the "credited_units" field.
+func (_u *InvoiceUpdateOne) SetCreditedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.ResetCreditedUnits()
+	_u.mutation.SetCreditedUnits(v)
+	return _u
+}
+
+// SetNillableCreditedUnits sets the "credited_units" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableCreditedUnits(v *money.Units) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetCreditedUnits(*v)
+	}
+	return _u
+}
+
+// AddCreditedUnits adds value to the "credited_units" field.
+func (_u *InvoiceUpdateOne) AddCreditedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.AddCreditedUnits(v)
+	return _u
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (_u *InvoiceUpdateOne) SetWaivedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.ResetWaivedUnits()
+	_u.mutation.SetWaivedUnits(v)
+	return _u
+}
+
+// SetNillableWaivedUnits sets the "waived_units" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableWaivedUnits(v *money.Units) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetWaivedUnits(*v)
+	}
+	return _u
+}
+
+// AddWaivedUnits adds value to the "waived_units" field.
+func (_u *InvoiceUpdateOne) AddWaivedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.AddWaivedUnits(v)
 	return _u
 }
 
@@ -1764,6 +1942,21 @@ func (_u *InvoiceUpdateOne) AddPayments(v ...*Payment) *InvoiceUpdateOne {
 	return _u.AddPaymentIDs(ids...)
 }
 
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by IDs.
+func (_u *InvoiceUpdateOne) AddCreditNoteIDs(ids ...string) *InvoiceUpdateOne {
+	_u.mutation.AddCreditNoteIDs(ids...)
+	return _u
+}
+
+// AddCreditNotes adds the "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdateOne) AddCreditNotes(v ...*CreditNote) *InvoiceUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCreditNoteIDs(ids...)
+}
+
 // Mutation returns the InvoiceMutation object of the builder.
 func (_u *InvoiceUpdateOne) Mutation() *InvoiceMutation {
 	return _u.mutation
@@ -1821,6 +2014,27 @@ func (_u *InvoiceUpdateOne) RemovePayments(v ...*Payment) *InvoiceUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemovePaymentIDs(ids...)
+}
+
+// ClearCreditNotes clears all "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdateOne) ClearCreditNotes() *InvoiceUpdateOne {
+	_u.mutation.ClearCreditNotes()
+	return _u
+}
+
+// RemoveCreditNoteIDs removes the "credit_notes" edge to CreditNote entities by IDs.
+func (_u *InvoiceUpdateOne) RemoveCreditNoteIDs(ids ...string) *InvoiceUpdateOne {
+	_u.mutation.RemoveCreditNoteIDs(ids...)
+	return _u
+}
+
+// RemoveCreditNotes removes "credit_notes" edges to CreditNote entities.
+func (_u *InvoiceUpdateOne) RemoveCreditNotes(v ...*CreditNote) *InvoiceUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCreditNoteIDs(ids...)
 }
 
 // Where appends a list predicates to the InvoiceUpdate builder.
@@ -1965,6 +2179,18 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	}
 	if value, ok := _u.mutation.AddedAmountPaidUnits(); ok {
 		_spec.AddField(invoice.FieldAmountPaidUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.CreditedUnits(); ok {
+		_spec.SetField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCreditedUnits(); ok {
+		_spec.AddField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WaivedUnits(); ok {
+		_spec.SetField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWaivedUnits(); ok {
+		_spec.AddField(invoice.FieldWaivedUnits, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(invoice.FieldDescription, field.TypeString, value)
@@ -2224,6 +2450,51 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCreditNotesIDs(); len(nodes) > 0 && !_u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CreditNotesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -69,6 +69,18 @@ func (i *Invoice) AmountPaid() money.Amount { return amount(i.AmountPaidUnits, i
 // Amount is what was asked for when the payment was made.
 func (p *Payment) Amount() money.Amount { return amount(p.AmountUnits, p.Currency) }
 
+// Credited is how much of it credit notes have taken back.
+func (i *Invoice) Credited() money.Amount { return amount(i.CreditedUnits, i.Currency) }
+
+// Subtotal is what the note takes back before tax.
+func (n *CreditNote) Subtotal() money.Amount { return amount(n.SubtotalUnits, n.Currency) }
+
+// Tax is what it takes back of the tax.
+func (n *CreditNote) Tax() money.Amount { return amount(n.TaxUnits, n.Currency) }
+
+// Total is what it takes back, in whole minor units.
+func (n *CreditNote) Total() money.Amount { return amount(n.TotalUnits, n.Currency) }
+
 // Refunded is how much of it went back.
 func (p *Payment) Refunded() money.Amount { return amount(p.RefundedUnits, p.Currency) }
 

@@ -4395,23 +4395,31 @@ func (m *BalanceMutation) ResetEdge(name string) error {
 // CreditNoteMutation represents an operation that mutates the CreditNote nodes in the graph.
 type CreditNoteMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *string
-	organization_id *string
-	created_at      *time.Time
-	invoice_id      *string
-	number          *string
-	currency        *string
-	total_units     *money.Units
-	addtotal_units  *money.Units
-	tax_units       *money.Units
-	addtax_units    *money.Units
-	reason          *string
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*CreditNote, error)
-	predicates      []predicate.CreditNote
+	op                Op
+	typ               string
+	id                *string
+	organization_id   *string
+	created_at        *time.Time
+	number            *string
+	currency          *string
+	total_units       *money.Units
+	addtotal_units    *money.Units
+	tax_units         *money.Units
+	addtax_units      *money.Units
+	subtotal_units    *money.Units
+	addsubtotal_units *money.Units
+	settlement        *creditnote.Settlement
+	reason            *string
+	public_token      *string
+	clearedFields     map[string]struct{}
+	invoice           *string
+	clearedinvoice    bool
+	refunds           map[string]struct{}
+	removedrefunds    map[string]struct{}
+	clearedrefunds    bool
+	done              bool
+	oldValue          func(context.Context) (*CreditNote, error)
+	predicates        []predicate.CreditNote
 }
 
 var _ ent.Mutation = (*CreditNoteMutation)(nil)
@@ -4592,12 +4600,12 @@ func (m *CreditNoteMutation) ResetCreatedAt() {
 
 // SetInvoiceID sets the "invoice_id" field.
 func (m *CreditNoteMutation) SetInvoiceID(s string) {
-	m.invoice_id = &s
+	m.invoice = &s
 }
 
 // InvoiceID returns the value of the "invoice_id" field in the mutation.
 func (m *CreditNoteMutation) InvoiceID() (r string, exists bool) {
-	v := m.invoice_id
+	v := m.invoice
 	if v == nil {
 		return
 	}
@@ -4623,7 +4631,7 @@ func (m *CreditNoteMutation) OldInvoiceID(ctx context.Context) (v string, err er
 
 // ResetInvoiceID resets all changes to the "invoice_id" field.
 func (m *CreditNoteMutation) ResetInvoiceID() {
-	m.invoice_id = nil
+	m.invoice = nil
 }
 
 // SetNumber sets the "number" field.
@@ -4810,6 +4818,98 @@ func (m *CreditNoteMutation) ResetTaxUnits() {
 	m.addtax_units = nil
 }
 
+// SetSubtotalUnits sets the "subtotal_units" field.
+func (m *CreditNoteMutation) SetSubtotalUnits(value money.Units) {
+	m.subtotal_units = &value
+	m.addsubtotal_units = nil
+}
+
+// SubtotalUnits returns the value of the "subtotal_units" field in the mutation.
+func (m *CreditNoteMutation) SubtotalUnits() (r money.Units, exists bool) {
+	v := m.subtotal_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubtotalUnits returns the old "subtotal_units" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldSubtotalUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubtotalUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubtotalUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubtotalUnits: %w", err)
+	}
+	return oldValue.SubtotalUnits, nil
+}
+
+// AddSubtotalUnits adds value to the "subtotal_units" field.
+func (m *CreditNoteMutation) AddSubtotalUnits(value money.Units) {
+	if m.addsubtotal_units != nil {
+		*m.addsubtotal_units += value
+	} else {
+		m.addsubtotal_units = &value
+	}
+}
+
+// AddedSubtotalUnits returns the value that was added to the "subtotal_units" field in this mutation.
+func (m *CreditNoteMutation) AddedSubtotalUnits() (r money.Units, exists bool) {
+	v := m.addsubtotal_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSubtotalUnits resets all changes to the "subtotal_units" field.
+func (m *CreditNoteMutation) ResetSubtotalUnits() {
+	m.subtotal_units = nil
+	m.addsubtotal_units = nil
+}
+
+// SetSettlement sets the "settlement" field.
+func (m *CreditNoteMutation) SetSettlement(c creditnote.Settlement) {
+	m.settlement = &c
+}
+
+// Settlement returns the value of the "settlement" field in the mutation.
+func (m *CreditNoteMutation) Settlement() (r creditnote.Settlement, exists bool) {
+	v := m.settlement
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSettlement returns the old "settlement" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldSettlement(ctx context.Context) (v creditnote.Settlement, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSettlement is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSettlement requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSettlement: %w", err)
+	}
+	return oldValue.Settlement, nil
+}
+
+// ResetSettlement resets all changes to the "settlement" field.
+func (m *CreditNoteMutation) ResetSettlement() {
+	m.settlement = nil
+}
+
 // SetReason sets the "reason" field.
 func (m *CreditNoteMutation) SetReason(s string) {
 	m.reason = &s
@@ -4846,6 +4946,123 @@ func (m *CreditNoteMutation) ResetReason() {
 	m.reason = nil
 }
 
+// SetPublicToken sets the "public_token" field.
+func (m *CreditNoteMutation) SetPublicToken(s string) {
+	m.public_token = &s
+}
+
+// PublicToken returns the value of the "public_token" field in the mutation.
+func (m *CreditNoteMutation) PublicToken() (r string, exists bool) {
+	v := m.public_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublicToken returns the old "public_token" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldPublicToken(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublicToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublicToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublicToken: %w", err)
+	}
+	return oldValue.PublicToken, nil
+}
+
+// ResetPublicToken resets all changes to the "public_token" field.
+func (m *CreditNoteMutation) ResetPublicToken() {
+	m.public_token = nil
+}
+
+// ClearInvoice clears the "invoice" edge to the Invoice entity.
+func (m *CreditNoteMutation) ClearInvoice() {
+	m.clearedinvoice = true
+	m.clearedFields[creditnote.FieldInvoiceID] = struct{}{}
+}
+
+// InvoiceCleared reports if the "invoice" edge to the Invoice entity was cleared.
+func (m *CreditNoteMutation) InvoiceCleared() bool {
+	return m.clearedinvoice
+}
+
+// InvoiceIDs returns the "invoice" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// InvoiceID instead. It exists only for internal usage by the builders.
+func (m *CreditNoteMutation) InvoiceIDs() (ids []string) {
+	if id := m.invoice; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetInvoice resets all changes to the "invoice" edge.
+func (m *CreditNoteMutation) ResetInvoice() {
+	m.invoice = nil
+	m.clearedinvoice = false
+}
+
+// AddRefundIDs adds the "refunds" edge to the Refund entity by ids.
+func (m *CreditNoteMutation) AddRefundIDs(ids ...string) {
+	if m.refunds == nil {
+		m.refunds = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.refunds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefunds clears the "refunds" edge to the Refund entity.
+func (m *CreditNoteMutation) ClearRefunds() {
+	m.clearedrefunds = true
+}
+
+// RefundsCleared reports if the "refunds" edge to the Refund entity was cleared.
+func (m *CreditNoteMutation) RefundsCleared() bool {
+	return m.clearedrefunds
+}
+
+// RemoveRefundIDs removes the "refunds" edge to the Refund entity by IDs.
+func (m *CreditNoteMutation) RemoveRefundIDs(ids ...string) {
+	if m.removedrefunds == nil {
+		m.removedrefunds = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.refunds, ids[i])
+		m.removedrefunds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefunds returns the removed IDs of the "refunds" edge to the Refund entity.
+func (m *CreditNoteMutation) RemovedRefundsIDs() (ids []string) {
+	for id := range m.removedrefunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundsIDs returns the "refunds" edge IDs in the mutation.
+func (m *CreditNoteMutation) RefundsIDs() (ids []string) {
+	for id := range m.refunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefunds resets all changes to the "refunds" edge.
+func (m *CreditNoteMutation) ResetRefunds() {
+	m.refunds = nil
+	m.clearedrefunds = false
+	m.removedrefunds = nil
+}
+
 // Where appends a list predicates to the CreditNoteMutation builder.
 func (m *CreditNoteMutation) Where(ps ...predicate.CreditNote) {
 	m.predicates = append(m.predicates, ps...)
@@ -4880,14 +5097,14 @@ func (m *CreditNoteMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CreditNoteMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 11)
 	if m.organization_id != nil {
 		fields = append(fields, creditnote.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, creditnote.FieldCreatedAt)
 	}
-	if m.invoice_id != nil {
+	if m.invoice != nil {
 		fields = append(fields, creditnote.FieldInvoiceID)
 	}
 	if m.number != nil {
@@ -4902,8 +5119,17 @@ func (m *CreditNoteMutation) Fields() []string {
 	if m.tax_units != nil {
 		fields = append(fields, creditnote.FieldTaxUnits)
 	}
+	if m.subtotal_units != nil {
+		fields = append(fields, creditnote.FieldSubtotalUnits)
+	}
+	if m.settlement != nil {
+		fields = append(fields, creditnote.FieldSettlement)
+	}
 	if m.reason != nil {
 		fields = append(fields, creditnote.FieldReason)
+	}
+	if m.public_token != nil {
+		fields = append(fields, creditnote.FieldPublicToken)
 	}
 	return fields
 }
@@ -4927,8 +5153,14 @@ func (m *CreditNoteMutation) Field(name string) (ent.Value, bool) {
 		return m.TotalUnits()
 	case creditnote.FieldTaxUnits:
 		return m.TaxUnits()
+	case creditnote.FieldSubtotalUnits:
+		return m.SubtotalUnits()
+	case creditnote.FieldSettlement:
+		return m.Settlement()
 	case creditnote.FieldReason:
 		return m.Reason()
+	case creditnote.FieldPublicToken:
+		return m.PublicToken()
 	}
 	return nil, false
 }
@@ -4952,8 +5184,14 @@ func (m *CreditNoteMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldTotalUnits(ctx)
 	case creditnote.FieldTaxUnits:
 		return m.OldTaxUnits(ctx)
+	case creditnote.FieldSubtotalUnits:
+		return m.OldSubtotalUnits(ctx)
+	case creditnote.FieldSettlement:
+		return m.OldSettlement(ctx)
 	case creditnote.FieldReason:
 		return m.OldReason(ctx)
+	case creditnote.FieldPublicToken:
+		return m.OldPublicToken(ctx)
 	}
 	return nil, fmt.Errorf("unknown CreditNote field %s", name)
 }
@@ -5012,12 +5250,33 @@ func (m *CreditNoteMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTaxUnits(v)
 		return nil
+	case creditnote.FieldSubtotalUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubtotalUnits(v)
+		return nil
+	case creditnote.FieldSettlement:
+		v, ok := value.(creditnote.Settlement)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSettlement(v)
+		return nil
 	case creditnote.FieldReason:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReason(v)
+		return nil
+	case creditnote.FieldPublicToken:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublicToken(v)
 		return nil
 	}
 	return fmt.Errorf("unknown CreditNote field %s", name)
@@ -5033,6 +5292,9 @@ func (m *CreditNoteMutation) AddedFields() []string {
 	if m.addtax_units != nil {
 		fields = append(fields, creditnote.FieldTaxUnits)
 	}
+	if m.addsubtotal_units != nil {
+		fields = append(fields, creditnote.FieldSubtotalUnits)
+	}
 	return fields
 }
 
@@ -5045,6 +5307,8 @@ func (m *CreditNoteMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedTotalUnits()
 	case creditnote.FieldTaxUnits:
 		return m.AddedTaxUnits()
+	case creditnote.FieldSubtotalUnits:
+		return m.AddedSubtotalUnits()
 	}
 	return nil, false
 }
@@ -5067,6 +5331,13 @@ func (m *CreditNoteMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddTaxUnits(v)
+		return nil
+	case creditnote.FieldSubtotalUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSubtotalUnits(v)
 		return nil
 	}
 	return fmt.Errorf("unknown CreditNote numeric field %s", name)
@@ -5116,8 +5387,17 @@ func (m *CreditNoteMutation) ResetField(name string) error {
 	case creditnote.FieldTaxUnits:
 		m.ResetTaxUnits()
 		return nil
+	case creditnote.FieldSubtotalUnits:
+		m.ResetSubtotalUnits()
+		return nil
+	case creditnote.FieldSettlement:
+		m.ResetSettlement()
+		return nil
 	case creditnote.FieldReason:
 		m.ResetReason()
+		return nil
+	case creditnote.FieldPublicToken:
+		m.ResetPublicToken()
 		return nil
 	}
 	return fmt.Errorf("unknown CreditNote field %s", name)
@@ -5125,49 +5405,103 @@ func (m *CreditNoteMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *CreditNoteMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.invoice != nil {
+		edges = append(edges, creditnote.EdgeInvoice)
+	}
+	if m.refunds != nil {
+		edges = append(edges, creditnote.EdgeRefunds)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *CreditNoteMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case creditnote.EdgeInvoice:
+		if id := m.invoice; id != nil {
+			return []ent.Value{*id}
+		}
+	case creditnote.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.refunds))
+		for id := range m.refunds {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *CreditNoteMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.removedrefunds != nil {
+		edges = append(edges, creditnote.EdgeRefunds)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *CreditNoteMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case creditnote.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.removedrefunds))
+		for id := range m.removedrefunds {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *CreditNoteMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.clearedinvoice {
+		edges = append(edges, creditnote.EdgeInvoice)
+	}
+	if m.clearedrefunds {
+		edges = append(edges, creditnote.EdgeRefunds)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *CreditNoteMutation) EdgeCleared(name string) bool {
+	switch name {
+	case creditnote.EdgeInvoice:
+		return m.clearedinvoice
+	case creditnote.EdgeRefunds:
+		return m.clearedrefunds
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *CreditNoteMutation) ClearEdge(name string) error {
+	switch name {
+	case creditnote.EdgeInvoice:
+		m.ClearInvoice()
+		return nil
+	}
 	return fmt.Errorf("unknown CreditNote unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *CreditNoteMutation) ResetEdge(name string) error {
+	switch name {
+	case creditnote.EdgeInvoice:
+		m.ResetInvoice()
+		return nil
+	case creditnote.EdgeRefunds:
+		m.ResetRefunds()
+		return nil
+	}
 	return fmt.Errorf("unknown CreditNote edge %s", name)
 }
 
@@ -14899,6 +15233,10 @@ type InvoiceMutation struct {
 	addamount_due_units  *money.Units
 	amount_paid_units    *money.Units
 	addamount_paid_units *money.Units
+	credited_units       *money.Units
+	addcredited_units    *money.Units
+	waived_units         *money.Units
+	addwaived_units      *money.Units
 	description          *string
 	recipient            **schema.Recipient
 	due_at               *time.Time
@@ -14935,6 +15273,9 @@ type InvoiceMutation struct {
 	payments             map[string]struct{}
 	removedpayments      map[string]struct{}
 	clearedpayments      bool
+	credit_notes         map[string]struct{}
+	removedcredit_notes  map[string]struct{}
+	clearedcredit_notes  bool
 	done                 bool
 	oldValue             func(context.Context) (*Invoice, error)
 	predicates           []predicate.Invoice
@@ -15672,6 +16013,118 @@ func (m *InvoiceMutation) AddedAmountPaidUnits() (r money.Units, exists bool) {
 func (m *InvoiceMutation) ResetAmountPaidUnits() {
 	m.amount_paid_units = nil
 	m.addamount_paid_units = nil
+}
+
+// SetCreditedUnits sets the "credited_units" field.
+func (m *InvoiceMutation) SetCreditedUnits(value money.Units) {
+	m.credited_units = &value
+	m.addcredited_units = nil
+}
+
+// CreditedUnits returns the value of the "credited_units" field in the mutation.
+func (m *InvoiceMutation) CreditedUnits() (r money.Units, exists bool) {
+	v := m.credited_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditedUnits returns the old "credited_units" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldCreditedUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditedUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditedUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditedUnits: %w", err)
+	}
+	return oldValue.CreditedUnits, nil
+}
+
+// AddCreditedUnits adds value to the "credited_units" field.
+func (m *InvoiceMutation) AddCreditedUnits(value money.Units) {
+	if m.addcredited_units != nil {
+		*m.addcredited_units += value
+	} else {
+		m.addcredited_units = &value
+	}
+}
+
+// AddedCreditedUnits returns the value that was added to the "credited_units" field in this mutation.
+func (m *InvoiceMutation) AddedCreditedUnits() (r money.Units, exists bool) {
+	v := m.addcredited_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreditedUnits resets all changes to the "credited_units" field.
+func (m *InvoiceMutation) ResetCreditedUnits() {
+	m.credited_units = nil
+	m.addcredited_units = nil
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (m *InvoiceMutation) SetWaivedUnits(value money.Units) {
+	m.waived_units = &value
+	m.addwaived_units = nil
+}
+
+// WaivedUnits returns the value of the "waived_units" field in the mutation.
+func (m *InvoiceMutation) WaivedUnits() (r money.Units, exists bool) {
+	v := m.waived_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWaivedUnits returns the old "waived_units" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldWaivedUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWaivedUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWaivedUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWaivedUnits: %w", err)
+	}
+	return oldValue.WaivedUnits, nil
+}
+
+// AddWaivedUnits adds value to the "waived_units" field.
+func (m *InvoiceMutation) AddWaivedUnits(value money.Units) {
+	if m.addwaived_units != nil {
+		*m.addwaived_units += value
+	} else {
+		m.addwaived_units = &value
+	}
+}
+
+// AddedWaivedUnits returns the value that was added to the "waived_units" field in this mutation.
+func (m *InvoiceMutation) AddedWaivedUnits() (r money.Units, exists bool) {
+	v := m.addwaived_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWaivedUnits resets all changes to the "waived_units" field.
+func (m *InvoiceMutation) ResetWaivedUnits() {
+	m.waived_units = nil
+	m.addwaived_units = nil
 }
 
 // SetDescription sets the "description" field.
@@ -16929,6 +17382,60 @@ func (m *InvoiceMutation) ResetPayments() {
 	m.removedpayments = nil
 }
 
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by ids.
+func (m *InvoiceMutation) AddCreditNoteIDs(ids ...string) {
+	if m.credit_notes == nil {
+		m.credit_notes = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.credit_notes[ids[i]] = struct{}{}
+	}
+}
+
+// ClearCreditNotes clears the "credit_notes" edge to the CreditNote entity.
+func (m *InvoiceMutation) ClearCreditNotes() {
+	m.clearedcredit_notes = true
+}
+
+// CreditNotesCleared reports if the "credit_notes" edge to the CreditNote entity was cleared.
+func (m *InvoiceMutation) CreditNotesCleared() bool {
+	return m.clearedcredit_notes
+}
+
+// RemoveCreditNoteIDs removes the "credit_notes" edge to the CreditNote entity by IDs.
+func (m *InvoiceMutation) RemoveCreditNoteIDs(ids ...string) {
+	if m.removedcredit_notes == nil {
+		m.removedcredit_notes = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.credit_notes, ids[i])
+		m.removedcredit_notes[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedCreditNotes returns the removed IDs of the "credit_notes" edge to the CreditNote entity.
+func (m *InvoiceMutation) RemovedCreditNotesIDs() (ids []string) {
+	for id := range m.removedcredit_notes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// CreditNotesIDs returns the "credit_notes" edge IDs in the mutation.
+func (m *InvoiceMutation) CreditNotesIDs() (ids []string) {
+	for id := range m.credit_notes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetCreditNotes resets all changes to the "credit_notes" edge.
+func (m *InvoiceMutation) ResetCreditNotes() {
+	m.credit_notes = nil
+	m.clearedcredit_notes = false
+	m.removedcredit_notes = nil
+}
+
 // Where appends a list predicates to the InvoiceMutation builder.
 func (m *InvoiceMutation) Where(ps ...predicate.Invoice) {
 	m.predicates = append(m.predicates, ps...)
@@ -16963,7 +17470,7 @@ func (m *InvoiceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceMutation) Fields() []string {
-	fields := make([]string, 0, 36)
+	fields := make([]string, 0, 38)
 	if m.organization_id != nil {
 		fields = append(fields, invoice.FieldOrganizationID)
 	}
@@ -17005,6 +17512,12 @@ func (m *InvoiceMutation) Fields() []string {
 	}
 	if m.amount_paid_units != nil {
 		fields = append(fields, invoice.FieldAmountPaidUnits)
+	}
+	if m.credited_units != nil {
+		fields = append(fields, invoice.FieldCreditedUnits)
+	}
+	if m.waived_units != nil {
+		fields = append(fields, invoice.FieldWaivedUnits)
 	}
 	if m.description != nil {
 		fields = append(fields, invoice.FieldDescription)
@@ -17108,6 +17621,10 @@ func (m *InvoiceMutation) Field(name string) (ent.Value, bool) {
 		return m.AmountDueUnits()
 	case invoice.FieldAmountPaidUnits:
 		return m.AmountPaidUnits()
+	case invoice.FieldCreditedUnits:
+		return m.CreditedUnits()
+	case invoice.FieldWaivedUnits:
+		return m.WaivedUnits()
 	case invoice.FieldDescription:
 		return m.Description()
 	case invoice.FieldRecipient:
@@ -17189,6 +17706,10 @@ func (m *InvoiceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAmountDueUnits(ctx)
 	case invoice.FieldAmountPaidUnits:
 		return m.OldAmountPaidUnits(ctx)
+	case invoice.FieldCreditedUnits:
+		return m.OldCreditedUnits(ctx)
+	case invoice.FieldWaivedUnits:
+		return m.OldWaivedUnits(ctx)
 	case invoice.FieldDescription:
 		return m.OldDescription(ctx)
 	case invoice.FieldRecipient:
@@ -17339,6 +17860,20 @@ func (m *InvoiceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetAmountPaidUnits(v)
+		return nil
+	case invoice.FieldCreditedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditedUnits(v)
+		return nil
+	case invoice.FieldWaivedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWaivedUnits(v)
 		return nil
 	case invoice.FieldDescription:
 		v, ok := value.(string)
@@ -17517,6 +18052,12 @@ func (m *InvoiceMutation) AddedFields() []string {
 	if m.addamount_paid_units != nil {
 		fields = append(fields, invoice.FieldAmountPaidUnits)
 	}
+	if m.addcredited_units != nil {
+		fields = append(fields, invoice.FieldCreditedUnits)
+	}
+	if m.addwaived_units != nil {
+		fields = append(fields, invoice.FieldWaivedUnits)
+	}
 	if m.addattempts != nil {
 		fields = append(fields, invoice.FieldAttempts)
 	}
@@ -17541,6 +18082,10 @@ func (m *InvoiceMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAmountDueUnits()
 	case invoice.FieldAmountPaidUnits:
 		return m.AddedAmountPaidUnits()
+	case invoice.FieldCreditedUnits:
+		return m.AddedCreditedUnits()
+	case invoice.FieldWaivedUnits:
+		return m.AddedWaivedUnits()
 	case invoice.FieldAttempts:
 		return m.AddedAttempts()
 	case invoice.FieldChecks:
@@ -17588,6 +18133,20 @@ func (m *InvoiceMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAmountPaidUnits(v)
+		return nil
+	case invoice.FieldCreditedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreditedUnits(v)
+		return nil
+	case invoice.FieldWaivedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWaivedUnits(v)
 		return nil
 	case invoice.FieldAttempts:
 		v, ok := value.(int)
@@ -17795,6 +18354,12 @@ func (m *InvoiceMutation) ResetField(name string) error {
 	case invoice.FieldAmountPaidUnits:
 		m.ResetAmountPaidUnits()
 		return nil
+	case invoice.FieldCreditedUnits:
+		m.ResetCreditedUnits()
+		return nil
+	case invoice.FieldWaivedUnits:
+		m.ResetWaivedUnits()
+		return nil
 	case invoice.FieldDescription:
 		m.ResetDescription()
 		return nil
@@ -17867,7 +18432,7 @@ func (m *InvoiceMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *InvoiceMutation) AddedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 6)
 	if m.payer != nil {
 		edges = append(edges, invoice.EdgePayer)
 	}
@@ -17882,6 +18447,9 @@ func (m *InvoiceMutation) AddedEdges() []string {
 	}
 	if m.payments != nil {
 		edges = append(edges, invoice.EdgePayments)
+	}
+	if m.credit_notes != nil {
+		edges = append(edges, invoice.EdgeCreditNotes)
 	}
 	return edges
 }
@@ -17914,18 +18482,27 @@ func (m *InvoiceMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case invoice.EdgeCreditNotes:
+		ids := make([]ent.Value, 0, len(m.credit_notes))
+		for id := range m.credit_notes {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *InvoiceMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 6)
 	if m.removedlines != nil {
 		edges = append(edges, invoice.EdgeLines)
 	}
 	if m.removedpayments != nil {
 		edges = append(edges, invoice.EdgePayments)
+	}
+	if m.removedcredit_notes != nil {
+		edges = append(edges, invoice.EdgeCreditNotes)
 	}
 	return edges
 }
@@ -17946,13 +18523,19 @@ func (m *InvoiceMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case invoice.EdgeCreditNotes:
+		ids := make([]ent.Value, 0, len(m.removedcredit_notes))
+		for id := range m.removedcredit_notes {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *InvoiceMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 6)
 	if m.clearedpayer {
 		edges = append(edges, invoice.EdgePayer)
 	}
@@ -17967,6 +18550,9 @@ func (m *InvoiceMutation) ClearedEdges() []string {
 	}
 	if m.clearedpayments {
 		edges = append(edges, invoice.EdgePayments)
+	}
+	if m.clearedcredit_notes {
+		edges = append(edges, invoice.EdgeCreditNotes)
 	}
 	return edges
 }
@@ -17985,6 +18571,8 @@ func (m *InvoiceMutation) EdgeCleared(name string) bool {
 		return m.clearedlines
 	case invoice.EdgePayments:
 		return m.clearedpayments
+	case invoice.EdgeCreditNotes:
+		return m.clearedcredit_notes
 	}
 	return false
 }
@@ -18024,6 +18612,9 @@ func (m *InvoiceMutation) ResetEdge(name string) error {
 		return nil
 	case invoice.EdgePayments:
 		m.ResetPayments()
+		return nil
+	case invoice.EdgeCreditNotes:
+		m.ResetCreditNotes()
 		return nil
 	}
 	return fmt.Errorf("unknown Invoice edge %s", name)
@@ -40890,29 +41481,31 @@ func (m *QuoteLineMutation) ResetEdge(name string) error {
 // RefundMutation represents an operation that mutates the Refund nodes in the graph.
 type RefundMutation struct {
 	config
-	op                Op
-	typ               string
-	id                *string
-	organization_id   *string
-	created_at        *time.Time
-	updated_at        *time.Time
-	currency          *string
-	amount_units      *money.Units
-	addamount_units   *money.Units
-	status            *refund.Status
-	reason            *string
-	failure_message   *string
-	gateway_refund_id *string
-	hold_id           *string
-	next_check_at     *time.Time
-	checks            *int
-	addchecks         *int
-	clearedFields     map[string]struct{}
-	payment           *string
-	clearedpayment    bool
-	done              bool
-	oldValue          func(context.Context) (*Refund, error)
-	predicates        []predicate.Refund
+	op                 Op
+	typ                string
+	id                 *string
+	organization_id    *string
+	created_at         *time.Time
+	updated_at         *time.Time
+	currency           *string
+	amount_units       *money.Units
+	addamount_units    *money.Units
+	status             *refund.Status
+	reason             *string
+	failure_message    *string
+	gateway_refund_id  *string
+	hold_id            *string
+	next_check_at      *time.Time
+	checks             *int
+	addchecks          *int
+	clearedFields      map[string]struct{}
+	credit_note        *string
+	clearedcredit_note bool
+	payment            *string
+	clearedpayment     bool
+	done               bool
+	oldValue           func(context.Context) (*Refund, error)
+	predicates         []predicate.Refund
 }
 
 var _ ent.Mutation = (*RefundMutation)(nil)
@@ -41487,6 +42080,55 @@ func (m *RefundMutation) ResetHoldID() {
 	delete(m.clearedFields, refund.FieldHoldID)
 }
 
+// SetCreditNoteID sets the "credit_note_id" field.
+func (m *RefundMutation) SetCreditNoteID(s string) {
+	m.credit_note = &s
+}
+
+// CreditNoteID returns the value of the "credit_note_id" field in the mutation.
+func (m *RefundMutation) CreditNoteID() (r string, exists bool) {
+	v := m.credit_note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditNoteID returns the old "credit_note_id" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldCreditNoteID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditNoteID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditNoteID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditNoteID: %w", err)
+	}
+	return oldValue.CreditNoteID, nil
+}
+
+// ClearCreditNoteID clears the value of the "credit_note_id" field.
+func (m *RefundMutation) ClearCreditNoteID() {
+	m.credit_note = nil
+	m.clearedFields[refund.FieldCreditNoteID] = struct{}{}
+}
+
+// CreditNoteIDCleared returns if the "credit_note_id" field was cleared in this mutation.
+func (m *RefundMutation) CreditNoteIDCleared() bool {
+	_, ok := m.clearedFields[refund.FieldCreditNoteID]
+	return ok
+}
+
+// ResetCreditNoteID resets all changes to the "credit_note_id" field.
+func (m *RefundMutation) ResetCreditNoteID() {
+	m.credit_note = nil
+	delete(m.clearedFields, refund.FieldCreditNoteID)
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (m *RefundMutation) SetNextCheckAt(t time.Time) {
 	m.next_check_at = &t
@@ -41592,6 +42234,33 @@ func (m *RefundMutation) ResetChecks() {
 	m.addchecks = nil
 }
 
+// ClearCreditNote clears the "credit_note" edge to the CreditNote entity.
+func (m *RefundMutation) ClearCreditNote() {
+	m.clearedcredit_note = true
+	m.clearedFields[refund.FieldCreditNoteID] = struct{}{}
+}
+
+// CreditNoteCleared reports if the "credit_note" edge to the CreditNote entity was cleared.
+func (m *RefundMutation) CreditNoteCleared() bool {
+	return m.CreditNoteIDCleared() || m.clearedcredit_note
+}
+
+// CreditNoteIDs returns the "credit_note" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CreditNoteID instead. It exists only for internal usage by the builders.
+func (m *RefundMutation) CreditNoteIDs() (ids []string) {
+	if id := m.credit_note; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCreditNote resets all changes to the "credit_note" edge.
+func (m *RefundMutation) ResetCreditNote() {
+	m.credit_note = nil
+	m.clearedcredit_note = false
+}
+
 // ClearPayment clears the "payment" edge to the Payment entity.
 func (m *RefundMutation) ClearPayment() {
 	m.clearedpayment = true
@@ -41653,7 +42322,7 @@ func (m *RefundMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefundMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 14)
 	if m.organization_id != nil {
 		fields = append(fields, refund.FieldOrganizationID)
 	}
@@ -41686,6 +42355,9 @@ func (m *RefundMutation) Fields() []string {
 	}
 	if m.hold_id != nil {
 		fields = append(fields, refund.FieldHoldID)
+	}
+	if m.credit_note != nil {
+		fields = append(fields, refund.FieldCreditNoteID)
 	}
 	if m.next_check_at != nil {
 		fields = append(fields, refund.FieldNextCheckAt)
@@ -41723,6 +42395,8 @@ func (m *RefundMutation) Field(name string) (ent.Value, bool) {
 		return m.GatewayRefundID()
 	case refund.FieldHoldID:
 		return m.HoldID()
+	case refund.FieldCreditNoteID:
+		return m.CreditNoteID()
 	case refund.FieldNextCheckAt:
 		return m.NextCheckAt()
 	case refund.FieldChecks:
@@ -41758,6 +42432,8 @@ func (m *RefundMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldGatewayRefundID(ctx)
 	case refund.FieldHoldID:
 		return m.OldHoldID(ctx)
+	case refund.FieldCreditNoteID:
+		return m.OldCreditNoteID(ctx)
 	case refund.FieldNextCheckAt:
 		return m.OldNextCheckAt(ctx)
 	case refund.FieldChecks:
@@ -41848,6 +42524,13 @@ func (m *RefundMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetHoldID(v)
 		return nil
+	case refund.FieldCreditNoteID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditNoteID(v)
+		return nil
 	case refund.FieldNextCheckAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -41931,6 +42614,9 @@ func (m *RefundMutation) ClearedFields() []string {
 	if m.FieldCleared(refund.FieldHoldID) {
 		fields = append(fields, refund.FieldHoldID)
 	}
+	if m.FieldCleared(refund.FieldCreditNoteID) {
+		fields = append(fields, refund.FieldCreditNoteID)
+	}
 	if m.FieldCleared(refund.FieldNextCheckAt) {
 		fields = append(fields, refund.FieldNextCheckAt)
 	}
@@ -41959,6 +42645,9 @@ func (m *RefundMutation) ClearField(name string) error {
 		return nil
 	case refund.FieldHoldID:
 		m.ClearHoldID()
+		return nil
+	case refund.FieldCreditNoteID:
+		m.ClearCreditNoteID()
 		return nil
 	case refund.FieldNextCheckAt:
 		m.ClearNextCheckAt()
@@ -42004,6 +42693,9 @@ func (m *RefundMutation) ResetField(name string) error {
 	case refund.FieldHoldID:
 		m.ResetHoldID()
 		return nil
+	case refund.FieldCreditNoteID:
+		m.ResetCreditNoteID()
+		return nil
 	case refund.FieldNextCheckAt:
 		m.ResetNextCheckAt()
 		return nil
@@ -42016,7 +42708,10 @@ func (m *RefundMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *RefundMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.credit_note != nil {
+		edges = append(edges, refund.EdgeCreditNote)
+	}
 	if m.payment != nil {
 		edges = append(edges, refund.EdgePayment)
 	}
@@ -42027,6 +42722,10 @@ func (m *RefundMutation) AddedEdges() []string {
 // name in this mutation.
 func (m *RefundMutation) AddedIDs(name string) []ent.Value {
 	switch name {
+	case refund.EdgeCreditNote:
+		if id := m.credit_note; id != nil {
+			return []ent.Value{*id}
+		}
 	case refund.EdgePayment:
 		if id := m.payment; id != nil {
 			return []ent.Value{*id}
@@ -42037,7 +42736,7 @@ func (m *RefundMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *RefundMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	return edges
 }
 
@@ -42049,7 +42748,10 @@ func (m *RefundMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *RefundMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.clearedcredit_note {
+		edges = append(edges, refund.EdgeCreditNote)
+	}
 	if m.clearedpayment {
 		edges = append(edges, refund.EdgePayment)
 	}
@@ -42060,6 +42762,8 @@ func (m *RefundMutation) ClearedEdges() []string {
 // was cleared in this mutation.
 func (m *RefundMutation) EdgeCleared(name string) bool {
 	switch name {
+	case refund.EdgeCreditNote:
+		return m.clearedcredit_note
 	case refund.EdgePayment:
 		return m.clearedpayment
 	}
@@ -42070,6 +42774,9 @@ func (m *RefundMutation) EdgeCleared(name string) bool {
 // if that edge is not defined in the schema.
 func (m *RefundMutation) ClearEdge(name string) error {
 	switch name {
+	case refund.EdgeCreditNote:
+		m.ClearCreditNote()
+		return nil
 	case refund.EdgePayment:
 		m.ClearPayment()
 		return nil
@@ -42081,6 +42788,9 @@ func (m *RefundMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *RefundMutation) ResetEdge(name string) error {
 	switch name {
+	case refund.EdgeCreditNote:
+		m.ResetCreditNote()
+		return nil
 	case refund.EdgePayment:
 		m.ResetPayment()
 		return nil

@@ -8,6 +8,7 @@ import (
 	"purser/auth"
 	"purser/billing"
 	"purser/ent"
+	"purser/ent/creditnote"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
 	"purser/ent/invoice"
@@ -148,6 +149,10 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	must(raw.Refund.Create().SetID(id("rfd", 0)).SetPaymentID(id("pmt", 0)).SetCurrency("USD").SetAmountUnits(1).
 		SetReason(name("refund")).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
 	add("Refund", id("rfd", 0), nil)
+	must(raw.CreditNote.Create().SetID(id("crn", 0)).SetInvoiceID(f.ids["Invoice"]).SetNumber(name("note")).SetCurrency("USD").
+		SetTotalUnits(usd(1).Units).SetTaxUnits(0).SetSubtotalUnits(usd(1).Units).SetSettlement(creditnote.SettlementDUE).
+		SetReason(name("note")).SetPublicToken(id("crn", 0)).SetCreatedAt(now).Exec(ctx))
+	add("CreditNote", id("crn", 0), nil)
 	must(raw.Dispute.Create().SetID(id("dsp", 0)).SetPaymentID(id("pmt", 0)).SetCurrency("USD").SetAmountUnits(1).
 		SetStatus(dispute.StatusNEEDS_RESPONSE).SetReason(name("dispute")).SetGatewayDisputeID(f.mark).
 		SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))

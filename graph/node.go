@@ -13,6 +13,7 @@ import (
 	"purser/ent"
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/dispute"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
@@ -60,6 +61,7 @@ func nodeTypes() map[string]nodeType {
 		"hld": {"Hold", hold.Table, ofPayer},
 		"quo": {"Quote", quote.Table, ofPayer},
 		"inv": {"Invoice", invoice.Table, ofPayer},
+		"crn": {"CreditNote", creditnote.Table, ofPayer},
 		"pmt": {"Payment", payment.Table, ofPayer},
 		"att": {"PaymentAttempt", paymentattempt.Table, ofPayer},
 		"rfd": {"Refund", refund.Table, ofPayer},

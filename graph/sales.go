@@ -7,12 +7,14 @@ import (
 	"purser/billing"
 	"purser/ent"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
 	"purser/ent/refund"
 	"purser/ent/schema"
+	"purser/gateway"
 	"purser/graph/model"
 	"purser/money"
 )
@@ -76,6 +78,42 @@ func (r *Resolver) beginRefund(ctx context.Context, in model.PaymentRefundInput)
 		d.Amount = &amount
 	}
 	return r.Billing.BeginRefund(ctx, d)
+}
+
+// refund asks the gateway for a refund that was begun, where there is anything
+// to ask.
+func (r *Resolver) refund(ctx context.Context, begun *billing.BegunRefund) error {
+	if begun.Call == nil {
+		return nil
+	}
+	ctx, cancel := r.calling(ctx)
+	defer cancel()
+	result := gateway.RefundResult{Outcome: gateway.Unsupported(begun.Kind, "give money back")}
+	if refunds, ok := gateway.Capability[gateway.Refunds](r.Gateways, begun.Kind); ok {
+		result = refunds.RefundPayment(ctx, begun.Account, begun.Call.Call, begun.Request)
+	}
+	return r.Billing.FinishRefund(ctx, begun.ID, result)
+}
+
+// beginCreditNote takes over the input of creditNoteCreate.
+func (r *Resolver) beginCreditNote(ctx context.Context, in model.CreditNoteCreateInput) (*billing.BegunCreditNote, error) {
+	d := billing.CreditNoteDraft{InvoiceID: in.InvoiceID, Reason: in.Reason, Key: key(ctx, in.IdempotencyKey)}
+	if in.Settlement != nil {
+		d.Settlement = *in.Settlement
+	}
+	if in.Amount != nil {
+		amount, err := minorAmount(in.Amount, "amount")
+		if err != nil {
+			return nil, err
+		}
+		d.Amount = &amount
+	}
+	return r.Billing.BeginCreditNote(ctx, d)
+}
+
+// creditNote shows a credit note after a mutation.
+func (r *Resolver) creditNote(ctx context.Context, id string) (*ent.CreditNote, error) {
+	return show(ctx, r.client().CreditNote.Query().Where(creditnote.ID(id)), "creditNote", "CreditNote")
 }
 
 // refundAndPayment shows a refund with the payment that it was taken from.

@@ -15,7 +15,6 @@ func References() []Reference {
 		{"balances", "auto_reload_provider_id", "providers"},
 		{"balances", "auto_reload_payment_method_id", "payment_methods"},
 		{"balances", "auto_reload_payment_id", "payments"},
-		{"credit_notes", "invoice_id", "invoices"},
 		{"gateway_calls", "provider_id", "providers"},
 		{"gateway_customers", "payer_id", "payers"},
 		{"gateway_customers", "provider_id", "providers"},

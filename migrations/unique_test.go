@@ -33,6 +33,7 @@ var uniqueIndexes = map[string]string{
 var businessRules = []string{
 	"balances payer_id currency",
 	"credit_notes number",
+	"credit_notes public_token",
 	"currencies code",
 	"disputes payment_id gateway_dispute_id",
 	"email_templates kind locale",

@@ -46,6 +46,10 @@ const (
 	FieldAmountDueUnits = "amount_due_units"
 	// FieldAmountPaidUnits holds the string denoting the amount_paid_units field in the database.
 	FieldAmountPaidUnits = "amount_paid_units"
+	// FieldCreditedUnits holds the string denoting the credited_units field in the database.
+	FieldCreditedUnits = "credited_units"
+	// FieldWaivedUnits holds the string denoting the waived_units field in the database.
+	FieldWaivedUnits = "waived_units"
 	// FieldDescription holds the string denoting the description field in the database.
 	FieldDescription = "description"
 	// FieldRecipient holds the string denoting the recipient field in the database.
@@ -100,6 +104,8 @@ const (
 	EdgeLines = "lines"
 	// EdgePayments holds the string denoting the payments edge name in mutations.
 	EdgePayments = "payments"
+	// EdgeCreditNotes holds the string denoting the credit_notes edge name in mutations.
+	EdgeCreditNotes = "credit_notes"
 	// Table holds the table name of the invoice in the database.
 	Table = "invoices"
 	// PayerTable is the table that holds the payer relation/edge.
@@ -137,6 +143,13 @@ const (
 	PaymentsInverseTable = "payments"
 	// PaymentsColumn is the table column denoting the payments relation/edge.
 	PaymentsColumn = "invoice_id"
+	// CreditNotesTable is the table that holds the credit_notes relation/edge.
+	CreditNotesTable = "credit_notes"
+	// CreditNotesInverseTable is the table name for the CreditNote entity.
+	// It exists in this package in order to avoid circular dependency with the "creditnote" package.
+	CreditNotesInverseTable = "credit_notes"
+	// CreditNotesColumn is the table column denoting the credit_notes relation/edge.
+	CreditNotesColumn = "invoice_id"
 )
 
 // Columns holds all SQL columns for invoice fields.
@@ -156,6 +169,8 @@ var Columns = []string{
 	FieldTotalUnits,
 	FieldAmountDueUnits,
 	FieldAmountPaidUnits,
+	FieldCreditedUnits,
+	FieldWaivedUnits,
 	FieldDescription,
 	FieldRecipient,
 	FieldDueAt,
@@ -215,6 +230,10 @@ var (
 	DefaultAmountDueUnits money.Units
 	// DefaultAmountPaidUnits holds the default value on creation for the "amount_paid_units" field.
 	DefaultAmountPaidUnits money.Units
+	// DefaultCreditedUnits holds the default value on creation for the "credited_units" field.
+	DefaultCreditedUnits money.Units
+	// DefaultWaivedUnits holds the default value on creation for the "waived_units" field.
+	DefaultWaivedUnits money.Units
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
 	// DefaultChecks holds the default value on creation for the "checks" field.
@@ -384,6 +403,16 @@ func ByAmountPaidUnits(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAmountPaidUnits, opts...).ToFunc()
 }
 
+// ByCreditedUnits orders the results by the credited_units field.
+func ByCreditedUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditedUnits, opts...).ToFunc()
+}
+
+// ByWaivedUnits orders the results by the waived_units field.
+func ByWaivedUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWaivedUnits, opts...).ToFunc()
+}
+
 // ByDescription orders the results by the description field.
 func ByDescription(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDescription, opts...).ToFunc()
@@ -537,6 +566,20 @@ func ByPayments(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newPaymentsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByCreditNotesCount orders the results by credit_notes count.
+func ByCreditNotesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newCreditNotesStep(), opts...)
+	}
+}
+
+// ByCreditNotes orders the results by credit_notes terms.
+func ByCreditNotes(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newCreditNotesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newPayerStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -570,6 +613,13 @@ func newPaymentsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(PaymentsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, PaymentsTable, PaymentsColumn),
+	)
+}
+func newCreditNotesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(CreditNotesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, CreditNotesTable, CreditNotesColumn),
 	)
 }
 

@@ -131,6 +131,18 @@ func AmountPaidUnits(v money.Units) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldAmountPaidUnits, vc))
 }
 
+// CreditedUnits applies equality check predicate on the "credited_units" field. It's identical to CreditedUnitsEQ.
+func CreditedUnits(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldCreditedUnits, vc))
+}
+
+// WaivedUnits applies equality check predicate on the "waived_units" field. It's identical to WaivedUnitsEQ.
+func WaivedUnits(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldWaivedUnits, vc))
+}
+
 // Description applies equality check predicate on the "description" field. It's identical to DescriptionEQ.
 func Description(v string) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldDescription, v))
@@ -964,6 +976,114 @@ func AmountPaidUnitsLT(v money.Units) predicate.Invoice {
 func AmountPaidUnitsLTE(v money.Units) predicate.Invoice {
 	vc := int64(v)
 	return predicate.Invoice(sql.FieldLTE(FieldAmountPaidUnits, vc))
+}
+
+// CreditedUnitsEQ applies the EQ predicate on the "credited_units" field.
+func CreditedUnitsEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsNEQ applies the NEQ predicate on the "credited_units" field.
+func CreditedUnitsNEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldNEQ(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsIn applies the In predicate on the "credited_units" field.
+func CreditedUnitsIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldIn(FieldCreditedUnits, v...))
+}
+
+// CreditedUnitsNotIn applies the NotIn predicate on the "credited_units" field.
+func CreditedUnitsNotIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldNotIn(FieldCreditedUnits, v...))
+}
+
+// CreditedUnitsGT applies the GT predicate on the "credited_units" field.
+func CreditedUnitsGT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGT(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsGTE applies the GTE predicate on the "credited_units" field.
+func CreditedUnitsGTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGTE(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsLT applies the LT predicate on the "credited_units" field.
+func CreditedUnitsLT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLT(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsLTE applies the LTE predicate on the "credited_units" field.
+func CreditedUnitsLTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLTE(FieldCreditedUnits, vc))
+}
+
+// WaivedUnitsEQ applies the EQ predicate on the "waived_units" field.
+func WaivedUnitsEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsNEQ applies the NEQ predicate on the "waived_units" field.
+func WaivedUnitsNEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldNEQ(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsIn applies the In predicate on the "waived_units" field.
+func WaivedUnitsIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldIn(FieldWaivedUnits, v...))
+}
+
+// WaivedUnitsNotIn applies the NotIn predicate on the "waived_units" field.
+func WaivedUnitsNotIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldNotIn(FieldWaivedUnits, v...))
+}
+
+// WaivedUnitsGT applies the GT predicate on the "waived_units" field.
+func WaivedUnitsGT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGT(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsGTE applies the GTE predicate on the "waived_units" field.
+func WaivedUnitsGTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGTE(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsLT applies the LT predicate on the "waived_units" field.
+func WaivedUnitsLT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLT(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsLTE applies the LTE predicate on the "waived_units" field.
+func WaivedUnitsLTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLTE(FieldWaivedUnits, vc))
 }
 
 // DescriptionEQ applies the EQ predicate on the "description" field.
@@ -2298,6 +2418,29 @@ func HasPayments() predicate.Invoice {
 func HasPaymentsWith(preds ...predicate.Payment) predicate.Invoice {
 	return predicate.Invoice(func(s *sql.Selector) {
 		step := newPaymentsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasCreditNotes applies the HasEdge predicate on the "credit_notes" edge.
+func HasCreditNotes() predicate.Invoice {
+	return predicate.Invoice(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, CreditNotesTable, CreditNotesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasCreditNotesWith applies the HasEdge predicate on the "credit_notes" edge with a given conditions (other predicates).
+func HasCreditNotesWith(preds ...predicate.CreditNote) predicate.Invoice {
+	return predicate.Invoice(func(s *sql.Selector) {
+		step := newCreditNotesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

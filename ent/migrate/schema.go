@@ -121,28 +121,44 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "invoice_id", Type: field.TypeString},
 		{Name: "number", Type: field.TypeString},
 		{Name: "currency", Type: field.TypeString},
 		{Name: "total_units", Type: field.TypeInt64},
 		{Name: "tax_units", Type: field.TypeInt64},
+		{Name: "subtotal_units", Type: field.TypeInt64},
+		{Name: "settlement", Type: field.TypeEnum, Enums: []string{"DUE", "REFUND", "BALANCE", "OUT_OF_BAND"}},
 		{Name: "reason", Type: field.TypeString},
+		{Name: "public_token", Type: field.TypeString},
+		{Name: "invoice_id", Type: field.TypeString},
 	}
 	// CreditNotesTable holds the schema information for the "credit_notes" table.
 	CreditNotesTable = &schema.Table{
 		Name:       "credit_notes",
 		Columns:    CreditNotesColumns,
 		PrimaryKey: []*schema.Column{CreditNotesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "credit_notes_invoices_credit_notes",
+				Columns:    []*schema.Column{CreditNotesColumns[11]},
+				RefColumns: []*schema.Column{InvoicesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "creditnote_organization_id_number",
 				Unique:  true,
-				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[4]},
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[3]},
+			},
+			{
+				Name:    "creditnote_organization_id_public_token",
+				Unique:  true,
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[10]},
 			},
 			{
 				Name:    "creditnote_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[3], CreditNotesColumns[0]},
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[11], CreditNotesColumns[0]},
 			},
 		},
 	}
@@ -509,6 +525,8 @@ var (
 		{Name: "total_units", Type: field.TypeInt64, Default: 0},
 		{Name: "amount_due_units", Type: field.TypeInt64, Default: 0},
 		{Name: "amount_paid_units", Type: field.TypeInt64, Default: 0},
+		{Name: "credited_units", Type: field.TypeInt64, Default: 0},
+		{Name: "waived_units", Type: field.TypeInt64, Default: 0},
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "recipient", Type: field.TypeJSON, Nullable: true},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
@@ -542,19 +560,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoices_providers_provider",
-				Columns:    []*schema.Column{InvoicesColumns[34]},
+				Columns:    []*schema.Column{InvoicesColumns[36]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_quotes_quote",
-				Columns:    []*schema.Column{InvoicesColumns[35]},
+				Columns:    []*schema.Column{InvoicesColumns[37]},
 				RefColumns: []*schema.Column{QuotesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_payers_invoices",
-				Columns:    []*schema.Column{InvoicesColumns[36]},
+				Columns:    []*schema.Column{InvoicesColumns[38]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -568,22 +586,22 @@ var (
 			{
 				Name:    "invoice_organization_id_provider_id_gateway_invoice_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34], InvoicesColumns[29]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[31]},
 			},
 			{
 				Name:    "invoice_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[37]},
 			},
 			{
 				Name:    "invoice_organization_id_public_token",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34]},
 			},
 			{
 				Name:    "invoice_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[0]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[38], InvoicesColumns[0]},
 			},
 			{
 				Name:    "invoice_organization_id_status_id",
@@ -593,7 +611,7 @@ var (
 			{
 				Name:    "invoice_organization_id_finalizes_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[16]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[18]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "finalizes_at IS NOT NULL",
 				},
@@ -601,7 +619,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[25]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[27]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -609,7 +627,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[30]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -1568,6 +1586,7 @@ var (
 		{Name: "hold_id", Type: field.TypeString, Nullable: true},
 		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
 		{Name: "checks", Type: field.TypeInt, Default: 0},
+		{Name: "credit_note_id", Type: field.TypeString, Nullable: true},
 		{Name: "payment_id", Type: field.TypeString},
 	}
 	// RefundsTable holds the schema information for the "refunds" table.
@@ -1577,8 +1596,14 @@ var (
 		PrimaryKey: []*schema.Column{RefundsColumns[0]},
 		ForeignKeys: []*schema.ForeignKey{
 			{
-				Symbol:     "refunds_payments_refunds",
+				Symbol:     "refunds_credit_notes_refunds",
 				Columns:    []*schema.Column{RefundsColumns[13]},
+				RefColumns: []*schema.Column{CreditNotesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "refunds_payments_refunds",
+				Columns:    []*schema.Column{RefundsColumns[14]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1587,7 +1612,12 @@ var (
 			{
 				Name:    "refund_organization_id_payment_id_gateway_refund_id",
 				Unique:  true,
-				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[13], RefundsColumns[9]},
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[14], RefundsColumns[9]},
+			},
+			{
+				Name:    "refund_organization_id_credit_note_id",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[13]},
 			},
 			{
 				Name:    "refund_organization_id_next_check_at",
@@ -1772,6 +1802,7 @@ func init() {
 		"balances_sequence":     "last_seq >= 0",
 		"balances_unpaid":       "unpaid_units >= 0",
 	}
+	CreditNotesTable.ForeignKeys[0].RefTable = InvoicesTable
 	CreditNotesTable.Annotation = &entsql.Annotation{}
 	CreditNotesTable.Annotation.Checks = map[string]string{
 		"credit_notes_amount": "total_units > 0 AND tax_units >= 0",
@@ -1797,9 +1828,10 @@ func init() {
 	InvoicesTable.ForeignKeys[2].RefTable = PayersTable
 	InvoicesTable.Annotation = &entsql.Annotation{}
 	InvoicesTable.Annotation.Checks = map[string]string{
-		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
-		"invoices_number":  "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
-		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
+		"invoices_amounts":  "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
+		"invoices_credited": "waived_units >= 0 AND credited_units >= waived_units AND credited_units <= total_units",
+		"invoices_number":   "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
+		"invoices_paid":     "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
 	}
 	InvoiceLinesTable.ForeignKeys[0].RefTable = InvoicesTable
 	InvoiceLinesTable.ForeignKeys[1].RefTable = PricesTable
@@ -1867,7 +1899,8 @@ func init() {
 	QuoteLinesTable.Annotation.Checks = map[string]string{
 		"quote_lines_quantity": "quantity >= 1",
 	}
-	RefundsTable.ForeignKeys[0].RefTable = PaymentsTable
+	RefundsTable.ForeignKeys[0].RefTable = CreditNotesTable
+	RefundsTable.ForeignKeys[1].RefTable = PaymentsTable
 	RefundsTable.Annotation = &entsql.Annotation{}
 	RefundsTable.Annotation.Checks = map[string]string{
 		"refunds_amount": "amount_units > 0",

@@ -201,10 +201,15 @@ func init() {
 		})
 	}
 	creditnoteMixinHooks0 := creditnoteMixin[0].Hooks()
+	creditnoteMixinHooks1 := creditnoteMixin[1].Hooks()
 
 	creditnote.Hooks[1] = creditnoteMixinHooks0[0]
+
+	creditnote.Hooks[2] = creditnoteMixinHooks1[0]
 	creditnoteMixinInters0 := creditnoteMixin[0].Interceptors()
+	creditnoteMixinInters1 := creditnoteMixin[1].Interceptors()
 	creditnote.Interceptors[0] = creditnoteMixinInters0[0]
+	creditnote.Interceptors[1] = creditnoteMixinInters1[0]
 	creditnoteMixinFields0 := creditnoteMixin[0].Fields()
 	_ = creditnoteMixinFields0
 	creditnoteFields := schema.CreditNote{}.Fields()
@@ -631,12 +636,20 @@ func init() {
 	invoiceDescAmountPaidUnits := invoiceFields[10].Descriptor()
 	// invoice.DefaultAmountPaidUnits holds the default value on creation for the amount_paid_units field.
 	invoice.DefaultAmountPaidUnits = money.Units(invoiceDescAmountPaidUnits.Default.(int64))
+	// invoiceDescCreditedUnits is the schema descriptor for credited_units field.
+	invoiceDescCreditedUnits := invoiceFields[11].Descriptor()
+	// invoice.DefaultCreditedUnits holds the default value on creation for the credited_units field.
+	invoice.DefaultCreditedUnits = money.Units(invoiceDescCreditedUnits.Default.(int64))
+	// invoiceDescWaivedUnits is the schema descriptor for waived_units field.
+	invoiceDescWaivedUnits := invoiceFields[12].Descriptor()
+	// invoice.DefaultWaivedUnits holds the default value on creation for the waived_units field.
+	invoice.DefaultWaivedUnits = money.Units(invoiceDescWaivedUnits.Default.(int64))
 	// invoiceDescAttempts is the schema descriptor for attempts field.
-	invoiceDescAttempts := invoiceFields[23].Descriptor()
+	invoiceDescAttempts := invoiceFields[25].Descriptor()
 	// invoice.DefaultAttempts holds the default value on creation for the attempts field.
 	invoice.DefaultAttempts = invoiceDescAttempts.Default.(int)
 	// invoiceDescChecks is the schema descriptor for checks field.
-	invoiceDescChecks := invoiceFields[30].Descriptor()
+	invoiceDescChecks := invoiceFields[32].Descriptor()
 	// invoice.DefaultChecks holds the default value on creation for the checks field.
 	invoice.DefaultChecks = invoiceDescChecks.Default.(int)
 	// invoiceDescID is the schema descriptor for id field.
@@ -1391,7 +1404,7 @@ func init() {
 	// refund.PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	refund.PaymentIDValidator = refundDescPaymentID.Validators[0].(func(string) error)
 	// refundDescChecks is the schema descriptor for checks field.
-	refundDescChecks := refundFields[9].Descriptor()
+	refundDescChecks := refundFields[10].Descriptor()
 	// refund.DefaultChecks holds the default value on creation for the checks field.
 	refund.DefaultChecks = refundDescChecks.Default.(int)
 	// refundDescID is the schema descriptor for id field.

@@ -26,9 +26,10 @@ type Invoice struct{ ent.Schema }
 // Annotations of Invoice.
 func (Invoice) Annotations() []schema.Annotation {
 	return append(filtered(), entsql.Checks(map[string]string{
-		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
-		"invoices_number":  "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
-		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
+		"invoices_amounts":  "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
+		"invoices_credited": "waived_units >= 0 AND credited_units >= waived_units AND credited_units <= total_units",
+		"invoices_number":   "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
+		"invoices_paid":     "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
 	}))
 }
 
@@ -51,6 +52,8 @@ func (Invoice) Fields() []ent.Field {
 		units("total_units"),
 		units("amount_due_units"),
 		units("amount_paid_units"),
+		units("credited_units"), // by credit notes, all of them
+		units("waived_units"),   // by those made before it was paid, which took from what was due
 		optionalText("description"),
 		// Whom it was issued to, as it stood then; empty while it is a draft.
 		field.JSON("recipient", &Recipient{}).Optional().Annotations(hidden()),
@@ -88,6 +91,7 @@ func (Invoice) Edges() []ent.Edge {
 		edge.To("quote", Quote.Type).Field("quote_id").Unique().Annotations(noFilter),
 		edge.To("lines", InvoiceLine.Type).Annotations(noFilter, entgql.MapsTo("lineItems")),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
+		edge.To("credit_notes", CreditNote.Type).Annotations(noFilter),
 	}
 }
 
@@ -144,21 +148,37 @@ type CreditNote struct{ ent.Schema }
 
 // Annotations of CreditNote.
 func (CreditNote) Annotations() []schema.Annotation {
-	return []schema.Annotation{internal(), entsql.Checks(map[string]string{"credit_notes_amount": "total_units > 0 AND tax_units >= 0"})}
+	return []schema.Annotation{
+		entgql.Skip(entgql.SkipWhereInput),
+		entsql.Checks(map[string]string{"credit_notes_amount": "total_units > 0 AND tax_units >= 0"}),
+	}
 }
 
 // Mixin of CreditNote.
-func (CreditNote) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+func (CreditNote) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, through("invoice_id", "invoices"), createdMixin{}}
+}
 
 // Fields of CreditNote.
 func (CreditNote) Fields() []ent.Field {
 	return []ent.Field{
 		fixedRef("invoice_id"),
 		field.String("number").Immutable(),
-		field.String("currency").Immutable(),
+		field.String("currency").Immutable().Annotations(hidden()),
 		fixedUnits("total_units"),
 		fixedUnits("tax_units"),
+		fixedUnits("subtotal_units"),
+		field.Enum("settlement").Values("DUE", "REFUND", "BALANCE", "OUT_OF_BAND").Immutable(),
 		field.String("reason").Immutable(),
+		field.String("public_token").Immutable().Sensitive(),
+	}
+}
+
+// Edges of CreditNote.
+func (CreditNote) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("invoice", Invoice.Type).Ref("credit_notes").Field("invoice_id").Unique().Required().Immutable(),
+		edge.To("refunds", Refund.Type),
 	}
 }
 
@@ -166,6 +186,7 @@ func (CreditNote) Fields() []ent.Field {
 func (CreditNote) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "number").Unique(),
+		index.Fields("organization_id", "public_token").Unique(),
 		index.Fields("organization_id", "invoice_id", "id"),
 	}
 }

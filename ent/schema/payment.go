@@ -226,6 +226,7 @@ func (Refund) Fields() []ent.Field {
 		optionalText("failure_message"),
 		field.String("gateway_refund_id").Optional().Nillable().Annotations(hidden()),
 		ref("hold_id"),
+		field.String("credit_note_id").Optional().Nillable().Immutable().Annotations(hidden()),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
 		field.Int("checks").Default(0).Annotations(hidden()),
 	}
@@ -234,6 +235,7 @@ func (Refund) Fields() []ent.Field {
 // Edges of Refund.
 func (Refund) Edges() []ent.Edge {
 	return []ent.Edge{
+		edge.From("credit_note", CreditNote.Type).Ref("refunds").Field("credit_note_id").Unique().Immutable(),
 		edge.From("payment", Payment.Type).Ref("refunds").Field("payment_id").Unique().Required().Immutable(),
 	}
 }
@@ -242,6 +244,7 @@ func (Refund) Edges() []ent.Edge {
 func (Refund) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "payment_id", "gateway_refund_id").Unique(),
+		index.Fields("organization_id", "credit_note_id"),
 		due("next_check_at"),
 	}
 }

@@ -29,6 +29,7 @@ type ResolverRoot interface {
 	AutoReload() AutoReloadResolver
 	Balance() BalanceResolver
 	Company() CompanyResolver
+	CreditNote() CreditNoteResolver
 	Developer() DeveloperResolver
 	GatewayEvent() GatewayEventResolver
 	GlobalProvider() GlobalProviderResolver
@@ -258,6 +259,30 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	CreditNote struct {
+		CreatedAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Invoice    func(childComplexity int) int
+		Number     func(childComplexity int) int
+		PDFURL     func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Refunds    func(childComplexity int) int
+		Settlement func(childComplexity int) int
+		Subtotal   func(childComplexity int) int
+		Tax        func(childComplexity int) int
+		Total      func(childComplexity int) int
+	}
+
+	CreditNoteCreatePayload struct {
+		CreditNote func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	CreditNoteRefundPayload struct {
+		CreditNote func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Currency struct {
 		Code         func(childComplexity int) int
 		CreditLimit  func(childComplexity int) int
@@ -456,6 +481,8 @@ type ComplexityRoot struct {
 		Attempts       func(childComplexity int) int
 		Collection     func(childComplexity int) int
 		CreatedAt      func(childComplexity int) int
+		CreditNotes    func(childComplexity int) int
+		Credited       func(childComplexity int) int
 		Description    func(childComplexity int) int
 		DueAt          func(childComplexity int) int
 		Dunning        func(childComplexity int) int
@@ -602,6 +629,8 @@ type ComplexityRoot struct {
 		CompanyMemberRemove     func(childComplexity int, input model.CompanyMemberRemoveInput) int
 		CompanyUpdate           func(childComplexity int, input model.CompanyUpdateInput) int
 		CreditLimitSet          func(childComplexity int, input model.CreditLimitSetInput) int
+		CreditNoteCreate        func(childComplexity int, input model.CreditNoteCreateInput) int
+		CreditNoteRefund        func(childComplexity int, input model.CreditNoteRefundInput) int
 		CurrencyDelete          func(childComplexity int, input model.CurrencyDeleteInput) int
 		CurrencySet             func(childComplexity int, input model.CurrencySetInput) int
 		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
@@ -1965,6 +1994,99 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreditLimitSetPayload.UserErrors(childComplexity), true
 
+	case "CreditNote.createdAt":
+		if e.ComplexityRoot.CreditNote.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.CreatedAt(childComplexity), true
+	case "CreditNote.id":
+		if e.ComplexityRoot.CreditNote.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.ID(childComplexity), true
+	case "CreditNote.invoice":
+		if e.ComplexityRoot.CreditNote.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Invoice(childComplexity), true
+	case "CreditNote.number":
+		if e.ComplexityRoot.CreditNote.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Number(childComplexity), true
+	case "CreditNote.pdfUrl":
+		if e.ComplexityRoot.CreditNote.PDFURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.PDFURL(childComplexity), true
+	case "CreditNote.reason":
+		if e.ComplexityRoot.CreditNote.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Reason(childComplexity), true
+	case "CreditNote.refunds":
+		if e.ComplexityRoot.CreditNote.Refunds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Refunds(childComplexity), true
+	case "CreditNote.settlement":
+		if e.ComplexityRoot.CreditNote.Settlement == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Settlement(childComplexity), true
+	case "CreditNote.subtotal":
+		if e.ComplexityRoot.CreditNote.Subtotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Subtotal(childComplexity), true
+	case "CreditNote.tax":
+		if e.ComplexityRoot.CreditNote.Tax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Tax(childComplexity), true
+	case "CreditNote.total":
+		if e.ComplexityRoot.CreditNote.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Total(childComplexity), true
+
+	case "CreditNoteCreatePayload.creditNote":
+		if e.ComplexityRoot.CreditNoteCreatePayload.CreditNote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteCreatePayload.CreditNote(childComplexity), true
+	case "CreditNoteCreatePayload.userErrors":
+		if e.ComplexityRoot.CreditNoteCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteCreatePayload.UserErrors(childComplexity), true
+
+	case "CreditNoteRefundPayload.creditNote":
+		if e.ComplexityRoot.CreditNoteRefundPayload.CreditNote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteRefundPayload.CreditNote(childComplexity), true
+	case "CreditNoteRefundPayload.userErrors":
+		if e.ComplexityRoot.CreditNoteRefundPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteRefundPayload.UserErrors(childComplexity), true
+
 	case "Currency.code":
 		if e.ComplexityRoot.Currency.Code == nil {
 			break
@@ -2772,6 +2894,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.CreatedAt(childComplexity), true
+	case "Invoice.creditNotes":
+		if e.ComplexityRoot.Invoice.CreditNotes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.CreditNotes(childComplexity), true
+	case "Invoice.credited":
+		if e.ComplexityRoot.Invoice.Credited == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.Credited(childComplexity), true
 	case "Invoice.description":
 		if e.ComplexityRoot.Invoice.Description == nil {
 			break
@@ -3434,6 +3568,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreditLimitSet(childComplexity, args["input"].(model.CreditLimitSetInput)), true
+	case "Mutation.creditNoteCreate":
+		if e.ComplexityRoot.Mutation.CreditNoteCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_creditNoteCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreditNoteCreate(childComplexity, args["input"].(model.CreditNoteCreateInput)), true
+	case "Mutation.creditNoteRefund":
+		if e.ComplexityRoot.Mutation.CreditNoteRefund == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_creditNoteRefund_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreditNoteRefund(childComplexity, args["input"].(model.CreditNoteRefundInput)), true
 	case "Mutation.currencyDelete":
 		if e.ComplexityRoot.Mutation.CurrencyDelete == nil {
 			break
@@ -5780,6 +5936,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCompanyMemberRemoveInput,
 		ec.unmarshalInputCompanyUpdateInput,
 		ec.unmarshalInputCreditLimitSetInput,
+		ec.unmarshalInputCreditNoteCreateInput,
+		ec.unmarshalInputCreditNoteRefundInput,
 		ec.unmarshalInputCurrencyDeleteInput,
 		ec.unmarshalInputCurrencySetInput,
 		ec.unmarshalInputDeveloperCloseInput,
@@ -6814,6 +6972,85 @@ input BalanceAdjustInput {
 
 type BalanceAdjustPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/creditnote.graphql", Input: `"Takes back a part of a finalized invoice, or all of it. It never changes."
+type CreditNote implements Node {
+  "Begins with crn_; never changes."
+  id: ID!
+  "Gap-free per organization and year."
+  number: String!
+  "What it takes back a part of."
+  invoice: Invoice!
+  "What it takes back before tax: its share of the invoice's subtotal."
+  subtotal: Money!
+  "Its share of the invoice's tax, in whole minor units."
+  tax: Money!
+  "What it takes back, in whole minor units."
+  total: Money!
+  "Why; it stands on the document."
+  reason: String!
+  "Where the amount goes."
+  settlement: CreditNoteSettlement!
+  "The tries to give it back at the gateway, oldest first; all but the last have FAILED."
+  refunds: [Refund!]!
+  "The document. The address is a secret of its own and needs no token."
+  pdfUrl: URL!
+  "When it was made."
+  createdAt: DateTime!
+}
+
+"Where the amount of a credit note goes."
+enum CreditNoteSettlement {
+  "It makes what is due on an OPEN invoice less; one on which nothing is due any more is PAID."
+  DUE
+  "It goes back through the gateway by which the invoice was paid."
+  REFUND
+  "It is added to the payer's balance."
+  BALANCE
+  "It is given back elsewhere; no money moves here."
+  OUT_OF_BAND
+}
+
+extend type Mutation {
+  "Takes back a part of a finalized invoice, or all of it: less is due on an OPEN one, and what was paid of a PAID one goes where settlement says."
+  creditNoteCreate(input: CreditNoteCreateInput!): CreditNoteCreatePayload!
+  "Tries once more to give a credit note back at the gateway, after the refund has FAILED."
+  creditNoteRefund(input: CreditNoteRefundInput!): CreditNoteRefundPayload!
+}
+
+"Which invoice to take back, and how much of it."
+input CreditNoteCreateInput {
+  "The invoice's, which begins with inv_; OPEN or PAID. One that a gateway keeps as well is credited when it is PAID: while it is OPEN, void it."
+  invoiceId: ID!
+  "Tax included, more than zero, in whole minor units; all that is left of the invoice where it is left out."
+  amount: MoneyInput
+  "Why; it stands on the document."
+  reason: String!
+  "Required for a PAID invoice, and not DUE; left out for an OPEN one."
+  settlement: CreditNoteSettlement
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type CreditNoteCreatePayload {
+  "The note; its refund is PROCESSING until the gateway has given it back."
+  creditNote: CreditNote
+  userErrors: [UserError!]!
+}
+
+"Which credit note to give back."
+input CreditNoteRefundInput {
+  "The note's, which begins with crn_."
+  id: ID!
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type CreditNoteRefundPayload {
+  "The note with its refunds."
+  creditNote: CreditNote
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
 	{Name: "../../schema/hold.graphql", Input: `"An amount set aside for work in progress. Nobody else can spend it until it is captured, released, or has expired."
 type Hold implements Node {
   "Begins with hld_; never changes."
@@ -6970,6 +7207,8 @@ type Invoice implements Node {
   amountDue: Money!
   "What has been paid of it."
   amountPaid: Money!
+  "What credit notes have taken back of it."
+  credited: Money!
   "When it has to be paid; null for a draft."
   dueAt: DateTime
   "When a draft finalizes itself; null when it waits."
@@ -6988,6 +7227,8 @@ type Invoice implements Node {
   quote: Quote
   "The payments towards it, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
+  "The credit notes to it, oldest first."
+  creditNotes: [CreditNote!]!
   "How often charging was tried."
   attempts: Int!
   "When charging is tried again; null when it is not."
@@ -9453,6 +9694,54 @@ func (ec *executionContext) childFields_CreditLimitSetPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type CreditLimitSetPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_CreditNote(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_CreditNote_id(ctx, field)
+	case "number":
+		return ec.fieldContext_CreditNote_number(ctx, field)
+	case "invoice":
+		return ec.fieldContext_CreditNote_invoice(ctx, field)
+	case "subtotal":
+		return ec.fieldContext_CreditNote_subtotal(ctx, field)
+	case "tax":
+		return ec.fieldContext_CreditNote_tax(ctx, field)
+	case "total":
+		return ec.fieldContext_CreditNote_total(ctx, field)
+	case "reason":
+		return ec.fieldContext_CreditNote_reason(ctx, field)
+	case "settlement":
+		return ec.fieldContext_CreditNote_settlement(ctx, field)
+	case "refunds":
+		return ec.fieldContext_CreditNote_refunds(ctx, field)
+	case "pdfUrl":
+		return ec.fieldContext_CreditNote_pdfUrl(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_CreditNote_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditNote", field.Name)
+}
+
+func (ec *executionContext) childFields_CreditNoteCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "creditNote":
+		return ec.fieldContext_CreditNoteCreatePayload_creditNote(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreditNoteCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditNoteCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CreditNoteRefundPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "creditNote":
+		return ec.fieldContext_CreditNoteRefundPayload_creditNote(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreditNoteRefundPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditNoteRefundPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Currency(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -9863,6 +10152,8 @@ func (ec *executionContext) childFields_Invoice(ctx context.Context, field graph
 		return ec.fieldContext_Invoice_amountDue(ctx, field)
 	case "amountPaid":
 		return ec.fieldContext_Invoice_amountPaid(ctx, field)
+	case "credited":
+		return ec.fieldContext_Invoice_credited(ctx, field)
 	case "dueAt":
 		return ec.fieldContext_Invoice_dueAt(ctx, field)
 	case "finalizesAt":
@@ -9881,6 +10172,8 @@ func (ec *executionContext) childFields_Invoice(ctx context.Context, field graph
 		return ec.fieldContext_Invoice_quote(ctx, field)
 	case "payments":
 		return ec.fieldContext_Invoice_payments(ctx, field)
+	case "creditNotes":
+		return ec.fieldContext_Invoice_creditNotes(ctx, field)
 	case "attempts":
 		return ec.fieldContext_Invoice_attempts(ctx, field)
 	case "nextAttemptAt":

@@ -9,6 +9,7 @@ import (
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/accesstoken"
+	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -334,6 +335,40 @@ type CreditLimitSetInput struct {
 type CreditLimitSetPayload struct {
 	Balance    *ent.Balance `json:"balance,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which invoice to take back, and how much of it.
+type CreditNoteCreateInput struct {
+	// The invoice's, which begins with inv_; OPEN or PAID. One that a gateway keeps as well is credited when it is PAID: while it is OPEN, void it.
+	InvoiceID string `json:"invoiceId"`
+	// Tax included, more than zero, in whole minor units; all that is left of the invoice where it is left out.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Why; it stands on the document.
+	Reason string `json:"reason"`
+	// Required for a PAID invoice, and not DUE; left out for an OPEN one.
+	Settlement *creditnote.Settlement `json:"settlement,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type CreditNoteCreatePayload struct {
+	// The note; its refund is PROCESSING until the gateway has given it back.
+	CreditNote *ent.CreditNote `json:"creditNote,omitempty"`
+	UserErrors []*UserError    `json:"userErrors"`
+}
+
+// Which credit note to give back.
+type CreditNoteRefundInput struct {
+	// The note's, which begins with crn_.
+	ID string `json:"id"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type CreditNoteRefundPayload struct {
+	// The note with its refunds.
+	CreditNote *ent.CreditNote `json:"creditNote,omitempty"`
+	UserErrors []*UserError    `json:"userErrors"`
 }
 
 // Which currency to remove.

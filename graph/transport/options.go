@@ -230,6 +230,7 @@ func DefaultLimits() *Limits {
 			"prices":          10,
 			"providers":       5,
 			"refunds":         2,
+			"creditNotes":     2,
 			"results":         1000,
 			"userErrors":      1,
 		},

@@ -89,14 +89,19 @@ CREATE TABLE "credit_notes" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
-  "invoice_id" character varying NOT NULL COLLATE "C",
   "number" character varying NOT NULL COLLATE "C",
   "currency" character varying NOT NULL COLLATE "C",
   "total_units" bigint NOT NULL,
   "tax_units" bigint NOT NULL,
+  "subtotal_units" bigint NOT NULL,
+  "settlement" character varying NOT NULL COLLATE "C",
   "reason" character varying NOT NULL COLLATE "C",
+  "public_token" character varying NOT NULL COLLATE "C",
+  "invoice_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "credit_notes_amount" CHECK (total_units > 0 AND tax_units >= 0),
+  CONSTRAINT "credit_notes_settlement_known" CHECK (settlement IN ('DUE', 'REFUND', 'BALANCE', 'OUT_OF_BAND')),
+  CONSTRAINT "credit_notes_subtotal_units_range" CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "credit_notes_tax_units_range" CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "credit_notes_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
@@ -104,6 +109,8 @@ CREATE TABLE "credit_notes" (
 CREATE INDEX "creditnote_organization_id_invoice_id_id" ON "credit_notes" ("organization_id", "invoice_id", "id");
 -- create index "creditnote_organization_id_number" to table: "credit_notes"
 CREATE UNIQUE INDEX "creditnote_organization_id_number" ON "credit_notes" ("organization_id", "number");
+-- create index "creditnote_organization_id_public_token" to table: "credit_notes"
+CREATE UNIQUE INDEX "creditnote_organization_id_public_token" ON "credit_notes" ("organization_id", "public_token");
 -- create "currencies" table
 CREATE TABLE "currencies" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -339,6 +346,8 @@ CREATE TABLE "invoices" (
   "total_units" bigint NOT NULL DEFAULT 0,
   "amount_due_units" bigint NOT NULL DEFAULT 0,
   "amount_paid_units" bigint NOT NULL DEFAULT 0,
+  "credited_units" bigint NOT NULL DEFAULT 0,
+  "waived_units" bigint NOT NULL DEFAULT 0,
   "description" character varying NULL COLLATE "C",
   "recipient" jsonb NULL,
   "due_at" timestamptz NULL,
@@ -368,13 +377,16 @@ CREATE TABLE "invoices" (
   CONSTRAINT "invoices_amount_paid_units_range" CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_amounts" CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
   CONSTRAINT "invoices_collection_known" CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT "invoices_credited" CHECK (waived_units >= 0 AND credited_units >= waived_units AND credited_units <= total_units),
+  CONSTRAINT "invoices_credited_units_range" CHECK (credited_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_dunning_known" CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
   CONSTRAINT "invoices_number" CHECK (status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT "invoices_paid" CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
   CONSTRAINT "invoices_status_known" CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
   CONSTRAINT "invoices_subtotal_units_range" CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_tax_units_range" CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT "invoices_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+  CONSTRAINT "invoices_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "invoices_waived_units_range" CHECK (waived_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoice_organization_id_finalizes_at" to table: "invoices"
 CREATE INDEX "invoice_organization_id_finalizes_at" ON "invoices" ("organization_id", "finalizes_at") WHERE (finalizes_at IS NOT NULL);
@@ -902,12 +914,15 @@ CREATE TABLE "refunds" (
   "hold_id" character varying NULL COLLATE "C",
   "next_check_at" timestamptz NULL,
   "checks" bigint NOT NULL DEFAULT 0,
+  "credit_note_id" character varying NULL COLLATE "C",
   "payment_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "refunds_amount" CHECK (amount_units > 0),
   CONSTRAINT "refunds_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "refunds_status_known" CHECK (status IN ('PROCESSING', 'SUCCEEDED', 'FAILED'))
 );
+-- create index "refund_organization_id_credit_note_id" to table: "refunds"
+CREATE INDEX "refund_organization_id_credit_note_id" ON "refunds" ("organization_id", "credit_note_id");
 -- create index "refund_organization_id_next_check_at" to table: "refunds"
 CREATE INDEX "refund_organization_id_next_check_at" ON "refunds" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
@@ -1002,7 +1017,7 @@ CONSTRAINT "balances_organization_id_fk" FOREIGN KEY ("organization_id") REFEREN
 CONSTRAINT "balances_payers_balances" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "credit_notes" table
 ALTER TABLE "credit_notes" ADD
-CONSTRAINT "credit_notes_invoice_id_fk" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "credit_notes_invoices_credit_notes" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "credit_notes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "currencies" table
 ALTER TABLE "currencies" ADD
@@ -1123,6 +1138,7 @@ CONSTRAINT "quote_lines_prices_price" FOREIGN KEY ("organization_id", "price_id"
 CONSTRAINT "quote_lines_quotes_lines" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "refunds" table
 ALTER TABLE "refunds" ADD
+CONSTRAINT "refunds_credit_notes_refunds" FOREIGN KEY ("organization_id", "credit_note_id") REFERENCES "credit_notes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_hold_id_fk" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_payments_refunds" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;

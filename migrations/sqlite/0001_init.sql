@@ -96,21 +96,28 @@ CREATE TABLE `credit_notes` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
-  `invoice_id` text NOT NULL,
   `number` text NOT NULL,
   `currency` text NOT NULL,
   `total_units` integer NOT NULL,
   `tax_units` integer NOT NULL,
+  `subtotal_units` integer NOT NULL,
+  `settlement` text NOT NULL,
   `reason` text NOT NULL,
+  `public_token` text NOT NULL,
+  `invoice_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `credit_notes_invoice_id_fk` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `credit_notes_invoices_credit_notes` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `credit_notes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `credit_notes_amount` CHECK (total_units > 0 AND tax_units >= 0),
+  CONSTRAINT `credit_notes_settlement_known` CHECK (settlement IN ('DUE', 'REFUND', 'BALANCE', 'OUT_OF_BAND')),
+  CONSTRAINT `credit_notes_subtotal_units_range` CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `credit_notes_tax_units_range` CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `credit_notes_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "creditnote_organization_id_number" to table: "credit_notes"
 CREATE UNIQUE INDEX `creditnote_organization_id_number` ON `credit_notes` (`organization_id`, `number`);
+-- create index "creditnote_organization_id_public_token" to table: "credit_notes"
+CREATE UNIQUE INDEX `creditnote_organization_id_public_token` ON `credit_notes` (`organization_id`, `public_token`);
 -- create index "creditnote_organization_id_invoice_id_id" to table: "credit_notes"
 CREATE INDEX `creditnote_organization_id_invoice_id_id` ON `credit_notes` (`organization_id`, `invoice_id`, `id`);
 -- create "currencies" table
@@ -363,6 +370,8 @@ CREATE TABLE `invoices` (
   `total_units` integer NOT NULL DEFAULT (0),
   `amount_due_units` integer NOT NULL DEFAULT (0),
   `amount_paid_units` integer NOT NULL DEFAULT (0),
+  `credited_units` integer NOT NULL DEFAULT (0),
+  `waived_units` integer NOT NULL DEFAULT (0),
   `description` text NULL,
   `recipient` json NULL,
   `due_at` datetime NULL,
@@ -397,13 +406,16 @@ CREATE TABLE `invoices` (
   CONSTRAINT `invoices_amount_paid_units_range` CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_amounts` CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
   CONSTRAINT `invoices_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT `invoices_credited` CHECK (waived_units >= 0 AND credited_units >= waived_units AND credited_units <= total_units),
+  CONSTRAINT `invoices_credited_units_range` CHECK (credited_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_dunning_known` CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
   CONSTRAINT `invoices_number` CHECK (status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT `invoices_paid` CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
   CONSTRAINT `invoices_status_known` CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
   CONSTRAINT `invoices_subtotal_units_range` CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_tax_units_range` CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT `invoices_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+  CONSTRAINT `invoices_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_waived_units_range` CHECK (waived_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoice_organization_id_number" to table: "invoices"
 CREATE UNIQUE INDEX `invoice_organization_id_number` ON `invoices` (`organization_id`, `number`);
@@ -978,8 +990,10 @@ CREATE TABLE `refunds` (
   `hold_id` text NULL,
   `next_check_at` datetime NULL,
   `checks` integer NOT NULL DEFAULT (0),
+  `credit_note_id` text NULL,
   `payment_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `refunds_credit_notes_refunds` FOREIGN KEY (`organization_id`, `credit_note_id`) REFERENCES `credit_notes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_payments_refunds` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -989,6 +1003,8 @@ CREATE TABLE `refunds` (
 );
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
 CREATE UNIQUE INDEX `refund_organization_id_payment_id_gateway_refund_id` ON `refunds` (`organization_id`, `payment_id`, `gateway_refund_id`);
+-- create index "refund_organization_id_credit_note_id" to table: "refunds"
+CREATE INDEX `refund_organization_id_credit_note_id` ON `refunds` (`organization_id`, `credit_note_id`);
 -- create index "refund_organization_id_next_check_at" to table: "refunds"
 CREATE INDEX `refund_organization_id_next_check_at` ON `refunds` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "subscriptions" table
