@@ -77,7 +77,7 @@ var directions = []struct {
 	// The domain.
 	{
 		path:    "billing",
-		imports: []string{"auth", "crash", "database", "document", "ent", "ent/schema", "gateway", "money"},
+		imports: []string{"auth", "crash", "database", "document", "ent", "ent/schema", "gateway", "mail", "money"},
 		tests:   []string{"migrations"},
 		why:     "the rules know gateways by their interfaces and nobody who calls them",
 	},
@@ -161,7 +161,7 @@ var directions = []struct {
 	{path: "config", why: "settings are values; server.go hands them on"},
 	{path: "crash", why: "named moments know nothing of what happens at them"},
 	{path: "metrics", imports: []string{"gateway"}, why: "counters know what is said to gateways, and nothing of what is done with the answers"},
-	{path: "mail", imports: []string{"money"}, why: "mails are rendered from what they are given"},
+	{path: "mail", why: "mails are rendered and sent from what they are given, without a database and without rules"},
 	{path: "schema", why: "the public contract is text; it knows nobody who keeps it"},
 	{path: "web", why: "embedded files know nothing of the server"},
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +25,7 @@ import (
 	"purser/graph"
 	"purser/graph/transport"
 	"purser/jobs"
+	"purser/mail"
 	"purser/metrics"
 	"purser/outbound"
 	"purser/web"
@@ -118,7 +122,11 @@ func serve(ctx context.Context, c invocation) (err error) {
 
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
-	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
+	mailer, err := newMailer(cfg)
+	if err != nil {
+		return err
+	}
+	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Mail: mailer, Logger: log})
 	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, UsageWaiting: domain.UsageWaiting, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
@@ -276,6 +284,19 @@ func outboundClient(cfg config.Config, sandbox *builtInSandbox) (*http.Client, e
 		o.Local = []string{cfg.SandboxURL}
 	}
 	return outbound.Client(o)
+}
+
+// newMailer sends mails by the server that was set, or keeps them in the data
+// folder.
+func newMailer(cfg config.Config) (*mail.Sender, error) {
+	c := mail.Config{Folder: filepath.Join(cfg.Data, "mail"), From: cmp.Or(cfg.MailFrom, "no-reply@localhost")}
+	if cfg.SMTPURL != "" {
+		var err error
+		if c.Server, err = url.Parse(cfg.SMTPURL); err != nil {
+			return nil, errors.New("the mail server's address cannot be read")
+		}
+	}
+	return mail.NewSender(c), nil
 }
 
 // httpClient calls the sandbox's API for what the adapter has no operation

@@ -44,6 +44,8 @@ type stage struct {
 	worldpay *worldpaysandbox.Server
 	clock    *storyClock
 	jobs     *jobs.Runner
+	// mails are what has been sent.
+	mails *mailbox
 	// token is the organization's first token, which may do everything.
 	token string
 	// lazy are the people and things that come to be when a story first
@@ -156,7 +158,8 @@ func newStage(t testing.TB, db *database.DB) *stage {
 		web:    http.NotFoundHandler(), metrics: http.NotFoundHandler(), readiness: &readiness{},
 	}, logger)
 
-	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: logger, Interval: 100 * time.Millisecond})
+	mails := &mailbox{folder: t.TempDir()}
+	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Mail: mails.sender(), Logger: logger, Interval: 100 * time.Millisecond})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { runner.Run(ctx) })
@@ -175,8 +178,8 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	})
 
 	s := &stage{
-		worldpay: other,
-		t:        t, url: server.URL, db: db, domain: domain, client: server.Client(), clock: clock, jobs: runner, failures: failures,
+		worldpay: other, mails: mails,
+		t: t, url: server.URL, db: db, domain: domain, client: server.Client(), clock: clock, jobs: runner, failures: failures,
 		values: &values{known: map[string]string{}, now: clock.Now},
 	}
 	// A server that is being stopped must not wait for idle connections.

@@ -149,6 +149,8 @@ func (s *stage) do(st *step, story *scenario) error {
 			}
 		case kindClock:
 			err = s.advance(filled)
+		case kindMail:
+			err = s.mails.do(filled, s.known)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", line, err)

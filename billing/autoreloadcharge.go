@@ -292,7 +292,7 @@ func (tx *Tx) putOff(ctx context.Context, b *ent.Balance, plan reloadPlan) error
 	switch {
 	case plan.suspend != "":
 		u.SetAutoReloadSuspendedReason(plan.suspend)
-		if err := tx.tellSuspended(ctx, b, plan.suspend, nil); err != nil {
+		if err := tx.tellSuspended(ctx, b, plan.suspend, nil, ""); err != nil {
 			return err
 		}
 	case !plan.later.IsZero():
@@ -378,11 +378,12 @@ func (tx *Tx) reloadFailed(ctx context.Context, u *ent.BalanceUpdate, b *ent.Bal
 		more = more && r.Failure != nil && r.Failure.Credentials
 	}
 	if more && (r.Failure == nil || !r.Failure.Final) {
-		u.SetAutoReloadDueAt(tx.Now.Add(again))
-		return nil
+		next := tx.Now.Add(again)
+		u.SetAutoReloadDueAt(next)
+		return tx.tellReloadFailed(ctx, b, p, r, next)
 	}
 	u.SetAutoReloadSuspendedReason(reason)
-	return tx.tellSuspended(ctx, b, reason, p)
+	return tx.tellSuspended(ctx, b, reason, p, failureMessage(r))
 }
 
 // suspendReload suspends the automatic reload of a balance, if it has one.
@@ -391,7 +392,7 @@ func (tx *Tx) suspendReload(ctx context.Context, balanceID, reason string) error
 	if err != nil || !b.AutoReloadEnabled || b.AutoReloadSuspendedReason != "" {
 		return err
 	}
-	if err := tx.tellSuspended(ctx, b, reason, nil); err != nil {
+	if err := tx.tellSuspended(ctx, b, reason, nil, ""); err != nil {
 		return err
 	}
 	return tx.saveBalance(ctx, b, tx.changeBalance(b).SetAutoReloadSuspendedReason(reason).ClearAutoReloadDueAt())
@@ -410,9 +411,10 @@ type reloadSuspended struct {
 // noticeReloadSuspended is the kind of the notice.
 const noticeReloadSuspended = "auto_reload.suspended"
 
-// tellSuspended puts the notice of a suspension into the outbox. p is the
-// payment that led to it, nil where none did.
-func (tx *Tx) tellSuspended(ctx context.Context, b *ent.Balance, reason string, p *ent.Payment) error {
+// tellSuspended puts the notice of a suspension into the outbox, and a mail to
+// the payer. p is the payment that led to it, nil where none did; why is what
+// the bank said.
+func (tx *Tx) tellSuspended(ctx context.Context, b *ent.Balance, reason string, p *ent.Payment, why string) error {
 	n := reloadSuspended{BalanceID: b.ID, PayerID: b.PayerID, Reason: reason}
 	if p != nil {
 		o, err := tx.tenant(ctx)
@@ -421,5 +423,8 @@ func (tx *Tx) tellSuspended(ctx context.Context, b *ent.Balance, reason string, 
 		}
 		n.PaymentID, n.PayURL = p.ID, tx.s.publicLink("thanks", o.Slug, p.PublicToken)
 	}
-	return tx.notice(ctx, noticeReloadSuspended, b.ID, n)
+	if err := tx.notice(ctx, noticeReloadSuspended, b.ID, n); err != nil {
+		return err
+	}
+	return tx.tellReloadStopped(ctx, n, p, why)
 }

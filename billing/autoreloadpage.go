@@ -47,7 +47,7 @@ func (tx *Tx) reloadNeedsPayer(ctx context.Context, u *ent.BalanceUpdate, b *ent
 	case r.NextAction.RedirectURL == "":
 		u.SetAutoReloadDueAt(tx.Now)
 	case p.ActionURL == "": // it was not told before
-		if err := tx.tellSuspended(ctx, b, reason, p); err != nil {
+		if err := tx.tellSuspended(ctx, b, reason, p, ""); err != nil {
 			return err
 		}
 	}

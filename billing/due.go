@@ -10,6 +10,7 @@ import (
 
 	"purser/ent/balance"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewayevent"
 	"purser/ent/hold"
@@ -129,6 +130,14 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		{"reloads", func(v *[]string) error {
 			return s.read.Balance.Query().Where(reloadIsDue(now)).
 				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"card notices", func(v *[]string) error {
+			return s.read.PaymentMethod.Query().Where(cardNoticeDue(now)).
+				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"mails", func(v *[]string) error {
+			return s.read.Email.Query().Where(mailDue(now)).
+				Unique(true).Select(email.FieldOrganizationID).Scan(ctx, v)
 		}},
 	}
 	var found []string

@@ -46,6 +46,8 @@ const (
 	prefixCounter        = "num"
 	prefixAudit          = "aud"
 	prefixOutbox         = "out"
+	prefixEmail          = "eml"
+	prefixTemplate       = "etp"
 )
 
 // newID returns a time-ordered random id such as quo_0193…; it does not

@@ -512,7 +512,7 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 		return fmt.Errorf("mark invoice %s paid: %w", inv.ID, err)
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return nil
+	return tx.tellPaid(ctx, inv)
 }
 
 // invoiceCheckIn is when an open invoice is looked at again although no event

@@ -25,6 +25,7 @@ type PayerDraft struct {
 	BillingEmail *string
 	TaxRate      *money.Decimal // percent
 	Address      *schema.Address
+	Locale       *string `json:",omitempty"`
 	Metadata     map[string]string
 }
 
@@ -39,6 +40,7 @@ type PayerChange struct {
 	BillingEmail *string
 	TaxRate      *money.Decimal // percent
 	Address      *schema.Address
+	Locale       *string
 	Metadata     map[string]string
 	Status       *payer.Status
 	BillingMode  *payer.BillingMode
@@ -126,6 +128,10 @@ func (s *Service) createPayer(ctx context.Context, op operation, prefix string, 
 	if err != nil {
 		return "", err
 	}
+	locale, err := optionalLocale(d.Locale, "locale")
+	if err != nil {
+		return "", err
+	}
 	if d.Metadata == nil {
 		d.Metadata = map[string]string{}
 	}
@@ -158,6 +164,7 @@ func (s *Service) createPayer(ctx context.Context, op operation, prefix string, 
 			SetBillingMode(d.BillingMode).SetNillableBillingEmail(t.billingEmail).
 			SetNillableTaxRatePpm(t.rate).SetMetadata(d.Metadata).
 			SetCreatedAt(tx.Now)
+		c.SetNillableLocale(locale)
 		if t.address != nil {
 			c.SetAddress(t.address)
 		}
@@ -216,6 +223,10 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 	if c.Status != nil && *c.Status == payer.StatusCLOSED {
 		return refuse(CodeInvalid, "status", "use %sClose to close it", what)
 	}
+	locale, err := optionalLocale(c.Locale, "locale")
+	if err != nil {
+		return err
+	}
 	var name string
 	if c.Name != nil {
 		if name, err = label(*c.Name, "name", "the name", nameMax); err != nil {
@@ -261,6 +272,9 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 			} else {
 				u.ClearAddress()
 			}
+		}
+		if c.Locale != nil {
+			setOrClear(locale, u.SetLocale, u.ClearLocale)
 		}
 		if c.Metadata != nil {
 			u.SetMetadata(c.Metadata)

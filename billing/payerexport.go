@@ -126,6 +126,7 @@ func (x *PayerExport) Write(ctx context.Context, w io.Writer, breath func()) err
 		{"memberships", x.memberships},
 		{"gatewayCustomers", x.customers},
 		{"paymentMethods", x.cards},
+		{"mails", x.mails},
 		{"quotes", x.quotes},
 		{"invoices", x.invoices},
 		{"payments", x.payments},

@@ -9,6 +9,7 @@ import (
 	"purser/ent"
 	"purser/ent/auditevent"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/hold"
 	"purser/ent/invoice"
@@ -125,6 +126,15 @@ func (x *PayerExport) cards(ctx context.Context, after string) ([]any, string, e
 			"expMonth": m.ExpMonth, "expYear": m.ExpYear, "gatewayId": m.GatewayID, "gatewayCustomerId": m.GatewayCustomerID,
 			"failureMessage": m.FailureMessage, "createdAt": m.CreatedAt,
 		}
+	})
+}
+
+// mails are those that were sent, and those that are going to be.
+func (x *PayerExport) mails(ctx context.Context, after string) ([]any, string, error) {
+	rows, err := x.s.read.Email.Query().Where(email.PayerID(x.PayerID), email.IDGT(after)).
+		Order(ent.Asc(email.FieldID)).Limit(exportPage).All(ctx)
+	return exported(rows, err, "mails", func(e *ent.Email) string { return e.ID }, func(e *ent.Email) fields {
+		return fields{"id": e.ID, "kind": e.Kind, "status": e.Status, "facts": e.Facts, "sentAt": e.SentAt, "failure": e.Failure, "createdAt": e.CreatedAt}
 	})
 }
 

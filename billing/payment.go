@@ -273,6 +273,9 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 			return fmt.Errorf("settle reload %s: %w", id, err)
 		}
 	}
+	if err := tx.tellInvoiceTry(ctx, p, to, r); err != nil {
+		return err
+	}
 	if err := tx.keepOwnerAt(ctx, p.ProviderID, r.Payment.GatewayPaymentID); err != nil {
 		return err
 	}

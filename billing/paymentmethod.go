@@ -210,6 +210,7 @@ func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) er
 		}
 		u.SetStatus(paymentmethod.StatusACTIVE).SetGatewayID(r.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 			SetBrand(r.Card.Brand).SetLast4(r.Card.Last4).SetExpMonth(r.Card.ExpMonth).SetExpYear(r.Card.ExpYear).
+			SetNillableExpiryNoticeAt(expiryNoticeAt(r.Card.ExpYear, r.Card.ExpMonth, tx.Now)).
 			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt()
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("save card %s: %w", id, err)
@@ -293,6 +294,7 @@ func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentRes
 		SetStatus(paymentmethod.StatusACTIVE).
 		SetGatewayID(r.Payment.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 		SetBrand(card.Brand).SetLast4(card.Last4).SetExpMonth(card.ExpMonth).SetExpYear(card.ExpYear).
+		SetNillableExpiryNoticeAt(expiryNoticeAt(card.ExpYear, card.ExpMonth, tx.Now)).
 		SetSchemeReference(r.Payment.SchemeReference).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if err := c.Exec(ctx); err != nil {

@@ -72,6 +72,11 @@ type Config struct {
 	// Defaults to text in dev, json in production.
 	LogFormat LogFormat
 
+	// MailFrom is the address that mails come from where an organization has no
+	// senderEmail, and that what cannot be delivered comes back to.
+	// Defaults to empty: no-reply@localhost, which only the folder takes.
+	MailFrom string
+
 	// MasterKeys seal the secrets of providers, 32 bytes each. The first
 	// seals, the others open what was sealed before the keys were changed.
 	// Defaults to none: dev makes one and keeps it in the data folder,
@@ -101,6 +106,10 @@ type Config struct {
 	// slash at the end.
 	// Defaults to empty: the built-in one.
 	SandboxURL string
+
+	// SMTPURL is the mail server, smtp:// or smtps://.
+	// Defaults to empty: mails are kept as files in the data folder.
+	SMTPURL string
 
 	// SystemToken is the operator's token, `pur_system_<id>_<secret of at
 	// least 32 characters>`.
@@ -206,6 +215,9 @@ func (c Config) check() error {
 	var problems []error
 	if c.SandboxURL != "" && !c.Sandbox {
 		problems = append(problems, fmt.Errorf("%s is set, but %s is false", envSandboxURL, envSandbox))
+	}
+	if c.SMTPURL != "" && c.MailFrom == "" {
+		problems = append(problems, fmt.Errorf("%s is set, but %s is not: a mail server needs to know who sends", envSMTPURL, envMailFrom))
 	}
 	return errors.Join(problems...)
 }

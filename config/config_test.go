@@ -83,6 +83,8 @@ func TestEverySetting(t *testing.T) {
 		"PURSER_GATEWAY_ADDRESSES": "https://Second.example.com, https://third.example.com:8443",
 		"PURSER_LOG_FORMAT":        "text",
 		"PURSER_RATE":              "2500",
+		"PURSER_SMTP_URL":          "smtps://purser:pw@mail.example.com",
+		"PURSER_MAIL_FROM":         "billing@example.com",
 	}
 	want := config.Config{
 		Addr:             ":9000",
@@ -99,6 +101,8 @@ func TestEverySetting(t *testing.T) {
 		SystemToken:      system,
 		GatewayAddresses: []string{"https://second.example.com", "https://third.example.com:8443"},
 		Rate:             2500,
+		SMTPURL:          "smtps://purser:pw@mail.example.com",
+		MailFrom:         "billing@example.com",
 	}
 	if fields := reflect.TypeFor[config.Config]().NumField(); fields != len(values) {
 		t.Fatalf("the Config has %d fields, this test %d settings", fields, len(values))
@@ -223,6 +227,10 @@ func TestRefused(t *testing.T) {
 		{"PURSER_SANDBOX_URL=localhost:9090", "begin with http"},
 		{"PURSER_GATEWAY_ADDRESSES=https://a.example,http://b.example", "address 2: it must begin with https://"},
 		{"PURSER_GATEWAY_ADDRESSES=https://a.example/path", "end after the host"},
+		{"PURSER_SMTP_URL=http://u:hunter2@mail.example.com", "smtp://user:password@host:port"},
+		{"PURSER_SMTP_URL=smtp://u:hunter2@", "smtp://user:password@host:port"},
+		{"PURSER_SMTP_URL=smtp://u:hunter2@mail.example.com/inbox", "smtp://user:password@host:port"},
+		{"PURSER_MAIL_FROM=Demo <a@example.com>", "is not an e-mail address"},
 		{"PURSER_RATE=0", "no whole number from 1 to 1000000"},
 		{"PURSER_RATE=fast", `"fast" is no whole number`},
 		{"PURSER_LOG_FORMAT=xml", `"xml" is neither text nor json`},

@@ -12,6 +12,8 @@ const (
 	envMasterKey  = "PURSER_MASTER_KEY"
 	envSandbox    = "PURSER_SANDBOX"
 	envSandboxURL = "PURSER_SANDBOX_URL"
+	envSMTPURL    = "PURSER_SMTP_URL"
+	envMailFrom   = "PURSER_MAIL_FROM"
 )
 
 // setting is one line of the table: how a setting is called, read, shown and
@@ -134,6 +136,20 @@ func settings() []setting {
 			details: "Each is `https://host` or `https://host:port`, for instance of a gateway's second data center. What a provider names is reached over https alone, redirects are not followed, and an address in a private network, on this machine or of a cloud's metadata is never dialled, whether it is listed here or not. The sandbox has a setting of its own.",
 			set:     func(c *Config, v string) (err error) { c.GatewayAddresses, err = parseSecureOrigins(v); return err },
 			show:    func(c Config) string { return strings.Join(c.GatewayAddresses, ",") },
+		},
+		{
+			env: envSMTPURL, initial: "none: mails are kept as files", values: "`smtp://…`, `smtps://…`",
+			summary: "mail server that takes the mails to payers",
+			details: "The form is `smtp://user:password@host:port`. `smtp` insists on STARTTLS unless the server is on this machine, `smtps` encrypts from the start. Without it every mail becomes a readable file in the folder `mail` of the data folder, as the mails of organizations in SANDBOX always do. It needs `PURSER_MAIL_FROM`.",
+			set:     func(c *Config, v string) error { c.SMTPURL = v; return checkSMTPURL(v) },
+			show:    func(c Config) string { return showDatabaseURL(c.SMTPURL) },
+		},
+		{
+			env: envMailFrom, initial: "none", values: "an e-mail address",
+			summary: "address that mails come from",
+			details: "It is the sender of organizations without a `senderEmail`, and where mails come back to that cannot be delivered. Other senders are named beside it in the header `Sender`.",
+			set:     func(c *Config, v string) error { c.MailFrom = v; return checkMailAddress(v) },
+			show:    func(c Config) string { return c.MailFrom },
 		},
 		{
 			env: "PURSER_RATE", initial: "50", values: "1 to 1000000",

@@ -17,6 +17,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -74,6 +75,8 @@ type Client struct {
 	Currency *CurrencyClient
 	// Dispute is the client for interacting with the Dispute builders.
 	Dispute *DisputeClient
+	// Email is the client for interacting with the Email builders.
+	Email *EmailClient
 	// EmailTemplate is the client for interacting with the EmailTemplate builders.
 	EmailTemplate *EmailTemplateClient
 	// GatewayCall is the client for interacting with the GatewayCall builders.
@@ -153,6 +156,7 @@ func (c *Client) init() {
 	c.CreditNote = NewCreditNoteClient(c.config)
 	c.Currency = NewCurrencyClient(c.config)
 	c.Dispute = NewDisputeClient(c.config)
+	c.Email = NewEmailClient(c.config)
 	c.EmailTemplate = NewEmailTemplateClient(c.config)
 	c.GatewayCall = NewGatewayCallClient(c.config)
 	c.GatewayCustomer = NewGatewayCustomerClient(c.config)
@@ -282,6 +286,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		CreditNote:        NewCreditNoteClient(cfg),
 		Currency:          NewCurrencyClient(cfg),
 		Dispute:           NewDisputeClient(cfg),
+		Email:             NewEmailClient(cfg),
 		EmailTemplate:     NewEmailTemplateClient(cfg),
 		GatewayCall:       NewGatewayCallClient(cfg),
 		GatewayCustomer:   NewGatewayCustomerClient(cfg),
@@ -338,6 +343,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		CreditNote:        NewCreditNoteClient(cfg),
 		Currency:          NewCurrencyClient(cfg),
 		Dispute:           NewDisputeClient(cfg),
+		Email:             NewEmailClient(cfg),
 		EmailTemplate:     NewEmailTemplateClient(cfg),
 		GatewayCall:       NewGatewayCallClient(cfg),
 		GatewayCustomer:   NewGatewayCustomerClient(cfg),
@@ -399,7 +405,7 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.AccessToken, c.AuditEvent, c.Balance, c.CreditNote, c.Currency, c.Dispute,
-		c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
+		c.Email, c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
 		c.GatewayObject, c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice,
 		c.InvoiceLine, c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter,
 		c.Organization, c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
@@ -416,7 +422,7 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.AccessToken, c.AuditEvent, c.Balance, c.CreditNote, c.Currency, c.Dispute,
-		c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
+		c.Email, c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
 		c.GatewayObject, c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice,
 		c.InvoiceLine, c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter,
 		c.Organization, c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
@@ -443,6 +449,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Currency.mutate(ctx, m)
 	case *DisputeMutation:
 		return c.Dispute.mutate(ctx, m)
+	case *EmailMutation:
+		return c.Email.mutate(ctx, m)
 	case *EmailTemplateMutation:
 		return c.EmailTemplate.mutate(ctx, m)
 	case *GatewayCallMutation:
@@ -1365,6 +1373,157 @@ func (c *DisputeClient) mutate(ctx context.Context, m *DisputeMutation) (Value, 
 		return (&DisputeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Dispute mutation op: %q", m.Op())
+	}
+}
+
+// EmailClient is a client for the Email schema.
+type EmailClient struct {
+	config
+}
+
+// NewEmailClient returns a client for the Email from the given config.
+func NewEmailClient(c config) *EmailClient {
+	return &EmailClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `email.Hooks(f(g(h())))`.
+func (c *EmailClient) Use(hooks ...Hook) {
+	c.hooks.Email = append(c.hooks.Email, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `email.Intercept(f(g(h())))`.
+func (c *EmailClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Email = append(c.inters.Email, interceptors...)
+}
+
+// Create returns a builder for creating a Email entity.
+func (c *EmailClient) Create() *EmailCreate {
+	mutation := newEmailMutation(c.config, OpCreate)
+	return &EmailCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Email entities.
+func (c *EmailClient) CreateBulk(builders ...*EmailCreate) *EmailCreateBulk {
+	return &EmailCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *EmailClient) MapCreateBulk(slice any, setFunc func(*EmailCreate, int)) *EmailCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &EmailCreateBulk{err: fmt.Errorf("calling to EmailClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*EmailCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &EmailCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Email.
+func (c *EmailClient) Update() *EmailUpdate {
+	mutation := newEmailMutation(c.config, OpUpdate)
+	return &EmailUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *EmailClient) UpdateOne(_m *Email) *EmailUpdateOne {
+	mutation := newEmailMutation(c.config, OpUpdateOne, withEmail(_m))
+	return &EmailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *EmailClient) UpdateOneID(id string) *EmailUpdateOne {
+	mutation := newEmailMutation(c.config, OpUpdateOne, withEmailID(id))
+	return &EmailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Email.
+func (c *EmailClient) Delete() *EmailDelete {
+	mutation := newEmailMutation(c.config, OpDelete)
+	return &EmailDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *EmailClient) DeleteOne(_m *Email) *EmailDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *EmailClient) DeleteOneID(id string) *EmailDeleteOne {
+	builder := c.Delete().Where(email.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &EmailDeleteOne{builder}
+}
+
+// Query returns a query builder for Email.
+func (c *EmailClient) Query() *EmailQuery {
+	return &EmailQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeEmail},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Email entity by its id.
+func (c *EmailClient) Get(ctx context.Context, id string) (*Email, error) {
+	return c.Query().Where(email.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *EmailClient) GetX(ctx context.Context, id string) *Email {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryPayer queries the payer edge of a Email.
+func (c *EmailClient) QueryPayer(_m *Email) *PayerQuery {
+	query := (&PayerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(email.Table, email.FieldID, id),
+			sqlgraph.To(payer.Table, payer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, email.PayerTable, email.PayerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *EmailClient) Hooks() []Hook {
+	hooks := c.hooks.Email
+	return append(hooks[:len(hooks):len(hooks)], email.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *EmailClient) Interceptors() []Interceptor {
+	inters := c.inters.Email
+	return append(inters[:len(inters):len(inters)], email.Interceptors[:]...)
+}
+
+func (c *EmailClient) mutate(ctx context.Context, m *EmailMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&EmailCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&EmailUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&EmailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&EmailDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Email mutation op: %q", m.Op())
 	}
 }
 
@@ -3984,6 +4143,22 @@ func (c *PayerClient) QueryHolds(_m *Payer) *HoldQuery {
 	return query
 }
 
+// QueryEmails queries the emails edge of a Payer.
+func (c *PayerClient) QueryEmails(_m *Payer) *EmailQuery {
+	query := (&EmailClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, id),
+			sqlgraph.To(email.Table, email.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.EmailsTable, payer.EmailsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryMemberships queries the memberships edge of a Payer.
 func (c *PayerClient) QueryMemberships(_m *Payer) *MembershipQuery {
 	query := (&MembershipClient{config: c.config}).Query()
@@ -6272,21 +6447,21 @@ func (c *WebhookEndpointClient) mutate(ctx context.Context, m *WebhookEndpointMu
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, EmailTemplate,
-		GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject, GlobalProvider,
-		Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal,
-		Membership, NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
-		PaymentAttempt, PaymentMethod, Price, Product, Provider, Quote, QuoteLine,
-		Refund, Subscription, SubscriptionItem, WebhookDelivery,
+		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, Email,
+		EmailTemplate, GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject,
+		GlobalProvider, Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry,
+		LedgerSeal, Membership, NumberCounter, Organization, Outbox, Payer,
+		PayerSession, Payment, PaymentAttempt, PaymentMethod, Price, Product, Provider,
+		Quote, QuoteLine, Refund, Subscription, SubscriptionItem, WebhookDelivery,
 		WebhookEndpoint []ent.Hook
 	}
 	inters struct {
-		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, EmailTemplate,
-		GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject, GlobalProvider,
-		Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal,
-		Membership, NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
-		PaymentAttempt, PaymentMethod, Price, Product, Provider, Quote, QuoteLine,
-		Refund, Subscription, SubscriptionItem, WebhookDelivery,
+		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, Email,
+		EmailTemplate, GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject,
+		GlobalProvider, Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry,
+		LedgerSeal, Membership, NumberCounter, Organization, Outbox, Payer,
+		PayerSession, Payment, PaymentAttempt, PaymentMethod, Price, Product, Provider,
+		Quote, QuoteLine, Refund, Subscription, SubscriptionItem, WebhookDelivery,
 		WebhookEndpoint []ent.Interceptor
 	}
 )

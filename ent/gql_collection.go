@@ -10,6 +10,7 @@ import (
 	"purser/ent/balance"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
@@ -575,6 +576,140 @@ func newDisputePaginateArgs(rv map[string]any) *disputePaginateArgs {
 				args.opts = append(args.opts, WithDisputeOrder(v))
 			}
 		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *EmailQuery) CollectFields(ctx context.Context, satisfies ...string) (*EmailQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *EmailQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(email.Columns))
+		selectedFields = []string{email.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "payer":
+			if _, ok := fieldSeen[email.FieldPayerID]; !ok {
+				selectedFields = append(selectedFields, email.FieldPayerID)
+				fieldSeen[email.FieldPayerID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withPayer = query
+		case "createdAt":
+			if _, ok := fieldSeen[email.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, email.FieldCreatedAt)
+				fieldSeen[email.FieldCreatedAt] = struct{}{}
+			}
+		case "kind":
+			if _, ok := fieldSeen[email.FieldKind]; !ok {
+				selectedFields = append(selectedFields, email.FieldKind)
+				fieldSeen[email.FieldKind] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[email.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, email.FieldStatus)
+				fieldSeen[email.FieldStatus] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[email.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, email.FieldAttempts)
+				fieldSeen[email.FieldAttempts] = struct{}{}
+			}
+		case "nextAttemptAt":
+			if _, ok := fieldSeen[email.FieldNextAttemptAt]; !ok {
+				selectedFields = append(selectedFields, email.FieldNextAttemptAt)
+				fieldSeen[email.FieldNextAttemptAt] = struct{}{}
+			}
+		case "sentAt":
+			if _, ok := fieldSeen[email.FieldSentAt]; !ok {
+				selectedFields = append(selectedFields, email.FieldSentAt)
+				fieldSeen[email.FieldSentAt] = struct{}{}
+			}
+		case "failure":
+			if _, ok := fieldSeen[email.FieldFailure]; !ok {
+				selectedFields = append(selectedFields, email.FieldFailure)
+				fieldSeen[email.FieldFailure] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type emailPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []EmailPaginateOption
+}
+
+func newEmailPaginateArgs(rv map[string]any) *emailPaginateArgs {
+	args := &emailPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &EmailOrder{Field: &EmailOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithEmailOrder(order))
+			}
+		case *EmailOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithEmailOrder(v))
+			}
+		}
+	}
+	if v, ok := rv[whereField].(*EmailWhereInput); ok {
+		args.opts = append(args.opts, WithEmailFilter(v.Filter))
 	}
 	return args
 }
@@ -2559,6 +2694,11 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				if _, ok := fieldSeen[payer.FieldTaxID]; !ok {
 					selectedFields = append(selectedFields, payer.FieldTaxID)
 					fieldSeen[payer.FieldTaxID] = struct{}{}
+				}
+			case "locale":
+				if _, ok := fieldSeen[payer.FieldLocale]; !ok {
+					selectedFields = append(selectedFields, payer.FieldLocale)
+					fieldSeen[payer.FieldLocale] = struct{}{}
 				}
 			case "erasedAt":
 				if _, ok := fieldSeen[payer.FieldErasedAt]; !ok {

@@ -45,6 +45,14 @@ func (_m *Dispute) Payment(ctx context.Context) (*Payment, error) {
 	return result, err
 }
 
+func (_m *Email) Payer(ctx context.Context) (*Payer, error) {
+	result, err := _m.Edges.PayerOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPayer().Only(ctx)
+	}
+	return result, err
+}
+
 func (_m *Hold) Payer(ctx context.Context) (*Payer, error) {
 	result, err := _m.Edges.PayerOrErr()
 	if IsNotLoaded(err) {

@@ -9,6 +9,7 @@ import (
 	"purser/ent/balance"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
@@ -57,6 +58,11 @@ var disputeImplementors = []string{"Dispute", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*Dispute) IsNode() {}
+
+var emailImplementors = []string{"Email", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Email) IsNode() {}
 
 var gatewayeventImplementors = []string{"GatewayEvent", "Node"}
 
@@ -253,6 +259,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(dispute.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, disputeImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case email.Table:
+		query := c.Email.Query().
+			Where(email.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, emailImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -544,6 +559,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.Dispute.Query().
 			Where(dispute.IDIn(ids...))
 		query, err := query.CollectFields(ctx, disputeImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case email.Table:
+		query := c.Email.Query().
+			Where(email.IDIn(ids...))
+		query, err := query.CollectFields(ctx, emailImplementors...)
 		if err != nil {
 			return nil, err
 		}

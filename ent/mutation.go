@@ -13,6 +13,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -69,6 +70,7 @@ const (
 	TypeCreditNote        = "CreditNote"
 	TypeCurrency          = "Currency"
 	TypeDispute           = "Dispute"
+	TypeEmail             = "Email"
 	TypeEmailTemplate     = "EmailTemplate"
 	TypeGatewayCall       = "GatewayCall"
 	TypeGatewayCustomer   = "GatewayCustomer"
@@ -7229,6 +7231,990 @@ func (m *DisputeMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Dispute edge %s", name)
 }
 
+// EmailMutation represents an operation that mutates the Email nodes in the graph.
+type EmailMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *string
+	organization_id *string
+	created_at      *time.Time
+	kind            *email.Kind
+	facts           *json.RawMessage
+	appendfacts     json.RawMessage
+	status          *email.Status
+	attempts        *int
+	addattempts     *int
+	next_attempt_at *time.Time
+	sent_at         *time.Time
+	failure         *string
+	clearedFields   map[string]struct{}
+	payer           *string
+	clearedpayer    bool
+	done            bool
+	oldValue        func(context.Context) (*Email, error)
+	predicates      []predicate.Email
+}
+
+var _ ent.Mutation = (*EmailMutation)(nil)
+
+// emailOption allows management of the mutation configuration using functional options.
+type emailOption func(*EmailMutation)
+
+// newEmailMutation creates new mutation for the Email entity.
+func newEmailMutation(c config, op Op, opts ...emailOption) *EmailMutation {
+	m := &EmailMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeEmail,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withEmailID sets the ID field of the mutation.
+func withEmailID(id string) emailOption {
+	return func(m *EmailMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Email
+		)
+		m.oldValue = func(ctx context.Context) (*Email, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Email.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withEmail sets the old Email of the mutation.
+func withEmail(node *Email) emailOption {
+	return func(m *EmailMutation) {
+		m.oldValue = func(context.Context) (*Email, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m EmailMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m EmailMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Email entities.
+func (m *EmailMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *EmailMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *EmailMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Email.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrganizationID sets the "organization_id" field.
+func (m *EmailMutation) SetOrganizationID(s string) {
+	m.organization_id = &s
+}
+
+// OrganizationID returns the value of the "organization_id" field in the mutation.
+func (m *EmailMutation) OrganizationID() (r string, exists bool) {
+	v := m.organization_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrganizationID returns the old "organization_id" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldOrganizationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrganizationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrganizationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrganizationID: %w", err)
+	}
+	return oldValue.OrganizationID, nil
+}
+
+// ResetOrganizationID resets all changes to the "organization_id" field.
+func (m *EmailMutation) ResetOrganizationID() {
+	m.organization_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *EmailMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *EmailMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *EmailMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *EmailMutation) SetKind(e email.Kind) {
+	m.kind = &e
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *EmailMutation) Kind() (r email.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldKind(ctx context.Context) (v email.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *EmailMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetPayerID sets the "payer_id" field.
+func (m *EmailMutation) SetPayerID(s string) {
+	m.payer = &s
+}
+
+// PayerID returns the value of the "payer_id" field in the mutation.
+func (m *EmailMutation) PayerID() (r string, exists bool) {
+	v := m.payer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayerID returns the old "payer_id" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldPayerID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayerID: %w", err)
+	}
+	return oldValue.PayerID, nil
+}
+
+// ResetPayerID resets all changes to the "payer_id" field.
+func (m *EmailMutation) ResetPayerID() {
+	m.payer = nil
+}
+
+// SetFacts sets the "facts" field.
+func (m *EmailMutation) SetFacts(jm json.RawMessage) {
+	m.facts = &jm
+	m.appendfacts = nil
+}
+
+// Facts returns the value of the "facts" field in the mutation.
+func (m *EmailMutation) Facts() (r json.RawMessage, exists bool) {
+	v := m.facts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFacts returns the old "facts" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldFacts(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFacts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFacts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFacts: %w", err)
+	}
+	return oldValue.Facts, nil
+}
+
+// AppendFacts adds jm to the "facts" field.
+func (m *EmailMutation) AppendFacts(jm json.RawMessage) {
+	m.appendfacts = append(m.appendfacts, jm...)
+}
+
+// AppendedFacts returns the list of values that were appended to the "facts" field in this mutation.
+func (m *EmailMutation) AppendedFacts() (json.RawMessage, bool) {
+	if len(m.appendfacts) == 0 {
+		return nil, false
+	}
+	return m.appendfacts, true
+}
+
+// ResetFacts resets all changes to the "facts" field.
+func (m *EmailMutation) ResetFacts() {
+	m.facts = nil
+	m.appendfacts = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *EmailMutation) SetStatus(e email.Status) {
+	m.status = &e
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *EmailMutation) Status() (r email.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldStatus(ctx context.Context) (v email.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *EmailMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *EmailMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *EmailMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *EmailMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *EmailMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *EmailMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextAttemptAt sets the "next_attempt_at" field.
+func (m *EmailMutation) SetNextAttemptAt(t time.Time) {
+	m.next_attempt_at = &t
+}
+
+// NextAttemptAt returns the value of the "next_attempt_at" field in the mutation.
+func (m *EmailMutation) NextAttemptAt() (r time.Time, exists bool) {
+	v := m.next_attempt_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextAttemptAt returns the old "next_attempt_at" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldNextAttemptAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextAttemptAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextAttemptAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextAttemptAt: %w", err)
+	}
+	return oldValue.NextAttemptAt, nil
+}
+
+// ClearNextAttemptAt clears the value of the "next_attempt_at" field.
+func (m *EmailMutation) ClearNextAttemptAt() {
+	m.next_attempt_at = nil
+	m.clearedFields[email.FieldNextAttemptAt] = struct{}{}
+}
+
+// NextAttemptAtCleared returns if the "next_attempt_at" field was cleared in this mutation.
+func (m *EmailMutation) NextAttemptAtCleared() bool {
+	_, ok := m.clearedFields[email.FieldNextAttemptAt]
+	return ok
+}
+
+// ResetNextAttemptAt resets all changes to the "next_attempt_at" field.
+func (m *EmailMutation) ResetNextAttemptAt() {
+	m.next_attempt_at = nil
+	delete(m.clearedFields, email.FieldNextAttemptAt)
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *EmailMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *EmailMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldSentAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (m *EmailMutation) ClearSentAt() {
+	m.sent_at = nil
+	m.clearedFields[email.FieldSentAt] = struct{}{}
+}
+
+// SentAtCleared returns if the "sent_at" field was cleared in this mutation.
+func (m *EmailMutation) SentAtCleared() bool {
+	_, ok := m.clearedFields[email.FieldSentAt]
+	return ok
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *EmailMutation) ResetSentAt() {
+	m.sent_at = nil
+	delete(m.clearedFields, email.FieldSentAt)
+}
+
+// SetFailure sets the "failure" field.
+func (m *EmailMutation) SetFailure(s string) {
+	m.failure = &s
+}
+
+// Failure returns the value of the "failure" field in the mutation.
+func (m *EmailMutation) Failure() (r string, exists bool) {
+	v := m.failure
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailure returns the old "failure" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldFailure(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailure is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailure requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailure: %w", err)
+	}
+	return oldValue.Failure, nil
+}
+
+// ClearFailure clears the value of the "failure" field.
+func (m *EmailMutation) ClearFailure() {
+	m.failure = nil
+	m.clearedFields[email.FieldFailure] = struct{}{}
+}
+
+// FailureCleared returns if the "failure" field was cleared in this mutation.
+func (m *EmailMutation) FailureCleared() bool {
+	_, ok := m.clearedFields[email.FieldFailure]
+	return ok
+}
+
+// ResetFailure resets all changes to the "failure" field.
+func (m *EmailMutation) ResetFailure() {
+	m.failure = nil
+	delete(m.clearedFields, email.FieldFailure)
+}
+
+// ClearPayer clears the "payer" edge to the Payer entity.
+func (m *EmailMutation) ClearPayer() {
+	m.clearedpayer = true
+	m.clearedFields[email.FieldPayerID] = struct{}{}
+}
+
+// PayerCleared reports if the "payer" edge to the Payer entity was cleared.
+func (m *EmailMutation) PayerCleared() bool {
+	return m.clearedpayer
+}
+
+// PayerIDs returns the "payer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PayerID instead. It exists only for internal usage by the builders.
+func (m *EmailMutation) PayerIDs() (ids []string) {
+	if id := m.payer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPayer resets all changes to the "payer" edge.
+func (m *EmailMutation) ResetPayer() {
+	m.payer = nil
+	m.clearedpayer = false
+}
+
+// Where appends a list predicates to the EmailMutation builder.
+func (m *EmailMutation) Where(ps ...predicate.Email) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the EmailMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *EmailMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Email, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *EmailMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *EmailMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Email).
+func (m *EmailMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *EmailMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.organization_id != nil {
+		fields = append(fields, email.FieldOrganizationID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, email.FieldCreatedAt)
+	}
+	if m.kind != nil {
+		fields = append(fields, email.FieldKind)
+	}
+	if m.payer != nil {
+		fields = append(fields, email.FieldPayerID)
+	}
+	if m.facts != nil {
+		fields = append(fields, email.FieldFacts)
+	}
+	if m.status != nil {
+		fields = append(fields, email.FieldStatus)
+	}
+	if m.attempts != nil {
+		fields = append(fields, email.FieldAttempts)
+	}
+	if m.next_attempt_at != nil {
+		fields = append(fields, email.FieldNextAttemptAt)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, email.FieldSentAt)
+	}
+	if m.failure != nil {
+		fields = append(fields, email.FieldFailure)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *EmailMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case email.FieldOrganizationID:
+		return m.OrganizationID()
+	case email.FieldCreatedAt:
+		return m.CreatedAt()
+	case email.FieldKind:
+		return m.Kind()
+	case email.FieldPayerID:
+		return m.PayerID()
+	case email.FieldFacts:
+		return m.Facts()
+	case email.FieldStatus:
+		return m.Status()
+	case email.FieldAttempts:
+		return m.Attempts()
+	case email.FieldNextAttemptAt:
+		return m.NextAttemptAt()
+	case email.FieldSentAt:
+		return m.SentAt()
+	case email.FieldFailure:
+		return m.Failure()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *EmailMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case email.FieldOrganizationID:
+		return m.OldOrganizationID(ctx)
+	case email.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case email.FieldKind:
+		return m.OldKind(ctx)
+	case email.FieldPayerID:
+		return m.OldPayerID(ctx)
+	case email.FieldFacts:
+		return m.OldFacts(ctx)
+	case email.FieldStatus:
+		return m.OldStatus(ctx)
+	case email.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case email.FieldNextAttemptAt:
+		return m.OldNextAttemptAt(ctx)
+	case email.FieldSentAt:
+		return m.OldSentAt(ctx)
+	case email.FieldFailure:
+		return m.OldFailure(ctx)
+	}
+	return nil, fmt.Errorf("unknown Email field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *EmailMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case email.FieldOrganizationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrganizationID(v)
+		return nil
+	case email.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case email.FieldKind:
+		v, ok := value.(email.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case email.FieldPayerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayerID(v)
+		return nil
+	case email.FieldFacts:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFacts(v)
+		return nil
+	case email.FieldStatus:
+		v, ok := value.(email.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case email.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case email.FieldNextAttemptAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextAttemptAt(v)
+		return nil
+	case email.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
+		return nil
+	case email.FieldFailure:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailure(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Email field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *EmailMutation) AddedFields() []string {
+	var fields []string
+	if m.addattempts != nil {
+		fields = append(fields, email.FieldAttempts)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *EmailMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case email.FieldAttempts:
+		return m.AddedAttempts()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *EmailMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case email.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Email numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *EmailMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(email.FieldNextAttemptAt) {
+		fields = append(fields, email.FieldNextAttemptAt)
+	}
+	if m.FieldCleared(email.FieldSentAt) {
+		fields = append(fields, email.FieldSentAt)
+	}
+	if m.FieldCleared(email.FieldFailure) {
+		fields = append(fields, email.FieldFailure)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *EmailMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *EmailMutation) ClearField(name string) error {
+	switch name {
+	case email.FieldNextAttemptAt:
+		m.ClearNextAttemptAt()
+		return nil
+	case email.FieldSentAt:
+		m.ClearSentAt()
+		return nil
+	case email.FieldFailure:
+		m.ClearFailure()
+		return nil
+	}
+	return fmt.Errorf("unknown Email nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *EmailMutation) ResetField(name string) error {
+	switch name {
+	case email.FieldOrganizationID:
+		m.ResetOrganizationID()
+		return nil
+	case email.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case email.FieldKind:
+		m.ResetKind()
+		return nil
+	case email.FieldPayerID:
+		m.ResetPayerID()
+		return nil
+	case email.FieldFacts:
+		m.ResetFacts()
+		return nil
+	case email.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case email.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case email.FieldNextAttemptAt:
+		m.ResetNextAttemptAt()
+		return nil
+	case email.FieldSentAt:
+		m.ResetSentAt()
+		return nil
+	case email.FieldFailure:
+		m.ResetFailure()
+		return nil
+	}
+	return fmt.Errorf("unknown Email field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *EmailMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.payer != nil {
+		edges = append(edges, email.EdgePayer)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *EmailMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case email.EdgePayer:
+		if id := m.payer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *EmailMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *EmailMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *EmailMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedpayer {
+		edges = append(edges, email.EdgePayer)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *EmailMutation) EdgeCleared(name string) bool {
+	switch name {
+	case email.EdgePayer:
+		return m.clearedpayer
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *EmailMutation) ClearEdge(name string) error {
+	switch name {
+	case email.EdgePayer:
+		m.ClearPayer()
+		return nil
+	}
+	return fmt.Errorf("unknown Email unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *EmailMutation) ResetEdge(name string) error {
+	switch name {
+	case email.EdgePayer:
+		m.ResetPayer()
+		return nil
+	}
+	return fmt.Errorf("unknown Email edge %s", name)
+}
+
 // EmailTemplateMutation represents an operation that mutates the EmailTemplate nodes in the graph.
 type EmailTemplateMutation struct {
 	config
@@ -7242,6 +8228,7 @@ type EmailTemplateMutation struct {
 	locale          *string
 	subject         *string
 	body            *string
+	html            *string
 	clearedFields   map[string]struct{}
 	done            bool
 	oldValue        func(context.Context) (*EmailTemplate, error)
@@ -7604,6 +8591,42 @@ func (m *EmailTemplateMutation) ResetBody() {
 	m.body = nil
 }
 
+// SetHTML sets the "html" field.
+func (m *EmailTemplateMutation) SetHTML(s string) {
+	m.html = &s
+}
+
+// HTML returns the value of the "html" field in the mutation.
+func (m *EmailTemplateMutation) HTML() (r string, exists bool) {
+	v := m.html
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHTML returns the old "html" field's value of the EmailTemplate entity.
+// If the EmailTemplate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailTemplateMutation) OldHTML(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHTML is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHTML requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHTML: %w", err)
+	}
+	return oldValue.HTML, nil
+}
+
+// ResetHTML resets all changes to the "html" field.
+func (m *EmailTemplateMutation) ResetHTML() {
+	m.html = nil
+}
+
 // Where appends a list predicates to the EmailTemplateMutation builder.
 func (m *EmailTemplateMutation) Where(ps ...predicate.EmailTemplate) {
 	m.predicates = append(m.predicates, ps...)
@@ -7638,7 +8661,7 @@ func (m *EmailTemplateMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *EmailTemplateMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.organization_id != nil {
 		fields = append(fields, emailtemplate.FieldOrganizationID)
 	}
@@ -7659,6 +8682,9 @@ func (m *EmailTemplateMutation) Fields() []string {
 	}
 	if m.body != nil {
 		fields = append(fields, emailtemplate.FieldBody)
+	}
+	if m.html != nil {
+		fields = append(fields, emailtemplate.FieldHTML)
 	}
 	return fields
 }
@@ -7682,6 +8708,8 @@ func (m *EmailTemplateMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case emailtemplate.FieldBody:
 		return m.Body()
+	case emailtemplate.FieldHTML:
+		return m.HTML()
 	}
 	return nil, false
 }
@@ -7705,6 +8733,8 @@ func (m *EmailTemplateMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldSubject(ctx)
 	case emailtemplate.FieldBody:
 		return m.OldBody(ctx)
+	case emailtemplate.FieldHTML:
+		return m.OldHTML(ctx)
 	}
 	return nil, fmt.Errorf("unknown EmailTemplate field %s", name)
 }
@@ -7762,6 +8792,13 @@ func (m *EmailTemplateMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBody(v)
+		return nil
+	case emailtemplate.FieldHTML:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHTML(v)
 		return nil
 	}
 	return fmt.Errorf("unknown EmailTemplate field %s", name)
@@ -7832,6 +8869,9 @@ func (m *EmailTemplateMutation) ResetField(name string) error {
 		return nil
 	case emailtemplate.FieldBody:
 		m.ResetBody()
+		return nil
+	case emailtemplate.FieldHTML:
+		m.ResetHTML()
 		return nil
 	}
 	return fmt.Errorf("unknown EmailTemplate field %s", name)
@@ -26130,6 +27170,9 @@ type PayerMutation struct {
 	holds                  map[string]struct{}
 	removedholds           map[string]struct{}
 	clearedholds           bool
+	emails                 map[string]struct{}
+	removedemails          map[string]struct{}
+	clearedemails          bool
 	memberships            map[string]struct{}
 	removedmemberships     map[string]struct{}
 	clearedmemberships     bool
@@ -26793,7 +27836,7 @@ func (m *PayerMutation) Locale() (r string, exists bool) {
 // OldLocale returns the old "locale" field's value of the Payer entity.
 // If the Payer object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *PayerMutation) OldLocale(ctx context.Context) (v string, err error) {
+func (m *PayerMutation) OldLocale(ctx context.Context) (v *string, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldLocale is only allowed on UpdateOne operations")
 	}
@@ -26807,9 +27850,22 @@ func (m *PayerMutation) OldLocale(ctx context.Context) (v string, err error) {
 	return oldValue.Locale, nil
 }
 
+// ClearLocale clears the value of the "locale" field.
+func (m *PayerMutation) ClearLocale() {
+	m.locale = nil
+	m.clearedFields[payer.FieldLocale] = struct{}{}
+}
+
+// LocaleCleared returns if the "locale" field was cleared in this mutation.
+func (m *PayerMutation) LocaleCleared() bool {
+	_, ok := m.clearedFields[payer.FieldLocale]
+	return ok
+}
+
 // ResetLocale resets all changes to the "locale" field.
 func (m *PayerMutation) ResetLocale() {
 	m.locale = nil
+	delete(m.clearedFields, payer.FieldLocale)
 }
 
 // SetAddress sets the "address" field.
@@ -27270,6 +28326,60 @@ func (m *PayerMutation) ResetHolds() {
 	m.removedholds = nil
 }
 
+// AddEmailIDs adds the "emails" edge to the Email entity by ids.
+func (m *PayerMutation) AddEmailIDs(ids ...string) {
+	if m.emails == nil {
+		m.emails = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.emails[ids[i]] = struct{}{}
+	}
+}
+
+// ClearEmails clears the "emails" edge to the Email entity.
+func (m *PayerMutation) ClearEmails() {
+	m.clearedemails = true
+}
+
+// EmailsCleared reports if the "emails" edge to the Email entity was cleared.
+func (m *PayerMutation) EmailsCleared() bool {
+	return m.clearedemails
+}
+
+// RemoveEmailIDs removes the "emails" edge to the Email entity by IDs.
+func (m *PayerMutation) RemoveEmailIDs(ids ...string) {
+	if m.removedemails == nil {
+		m.removedemails = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.emails, ids[i])
+		m.removedemails[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedEmails returns the removed IDs of the "emails" edge to the Email entity.
+func (m *PayerMutation) RemovedEmailsIDs() (ids []string) {
+	for id := range m.removedemails {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// EmailsIDs returns the "emails" edge IDs in the mutation.
+func (m *PayerMutation) EmailsIDs() (ids []string) {
+	for id := range m.emails {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetEmails resets all changes to the "emails" edge.
+func (m *PayerMutation) ResetEmails() {
+	m.emails = nil
+	m.clearedemails = false
+	m.removedemails = nil
+}
+
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by ids.
 func (m *PayerMutation) AddMembershipIDs(ids ...string) {
 	if m.memberships == nil {
@@ -27726,6 +28836,9 @@ func (m *PayerMutation) ClearedFields() []string {
 	if m.FieldCleared(payer.FieldTaxID) {
 		fields = append(fields, payer.FieldTaxID)
 	}
+	if m.FieldCleared(payer.FieldLocale) {
+		fields = append(fields, payer.FieldLocale)
+	}
 	if m.FieldCleared(payer.FieldAddress) {
 		fields = append(fields, payer.FieldAddress)
 	}
@@ -27763,6 +28876,9 @@ func (m *PayerMutation) ClearField(name string) error {
 		return nil
 	case payer.FieldTaxID:
 		m.ClearTaxID()
+		return nil
+	case payer.FieldLocale:
+		m.ClearLocale()
 		return nil
 	case payer.FieldAddress:
 		m.ClearAddress()
@@ -27832,7 +28948,7 @@ func (m *PayerMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *PayerMutation) AddedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.balances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -27850,6 +28966,9 @@ func (m *PayerMutation) AddedEdges() []string {
 	}
 	if m.holds != nil {
 		edges = append(edges, payer.EdgeHolds)
+	}
+	if m.emails != nil {
+		edges = append(edges, payer.EdgeEmails)
 	}
 	if m.memberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -27900,6 +29019,12 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeEmails:
+		ids := make([]ent.Value, 0, len(m.emails))
+		for id := range m.emails {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgeMemberships:
 		ids := make([]ent.Value, 0, len(m.memberships))
 		for id := range m.memberships {
@@ -27918,7 +29043,7 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *PayerMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.removedbalances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -27936,6 +29061,9 @@ func (m *PayerMutation) RemovedEdges() []string {
 	}
 	if m.removedholds != nil {
 		edges = append(edges, payer.EdgeHolds)
+	}
+	if m.removedemails != nil {
+		edges = append(edges, payer.EdgeEmails)
 	}
 	if m.removedmemberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -27986,6 +29114,12 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeEmails:
+		ids := make([]ent.Value, 0, len(m.removedemails))
+		for id := range m.removedemails {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgeMemberships:
 		ids := make([]ent.Value, 0, len(m.removedmemberships))
 		for id := range m.removedmemberships {
@@ -28004,7 +29138,7 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *PayerMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.clearedbalances {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -28022,6 +29156,9 @@ func (m *PayerMutation) ClearedEdges() []string {
 	}
 	if m.clearedholds {
 		edges = append(edges, payer.EdgeHolds)
+	}
+	if m.clearedemails {
+		edges = append(edges, payer.EdgeEmails)
 	}
 	if m.clearedmemberships {
 		edges = append(edges, payer.EdgeMemberships)
@@ -28048,6 +29185,8 @@ func (m *PayerMutation) EdgeCleared(name string) bool {
 		return m.clearedpayments
 	case payer.EdgeHolds:
 		return m.clearedholds
+	case payer.EdgeEmails:
+		return m.clearedemails
 	case payer.EdgeMemberships:
 		return m.clearedmemberships
 	case payer.EdgeMembers:
@@ -28085,6 +29224,9 @@ func (m *PayerMutation) ResetEdge(name string) error {
 		return nil
 	case payer.EdgeHolds:
 		m.ResetHolds()
+		return nil
+	case payer.EdgeEmails:
+		m.ResetEmails()
 		return nil
 	case payer.EdgeMemberships:
 		m.ResetMemberships()
@@ -32498,6 +33640,7 @@ type PaymentMethodMutation struct {
 	addexp_month         *int
 	exp_year             *int
 	addexp_year          *int
+	expiry_notice_at     *time.Time
 	is_default           *bool
 	make_default         *bool
 	action_url           *string
@@ -33203,6 +34346,55 @@ func (m *PaymentMethodMutation) ResetExpYear() {
 	m.addexp_year = nil
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) SetExpiryNoticeAt(t time.Time) {
+	m.expiry_notice_at = &t
+}
+
+// ExpiryNoticeAt returns the value of the "expiry_notice_at" field in the mutation.
+func (m *PaymentMethodMutation) ExpiryNoticeAt() (r time.Time, exists bool) {
+	v := m.expiry_notice_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiryNoticeAt returns the old "expiry_notice_at" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldExpiryNoticeAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiryNoticeAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiryNoticeAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiryNoticeAt: %w", err)
+	}
+	return oldValue.ExpiryNoticeAt, nil
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) ClearExpiryNoticeAt() {
+	m.expiry_notice_at = nil
+	m.clearedFields[paymentmethod.FieldExpiryNoticeAt] = struct{}{}
+}
+
+// ExpiryNoticeAtCleared returns if the "expiry_notice_at" field was cleared in this mutation.
+func (m *PaymentMethodMutation) ExpiryNoticeAtCleared() bool {
+	_, ok := m.clearedFields[paymentmethod.FieldExpiryNoticeAt]
+	return ok
+}
+
+// ResetExpiryNoticeAt resets all changes to the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) ResetExpiryNoticeAt() {
+	m.expiry_notice_at = nil
+	delete(m.clearedFields, paymentmethod.FieldExpiryNoticeAt)
+}
+
 // SetIsDefault sets the "is_default" field.
 func (m *PaymentMethodMutation) SetIsDefault(b bool) {
 	m.is_default = &b
@@ -33589,7 +34781,7 @@ func (m *PaymentMethodMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMethodMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 22)
 	if m.organization_id != nil {
 		fields = append(fields, paymentmethod.FieldOrganizationID)
 	}
@@ -33631,6 +34823,9 @@ func (m *PaymentMethodMutation) Fields() []string {
 	}
 	if m.exp_year != nil {
 		fields = append(fields, paymentmethod.FieldExpYear)
+	}
+	if m.expiry_notice_at != nil {
+		fields = append(fields, paymentmethod.FieldExpiryNoticeAt)
 	}
 	if m.is_default != nil {
 		fields = append(fields, paymentmethod.FieldIsDefault)
@@ -33689,6 +34884,8 @@ func (m *PaymentMethodMutation) Field(name string) (ent.Value, bool) {
 		return m.ExpMonth()
 	case paymentmethod.FieldExpYear:
 		return m.ExpYear()
+	case paymentmethod.FieldExpiryNoticeAt:
+		return m.ExpiryNoticeAt()
 	case paymentmethod.FieldIsDefault:
 		return m.IsDefault()
 	case paymentmethod.FieldMakeDefault:
@@ -33740,6 +34937,8 @@ func (m *PaymentMethodMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldExpMonth(ctx)
 	case paymentmethod.FieldExpYear:
 		return m.OldExpYear(ctx)
+	case paymentmethod.FieldExpiryNoticeAt:
+		return m.OldExpiryNoticeAt(ctx)
 	case paymentmethod.FieldIsDefault:
 		return m.OldIsDefault(ctx)
 	case paymentmethod.FieldMakeDefault:
@@ -33860,6 +35059,13 @@ func (m *PaymentMethodMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpYear(v)
+		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiryNoticeAt(v)
 		return nil
 	case paymentmethod.FieldIsDefault:
 		v, ok := value.(bool)
@@ -33988,6 +35194,9 @@ func (m *PaymentMethodMutation) ClearedFields() []string {
 	if m.FieldCleared(paymentmethod.FieldSetupReference) {
 		fields = append(fields, paymentmethod.FieldSetupReference)
 	}
+	if m.FieldCleared(paymentmethod.FieldExpiryNoticeAt) {
+		fields = append(fields, paymentmethod.FieldExpiryNoticeAt)
+	}
 	if m.FieldCleared(paymentmethod.FieldActionSecretSealed) {
 		fields = append(fields, paymentmethod.FieldActionSecretSealed)
 	}
@@ -34016,6 +35225,9 @@ func (m *PaymentMethodMutation) ClearField(name string) error {
 		return nil
 	case paymentmethod.FieldSetupReference:
 		m.ClearSetupReference()
+		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		m.ClearExpiryNoticeAt()
 		return nil
 	case paymentmethod.FieldActionSecretSealed:
 		m.ClearActionSecretSealed()
@@ -34072,6 +35284,9 @@ func (m *PaymentMethodMutation) ResetField(name string) error {
 		return nil
 	case paymentmethod.FieldExpYear:
 		m.ResetExpYear()
+		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		m.ResetExpiryNoticeAt()
 		return nil
 	case paymentmethod.FieldIsDefault:
 		m.ResetIsDefault()

@@ -45,7 +45,7 @@ type Payer struct {
 	// TaxID holds the value of the "tax_id" field.
 	TaxID *string `json:"tax_id,omitempty"`
 	// Locale holds the value of the "locale" field.
-	Locale string `json:"locale,omitempty"`
+	Locale *string `json:"locale,omitempty"`
 	// Address holds the value of the "address" field.
 	Address *schema.Address `json:"address,omitempty"`
 	// Metadata holds the value of the "metadata" field.
@@ -72,13 +72,15 @@ type PayerEdges struct {
 	Payments []*Payment `json:"payments,omitempty"`
 	// Holds holds the value of the holds edge.
 	Holds []*Hold `json:"holds,omitempty"`
+	// Emails holds the value of the emails edge.
+	Emails []*Email `json:"emails,omitempty"`
 	// Memberships holds the value of the memberships edge.
 	Memberships []*Membership `json:"memberships,omitempty"`
 	// Members holds the value of the members edge.
 	Members []*Membership `json:"members,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [8]bool
+	loadedTypes [9]bool
 	// totalCount holds the count of the edges above.
 	totalCount [8]map[string]int
 
@@ -88,6 +90,7 @@ type PayerEdges struct {
 	namedInvoices       map[string][]*Invoice
 	namedPayments       map[string][]*Payment
 	namedHolds          map[string][]*Hold
+	namedEmails         map[string][]*Email
 	namedMemberships    map[string][]*Membership
 	namedMembers        map[string][]*Membership
 }
@@ -146,10 +149,19 @@ func (e PayerEdges) HoldsOrErr() ([]*Hold, error) {
 	return nil, &NotLoadedError{edge: "holds"}
 }
 
+// EmailsOrErr returns the Emails value or an error if the edge
+// was not loaded in eager-loading.
+func (e PayerEdges) EmailsOrErr() ([]*Email, error) {
+	if e.loadedTypes[6] {
+		return e.Emails, nil
+	}
+	return nil, &NotLoadedError{edge: "emails"}
+}
+
 // MembershipsOrErr returns the Memberships value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Memberships, nil
 	}
 	return nil, &NotLoadedError{edge: "memberships"}
@@ -158,7 +170,7 @@ func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
 // MembersOrErr returns the Members value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembersOrErr() ([]*Membership, error) {
-	if e.loadedTypes[7] {
+	if e.loadedTypes[8] {
 		return e.Members, nil
 	}
 	return nil, &NotLoadedError{edge: "members"}
@@ -280,7 +292,8 @@ func (_m *Payer) assignValues(columns []string, values []any) error {
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field locale", values[i])
 			} else if value.Valid {
-				_m.Locale = value.String
+				_m.Locale = new(string)
+				*_m.Locale = value.String
 			}
 		case payer.FieldAddress:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -346,6 +359,11 @@ func (_m *Payer) QueryPayments() *PaymentQuery {
 // QueryHolds queries the "holds" edge of the Payer entity.
 func (_m *Payer) QueryHolds() *HoldQuery {
 	return NewPayerClient(_m.config).QueryHolds(_m)
+}
+
+// QueryEmails queries the "emails" edge of the Payer entity.
+func (_m *Payer) QueryEmails() *EmailQuery {
+	return NewPayerClient(_m.config).QueryEmails(_m)
 }
 
 // QueryMemberships queries the "memberships" edge of the Payer entity.
@@ -429,8 +447,10 @@ func (_m *Payer) String() string {
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")
-	builder.WriteString("locale=")
-	builder.WriteString(_m.Locale)
+	if v := _m.Locale; v != nil {
+		builder.WriteString("locale=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("address=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Address))
@@ -587,6 +607,30 @@ func (_m *Payer) appendNamedHolds(name string, edges ...*Hold) {
 		_m.Edges.namedHolds[name] = []*Hold{}
 	} else {
 		_m.Edges.namedHolds[name] = append(_m.Edges.namedHolds[name], edges...)
+	}
+}
+
+// NamedEmails returns the Emails named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Payer) NamedEmails(name string) ([]*Email, error) {
+	if _m.Edges.namedEmails == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedEmails[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Payer) appendNamedEmails(name string, edges ...*Email) {
+	if _m.Edges.namedEmails == nil {
+		_m.Edges.namedEmails = make(map[string][]*Email)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedEmails[name] = []*Email{}
+	} else {
+		_m.Edges.namedEmails[name] = append(_m.Edges.namedEmails[name], edges...)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -304,6 +305,21 @@ func (_c *PayerCreate) AddHolds(v ...*Hold) *PayerCreate {
 	return _c.AddHoldIDs(ids...)
 }
 
+// AddEmailIDs adds the "emails" edge to the Email entity by IDs.
+func (_c *PayerCreate) AddEmailIDs(ids ...string) *PayerCreate {
+	_c.mutation.AddEmailIDs(ids...)
+	return _c
+}
+
+// AddEmails adds the "emails" edges to the Email entity.
+func (_c *PayerCreate) AddEmails(v ...*Email) *PayerCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddEmailIDs(ids...)
+}
+
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
 func (_c *PayerCreate) AddMembershipIDs(ids ...string) *PayerCreate {
 	_c.mutation.AddMembershipIDs(ids...)
@@ -379,10 +395,6 @@ func (_c *PayerCreate) defaults() error {
 		v := payer.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
-	if _, ok := _c.mutation.Locale(); !ok {
-		v := payer.DefaultLocale
-		_c.mutation.SetLocale(v)
-	}
 	return nil
 }
 
@@ -425,9 +437,6 @@ func (_c *PayerCreate) check() error {
 		if err := payer.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Payer.status": %w`, err)}
 		}
-	}
-	if _, ok := _c.mutation.Locale(); !ok {
-		return &ValidationError{Name: "locale", err: errors.New(`ent: missing required field "Payer.locale"`)}
 	}
 	if _, ok := _c.mutation.Metadata(); !ok {
 		return &ValidationError{Name: "metadata", err: errors.New(`ent: missing required field "Payer.metadata"`)}
@@ -523,7 +532,7 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 	}
 	if value, ok := _c.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
-		_node.Locale = value
+		_node.Locale = &value
 	}
 	if value, ok := _c.mutation.Address(); ok {
 		_spec.SetField(payer.FieldAddress, field.TypeJSON, value)
@@ -626,6 +635,22 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.EmailsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -876,6 +901,12 @@ func (u *PayerUpsert) SetLocale(v string) *PayerUpsert {
 // UpdateLocale sets the "locale" field to the value that was provided on create.
 func (u *PayerUpsert) UpdateLocale() *PayerUpsert {
 	u.SetExcluded(payer.FieldLocale)
+	return u
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (u *PayerUpsert) ClearLocale() *PayerUpsert {
+	u.SetNull(payer.FieldLocale)
 	return u
 }
 
@@ -1170,6 +1201,13 @@ func (u *PayerUpsertOne) SetLocale(v string) *PayerUpsertOne {
 func (u *PayerUpsertOne) UpdateLocale() *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateLocale()
+	})
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (u *PayerUpsertOne) ClearLocale() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearLocale()
 	})
 }
 
@@ -1639,6 +1677,13 @@ func (u *PayerUpsertBulk) SetLocale(v string) *PayerUpsertBulk {
 func (u *PayerUpsertBulk) UpdateLocale() *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateLocale()
+	})
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (u *PayerUpsertBulk) ClearLocale() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearLocale()
 	})
 }
 

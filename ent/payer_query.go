@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -38,6 +39,7 @@ type PayerQuery struct {
 	withInvoices       *InvoiceQuery
 	withPayments       *PaymentQuery
 	withHolds          *HoldQuery
+	withEmails         *EmailQuery
 	withMemberships    *MembershipQuery
 	withMembers        *MembershipQuery
 	// collected is what field collection has added so far.
@@ -50,6 +52,7 @@ type PayerQuery struct {
 	withNamedInvoices       map[string]*InvoiceQuery
 	withNamedPayments       map[string]*PaymentQuery
 	withNamedHolds          map[string]*HoldQuery
+	withNamedEmails         map[string]*EmailQuery
 	withNamedMemberships    map[string]*MembershipQuery
 	withNamedMembers        map[string]*MembershipQuery
 	// intermediate query (i.e. traversal path).
@@ -213,6 +216,28 @@ func (_q *PayerQuery) QueryHolds() *HoldQuery {
 			sqlgraph.From(payer.Table, payer.FieldID, selector),
 			sqlgraph.To(hold.Table, hold.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, payer.HoldsTable, payer.HoldsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryEmails chains the current query on the "emails" edge.
+func (_q *PayerQuery) QueryEmails() *EmailQuery {
+	query := (&EmailClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, selector),
+			sqlgraph.To(email.Table, email.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.EmailsTable, payer.EmailsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -462,6 +487,7 @@ func (_q *PayerQuery) Clone() *PayerQuery {
 		withInvoices:       _q.withInvoices.Clone(),
 		withPayments:       _q.withPayments.Clone(),
 		withHolds:          _q.withHolds.Clone(),
+		withEmails:         _q.withEmails.Clone(),
 		withMemberships:    _q.withMemberships.Clone(),
 		withMembers:        _q.withMembers.Clone(),
 		// clone intermediate query.
@@ -534,6 +560,17 @@ func (_q *PayerQuery) WithHolds(opts ...func(*HoldQuery)) *PayerQuery {
 		opt(query)
 	}
 	_q.withHolds = query
+	return _q
+}
+
+// WithEmails tells the query-builder to eager-load the nodes that are connected to
+// the "emails" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithEmails(opts ...func(*EmailQuery)) *PayerQuery {
+	query := (&EmailClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withEmails = query
 	return _q
 }
 
@@ -643,13 +680,14 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 	var (
 		nodes       = []*Payer{}
 		_spec       = _q.querySpec()
-		loadedTypes = [8]bool{
+		loadedTypes = [9]bool{
 			_q.withBalances != nil,
 			_q.withPaymentMethods != nil,
 			_q.withQuotes != nil,
 			_q.withInvoices != nil,
 			_q.withPayments != nil,
 			_q.withHolds != nil,
+			_q.withEmails != nil,
 			_q.withMemberships != nil,
 			_q.withMembers != nil,
 		}
@@ -717,6 +755,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 			return nil, err
 		}
 	}
+	if query := _q.withEmails; query != nil {
+		if err := _q.loadEmails(ctx, query, nodes,
+			func(n *Payer) { n.Edges.Emails = []*Email{} },
+			func(n *Payer, e *Email) { n.Edges.Emails = append(n.Edges.Emails, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withMemberships; query != nil {
 		if err := _q.loadMemberships(ctx, query, nodes,
 			func(n *Payer) { n.Edges.Memberships = []*Membership{} },
@@ -770,6 +815,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 		if err := _q.loadHolds(ctx, query, nodes,
 			func(n *Payer) { n.appendNamedHolds(name) },
 			func(n *Payer, e *Hold) { n.appendNamedHolds(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedEmails {
+		if err := _q.loadEmails(ctx, query, nodes,
+			func(n *Payer) { n.appendNamedEmails(name) },
+			func(n *Payer, e *Email) { n.appendNamedEmails(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -966,6 +1018,36 @@ func (_q *PayerQuery) loadHolds(ctx context.Context, query *HoldQuery, nodes []*
 	}
 	query.Where(predicate.Hold(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(payer.HoldsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.PayerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "payer_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *PayerQuery) loadEmails(ctx context.Context, query *EmailQuery, nodes []*Payer, init func(*Payer), assign func(*Payer, *Email)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Payer)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(email.FieldPayerID)
+	}
+	query.Where(predicate.Email(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(payer.EmailsColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -1242,6 +1324,20 @@ func (_q *PayerQuery) WithNamedHolds(name string, opts ...func(*HoldQuery)) *Pay
 		_q.withNamedHolds = make(map[string]*HoldQuery)
 	}
 	_q.withNamedHolds[name] = query
+	return _q
+}
+
+// WithNamedEmails tells the query-builder to eager-load the nodes that are connected to the "emails"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithNamedEmails(name string, opts ...func(*EmailQuery)) *PayerQuery {
+	query := (&EmailClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedEmails == nil {
+		_q.withNamedEmails = make(map[string]*EmailQuery)
+	}
+	_q.withNamedEmails[name] = query
 	return _q
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -221,6 +222,12 @@ func (_u *PayerUpdate) SetNillableLocale(v *string) *PayerUpdate {
 	return _u
 }
 
+// ClearLocale clears the value of the "locale" field.
+func (_u *PayerUpdate) ClearLocale() *PayerUpdate {
+	_u.mutation.ClearLocale()
+	return _u
+}
+
 // SetAddress sets the "address" field.
 func (_u *PayerUpdate) SetAddress(v *schema.Address) *PayerUpdate {
 	_u.mutation.SetAddress(v)
@@ -347,6 +354,21 @@ func (_u *PayerUpdate) AddHolds(v ...*Hold) *PayerUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.AddHoldIDs(ids...)
+}
+
+// AddEmailIDs adds the "emails" edge to the Email entity by IDs.
+func (_u *PayerUpdate) AddEmailIDs(ids ...string) *PayerUpdate {
+	_u.mutation.AddEmailIDs(ids...)
+	return _u
+}
+
+// AddEmails adds the "emails" edges to the Email entity.
+func (_u *PayerUpdate) AddEmails(v ...*Email) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddEmailIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -510,6 +532,27 @@ func (_u *PayerUpdate) RemoveHolds(v ...*Hold) *PayerUpdate {
 	return _u.RemoveHoldIDs(ids...)
 }
 
+// ClearEmails clears all "emails" edges to the Email entity.
+func (_u *PayerUpdate) ClearEmails() *PayerUpdate {
+	_u.mutation.ClearEmails()
+	return _u
+}
+
+// RemoveEmailIDs removes the "emails" edge to Email entities by IDs.
+func (_u *PayerUpdate) RemoveEmailIDs(ids ...string) *PayerUpdate {
+	_u.mutation.RemoveEmailIDs(ids...)
+	return _u
+}
+
+// RemoveEmails removes "emails" edges to Email entities.
+func (_u *PayerUpdate) RemoveEmails(v ...*Email) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveEmailIDs(ids...)
+}
+
 // ClearMemberships clears all "memberships" edges to the Membership entity.
 func (_u *PayerUpdate) ClearMemberships() *PayerUpdate {
 	_u.mutation.ClearMemberships()
@@ -662,6 +705,9 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
+	}
+	if _u.mutation.LocaleCleared() {
+		_spec.ClearField(payer.FieldLocale, field.TypeString)
 	}
 	if value, ok := _u.mutation.Address(); ok {
 		_spec.SetField(payer.FieldAddress, field.TypeJSON, value)
@@ -941,6 +987,51 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedEmailsIDs(); len(nodes) > 0 && !_u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EmailsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1243,6 +1334,12 @@ func (_u *PayerUpdateOne) SetNillableLocale(v *string) *PayerUpdateOne {
 	return _u
 }
 
+// ClearLocale clears the value of the "locale" field.
+func (_u *PayerUpdateOne) ClearLocale() *PayerUpdateOne {
+	_u.mutation.ClearLocale()
+	return _u
+}
+
 // SetAddress sets the "address" field.
 func (_u *PayerUpdateOne) SetAddress(v *schema.Address) *PayerUpdateOne {
 	_u.mutation.SetAddress(v)
@@ -1369,6 +1466,21 @@ func (_u *PayerUpdateOne) AddHolds(v ...*Hold) *PayerUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.AddHoldIDs(ids...)
+}
+
+// AddEmailIDs adds the "emails" edge to the Email entity by IDs.
+func (_u *PayerUpdateOne) AddEmailIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.AddEmailIDs(ids...)
+	return _u
+}
+
+// AddEmails adds the "emails" edges to the Email entity.
+func (_u *PayerUpdateOne) AddEmails(v ...*Email) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddEmailIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -1530,6 +1642,27 @@ func (_u *PayerUpdateOne) RemoveHolds(v ...*Hold) *PayerUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveHoldIDs(ids...)
+}
+
+// ClearEmails clears all "emails" edges to the Email entity.
+func (_u *PayerUpdateOne) ClearEmails() *PayerUpdateOne {
+	_u.mutation.ClearEmails()
+	return _u
+}
+
+// RemoveEmailIDs removes the "emails" edge to Email entities by IDs.
+func (_u *PayerUpdateOne) RemoveEmailIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.RemoveEmailIDs(ids...)
+	return _u
+}
+
+// RemoveEmails removes "emails" edges to Email entities.
+func (_u *PayerUpdateOne) RemoveEmails(v ...*Email) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveEmailIDs(ids...)
 }
 
 // ClearMemberships clears all "memberships" edges to the Membership entity.
@@ -1714,6 +1847,9 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	}
 	if value, ok := _u.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
+	}
+	if _u.mutation.LocaleCleared() {
+		_spec.ClearField(payer.FieldLocale, field.TypeString)
 	}
 	if value, ok := _u.mutation.Address(); ok {
 		_spec.SetField(payer.FieldAddress, field.TypeJSON, value)
@@ -1993,6 +2129,51 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedEmailsIDs(); len(nodes) > 0 && !_u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EmailsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -47,6 +47,8 @@ type PaymentMethod struct {
 	ExpMonth int `json:"exp_month,omitempty"`
 	// ExpYear holds the value of the "exp_year" field.
 	ExpYear int `json:"exp_year,omitempty"`
+	// ExpiryNoticeAt holds the value of the "expiry_notice_at" field.
+	ExpiryNoticeAt *time.Time `json:"expiry_notice_at,omitempty"`
 	// IsDefault holds the value of the "is_default" field.
 	IsDefault bool `json:"is_default,omitempty"`
 	// MakeDefault holds the value of the "make_default" field.
@@ -115,7 +117,7 @@ func (*PaymentMethod) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case paymentmethod.FieldID, paymentmethod.FieldOrganizationID, paymentmethod.FieldPayerID, paymentmethod.FieldProviderID, paymentmethod.FieldStatus, paymentmethod.FieldGatewayCustomerID, paymentmethod.FieldGatewayID, paymentmethod.FieldSetupReference, paymentmethod.FieldSchemeReference, paymentmethod.FieldBrand, paymentmethod.FieldLast4, paymentmethod.FieldActionURL, paymentmethod.FieldFailureMessage:
 			values[i] = new(sql.NullString)
-		case paymentmethod.FieldCreatedAt, paymentmethod.FieldUpdatedAt, paymentmethod.FieldNextCheckAt:
+		case paymentmethod.FieldCreatedAt, paymentmethod.FieldUpdatedAt, paymentmethod.FieldExpiryNoticeAt, paymentmethod.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -224,6 +226,13 @@ func (_m *PaymentMethod) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field exp_year", values[i])
 			} else if value.Valid {
 				_m.ExpYear = int(value.Int64)
+			}
+		case paymentmethod.FieldExpiryNoticeAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field expiry_notice_at", values[i])
+			} else if value.Valid {
+				_m.ExpiryNoticeAt = new(time.Time)
+				*_m.ExpiryNoticeAt = value.Time
 			}
 		case paymentmethod.FieldIsDefault:
 			if value, ok := values[i].(*sql.NullBool); !ok {
@@ -361,6 +370,11 @@ func (_m *PaymentMethod) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("exp_year=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ExpYear))
+	builder.WriteString(", ")
+	if v := _m.ExpiryNoticeAt; v != nil {
+		builder.WriteString("expiry_notice_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("is_default=")
 	builder.WriteString(fmt.Sprintf("%v", _m.IsDefault))

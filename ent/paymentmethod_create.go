@@ -181,6 +181,20 @@ func (_c *PaymentMethodCreate) SetNillableExpYear(v *int) *PaymentMethodCreate {
 	return _c
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_c *PaymentMethodCreate) SetExpiryNoticeAt(v time.Time) *PaymentMethodCreate {
+	_c.mutation.SetExpiryNoticeAt(v)
+	return _c
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetExpiryNoticeAt(*v)
+	}
+	return _c
+}
+
 // SetIsDefault sets the "is_default" field.
 func (_c *PaymentMethodCreate) SetIsDefault(v bool) *PaymentMethodCreate {
 	_c.mutation.SetIsDefault(v)
@@ -536,6 +550,10 @@ func (_c *PaymentMethodCreate) createSpec() (*PaymentMethod, *sqlgraph.CreateSpe
 		_spec.SetField(paymentmethod.FieldExpYear, field.TypeInt, value)
 		_node.ExpYear = value
 	}
+	if value, ok := _c.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+		_node.ExpiryNoticeAt = &value
+	}
 	if value, ok := _c.mutation.IsDefault(); ok {
 		_spec.SetField(paymentmethod.FieldIsDefault, field.TypeBool, value)
 		_node.IsDefault = value
@@ -797,6 +815,24 @@ func (u *PaymentMethodUpsert) UpdateExpYear() *PaymentMethodUpsert {
 // AddExpYear adds v to the "exp_year" field.
 func (u *PaymentMethodUpsert) AddExpYear(v int) *PaymentMethodUpsert {
 	u.Add(paymentmethod.FieldExpYear, v)
+	return u
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsert) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldExpiryNoticeAt, v)
+	return u
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateExpiryNoticeAt() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldExpiryNoticeAt)
+	return u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsert) ClearExpiryNoticeAt() *PaymentMethodUpsert {
+	u.SetNull(paymentmethod.FieldExpiryNoticeAt)
 	return u
 }
 
@@ -1125,6 +1161,27 @@ func (u *PaymentMethodUpsertOne) AddExpYear(v int) *PaymentMethodUpsertOne {
 func (u *PaymentMethodUpsertOne) UpdateExpYear() *PaymentMethodUpsertOne {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.UpdateExpYear()
+	})
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertOne) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetExpiryNoticeAt(v)
+	})
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateExpiryNoticeAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateExpiryNoticeAt()
+	})
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertOne) ClearExpiryNoticeAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearExpiryNoticeAt()
 	})
 }
 
@@ -1635,6 +1692,27 @@ func (u *PaymentMethodUpsertBulk) AddExpYear(v int) *PaymentMethodUpsertBulk {
 func (u *PaymentMethodUpsertBulk) UpdateExpYear() *PaymentMethodUpsertBulk {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.UpdateExpYear()
+	})
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertBulk) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetExpiryNoticeAt(v)
+	})
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateExpiryNoticeAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateExpiryNoticeAt()
+	})
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertBulk) ClearExpiryNoticeAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearExpiryNoticeAt()
 	})
 }
 

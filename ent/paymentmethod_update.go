@@ -201,6 +201,26 @@ func (_u *PaymentMethodUpdate) AddExpYear(v int) *PaymentMethodUpdate {
 	return _u
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdate) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpdate {
+	_u.mutation.SetExpiryNoticeAt(v)
+	return _u
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetExpiryNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdate) ClearExpiryNoticeAt() *PaymentMethodUpdate {
+	_u.mutation.ClearExpiryNoticeAt()
+	return _u
+}
+
 // SetIsDefault sets the "is_default" field.
 func (_u *PaymentMethodUpdate) SetIsDefault(v bool) *PaymentMethodUpdate {
 	_u.mutation.SetIsDefault(v)
@@ -406,6 +426,12 @@ func (_u *PaymentMethodUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if value, ok := _u.mutation.AddedExpYear(); ok {
 		_spec.AddField(paymentmethod.FieldExpYear, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiryNoticeAtCleared() {
+		_spec.ClearField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.IsDefault(); ok {
 		_spec.SetField(paymentmethod.FieldIsDefault, field.TypeBool, value)
@@ -625,6 +651,26 @@ func (_u *PaymentMethodUpdateOne) SetNillableExpYear(v *int) *PaymentMethodUpdat
 // AddExpYear adds value to the "exp_year" field.
 func (_u *PaymentMethodUpdateOne) AddExpYear(v int) *PaymentMethodUpdateOne {
 	_u.mutation.AddExpYear(v)
+	return _u
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdateOne) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpdateOne {
+	_u.mutation.SetExpiryNoticeAt(v)
+	return _u
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetExpiryNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdateOne) ClearExpiryNoticeAt() *PaymentMethodUpdateOne {
+	_u.mutation.ClearExpiryNoticeAt()
 	return _u
 }
 
@@ -863,6 +909,12 @@ func (_u *PaymentMethodUpdateOne) sqlSave(ctx context.Context) (_node *PaymentMe
 	}
 	if value, ok := _u.mutation.AddedExpYear(); ok {
 		_spec.AddField(paymentmethod.FieldExpYear, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiryNoticeAtCleared() {
+		_spec.ClearField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.IsDefault(); ok {
 		_spec.SetField(paymentmethod.FieldIsDefault, field.TypeBool, value)

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"purser/billing"
 	"purser/ent"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -156,6 +158,13 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		SetType("payment_intent.succeeded").SetStatus(gatewayevent.StatusIGNORED).SetObjectKind("payment").SetObjectID(f.mark).
 		SetReceivedAt(now).Exec(ctx))
 	add("GatewayEvent", id("evt", 0), nil)
+	must(raw.Email.Create().SetID(id("eml", 0)).SetKind(email.KindCHARGE_FAILED).SetPayerID(f.payer).SetFacts(json.RawMessage(`{"reason":"`+f.mark+`"}`)).
+		SetStatus(email.StatusFAILED).SetFailure(name("failure")).SetCreatedAt(now).Exec(ctx))
+	add("Email", id("eml", 0), nil)
+	must(b.OverrideMailTemplate(ctx, billing.MailDraft{Kind: "CHARGE_FAILED", Locale: "en", Subject: ptr(name("subject")), Body: ptr(name("body"))}))
+	template, err := b.MailTemplate(ctx, "CHARGE_FAILED", "en")
+	must(err)
+	add("EmailTemplate", template.ID, nil)
 	token, err := raw.AccessToken.Query().FirstID(ctx)
 	add("AccessToken", token, err)
 	w.clock.Advance(time.Second)

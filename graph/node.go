@@ -14,6 +14,7 @@ import (
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
@@ -41,6 +42,9 @@ type nodeType struct {
 	areas []auth.Area // who may look it up by its id: who may read any of these
 }
 
+// noTable is the table of what is no row: the system's own templates.
+const noTable = ""
+
 // nodeTypes finds the kind of an object by its id's prefix.
 func nodeTypes() map[string]nodeType {
 	ofPayer := []auth.Area{auth.AreaPayer}
@@ -66,6 +70,8 @@ func nodeTypes() map[string]nodeType {
 		"dsp": {"Dispute", dispute.Table, ofPayer},
 		"pmd": {"PaymentMethod", paymentmethod.Table, ofPayer},
 		"evt": {"GatewayEvent", gatewayevent.Table, ofBilling},
+		"eml": {"Email", email.Table, ofBilling},
+		"etp": {"EmailTemplate", noTable, []auth.Area{auth.AreaAccount}},
 	}
 }
 
@@ -91,6 +97,9 @@ func (r *Resolver) node(ctx context.Context, id string) (ent.Noder, error) {
 	if !ok || err != nil {
 		return nil, err
 	}
+	if t.table == noTable {
+		return r.emailTemplateByID(ctx, id)
+	}
 	n, err := r.client().Noder(ctx, id, ent.WithFixedNodeType(t.table))
 	switch {
 	case ent.IsNotFound(err):
@@ -109,9 +118,15 @@ func (r *Resolver) nodes(ctx context.Context, ids []string) ([]ent.Noder, error)
 	known := make([]string, 0, len(ids))
 	places := make([]int, 0, len(ids))
 	for i, id := range ids {
-		_, ok, err := nodeTypeOf(ctx, types, id)
+		t, ok, err := nodeTypeOf(ctx, types, id)
 		if err != nil {
 			graphql.AddError(graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i)), err)
+			continue
+		}
+		if ok && t.table == noTable {
+			if out[i], err = r.emailTemplateByID(ctx, id); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if ok {

@@ -94,6 +94,9 @@ func newRules() *rules {
 			"RedirectAction": payer, "ClientSecretAction": payer,
 			"PaymentMethod": payer, "Card": payer,
 			"GatewayEvent": billing,
+			"Email":        billing,
+
+			"EmailTemplate": account, "EmailPreview": account,
 
 			"Stream": payer,
 		},
@@ -105,12 +108,12 @@ func newRules() *rules {
 			"Query.organizations": system,
 			"Query.currencies":    account,
 			"Query.providers":     account, "Query.globalProviders": settings,
-			"Query.accessTokens": account,
+			"Query.accessTokens": account, "Query.emailTemplates": account,
 
 			"Query.payer": payer, "Query.balances": payer, "Query.quotes": payer,
 			"Query.invoices": payer, "Query.payments": payer,
 			"Query.developers": billing, "Query.companies": billing,
-			"Query.products": billing, "Query.gatewayEvents": billing,
+			"Query.products": billing, "Query.gatewayEvents": billing, "Query.emails": billing,
 
 			"Mutation.organizationCreate": writing(auth.AreaSystem),
 			"Mutation.organizationUpdate": writing(auth.AreaAccount),
@@ -122,12 +125,17 @@ func newRules() *rules {
 			"Mutation.payerExport":           writing(auth.AreaBilling),
 			"Mutation.payerErase":            writing(auth.AreaBilling),
 
-			"Mutation.currencySet":       writing(auth.AreaAccount),
-			"Mutation.currencyDelete":    writing(auth.AreaAccount),
-			"Mutation.providerCreate":    writing(auth.AreaAccount),
-			"Mutation.providerUpdate":    writing(auth.AreaAccount),
-			"Mutation.providerDelete":    writing(auth.AreaAccount),
-			"Mutation.providerTest":      writing(auth.AreaAccount),
+			"Mutation.currencySet":           writing(auth.AreaAccount),
+			"Mutation.currencyDelete":        writing(auth.AreaAccount),
+			"Mutation.providerCreate":        writing(auth.AreaAccount),
+			"Mutation.providerUpdate":        writing(auth.AreaAccount),
+			"Mutation.providerDelete":        writing(auth.AreaAccount),
+			"Mutation.providerTest":          writing(auth.AreaAccount),
+			"Mutation.emailTemplateOverride": writing(auth.AreaAccount),
+			"Mutation.emailTemplateReset":    writing(auth.AreaAccount),
+			"Mutation.emailTemplatePreview":  writing(auth.AreaAccount),
+			"Mutation.emailResend":           writing(auth.AreaBilling),
+
 			"Mutation.accessTokenCreate": writing(auth.AreaAdmin),
 			"Mutation.accessTokenUpdate": writing(auth.AreaAdmin),
 			"Mutation.accessTokenRevoke": writing(auth.AreaAdmin),

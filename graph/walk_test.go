@@ -107,6 +107,11 @@ func TestDecision16(t *testing.T) {
 		"Query.balances":                   "billing r, billing w, admin r, admin w, session",
 		"Query.developers":                 "billing r, billing w, admin r, admin w",
 		"Query.gatewayEvents":              "billing r, billing w, admin r, admin w",
+		"Query.emails":                     "billing r, billing w, admin r, admin w",
+		"Query.emailTemplates":             "account r, account w, admin r, admin w",
+		"Mutation.emailTemplateOverride":   "account w, admin w",
+		"Mutation.emailTemplateReset":      "account w, admin w",
+		"Mutation.emailResend":             "billing w, admin w",
 		"Provider.secretHint":              "account r, account w, admin r, admin w",
 		"Provider.webhookUrl":              "account r, account w, admin r, admin w",
 		"Provider.name":                    "billing r, billing w, account r, account w, admin r, admin w, session",
@@ -280,7 +285,7 @@ func (p *prober) arguments(f *ast.FieldDefinition) string {
 		}
 		value := map[string]string{
 			"id": `"` + p.ids["Developer"] + `"`, "ids": `["` + p.ids["Developer"] + `", "` + p.ids["Product"] + `"]`,
-			"by": `{id: "` + p.ids["Developer"] + `"}`, "month": "3", "year": "2026", "at": `"2026-03-10T12:00:00Z"`, "currency": `"USD"`, "amount": `{amount: "1.00", currency: "USD"}`,
+			"by": `{id: "` + p.ids["Developer"] + `"}`, "month": "3", "year": "2026", "at": `"2026-03-10T12:00:00Z"`, "currency": `"USD"`, "locale": `"en"`, "amount": `{amount: "1.00", currency: "USD"}`,
 		}[a.Name]
 		args = append(args, a.Name+": "+value)
 	}

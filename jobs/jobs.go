@@ -29,7 +29,9 @@ type Config struct {
 	// ApplyEvent applies a stored gateway event; the webhook front door has
 	// the function, and server.go hands it over.
 	ApplyEvent func(ctx context.Context, eventID string) error
-	Logger     *slog.Logger
+	// Mail sends what is due; nil leaves mails where they are.
+	Mail   Mailer
+	Logger *slog.Logger
 	// Interval is the time between two looks for due work. Default 1 s.
 	Interval time.Duration
 	// Budget is how long a visit to an organization spends on one kind of

@@ -20,7 +20,7 @@ type kind struct {
 }
 
 func (r *Runner) kinds() []kind {
-	return []kind{
+	kinds := []kind{
 		{"resume call", r.Billing.DueCalls, r.resumeCall},
 		{"apply event", r.Billing.DueEvents, r.ApplyEvent},
 		{"check payment", r.Billing.DuePayments, r.checkPayment},
@@ -31,7 +31,12 @@ func (r *Runner) kinds() []kind {
 		{"check refund", r.Billing.DueRefunds, r.checkRefund},
 		{"check dispute", r.Billing.DueDisputes, r.checkDispute},
 		{"reload balance", r.Billing.DueReloads, r.reloadBalance},
+		{"tell of card", r.Billing.DueCardNotices, r.Billing.TellCardExpiring},
 	}
+	if r.Mail != nil {
+		kinds = append(kinds, kind{"send mail", r.Billing.DueMails, r.sendMail})
+	}
+	return kinds
 }
 
 // organization does what is due in one organization.

@@ -47,11 +47,14 @@ type Failure struct {
 	// Final says that another try would end the same.
 	Final   bool
 	Message string
-	// err is the whole of it. It is not shown: servers repeat addresses.
+	// err is never shown: servers repeat addresses.
 	err error
 }
 
 func (f *Failure) Error() string { return f.Message }
+
+// Unwrap returns the whole of it.
+func (f *Failure) Unwrap() error { return f.err }
 
 // Send hands a mail to the server, or keeps it in the folder. The error is a
 // *Failure. A mail that was sent before is sent again under the same id; in
@@ -113,17 +116,19 @@ func (s *Sender) compose(m Message, readable bool) (*gomail.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the recipient's address cannot be used")
 	}
-	_, domain, _ := strings.Cut(sender.Address, "@")
 	sender.Name = clean(m.FromName)
 	out.FromMailAddress(sender)
-	if envelope, err := address(s.From); err == nil {
-		// What cannot be delivered comes back to the operator, whose domain the
-		// server sends for.
-		out.EnvelopeFromMailAddress(envelope)
-		if envelope.Address != sender.Address {
-			out.SetGenHeader("Sender", envelope.String())
-		}
+	// What cannot be delivered comes back to the operator, whose domain the
+	// server sends for.
+	envelope, err := address(s.From)
+	if err != nil {
+		return nil, fmt.Errorf("the installation's address cannot be used")
 	}
+	out.EnvelopeFromMailAddress(envelope)
+	if envelope.Address != sender.Address {
+		out.SetGenHeader("Sender", envelope.String())
+	}
+	_, domain, _ := strings.Cut(envelope.Address, "@") // not the sender's, which may change between two tries
 	out.ToMailAddress(to)
 	if m.ReplyTo != "" {
 		reply, err := address(m.ReplyTo)

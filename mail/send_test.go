@@ -91,7 +91,7 @@ func TestSendIntoFolder(t *testing.T) {
 	}
 	for header, want := range map[string]string{
 		"From": `"Demo Weather API" <billing@weather.example>`, "To": "<ada@example.com>", "Reply-To": "<finance@weather.example>",
-		"Sender": "<no-reply@purser.example>", "Message-Id": "<eml_1@weather.example>", "Date": "Tue, 10 Mar 2026 12:00:00 +0000", "Auto-Submitted": "auto-generated",
+		"Sender": "<no-reply@purser.example>", "Message-Id": "<eml_1@purser.example>", "Date": "Tue, 10 Mar 2026 12:00:00 +0000", "Auto-Submitted": "auto-generated",
 	} {
 		if got := m.Get(header); got != want {
 			t.Errorf("%s: %s", header, got)
@@ -226,7 +226,7 @@ func TestSendBySMTP(t *testing.T) {
 		t.Errorf("envelope %s", got)
 	}
 	m := open(t, <-server.data)
-	if m.Get("Message-Id") != "<eml_1@weather.example>" || m.parts["text/plain"] != message().Text {
+	if m.Get("Message-Id") != "<eml_1@purser.example>" || m.parts["text/plain"] != message().Text {
 		t.Errorf("%v %q", m.Header, m.parts)
 	}
 	local := message()

@@ -218,6 +218,54 @@ var (
 			},
 		},
 	}
+	// EmailsColumns holds the columns for the "emails" table.
+	EmailsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "organization_id", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CHARGE_FAILED", "CHARGE_FAILED_FINAL", "UPCOMING_CHARGE", "PAYMENT_ACTION_REQUIRED", "INVOICE_PAID", "INVOICE_SENT", "QUOTE_SENT", "CARD_EXPIRING", "BALANCE_LOW", "AUTO_RELOAD_FAILED", "AUTO_RELOAD_ACTION_REQUIRED", "AUTO_RELOAD_SUSPENDED"}},
+		{Name: "facts", Type: field.TypeJSON},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"QUEUED", "SENT", "FAILED", "CANCELED"}, Default: "QUEUED"},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
+		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
+		{Name: "failure", Type: field.TypeString, Nullable: true},
+		{Name: "payer_id", Type: field.TypeString},
+	}
+	// EmailsTable holds the schema information for the "emails" table.
+	EmailsTable = &schema.Table{
+		Name:       "emails",
+		Columns:    EmailsColumns,
+		PrimaryKey: []*schema.Column{EmailsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "emails_payers_emails",
+				Columns:    []*schema.Column{EmailsColumns[10]},
+				RefColumns: []*schema.Column{PayersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "email_organization_id_next_attempt_at",
+				Unique:  false,
+				Columns: []*schema.Column{EmailsColumns[1], EmailsColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_attempt_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "email_organization_id_payer_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{EmailsColumns[1], EmailsColumns[10], EmailsColumns[0]},
+			},
+			{
+				Name:    "email_organization_id_status_id",
+				Unique:  false,
+				Columns: []*schema.Column{EmailsColumns[1], EmailsColumns[5], EmailsColumns[0]},
+			},
+		},
+	}
 	// EmailTemplatesColumns holds the columns for the "email_templates" table.
 	EmailTemplatesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -228,6 +276,7 @@ var (
 		{Name: "locale", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "body", Type: field.TypeString, Size: 2147483647},
+		{Name: "html", Type: field.TypeString, Size: 2147483647, Default: ""},
 	}
 	// EmailTemplatesTable holds the schema information for the "email_templates" table.
 	EmailTemplatesTable = &schema.Table{
@@ -978,7 +1027,7 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "SUSPENDED", "CLOSED"}, Default: "ACTIVE"},
 		{Name: "tax_rate_ppm", Type: field.TypeInt64, Nullable: true},
 		{Name: "tax_id", Type: field.TypeString, Nullable: true},
-		{Name: "locale", Type: field.TypeString, Default: ""},
+		{Name: "locale", Type: field.TypeString, Nullable: true},
 		{Name: "address", Type: field.TypeJSON, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON},
 		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
@@ -1246,6 +1295,7 @@ var (
 		{Name: "last4", Type: field.TypeString, Default: ""},
 		{Name: "exp_month", Type: field.TypeInt, Default: 0},
 		{Name: "exp_year", Type: field.TypeInt, Default: 0},
+		{Name: "expiry_notice_at", Type: field.TypeTime, Nullable: true},
 		{Name: "is_default", Type: field.TypeBool, Default: false},
 		{Name: "make_default", Type: field.TypeBool, Default: false},
 		{Name: "action_url", Type: field.TypeString, Default: ""},
@@ -1264,13 +1314,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_methods_payers_payment_methods",
-				Columns:    []*schema.Column{PaymentMethodsColumns[20]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[21]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "payment_methods_providers_provider",
-				Columns:    []*schema.Column{PaymentMethodsColumns[21]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[22]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1279,22 +1329,22 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_provider_id_gateway_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[6]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[22], PaymentMethodsColumns[6]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_provider_id_setup_reference",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[7]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[22], PaymentMethodsColumns[7]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[0]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[0]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "is_default",
 				},
@@ -1302,9 +1352,17 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[18]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "paymentmethod_organization_id_expiry_notice_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "expiry_notice_at IS NOT NULL",
 				},
 			},
 		},
@@ -1725,6 +1783,7 @@ var (
 		CreditNotesTable,
 		CurrenciesTable,
 		DisputesTable,
+		EmailsTable,
 		EmailTemplatesTable,
 		GatewayCallsTable,
 		GatewayCustomersTable,
@@ -1783,6 +1842,7 @@ func init() {
 	DisputesTable.Annotation.Checks = map[string]string{
 		"disputes_amount": "amount_units > 0",
 	}
+	EmailsTable.ForeignKeys[0].RefTable = PayersTable
 	HoldsTable.ForeignKeys[0].RefTable = PayersTable
 	HoldsTable.Annotation = &entsql.Annotation{}
 	HoldsTable.Annotation.Checks = map[string]string{

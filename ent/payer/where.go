@@ -846,6 +846,16 @@ func LocaleHasSuffix(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldHasSuffix(FieldLocale, v))
 }
 
+// LocaleIsNil applies the IsNil predicate on the "locale" field.
+func LocaleIsNil() predicate.Payer {
+	return predicate.Payer(sql.FieldIsNull(FieldLocale))
+}
+
+// LocaleNotNil applies the NotNil predicate on the "locale" field.
+func LocaleNotNil() predicate.Payer {
+	return predicate.Payer(sql.FieldNotNull(FieldLocale))
+}
+
 // LocaleEqualFold applies the EqualFold predicate on the "locale" field.
 func LocaleEqualFold(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEqualFold(FieldLocale, v))
@@ -1046,6 +1056,29 @@ func HasHolds() predicate.Payer {
 func HasHoldsWith(preds ...predicate.Hold) predicate.Payer {
 	return predicate.Payer(func(s *sql.Selector) {
 		step := newHoldsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasEmails applies the HasEdge predicate on the "emails" edge.
+func HasEmails() predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, EmailsTable, EmailsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasEmailsWith applies the HasEdge predicate on the "emails" edge with a given conditions (other predicates).
+func HasEmailsWith(preds ...predicate.Email) predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := newEmailsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

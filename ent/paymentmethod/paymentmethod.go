@@ -45,6 +45,8 @@ const (
 	FieldExpMonth = "exp_month"
 	// FieldExpYear holds the string denoting the exp_year field in the database.
 	FieldExpYear = "exp_year"
+	// FieldExpiryNoticeAt holds the string denoting the expiry_notice_at field in the database.
+	FieldExpiryNoticeAt = "expiry_notice_at"
 	// FieldIsDefault holds the string denoting the is_default field in the database.
 	FieldIsDefault = "is_default"
 	// FieldMakeDefault holds the string denoting the make_default field in the database.
@@ -98,6 +100,7 @@ var Columns = []string{
 	FieldLast4,
 	FieldExpMonth,
 	FieldExpYear,
+	FieldExpiryNoticeAt,
 	FieldIsDefault,
 	FieldMakeDefault,
 	FieldActionURL,
@@ -260,6 +263,11 @@ func ByExpMonth(opts ...sql.OrderTermOption) OrderOption {
 // ByExpYear orders the results by the exp_year field.
 func ByExpYear(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpYear, opts...).ToFunc()
+}
+
+// ByExpiryNoticeAt orders the results by the expiry_notice_at field.
+func ByExpiryNoticeAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExpiryNoticeAt, opts...).ToFunc()
 }
 
 // ByIsDefault orders the results by the is_default field.

@@ -130,6 +130,11 @@ func ExpYear(v int) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldExpYear, v))
 }
 
+// ExpiryNoticeAt applies equality check predicate on the "expiry_notice_at" field. It's identical to ExpiryNoticeAtEQ.
+func ExpiryNoticeAt(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldExpiryNoticeAt, v))
+}
+
 // IsDefault applies equality check predicate on the "is_default" field. It's identical to IsDefaultEQ.
 func IsDefault(v bool) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldIsDefault, v))
@@ -958,6 +963,56 @@ func ExpYearLT(v int) predicate.PaymentMethod {
 // ExpYearLTE applies the LTE predicate on the "exp_year" field.
 func ExpYearLTE(v int) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldLTE(FieldExpYear, v))
+}
+
+// ExpiryNoticeAtEQ applies the EQ predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtEQ(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtNEQ applies the NEQ predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtNEQ(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNEQ(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtIn applies the In predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtIn(vs ...time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIn(FieldExpiryNoticeAt, vs...))
+}
+
+// ExpiryNoticeAtNotIn applies the NotIn predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtNotIn(vs ...time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotIn(FieldExpiryNoticeAt, vs...))
+}
+
+// ExpiryNoticeAtGT applies the GT predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtGT(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGT(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtGTE applies the GTE predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtGTE(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGTE(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtLT applies the LT predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtLT(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLT(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtLTE applies the LTE predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtLTE(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLTE(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtIsNil applies the IsNil predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtIsNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIsNull(FieldExpiryNoticeAt))
+}
+
+// ExpiryNoticeAtNotNil applies the NotNil predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtNotNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotNull(FieldExpiryNoticeAt))
 }
 
 // IsDefaultEQ applies the EQ predicate on the "is_default" field.

@@ -10,6 +10,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -304,6 +305,46 @@ func init() {
 	disputeDescID := disputeMixinFields0[0].Descriptor()
 	// dispute.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	dispute.IDValidator = disputeDescID.Validators[0].(func(string) error)
+	emailMixin := schema.Email{}.Mixin()
+	email.Policy = privacy.NewPolicies(emailMixin[0], schema.Email{})
+	email.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := email.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	emailMixinHooks0 := emailMixin[0].Hooks()
+	emailMixinHooks1 := emailMixin[1].Hooks()
+
+	email.Hooks[1] = emailMixinHooks0[0]
+
+	email.Hooks[2] = emailMixinHooks1[0]
+	emailMixinInters0 := emailMixin[0].Interceptors()
+	emailMixinInters1 := emailMixin[1].Interceptors()
+	email.Interceptors[0] = emailMixinInters0[0]
+	email.Interceptors[1] = emailMixinInters1[0]
+	emailMixinFields0 := emailMixin[0].Fields()
+	_ = emailMixinFields0
+	emailFields := schema.Email{}.Fields()
+	_ = emailFields
+	// emailDescOrganizationID is the schema descriptor for organization_id field.
+	emailDescOrganizationID := emailMixinFields0[1].Descriptor()
+	// email.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
+	email.OrganizationIDValidator = emailDescOrganizationID.Validators[0].(func(string) error)
+	// emailDescPayerID is the schema descriptor for payer_id field.
+	emailDescPayerID := emailFields[1].Descriptor()
+	// email.PayerIDValidator is a validator for the "payer_id" field. It is called by the builders before save.
+	email.PayerIDValidator = emailDescPayerID.Validators[0].(func(string) error)
+	// emailDescAttempts is the schema descriptor for attempts field.
+	emailDescAttempts := emailFields[4].Descriptor()
+	// email.DefaultAttempts holds the default value on creation for the attempts field.
+	email.DefaultAttempts = emailDescAttempts.Default.(int)
+	// emailDescID is the schema descriptor for id field.
+	emailDescID := emailMixinFields0[0].Descriptor()
+	// email.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	email.IDValidator = emailDescID.Validators[0].(func(string) error)
 	emailtemplateMixin := schema.EmailTemplate{}.Mixin()
 	emailtemplate.Policy = privacy.NewPolicies(emailtemplateMixin[0], schema.EmailTemplate{})
 	emailtemplate.Hooks[0] = func(next ent.Mutator) ent.Mutator {
@@ -327,6 +368,10 @@ func init() {
 	emailtemplateDescOrganizationID := emailtemplateMixinFields0[1].Descriptor()
 	// emailtemplate.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	emailtemplate.OrganizationIDValidator = emailtemplateDescOrganizationID.Validators[0].(func(string) error)
+	// emailtemplateDescHTML is the schema descriptor for html field.
+	emailtemplateDescHTML := emailtemplateFields[4].Descriptor()
+	// emailtemplate.DefaultHTML holds the default value on creation for the html field.
+	emailtemplate.DefaultHTML = emailtemplateDescHTML.Default.(string)
 	// emailtemplateDescID is the schema descriptor for id field.
 	emailtemplateDescID := emailtemplateMixinFields0[0].Descriptor()
 	// emailtemplate.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -907,10 +952,6 @@ func init() {
 	payerDescOrganizationID := payerMixinFields0[1].Descriptor()
 	// payer.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	payer.OrganizationIDValidator = payerDescOrganizationID.Validators[0].(func(string) error)
-	// payerDescLocale is the schema descriptor for locale field.
-	payerDescLocale := payerFields[10].Descriptor()
-	// payer.DefaultLocale holds the default value on creation for the locale field.
-	payer.DefaultLocale = payerDescLocale.Default.(string)
 	// payerDescID is the schema descriptor for id field.
 	payerDescID := payerMixinFields0[0].Descriptor()
 	// payer.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1127,23 +1168,23 @@ func init() {
 	// paymentmethod.DefaultExpYear holds the default value on creation for the exp_year field.
 	paymentmethod.DefaultExpYear = paymentmethodDescExpYear.Default.(int)
 	// paymentmethodDescIsDefault is the schema descriptor for is_default field.
-	paymentmethodDescIsDefault := paymentmethodFields[11].Descriptor()
+	paymentmethodDescIsDefault := paymentmethodFields[12].Descriptor()
 	// paymentmethod.DefaultIsDefault holds the default value on creation for the is_default field.
 	paymentmethod.DefaultIsDefault = paymentmethodDescIsDefault.Default.(bool)
 	// paymentmethodDescMakeDefault is the schema descriptor for make_default field.
-	paymentmethodDescMakeDefault := paymentmethodFields[12].Descriptor()
+	paymentmethodDescMakeDefault := paymentmethodFields[13].Descriptor()
 	// paymentmethod.DefaultMakeDefault holds the default value on creation for the make_default field.
 	paymentmethod.DefaultMakeDefault = paymentmethodDescMakeDefault.Default.(bool)
 	// paymentmethodDescActionURL is the schema descriptor for action_url field.
-	paymentmethodDescActionURL := paymentmethodFields[13].Descriptor()
+	paymentmethodDescActionURL := paymentmethodFields[14].Descriptor()
 	// paymentmethod.DefaultActionURL holds the default value on creation for the action_url field.
 	paymentmethod.DefaultActionURL = paymentmethodDescActionURL.Default.(string)
 	// paymentmethodDescFailureMessage is the schema descriptor for failure_message field.
-	paymentmethodDescFailureMessage := paymentmethodFields[15].Descriptor()
+	paymentmethodDescFailureMessage := paymentmethodFields[16].Descriptor()
 	// paymentmethod.DefaultFailureMessage holds the default value on creation for the failure_message field.
 	paymentmethod.DefaultFailureMessage = paymentmethodDescFailureMessage.Default.(string)
 	// paymentmethodDescChecks is the schema descriptor for checks field.
-	paymentmethodDescChecks := paymentmethodFields[17].Descriptor()
+	paymentmethodDescChecks := paymentmethodFields[18].Descriptor()
 	// paymentmethod.DefaultChecks holds the default value on creation for the checks field.
 	paymentmethod.DefaultChecks = paymentmethodDescChecks.Default.(int)
 	// paymentmethodDescID is the schema descriptor for id field.

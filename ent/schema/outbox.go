@@ -75,6 +75,7 @@ func (EmailTemplate) Fields() []ent.Field {
 		field.String("locale").Immutable(),
 		field.String("subject"),
 		field.Text("body"),
+		field.Text("html").Default("").Comment("empty: made of the body"),
 	}
 }
 

@@ -42,7 +42,7 @@ func (Payer) Fields() []ent.Field {
 		field.Enum("status").Values("ACTIVE", "SUSPENDED", "CLOSED").Default("ACTIVE"),
 		field.Int64("tax_rate_ppm").GoType(money.Rate(0)).Optional().Nillable().Annotations(hidden()),
 		optionalText("tax_id"),
-		hiddenText("locale"),
+		optionalText("locale"),
 		field.JSON("address", &Address{}).Optional().Annotations(hidden()),
 		field.JSON("metadata", map[string]string{}).Annotations(hidden()),
 		// When its personal data was replaced; only a closed payer's is.
@@ -60,6 +60,7 @@ func (Payer) Edges() []ent.Edge {
 		edge.To("invoices", Invoice.Type).Annotations(entgql.RelayConnection()),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
 		edge.To("holds", Hold.Type).Annotations(entgql.RelayConnection()),
+		edge.To("emails", Email.Type).Annotations(hidden()),
 		edge.To("memberships", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 		edge.To("members", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 	}

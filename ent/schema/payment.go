@@ -170,6 +170,8 @@ func (PaymentMethod) Fields() []ent.Field {
 		hiddenText("last4"),
 		field.Int("exp_month").Default(0).Annotations(hidden()),
 		field.Int("exp_year").Default(0).Annotations(hidden()),
+		// When its payer is told that it ends; NULL once that is done.
+		field.Time("expiry_notice_at").Optional().Nillable().Annotations(hidden()),
 		field.Bool("is_default").Default(false),
 		field.Bool("make_default").Default(false).Immutable().Annotations(hidden()),
 		hiddenText("action_url"),
@@ -196,6 +198,7 @@ func (PaymentMethod) Indexes() []ent.Index {
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "payer_id").Unique().Annotations(where("is_default")),
 		due("next_check_at"),
+		due("expiry_notice_at"),
 	}
 }
 

@@ -1026,6 +1026,29 @@ func (ec *executionContext) fieldContext_Company_address(_ context.Context, fiel
 	return fc, nil
 }
 
+func (ec *executionContext) _Company_locale(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Company_locale(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Locale, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Company_locale(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Company", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _Company_metadata(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2291,6 +2314,29 @@ func (ec *executionContext) fieldContext_Developer_address(_ context.Context, fi
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Developer_locale(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Developer_locale(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Locale, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Developer_locale(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Developer", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _Developer_metadata(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
@@ -4137,7 +4183,7 @@ func (ec *executionContext) unmarshalInputCompanyCreateInput(ctx context.Context
 		asMap["billingMode"] = "PREPAID"
 	}
 
-	fieldsInOrder := [...]string{"slug", "name", "externalId", "billingMode", "billingEmail", "taxId", "taxRate", "address", "metadata", "idempotencyKey"}
+	fieldsInOrder := [...]string{"slug", "name", "externalId", "billingMode", "billingEmail", "taxId", "taxRate", "address", "locale", "metadata", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4200,6 +4246,13 @@ func (ec *executionContext) unmarshalInputCompanyCreateInput(ctx context.Context
 				return it, err
 			}
 			it.Address = data
+		case "locale":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("locale"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Locale = data
 		case "metadata":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("metadata"))
 			data, err := ec.unmarshalOMetadata2map(ctx, v)
@@ -4315,7 +4368,7 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "address", "metadata", "billingMode", "status"}
+	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "address", "locale", "metadata", "billingMode", "status"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4371,6 +4424,13 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 				return it, err
 			}
 			it.Address = data
+		case "locale":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("locale"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Locale = data
 		case "metadata":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("metadata"))
 			data, err := ec.unmarshalOMetadata2map(ctx, v)
@@ -4453,7 +4513,7 @@ func (ec *executionContext) unmarshalInputDeveloperCreateInput(ctx context.Conte
 		asMap["billingMode"] = "PREPAID"
 	}
 
-	fieldsInOrder := [...]string{"email", "name", "externalId", "billingMode", "billingEmail", "taxRate", "address", "metadata", "idempotencyKey"}
+	fieldsInOrder := [...]string{"email", "name", "externalId", "billingMode", "billingEmail", "taxRate", "address", "locale", "metadata", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4509,6 +4569,13 @@ func (ec *executionContext) unmarshalInputDeveloperCreateInput(ctx context.Conte
 				return it, err
 			}
 			it.Address = data
+		case "locale":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("locale"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Locale = data
 		case "metadata":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("metadata"))
 			data, err := ec.unmarshalOMetadata2map(ctx, v)
@@ -4539,7 +4606,7 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "address", "metadata", "billingMode", "status"}
+	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "address", "locale", "metadata", "billingMode", "status"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4595,6 +4662,13 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 				return it, err
 			}
 			it.Address = data
+		case "locale":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("locale"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Locale = data
 		case "metadata":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("metadata"))
 			data, err := ec.unmarshalOMetadata2map(ctx, v)
@@ -4956,6 +5030,11 @@ func (ec *executionContext) _Company(ctx context.Context, sel ast.SelectionSet, 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "address":
 			out.Values[i] = ec._Company_address(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "locale":
+			out.Values[i] = ec._Company_locale(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -5811,6 +5890,11 @@ func (ec *executionContext) _Developer(ctx context.Context, sel ast.SelectionSet
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "address":
 			out.Values[i] = ec._Developer_address(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "locale":
+			out.Values[i] = ec._Developer_locale(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}

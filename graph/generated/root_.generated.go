@@ -30,6 +30,8 @@ type ResolverRoot interface {
 	Balance() BalanceResolver
 	Company() CompanyResolver
 	Developer() DeveloperResolver
+	Email() EmailResolver
+	EmailTemplate() EmailTemplateResolver
 	GatewayEvent() GatewayEventResolver
 	GlobalProvider() GlobalProviderResolver
 	Hold() HoldResolver
@@ -204,6 +206,7 @@ type ComplexityRoot struct {
 		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Locale               func(childComplexity int) int
 		Members              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
@@ -295,6 +298,7 @@ type ComplexityRoot struct {
 		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Locale               func(childComplexity int) int
 		Memberships          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
@@ -346,6 +350,70 @@ type ComplexityRoot struct {
 		AttemptsMax func(childComplexity int) int
 		FinalAction func(childComplexity int) int
 		RetryDays   func(childComplexity int) int
+	}
+
+	Email struct {
+		Attempts      func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		Failure       func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Kind          func(childComplexity int) int
+		NextAttemptAt func(childComplexity int) int
+		Payer         func(childComplexity int) int
+		SentAt        func(childComplexity int) int
+		Status        func(childComplexity int) int
+	}
+
+	EmailConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	EmailEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	EmailPreview struct {
+		HTML    func(childComplexity int) int
+		Subject func(childComplexity int) int
+		Text    func(childComplexity int) int
+	}
+
+	EmailResendPayload struct {
+		Email      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	EmailTemplate struct {
+		Body       func(childComplexity int) int
+		HTMLBody   func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Locale     func(childComplexity int) int
+		Overridden func(childComplexity int) int
+		Preview    func(childComplexity int) int
+		Subject    func(childComplexity int) int
+		SystemName func(childComplexity int) int
+		Title      func(childComplexity int) int
+		UpdatedAt  func(childComplexity int) int
+		Variables  func(childComplexity int) int
+	}
+
+	EmailTemplateOverridePayload struct {
+		EmailTemplate func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
+	}
+
+	EmailTemplatePreviewPayload struct {
+		Preview    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	EmailTemplateResetPayload struct {
+		EmailTemplate func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
 	}
 
 	FundsDetails struct {
@@ -607,6 +675,10 @@ type ComplexityRoot struct {
 		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
 		DeveloperCreate         func(childComplexity int, input model.DeveloperCreateInput) int
 		DeveloperUpdate         func(childComplexity int, input model.DeveloperUpdateInput) int
+		EmailResend             func(childComplexity int, input model.EmailResendInput) int
+		EmailTemplateOverride   func(childComplexity int, input model.EmailTemplateOverrideInput) int
+		EmailTemplatePreview    func(childComplexity int, input model.EmailTemplatePreviewInput) int
+		EmailTemplateReset      func(childComplexity int, input model.EmailTemplateResetInput) int
 		GlobalProviderCreate    func(childComplexity int, input model.GlobalProviderCreateInput) int
 		GlobalProviderDelete    func(childComplexity int, input model.GlobalProviderDeleteInput) int
 		GlobalProviderUpdate    func(childComplexity int, input model.GlobalProviderUpdateInput) int
@@ -948,6 +1020,8 @@ type ComplexityRoot struct {
 		Companies       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
 		Currencies      func(childComplexity int) int
 		Developers      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		EmailTemplates  func(childComplexity int, locale string) int
+		Emails          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.EmailOrder, where *ent.EmailWhereInput) int
 		GatewayEvents   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
 		GlobalProviders func(childComplexity int) int
 		Invoices        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
@@ -1762,6 +1836,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder), args["where"].(*ent.InvoiceWhereInput)), true
+	case "Company.locale":
+		if e.ComplexityRoot.Company.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.Locale(childComplexity), true
 	case "Company.members":
 		if e.ComplexityRoot.Company.Members == nil {
 			break
@@ -2154,6 +2234,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder), args["where"].(*ent.InvoiceWhereInput)), true
+	case "Developer.locale":
+		if e.ComplexityRoot.Developer.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.Locale(childComplexity), true
 	case "Developer.memberships":
 		if e.ComplexityRoot.Developer.Memberships == nil {
 			break
@@ -2366,6 +2452,237 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DunningPolicy.RetryDays(childComplexity), true
+
+	case "Email.attempts":
+		if e.ComplexityRoot.Email.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Attempts(childComplexity), true
+	case "Email.createdAt":
+		if e.ComplexityRoot.Email.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.CreatedAt(childComplexity), true
+	case "Email.failure":
+		if e.ComplexityRoot.Email.Failure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Failure(childComplexity), true
+	case "Email.id":
+		if e.ComplexityRoot.Email.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.ID(childComplexity), true
+	case "Email.kind":
+		if e.ComplexityRoot.Email.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Kind(childComplexity), true
+	case "Email.nextAttemptAt":
+		if e.ComplexityRoot.Email.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.NextAttemptAt(childComplexity), true
+	case "Email.payer":
+		if e.ComplexityRoot.Email.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Payer(childComplexity), true
+	case "Email.sentAt":
+		if e.ComplexityRoot.Email.SentAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.SentAt(childComplexity), true
+	case "Email.status":
+		if e.ComplexityRoot.Email.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Status(childComplexity), true
+
+	case "EmailConnection.edges":
+		if e.ComplexityRoot.EmailConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailConnection.Edges(childComplexity), true
+	case "EmailConnection.pageInfo":
+		if e.ComplexityRoot.EmailConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailConnection.PageInfo(childComplexity), true
+	case "EmailConnection.totalCount":
+		if e.ComplexityRoot.EmailConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailConnection.TotalCount(childComplexity), true
+
+	case "EmailEdge.cursor":
+		if e.ComplexityRoot.EmailEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailEdge.Cursor(childComplexity), true
+	case "EmailEdge.node":
+		if e.ComplexityRoot.EmailEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailEdge.Node(childComplexity), true
+
+	case "EmailPreview.html":
+		if e.ComplexityRoot.EmailPreview.HTML == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailPreview.HTML(childComplexity), true
+	case "EmailPreview.subject":
+		if e.ComplexityRoot.EmailPreview.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailPreview.Subject(childComplexity), true
+	case "EmailPreview.text":
+		if e.ComplexityRoot.EmailPreview.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailPreview.Text(childComplexity), true
+
+	case "EmailResendPayload.email":
+		if e.ComplexityRoot.EmailResendPayload.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailResendPayload.Email(childComplexity), true
+	case "EmailResendPayload.userErrors":
+		if e.ComplexityRoot.EmailResendPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailResendPayload.UserErrors(childComplexity), true
+
+	case "EmailTemplate.body":
+		if e.ComplexityRoot.EmailTemplate.Body == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Body(childComplexity), true
+	case "EmailTemplate.htmlBody":
+		if e.ComplexityRoot.EmailTemplate.HTMLBody == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.HTMLBody(childComplexity), true
+	case "EmailTemplate.id":
+		if e.ComplexityRoot.EmailTemplate.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.ID(childComplexity), true
+	case "EmailTemplate.kind":
+		if e.ComplexityRoot.EmailTemplate.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Kind(childComplexity), true
+	case "EmailTemplate.locale":
+		if e.ComplexityRoot.EmailTemplate.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Locale(childComplexity), true
+	case "EmailTemplate.overridden":
+		if e.ComplexityRoot.EmailTemplate.Overridden == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Overridden(childComplexity), true
+	case "EmailTemplate.preview":
+		if e.ComplexityRoot.EmailTemplate.Preview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Preview(childComplexity), true
+	case "EmailTemplate.subject":
+		if e.ComplexityRoot.EmailTemplate.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Subject(childComplexity), true
+	case "EmailTemplate.systemName":
+		if e.ComplexityRoot.EmailTemplate.SystemName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.SystemName(childComplexity), true
+	case "EmailTemplate.title":
+		if e.ComplexityRoot.EmailTemplate.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Title(childComplexity), true
+	case "EmailTemplate.updatedAt":
+		if e.ComplexityRoot.EmailTemplate.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.UpdatedAt(childComplexity), true
+	case "EmailTemplate.variables":
+		if e.ComplexityRoot.EmailTemplate.Variables == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Variables(childComplexity), true
+
+	case "EmailTemplateOverridePayload.emailTemplate":
+		if e.ComplexityRoot.EmailTemplateOverridePayload.EmailTemplate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateOverridePayload.EmailTemplate(childComplexity), true
+	case "EmailTemplateOverridePayload.userErrors":
+		if e.ComplexityRoot.EmailTemplateOverridePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateOverridePayload.UserErrors(childComplexity), true
+
+	case "EmailTemplatePreviewPayload.preview":
+		if e.ComplexityRoot.EmailTemplatePreviewPayload.Preview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplatePreviewPayload.Preview(childComplexity), true
+	case "EmailTemplatePreviewPayload.userErrors":
+		if e.ComplexityRoot.EmailTemplatePreviewPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplatePreviewPayload.UserErrors(childComplexity), true
+
+	case "EmailTemplateResetPayload.emailTemplate":
+		if e.ComplexityRoot.EmailTemplateResetPayload.EmailTemplate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateResetPayload.EmailTemplate(childComplexity), true
+	case "EmailTemplateResetPayload.userErrors":
+		if e.ComplexityRoot.EmailTemplateResetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateResetPayload.UserErrors(childComplexity), true
 
 	case "FundsDetails.available":
 		if e.ComplexityRoot.FundsDetails.Available == nil {
@@ -3488,6 +3805,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeveloperUpdate(childComplexity, args["input"].(model.DeveloperUpdateInput)), true
+	case "Mutation.emailResend":
+		if e.ComplexityRoot.Mutation.EmailResend == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailResend_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailResend(childComplexity, args["input"].(model.EmailResendInput)), true
+	case "Mutation.emailTemplateOverride":
+		if e.ComplexityRoot.Mutation.EmailTemplateOverride == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailTemplateOverride_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailTemplateOverride(childComplexity, args["input"].(model.EmailTemplateOverrideInput)), true
+	case "Mutation.emailTemplatePreview":
+		if e.ComplexityRoot.Mutation.EmailTemplatePreview == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailTemplatePreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailTemplatePreview(childComplexity, args["input"].(model.EmailTemplatePreviewInput)), true
+	case "Mutation.emailTemplateReset":
+		if e.ComplexityRoot.Mutation.EmailTemplateReset == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailTemplateReset_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailTemplateReset(childComplexity, args["input"].(model.EmailTemplateResetInput)), true
 	case "Mutation.globalProviderCreate":
 		if e.ComplexityRoot.Mutation.GlobalProviderCreate == nil {
 			break
@@ -5072,6 +5433,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
+	case "Query.emailTemplates":
+		if e.ComplexityRoot.Query.EmailTemplates == nil {
+			break
+		}
+
+		args, err := ec.field_Query_emailTemplates_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.EmailTemplates(childComplexity, args["locale"].(string)), true
+	case "Query.emails":
+		if e.ComplexityRoot.Query.Emails == nil {
+			break
+		}
+
+		args, err := ec.field_Query_emails_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Emails(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.EmailOrder), args["where"].(*ent.EmailWhereInput)), true
 	case "Query.gatewayEvents":
 		if e.ComplexityRoot.Query.GatewayEvents == nil {
 			break
@@ -5779,6 +6162,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeveloperCreateInput,
 		ec.unmarshalInputDeveloperUpdateInput,
 		ec.unmarshalInputDunningPolicyInput,
+		ec.unmarshalInputEmailFilter,
+		ec.unmarshalInputEmailOrder,
+		ec.unmarshalInputEmailResendInput,
+		ec.unmarshalInputEmailTemplateOverrideInput,
+		ec.unmarshalInputEmailTemplatePreviewInput,
+		ec.unmarshalInputEmailTemplateResetInput,
 		ec.unmarshalInputGatewayEventOrder,
 		ec.unmarshalInputGlobalProviderCreateInput,
 		ec.unmarshalInputGlobalProviderDeleteInput,
@@ -6807,6 +7196,200 @@ input BalanceAdjustInput {
 
 type BalanceAdjustPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/email.graphql", Input: `"What a mail is sent for. Each has a template in every language that is shipped."
+enum EmailTemplateKind {
+  "The charge of an invoice has failed and is tried again."
+  CHARGE_FAILED
+  "The last charge of an invoice has failed."
+  CHARGE_FAILED_FINAL
+  "An invoice was issued and will be charged."
+  UPCOMING_CHARGE
+  "The bank wants to see the payer before it lets a payment through."
+  PAYMENT_ACTION_REQUIRED
+  "An invoice was paid."
+  INVOICE_PAID
+  "An invoice is sent to its payer."
+  INVOICE_SENT
+  "A quote is sent to its payer."
+  QUOTE_SENT
+  "A saved card ends soon."
+  CARD_EXPIRING
+  "A balance has become low."
+  BALANCE_LOW
+  "An automatic reload has failed and is tried again."
+  AUTO_RELOAD_FAILED
+  "An automatic reload waits for the payer to pay it on a page."
+  AUTO_RELOAD_ACTION_REQUIRED
+  "Automatic reload of a balance is suspended."
+  AUTO_RELOAD_SUSPENDED
+}
+
+"The wording of a mail in one language: the system's, or the organization's own in its place. It is written in Liquid: {{ account.name }} puts a value in, {% if %}, {% unless %}, {% for %} and {% assign %} decide; nothing else is there."
+type EmailTemplate implements Node {
+  "Begins with etp_; the same before and after an override."
+  id: ID!
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The name that files and imports know it by, such as invoice_messenger_unsuccessfully_charged_for_buyer."
+  systemName: String!
+  "What it is called in a list, such as Invoice charge failure for buyer with retry."
+  title: String!
+  "The language it is for, such as en or pt-BR."
+  locale: String!
+  "The mail's subject, one line of Liquid."
+  subject: String!
+  "The mail as plain text, in Liquid."
+  body: String!
+  "The mail as HTML, in Liquid. What is put in is escaped. Where an override has none, it is made of the body."
+  htmlBody: String!
+  "Whether it is the organization's own."
+  overridden: Boolean!
+  "The variables that it may use."
+  variables: [String!]!
+  "The mail as it would look, made with sample data."
+  preview: EmailPreview!
+  "When the override was last written; null for the system's own."
+  updatedAt: DateTime
+}
+
+"A mail as it would look."
+type EmailPreview {
+  "Its subject line."
+  subject: String!
+  "What programs show that show plain text."
+  text: String!
+  "What programs show that show HTML."
+  html: String!
+}
+
+"A mail to a payer."
+type Email implements Node {
+  "Begins with eml_; never changes."
+  id: ID!
+  "What it is sent for."
+  kind: EmailTemplateKind!
+  "Who gets it, at its billingEmail or, for a developer, else its e-mail address."
+  payer: Payer!
+  "Whether it has been sent."
+  status: EmailStatus!
+  "How often sending was tried."
+  attempts: Int!
+  "When sending is tried again; null once nothing is tried any more."
+  nextAttemptAt: DateTime
+  "When the mail server took it."
+  sentAt: DateTime
+  "Why the last try failed."
+  failure: String
+  "When it was written."
+  createdAt: DateTime!
+}
+
+"Whether a mail has been sent."
+enum EmailStatus {
+  "It waits to be sent, for the first time or again."
+  QUEUED
+  "A mail server has taken it. A mail may arrive twice, under the same Message-ID."
+  SENT
+  "It was given up: nobody tries any more."
+  FAILED
+  "It is not sent: what it tells of is no longer so."
+  CANCELED
+}
+
+"Narrows a list of mails."
+input EmailFilter {
+  "Only mails in this state."
+  status: EmailStatus
+}
+
+"In which order mails are listed; newest first where none is given."
+input EmailOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: EmailOrderField!
+}
+
+"What mails can be ordered by."
+enum EmailOrderField {
+  "When it was written."
+  CREATED_AT
+}
+
+type EmailEdge { cursor: Cursor!  node: Email! }
+type EmailConnection { edges: [EmailEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Query {
+  "Every template of one language, the organization's own wording where it has one."
+  emailTemplates(
+    "The language, such as en or pt-BR. For one that is not shipped, the system's wording is English."
+    locale: String! = "en"
+  ): [EmailTemplate!]!
+  "The mails to the organization's payers, newest first; those that were given up with where: {status: FAILED}."
+  emails(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: EmailOrder, where: EmailFilter): EmailConnection!
+}
+
+extend type Mutation {
+  "Puts the organization's own wording in the place of a template. It is refused, with line and variable, when it uses what the mail does not have, or when it cannot be rendered."
+  emailTemplateOverride(input: EmailTemplateOverrideInput!): EmailTemplateOverridePayload!
+  "Goes back to the system's wording. Where there is no override it changes nothing."
+  emailTemplateReset(input: EmailTemplateResetInput!): EmailTemplateResetPayload!
+  "Shows a wording with sample data, without storing it."
+  emailTemplatePreview(input: EmailTemplatePreviewInput!): EmailTemplatePreviewPayload!
+  "Has a mail sent that was given up, or one that waits sent at once. One that was sent stays as it is."
+  emailResend(input: EmailResendInput!): EmailResendPayload!
+}
+
+"The organization's own wording of a mail."
+input EmailTemplateOverrideInput {
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The language, such as en or pt-BR."
+  locale: String! = "en"
+  "The subject: one line, up to 500 bytes."
+  subject: String!
+  "The plain text, up to 16 KiB."
+  body: String!
+  "The HTML, up to 16 KiB; made of the body where it is left out."
+  htmlBody: String
+}
+
+type EmailTemplateOverridePayload { emailTemplate: EmailTemplate  userErrors: [UserError!]! }
+
+"Which template goes back to the system's wording."
+input EmailTemplateResetInput {
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The language, such as en or pt-BR."
+  locale: String! = "en"
+}
+
+type EmailTemplateResetPayload { emailTemplate: EmailTemplate  userErrors: [UserError!]! }
+
+"A wording to be shown. What is left out is taken from the template as it is."
+input EmailTemplatePreviewInput {
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The language, such as en or pt-BR."
+  locale: String! = "en"
+  "The subject: one line."
+  subject: String
+  "The plain text."
+  body: String
+  "The HTML; made of the body where that alone is given."
+  htmlBody: String
+}
+
+type EmailTemplatePreviewPayload { preview: EmailPreview  userErrors: [UserError!]! }
+
+"Which mail to send."
+input EmailResendInput {
+  "The mail's, which begins with eml_."
+  id: ID!
+}
+
+type EmailResendPayload { email: Email  userErrors: [UserError!]! }
+`, BuiltIn: false},
 	{Name: "../../schema/hold.graphql", Input: `"An amount set aside for work in progress. Nobody else can spend it until it is captured, released, or has expired."
 type Hold implements Node {
   "Begins with hld_; never changes."
@@ -7522,6 +8105,8 @@ interface Payer implements Node {
   taxRate: Decimal
   "The postal address on bills."
   address: Address
+  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  locale: String
   "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
@@ -7584,6 +8169,8 @@ type Developer implements Node & Payer {
   taxRate: Decimal
   "The postal address on bills."
   address: Address
+  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  locale: String
   "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
@@ -7650,6 +8237,8 @@ type Company implements Node & Payer {
   taxRate: Decimal
   "The postal address on bills."
   address: Address
+  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  locale: String
   "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
@@ -7912,6 +8501,8 @@ input DeveloperCreateInput {
   taxRate: Decimal
   "The postal address on bills."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data."
   metadata: Metadata
   "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
@@ -7936,6 +8527,8 @@ input DeveloperUpdateInput {
   taxRate: Decimal
   "The postal address on bills; replaces the whole address."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata
   "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
@@ -7974,6 +8567,8 @@ input CompanyCreateInput {
   taxRate: Decimal
   "The postal address on bills."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data."
   metadata: Metadata
   "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
@@ -7998,6 +8593,8 @@ input CompanyUpdateInput {
   taxRate: Decimal
   "The postal address on bills; replaces the whole address."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata
   "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
@@ -9326,6 +9923,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_taxRate(ctx, field)
 	case "address":
 		return ec.fieldContext_Company_address(ctx, field)
+	case "locale":
+		return ec.fieldContext_Company_locale(ctx, field)
 	case "metadata":
 		return ec.fieldContext_Company_metadata(ctx, field)
 	case "balances":
@@ -9506,6 +10105,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_taxRate(ctx, field)
 	case "address":
 		return ec.fieldContext_Developer_address(ctx, field)
+	case "locale":
+		return ec.fieldContext_Developer_locale(ctx, field)
 	case "metadata":
 		return ec.fieldContext_Developer_metadata(ctx, field)
 	case "balances":
@@ -9622,6 +10223,134 @@ func (ec *executionContext) childFields_DunningPolicy(ctx context.Context, field
 		return ec.fieldContext_DunningPolicy_finalAction(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DunningPolicy", field.Name)
+}
+
+func (ec *executionContext) childFields_Email(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Email_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_Email_kind(ctx, field)
+	case "payer":
+		return ec.fieldContext_Email_payer(ctx, field)
+	case "status":
+		return ec.fieldContext_Email_status(ctx, field)
+	case "attempts":
+		return ec.fieldContext_Email_attempts(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_Email_nextAttemptAt(ctx, field)
+	case "sentAt":
+		return ec.fieldContext_Email_sentAt(ctx, field)
+	case "failure":
+		return ec.fieldContext_Email_failure(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Email_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Email", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_EmailConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_EmailConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_EmailConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_EmailEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_EmailEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailPreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subject":
+		return ec.fieldContext_EmailPreview_subject(ctx, field)
+	case "text":
+		return ec.fieldContext_EmailPreview_text(ctx, field)
+	case "html":
+		return ec.fieldContext_EmailPreview_html(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailResendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "email":
+		return ec.fieldContext_EmailResendPayload_email(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailResendPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailResendPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_EmailTemplate_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_EmailTemplate_kind(ctx, field)
+	case "systemName":
+		return ec.fieldContext_EmailTemplate_systemName(ctx, field)
+	case "title":
+		return ec.fieldContext_EmailTemplate_title(ctx, field)
+	case "locale":
+		return ec.fieldContext_EmailTemplate_locale(ctx, field)
+	case "subject":
+		return ec.fieldContext_EmailTemplate_subject(ctx, field)
+	case "body":
+		return ec.fieldContext_EmailTemplate_body(ctx, field)
+	case "htmlBody":
+		return ec.fieldContext_EmailTemplate_htmlBody(ctx, field)
+	case "overridden":
+		return ec.fieldContext_EmailTemplate_overridden(ctx, field)
+	case "variables":
+		return ec.fieldContext_EmailTemplate_variables(ctx, field)
+	case "preview":
+		return ec.fieldContext_EmailTemplate_preview(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_EmailTemplate_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplate", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplateOverridePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "emailTemplate":
+		return ec.fieldContext_EmailTemplateOverridePayload_emailTemplate(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailTemplateOverridePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplateOverridePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplatePreviewPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "preview":
+		return ec.fieldContext_EmailTemplatePreviewPayload_preview(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailTemplatePreviewPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplatePreviewPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplateResetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "emailTemplate":
+		return ec.fieldContext_EmailTemplateResetPayload_emailTemplate(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailTemplateResetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplateResetPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_FundsDetails(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

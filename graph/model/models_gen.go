@@ -10,6 +10,7 @@ import (
 	"purser/ent"
 	"purser/ent/accesstoken"
 	"purser/ent/currency"
+	"purser/ent/email"
 	"purser/ent/invoice"
 	"purser/ent/membership"
 	"purser/ent/organization"
@@ -252,6 +253,8 @@ type CompanyCreateInput struct {
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
@@ -308,6 +311,8 @@ type CompanyUpdateInput struct {
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
@@ -402,6 +407,8 @@ type DeveloperCreateInput struct {
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
@@ -429,6 +436,8 @@ type DeveloperUpdateInput struct {
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
@@ -460,6 +469,78 @@ type DunningPolicyInput struct {
 	AttemptsMax int `json:"attemptsMax"`
 	// What happens after the last.
 	FinalAction organization.DunningFinal `json:"finalAction"`
+}
+
+// A mail as it would look.
+type EmailPreview struct {
+	// Its subject line.
+	Subject string `json:"subject"`
+	// What programs show that show plain text.
+	Text string `json:"text"`
+	// What programs show that show HTML.
+	HTML string `json:"html"`
+}
+
+// Which mail to send.
+type EmailResendInput struct {
+	// The mail's, which begins with eml_.
+	ID string `json:"id"`
+}
+
+type EmailResendPayload struct {
+	Email      *ent.Email   `json:"email,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The organization's own wording of a mail.
+type EmailTemplateOverrideInput struct {
+	// What the mail is sent for.
+	Kind email.Kind `json:"kind"`
+	// The language, such as en or pt-BR.
+	Locale string `json:"locale"`
+	// The subject: one line, up to 500 bytes.
+	Subject string `json:"subject"`
+	// The plain text, up to 16 KiB.
+	Body string `json:"body"`
+	// The HTML, up to 16 KiB; made of the body where it is left out.
+	HTMLBody *string `json:"htmlBody,omitempty"`
+}
+
+type EmailTemplateOverridePayload struct {
+	EmailTemplate *EmailTemplate `json:"emailTemplate,omitempty"`
+	UserErrors    []*UserError   `json:"userErrors"`
+}
+
+// A wording to be shown. What is left out is taken from the template as it is.
+type EmailTemplatePreviewInput struct {
+	// What the mail is sent for.
+	Kind email.Kind `json:"kind"`
+	// The language, such as en or pt-BR.
+	Locale string `json:"locale"`
+	// The subject: one line.
+	Subject *string `json:"subject,omitempty"`
+	// The plain text.
+	Body *string `json:"body,omitempty"`
+	// The HTML; made of the body where that alone is given.
+	HTMLBody *string `json:"htmlBody,omitempty"`
+}
+
+type EmailTemplatePreviewPayload struct {
+	Preview    *EmailPreview `json:"preview,omitempty"`
+	UserErrors []*UserError  `json:"userErrors"`
+}
+
+// Which template goes back to the system's wording.
+type EmailTemplateResetInput struct {
+	// What the mail is sent for.
+	Kind email.Kind `json:"kind"`
+	// The language, such as en or pt-BR.
+	Locale string `json:"locale"`
+}
+
+type EmailTemplateResetPayload struct {
+	EmailTemplate *EmailTemplate `json:"emailTemplate,omitempty"`
+	UserErrors    []*UserError   `json:"userErrors"`
 }
 
 // Why there is not enough.

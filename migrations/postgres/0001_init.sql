@@ -149,6 +149,29 @@ CREATE TABLE "disputes" (
 CREATE INDEX "dispute_organization_id_next_check_at" ON "disputes" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "dispute_organization_id_payment_id_gateway_dispute_id" to table: "disputes"
 CREATE UNIQUE INDEX "dispute_organization_id_payment_id_gateway_dispute_id" ON "disputes" ("organization_id", "payment_id", "gateway_dispute_id");
+-- create "emails" table
+CREATE TABLE "emails" (
+  "organization_id" character varying NOT NULL COLLATE "C",
+  "id" character varying NOT NULL COLLATE "C",
+  "created_at" timestamptz NOT NULL,
+  "kind" character varying NOT NULL COLLATE "C",
+  "facts" jsonb NOT NULL,
+  "status" character varying NOT NULL DEFAULT 'QUEUED' COLLATE "C",
+  "attempts" bigint NOT NULL DEFAULT 0,
+  "next_attempt_at" timestamptz NULL,
+  "sent_at" timestamptz NULL,
+  "failure" character varying NULL COLLATE "C",
+  "payer_id" character varying NOT NULL COLLATE "C",
+  PRIMARY KEY ("organization_id", "id"),
+  CONSTRAINT "emails_kind_known" CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
+  CONSTRAINT "emails_status_known" CHECK (status IN ('QUEUED', 'SENT', 'FAILED', 'CANCELED'))
+);
+-- create index "email_organization_id_next_attempt_at" to table: "emails"
+CREATE INDEX "email_organization_id_next_attempt_at" ON "emails" ("organization_id", "next_attempt_at") WHERE (next_attempt_at IS NOT NULL);
+-- create index "email_organization_id_payer_id_id" to table: "emails"
+CREATE INDEX "email_organization_id_payer_id_id" ON "emails" ("organization_id", "payer_id", "id");
+-- create index "email_organization_id_status_id" to table: "emails"
+CREATE INDEX "email_organization_id_status_id" ON "emails" ("organization_id", "status", "id");
 -- create "email_templates" table
 CREATE TABLE "email_templates" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -159,6 +182,7 @@ CREATE TABLE "email_templates" (
   "locale" character varying NOT NULL COLLATE "C",
   "subject" character varying NOT NULL COLLATE "C",
   "body" text NOT NULL COLLATE "C",
+  "html" text NOT NULL DEFAULT '' COLLATE "C",
   PRIMARY KEY ("organization_id", "id")
 );
 -- create index "emailtemplate_organization_id_kind_locale" to table: "email_templates"
@@ -588,7 +612,7 @@ CREATE TABLE "payers" (
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
   "tax_rate_ppm" bigint NULL,
   "tax_id" character varying NULL COLLATE "C",
-  "locale" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "locale" character varying NULL COLLATE "C",
   "address" jsonb NULL,
   "metadata" jsonb NOT NULL,
   "erased_at" timestamptz NULL,
@@ -729,6 +753,7 @@ CREATE TABLE "payment_methods" (
   "last4" character varying NOT NULL DEFAULT '' COLLATE "C",
   "exp_month" bigint NOT NULL DEFAULT 0,
   "exp_year" bigint NOT NULL DEFAULT 0,
+  "expiry_notice_at" timestamptz NULL,
   "is_default" boolean NOT NULL DEFAULT false,
   "make_default" boolean NOT NULL DEFAULT false,
   "action_url" character varying NOT NULL DEFAULT '' COLLATE "C",
@@ -741,6 +766,8 @@ CREATE TABLE "payment_methods" (
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payment_methods_status_known" CHECK (status IN ('PENDING', 'ACTIVE', 'FAILED', 'DETACHED'))
 );
+-- create index "paymentmethod_organization_id_expiry_notice_at" to table: "payment_methods"
+CREATE INDEX "paymentmethod_organization_id_expiry_notice_at" ON "payment_methods" ("organization_id", "expiry_notice_at") WHERE (expiry_notice_at IS NOT NULL);
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
 CREATE INDEX "paymentmethod_organization_id_next_check_at" ON "payment_methods" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "paymentmethod_organization_id_payer_id" to table: "payment_methods"
@@ -1008,6 +1035,10 @@ CONSTRAINT "currencies_organization_id_fk" FOREIGN KEY ("organization_id") REFER
 ALTER TABLE "disputes" ADD
 CONSTRAINT "disputes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "disputes_payments_disputes" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+-- modify "emails" table
+ALTER TABLE "emails" ADD
+CONSTRAINT "emails_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "emails_payers_emails" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "email_templates" table
 ALTER TABLE "email_templates" ADD
 CONSTRAINT "email_templates_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;

@@ -161,6 +161,31 @@ CREATE TABLE `disputes` (
 CREATE UNIQUE INDEX `dispute_organization_id_payment_id_gateway_dispute_id` ON `disputes` (`organization_id`, `payment_id`, `gateway_dispute_id`);
 -- create index "dispute_organization_id_next_check_at" to table: "disputes"
 CREATE INDEX `dispute_organization_id_next_check_at` ON `disputes` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
+-- create "emails" table
+CREATE TABLE `emails` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `kind` text NOT NULL,
+  `facts` json NOT NULL,
+  `status` text NOT NULL DEFAULT ('QUEUED'),
+  `attempts` integer NOT NULL DEFAULT (0),
+  `next_attempt_at` datetime NULL,
+  `sent_at` datetime NULL,
+  `failure` text NULL,
+  `payer_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `emails_payers_emails` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `emails_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `emails_kind_known` CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
+  CONSTRAINT `emails_status_known` CHECK (status IN ('QUEUED', 'SENT', 'FAILED', 'CANCELED'))
+);
+-- create index "email_organization_id_next_attempt_at" to table: "emails"
+CREATE INDEX `email_organization_id_next_attempt_at` ON `emails` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
+-- create index "email_organization_id_payer_id_id" to table: "emails"
+CREATE INDEX `email_organization_id_payer_id_id` ON `emails` (`organization_id`, `payer_id`, `id`);
+-- create index "email_organization_id_status_id" to table: "emails"
+CREATE INDEX `email_organization_id_status_id` ON `emails` (`organization_id`, `status`, `id`);
 -- create "email_templates" table
 CREATE TABLE `email_templates` (
   `organization_id` text NOT NULL,
@@ -171,6 +196,7 @@ CREATE TABLE `email_templates` (
   `locale` text NOT NULL,
   `subject` text NOT NULL,
   `body` text NOT NULL,
+  `html` text NOT NULL DEFAULT (''),
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `email_templates_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
 );
@@ -636,7 +662,7 @@ CREATE TABLE `payers` (
   `status` text NOT NULL DEFAULT ('ACTIVE'),
   `tax_rate_ppm` integer NULL,
   `tax_id` text NULL,
-  `locale` text NOT NULL DEFAULT (''),
+  `locale` text NULL,
   `address` json NULL,
   `metadata` json NOT NULL,
   `erased_at` datetime NULL,
@@ -788,6 +814,7 @@ CREATE TABLE `payment_methods` (
   `last4` text NOT NULL DEFAULT (''),
   `exp_month` integer NOT NULL DEFAULT (0),
   `exp_year` integer NOT NULL DEFAULT (0),
+  `expiry_notice_at` datetime NULL,
   `is_default` bool NOT NULL DEFAULT (false),
   `make_default` bool NOT NULL DEFAULT (false),
   `action_url` text NOT NULL DEFAULT (''),
@@ -813,6 +840,8 @@ CREATE INDEX `paymentmethod_organization_id_payer_id_id` ON `payment_methods` (`
 CREATE UNIQUE INDEX `paymentmethod_organization_id_payer_id` ON `payment_methods` (`organization_id`, `payer_id`) WHERE is_default;
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
 CREATE INDEX `paymentmethod_organization_id_next_check_at` ON `payment_methods` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
+-- create index "paymentmethod_organization_id_expiry_notice_at" to table: "payment_methods"
+CREATE INDEX `paymentmethod_organization_id_expiry_notice_at` ON `payment_methods` (`organization_id`, `expiry_notice_at`) WHERE expiry_notice_at IS NOT NULL;
 -- create "prices" table
 CREATE TABLE `prices` (
   `organization_id` text NOT NULL,
