@@ -23,6 +23,7 @@ type MailTemplate struct {
 	Subject    string
 	Body       string
 	HTML       string // as it is rendered, also where it is made of the body
+	OwnHTML    bool   // it is not made of the body
 	Overridden bool
 	UpdatedAt  *time.Time // of an override
 	// ID names the template, whether somebody has overridden it or not.
@@ -100,7 +101,7 @@ func mailTemplate(ctx context.Context, k MailKind, locale string, row *ent.Email
 		t = templateOf(row)
 		out.Overridden, out.UpdatedAt = true, &row.UpdatedAt
 	}
-	out.Subject, out.Body, out.HTML = t.Subject, t.Text, t.HTMLSource()
+	out.Subject, out.Body, out.HTML, out.OwnHTML = t.Subject, t.Text, t.HTMLSource(), t.HTML != ""
 	return out
 }
 
@@ -145,11 +146,20 @@ func (s *Service) PreviewMail(ctx context.Context, d MailDraft) (MailPreview, er
 
 // drafted fills what a draft leaves out from the template as it is.
 func (s *Service) drafted(ctx context.Context, d MailDraft) (mail.Template, error) {
-	current, err := s.MailTemplate(ctx, d.Kind, d.Locale)
-	if err != nil {
+	if err := checkMailLocale(d.Locale); err != nil {
 		return mail.Template{}, err
 	}
-	t := mail.Template{Subject: current.Subject, Text: current.Body, HTML: current.HTML}
+	var t mail.Template
+	if d.Subject == nil || d.Body == nil {
+		current, err := s.MailTemplate(ctx, d.Kind, d.Locale)
+		if err != nil {
+			return t, err
+		}
+		t.Subject, t.Text = current.Subject, current.Body
+		if current.OwnHTML {
+			t.HTML = current.HTML
+		}
+	}
 	if d.Subject != nil {
 		t.Subject = *d.Subject
 	}

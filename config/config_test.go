@@ -263,6 +263,14 @@ func TestSandboxElsewhereNeedsTheSandbox(t *testing.T) {
 	}
 }
 
+func TestMailServerNeedsASender(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load(nil, []string{"PURSER_SMTP_URL=smtp://u:hunter2@mail.example.com"})
+	if err == nil || !strings.Contains(err.Error(), "PURSER_MAIL_FROM is not") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestUnknownVariables(t *testing.T) {
 	t.Parallel()
 	for name, hint := range map[string]string{

@@ -14,7 +14,7 @@ import (
 func (r *Resolver) emailTemplates(ctx context.Context, locale string) ([]*model.EmailTemplate, error) {
 	all, err := r.Billing.MailTemplates(ctx, locale)
 	if err != nil {
-		return nil, badInput(err)
+		return nil, err
 	}
 	out := make([]*model.EmailTemplate, len(all))
 	for i, t := range all {
@@ -48,8 +48,18 @@ func (r *Resolver) emailTemplateNow(ctx context.Context, kind entemail.Kind, loc
 func emailTemplate(t billing.MailTemplate) *model.EmailTemplate {
 	return &model.EmailTemplate{
 		ID: t.ID, Kind: entemail.Kind(t.Kind), SystemName: t.Kind.SystemName(), Title: t.Kind.Title(), Locale: t.Locale,
-		Subject: t.Subject, Body: t.Body, HTMLBody: t.HTML, Overridden: t.Overridden, Variables: t.Kind.Variables(), UpdatedAt: t.UpdatedAt,
+		Subject: t.Subject, Body: t.Body, HTMLBody: t.HTML, OwnHTML: t.OwnHTML, Overridden: t.Overridden, Variables: t.Kind.Variables(), UpdatedAt: t.UpdatedAt,
 	}
+}
+
+// shownPreview is the template's wording with sample data. Nothing is read for
+// it again.
+func (r *Resolver) shownPreview(ctx context.Context, t *model.EmailTemplate) (*model.EmailPreview, error) {
+	d := billing.MailDraft{Kind: billing.MailKind(t.Kind), Locale: t.Locale, Subject: &t.Subject, Body: &t.Body}
+	if t.OwnHTML {
+		d.HTML = &t.HTMLBody
+	}
+	return r.emailPreview(ctx, d)
 }
 
 // emailPreview shows a wording with sample data.

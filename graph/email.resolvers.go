@@ -23,7 +23,7 @@ func (r *emailResolver) Payer(ctx context.Context, obj *ent.Email) (model.Payer,
 
 // Preview is the resolver for the preview field.
 func (r *emailTemplateResolver) Preview(ctx context.Context, obj *model.EmailTemplate) (*model.EmailPreview, error) {
-	return r.emailPreview(ctx, billing.MailDraft{Kind: billing.MailKind(obj.Kind), Locale: obj.Locale})
+	return r.shownPreview(ctx, obj)
 }
 
 // EmailTemplateOverride is the resolver for the emailTemplateOverride field.

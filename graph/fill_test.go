@@ -158,7 +158,7 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		SetType("payment_intent.succeeded").SetStatus(gatewayevent.StatusIGNORED).SetObjectKind("payment").SetObjectID(f.mark).
 		SetReceivedAt(now).Exec(ctx))
 	add("GatewayEvent", id("evt", 0), nil)
-	must(raw.Email.Create().SetID(id("eml", 0)).SetKind(email.KindCHARGE_FAILED).SetPayerID(f.payer).SetFacts(json.RawMessage(`{"reason":"`+f.mark+`"}`)).
+	must(raw.Email.Create().SetID(id("eml", 0)).SetKind(email.KindCHARGE_FAILED).SetPayerID(f.payer).SetFacts(json.RawMessage(`{"reason":"` + f.mark + `"}`)).
 		SetStatus(email.StatusFAILED).SetFailure(name("failure")).SetCreatedAt(now).Exec(ctx))
 	add("Email", id("eml", 0), nil)
 	must(b.OverrideMailTemplate(ctx, billing.MailDraft{Kind: "CHARGE_FAILED", Locale: "en", Subject: ptr(name("subject")), Body: ptr(name("body"))}))

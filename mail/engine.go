@@ -85,7 +85,7 @@ func (r *rendering) problem(err error) *Problem {
 				p.Message = bound.Error()
 			}
 		}
-		c, ok := e.(interface{ Cause() error }) //nolint:errorlint // the library's own way to wrap
+		c, ok := e.(interface{ Cause() error })
 		if !ok {
 			break
 		}
@@ -207,13 +207,12 @@ func (r *rendering) loop(n render.BlockNode) (func(io.Writer, render.Context) er
 			return err
 		}
 		items, _ := v.([]any)
-		if len(items) == 0 {
-			for _, otherwise := range n.Clauses {
-				if err := r.step(len(otherwise.Body)); err != nil {
-					return err
-				}
-				return ctx.RenderBlock(w, otherwise)
+		if len(items) == 0 && len(n.Clauses) > 0 {
+			otherwise := n.Clauses[0] // there is one else at most
+			if err := r.step(len(otherwise.Body)); err != nil {
+				return err
 			}
+			return ctx.RenderBlock(w, otherwise)
 		}
 		defer func(item, loop any) {
 			ctx.Set(name, item)

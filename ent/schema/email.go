@@ -20,7 +20,9 @@ type Email struct{ ent.Schema }
 func (Email) Annotations() []schema.Annotation { return filtered() }
 
 // Mixin of Email.
-func (Email) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, ofPayer("payer_id"), createdMixin{}} }
+func (Email) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, ofPayer("payer_id"), createdMixin{}}
+}
 
 // Fields of Email.
 func (Email) Fields() []ent.Field {

@@ -17,6 +17,7 @@ type EmailTemplate struct {
 	Subject    string
 	Body       string
 	HTMLBody   string
+	OwnHTML    bool // it is not made of the body
 	Overridden bool
 	Variables  []string
 	UpdatedAt  *time.Time
