@@ -190,7 +190,13 @@ func (s *stage) prepare(document, variables string) (asked, error) {
 	if a.credential, err = s.credential(who); err != nil {
 		return a, err
 	}
-	if a.document, err = s.fill(document); err != nil {
+	// Templates of mails are written with the same braces.
+	if fill, ok := remark(document, "fill"); !ok {
+		a.document, err = s.fill(document)
+	} else if a.document = document; fill != "nothing" {
+		err = fmt.Errorf("fill: %q is not known, only \"nothing\" is", fill)
+	}
+	if err != nil {
 		return a, err
 	}
 	if header, ok := remark(a.document, "header"); ok {

@@ -18,6 +18,7 @@ import (
 var _ = newestFirst(
 	&DefaultAccessTokenOrder.Direction,
 	&DefaultBalanceOrder.Direction,
+	&DefaultEmailOrder.Direction,
 	&DefaultGatewayEventOrder.Direction,
 	&DefaultHoldOrder.Direction,
 	&DefaultInvoiceOrder.Direction,
