@@ -62,6 +62,14 @@ func (d Directory) FetchSetup(ctx context.Context, a Account, reference string) 
 	return CardResult{Outcome: Unsupported(a.Kind, "save cards")}
 }
 
+// FetchCard asks how a saved card stands.
+func (d Directory) FetchCard(ctx context.Context, a Account, cardID string) CardResult {
+	if cards, ok := Capability[CardReads](d, a.Kind); ok {
+		return cards.FetchCard(ctx, a, cardID)
+	}
+	return CardResult{Outcome: Unsupported(a.Kind, "tell how a card stands")}
+}
+
 // FetchRefund asks how a refund stands.
 func (d Directory) FetchRefund(ctx context.Context, a Account, r RefundRequest, refundID string) RefundResult {
 	if refunds, ok := Capability[Refunds](d, a.Kind); ok {

@@ -394,6 +394,13 @@ type SavedCards interface {
 	DetachCard(ctx context.Context, a Account, c Call, customerID, cardID string) CardResult
 }
 
+// CardReads is offered by gateways that tell how a saved card stands.
+type CardReads interface {
+	// FetchCard reads a saved card. One that belongs to nobody any more, or that
+	// is gone, succeeds without a CustomerID.
+	FetchCard(ctx context.Context, a Account, cardID string) CardResult
+}
+
 // CardRequest saves a card.
 type CardRequest struct {
 	Customer    Customer
