@@ -97,7 +97,7 @@ func (s *stage) agrees() error {
 	if !slices.Equal(charged, paid) {
 		return fmt.Errorf("the gateway has charged %v, we know of %v", charged, paid)
 	}
-	entries, err := s.domain.Client().LedgerEntry.Query().Where(ledgerentry.Or(
+	entries, err := s.domain.Client().LedgerEntry.Query().Where(ledgerentry.KindNotIn(ledgerentry.KindFEE, ledgerentry.KindPAYOUT), ledgerentry.Or(
 		ledgerentry.DebitAccountHasPrefix("clearing:"), ledgerentry.CreditAccountHasPrefix("clearing:"))).All(ctx)
 	if err != nil {
 		return err

@@ -42,9 +42,10 @@ func eventDue(now time.Time) predicate.GatewayEvent {
 	return gatewayevent.And(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(now))
 }
 
-// An invoice's payments are settled with the invoice.
+// The payments of an invoice that a gateway keeps are settled with it, and have
+// no such time.
 func paymentDue(now time.Time) predicate.Payment {
-	return payment.And(payment.NextCheckAtLTE(now), payment.InvoiceIDIsNil(),
+	return payment.And(payment.NextCheckAtLTE(now),
 		payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING))
 }
 
@@ -58,6 +59,25 @@ func cardDue(now time.Time) predicate.PaymentMethod {
 func invoiceDue(now time.Time) predicate.Invoice {
 	return invoice.And(invoice.NextCheckAtLTE(now),
 		invoice.StatusIn(invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE))
+}
+
+func chargeDue(now time.Time) predicate.Invoice {
+	return invoice.And(invoice.NextAttemptAtLTE(now), invoice.PendingCallIDIsNil())
+}
+
+// charging keeps the invoices of organizations that have cards charged by
+// themselves: no invoice of another one is due, however old it is.
+func charging(s *entsql.Selector) {
+	d := entsql.Dialect(s.Dialect())
+	o := d.Table(organization.Table)
+	s.Where(entsql.Exists(d.Select(o.C(organization.FieldID)).From(o).Where(entsql.And(
+		entsql.ColumnsEQ(o.C(organization.FieldID), s.C(invoice.FieldOrganizationID)),
+		entsql.EQ(o.C(organization.FieldChargingEnabled), true), entsql.EQ(o.C(organization.FieldStatus), organization.StatusACTIVE),
+	))))
+}
+
+func cardExpires(now time.Time) predicate.PaymentMethod {
+	return paymentmethod.ExpiryNoticeAtLTE(now)
 }
 
 func reloadIsDue(now time.Time) predicate.Balance {
@@ -125,6 +145,14 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		{"disputes", func(v *[]string) error {
 			return s.read.Dispute.Query().Where(disputeDue(now)).
 				Unique(true).Select(dispute.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"charges", func(v *[]string) error {
+			return s.read.Invoice.Query().Where(chargeDue(now), charging).
+				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"expiring cards", func(v *[]string) error {
+			return s.read.PaymentMethod.Query().Where(cardExpires(now)).
+				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"reloads", func(v *[]string) error {
 			return s.read.Balance.Query().Where(reloadIsDue(now)).

@@ -167,7 +167,7 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 		return first(s.read.Invoice.Query().Where(invoice.ProviderID(e.ProviderID),
 			invoice.Or(invoice.GatewayInvoiceID(e.ObjectID), invoice.ID(named(prefixInvoice)))).IDs(ctx))
 	case gateway.ObjectPayment:
-		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
+		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID),
 			payment.Or(payment.GatewayPaymentID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
 		if err != nil || id != "" {
 			return id, err
@@ -181,6 +181,8 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 	case gateway.ObjectSetup:
 		return first(s.read.PaymentMethod.Query().Where(paymentmethod.ProviderID(e.ProviderID),
 			paymentmethod.Or(paymentmethod.SetupReference(e.ObjectID), paymentmethod.ID(named(prefixPaymentMethod)))).IDs(ctx))
+	case gateway.ObjectCard:
+		return first(s.read.PaymentMethod.Query().Where(paymentmethod.ProviderID(e.ProviderID), paymentmethod.GatewayID(e.ObjectID)).IDs(ctx))
 	default:
 		return "", nil
 	}

@@ -53,6 +53,10 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 	if err := tx.endTry(ctx, inv, r); err != nil {
 		return err
 	}
+	// With its last try the invoice may have been given up.
+	if inv, err = tx.lockInvoice(ctx, id); err != nil {
+		return err
+	}
 	switch {
 	case r.State == gateway.InvoiceUncollectible && inv.Status == invoice.StatusOPEN:
 		if err := tx.writeOff(ctx, inv); err != nil {
@@ -84,6 +88,10 @@ func (tx *Tx) leadToInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Inv
 			Outcome: gateway.Outcome{Status: gateway.StatusActionNeeded}, NextAction: gateway.NextAction{RedirectURL: r.HostedURL},
 		})
 		if err != nil {
+			return err
+		}
+		p.ActionURL = r.HostedURL
+		if err := tx.tellChargeFailed(ctx, inv, p, r.Payment.Failure); err != nil {
 			return err
 		}
 	}

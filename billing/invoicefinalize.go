@@ -226,8 +226,12 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return err
 	}
 	due := tx.Now
-	if inv.Collection == invoice.CollectionSEND {
+	switch inv.Collection {
+	case invoice.CollectionSEND:
 		due = due.AddDate(0, 0, o.SendNetDays)
+	case invoice.CollectionAUTOMATIC:
+		due = due.AddDate(0, 0, o.AutomaticNetDays)
+	case invoice.CollectionBALANCE: // at once
 	}
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT)).
@@ -256,7 +260,7 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
 	if opened.Collection != invoice.CollectionBALANCE {
-		return nil
+		return tx.scheduleCharge(ctx, opened, o)
 	}
 	b, err := tx.settledBalance(ctx, opened.PayerID, opened.Currency)
 	if err != nil || postpaid(b) {

@@ -297,9 +297,7 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 	return refusal
 }
 
-// freeInvoice takes the invoice back from a call that is over. A charge that
-// reached the gateway was a try; one that did not, or a payment made
-// elsewhere, was none.
+// freeInvoice takes the invoice back from a call that is over.
 func (tx *Tx) freeInvoice(ctx context.Context, c *ent.GatewayCall, v verdict) error {
 	if v == verdictAgain {
 		return nil
@@ -307,12 +305,6 @@ func (tx *Tx) freeInvoice(ctx context.Context, c *ent.GatewayCall, v verdict) er
 	u := tx.Invoice.Update().Where(invoice.ID(c.Subject), invoice.PendingCallID(c.ID)).ClearPendingCallID().SetUpdatedAt(tx.Now)
 	if _, err := u.Save(ctx); err != nil {
 		return fmt.Errorf("free invoice: %w", err)
-	}
-	if v != verdictDone || c.Operation != gatewaycall.OperationINVOICE_PAY {
-		return nil
-	}
-	if _, err := tx.Invoice.Update().Where(invoice.ID(c.Subject)).AddAttempts(1).Save(ctx); err != nil {
-		return fmt.Errorf("count the try: %w", err)
 	}
 	return nil
 }
@@ -512,7 +504,10 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 		return fmt.Errorf("mark invoice %s paid: %w", inv.ID, err)
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return nil
+	if inv.AmountDueUnits == 0 {
+		return nil
+	}
+	return tx.tellPaid(ctx, inv)
 }
 
 // invoiceCheckIn is when an open invoice is looked at again although no event

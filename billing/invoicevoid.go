@@ -52,14 +52,14 @@ func (s *Service) BeginInvoiceVoid(ctx context.Context, id string) (*InvoiceVoid
 		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE); err != nil {
 			return err
 		}
+		if err := tx.noPaymentUnderWay(ctx, inv); err != nil {
+			return err
+		}
 		if inv.GatewayInvoiceID == nil {
 			if err := tx.voidInvoice(ctx, inv); err != nil {
 				return err
 			}
 			return tx.remember(ctx, op, id, "", "")
-		}
-		if err := tx.noPaymentUnderWay(ctx, inv); err != nil {
-			return err
 		}
 		found, out.GatewayInvoiceID, out.Draft = callID, *inv.GatewayInvoiceID, inv.Status == invoice.StatusDRAFT
 		kind := gatewaycall.OperationINVOICE_VOID

@@ -182,6 +182,7 @@ type OrganizationChange struct {
 	ThankYouURL          *string
 	ChargingEnabled      *bool
 	Dunning              *Dunning
+	DueDays              *DueDays
 	DefaultProviderID    *string
 	AllowedReturnOrigins []string // nil stays, empty clears
 }
@@ -193,8 +194,12 @@ type Dunning struct {
 	Final       organization.DunningFinal
 }
 
-// Bounds of dunning: days between two tries, and tries.
+// DueDays is how long invoices have to be paid, in days.
+type DueDays struct{ Automatic, Send int }
+
+// Bounds of dunning: days between two tries, and tries; and of due dates.
 const (
+	dueDaysMax      = 90
 	dunningDaysMax  = 30
 	dunningTriesMax = 10
 	originsMax      = 50
@@ -397,6 +402,16 @@ func (u *organizationUpdate) billing(c OrganizationChange) error {
 		}
 		u.SetDunningRetryDays(d.RetryDays).SetDunningAttemptsMax(d.AttemptsMax).SetDunningFinal(d.Final)
 		u.changes["dunning"] = fmt.Sprintf("%d × %d d, %s", d.AttemptsMax, d.RetryDays, d.Final)
+	}
+	if d := c.DueDays; d != nil {
+		if d.Automatic < 0 || d.Automatic > dueDaysMax {
+			return refuse(CodeInvalid, "dueDays.automatic", "an invoice is due 0 to %d days after it was finalized", dueDaysMax)
+		}
+		if d.Send < 0 || d.Send > dueDaysMax {
+			return refuse(CodeInvalid, "dueDays.send", "an invoice is due 0 to %d days after it was finalized", dueDaysMax)
+		}
+		u.SetAutomaticNetDays(d.Automatic).SetSendNetDays(d.Send)
+		u.changes["dueDays"] = fmt.Sprintf("%d, %d", d.Automatic, d.Send)
 	}
 	return nil
 }

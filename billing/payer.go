@@ -42,6 +42,8 @@ type PayerChange struct {
 	Metadata     map[string]string
 	Status       *payer.Status
 	BillingMode  *payer.BillingMode
+	// ChargingEnabled is whether its saved card is charged for invoices.
+	ChargingEnabled *bool
 }
 
 // payerTexts is what a draft or a change holds once it is checked.
@@ -242,7 +244,7 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 		if c.Name != nil {
 			u.SetName(name)
 		}
-		u.SetNillableEmail(t.email).SetNillableStatus(c.Status)
+		u.SetNillableEmail(t.email).SetNillableStatus(c.Status).SetNillableChargingEnabled(c.ChargingEnabled)
 		if c.ExternalID != nil {
 			setOrClear(t.externalID, u.SetExternalID, u.ClearExternalID)
 		}

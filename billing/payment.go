@@ -9,6 +9,7 @@ import (
 	"purser/ent"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/idempotencyrecord"
+	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
 	"purser/gateway"
@@ -214,11 +215,15 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	case !isNews(p, to, r):
 		return nil // no reason to tell anybody
 	}
+	alone, err := tx.standsAlone(ctx, p)
+	if err != nil {
+		return err
+	}
 	u := tx.Payment.Update().Where(payment.ID(id), payment.StatusEQ(p.Status)).SetStatus(to).SetUpdatedAt(tx.Now)
 	if r.ReferenceID != "" {
 		u.SetReferenceID(r.ReferenceID)
 	}
-	if r.Payment.GatewayPaymentID != "" && p.InvoiceID == nil {
+	if r.Payment.GatewayPaymentID != "" && alone {
 		// An invoice keeps one payment at the gateway over all our tries; it
 		// is ours only once it has succeeded.
 		u.SetGatewayPaymentID(r.Payment.GatewayPaymentID)
@@ -250,7 +255,7 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 		// One that the gateway has no name for is its call's to settle; an
 		// invoice's payment is settled with its invoice.
 		named := r.ReferenceID != "" || p.ReferenceID != nil || r.Payment.GatewayPaymentID != "" || p.GatewayPaymentID != nil
-		if named && p.InvoiceID == nil {
+		if named && alone {
 			u.SetNextCheckAt(tx.Now.Add(checkIn(p.Checks)))
 		} else {
 			u.ClearNextCheckAt()
@@ -272,6 +277,9 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 		if err := tx.settleReload(ctx, p, to, r); err != nil {
 			return fmt.Errorf("settle reload %s: %w", id, err)
 		}
+	}
+	if err := tx.settleCharge(ctx, p, to, r); err != nil {
+		return fmt.Errorf("settle charge %s: %w", id, err)
 	}
 	if err := tx.keepOwnerAt(ctx, p.ProviderID, r.Payment.GatewayPaymentID); err != nil {
 		return err
@@ -296,9 +304,21 @@ func (tx *Tx) creditPayment(ctx context.Context, p *ent.Payment, r gateway.Payme
 	case payment.PurposeTOP_UP, payment.PurposeAUTO_RELOAD:
 		_, err := tx.creditTopUp(ctx, p, r.Payment.GatewayPaymentID)
 		return err
+	case payment.PurposeINVOICE:
+		return tx.settleDirect(ctx, p, r) // a gateway's invoice is settled by applyInvoice
 	default:
-		return nil // an invoice is settled by applyInvoice; a test credits nobody
+		return nil // a test credits nobody
 	}
+}
+
+// standsAlone says whether a gateway is asked for the payment itself, and not
+// for an invoice that it keeps.
+func (tx *Tx) standsAlone(ctx context.Context, p *ent.Payment) (bool, error) {
+	if p.InvoiceID == nil {
+		return true, nil
+	}
+	kept, err := tx.Invoice.Query().Where(invoice.ID(*p.InvoiceID), invoice.GatewayInvoiceIDNotNil()).Exist(ctx)
+	return !kept, wrapped(err, "read invoice of payment "+p.ID)
 }
 
 // setAction stores what the payer must do, sealed where it is a secret, and

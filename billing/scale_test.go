@@ -110,7 +110,8 @@ func TestDueScansAreFlat(t *testing.T) {
 					continue
 				}
 				for _, step := range testdb.Plan(t, f.db, s) {
-					if !strings.HasPrefix(step, "SCAN ") && !strings.HasPrefix(step, "SEARCH ") {
+					if !strings.HasPrefix(step, "SCAN ") && !strings.HasPrefix(step, "SEARCH ") ||
+						strings.HasPrefix(step, "SEARCH organizations ") { // one, by its key, of a row that is due
 						continue
 					}
 					_, index, _ := strings.Cut(step, "INDEX ")

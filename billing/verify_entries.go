@@ -436,6 +436,8 @@ func shapes() map[ledgerentry.Kind][][2]string {
 		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}, {accountWriteOff, accountDisputes}, {onBalance, accountWriteOff}, {accountWriteOff, onBalance}},
 		ledgerentry.KindREFUND:          {{onBalance, clearing}, {onBalance, accountBank}},
 		ledgerentry.KindDISPUTE:         {{onBalance, clearing}, {accountDisputes, clearing}},
+		ledgerentry.KindFEE:             {{feesAccount(""), clearing}, {clearing, feesAccount("")}},
+		ledgerentry.KindPAYOUT:          {{accountBank, clearing}, {clearing, accountBank}},
 	}
 }
 

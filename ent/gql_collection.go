@@ -2560,6 +2560,11 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					selectedFields = append(selectedFields, payer.FieldTaxID)
 					fieldSeen[payer.FieldTaxID] = struct{}{}
 				}
+			case "chargingEnabled":
+				if _, ok := fieldSeen[payer.FieldChargingEnabled]; !ok {
+					selectedFields = append(selectedFields, payer.FieldChargingEnabled)
+					fieldSeen[payer.FieldChargingEnabled] = struct{}{}
+				}
 			case "erasedAt":
 				if _, ok := fieldSeen[payer.FieldErasedAt]; !ok {
 					selectedFields = append(selectedFields, payer.FieldErasedAt)
@@ -3152,6 +3157,16 @@ func (_q *PaymentMethodQuery) collectField(ctx context.Context, oneNode bool, op
 			if _, ok := fieldSeen[paymentmethod.FieldIsDefault]; !ok {
 				selectedFields = append(selectedFields, paymentmethod.FieldIsDefault)
 				fieldSeen[paymentmethod.FieldIsDefault] = struct{}{}
+			}
+		case "consentedAt":
+			if _, ok := fieldSeen[paymentmethod.FieldConsentedAt]; !ok {
+				selectedFields = append(selectedFields, paymentmethod.FieldConsentedAt)
+				fieldSeen[paymentmethod.FieldConsentedAt] = struct{}{}
+			}
+		case "consentedBy":
+			if _, ok := fieldSeen[paymentmethod.FieldConsentedBy]; !ok {
+				selectedFields = append(selectedFields, paymentmethod.FieldConsentedBy)
+				fieldSeen[paymentmethod.FieldConsentedBy] = struct{}{}
 			}
 		case "id":
 		case "__typename":

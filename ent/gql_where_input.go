@@ -1702,6 +1702,10 @@ type PayerWhereInput struct {
 	TaxIDEqualFold    *string  `json:"taxIDEqualFold,omitempty"`
 	TaxIDContainsFold *string  `json:"taxIDContainsFold,omitempty"`
 
+	// "charging_enabled" field predicates.
+	ChargingEnabled    *bool `json:"chargingEnabled,omitempty"`
+	ChargingEnabledNEQ *bool `json:"chargingEnabledNEQ,omitempty"`
+
 	// "erased_at" field predicates.
 	ErasedAt       *time.Time  `json:"erasedAt,omitempty"`
 	ErasedAtNEQ    *time.Time  `json:"erasedAtNEQ,omitempty"`
@@ -2147,6 +2151,12 @@ func (i *PayerWhereInput) P() (predicate.Payer, error) {
 	}
 	if i.TaxIDContainsFold != nil {
 		predicates = append(predicates, payer.TaxIDContainsFold(*i.TaxIDContainsFold))
+	}
+	if i.ChargingEnabled != nil {
+		predicates = append(predicates, payer.ChargingEnabledEQ(*i.ChargingEnabled))
+	}
+	if i.ChargingEnabledNEQ != nil {
+		predicates = append(predicates, payer.ChargingEnabledNEQ(*i.ChargingEnabledNEQ))
 	}
 	if i.ErasedAt != nil {
 		predicates = append(predicates, payer.ErasedAtEQ(*i.ErasedAt))
@@ -2848,6 +2858,35 @@ type PaymentMethodWhereInput struct {
 	IsDefault    *bool `json:"isDefault,omitempty"`
 	IsDefaultNEQ *bool `json:"isDefaultNEQ,omitempty"`
 
+	// "consented_at" field predicates.
+	ConsentedAt       *time.Time  `json:"consentedAt,omitempty"`
+	ConsentedAtNEQ    *time.Time  `json:"consentedAtNEQ,omitempty"`
+	ConsentedAtIn     []time.Time `json:"consentedAtIn,omitempty"`
+	ConsentedAtNotIn  []time.Time `json:"consentedAtNotIn,omitempty"`
+	ConsentedAtGT     *time.Time  `json:"consentedAtGT,omitempty"`
+	ConsentedAtGTE    *time.Time  `json:"consentedAtGTE,omitempty"`
+	ConsentedAtLT     *time.Time  `json:"consentedAtLT,omitempty"`
+	ConsentedAtLTE    *time.Time  `json:"consentedAtLTE,omitempty"`
+	ConsentedAtIsNil  bool        `json:"consentedAtIsNil,omitempty"`
+	ConsentedAtNotNil bool        `json:"consentedAtNotNil,omitempty"`
+
+	// "consented_by" field predicates.
+	ConsentedBy             *string  `json:"consentedBy,omitempty"`
+	ConsentedByNEQ          *string  `json:"consentedByNEQ,omitempty"`
+	ConsentedByIn           []string `json:"consentedByIn,omitempty"`
+	ConsentedByNotIn        []string `json:"consentedByNotIn,omitempty"`
+	ConsentedByGT           *string  `json:"consentedByGT,omitempty"`
+	ConsentedByGTE          *string  `json:"consentedByGTE,omitempty"`
+	ConsentedByLT           *string  `json:"consentedByLT,omitempty"`
+	ConsentedByLTE          *string  `json:"consentedByLTE,omitempty"`
+	ConsentedByContains     *string  `json:"consentedByContains,omitempty"`
+	ConsentedByHasPrefix    *string  `json:"consentedByHasPrefix,omitempty"`
+	ConsentedByHasSuffix    *string  `json:"consentedByHasSuffix,omitempty"`
+	ConsentedByIsNil        bool     `json:"consentedByIsNil,omitempty"`
+	ConsentedByNotNil       bool     `json:"consentedByNotNil,omitempty"`
+	ConsentedByEqualFold    *string  `json:"consentedByEqualFold,omitempty"`
+	ConsentedByContainsFold *string  `json:"consentedByContainsFold,omitempty"`
+
 	// "payer" edge predicates.
 	HasPayer     *bool              `json:"hasPayer,omitempty"`
 	HasPayerWith []*PayerWhereInput `json:"hasPayerWith,omitempty"`
@@ -3019,6 +3058,81 @@ func (i *PaymentMethodWhereInput) P() (predicate.PaymentMethod, error) {
 	}
 	if i.IsDefaultNEQ != nil {
 		predicates = append(predicates, paymentmethod.IsDefaultNEQ(*i.IsDefaultNEQ))
+	}
+	if i.ConsentedAt != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtEQ(*i.ConsentedAt))
+	}
+	if i.ConsentedAtNEQ != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtNEQ(*i.ConsentedAtNEQ))
+	}
+	if len(i.ConsentedAtIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedAtIn(i.ConsentedAtIn...))
+	}
+	if len(i.ConsentedAtNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedAtNotIn(i.ConsentedAtNotIn...))
+	}
+	if i.ConsentedAtGT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtGT(*i.ConsentedAtGT))
+	}
+	if i.ConsentedAtGTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtGTE(*i.ConsentedAtGTE))
+	}
+	if i.ConsentedAtLT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtLT(*i.ConsentedAtLT))
+	}
+	if i.ConsentedAtLTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtLTE(*i.ConsentedAtLTE))
+	}
+	if i.ConsentedAtIsNil {
+		predicates = append(predicates, paymentmethod.ConsentedAtIsNil())
+	}
+	if i.ConsentedAtNotNil {
+		predicates = append(predicates, paymentmethod.ConsentedAtNotNil())
+	}
+	if i.ConsentedBy != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByEQ(*i.ConsentedBy))
+	}
+	if i.ConsentedByNEQ != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByNEQ(*i.ConsentedByNEQ))
+	}
+	if len(i.ConsentedByIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedByIn(i.ConsentedByIn...))
+	}
+	if len(i.ConsentedByNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedByNotIn(i.ConsentedByNotIn...))
+	}
+	if i.ConsentedByGT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByGT(*i.ConsentedByGT))
+	}
+	if i.ConsentedByGTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByGTE(*i.ConsentedByGTE))
+	}
+	if i.ConsentedByLT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByLT(*i.ConsentedByLT))
+	}
+	if i.ConsentedByLTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByLTE(*i.ConsentedByLTE))
+	}
+	if i.ConsentedByContains != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByContains(*i.ConsentedByContains))
+	}
+	if i.ConsentedByHasPrefix != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByHasPrefix(*i.ConsentedByHasPrefix))
+	}
+	if i.ConsentedByHasSuffix != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByHasSuffix(*i.ConsentedByHasSuffix))
+	}
+	if i.ConsentedByIsNil {
+		predicates = append(predicates, paymentmethod.ConsentedByIsNil())
+	}
+	if i.ConsentedByNotNil {
+		predicates = append(predicates, paymentmethod.ConsentedByNotNil())
+	}
+	if i.ConsentedByEqualFold != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByEqualFold(*i.ConsentedByEqualFold))
+	}
+	if i.ConsentedByContainsFold != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByContainsFold(*i.ConsentedByContainsFold))
 	}
 
 	if i.HasPayer != nil {

@@ -23382,6 +23382,8 @@ type OrganizationMutation struct {
 	dunning_final                *organization.DunningFinal
 	send_net_days                *int
 	addsend_net_days             *int
+	automatic_net_days           *int
+	addautomatic_net_days        *int
 	number_period                *organization.NumberPeriod
 	allowed_return_origins       *[]string
 	appendallowed_return_origins []string
@@ -24358,6 +24360,62 @@ func (m *OrganizationMutation) ResetSendNetDays() {
 	m.addsend_net_days = nil
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (m *OrganizationMutation) SetAutomaticNetDays(i int) {
+	m.automatic_net_days = &i
+	m.addautomatic_net_days = nil
+}
+
+// AutomaticNetDays returns the value of the "automatic_net_days" field in the mutation.
+func (m *OrganizationMutation) AutomaticNetDays() (r int, exists bool) {
+	v := m.automatic_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAutomaticNetDays returns the old "automatic_net_days" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldAutomaticNetDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAutomaticNetDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAutomaticNetDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAutomaticNetDays: %w", err)
+	}
+	return oldValue.AutomaticNetDays, nil
+}
+
+// AddAutomaticNetDays adds i to the "automatic_net_days" field.
+func (m *OrganizationMutation) AddAutomaticNetDays(i int) {
+	if m.addautomatic_net_days != nil {
+		*m.addautomatic_net_days += i
+	} else {
+		m.addautomatic_net_days = &i
+	}
+}
+
+// AddedAutomaticNetDays returns the value that was added to the "automatic_net_days" field in this mutation.
+func (m *OrganizationMutation) AddedAutomaticNetDays() (r int, exists bool) {
+	v := m.addautomatic_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAutomaticNetDays resets all changes to the "automatic_net_days" field.
+func (m *OrganizationMutation) ResetAutomaticNetDays() {
+	m.automatic_net_days = nil
+	m.addautomatic_net_days = nil
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (m *OrganizationMutation) SetNumberPeriod(op organization.NumberPeriod) {
 	m.number_period = &op
@@ -24613,7 +24671,7 @@ func (m *OrganizationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrganizationMutation) Fields() []string {
-	fields := make([]string, 0, 25)
+	fields := make([]string, 0, 26)
 	if m.slug != nil {
 		fields = append(fields, organization.FieldSlug)
 	}
@@ -24673,6 +24731,9 @@ func (m *OrganizationMutation) Fields() []string {
 	}
 	if m.send_net_days != nil {
 		fields = append(fields, organization.FieldSendNetDays)
+	}
+	if m.automatic_net_days != nil {
+		fields = append(fields, organization.FieldAutomaticNetDays)
 	}
 	if m.number_period != nil {
 		fields = append(fields, organization.FieldNumberPeriod)
@@ -24737,6 +24798,8 @@ func (m *OrganizationMutation) Field(name string) (ent.Value, bool) {
 		return m.DunningFinal()
 	case organization.FieldSendNetDays:
 		return m.SendNetDays()
+	case organization.FieldAutomaticNetDays:
+		return m.AutomaticNetDays()
 	case organization.FieldNumberPeriod:
 		return m.NumberPeriod()
 	case organization.FieldAllowedReturnOrigins:
@@ -24796,6 +24859,8 @@ func (m *OrganizationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldDunningFinal(ctx)
 	case organization.FieldSendNetDays:
 		return m.OldSendNetDays(ctx)
+	case organization.FieldAutomaticNetDays:
+		return m.OldAutomaticNetDays(ctx)
 	case organization.FieldNumberPeriod:
 		return m.OldNumberPeriod(ctx)
 	case organization.FieldAllowedReturnOrigins:
@@ -24955,6 +25020,13 @@ func (m *OrganizationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSendNetDays(v)
 		return nil
+	case organization.FieldAutomaticNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAutomaticNetDays(v)
+		return nil
 	case organization.FieldNumberPeriod:
 		v, ok := value.(organization.NumberPeriod)
 		if !ok {
@@ -25007,6 +25079,9 @@ func (m *OrganizationMutation) AddedFields() []string {
 	if m.addsend_net_days != nil {
 		fields = append(fields, organization.FieldSendNetDays)
 	}
+	if m.addautomatic_net_days != nil {
+		fields = append(fields, organization.FieldAutomaticNetDays)
+	}
 	return fields
 }
 
@@ -25021,6 +25096,8 @@ func (m *OrganizationMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedDunningAttemptsMax()
 	case organization.FieldSendNetDays:
 		return m.AddedSendNetDays()
+	case organization.FieldAutomaticNetDays:
+		return m.AddedAutomaticNetDays()
 	}
 	return nil, false
 }
@@ -25050,6 +25127,13 @@ func (m *OrganizationMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddSendNetDays(v)
+		return nil
+	case organization.FieldAutomaticNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAutomaticNetDays(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Organization numeric field %s", name)
@@ -25182,6 +25266,9 @@ func (m *OrganizationMutation) ResetField(name string) error {
 		return nil
 	case organization.FieldSendNetDays:
 		m.ResetSendNetDays()
+		return nil
+	case organization.FieldAutomaticNetDays:
+		m.ResetAutomaticNetDays()
 		return nil
 	case organization.FieldNumberPeriod:
 		m.ResetNumberPeriod()
@@ -26110,6 +26197,8 @@ type PayerMutation struct {
 	locale                 *string
 	address                **schema.Address
 	metadata               *map[string]string
+	charging_enabled       *bool
+	charging_payment_id    *string
 	erased_at              *time.Time
 	clearedFields          map[string]struct{}
 	balances               map[string]struct{}
@@ -26897,6 +26986,91 @@ func (m *PayerMutation) ResetMetadata() {
 	m.metadata = nil
 }
 
+// SetChargingEnabled sets the "charging_enabled" field.
+func (m *PayerMutation) SetChargingEnabled(b bool) {
+	m.charging_enabled = &b
+}
+
+// ChargingEnabled returns the value of the "charging_enabled" field in the mutation.
+func (m *PayerMutation) ChargingEnabled() (r bool, exists bool) {
+	v := m.charging_enabled
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChargingEnabled returns the old "charging_enabled" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldChargingEnabled(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChargingEnabled is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChargingEnabled requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChargingEnabled: %w", err)
+	}
+	return oldValue.ChargingEnabled, nil
+}
+
+// ResetChargingEnabled resets all changes to the "charging_enabled" field.
+func (m *PayerMutation) ResetChargingEnabled() {
+	m.charging_enabled = nil
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (m *PayerMutation) SetChargingPaymentID(s string) {
+	m.charging_payment_id = &s
+}
+
+// ChargingPaymentID returns the value of the "charging_payment_id" field in the mutation.
+func (m *PayerMutation) ChargingPaymentID() (r string, exists bool) {
+	v := m.charging_payment_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChargingPaymentID returns the old "charging_payment_id" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldChargingPaymentID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChargingPaymentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChargingPaymentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChargingPaymentID: %w", err)
+	}
+	return oldValue.ChargingPaymentID, nil
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (m *PayerMutation) ClearChargingPaymentID() {
+	m.charging_payment_id = nil
+	m.clearedFields[payer.FieldChargingPaymentID] = struct{}{}
+}
+
+// ChargingPaymentIDCleared returns if the "charging_payment_id" field was cleared in this mutation.
+func (m *PayerMutation) ChargingPaymentIDCleared() bool {
+	_, ok := m.clearedFields[payer.FieldChargingPaymentID]
+	return ok
+}
+
+// ResetChargingPaymentID resets all changes to the "charging_payment_id" field.
+func (m *PayerMutation) ResetChargingPaymentID() {
+	m.charging_payment_id = nil
+	delete(m.clearedFields, payer.FieldChargingPaymentID)
+}
+
 // SetErasedAt sets the "erased_at" field.
 func (m *PayerMutation) SetErasedAt(t time.Time) {
 	m.erased_at = &t
@@ -27412,7 +27586,7 @@ func (m *PayerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PayerMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 18)
 	if m.organization_id != nil {
 		fields = append(fields, payer.FieldOrganizationID)
 	}
@@ -27458,6 +27632,12 @@ func (m *PayerMutation) Fields() []string {
 	if m.metadata != nil {
 		fields = append(fields, payer.FieldMetadata)
 	}
+	if m.charging_enabled != nil {
+		fields = append(fields, payer.FieldChargingEnabled)
+	}
+	if m.charging_payment_id != nil {
+		fields = append(fields, payer.FieldChargingPaymentID)
+	}
 	if m.erased_at != nil {
 		fields = append(fields, payer.FieldErasedAt)
 	}
@@ -27499,6 +27679,10 @@ func (m *PayerMutation) Field(name string) (ent.Value, bool) {
 		return m.Address()
 	case payer.FieldMetadata:
 		return m.Metadata()
+	case payer.FieldChargingEnabled:
+		return m.ChargingEnabled()
+	case payer.FieldChargingPaymentID:
+		return m.ChargingPaymentID()
 	case payer.FieldErasedAt:
 		return m.ErasedAt()
 	}
@@ -27540,6 +27724,10 @@ func (m *PayerMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldAddress(ctx)
 	case payer.FieldMetadata:
 		return m.OldMetadata(ctx)
+	case payer.FieldChargingEnabled:
+		return m.OldChargingEnabled(ctx)
+	case payer.FieldChargingPaymentID:
+		return m.OldChargingPaymentID(ctx)
 	case payer.FieldErasedAt:
 		return m.OldErasedAt(ctx)
 	}
@@ -27656,6 +27844,20 @@ func (m *PayerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMetadata(v)
 		return nil
+	case payer.FieldChargingEnabled:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChargingEnabled(v)
+		return nil
+	case payer.FieldChargingPaymentID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChargingPaymentID(v)
+		return nil
 	case payer.FieldErasedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -27729,6 +27931,9 @@ func (m *PayerMutation) ClearedFields() []string {
 	if m.FieldCleared(payer.FieldAddress) {
 		fields = append(fields, payer.FieldAddress)
 	}
+	if m.FieldCleared(payer.FieldChargingPaymentID) {
+		fields = append(fields, payer.FieldChargingPaymentID)
+	}
 	if m.FieldCleared(payer.FieldErasedAt) {
 		fields = append(fields, payer.FieldErasedAt)
 	}
@@ -27766,6 +27971,9 @@ func (m *PayerMutation) ClearField(name string) error {
 		return nil
 	case payer.FieldAddress:
 		m.ClearAddress()
+		return nil
+	case payer.FieldChargingPaymentID:
+		m.ClearChargingPaymentID()
 		return nil
 	case payer.FieldErasedAt:
 		m.ClearErasedAt()
@@ -27822,6 +28030,12 @@ func (m *PayerMutation) ResetField(name string) error {
 		return nil
 	case payer.FieldMetadata:
 		m.ResetMetadata()
+		return nil
+	case payer.FieldChargingEnabled:
+		m.ResetChargingEnabled()
+		return nil
+	case payer.FieldChargingPaymentID:
+		m.ResetChargingPaymentID()
 		return nil
 	case payer.FieldErasedAt:
 		m.ResetErasedAt()
@@ -32506,6 +32720,9 @@ type PaymentMethodMutation struct {
 	next_check_at        *time.Time
 	checks               *int
 	addchecks            *int
+	consented_at         *time.Time
+	consented_by         *string
+	expiry_notice_at     *time.Time
 	clearedFields        map[string]struct{}
 	payer                *string
 	clearedpayer         bool
@@ -33501,6 +33718,153 @@ func (m *PaymentMethodMutation) ResetChecks() {
 	m.addchecks = nil
 }
 
+// SetConsentedAt sets the "consented_at" field.
+func (m *PaymentMethodMutation) SetConsentedAt(t time.Time) {
+	m.consented_at = &t
+}
+
+// ConsentedAt returns the value of the "consented_at" field in the mutation.
+func (m *PaymentMethodMutation) ConsentedAt() (r time.Time, exists bool) {
+	v := m.consented_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConsentedAt returns the old "consented_at" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldConsentedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConsentedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConsentedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConsentedAt: %w", err)
+	}
+	return oldValue.ConsentedAt, nil
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (m *PaymentMethodMutation) ClearConsentedAt() {
+	m.consented_at = nil
+	m.clearedFields[paymentmethod.FieldConsentedAt] = struct{}{}
+}
+
+// ConsentedAtCleared returns if the "consented_at" field was cleared in this mutation.
+func (m *PaymentMethodMutation) ConsentedAtCleared() bool {
+	_, ok := m.clearedFields[paymentmethod.FieldConsentedAt]
+	return ok
+}
+
+// ResetConsentedAt resets all changes to the "consented_at" field.
+func (m *PaymentMethodMutation) ResetConsentedAt() {
+	m.consented_at = nil
+	delete(m.clearedFields, paymentmethod.FieldConsentedAt)
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (m *PaymentMethodMutation) SetConsentedBy(s string) {
+	m.consented_by = &s
+}
+
+// ConsentedBy returns the value of the "consented_by" field in the mutation.
+func (m *PaymentMethodMutation) ConsentedBy() (r string, exists bool) {
+	v := m.consented_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConsentedBy returns the old "consented_by" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldConsentedBy(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConsentedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConsentedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConsentedBy: %w", err)
+	}
+	return oldValue.ConsentedBy, nil
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (m *PaymentMethodMutation) ClearConsentedBy() {
+	m.consented_by = nil
+	m.clearedFields[paymentmethod.FieldConsentedBy] = struct{}{}
+}
+
+// ConsentedByCleared returns if the "consented_by" field was cleared in this mutation.
+func (m *PaymentMethodMutation) ConsentedByCleared() bool {
+	_, ok := m.clearedFields[paymentmethod.FieldConsentedBy]
+	return ok
+}
+
+// ResetConsentedBy resets all changes to the "consented_by" field.
+func (m *PaymentMethodMutation) ResetConsentedBy() {
+	m.consented_by = nil
+	delete(m.clearedFields, paymentmethod.FieldConsentedBy)
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) SetExpiryNoticeAt(t time.Time) {
+	m.expiry_notice_at = &t
+}
+
+// ExpiryNoticeAt returns the value of the "expiry_notice_at" field in the mutation.
+func (m *PaymentMethodMutation) ExpiryNoticeAt() (r time.Time, exists bool) {
+	v := m.expiry_notice_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiryNoticeAt returns the old "expiry_notice_at" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldExpiryNoticeAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiryNoticeAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiryNoticeAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiryNoticeAt: %w", err)
+	}
+	return oldValue.ExpiryNoticeAt, nil
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) ClearExpiryNoticeAt() {
+	m.expiry_notice_at = nil
+	m.clearedFields[paymentmethod.FieldExpiryNoticeAt] = struct{}{}
+}
+
+// ExpiryNoticeAtCleared returns if the "expiry_notice_at" field was cleared in this mutation.
+func (m *PaymentMethodMutation) ExpiryNoticeAtCleared() bool {
+	_, ok := m.clearedFields[paymentmethod.FieldExpiryNoticeAt]
+	return ok
+}
+
+// ResetExpiryNoticeAt resets all changes to the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) ResetExpiryNoticeAt() {
+	m.expiry_notice_at = nil
+	delete(m.clearedFields, paymentmethod.FieldExpiryNoticeAt)
+}
+
 // ClearPayer clears the "payer" edge to the Payer entity.
 func (m *PaymentMethodMutation) ClearPayer() {
 	m.clearedpayer = true
@@ -33589,7 +33953,7 @@ func (m *PaymentMethodMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMethodMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 24)
 	if m.organization_id != nil {
 		fields = append(fields, paymentmethod.FieldOrganizationID)
 	}
@@ -33653,6 +34017,15 @@ func (m *PaymentMethodMutation) Fields() []string {
 	if m.checks != nil {
 		fields = append(fields, paymentmethod.FieldChecks)
 	}
+	if m.consented_at != nil {
+		fields = append(fields, paymentmethod.FieldConsentedAt)
+	}
+	if m.consented_by != nil {
+		fields = append(fields, paymentmethod.FieldConsentedBy)
+	}
+	if m.expiry_notice_at != nil {
+		fields = append(fields, paymentmethod.FieldExpiryNoticeAt)
+	}
 	return fields
 }
 
@@ -33703,6 +34076,12 @@ func (m *PaymentMethodMutation) Field(name string) (ent.Value, bool) {
 		return m.NextCheckAt()
 	case paymentmethod.FieldChecks:
 		return m.Checks()
+	case paymentmethod.FieldConsentedAt:
+		return m.ConsentedAt()
+	case paymentmethod.FieldConsentedBy:
+		return m.ConsentedBy()
+	case paymentmethod.FieldExpiryNoticeAt:
+		return m.ExpiryNoticeAt()
 	}
 	return nil, false
 }
@@ -33754,6 +34133,12 @@ func (m *PaymentMethodMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldNextCheckAt(ctx)
 	case paymentmethod.FieldChecks:
 		return m.OldChecks(ctx)
+	case paymentmethod.FieldConsentedAt:
+		return m.OldConsentedAt(ctx)
+	case paymentmethod.FieldConsentedBy:
+		return m.OldConsentedBy(ctx)
+	case paymentmethod.FieldExpiryNoticeAt:
+		return m.OldExpiryNoticeAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown PaymentMethod field %s", name)
 }
@@ -33910,6 +34295,27 @@ func (m *PaymentMethodMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetChecks(v)
 		return nil
+	case paymentmethod.FieldConsentedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConsentedAt(v)
+		return nil
+	case paymentmethod.FieldConsentedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConsentedBy(v)
+		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiryNoticeAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown PaymentMethod field %s", name)
 }
@@ -33994,6 +34400,15 @@ func (m *PaymentMethodMutation) ClearedFields() []string {
 	if m.FieldCleared(paymentmethod.FieldNextCheckAt) {
 		fields = append(fields, paymentmethod.FieldNextCheckAt)
 	}
+	if m.FieldCleared(paymentmethod.FieldConsentedAt) {
+		fields = append(fields, paymentmethod.FieldConsentedAt)
+	}
+	if m.FieldCleared(paymentmethod.FieldConsentedBy) {
+		fields = append(fields, paymentmethod.FieldConsentedBy)
+	}
+	if m.FieldCleared(paymentmethod.FieldExpiryNoticeAt) {
+		fields = append(fields, paymentmethod.FieldExpiryNoticeAt)
+	}
 	return fields
 }
 
@@ -34022,6 +34437,15 @@ func (m *PaymentMethodMutation) ClearField(name string) error {
 		return nil
 	case paymentmethod.FieldNextCheckAt:
 		m.ClearNextCheckAt()
+		return nil
+	case paymentmethod.FieldConsentedAt:
+		m.ClearConsentedAt()
+		return nil
+	case paymentmethod.FieldConsentedBy:
+		m.ClearConsentedBy()
+		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		m.ClearExpiryNoticeAt()
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentMethod nullable field %s", name)
@@ -34093,6 +34517,15 @@ func (m *PaymentMethodMutation) ResetField(name string) error {
 		return nil
 	case paymentmethod.FieldChecks:
 		m.ResetChecks()
+		return nil
+	case paymentmethod.FieldConsentedAt:
+		m.ResetConsentedAt()
+		return nil
+	case paymentmethod.FieldConsentedBy:
+		m.ResetConsentedBy()
+		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		m.ResetExpiryNoticeAt()
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentMethod field %s", name)

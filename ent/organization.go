@@ -59,6 +59,8 @@ type Organization struct {
 	DunningFinal organization.DunningFinal `json:"dunning_final,omitempty"`
 	// SendNetDays holds the value of the "send_net_days" field.
 	SendNetDays int `json:"send_net_days,omitempty"`
+	// AutomaticNetDays holds the value of the "automatic_net_days" field.
+	AutomaticNetDays int `json:"automatic_net_days,omitempty"`
 	// NumberPeriod holds the value of the "number_period" field.
 	NumberPeriod organization.NumberPeriod `json:"number_period,omitempty"`
 	// AllowedReturnOrigins holds the value of the "allowed_return_origins" field.
@@ -81,7 +83,7 @@ func (*Organization) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case organization.FieldChargingEnabled:
 			values[i] = new(sql.NullBool)
-		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays:
+		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays, organization.FieldAutomaticNetDays:
 			values[i] = new(sql.NullInt64)
 		case organization.FieldID, organization.FieldSlug, organization.FieldName, organization.FieldStatus, organization.FieldEnvironment, organization.FieldDefaultCurrency, organization.FieldTimeZone, organization.FieldCountry, organization.FieldBillingType, organization.FieldBillingCycle, organization.FieldTaxModel, organization.FieldSupportEmail, organization.FieldFinanceSupportEmail, organization.FieldSenderEmail, organization.FieldThankYouURL, organization.FieldDunningFinal, organization.FieldNumberPeriod, organization.FieldDefaultProviderID, organization.FieldTestTwinOf:
 			values[i] = new(sql.NullString)
@@ -235,6 +237,12 @@ func (_m *Organization) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.SendNetDays = int(value.Int64)
 			}
+		case organization.FieldAutomaticNetDays:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field automatic_net_days", values[i])
+			} else if value.Valid {
+				_m.AutomaticNetDays = int(value.Int64)
+			}
 		case organization.FieldNumberPeriod:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field number_period", values[i])
@@ -374,6 +382,9 @@ func (_m *Organization) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("send_net_days=")
 	builder.WriteString(fmt.Sprintf("%v", _m.SendNetDays))
+	builder.WriteString(", ")
+	builder.WriteString("automatic_net_days=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AutomaticNetDays))
 	builder.WriteString(", ")
 	builder.WriteString("number_period=")
 	builder.WriteString(fmt.Sprintf("%v", _m.NumberPeriod))

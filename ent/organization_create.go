@@ -264,6 +264,20 @@ func (_c *OrganizationCreate) SetNillableSendNetDays(v *int) *OrganizationCreate
 	return _c
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (_c *OrganizationCreate) SetAutomaticNetDays(v int) *OrganizationCreate {
+	_c.mutation.SetAutomaticNetDays(v)
+	return _c
+}
+
+// SetNillableAutomaticNetDays sets the "automatic_net_days" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableAutomaticNetDays(v *int) *OrganizationCreate {
+	if v != nil {
+		_c.SetAutomaticNetDays(*v)
+	}
+	return _c
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_c *OrganizationCreate) SetNumberPeriod(v organization.NumberPeriod) *OrganizationCreate {
 	_c.mutation.SetNumberPeriod(v)
@@ -401,6 +415,10 @@ func (_c *OrganizationCreate) defaults() error {
 		v := organization.DefaultSendNetDays
 		_c.mutation.SetSendNetDays(v)
 	}
+	if _, ok := _c.mutation.AutomaticNetDays(); !ok {
+		v := organization.DefaultAutomaticNetDays
+		_c.mutation.SetAutomaticNetDays(v)
+	}
 	if _, ok := _c.mutation.NumberPeriod(); !ok {
 		v := organization.DefaultNumberPeriod
 		_c.mutation.SetNumberPeriod(v)
@@ -494,6 +512,9 @@ func (_c *OrganizationCreate) check() error {
 	}
 	if _, ok := _c.mutation.SendNetDays(); !ok {
 		return &ValidationError{Name: "send_net_days", err: errors.New(`ent: missing required field "Organization.send_net_days"`)}
+	}
+	if _, ok := _c.mutation.AutomaticNetDays(); !ok {
+		return &ValidationError{Name: "automatic_net_days", err: errors.New(`ent: missing required field "Organization.automatic_net_days"`)}
 	}
 	if _, ok := _c.mutation.NumberPeriod(); !ok {
 		return &ValidationError{Name: "number_period", err: errors.New(`ent: missing required field "Organization.number_period"`)}
@@ -629,6 +650,10 @@ func (_c *OrganizationCreate) createSpec() (*Organization, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.SendNetDays(); ok {
 		_spec.SetField(organization.FieldSendNetDays, field.TypeInt, value)
 		_node.SendNetDays = value
+	}
+	if value, ok := _c.mutation.AutomaticNetDays(); ok {
+		_spec.SetField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+		_node.AutomaticNetDays = value
 	}
 	if value, ok := _c.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)
@@ -963,6 +988,24 @@ func (u *OrganizationUpsert) UpdateSendNetDays() *OrganizationUpsert {
 // AddSendNetDays adds v to the "send_net_days" field.
 func (u *OrganizationUpsert) AddSendNetDays(v int) *OrganizationUpsert {
 	u.Add(organization.FieldSendNetDays, v)
+	return u
+}
+
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (u *OrganizationUpsert) SetAutomaticNetDays(v int) *OrganizationUpsert {
+	u.Set(organization.FieldAutomaticNetDays, v)
+	return u
+}
+
+// UpdateAutomaticNetDays sets the "automatic_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateAutomaticNetDays() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldAutomaticNetDays)
+	return u
+}
+
+// AddAutomaticNetDays adds v to the "automatic_net_days" field.
+func (u *OrganizationUpsert) AddAutomaticNetDays(v int) *OrganizationUpsert {
+	u.Add(organization.FieldAutomaticNetDays, v)
 	return u
 }
 
@@ -1373,6 +1416,27 @@ func (u *OrganizationUpsertOne) AddSendNetDays(v int) *OrganizationUpsertOne {
 func (u *OrganizationUpsertOne) UpdateSendNetDays() *OrganizationUpsertOne {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.UpdateSendNetDays()
+	})
+}
+
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (u *OrganizationUpsertOne) SetAutomaticNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetAutomaticNetDays(v)
+	})
+}
+
+// AddAutomaticNetDays adds v to the "automatic_net_days" field.
+func (u *OrganizationUpsertOne) AddAutomaticNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddAutomaticNetDays(v)
+	})
+}
+
+// UpdateAutomaticNetDays sets the "automatic_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateAutomaticNetDays() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateAutomaticNetDays()
 	})
 }
 
@@ -1957,6 +2021,27 @@ func (u *OrganizationUpsertBulk) AddSendNetDays(v int) *OrganizationUpsertBulk {
 func (u *OrganizationUpsertBulk) UpdateSendNetDays() *OrganizationUpsertBulk {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.UpdateSendNetDays()
+	})
+}
+
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (u *OrganizationUpsertBulk) SetAutomaticNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetAutomaticNetDays(v)
+	})
+}
+
+// AddAutomaticNetDays adds v to the "automatic_net_days" field.
+func (u *OrganizationUpsertBulk) AddAutomaticNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddAutomaticNetDays(v)
+	})
+}
+
+// UpdateAutomaticNetDays sets the "automatic_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateAutomaticNetDays() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateAutomaticNetDays()
 	})
 }
 

@@ -331,6 +331,27 @@ func (_u *OrganizationUpdate) AddSendNetDays(v int) *OrganizationUpdate {
 	return _u
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (_u *OrganizationUpdate) SetAutomaticNetDays(v int) *OrganizationUpdate {
+	_u.mutation.ResetAutomaticNetDays()
+	_u.mutation.SetAutomaticNetDays(v)
+	return _u
+}
+
+// SetNillableAutomaticNetDays sets the "automatic_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableAutomaticNetDays(v *int) *OrganizationUpdate {
+	if v != nil {
+		_u.SetAutomaticNetDays(*v)
+	}
+	return _u
+}
+
+// AddAutomaticNetDays adds value to the "automatic_net_days" field.
+func (_u *OrganizationUpdate) AddAutomaticNetDays(v int) *OrganizationUpdate {
+	_u.mutation.AddAutomaticNetDays(v)
+	return _u
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_u *OrganizationUpdate) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpdate {
 	_u.mutation.SetNumberPeriod(v)
@@ -554,6 +575,12 @@ func (_u *OrganizationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if value, ok := _u.mutation.AddedSendNetDays(); ok {
 		_spec.AddField(organization.FieldSendNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AutomaticNetDays(); ok {
+		_spec.SetField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutomaticNetDays(); ok {
+		_spec.AddField(organization.FieldAutomaticNetDays, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)
@@ -898,6 +925,27 @@ func (_u *OrganizationUpdateOne) AddSendNetDays(v int) *OrganizationUpdateOne {
 	return _u
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (_u *OrganizationUpdateOne) SetAutomaticNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.ResetAutomaticNetDays()
+	_u.mutation.SetAutomaticNetDays(v)
+	return _u
+}
+
+// SetNillableAutomaticNetDays sets the "automatic_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableAutomaticNetDays(v *int) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetAutomaticNetDays(*v)
+	}
+	return _u
+}
+
+// AddAutomaticNetDays adds value to the "automatic_net_days" field.
+func (_u *OrganizationUpdateOne) AddAutomaticNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.AddAutomaticNetDays(v)
+	return _u
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_u *OrganizationUpdateOne) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpdateOne {
 	_u.mutation.SetNumberPeriod(v)
@@ -1151,6 +1199,12 @@ func (_u *OrganizationUpdateOne) sqlSave(ctx context.Context) (_node *Organizati
 	}
 	if value, ok := _u.mutation.AddedSendNetDays(); ok {
 		_spec.AddField(organization.FieldSendNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AutomaticNetDays(); ok {
+		_spec.SetField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutomaticNetDays(); ok {
+		_spec.AddField(organization.FieldAutomaticNetDays, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)

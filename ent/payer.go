@@ -50,6 +50,10 @@ type Payer struct {
 	Address *schema.Address `json:"address,omitempty"`
 	// Metadata holds the value of the "metadata" field.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// ChargingEnabled holds the value of the "charging_enabled" field.
+	ChargingEnabled bool `json:"charging_enabled,omitempty"`
+	// ChargingPaymentID holds the value of the "charging_payment_id" field.
+	ChargingPaymentID *string `json:"charging_payment_id,omitempty"`
 	// ErasedAt holds the value of the "erased_at" field.
 	ErasedAt *time.Time `json:"erased_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -171,9 +175,11 @@ func (*Payer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case payer.FieldAddress, payer.FieldMetadata:
 			values[i] = new([]byte)
+		case payer.FieldChargingEnabled:
+			values[i] = new(sql.NullBool)
 		case payer.FieldTaxRatePpm:
 			values[i] = new(sql.NullInt64)
-		case payer.FieldID, payer.FieldOrganizationID, payer.FieldKind, payer.FieldEmail, payer.FieldSlug, payer.FieldName, payer.FieldBillingEmail, payer.FieldExternalID, payer.FieldBillingMode, payer.FieldStatus, payer.FieldTaxID, payer.FieldLocale:
+		case payer.FieldID, payer.FieldOrganizationID, payer.FieldKind, payer.FieldEmail, payer.FieldSlug, payer.FieldName, payer.FieldBillingEmail, payer.FieldExternalID, payer.FieldBillingMode, payer.FieldStatus, payer.FieldTaxID, payer.FieldLocale, payer.FieldChargingPaymentID:
 			values[i] = new(sql.NullString)
 		case payer.FieldCreatedAt, payer.FieldErasedAt:
 			values[i] = new(sql.NullTime)
@@ -297,6 +303,19 @@ func (_m *Payer) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Metadata); err != nil {
 					return fmt.Errorf("unmarshal field metadata: %w", err)
 				}
+			}
+		case payer.FieldChargingEnabled:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field charging_enabled", values[i])
+			} else if value.Valid {
+				_m.ChargingEnabled = value.Bool
+			}
+		case payer.FieldChargingPaymentID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field charging_payment_id", values[i])
+			} else if value.Valid {
+				_m.ChargingPaymentID = new(string)
+				*_m.ChargingPaymentID = value.String
 			}
 		case payer.FieldErasedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -437,6 +456,14 @@ func (_m *Payer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("metadata=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Metadata))
+	builder.WriteString(", ")
+	builder.WriteString("charging_enabled=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ChargingEnabled))
+	builder.WriteString(", ")
+	if v := _m.ChargingPaymentID; v != nil {
+		builder.WriteString("charging_payment_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	if v := _m.ErasedAt; v != nil {
 		builder.WriteString("erased_at=")

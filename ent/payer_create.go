@@ -194,6 +194,34 @@ func (_c *PayerCreate) SetMetadata(v map[string]string) *PayerCreate {
 	return _c
 }
 
+// SetChargingEnabled sets the "charging_enabled" field.
+func (_c *PayerCreate) SetChargingEnabled(v bool) *PayerCreate {
+	_c.mutation.SetChargingEnabled(v)
+	return _c
+}
+
+// SetNillableChargingEnabled sets the "charging_enabled" field if the given value is not nil.
+func (_c *PayerCreate) SetNillableChargingEnabled(v *bool) *PayerCreate {
+	if v != nil {
+		_c.SetChargingEnabled(*v)
+	}
+	return _c
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (_c *PayerCreate) SetChargingPaymentID(v string) *PayerCreate {
+	_c.mutation.SetChargingPaymentID(v)
+	return _c
+}
+
+// SetNillableChargingPaymentID sets the "charging_payment_id" field if the given value is not nil.
+func (_c *PayerCreate) SetNillableChargingPaymentID(v *string) *PayerCreate {
+	if v != nil {
+		_c.SetChargingPaymentID(*v)
+	}
+	return _c
+}
+
 // SetErasedAt sets the "erased_at" field.
 func (_c *PayerCreate) SetErasedAt(v time.Time) *PayerCreate {
 	_c.mutation.SetErasedAt(v)
@@ -383,6 +411,10 @@ func (_c *PayerCreate) defaults() error {
 		v := payer.DefaultLocale
 		_c.mutation.SetLocale(v)
 	}
+	if _, ok := _c.mutation.ChargingEnabled(); !ok {
+		v := payer.DefaultChargingEnabled
+		_c.mutation.SetChargingEnabled(v)
+	}
 	return nil
 }
 
@@ -431,6 +463,9 @@ func (_c *PayerCreate) check() error {
 	}
 	if _, ok := _c.mutation.Metadata(); !ok {
 		return &ValidationError{Name: "metadata", err: errors.New(`ent: missing required field "Payer.metadata"`)}
+	}
+	if _, ok := _c.mutation.ChargingEnabled(); !ok {
+		return &ValidationError{Name: "charging_enabled", err: errors.New(`ent: missing required field "Payer.charging_enabled"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := payer.IDValidator(v); err != nil {
@@ -532,6 +567,14 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
 		_node.Metadata = value
+	}
+	if value, ok := _c.mutation.ChargingEnabled(); ok {
+		_spec.SetField(payer.FieldChargingEnabled, field.TypeBool, value)
+		_node.ChargingEnabled = value
+	}
+	if value, ok := _c.mutation.ChargingPaymentID(); ok {
+		_spec.SetField(payer.FieldChargingPaymentID, field.TypeString, value)
+		_node.ChargingPaymentID = &value
 	}
 	if value, ok := _c.mutation.ErasedAt(); ok {
 		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
@@ -909,6 +952,36 @@ func (u *PayerUpsert) UpdateMetadata() *PayerUpsert {
 	return u
 }
 
+// SetChargingEnabled sets the "charging_enabled" field.
+func (u *PayerUpsert) SetChargingEnabled(v bool) *PayerUpsert {
+	u.Set(payer.FieldChargingEnabled, v)
+	return u
+}
+
+// UpdateChargingEnabled sets the "charging_enabled" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateChargingEnabled() *PayerUpsert {
+	u.SetExcluded(payer.FieldChargingEnabled)
+	return u
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (u *PayerUpsert) SetChargingPaymentID(v string) *PayerUpsert {
+	u.Set(payer.FieldChargingPaymentID, v)
+	return u
+}
+
+// UpdateChargingPaymentID sets the "charging_payment_id" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateChargingPaymentID() *PayerUpsert {
+	u.SetExcluded(payer.FieldChargingPaymentID)
+	return u
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (u *PayerUpsert) ClearChargingPaymentID() *PayerUpsert {
+	u.SetNull(payer.FieldChargingPaymentID)
+	return u
+}
+
 // SetErasedAt sets the "erased_at" field.
 func (u *PayerUpsert) SetErasedAt(v time.Time) *PayerUpsert {
 	u.Set(payer.FieldErasedAt, v)
@@ -1205,6 +1278,41 @@ func (u *PayerUpsertOne) SetMetadata(v map[string]string) *PayerUpsertOne {
 func (u *PayerUpsertOne) UpdateMetadata() *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateMetadata()
+	})
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (u *PayerUpsertOne) SetChargingEnabled(v bool) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingEnabled(v)
+	})
+}
+
+// UpdateChargingEnabled sets the "charging_enabled" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateChargingEnabled() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingEnabled()
+	})
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (u *PayerUpsertOne) SetChargingPaymentID(v string) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingPaymentID(v)
+	})
+}
+
+// UpdateChargingPaymentID sets the "charging_payment_id" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateChargingPaymentID() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingPaymentID()
+	})
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (u *PayerUpsertOne) ClearChargingPaymentID() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearChargingPaymentID()
 	})
 }
 
@@ -1674,6 +1782,41 @@ func (u *PayerUpsertBulk) SetMetadata(v map[string]string) *PayerUpsertBulk {
 func (u *PayerUpsertBulk) UpdateMetadata() *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateMetadata()
+	})
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (u *PayerUpsertBulk) SetChargingEnabled(v bool) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingEnabled(v)
+	})
+}
+
+// UpdateChargingEnabled sets the "charging_enabled" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateChargingEnabled() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingEnabled()
+	})
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (u *PayerUpsertBulk) SetChargingPaymentID(v string) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingPaymentID(v)
+	})
+}
+
+// UpdateChargingPaymentID sets the "charging_payment_id" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateChargingPaymentID() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingPaymentID()
+	})
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (u *PayerUpsertBulk) ClearChargingPaymentID() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearChargingPaymentID()
 	})
 }
 

@@ -239,6 +239,40 @@ func (_u *PayerUpdate) SetMetadata(v map[string]string) *PayerUpdate {
 	return _u
 }
 
+// SetChargingEnabled sets the "charging_enabled" field.
+func (_u *PayerUpdate) SetChargingEnabled(v bool) *PayerUpdate {
+	_u.mutation.SetChargingEnabled(v)
+	return _u
+}
+
+// SetNillableChargingEnabled sets the "charging_enabled" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableChargingEnabled(v *bool) *PayerUpdate {
+	if v != nil {
+		_u.SetChargingEnabled(*v)
+	}
+	return _u
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (_u *PayerUpdate) SetChargingPaymentID(v string) *PayerUpdate {
+	_u.mutation.SetChargingPaymentID(v)
+	return _u
+}
+
+// SetNillableChargingPaymentID sets the "charging_payment_id" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableChargingPaymentID(v *string) *PayerUpdate {
+	if v != nil {
+		_u.SetChargingPaymentID(*v)
+	}
+	return _u
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (_u *PayerUpdate) ClearChargingPaymentID() *PayerUpdate {
+	_u.mutation.ClearChargingPaymentID()
+	return _u
+}
+
 // SetErasedAt sets the "erased_at" field.
 func (_u *PayerUpdate) SetErasedAt(v time.Time) *PayerUpdate {
 	_u.mutation.SetErasedAt(v)
@@ -671,6 +705,15 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ChargingEnabled(); ok {
+		_spec.SetField(payer.FieldChargingEnabled, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ChargingPaymentID(); ok {
+		_spec.SetField(payer.FieldChargingPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.ChargingPaymentIDCleared() {
+		_spec.ClearField(payer.FieldChargingPaymentID, field.TypeString)
 	}
 	if value, ok := _u.mutation.ErasedAt(); ok {
 		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
@@ -1261,6 +1304,40 @@ func (_u *PayerUpdateOne) SetMetadata(v map[string]string) *PayerUpdateOne {
 	return _u
 }
 
+// SetChargingEnabled sets the "charging_enabled" field.
+func (_u *PayerUpdateOne) SetChargingEnabled(v bool) *PayerUpdateOne {
+	_u.mutation.SetChargingEnabled(v)
+	return _u
+}
+
+// SetNillableChargingEnabled sets the "charging_enabled" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableChargingEnabled(v *bool) *PayerUpdateOne {
+	if v != nil {
+		_u.SetChargingEnabled(*v)
+	}
+	return _u
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (_u *PayerUpdateOne) SetChargingPaymentID(v string) *PayerUpdateOne {
+	_u.mutation.SetChargingPaymentID(v)
+	return _u
+}
+
+// SetNillableChargingPaymentID sets the "charging_payment_id" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableChargingPaymentID(v *string) *PayerUpdateOne {
+	if v != nil {
+		_u.SetChargingPaymentID(*v)
+	}
+	return _u
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (_u *PayerUpdateOne) ClearChargingPaymentID() *PayerUpdateOne {
+	_u.mutation.ClearChargingPaymentID()
+	return _u
+}
+
 // SetErasedAt sets the "erased_at" field.
 func (_u *PayerUpdateOne) SetErasedAt(v time.Time) *PayerUpdateOne {
 	_u.mutation.SetErasedAt(v)
@@ -1723,6 +1800,15 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ChargingEnabled(); ok {
+		_spec.SetField(payer.FieldChargingEnabled, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ChargingPaymentID(); ok {
+		_spec.SetField(payer.FieldChargingPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.ChargingPaymentIDCleared() {
+		_spec.ClearField(payer.FieldChargingPaymentID, field.TypeString)
 	}
 	if value, ok := _u.mutation.ErasedAt(); ok {
 		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)

@@ -271,6 +271,48 @@ func (_c *PaymentMethodCreate) SetNillableChecks(v *int) *PaymentMethodCreate {
 	return _c
 }
 
+// SetConsentedAt sets the "consented_at" field.
+func (_c *PaymentMethodCreate) SetConsentedAt(v time.Time) *PaymentMethodCreate {
+	_c.mutation.SetConsentedAt(v)
+	return _c
+}
+
+// SetNillableConsentedAt sets the "consented_at" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableConsentedAt(v *time.Time) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetConsentedAt(*v)
+	}
+	return _c
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (_c *PaymentMethodCreate) SetConsentedBy(v string) *PaymentMethodCreate {
+	_c.mutation.SetConsentedBy(v)
+	return _c
+}
+
+// SetNillableConsentedBy sets the "consented_by" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableConsentedBy(v *string) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetConsentedBy(*v)
+	}
+	return _c
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_c *PaymentMethodCreate) SetExpiryNoticeAt(v time.Time) *PaymentMethodCreate {
+	_c.mutation.SetExpiryNoticeAt(v)
+	return _c
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetExpiryNoticeAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *PaymentMethodCreate) SetID(v string) *PaymentMethodCreate {
 	_c.mutation.SetID(v)
@@ -563,6 +605,18 @@ func (_c *PaymentMethodCreate) createSpec() (*PaymentMethod, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.Checks(); ok {
 		_spec.SetField(paymentmethod.FieldChecks, field.TypeInt, value)
 		_node.Checks = value
+	}
+	if value, ok := _c.mutation.ConsentedAt(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedAt, field.TypeTime, value)
+		_node.ConsentedAt = &value
+	}
+	if value, ok := _c.mutation.ConsentedBy(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedBy, field.TypeString, value)
+		_node.ConsentedBy = &value
+	}
+	if value, ok := _c.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+		_node.ExpiryNoticeAt = &value
 	}
 	if nodes := _c.mutation.PayerIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -887,6 +941,60 @@ func (u *PaymentMethodUpsert) UpdateChecks() *PaymentMethodUpsert {
 // AddChecks adds v to the "checks" field.
 func (u *PaymentMethodUpsert) AddChecks(v int) *PaymentMethodUpsert {
 	u.Add(paymentmethod.FieldChecks, v)
+	return u
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (u *PaymentMethodUpsert) SetConsentedAt(v time.Time) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldConsentedAt, v)
+	return u
+}
+
+// UpdateConsentedAt sets the "consented_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateConsentedAt() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldConsentedAt)
+	return u
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (u *PaymentMethodUpsert) ClearConsentedAt() *PaymentMethodUpsert {
+	u.SetNull(paymentmethod.FieldConsentedAt)
+	return u
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (u *PaymentMethodUpsert) SetConsentedBy(v string) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldConsentedBy, v)
+	return u
+}
+
+// UpdateConsentedBy sets the "consented_by" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateConsentedBy() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldConsentedBy)
+	return u
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (u *PaymentMethodUpsert) ClearConsentedBy() *PaymentMethodUpsert {
+	u.SetNull(paymentmethod.FieldConsentedBy)
+	return u
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsert) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldExpiryNoticeAt, v)
+	return u
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateExpiryNoticeAt() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldExpiryNoticeAt)
+	return u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsert) ClearExpiryNoticeAt() *PaymentMethodUpsert {
+	u.SetNull(paymentmethod.FieldExpiryNoticeAt)
 	return u
 }
 
@@ -1230,6 +1338,69 @@ func (u *PaymentMethodUpsertOne) AddChecks(v int) *PaymentMethodUpsertOne {
 func (u *PaymentMethodUpsertOne) UpdateChecks() *PaymentMethodUpsertOne {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.UpdateChecks()
+	})
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (u *PaymentMethodUpsertOne) SetConsentedAt(v time.Time) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedAt(v)
+	})
+}
+
+// UpdateConsentedAt sets the "consented_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateConsentedAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedAt()
+	})
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (u *PaymentMethodUpsertOne) ClearConsentedAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedAt()
+	})
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (u *PaymentMethodUpsertOne) SetConsentedBy(v string) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedBy(v)
+	})
+}
+
+// UpdateConsentedBy sets the "consented_by" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateConsentedBy() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedBy()
+	})
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (u *PaymentMethodUpsertOne) ClearConsentedBy() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedBy()
+	})
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertOne) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetExpiryNoticeAt(v)
+	})
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateExpiryNoticeAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateExpiryNoticeAt()
+	})
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertOne) ClearExpiryNoticeAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearExpiryNoticeAt()
 	})
 }
 
@@ -1740,6 +1911,69 @@ func (u *PaymentMethodUpsertBulk) AddChecks(v int) *PaymentMethodUpsertBulk {
 func (u *PaymentMethodUpsertBulk) UpdateChecks() *PaymentMethodUpsertBulk {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.UpdateChecks()
+	})
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (u *PaymentMethodUpsertBulk) SetConsentedAt(v time.Time) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedAt(v)
+	})
+}
+
+// UpdateConsentedAt sets the "consented_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateConsentedAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedAt()
+	})
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (u *PaymentMethodUpsertBulk) ClearConsentedAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedAt()
+	})
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (u *PaymentMethodUpsertBulk) SetConsentedBy(v string) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedBy(v)
+	})
+}
+
+// UpdateConsentedBy sets the "consented_by" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateConsentedBy() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedBy()
+	})
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (u *PaymentMethodUpsertBulk) ClearConsentedBy() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedBy()
+	})
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertBulk) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetExpiryNoticeAt(v)
+	})
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateExpiryNoticeAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateExpiryNoticeAt()
+	})
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertBulk) ClearExpiryNoticeAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearExpiryNoticeAt()
 	})
 }
 

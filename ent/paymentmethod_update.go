@@ -296,6 +296,66 @@ func (_u *PaymentMethodUpdate) AddChecks(v int) *PaymentMethodUpdate {
 	return _u
 }
 
+// SetConsentedAt sets the "consented_at" field.
+func (_u *PaymentMethodUpdate) SetConsentedAt(v time.Time) *PaymentMethodUpdate {
+	_u.mutation.SetConsentedAt(v)
+	return _u
+}
+
+// SetNillableConsentedAt sets the "consented_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableConsentedAt(v *time.Time) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetConsentedAt(*v)
+	}
+	return _u
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (_u *PaymentMethodUpdate) ClearConsentedAt() *PaymentMethodUpdate {
+	_u.mutation.ClearConsentedAt()
+	return _u
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (_u *PaymentMethodUpdate) SetConsentedBy(v string) *PaymentMethodUpdate {
+	_u.mutation.SetConsentedBy(v)
+	return _u
+}
+
+// SetNillableConsentedBy sets the "consented_by" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableConsentedBy(v *string) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetConsentedBy(*v)
+	}
+	return _u
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (_u *PaymentMethodUpdate) ClearConsentedBy() *PaymentMethodUpdate {
+	_u.mutation.ClearConsentedBy()
+	return _u
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdate) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpdate {
+	_u.mutation.SetExpiryNoticeAt(v)
+	return _u
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetExpiryNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdate) ClearExpiryNoticeAt() *PaymentMethodUpdate {
+	_u.mutation.ClearExpiryNoticeAt()
+	return _u
+}
+
 // Mutation returns the PaymentMethodMutation object of the builder.
 func (_u *PaymentMethodUpdate) Mutation() *PaymentMethodMutation {
 	return _u.mutation
@@ -433,6 +493,24 @@ func (_u *PaymentMethodUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if value, ok := _u.mutation.AddedChecks(); ok {
 		_spec.AddField(paymentmethod.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ConsentedAt(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ConsentedAtCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ConsentedBy(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedBy, field.TypeString, value)
+	}
+	if _u.mutation.ConsentedByCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiryNoticeAtCleared() {
+		_spec.ClearField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -723,6 +801,66 @@ func (_u *PaymentMethodUpdateOne) AddChecks(v int) *PaymentMethodUpdateOne {
 	return _u
 }
 
+// SetConsentedAt sets the "consented_at" field.
+func (_u *PaymentMethodUpdateOne) SetConsentedAt(v time.Time) *PaymentMethodUpdateOne {
+	_u.mutation.SetConsentedAt(v)
+	return _u
+}
+
+// SetNillableConsentedAt sets the "consented_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableConsentedAt(v *time.Time) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetConsentedAt(*v)
+	}
+	return _u
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (_u *PaymentMethodUpdateOne) ClearConsentedAt() *PaymentMethodUpdateOne {
+	_u.mutation.ClearConsentedAt()
+	return _u
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (_u *PaymentMethodUpdateOne) SetConsentedBy(v string) *PaymentMethodUpdateOne {
+	_u.mutation.SetConsentedBy(v)
+	return _u
+}
+
+// SetNillableConsentedBy sets the "consented_by" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableConsentedBy(v *string) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetConsentedBy(*v)
+	}
+	return _u
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (_u *PaymentMethodUpdateOne) ClearConsentedBy() *PaymentMethodUpdateOne {
+	_u.mutation.ClearConsentedBy()
+	return _u
+}
+
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdateOne) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpdateOne {
+	_u.mutation.SetExpiryNoticeAt(v)
+	return _u
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetExpiryNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdateOne) ClearExpiryNoticeAt() *PaymentMethodUpdateOne {
+	_u.mutation.ClearExpiryNoticeAt()
+	return _u
+}
+
 // Mutation returns the PaymentMethodMutation object of the builder.
 func (_u *PaymentMethodUpdateOne) Mutation() *PaymentMethodMutation {
 	return _u.mutation
@@ -890,6 +1028,24 @@ func (_u *PaymentMethodUpdateOne) sqlSave(ctx context.Context) (_node *PaymentMe
 	}
 	if value, ok := _u.mutation.AddedChecks(); ok {
 		_spec.AddField(paymentmethod.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ConsentedAt(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ConsentedAtCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ConsentedBy(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedBy, field.TypeString, value)
+	}
+	if _u.mutation.ConsentedByCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiryNoticeAtCleared() {
+		_spec.ClearField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &PaymentMethod{config: _u.config}

@@ -184,6 +184,9 @@ func organizationChange(in model.OrganizationUpdateInput) (billing.OrganizationC
 	if d := in.Dunning; d != nil {
 		c.Dunning = &billing.Dunning{RetryDays: d.RetryDays, AttemptsMax: d.AttemptsMax, Final: d.FinalAction}
 	}
+	if d := in.DueDays; d != nil {
+		c.DueDays = &billing.DueDays{Automatic: d.Automatic, Send: d.Send}
+	}
 	var err error
 	c.BillingType, err = billingType(in.BillingModes)
 	return c, err
@@ -215,4 +218,15 @@ func currencyChange(in model.CurrencySetInput) (billing.CurrencyChange, error) {
 		*m.out = &a
 	}
 	return c, nil
+}
+
+// leftBehind shows what belongs to a merchant account that is not used for
+// anything new.
+func leftBehind(l *billing.LeftBehind) *model.LeftBehind {
+	if l == nil {
+		return nil
+	}
+	return &model.LeftBehind{
+		ProviderID: l.ProviderID, SavedCards: l.SavedCards, AutomaticReloads: l.AutomaticReloads, OpenInvoices: l.OpenInvoices, Message: l.Message(),
+	}
 }

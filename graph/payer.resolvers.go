@@ -104,7 +104,7 @@ func (r *mutationResolver) DeveloperUpdate(ctx context.Context, input model.Deve
 	d, u, err := r.developer(ctx, input.ID, r.Billing.UpdateDeveloper(ctx, billing.PayerChange{
 		ID: input.ID, Email: input.Email, Name: input.Name, ExternalID: input.ExternalID,
 		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
-		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode,
+		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode, ChargingEnabled: input.ChargingEnabled,
 	}))
 	return &model.DeveloperUpdatePayload{Developer: d, UserErrors: u}, err
 }
@@ -131,7 +131,7 @@ func (r *mutationResolver) CompanyUpdate(ctx context.Context, input model.Compan
 	c, u, err := r.company(ctx, input.ID, r.Billing.UpdateCompany(ctx, billing.PayerChange{
 		ID: input.ID, Name: input.Name, TaxID: input.TaxID, ExternalID: input.ExternalID,
 		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
-		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode,
+		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode, ChargingEnabled: input.ChargingEnabled,
 	}))
 	return &model.CompanyUpdatePayload{Company: c, UserErrors: u}, err
 }

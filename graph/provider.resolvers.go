@@ -78,8 +78,14 @@ func (r *mutationResolver) ProviderDelete(ctx context.Context, input model.Provi
 	if err == nil && !archived {
 		return &model.ProviderDeletePayload{DeletedID: &input.ID, UserErrors: []*model.UserError{}}, nil
 	}
+	var left *billing.LeftBehind
+	if archived {
+		if left, err = r.Billing.LeftBehind(ctx, input.ID); err != nil {
+			return nil, err
+		}
+	}
 	p, u, err := r.providerPayload(ctx, input.ID, err)
-	return &model.ProviderDeletePayload{Provider: p, UserErrors: u}, err
+	return &model.ProviderDeletePayload{Provider: p, LeftBehind: leftBehind(left), UserErrors: u}, err
 }
 
 // ProviderTest is the resolver for the providerTest field.

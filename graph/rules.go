@@ -78,7 +78,7 @@ func newRules() *rules {
 			"UserError": everybody, "FundsDetails": everybody, "Viewer": everybody,
 			"Node": everybody, "Recurrence": everybody, "LineItem": payer,
 
-			"Organization": settings, "DunningPolicy": settings,
+			"Organization": settings, "DunningPolicy": settings, "DueDays": settings, "LeftBehind": account,
 			"Currency": shared,
 			"Provider": account, "GlobalProvider": settings,
 			"AccessToken": token,
@@ -93,7 +93,7 @@ func newRules() *rules {
 			"Payment": payer, "PaymentAttempt": payer, "PaymentFailure": payer, "Refund": payer, "Dispute": payer,
 			"RedirectAction": payer, "ClientSecretAction": payer,
 			"PaymentMethod": payer, "Card": payer,
-			"GatewayEvent": billing,
+			"GatewayEvent": billing, "ReconcileReport": billing, "ReconcileException": billing,
 
 			"Stream": payer,
 		},
@@ -121,6 +121,7 @@ func newRules() *rules {
 			"Mutation.globalProviderDelete":  writing(auth.AreaSystem),
 			"Mutation.payerExport":           writing(auth.AreaBilling),
 			"Mutation.payerErase":            writing(auth.AreaBilling),
+			"Mutation.reconcile":             writing(auth.AreaBilling),
 
 			"Mutation.currencySet":       writing(auth.AreaAccount),
 			"Mutation.currencyDelete":    writing(auth.AreaAccount),

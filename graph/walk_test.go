@@ -123,6 +123,7 @@ func TestDecision16(t *testing.T) {
 		"GlobalProvider.secretHint":        "operator",
 		"Mutation.payerExport":             "billing w, admin w",
 		"Mutation.payerErase":              "billing w, admin w",
+		"Mutation.reconcile":               "billing w, admin w",
 		"Mutation.providerCreate":          "account w, admin w",
 		"Mutation.currencySet":             "account w, admin w",
 		"Mutation.accessTokenCreate":       "admin w",
@@ -264,7 +265,7 @@ func (p *prober) probes(t testing.TB) []probe {
 	}
 	for _, d := range shownTypes(p.schema) {
 		if _, reached := ways[d.Name]; !reached && d.Kind == ast.Object && d != p.schema.Mutation && d != p.schema.Subscription &&
-			!strings.HasSuffix(d.Name, "Payload") && d.Name != "UserError" && d.Name != "UsageRecordResult" {
+			!strings.HasSuffix(d.Name, "Payload") && !slices.Contains([]string{"UserError", "UsageRecordResult", "LeftBehind", "ReconcileReport", "ReconcileException"}, d.Name) {
 			t.Errorf("no query reaches %s", d.Name)
 		}
 	}

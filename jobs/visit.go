@@ -31,6 +31,8 @@ func (r *Runner) kinds() []kind {
 		{"check refund", r.Billing.DueRefunds, r.checkRefund},
 		{"check dispute", r.Billing.DueDisputes, r.checkDispute},
 		{"reload balance", r.Billing.DueReloads, r.reloadBalance},
+		{"charge invoice", r.Billing.DueCharges, r.chargeInvoice},
+		{"tell that a card expires", r.Billing.CardsThatExpire, r.Billing.TellCardExpires},
 	}
 }
 

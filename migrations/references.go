@@ -27,6 +27,7 @@ func References() []Reference {
 		{"ledger_entries", "reverses_id", "ledger_entries"},
 		{"ledger_seals", "entry_id", "ledger_entries"},
 		{"payer_sessions", "payer_id", "payers"},
+		{"payers", "charging_payment_id", "payments"},
 		{"providers", "global_provider_id", "global_providers"},
 		{"quotes", "subscription_id", "subscriptions"},
 		{"refunds", "hold_id", "holds"},

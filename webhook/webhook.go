@@ -288,6 +288,9 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 	case gateway.ObjectSetup:
 		r := h.Gateways.FetchSetup(ctx, e.Account, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyCard(ctx, e.Subject, r))
+	case gateway.ObjectCard:
+		r := h.Gateways.FetchCard(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyCardUpdate(ctx, e.Subject, r))
 	case gateway.ObjectRefund:
 		r := h.Gateways.FetchRefund(ctx, e.Account, gateway.RefundRequest{GatewayPaymentID: e.Object.PaymentID}, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyRefund(ctx, e.Subject, e.Object.Subject, r))

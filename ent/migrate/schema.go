@@ -922,6 +922,7 @@ var (
 		{Name: "dunning_attempts_max", Type: field.TypeInt, Default: 3},
 		{Name: "dunning_final", Type: field.TypeEnum, Enums: []string{"LEAVE", "MARK_UNCOLLECTIBLE", "CANCEL_SUBSCRIPTION"}, Default: "LEAVE"},
 		{Name: "send_net_days", Type: field.TypeInt, Default: 14},
+		{Name: "automatic_net_days", Type: field.TypeInt, Default: 0},
 		{Name: "number_period", Type: field.TypeEnum, Enums: []string{"MONTHLY", "YEARLY"}, Default: "MONTHLY"},
 		{Name: "allowed_return_origins", Type: field.TypeJSON},
 		{Name: "default_provider_id", Type: field.TypeString, Nullable: true},
@@ -981,6 +982,8 @@ var (
 		{Name: "locale", Type: field.TypeString, Default: ""},
 		{Name: "address", Type: field.TypeJSON, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON},
+		{Name: "charging_enabled", Type: field.TypeBool, Default: true},
+		{Name: "charging_payment_id", Type: field.TypeString, Nullable: true},
 		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
 	}
 	// PayersTable holds the schema information for the "payers" table.
@@ -1253,6 +1256,9 @@ var (
 		{Name: "failure_message", Type: field.TypeString, Default: ""},
 		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
 		{Name: "checks", Type: field.TypeInt, Default: 0},
+		{Name: "consented_at", Type: field.TypeTime, Nullable: true},
+		{Name: "consented_by", Type: field.TypeString, Nullable: true},
+		{Name: "expiry_notice_at", Type: field.TypeTime, Nullable: true},
 		{Name: "payer_id", Type: field.TypeString},
 		{Name: "provider_id", Type: field.TypeString},
 	}
@@ -1264,13 +1270,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_methods_payers_payment_methods",
-				Columns:    []*schema.Column{PaymentMethodsColumns[20]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[23]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "payment_methods_providers_provider",
-				Columns:    []*schema.Column{PaymentMethodsColumns[21]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[24]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1279,22 +1285,22 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_provider_id_gateway_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[6]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[24], PaymentMethodsColumns[6]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_provider_id_setup_reference",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[7]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[24], PaymentMethodsColumns[7]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[0]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[23], PaymentMethodsColumns[0]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[23]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "is_default",
 				},
@@ -1305,6 +1311,14 @@ var (
 				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[18]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "paymentmethod_organization_id_expiry_notice_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[22]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "expiry_notice_at IS NOT NULL",
 				},
 			},
 		},

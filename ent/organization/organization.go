@@ -56,6 +56,8 @@ const (
 	FieldDunningFinal = "dunning_final"
 	// FieldSendNetDays holds the string denoting the send_net_days field in the database.
 	FieldSendNetDays = "send_net_days"
+	// FieldAutomaticNetDays holds the string denoting the automatic_net_days field in the database.
+	FieldAutomaticNetDays = "automatic_net_days"
 	// FieldNumberPeriod holds the string denoting the number_period field in the database.
 	FieldNumberPeriod = "number_period"
 	// FieldAllowedReturnOrigins holds the string denoting the allowed_return_origins field in the database.
@@ -93,6 +95,7 @@ var Columns = []string{
 	FieldDunningAttemptsMax,
 	FieldDunningFinal,
 	FieldSendNetDays,
+	FieldAutomaticNetDays,
 	FieldNumberPeriod,
 	FieldAllowedReturnOrigins,
 	FieldDefaultProviderID,
@@ -133,6 +136,8 @@ var (
 	DefaultDunningAttemptsMax int
 	// DefaultSendNetDays holds the default value on creation for the "send_net_days" field.
 	DefaultSendNetDays int
+	// DefaultAutomaticNetDays holds the default value on creation for the "automatic_net_days" field.
+	DefaultAutomaticNetDays int
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -421,6 +426,11 @@ func ByDunningFinal(opts ...sql.OrderTermOption) OrderOption {
 // BySendNetDays orders the results by the send_net_days field.
 func BySendNetDays(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSendNetDays, opts...).ToFunc()
+}
+
+// ByAutomaticNetDays orders the results by the automatic_net_days field.
+func ByAutomaticNetDays(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutomaticNetDays, opts...).ToFunc()
 }
 
 // ByNumberPeriod orders the results by the number_period field.

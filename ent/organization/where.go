@@ -129,6 +129,11 @@ func SendNetDays(v int) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldSendNetDays, v))
 }
 
+// AutomaticNetDays applies equality check predicate on the "automatic_net_days" field. It's identical to AutomaticNetDaysEQ.
+func AutomaticNetDays(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldAutomaticNetDays, v))
+}
+
 // DefaultProviderID applies equality check predicate on the "default_provider_id" field. It's identical to DefaultProviderIDEQ.
 func DefaultProviderID(v string) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldDefaultProviderID, v))
@@ -1027,6 +1032,46 @@ func SendNetDaysLT(v int) predicate.Organization {
 // SendNetDaysLTE applies the LTE predicate on the "send_net_days" field.
 func SendNetDaysLTE(v int) predicate.Organization {
 	return predicate.Organization(sql.FieldLTE(FieldSendNetDays, v))
+}
+
+// AutomaticNetDaysEQ applies the EQ predicate on the "automatic_net_days" field.
+func AutomaticNetDaysEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysNEQ applies the NEQ predicate on the "automatic_net_days" field.
+func AutomaticNetDaysNEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysIn applies the In predicate on the "automatic_net_days" field.
+func AutomaticNetDaysIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldAutomaticNetDays, vs...))
+}
+
+// AutomaticNetDaysNotIn applies the NotIn predicate on the "automatic_net_days" field.
+func AutomaticNetDaysNotIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldAutomaticNetDays, vs...))
+}
+
+// AutomaticNetDaysGT applies the GT predicate on the "automatic_net_days" field.
+func AutomaticNetDaysGT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysGTE applies the GTE predicate on the "automatic_net_days" field.
+func AutomaticNetDaysGTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysLT applies the LT predicate on the "automatic_net_days" field.
+func AutomaticNetDaysLT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysLTE applies the LTE predicate on the "automatic_net_days" field.
+func AutomaticNetDaysLTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldAutomaticNetDays, v))
 }
 
 // NumberPeriodEQ applies the EQ predicate on the "number_period" field.

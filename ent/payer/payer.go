@@ -47,6 +47,10 @@ const (
 	FieldAddress = "address"
 	// FieldMetadata holds the string denoting the metadata field in the database.
 	FieldMetadata = "metadata"
+	// FieldChargingEnabled holds the string denoting the charging_enabled field in the database.
+	FieldChargingEnabled = "charging_enabled"
+	// FieldChargingPaymentID holds the string denoting the charging_payment_id field in the database.
+	FieldChargingPaymentID = "charging_payment_id"
 	// FieldErasedAt holds the string denoting the erased_at field in the database.
 	FieldErasedAt = "erased_at"
 	// EdgeBalances holds the string denoting the balances edge name in mutations.
@@ -143,6 +147,8 @@ var Columns = []string{
 	FieldLocale,
 	FieldAddress,
 	FieldMetadata,
+	FieldChargingEnabled,
+	FieldChargingPaymentID,
 	FieldErasedAt,
 }
 
@@ -169,6 +175,8 @@ var (
 	OrganizationIDValidator func(string) error
 	// DefaultLocale holds the default value on creation for the "locale" field.
 	DefaultLocale string
+	// DefaultChargingEnabled holds the default value on creation for the "charging_enabled" field.
+	DefaultChargingEnabled bool
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -320,6 +328,16 @@ func ByTaxID(opts ...sql.OrderTermOption) OrderOption {
 // ByLocale orders the results by the locale field.
 func ByLocale(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLocale, opts...).ToFunc()
+}
+
+// ByChargingEnabled orders the results by the charging_enabled field.
+func ByChargingEnabled(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChargingEnabled, opts...).ToFunc()
+}
+
+// ByChargingPaymentID orders the results by the charging_payment_id field.
+func ByChargingPaymentID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChargingPaymentID, opts...).ToFunc()
 }
 
 // ByErasedAt orders the results by the erased_at field.

@@ -117,6 +117,16 @@ func Locale(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEQ(FieldLocale, v))
 }
 
+// ChargingEnabled applies equality check predicate on the "charging_enabled" field. It's identical to ChargingEnabledEQ.
+func ChargingEnabled(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingEnabled, v))
+}
+
+// ChargingPaymentID applies equality check predicate on the "charging_payment_id" field. It's identical to ChargingPaymentIDEQ.
+func ChargingPaymentID(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingPaymentID, v))
+}
+
 // ErasedAt applies equality check predicate on the "erased_at" field. It's identical to ErasedAtEQ.
 func ErasedAt(v time.Time) predicate.Payer {
 	return predicate.Payer(sql.FieldEQ(FieldErasedAt, v))
@@ -864,6 +874,91 @@ func AddressIsNil() predicate.Payer {
 // AddressNotNil applies the NotNil predicate on the "address" field.
 func AddressNotNil() predicate.Payer {
 	return predicate.Payer(sql.FieldNotNull(FieldAddress))
+}
+
+// ChargingEnabledEQ applies the EQ predicate on the "charging_enabled" field.
+func ChargingEnabledEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingEnabled, v))
+}
+
+// ChargingEnabledNEQ applies the NEQ predicate on the "charging_enabled" field.
+func ChargingEnabledNEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldNEQ(FieldChargingEnabled, v))
+}
+
+// ChargingPaymentIDEQ applies the EQ predicate on the "charging_payment_id" field.
+func ChargingPaymentIDEQ(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDNEQ applies the NEQ predicate on the "charging_payment_id" field.
+func ChargingPaymentIDNEQ(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldNEQ(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDIn applies the In predicate on the "charging_payment_id" field.
+func ChargingPaymentIDIn(vs ...string) predicate.Payer {
+	return predicate.Payer(sql.FieldIn(FieldChargingPaymentID, vs...))
+}
+
+// ChargingPaymentIDNotIn applies the NotIn predicate on the "charging_payment_id" field.
+func ChargingPaymentIDNotIn(vs ...string) predicate.Payer {
+	return predicate.Payer(sql.FieldNotIn(FieldChargingPaymentID, vs...))
+}
+
+// ChargingPaymentIDGT applies the GT predicate on the "charging_payment_id" field.
+func ChargingPaymentIDGT(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldGT(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDGTE applies the GTE predicate on the "charging_payment_id" field.
+func ChargingPaymentIDGTE(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldGTE(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDLT applies the LT predicate on the "charging_payment_id" field.
+func ChargingPaymentIDLT(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldLT(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDLTE applies the LTE predicate on the "charging_payment_id" field.
+func ChargingPaymentIDLTE(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldLTE(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDContains applies the Contains predicate on the "charging_payment_id" field.
+func ChargingPaymentIDContains(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldContains(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDHasPrefix applies the HasPrefix predicate on the "charging_payment_id" field.
+func ChargingPaymentIDHasPrefix(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldHasPrefix(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDHasSuffix applies the HasSuffix predicate on the "charging_payment_id" field.
+func ChargingPaymentIDHasSuffix(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldHasSuffix(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDIsNil applies the IsNil predicate on the "charging_payment_id" field.
+func ChargingPaymentIDIsNil() predicate.Payer {
+	return predicate.Payer(sql.FieldIsNull(FieldChargingPaymentID))
+}
+
+// ChargingPaymentIDNotNil applies the NotNil predicate on the "charging_payment_id" field.
+func ChargingPaymentIDNotNil() predicate.Payer {
+	return predicate.Payer(sql.FieldNotNull(FieldChargingPaymentID))
+}
+
+// ChargingPaymentIDEqualFold applies the EqualFold predicate on the "charging_payment_id" field.
+func ChargingPaymentIDEqualFold(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldEqualFold(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDContainsFold applies the ContainsFold predicate on the "charging_payment_id" field.
+func ChargingPaymentIDContainsFold(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldContainsFold(FieldChargingPaymentID, v))
 }
 
 // ErasedAtEQ applies the EQ predicate on the "erased_at" field.

@@ -59,6 +59,12 @@ const (
 	FieldNextCheckAt = "next_check_at"
 	// FieldChecks holds the string denoting the checks field in the database.
 	FieldChecks = "checks"
+	// FieldConsentedAt holds the string denoting the consented_at field in the database.
+	FieldConsentedAt = "consented_at"
+	// FieldConsentedBy holds the string denoting the consented_by field in the database.
+	FieldConsentedBy = "consented_by"
+	// FieldExpiryNoticeAt holds the string denoting the expiry_notice_at field in the database.
+	FieldExpiryNoticeAt = "expiry_notice_at"
 	// EdgePayer holds the string denoting the payer edge name in mutations.
 	EdgePayer = "payer"
 	// EdgeProvider holds the string denoting the provider edge name in mutations.
@@ -105,6 +111,9 @@ var Columns = []string{
 	FieldFailureMessage,
 	FieldNextCheckAt,
 	FieldChecks,
+	FieldConsentedAt,
+	FieldConsentedBy,
+	FieldExpiryNoticeAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -290,6 +299,21 @@ func ByNextCheckAt(opts ...sql.OrderTermOption) OrderOption {
 // ByChecks orders the results by the checks field.
 func ByChecks(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldChecks, opts...).ToFunc()
+}
+
+// ByConsentedAt orders the results by the consented_at field.
+func ByConsentedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldConsentedAt, opts...).ToFunc()
+}
+
+// ByConsentedBy orders the results by the consented_by field.
+func ByConsentedBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldConsentedBy, opts...).ToFunc()
+}
+
+// ByExpiryNoticeAt orders the results by the expiry_notice_at field.
+func ByExpiryNoticeAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExpiryNoticeAt, opts...).ToFunc()
 }
 
 // ByPayerField orders the results by payer field.

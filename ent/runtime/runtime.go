@@ -840,6 +840,10 @@ func init() {
 	organizationDescSendNetDays := organizationFields[20].Descriptor()
 	// organization.DefaultSendNetDays holds the default value on creation for the send_net_days field.
 	organization.DefaultSendNetDays = organizationDescSendNetDays.Default.(int)
+	// organizationDescAutomaticNetDays is the schema descriptor for automatic_net_days field.
+	organizationDescAutomaticNetDays := organizationFields[21].Descriptor()
+	// organization.DefaultAutomaticNetDays holds the default value on creation for the automatic_net_days field.
+	organization.DefaultAutomaticNetDays = organizationDescAutomaticNetDays.Default.(int)
 	// organizationDescID is the schema descriptor for id field.
 	organizationDescID := organizationFields[0].Descriptor()
 	// organization.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -911,6 +915,10 @@ func init() {
 	payerDescLocale := payerFields[10].Descriptor()
 	// payer.DefaultLocale holds the default value on creation for the locale field.
 	payer.DefaultLocale = payerDescLocale.Default.(string)
+	// payerDescChargingEnabled is the schema descriptor for charging_enabled field.
+	payerDescChargingEnabled := payerFields[13].Descriptor()
+	// payer.DefaultChargingEnabled holds the default value on creation for the charging_enabled field.
+	payer.DefaultChargingEnabled = payerDescChargingEnabled.Default.(bool)
 	// payerDescID is the schema descriptor for id field.
 	payerDescID := payerMixinFields0[0].Descriptor()
 	// payer.IDValidator is a validator for the "id" field. It is called by the builders before save.

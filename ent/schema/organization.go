@@ -57,6 +57,7 @@ func (Organization) Fields() []ent.Field {
 		field.Int("dunning_attempts_max").Default(3).Annotations(hidden()),
 		field.Enum("dunning_final").Values("LEAVE", "MARK_UNCOLLECTIBLE", "CANCEL_SUBSCRIPTION").Default("LEAVE").Annotations(hidden()),
 		field.Int("send_net_days").Default(14).Annotations(hidden()),
+		field.Int("automatic_net_days").Default(0).Annotations(hidden()),
 		field.Enum("number_period").Values("MONTHLY", "YEARLY").Default("MONTHLY").Annotations(hidden()),
 		field.JSON("allowed_return_origins", []string{}).Annotations(hidden()),
 		field.String("default_provider_id").Optional().Nillable().Annotations(hidden()),

@@ -45,6 +45,10 @@ func (Payer) Fields() []ent.Field {
 		hiddenText("locale"),
 		field.JSON("address", &Address{}).Optional().Annotations(hidden()),
 		field.JSON("metadata", map[string]string{}).Annotations(hidden()),
+		field.Bool("charging_enabled").Default(true),
+		// The payment by which an invoice of the payer was charged last: no other
+		// is charged while it is under way.
+		ref("charging_payment_id"),
 		// When its personal data was replaced; only a closed payer's is.
 		field.Time("erased_at").Optional().Nillable(),
 	}

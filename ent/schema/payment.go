@@ -177,6 +177,12 @@ func (PaymentMethod) Fields() []ent.Field {
 		hiddenText("failure_message"),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
 		field.Int("checks").Default(0).Annotations(hidden()),
+		// That the payer lets it be charged without being there: since when, and
+		// who has said so.
+		field.Time("consented_at").Optional().Nillable(),
+		optionalText("consented_by"),
+		field.Time("expiry_notice_at").Optional().Nillable().Annotations(hidden()).
+			Comment("when the payer is told that the card ends"),
 	}
 }
 
@@ -196,6 +202,7 @@ func (PaymentMethod) Indexes() []ent.Index {
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "payer_id").Unique().Annotations(where("is_default")),
 		due("next_check_at"),
+		due("expiry_notice_at"),
 	}
 }
 

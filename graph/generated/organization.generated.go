@@ -85,6 +85,7 @@ type MutationResolver interface {
 	QuoteFinalize(ctx context.Context, input model.QuoteFinalizeInput) (*model.QuoteFinalizePayload, error)
 	QuoteAccept(ctx context.Context, input model.QuoteAcceptInput) (*model.QuoteAcceptPayload, error)
 	QuoteCancel(ctx context.Context, input model.QuoteCancelInput) (*model.QuoteCancelPayload, error)
+	Reconcile(ctx context.Context, input model.ReconcileInput) (*model.ReconcilePayload, error)
 }
 type OrganizationResolver interface {
 	Currencies(ctx context.Context, obj *ent.Organization) ([]*ent.Currency, error)
@@ -92,6 +93,7 @@ type OrganizationResolver interface {
 	BillingModes(ctx context.Context, obj *ent.Organization) ([]payer.BillingMode, error)
 
 	Dunning(ctx context.Context, obj *ent.Organization) (*model.DunningPolicy, error)
+	DueDays(ctx context.Context, obj *ent.Organization) (*model.DueDays, error)
 	Providers(ctx context.Context, obj *ent.Organization) ([]*ent.Provider, error)
 	DefaultProvider(ctx context.Context, obj *ent.Organization) (*ent.Provider, error)
 	Developers(ctx context.Context, obj *ent.Organization, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) (*model.DeveloperConnection, error)
@@ -888,6 +890,20 @@ func (ec *executionContext) field_Mutation_quoteUpdate_args(ctx context.Context,
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_reconcile_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.ReconcileInput, error) {
+			return ec.unmarshalNReconcileInput2purserᚋgraphᚋmodelᚐReconcileInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_usageRecordBatch_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -1386,6 +1402,52 @@ func (ec *executionContext) fieldContext_CurrencySetPayload_userErrors(_ context
 	return fc, nil
 }
 
+func (ec *executionContext) _DueDays_automatic(ctx context.Context, field graphql.CollectedField, obj *model.DueDays) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DueDays_automatic(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Automatic, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DueDays_automatic(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DueDays", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _DueDays_send(ctx context.Context, field graphql.CollectedField, obj *model.DueDays) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DueDays_send(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Send, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DueDays_send(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DueDays", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _DunningPolicy_retryDays(ctx context.Context, field graphql.CollectedField, obj *model.DunningPolicy) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1453,6 +1515,121 @@ func (ec *executionContext) _DunningPolicy_finalAction(ctx context.Context, fiel
 }
 func (ec *executionContext) fieldContext_DunningPolicy_finalAction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DunningPolicy", field, false, false, errors.New("field of type DunningFinalAction does not have child fields"))
+}
+
+func (ec *executionContext) _LeftBehind_providerId(ctx context.Context, field graphql.CollectedField, obj *model.LeftBehind) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LeftBehind_providerId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ProviderID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LeftBehind_providerId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LeftBehind", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _LeftBehind_savedCards(ctx context.Context, field graphql.CollectedField, obj *model.LeftBehind) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LeftBehind_savedCards(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SavedCards, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LeftBehind_savedCards(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LeftBehind", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _LeftBehind_automaticReloads(ctx context.Context, field graphql.CollectedField, obj *model.LeftBehind) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LeftBehind_automaticReloads(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AutomaticReloads, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LeftBehind_automaticReloads(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LeftBehind", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _LeftBehind_openInvoices(ctx context.Context, field graphql.CollectedField, obj *model.LeftBehind) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LeftBehind_openInvoices(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OpenInvoices, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LeftBehind_openInvoices(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LeftBehind", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _LeftBehind_message(ctx context.Context, field graphql.CollectedField, obj *model.LeftBehind) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LeftBehind_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LeftBehind_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LeftBehind", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _Mutation_organizationCreate(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -4051,6 +4228,50 @@ func (ec *executionContext) fieldContext_Mutation_quoteCancel(ctx context.Contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_reconcile(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_reconcile(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().Reconcile(ctx, fc.Args["input"].(model.ReconcileInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReconcilePayload) graphql.Marshaler {
+			return ec.marshalNReconcilePayload2ᚖpurserᚋgraphᚋmodelᚐReconcilePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_reconcile(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReconcilePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_reconcile_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Organization_id(ctx context.Context, field graphql.CollectedField, obj *ent.Organization) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4510,6 +4731,38 @@ func (ec *executionContext) fieldContext_Organization_dunning(_ context.Context,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_DunningPolicy(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Organization_dueDays(ctx context.Context, field graphql.CollectedField, obj *ent.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_dueDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Organization().DueDays(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.DueDays) graphql.Marshaler {
+			return ec.marshalNDueDays2ᚖpurserᚋgraphᚋmodelᚐDueDays(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_dueDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Organization",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DueDays(ctx, field)
 		},
 	}
 	return fc, nil
@@ -5061,6 +5314,38 @@ func (ec *executionContext) fieldContext_OrganizationUpdatePayload_organization(
 	return fc, nil
 }
 
+func (ec *executionContext) _OrganizationUpdatePayload_leftBehind(ctx context.Context, field graphql.CollectedField, obj *model.OrganizationUpdatePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OrganizationUpdatePayload_leftBehind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LeftBehind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LeftBehind) graphql.Marshaler {
+			return ec.marshalOLeftBehind2ᚖpurserᚋgraphᚋmodelᚐLeftBehind(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_OrganizationUpdatePayload_leftBehind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OrganizationUpdatePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LeftBehind(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _OrganizationUpdatePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.OrganizationUpdatePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5201,6 +5486,50 @@ func (ec *executionContext) unmarshalInputCurrencySetInput(ctx context.Context, 
 				return it, err
 			}
 			it.CreditLimit = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputDueDaysInput(ctx context.Context, obj any) (model.DueDaysInput, error) {
+	var it model.DueDaysInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["automatic"]; !present {
+		asMap["automatic"] = 0
+	}
+	if _, present := asMap["send"]; !present {
+		asMap["send"] = 14
+	}
+
+	fieldsInOrder := [...]string{"automatic", "send"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "automatic":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("automatic"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Automatic = data
+		case "send":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("send"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Send = data
 		}
 	}
 	return it, nil
@@ -5414,7 +5743,7 @@ func (ec *executionContext) unmarshalInputOrganizationUpdateInput(ctx context.Co
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "defaultCurrency", "timeZone", "country", "addresses", "billingModes", "billingCycle", "taxModel", "supportEmail", "financeSupportEmail", "senderEmail", "thankYouUrl", "chargingEnabled", "dunning", "defaultProviderId", "allowedReturnOrigins"}
+	fieldsInOrder := [...]string{"name", "defaultCurrency", "timeZone", "country", "addresses", "billingModes", "billingCycle", "taxModel", "supportEmail", "financeSupportEmail", "senderEmail", "thankYouUrl", "chargingEnabled", "dunning", "dueDays", "defaultProviderId", "allowedReturnOrigins"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -5519,6 +5848,13 @@ func (ec *executionContext) unmarshalInputOrganizationUpdateInput(ctx context.Co
 				return it, err
 			}
 			it.Dunning = data
+		case "dueDays":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dueDays"))
+			data, err := ec.unmarshalODueDaysInput2ᚖpurserᚋgraphᚋmodelᚐDueDaysInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DueDays = data
 		case "defaultProviderId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("defaultProviderId"))
 			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
@@ -5710,6 +6046,49 @@ func (ec *executionContext) _CurrencySetPayload(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var dueDaysImplementors = []string{"DueDays"}
+
+func (ec *executionContext) _DueDays(ctx context.Context, sel ast.SelectionSet, obj *model.DueDays) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dueDaysImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DueDays")
+		case "automatic":
+			out.Values[i] = ec._DueDays_automatic(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "send":
+			out.Values[i] = ec._DueDays_send(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var dunningPolicyImplementors = []string{"DunningPolicy"}
 
 func (ec *executionContext) _DunningPolicy(ctx context.Context, sel ast.SelectionSet, obj *model.DunningPolicy) graphql.Marshaler {
@@ -5734,6 +6113,64 @@ func (ec *executionContext) _DunningPolicy(ctx context.Context, sel ast.Selectio
 			}
 		case "finalAction":
 			out.Values[i] = ec._DunningPolicy_finalAction(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var leftBehindImplementors = []string{"LeftBehind"}
+
+func (ec *executionContext) _LeftBehind(ctx context.Context, sel ast.SelectionSet, obj *model.LeftBehind) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, leftBehindImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LeftBehind")
+		case "providerId":
+			out.Values[i] = ec._LeftBehind_providerId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "savedCards":
+			out.Values[i] = ec._LeftBehind_savedCards(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "automaticReloads":
+			out.Values[i] = ec._LeftBehind_automaticReloads(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "openInvoices":
+			out.Values[i] = ec._LeftBehind_openInvoices(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._LeftBehind_message(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -6191,6 +6628,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "reconcile":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_reconcile(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -6390,6 +6834,44 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 					}
 				}()
 				res = ec._Organization_dunning(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "dueDays":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Organization_dueDays(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -6838,6 +7320,11 @@ func (ec *executionContext) _OrganizationUpdatePayload(ctx context.Context, sel 
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "leftBehind":
+			out.Values[i] = ec._OrganizationUpdatePayload_leftBehind(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "userErrors":
 			out.Values[i] = ec._OrganizationUpdatePayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -6994,6 +7481,20 @@ func (ec *executionContext) unmarshalNCurrencyStatus2purserᚋentᚋcurrencyᚐS
 
 func (ec *executionContext) marshalNCurrencyStatus2purserᚋentᚋcurrencyᚐStatus(ctx context.Context, sel ast.SelectionSet, v currency.Status) graphql.Marshaler {
 	return v
+}
+
+func (ec *executionContext) marshalNDueDays2purserᚋgraphᚋmodelᚐDueDays(ctx context.Context, sel ast.SelectionSet, v model.DueDays) graphql.Marshaler {
+	return ec._DueDays(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNDueDays2ᚖpurserᚋgraphᚋmodelᚐDueDays(ctx context.Context, sel ast.SelectionSet, v *model.DueDays) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._DueDays(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNDunningFinalAction2purserᚋentᚋorganizationᚐDunningFinal(ctx context.Context, v any) (organization.DunningFinal, error) {
@@ -7274,12 +7775,27 @@ func (ec *executionContext) marshalOCurrencyStatus2ᚖpurserᚋentᚋcurrencyᚐ
 	return v
 }
 
+func (ec *executionContext) unmarshalODueDaysInput2ᚖpurserᚋgraphᚋmodelᚐDueDaysInput(ctx context.Context, v any) (*model.DueDaysInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputDueDaysInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalODunningPolicyInput2ᚖpurserᚋgraphᚋmodelᚐDunningPolicyInput(ctx context.Context, v any) (*model.DunningPolicyInput, error) {
 	if v == nil {
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputDunningPolicyInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOLeftBehind2ᚖpurserᚋgraphᚋmodelᚐLeftBehind(ctx context.Context, sel ast.SelectionSet, v *model.LeftBehind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._LeftBehind(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOOrganization2ᚖpurserᚋentᚐOrganization(ctx context.Context, sel ast.SelectionSet, v *ent.Organization) graphql.Marshaler {

@@ -971,6 +971,29 @@ func (ec *executionContext) fieldContext_Company_status(_ context.Context, field
 	return graphql.NewScalarFieldContext("Company", field, false, false, errors.New("field of type PayerStatus does not have child fields"))
 }
 
+func (ec *executionContext) _Company_chargingEnabled(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Company_chargingEnabled(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ChargingEnabled, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Company_chargingEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Company", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _Company_taxRate(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2236,6 +2259,29 @@ func (ec *executionContext) _Developer_status(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_Developer_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Developer", field, false, false, errors.New("field of type PayerStatus does not have child fields"))
+}
+
+func (ec *executionContext) _Developer_chargingEnabled(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Developer_chargingEnabled(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ChargingEnabled, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Developer_chargingEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Developer", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
 func (ec *executionContext) _Developer_taxRate(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
@@ -4315,7 +4361,7 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "address", "metadata", "billingMode", "status"}
+	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "address", "metadata", "billingMode", "status", "chargingEnabled"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4392,6 +4438,13 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 				return it, err
 			}
 			it.Status = data
+		case "chargingEnabled":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("chargingEnabled"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChargingEnabled = data
 		}
 	}
 	return it, nil
@@ -4539,7 +4592,7 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "address", "metadata", "billingMode", "status"}
+	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "address", "metadata", "billingMode", "status", "chargingEnabled"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4616,6 +4669,13 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 				return it, err
 			}
 			it.Status = data
+		case "chargingEnabled":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("chargingEnabled"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChargingEnabled = data
 		}
 	}
 	return it, nil
@@ -4913,6 +4973,11 @@ func (ec *executionContext) _Company(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "status":
 			out.Values[i] = ec._Company_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "chargingEnabled":
+			out.Values[i] = ec._Company_chargingEnabled(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -5768,6 +5833,11 @@ func (ec *executionContext) _Developer(ctx context.Context, sel ast.SelectionSet
 			}
 		case "status":
 			out.Values[i] = ec._Developer_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "chargingEnabled":
+			out.Values[i] = ec._Developer_chargingEnabled(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}

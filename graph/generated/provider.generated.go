@@ -1008,6 +1008,38 @@ func (ec *executionContext) fieldContext_ProviderDeletePayload_provider(_ contex
 	return fc, nil
 }
 
+func (ec *executionContext) _ProviderDeletePayload_leftBehind(ctx context.Context, field graphql.CollectedField, obj *model.ProviderDeletePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ProviderDeletePayload_leftBehind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LeftBehind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LeftBehind) graphql.Marshaler {
+			return ec.marshalOLeftBehind2ᚖpurserᚋgraphᚋmodelᚐLeftBehind(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ProviderDeletePayload_leftBehind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProviderDeletePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LeftBehind(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ProviderDeletePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ProviderDeletePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2334,6 +2366,11 @@ func (ec *executionContext) _ProviderDeletePayload(ctx context.Context, sel ast.
 			}
 		case "provider":
 			out.Values[i] = ec._ProviderDeletePayload_provider(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "leftBehind":
+			out.Values[i] = ec._ProviderDeletePayload_leftBehind(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}

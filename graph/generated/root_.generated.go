@@ -197,6 +197,7 @@ type ComplexityRoot struct {
 		BillingEmail         func(childComplexity int) int
 		BillingMode          func(childComplexity int) int
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
+		ChargingEnabled      func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		ErasedAt             func(childComplexity int) int
@@ -287,6 +288,7 @@ type ComplexityRoot struct {
 		BillingEmail         func(childComplexity int) int
 		BillingMode          func(childComplexity int) int
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
+		ChargingEnabled      func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		Email                func(childComplexity int) int
@@ -340,6 +342,11 @@ type ComplexityRoot struct {
 		Payment       func(childComplexity int) int
 		Reason        func(childComplexity int) int
 		Status        func(childComplexity int) int
+	}
+
+	DueDays struct {
+		Automatic func(childComplexity int) int
+		Send      func(childComplexity int) int
 	}
 
 	DunningPolicy struct {
@@ -552,6 +559,14 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	LeftBehind struct {
+		AutomaticReloads func(childComplexity int) int
+		Message          func(childComplexity int) int
+		OpenInvoices     func(childComplexity int) int
+		ProviderID       func(childComplexity int) int
+		SavedCards       func(childComplexity int) int
+	}
+
 	LowBalanceNotice struct {
 		Level     func(childComplexity int) int
 		NoticedAt func(childComplexity int) int
@@ -644,6 +659,7 @@ type ComplexityRoot struct {
 		QuoteCreate             func(childComplexity int, input model.QuoteCreateInput) int
 		QuoteFinalize           func(childComplexity int, input model.QuoteFinalizeInput) int
 		QuoteUpdate             func(childComplexity int, input model.QuoteUpdateInput) int
+		Reconcile               func(childComplexity int, input model.ReconcileInput) int
 		UsageRecord             func(childComplexity int, input model.UsageRecordInput) int
 		UsageRecordBatch        func(childComplexity int, input model.UsageRecordBatchInput) int
 		UsageReverse            func(childComplexity int, input model.UsageReverseInput) int
@@ -662,6 +678,7 @@ type ComplexityRoot struct {
 		DefaultCurrency      func(childComplexity int) int
 		DefaultProvider      func(childComplexity int) int
 		Developers           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		DueDays              func(childComplexity int) int
 		Dunning              func(childComplexity int) int
 		Environment          func(childComplexity int) int
 		FinanceSupportEmail  func(childComplexity int) int
@@ -701,6 +718,7 @@ type ComplexityRoot struct {
 	}
 
 	OrganizationUpdatePayload struct {
+		LeftBehind   func(childComplexity int) int
 		Organization func(childComplexity int) int
 		UserErrors   func(childComplexity int) int
 	}
@@ -792,14 +810,16 @@ type ComplexityRoot struct {
 	}
 
 	PaymentMethod struct {
-		Card      func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		Expired   func(childComplexity int) int
-		Failure   func(childComplexity int) int
-		ID        func(childComplexity int) int
-		IsDefault func(childComplexity int) int
-		Provider  func(childComplexity int) int
-		Status    func(childComplexity int) int
+		Card        func(childComplexity int) int
+		ConsentedAt func(childComplexity int) int
+		ConsentedBy func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Expired     func(childComplexity int) int
+		Failure     func(childComplexity int) int
+		ID          func(childComplexity int) int
+		IsDefault   func(childComplexity int) int
+		Provider    func(childComplexity int) int
+		Status      func(childComplexity int) int
 	}
 
 	PaymentMethodAttachPayload struct {
@@ -927,6 +947,7 @@ type ComplexityRoot struct {
 
 	ProviderDeletePayload struct {
 		DeletedID  func(childComplexity int) int
+		LeftBehind func(childComplexity int) int
 		Provider   func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
@@ -1025,6 +1046,33 @@ type ComplexityRoot struct {
 	QuoteUpdatePayload struct {
 		Quote      func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	ReconcileException struct {
+		GatewayID func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		Message   func(childComplexity int) int
+		Ours      func(childComplexity int) int
+		PaymentID func(childComplexity int) int
+		Problem   func(childComplexity int) int
+		Theirs    func(childComplexity int) int
+	}
+
+	ReconcilePayload struct {
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ReconcileReport struct {
+		Agreed     func(childComplexity int) int
+		Basis      func(childComplexity int) int
+		Booked     func(childComplexity int) int
+		Complete   func(childComplexity int) int
+		Date       func(childComplexity int) int
+		Exceptions func(childComplexity int) int
+		From       func(childComplexity int) int
+		ProviderID func(childComplexity int) int
+		To         func(childComplexity int) int
 	}
 
 	Recurrence struct {
@@ -1710,6 +1758,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.CanSpend(childComplexity, args["amount"].(model.MoneyInput)), true
+	case "Company.chargingEnabled":
+		if e.ComplexityRoot.Company.ChargingEnabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.ChargingEnabled(childComplexity), true
 	case "Company.createdAt":
 		if e.ComplexityRoot.Company.CreatedAt == nil {
 			break
@@ -2096,6 +2150,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.CanSpend(childComplexity, args["amount"].(model.MoneyInput)), true
+	case "Developer.chargingEnabled":
+		if e.ComplexityRoot.Developer.ChargingEnabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.ChargingEnabled(childComplexity), true
 	case "Developer.createdAt":
 		if e.ComplexityRoot.Developer.CreatedAt == nil {
 			break
@@ -2347,6 +2407,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Dispute.Status(childComplexity), true
+
+	case "DueDays.automatic":
+		if e.ComplexityRoot.DueDays.Automatic == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DueDays.Automatic(childComplexity), true
+	case "DueDays.send":
+		if e.ComplexityRoot.DueDays.Send == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DueDays.Send(childComplexity), true
 
 	case "DunningPolicy.attemptsMax":
 		if e.ComplexityRoot.DunningPolicy.AttemptsMax == nil {
@@ -3171,6 +3244,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LedgerEntryEdge.Node(childComplexity), true
 
+	case "LeftBehind.automaticReloads":
+		if e.ComplexityRoot.LeftBehind.AutomaticReloads == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.AutomaticReloads(childComplexity), true
+	case "LeftBehind.message":
+		if e.ComplexityRoot.LeftBehind.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.Message(childComplexity), true
+	case "LeftBehind.openInvoices":
+		if e.ComplexityRoot.LeftBehind.OpenInvoices == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.OpenInvoices(childComplexity), true
+	case "LeftBehind.providerId":
+		if e.ComplexityRoot.LeftBehind.ProviderID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.ProviderID(childComplexity), true
+	case "LeftBehind.savedCards":
+		if e.ComplexityRoot.LeftBehind.SavedCards == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.SavedCards(childComplexity), true
+
 	case "LowBalanceNotice.level":
 		if e.ComplexityRoot.LowBalanceNotice.Level == nil {
 			break
@@ -3895,6 +3999,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.QuoteUpdate(childComplexity, args["input"].(model.QuoteUpdateInput)), true
+	case "Mutation.reconcile":
+		if e.ComplexityRoot.Mutation.Reconcile == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_reconcile_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Reconcile(childComplexity, args["input"].(model.ReconcileInput)), true
 	case "Mutation.usageRecord":
 		if e.ComplexityRoot.Mutation.UsageRecord == nil {
 			break
@@ -4011,6 +4126,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
+	case "Organization.dueDays":
+		if e.ComplexityRoot.Organization.DueDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.DueDays(childComplexity), true
 	case "Organization.dunning":
 		if e.ComplexityRoot.Organization.Dunning == nil {
 			break
@@ -4160,6 +4281,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OrganizationStatusSetPayload.UserErrors(childComplexity), true
 
+	case "OrganizationUpdatePayload.leftBehind":
+		if e.ComplexityRoot.OrganizationUpdatePayload.LeftBehind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrganizationUpdatePayload.LeftBehind(childComplexity), true
 	case "OrganizationUpdatePayload.organization":
 		if e.ComplexityRoot.OrganizationUpdatePayload.Organization == nil {
 			break
@@ -4513,6 +4640,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PaymentMethod.Card(childComplexity), true
+	case "PaymentMethod.consentedAt":
+		if e.ComplexityRoot.PaymentMethod.ConsentedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethod.ConsentedAt(childComplexity), true
+	case "PaymentMethod.consentedBy":
+		if e.ComplexityRoot.PaymentMethod.ConsentedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethod.ConsentedBy(childComplexity), true
 	case "PaymentMethod.createdAt":
 		if e.ComplexityRoot.PaymentMethod.CreatedAt == nil {
 			break
@@ -4977,6 +5116,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProviderDeletePayload.DeletedID(childComplexity), true
+	case "ProviderDeletePayload.leftBehind":
+		if e.ComplexityRoot.ProviderDeletePayload.LeftBehind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderDeletePayload.LeftBehind(childComplexity), true
 	case "ProviderDeletePayload.provider":
 		if e.ComplexityRoot.ProviderDeletePayload.Provider == nil {
 			break
@@ -5428,6 +5573,117 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.QuoteUpdatePayload.UserErrors(childComplexity), true
 
+	case "ReconcileException.gatewayId":
+		if e.ComplexityRoot.ReconcileException.GatewayID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.GatewayID(childComplexity), true
+	case "ReconcileException.kind":
+		if e.ComplexityRoot.ReconcileException.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Kind(childComplexity), true
+	case "ReconcileException.message":
+		if e.ComplexityRoot.ReconcileException.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Message(childComplexity), true
+	case "ReconcileException.ours":
+		if e.ComplexityRoot.ReconcileException.Ours == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Ours(childComplexity), true
+	case "ReconcileException.paymentId":
+		if e.ComplexityRoot.ReconcileException.PaymentID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.PaymentID(childComplexity), true
+	case "ReconcileException.problem":
+		if e.ComplexityRoot.ReconcileException.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Problem(childComplexity), true
+	case "ReconcileException.theirs":
+		if e.ComplexityRoot.ReconcileException.Theirs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Theirs(childComplexity), true
+
+	case "ReconcilePayload.report":
+		if e.ComplexityRoot.ReconcilePayload.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcilePayload.Report(childComplexity), true
+	case "ReconcilePayload.userErrors":
+		if e.ComplexityRoot.ReconcilePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcilePayload.UserErrors(childComplexity), true
+
+	case "ReconcileReport.agreed":
+		if e.ComplexityRoot.ReconcileReport.Agreed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Agreed(childComplexity), true
+	case "ReconcileReport.basis":
+		if e.ComplexityRoot.ReconcileReport.Basis == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Basis(childComplexity), true
+	case "ReconcileReport.booked":
+		if e.ComplexityRoot.ReconcileReport.Booked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Booked(childComplexity), true
+	case "ReconcileReport.complete":
+		if e.ComplexityRoot.ReconcileReport.Complete == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Complete(childComplexity), true
+	case "ReconcileReport.date":
+		if e.ComplexityRoot.ReconcileReport.Date == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Date(childComplexity), true
+	case "ReconcileReport.exceptions":
+		if e.ComplexityRoot.ReconcileReport.Exceptions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Exceptions(childComplexity), true
+	case "ReconcileReport.from":
+		if e.ComplexityRoot.ReconcileReport.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.From(childComplexity), true
+	case "ReconcileReport.providerId":
+		if e.ComplexityRoot.ReconcileReport.ProviderID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.ProviderID(childComplexity), true
+	case "ReconcileReport.to":
+		if e.ComplexityRoot.ReconcileReport.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.To(childComplexity), true
+
 	case "Recurrence.interval":
 		if e.ComplexityRoot.Recurrence.Interval == nil {
 			break
@@ -5778,6 +6034,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeveloperCloseInput,
 		ec.unmarshalInputDeveloperCreateInput,
 		ec.unmarshalInputDeveloperUpdateInput,
+		ec.unmarshalInputDueDaysInput,
 		ec.unmarshalInputDunningPolicyInput,
 		ec.unmarshalInputGatewayEventOrder,
 		ec.unmarshalInputGlobalProviderCreateInput,
@@ -5840,6 +6097,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputQuoteFinalizeInput,
 		ec.unmarshalInputQuoteOrder,
 		ec.unmarshalInputQuoteUpdateInput,
+		ec.unmarshalInputReconcileInput,
 		ec.unmarshalInputRecurrenceInput,
 		ec.unmarshalInputReturnUrlsInput,
 		ec.unmarshalInputStripeCredentialsInput,
@@ -6396,6 +6654,9 @@ scalar CurrencyCode
 
 "A place in a list. It fits only the list, the filter and the organization it came from."
 scalar Cursor
+
+"A day of the calendar, such as 2026-03-10."
+scalar Date
 
 "An absolute address."
 scalar URL
@@ -6981,9 +7242,9 @@ type Invoice implements Node {
   quote: Quote
   "The payments towards it, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
-  "How often charging was tried."
+  "How often charging it by itself was tried. What is charged by invoicePay does not count."
   attempts: Int!
-  "When charging is tried again; null when it is not."
+  "When charging is tried for the first time, or again; null when it is not. It waits while the organization's or the payer's charging is switched off."
   nextAttemptAt: DateTime
   "Where the tries to charge it stand."
   dunning: DunningState!
@@ -7011,7 +7272,7 @@ enum InvoiceStatus {
 
 "How an invoice is to be paid."
 enum InvoiceCollection {
-  "The payer's default card is charged."
+  "The payer's default card is charged: on the day it is due, or an hour after it was finalized by hand, and again as the organization's dunning says."
   AUTOMATIC
   "The payer pays it on its hosted page or elsewhere."
   SEND
@@ -7239,6 +7500,8 @@ type Organization implements Node {
   chargingEnabled: Boolean!
   "How failed charges are tried again."
   dunning: DunningPolicy!
+  "How long invoices have to be paid."
+  dueDays: DueDays!
   "Its merchant accounts, archived ones included."
   providers: [Provider!]!
   "The merchant account used where none is given."
@@ -7307,6 +7570,14 @@ type DunningPolicy {
   attemptsMax: Int!
   "What happens after the last."
   finalAction: DunningFinalAction!
+}
+
+"How long invoices have to be paid, in days from their finalization."
+type DueDays {
+  "Those that are charged automatically: on the day they are due the card is charged for the first time."
+  automatic: Int!
+  "Those that the payer pays by itself."
+  send: Int!
 }
 
 "What happens to an invoice after the last failed try."
@@ -7442,6 +7713,8 @@ input OrganizationUpdateInput {
   chargingEnabled: Boolean
   "How failed charges are tried again; replaces the whole policy."
   dunning: DunningPolicyInput
+  "How long invoices have to be paid that are finalized from now on; replaces both."
+  dueDays: DueDaysInput
   "The merchant account used where none is given; one of its ACTIVE providers."
   defaultProviderId: ID
   "Replaces the origins that hosted pages may return to, such as https://portal.example.com."
@@ -7458,7 +7731,34 @@ input DunningPolicyInput {
   finalAction: DunningFinalAction! = LEAVE
 }
 
-type OrganizationUpdatePayload { organization: Organization  userErrors: [UserError!]! }
+"How long invoices have to be paid, in days from their finalization."
+input DueDaysInput {
+  "Those that are charged automatically: 0 to 90 days."
+  automatic: Int! = 0
+  "Those that the payer pays by itself: 0 to 90 days."
+  send: Int! = 14
+}
+
+type OrganizationUpdatePayload {
+  organization: Organization
+  "What stays with the default merchant account of before and is not charged through the new one; null where the default has not changed."
+  leftBehind: LeftBehind
+  userErrors: [UserError!]!
+}
+
+"What belongs to a merchant account that is not used for anything new: a card is good at the account alone at which it was saved."
+type LeftBehind {
+  "The merchant account."
+  providerId: ID!
+  "Saved cards that can be charged there only."
+  savedCards: Int!
+  "Automatic reloads that charge there: move them with autoReloadSet."
+  automaticReloads: Int!
+  "Invoices that are not paid yet and can be paid there only."
+  openInvoices: Int!
+  "One sentence for a person: what to do."
+  message: String!
+}
 
 "Which organization does business, or no longer."
 input OrganizationStatusSetInput {
@@ -7518,6 +7818,8 @@ interface Payer implements Node {
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
+  "Whether its invoices are charged to its saved card automatically, where the organization has that at all."
+  chargingEnabled: Boolean!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
   "The postal address on bills."
@@ -7580,6 +7882,8 @@ type Developer implements Node & Payer {
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
+  "Whether its invoices are charged to its saved card automatically, where the organization has that at all."
+  chargingEnabled: Boolean!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
   "The postal address on bills."
@@ -7646,6 +7950,8 @@ type Company implements Node & Payer {
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
+  "Whether its invoices are charged to its saved card automatically, where the organization has that at all."
+  chargingEnabled: Boolean!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
   "The postal address on bills."
@@ -7942,6 +8248,8 @@ input DeveloperUpdateInput {
   billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
+  "false stops charging its saved card for invoices; it can still pay by itself."
+  chargingEnabled: Boolean
 }
 
 type DeveloperUpdatePayload { developer: Developer  userErrors: [UserError!]! }
@@ -8004,6 +8312,8 @@ input CompanyUpdateInput {
   billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
+  "false stops charging its saved card for invoices; it can still pay by itself."
+  chargingEnabled: Boolean
 }
 
 type CompanyUpdatePayload { company: Company  userErrors: [UserError!]! }
@@ -8239,6 +8549,10 @@ type PaymentMethod implements Node {
   isDefault: Boolean!
   "Whether the card is past its last month, by UTC."
   expired: Boolean!
+  "Since when the payer lets it be charged without being there; null where the card was not saved for that."
+  consentedAt: DateTime
+  "Who has said so: the payer's own session, or the credentials of whoever asked for it in the payer's name."
+  consentedBy: String
   "When it was made."
   createdAt: DateTime!
 }
@@ -8751,6 +9065,8 @@ type ProviderDeletePayload {
   deletedId: ID
   "Set when it was archived instead."
   provider: Provider
+  "What the archived account leaves behind that nothing charges any more; null where it was deleted or refused."
+  leftBehind: LeftBehind
   userErrors: [UserError!]!
 }
 
@@ -9028,6 +9344,101 @@ input QuoteCancelInput {
 }
 
 type QuoteCancelPayload { quote: Quote  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/reconcile.graphql", Input: `extend type Mutation {
+  "Compares what a gateway says has happened on one day with what is written here, and lists every difference."
+  reconcile(input: ReconcileInput!): ReconcilePayload!
+}
+
+"Which day of which merchant account to compare."
+input ReconcileInput {
+  "The merchant account's, which begins with prv_."
+  providerId: ID!
+  "The day, in the organization's time zone."
+  date: Date!
+  "Writes the fees and payouts of the day, which nobody else tells of, into the ledger where they are missing. Payments, refunds and disputes are never written by this."
+  book: Boolean! = false
+}
+
+type ReconcilePayload {
+  "What was found; null when it was refused."
+  report: ReconcileReport
+  userErrors: [UserError!]!
+}
+
+"A day of a merchant account, as the gateway tells it and as it is written here."
+type ReconcileReport {
+  "The merchant account."
+  providerId: ID!
+  "The day."
+  date: Date!
+  "When the day begins, in the organization's time zone."
+  from: DateTime!
+  "When it ends."
+  to: DateTime!
+  "What the comparison rests on."
+  basis: ReconcileBasis!
+  "How many movements are the same on both sides."
+  agreed: Int!
+  "How many fees and payouts were written."
+  booked: Int!
+  "What is not, at most 500, ordered by kind and the gateway's id."
+  exceptions: [ReconcileException!]!
+  "Whether everything was compared: false when there are more exceptions, or when the gateway could not be asked for all."
+  complete: Boolean!
+}
+
+"What a comparison rests on."
+enum ReconcileBasis {
+  "The gateway's own list of everything that moved money in the account."
+  LIST
+  "An inquiry for each of our own payments: the gateway has no list that could be asked for, so what it has and we do not is not found."
+  INQUIRY
+}
+
+"A movement that is not the same on both sides."
+type ReconcileException {
+  "What kind of movement it is."
+  kind: ReconcileKind!
+  "What is wrong."
+  problem: ReconcileProblem!
+  "The gateway's name for it; of a payment the one that a credit is unique by."
+  gatewayId: String
+  "Our payment, where it belongs to one."
+  paymentId: ID
+  "What is written here."
+  ours: Money
+  "What the gateway says."
+  theirs: Money
+  "One sentence for a person."
+  message: String!
+}
+
+"What kind of movement it is."
+enum ReconcileKind {
+  "Money that a payer paid."
+  PAYMENT
+  "Money that went back to a payer."
+  REFUND
+  "Money that a payer's bank took back, or gave back again."
+  DISPUTE
+  "What the gateway keeps for its work."
+  FEE
+  "What the gateway sent to the bank account."
+  PAYOUT
+  "Anything else that moved money in the account."
+  OTHER
+}
+
+"What is wrong with a movement."
+enum ReconcileProblem {
+  "The gateway has it, and it is not written here."
+  MISSING_HERE
+  "It is written here, and the gateway does not have it."
+  MISSING_AT_GATEWAY
+  "Both have it, with different amounts."
+  DIFFERENT
+}
 `, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -9322,6 +9733,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_billingMode(ctx, field)
 	case "status":
 		return ec.fieldContext_Company_status(ctx, field)
+	case "chargingEnabled":
+		return ec.fieldContext_Company_chargingEnabled(ctx, field)
 	case "taxRate":
 		return ec.fieldContext_Company_taxRate(ctx, field)
 	case "address":
@@ -9502,6 +9915,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_billingMode(ctx, field)
 	case "status":
 		return ec.fieldContext_Developer_status(ctx, field)
+	case "chargingEnabled":
+		return ec.fieldContext_Developer_chargingEnabled(ctx, field)
 	case "taxRate":
 		return ec.fieldContext_Developer_taxRate(ctx, field)
 	case "address":
@@ -9610,6 +10025,16 @@ func (ec *executionContext) childFields_Dispute(ctx context.Context, field graph
 		return ec.fieldContext_Dispute_createdAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Dispute", field.Name)
+}
+
+func (ec *executionContext) childFields_DueDays(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "automatic":
+		return ec.fieldContext_DueDays_automatic(ctx, field)
+	case "send":
+		return ec.fieldContext_DueDays_send(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DueDays", field.Name)
 }
 
 func (ec *executionContext) childFields_DunningPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10032,6 +10457,22 @@ func (ec *executionContext) childFields_LedgerEntryEdge(ctx context.Context, fie
 	return nil, fmt.Errorf("no field named %q was found under type LedgerEntryEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_LeftBehind(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "providerId":
+		return ec.fieldContext_LeftBehind_providerId(ctx, field)
+	case "savedCards":
+		return ec.fieldContext_LeftBehind_savedCards(ctx, field)
+	case "automaticReloads":
+		return ec.fieldContext_LeftBehind_automaticReloads(ctx, field)
+	case "openInvoices":
+		return ec.fieldContext_LeftBehind_openInvoices(ctx, field)
+	case "message":
+		return ec.fieldContext_LeftBehind_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LeftBehind", field.Name)
+}
+
 func (ec *executionContext) childFields_LowBalanceNotice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "level":
@@ -10142,6 +10583,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_chargingEnabled(ctx, field)
 	case "dunning":
 		return ec.fieldContext_Organization_dunning(ctx, field)
+	case "dueDays":
+		return ec.fieldContext_Organization_dueDays(ctx, field)
 	case "providers":
 		return ec.fieldContext_Organization_providers(ctx, field)
 	case "defaultProvider":
@@ -10208,6 +10651,8 @@ func (ec *executionContext) childFields_OrganizationUpdatePayload(ctx context.Co
 	switch field.Name {
 	case "organization":
 		return ec.fieldContext_OrganizationUpdatePayload_organization(ctx, field)
+	case "leftBehind":
+		return ec.fieldContext_OrganizationUpdatePayload_leftBehind(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_OrganizationUpdatePayload_userErrors(ctx, field)
 	}
@@ -10402,6 +10847,10 @@ func (ec *executionContext) childFields_PaymentMethod(ctx context.Context, field
 		return ec.fieldContext_PaymentMethod_isDefault(ctx, field)
 	case "expired":
 		return ec.fieldContext_PaymentMethod_expired(ctx, field)
+	case "consentedAt":
+		return ec.fieldContext_PaymentMethod_consentedAt(ctx, field)
+	case "consentedBy":
+		return ec.fieldContext_PaymentMethod_consentedBy(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_PaymentMethod_createdAt(ctx, field)
 	}
@@ -10660,6 +11109,8 @@ func (ec *executionContext) childFields_ProviderDeletePayload(ctx context.Contex
 		return ec.fieldContext_ProviderDeletePayload_deletedId(ctx, field)
 	case "provider":
 		return ec.fieldContext_ProviderDeletePayload_provider(ctx, field)
+	case "leftBehind":
+		return ec.fieldContext_ProviderDeletePayload_leftBehind(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_ProviderDeletePayload_userErrors(ctx, field)
 	}
@@ -10814,6 +11265,60 @@ func (ec *executionContext) childFields_QuoteUpdatePayload(ctx context.Context, 
 		return ec.fieldContext_QuoteUpdatePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type QuoteUpdatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ReconcileException(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_ReconcileException_kind(ctx, field)
+	case "problem":
+		return ec.fieldContext_ReconcileException_problem(ctx, field)
+	case "gatewayId":
+		return ec.fieldContext_ReconcileException_gatewayId(ctx, field)
+	case "paymentId":
+		return ec.fieldContext_ReconcileException_paymentId(ctx, field)
+	case "ours":
+		return ec.fieldContext_ReconcileException_ours(ctx, field)
+	case "theirs":
+		return ec.fieldContext_ReconcileException_theirs(ctx, field)
+	case "message":
+		return ec.fieldContext_ReconcileException_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconcileException", field.Name)
+}
+
+func (ec *executionContext) childFields_ReconcilePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "report":
+		return ec.fieldContext_ReconcilePayload_report(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ReconcilePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconcilePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ReconcileReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "providerId":
+		return ec.fieldContext_ReconcileReport_providerId(ctx, field)
+	case "date":
+		return ec.fieldContext_ReconcileReport_date(ctx, field)
+	case "from":
+		return ec.fieldContext_ReconcileReport_from(ctx, field)
+	case "to":
+		return ec.fieldContext_ReconcileReport_to(ctx, field)
+	case "basis":
+		return ec.fieldContext_ReconcileReport_basis(ctx, field)
+	case "agreed":
+		return ec.fieldContext_ReconcileReport_agreed(ctx, field)
+	case "booked":
+		return ec.fieldContext_ReconcileReport_booked(ctx, field)
+	case "exceptions":
+		return ec.fieldContext_ReconcileReport_exceptions(ctx, field)
+	case "complete":
+		return ec.fieldContext_ReconcileReport_complete(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconcileReport", field.Name)
 }
 
 func (ec *executionContext) childFields_Recurrence(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -314,6 +314,8 @@ type CompanyUpdateInput struct {
 	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
+	// false stops charging its saved card for invoices; it can still pay by itself.
+	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
 }
 
 type CompanyUpdatePayload struct {
@@ -435,11 +437,29 @@ type DeveloperUpdateInput struct {
 	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
+	// false stops charging its saved card for invoices; it can still pay by itself.
+	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
 }
 
 type DeveloperUpdatePayload struct {
 	Developer  *Developer   `json:"developer,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// How long invoices have to be paid, in days from their finalization.
+type DueDays struct {
+	// Those that are charged automatically: on the day they are due the card is charged for the first time.
+	Automatic int `json:"automatic"`
+	// Those that the payer pays by itself.
+	Send int `json:"send"`
+}
+
+// How long invoices have to be paid, in days from their finalization.
+type DueDaysInput struct {
+	// Those that are charged automatically: 0 to 90 days.
+	Automatic int `json:"automatic"`
+	// Those that the payer pays by itself: 0 to 90 days.
+	Send int `json:"send"`
 }
 
 // How failed charges are tried again.
@@ -653,6 +673,20 @@ type InvoiceVoidPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What belongs to a merchant account that is not used for anything new: a card is good at the account alone at which it was saved.
+type LeftBehind struct {
+	// The merchant account.
+	ProviderID string `json:"providerId"`
+	// Saved cards that can be charged there only.
+	SavedCards int `json:"savedCards"`
+	// Automatic reloads that charge there: move them with autoReloadSet.
+	AutomaticReloads int `json:"automaticReloads"`
+	// Invoices that are not paid yet and can be paid there only.
+	OpenInvoices int `json:"openInvoices"`
+	// One sentence for a person: what to do.
+	Message string `json:"message"`
+}
+
 // A position: either a price of the catalog, or a description with a unit amount.
 type LineItemInput struct {
 	// An active price of the catalog.
@@ -756,6 +790,8 @@ type OrganizationUpdateInput struct {
 	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
 	// How failed charges are tried again; replaces the whole policy.
 	Dunning *DunningPolicyInput `json:"dunning,omitempty"`
+	// How long invoices have to be paid that are finalized from now on; replaces both.
+	DueDays *DueDaysInput `json:"dueDays,omitempty"`
 	// The merchant account used where none is given; one of its ACTIVE providers.
 	DefaultProviderID *string `json:"defaultProviderId,omitempty"`
 	// Replaces the origins that hosted pages may return to, such as https://portal.example.com.
@@ -764,7 +800,9 @@ type OrganizationUpdateInput struct {
 
 type OrganizationUpdatePayload struct {
 	Organization *ent.Organization `json:"organization,omitempty"`
-	UserErrors   []*UserError      `json:"userErrors"`
+	// What stays with the default merchant account of before and is not charged through the new one; null where the default has not changed.
+	LeftBehind *LeftBehind  `json:"leftBehind,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Whose personal data to erase.
@@ -1043,8 +1081,10 @@ type ProviderDeletePayload struct {
 	// The id of the provider that is gone; null when it was archived or refused.
 	DeletedID *string `json:"deletedId,omitempty"`
 	// Set when it was archived instead.
-	Provider   *ent.Provider `json:"provider,omitempty"`
-	UserErrors []*UserError  `json:"userErrors"`
+	Provider *ent.Provider `json:"provider,omitempty"`
+	// What the archived account leaves behind that nothing charges any more; null where it was deleted or refused.
+	LeftBehind *LeftBehind  `json:"leftBehind,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Which provider to try.
@@ -1160,6 +1200,62 @@ type QuoteUpdateInput struct {
 type QuoteUpdatePayload struct {
 	Quote      *ent.Quote   `json:"quote,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A movement that is not the same on both sides.
+type ReconcileException struct {
+	// What kind of movement it is.
+	Kind ReconcileKind `json:"kind"`
+	// What is wrong.
+	Problem ReconcileProblem `json:"problem"`
+	// The gateway's name for it; of a payment the one that a credit is unique by.
+	GatewayID *string `json:"gatewayId,omitempty"`
+	// Our payment, where it belongs to one.
+	PaymentID *string `json:"paymentId,omitempty"`
+	// What is written here.
+	Ours *money.Amount `json:"ours,omitempty"`
+	// What the gateway says.
+	Theirs *money.Amount `json:"theirs,omitempty"`
+	// One sentence for a person.
+	Message string `json:"message"`
+}
+
+// Which day of which merchant account to compare.
+type ReconcileInput struct {
+	// The merchant account's, which begins with prv_.
+	ProviderID string `json:"providerId"`
+	// The day, in the organization's time zone.
+	Date string `json:"date"`
+	// Writes the fees and payouts of the day, which nobody else tells of, into the ledger where they are missing. Payments, refunds and disputes are never written by this.
+	Book bool `json:"book"`
+}
+
+type ReconcilePayload struct {
+	// What was found; null when it was refused.
+	Report     *ReconcileReport `json:"report,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// A day of a merchant account, as the gateway tells it and as it is written here.
+type ReconcileReport struct {
+	// The merchant account.
+	ProviderID string `json:"providerId"`
+	// The day.
+	Date string `json:"date"`
+	// When the day begins, in the organization's time zone.
+	From time.Time `json:"from"`
+	// When it ends.
+	To time.Time `json:"to"`
+	// What the comparison rests on.
+	Basis ReconcileBasis `json:"basis"`
+	// How many movements are the same on both sides.
+	Agreed int `json:"agreed"`
+	// How many fees and payouts were written.
+	Booked int `json:"booked"`
+	// What is not, at most 500, ordered by kind and the gateway's id.
+	Exceptions []*ReconcileException `json:"exceptions"`
+	// Whether everything was compared: false when there are more exceptions, or when the gateway could not be asked for all.
+	Complete bool `json:"complete"`
 }
 
 // How often a price is paid.
@@ -1599,6 +1695,195 @@ func (e *QuoteAction) UnmarshalJSON(b []byte) error {
 }
 
 func (e QuoteAction) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What a comparison rests on.
+type ReconcileBasis string
+
+const (
+	// The gateway's own list of everything that moved money in the account.
+	ReconcileBasisList ReconcileBasis = "LIST"
+	// An inquiry for each of our own payments: the gateway has no list that could be asked for, so what it has and we do not is not found.
+	ReconcileBasisInquiry ReconcileBasis = "INQUIRY"
+)
+
+var AllReconcileBasis = []ReconcileBasis{
+	ReconcileBasisList,
+	ReconcileBasisInquiry,
+}
+
+func (e ReconcileBasis) IsValid() bool {
+	switch e {
+	case ReconcileBasisList, ReconcileBasisInquiry:
+		return true
+	}
+	return false
+}
+
+func (e ReconcileBasis) String() string {
+	return string(e)
+}
+
+func (e *ReconcileBasis) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReconcileBasis(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReconcileBasis", str)
+	}
+	return nil
+}
+
+func (e ReconcileBasis) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReconcileBasis) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReconcileBasis) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What kind of movement it is.
+type ReconcileKind string
+
+const (
+	// Money that a payer paid.
+	ReconcileKindPayment ReconcileKind = "PAYMENT"
+	// Money that went back to a payer.
+	ReconcileKindRefund ReconcileKind = "REFUND"
+	// Money that a payer's bank took back, or gave back again.
+	ReconcileKindDispute ReconcileKind = "DISPUTE"
+	// What the gateway keeps for its work.
+	ReconcileKindFee ReconcileKind = "FEE"
+	// What the gateway sent to the bank account.
+	ReconcileKindPayout ReconcileKind = "PAYOUT"
+	// Anything else that moved money in the account.
+	ReconcileKindOther ReconcileKind = "OTHER"
+)
+
+var AllReconcileKind = []ReconcileKind{
+	ReconcileKindPayment,
+	ReconcileKindRefund,
+	ReconcileKindDispute,
+	ReconcileKindFee,
+	ReconcileKindPayout,
+	ReconcileKindOther,
+}
+
+func (e ReconcileKind) IsValid() bool {
+	switch e {
+	case ReconcileKindPayment, ReconcileKindRefund, ReconcileKindDispute, ReconcileKindFee, ReconcileKindPayout, ReconcileKindOther:
+		return true
+	}
+	return false
+}
+
+func (e ReconcileKind) String() string {
+	return string(e)
+}
+
+func (e *ReconcileKind) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReconcileKind(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReconcileKind", str)
+	}
+	return nil
+}
+
+func (e ReconcileKind) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReconcileKind) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReconcileKind) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What is wrong with a movement.
+type ReconcileProblem string
+
+const (
+	// The gateway has it, and it is not written here.
+	ReconcileProblemMissingHere ReconcileProblem = "MISSING_HERE"
+	// It is written here, and the gateway does not have it.
+	ReconcileProblemMissingAtGateway ReconcileProblem = "MISSING_AT_GATEWAY"
+	// Both have it, with different amounts.
+	ReconcileProblemDifferent ReconcileProblem = "DIFFERENT"
+)
+
+var AllReconcileProblem = []ReconcileProblem{
+	ReconcileProblemMissingHere,
+	ReconcileProblemMissingAtGateway,
+	ReconcileProblemDifferent,
+}
+
+func (e ReconcileProblem) IsValid() bool {
+	switch e {
+	case ReconcileProblemMissingHere, ReconcileProblemMissingAtGateway, ReconcileProblemDifferent:
+		return true
+	}
+	return false
+}
+
+func (e ReconcileProblem) String() string {
+	return string(e)
+}
+
+func (e *ReconcileProblem) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReconcileProblem(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReconcileProblem", str)
+	}
+	return nil
+}
+
+func (e ReconcileProblem) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReconcileProblem) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReconcileProblem) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

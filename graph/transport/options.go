@@ -225,6 +225,7 @@ func DefaultLimits() *Limits {
 			"balances":        5,
 			"currencies":      10,
 			"disputes":        2,
+			"exceptions":      50,
 			"globalProviders": 5,
 			"lineItems":       10,
 			"prices":          10,

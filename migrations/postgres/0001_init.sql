@@ -540,6 +540,7 @@ CREATE TABLE "organizations" (
   "dunning_attempts_max" bigint NOT NULL DEFAULT 3,
   "dunning_final" character varying NOT NULL DEFAULT 'LEAVE' COLLATE "C",
   "send_net_days" bigint NOT NULL DEFAULT 14,
+  "automatic_net_days" bigint NOT NULL DEFAULT 0,
   "number_period" character varying NOT NULL DEFAULT 'MONTHLY' COLLATE "C",
   "allowed_return_origins" jsonb NOT NULL,
   "default_provider_id" character varying NULL COLLATE "C",
@@ -591,6 +592,8 @@ CREATE TABLE "payers" (
   "locale" character varying NOT NULL DEFAULT '' COLLATE "C",
   "address" jsonb NULL,
   "metadata" jsonb NOT NULL,
+  "charging_enabled" boolean NOT NULL DEFAULT true,
+  "charging_payment_id" character varying NULL COLLATE "C",
   "erased_at" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payers_billing_mode_known" CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
@@ -736,11 +739,16 @@ CREATE TABLE "payment_methods" (
   "failure_message" character varying NOT NULL DEFAULT '' COLLATE "C",
   "next_check_at" timestamptz NULL,
   "checks" bigint NOT NULL DEFAULT 0,
+  "consented_at" timestamptz NULL,
+  "consented_by" character varying NULL COLLATE "C",
+  "expiry_notice_at" timestamptz NULL,
   "payer_id" character varying NOT NULL COLLATE "C",
   "provider_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payment_methods_status_known" CHECK (status IN ('PENDING', 'ACTIVE', 'FAILED', 'DETACHED'))
 );
+-- create index "paymentmethod_organization_id_expiry_notice_at" to table: "payment_methods"
+CREATE INDEX "paymentmethod_organization_id_expiry_notice_at" ON "payment_methods" ("organization_id", "expiry_notice_at") WHERE (expiry_notice_at IS NOT NULL);
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
 CREATE INDEX "paymentmethod_organization_id_next_check_at" ON "payment_methods" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "paymentmethod_organization_id_payer_id" to table: "payment_methods"
@@ -1072,6 +1080,7 @@ ALTER TABLE "outboxes" ADD
 CONSTRAINT "outboxes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "payers" table
 ALTER TABLE "payers" ADD
+CONSTRAINT "payers_charging_payment_id_fk" FOREIGN KEY ("organization_id", "charging_payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "payers_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "payer_sessions" table
 ALTER TABLE "payer_sessions" ADD

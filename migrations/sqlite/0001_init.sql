@@ -587,6 +587,7 @@ CREATE TABLE `organizations` (
   `dunning_attempts_max` integer NOT NULL DEFAULT (3),
   `dunning_final` text NOT NULL DEFAULT ('LEAVE'),
   `send_net_days` integer NOT NULL DEFAULT (14),
+  `automatic_net_days` integer NOT NULL DEFAULT (0),
   `number_period` text NOT NULL DEFAULT ('MONTHLY'),
   `allowed_return_origins` json NOT NULL,
   `default_provider_id` text NULL,
@@ -639,8 +640,11 @@ CREATE TABLE `payers` (
   `locale` text NOT NULL DEFAULT (''),
   `address` json NULL,
   `metadata` json NOT NULL,
+  `charging_enabled` bool NOT NULL DEFAULT (true),
+  `charging_payment_id` text NULL,
   `erased_at` datetime NULL,
   PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `payers_charging_payment_id_fk` FOREIGN KEY (`organization_id`, `charging_payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payers_billing_mode_known` CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
   CONSTRAINT `payers_email` CHECK (email IS NULL OR email = lower(email)),
@@ -795,6 +799,9 @@ CREATE TABLE `payment_methods` (
   `failure_message` text NOT NULL DEFAULT (''),
   `next_check_at` datetime NULL,
   `checks` integer NOT NULL DEFAULT (0),
+  `consented_at` datetime NULL,
+  `consented_by` text NULL,
+  `expiry_notice_at` datetime NULL,
   `payer_id` text NOT NULL,
   `provider_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
@@ -813,6 +820,8 @@ CREATE INDEX `paymentmethod_organization_id_payer_id_id` ON `payment_methods` (`
 CREATE UNIQUE INDEX `paymentmethod_organization_id_payer_id` ON `payment_methods` (`organization_id`, `payer_id`) WHERE is_default;
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
 CREATE INDEX `paymentmethod_organization_id_next_check_at` ON `payment_methods` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
+-- create index "paymentmethod_organization_id_expiry_notice_at" to table: "payment_methods"
+CREATE INDEX `paymentmethod_organization_id_expiry_notice_at` ON `payment_methods` (`organization_id`, `expiry_notice_at`) WHERE expiry_notice_at IS NOT NULL;
 -- create "prices" table
 CREATE TABLE `prices` (
   `organization_id` text NOT NULL,
