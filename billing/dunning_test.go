@@ -118,7 +118,7 @@ func TestDunningToTheEnd(t *testing.T) {
 				id := s.invoiceOf(t, item(t, "A", "10", "USD", 1))
 				sub := s.newSubscription(t, id)
 				s.finalized(t, id)
-				if i := s.atNextAttempt(t, id); !i.NextAttemptAt.Equal(*i.DueAt) {
+				if i := s.atNextAttempt(t, id); !i.NextAttemptAt.Equal(i.DueAt.Add(subscriptionGrace)) {
 					t.Errorf("an invoice of a subscription is charged at %s, due at %s", i.NextAttemptAt, i.DueAt)
 				}
 				wantTries(t, s.charged(t, id, gateway.StatusDeclined), 1, invoice.DunningRUNNING, 3*days, s.clock.Now())
@@ -164,6 +164,30 @@ func TestDunningToTheEnd(t *testing.T) {
 				}
 				wantTries(t, s.invoiced(t, id), 3, invoice.DunningNONE, 0, s.clock.Now())
 			})
+		}
+	})
+}
+
+// A subscription's own card is charged before the payer's default one, as long
+// as it can be.
+func TestSubscriptionCardIsCharged(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		own := s.card(t)
+		byDefault := s.card(t) // the default from now on
+		id := s.invoiceOf(t, item(t, "A", "10", "USD", 1))
+		sub := s.newSubscription(t, id)
+		s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+			return tx.Subscription.Update().Where(subscription.ID(sub)).SetPaymentMethodID(own).Exec(ctx)
+		})
+		s.finalized(t, id)
+		s.charged(t, id, gateway.StatusDeclined)
+		if _, err := s.BeginCardDetach(s.ctx, own); err != nil {
+			t.Fatal(err)
+		}
+		s.charged(t, id, gateway.StatusSucceeded)
+		p := s.paymentsOf(t, id)
+		if len(p) != 2 || *p[0].PaymentMethodID != own || *p[1].PaymentMethodID != byDefault {
+			t.Errorf("charged %+v", p)
 		}
 	})
 }
@@ -256,6 +280,49 @@ func TestWhatCountsAsATry(t *testing.T) {
 	})
 }
 
+// What the gateway may answer to a charge without the payer, and what is next.
+func TestAnswersToACharge(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		keys := ended(gateway.StatusRejected)
+		keys.Failure.Credentials = true
+		for _, c := range []struct {
+			outcome  gateway.Outcome
+			payment  payment.Status
+			attempts int
+			dunning  invoice.Dunning
+			next     time.Duration // zero: none, or as it was
+		}{
+			{succeeded(), payment.StatusSUCCEEDED, 1, invoice.DunningNONE, 0},
+			{ended(gateway.StatusActionNeeded), payment.StatusREQUIRES_ACTION, 1, invoice.DunningRUNNING, 3 * days},
+			{ended(gateway.StatusProcessing), payment.StatusPROCESSING, 0, invoice.DunningNONE, 0},
+			{ended(gateway.StatusDeclined), payment.StatusFAILED, 1, invoice.DunningRUNNING, 3 * days},
+			{ended(gateway.StatusRejected), payment.StatusFAILED, 1, invoice.DunningRUNNING, 3 * days},
+			{keys, payment.StatusFAILED, 0, invoice.DunningNONE, chargeUnreached},
+			{ended(gateway.StatusUnavailable), payment.StatusFAILED, 0, invoice.DunningNONE, chargeUnreached},
+			{ended(gateway.StatusUnknown), payment.StatusPROCESSING, 0, invoice.DunningNONE, 0},
+		} {
+			id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+			begun := s.beginCharge(t, id)
+			r := s.invoiceAt(t, id, "open")
+			if c.outcome.Status == gateway.StatusSucceeded {
+				r = s.invoiceAt(t, id, "paid")
+			}
+			for range 2 {
+				r.Outcome = c.outcome
+				if err := s.FinishInvoicePayment(s.ctx, begun.ID, r); err != nil && !isRefusal(err) {
+					t.Fatal(err)
+				}
+			}
+			p := s.paid(t, begun.PaymentID)
+			if wantTries(t, s.invoiced(t, id), c.attempts, c.dunning, c.next, s.clock.Now()); p.Status != c.payment {
+				t.Errorf("%s: the payment is %s", c.outcome.Status, p.Status)
+			}
+			s.clock.Advance(callLease)
+		}
+	})
+}
+
 // A try that the gateway has begun and that fails days later counts when it
 // fails, also when it is the last one.
 func TestLateDeclineIsATry(t *testing.T) {
@@ -286,7 +353,7 @@ func TestLateDeclineIsATry(t *testing.T) {
 // Nothing is charged of what needs nothing any more, or while a switch is off.
 func TestChargesStop(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
-		s.card(t)
+		card := s.card(t)
 		open := func() string { return s.openInvoiceOf(t, item(t, "A", "10", "USD", 1)) }
 		none := func(when string) {
 			t.Helper()
@@ -321,6 +388,25 @@ func TestChargesStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i := s.charged(t, id, gateway.StatusSucceeded); i.Status != invoice.StatusPAID || i.Attempts != 1 {
+			t.Errorf("%+v", i)
+		}
+		// Somebody who has just tried by hand may try again.
+		tried := open()
+		s.clock.Advance(chargeGrace - time.Minute)
+		byHand, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: tried, PaymentMethodID: card, Key: &tried})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.invoiceAt(t, tried, "open")
+		r.Outcome = ended(gateway.StatusDeclined)
+		if err := s.FinishInvoicePayment(s.ctx, byHand.ID, r); err != nil {
+			t.Fatal(err)
+		}
+		if begun := s.beginCharge(t, tried); begun != nil {
+			t.Errorf("charged a minute after it was declined by hand: %+v", begun)
+		}
+		wantTries(t, s.invoiced(t, tried), 0, invoice.DunningNONE, chargeGrace-time.Minute, s.clock.Now())
+		if i := s.charged(t, tried, gateway.StatusSucceeded); i.Status != invoice.StatusPAID {
 			t.Errorf("%+v", i)
 		}
 		// What is sent is paid by its payer.

@@ -76,8 +76,8 @@ func (tx *Tx) tellAuthentication(ctx context.Context, inv *ent.Invoice, p *ent.P
 	return tx.notice(ctx, noticeAuthentication, inv.ID, invoiceNoticeOf(inv, p, nil))
 }
 
-// tellPaid tells that an invoice is paid.
-func (tx *Tx) tellPaid(ctx context.Context, inv *ent.Invoice) error {
+// tellInvoicePaid tells that an invoice is paid.
+func (tx *Tx) tellInvoicePaid(ctx context.Context, inv *ent.Invoice) error {
 	n := invoiceNoticeOf(inv, nil, nil)
 	n.PayURL, n.NextAttemptAt = "", nil
 	return tx.notice(ctx, noticeInvoicePaid, inv.ID, n)

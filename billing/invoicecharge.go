@@ -14,6 +14,7 @@ import (
 	"purser/ent/paymentattempt"
 	"purser/ent/paymentmethod"
 	"purser/ent/provider"
+	"purser/ent/subscription"
 	"purser/gateway"
 	"purser/money"
 )
@@ -27,6 +28,9 @@ const (
 	// chargeGrace is how long an invoice that is due at once waits for whoever
 	// has finalized it to pay it by hand, or to have it paid on its page.
 	chargeGrace = time.Hour
+	// subscriptionGrace is the same for an invoice of a subscription: it had its
+	// hour as a draft, or whoever has sold it charges it at this moment.
+	subscriptionGrace = time.Minute
 	// chargeUnreached is when a gateway is asked anew that could not be reached,
 	// or had too much to do.
 	chargeUnreached = 30 * time.Minute
@@ -52,8 +56,12 @@ func (tx *Tx) scheduleCharge(ctx context.Context, inv *ent.Invoice, o *ent.Organ
 		first = *inv.DueAt
 	}
 	upcoming := first.After(tx.Now)
-	if !upcoming && inv.SubscriptionID == nil {
-		first = tx.Now.Add(chargeGrace) // a subscription's had its hour as a draft
+	switch {
+	case upcoming:
+	case inv.SubscriptionID != nil:
+		first = tx.Now.Add(subscriptionGrace)
+	default:
+		first = tx.Now.Add(chargeGrace)
 	}
 	n, err := tx.Invoice.Update().Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusOPEN)).SetNextAttemptAt(first).Save(ctx)
 	if err := cas(n, err); err != nil {
@@ -202,6 +210,9 @@ func (tx *Tx) planCharge(ctx context.Context, inv *ent.Invoice) (chargePlan, err
 		plan.later = tx.Now.Add(chargeLater)
 		return plan, nil
 	}
+	if plan.later, err = tx.tryByHand(ctx, inv); err != nil || !plan.later.IsZero() {
+		return plan, err
+	}
 	if busy, err := tx.payerIsCharged(ctx, p); err != nil || busy {
 		return plan, err
 	}
@@ -215,11 +226,38 @@ func (tx *Tx) planCharge(ctx context.Context, inv *ent.Invoice) (chargePlan, err
 	return plan, nil
 }
 
-// cardToCharge is the payer's default card where it is saved at the invoice's
-// provider; nil where there is none.
+// tryByHand is until when an invoice is left to somebody who has just tried to
+// pay it and may try again; zero where nobody has. The same card charged a
+// moment later would be declined once more.
+func (tx *Tx) tryByHand(ctx context.Context, inv *ent.Invoice) (time.Time, error) {
+	p, err := tx.Payment.Query().Where(payment.InvoiceID(inv.ID), payment.Recurring(false), payment.CreatedAtGT(tx.Now.Add(-chargeGrace))).
+		Order(ent.Desc(payment.FieldID)).First(ctx)
+	if ent.IsNotFound(err) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look for tries of invoice %s by hand: %w", inv.ID, err)
+	}
+	return p.CreatedAt.Add(chargeGrace), nil
+}
+
+// cardToCharge is the card of the invoice's subscription, else the payer's
+// default card, where it is saved at the invoice's provider; nil where there is
+// none.
 func (tx *Tx) cardToCharge(ctx context.Context, inv *ent.Invoice) (*ent.PaymentMethod, error) {
-	card, err := tx.PaymentMethod.Query().Where(paymentmethod.PayerID(inv.PayerID), paymentmethod.ProviderID(*inv.ProviderID),
-		paymentmethod.IsDefault(true), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE), paymentmethod.GatewayIDNotNil()).Only(ctx)
+	cards := tx.PaymentMethod.Query().Where(paymentmethod.PayerID(inv.PayerID), paymentmethod.ProviderID(*inv.ProviderID),
+		paymentmethod.StatusEQ(paymentmethod.StatusACTIVE), paymentmethod.GatewayIDNotNil())
+	if inv.SubscriptionID != nil {
+		sub, err := tx.Subscription.Query().Where(subscription.ID(*inv.SubscriptionID)).Only(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read subscription %s: %w", *inv.SubscriptionID, err)
+		}
+		card, err := cards.Clone().Where(paymentmethod.ID(orEmpty(sub.PaymentMethodID))).Only(ctx)
+		if err == nil || !ent.IsNotFound(err) {
+			return card, wrapped(err, "read the card of subscription "+sub.ID)
+		}
+	}
+	card, err := cards.Where(paymentmethod.IsDefault(true)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil, nil
 	}

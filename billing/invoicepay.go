@@ -507,7 +507,7 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 	if inv.AmountDueUnits == 0 {
 		return nil
 	}
-	return tx.tellPaid(ctx, inv)
+	return tx.tellInvoicePaid(ctx, inv)
 }
 
 // invoiceCheckIn is when an open invoice is looked at again although no event
