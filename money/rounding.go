@@ -63,6 +63,23 @@ func (a Amount) IncludedToMinor(rate Rate) (Amount, error) {
 	return a.product(hi, lo, a.Units < 0)
 }
 
+// PartToMinor returns part of whole of the amount in whole minor units, halves
+// away from zero: what ten of thirty days come to. The error is CodeOverflow,
+// also for a part that is not between nothing and the whole.
+func (a Amount) PartToMinor(part, whole int64) (Amount, error) {
+	const wholeMax = 1 << 40 // its product with UnitsPerMinor fits
+	if part < 0 || part > whole || whole < 1 || whole > wholeMax {
+		return Amount{}, errorf(CodeOverflow, "a part is between nothing and the whole")
+	}
+	if !a.Units.inRange() {
+		return Amount{}, overflow("the amount")
+	}
+	hi, lo := bits.Mul64(a.Units.magnitude(), uint64(part))
+	minor := roundHalfUp(hi, lo, uint64(whole)*uint64(UnitsPerMinor))
+	hi, lo = bits.Mul64(minor, uint64(UnitsPerMinor))
+	return a.product(hi, lo, a.Units < 0)
+}
+
 // RoundToMinor returns the amount in whole minor units, halves away from
 // zero. The error is CodeOverflow.
 func (a Amount) RoundToMinor() (Amount, error) {
