@@ -1,6 +1,8 @@
 package billing
 
 import (
+	"context"
+
 	"purser/ent"
 	"purser/ent/invoice"
 	"purser/ent/quote"
@@ -23,14 +25,14 @@ const (
 
 // QuoteActions says what may be done with a quote now. Nothing while a gateway
 // is changing it.
-func (s *Service) QuoteActions(q *ent.Quote) []QuoteAction {
+func (s *Service) QuoteActions(ctx context.Context, q *ent.Quote) []QuoteAction {
 	switch {
 	case q.PendingCallID != nil:
 	case q.Status == quote.StatusDRAFT && q.PayerID != nil && q.Currency != nil:
 		return []QuoteAction{QuoteActionUpdate, QuoteActionFinalize, QuoteActionCancel}
 	case q.Status == quote.StatusDRAFT:
 		return []QuoteAction{QuoteActionUpdate, QuoteActionCancel}
-	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || q.ExpiresAt.After(s.now())):
+	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || q.ExpiresAt.After(s.now(ctx))):
 		return []QuoteAction{QuoteActionAccept, QuoteActionCancel}
 	}
 	return nil

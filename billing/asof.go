@@ -36,7 +36,7 @@ func (s Snapshot) Remaining() money.Amount {
 // The answer for a time never changes, but for the moment just gone: what was
 // being booked then may come to it. Balances that do not exist have no answer.
 func (s *Service) BalancesAsOf(ctx context.Context, balanceIDs []string, at time.Time) (map[string]Snapshot, error) {
-	if now := s.now(); at.After(now) {
+	if now := s.now(ctx); at.After(now) {
 		at = now
 	}
 	at = at.UTC().Truncate(time.Microsecond)

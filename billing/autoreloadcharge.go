@@ -55,7 +55,7 @@ func reloadAgainIn(failures int) (time.Duration, bool) {
 // DueReloads lists balances of the viewer's organization that are to be
 // reloaded, the longest waiting first.
 func (s *Service) DueReloads(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Balance.Query().Where(reloadIsDue(s.now())).
+	ids, err := s.read.Balance.Query().Where(reloadIsDue(s.now(ctx))).
 		Order(ent.Asc(balance.FieldAutoReloadDueAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due reloads: %w", err)

@@ -39,7 +39,7 @@ func newStand(b *testing.B, dialectName string, organizations, payersEach int) [
 		b.Fatal(err)
 	}
 	f := newFixtureOn(b, testdb.Migrated(b, dialectName, dir))
-	f.now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	f.machineClock = time.Now
 	var all []*stand
 	for n := range organizations {
 		s := &stand{fixture: f}

@@ -19,6 +19,7 @@
 package billing
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/url"
@@ -53,15 +54,17 @@ type Config struct {
 
 // Service offers the domain's operations. It is safe for concurrent use.
 type Service struct {
-	db         *database.DB
-	read       *ent.Client
-	sealer     *auth.Sealer
-	log        *slog.Logger
-	now        func() time.Time
-	random     io.Reader
-	publicURL  string
-	changes    *Changes
-	committers committers
+	db     *database.DB
+	read   *ent.Client
+	sealer *auth.Sealer
+	log    *slog.Logger
+	// machineClock is the machine's clock (clock.go).
+	machineClock func() time.Time
+	clocks       orgClocks
+	random       io.Reader
+	publicURL    string
+	changes      *Changes
+	committers   committers
 }
 
 // New returns the domain over an open, migrated database.
@@ -75,11 +78,12 @@ func New(c Config) *Service {
 		publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		changes:   newChanges(),
 	}
-	s.now = func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }
-	if c.Now == nil {
-		s.now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	if s.machineClock = c.Now; c.Now == nil {
+		s.machineClock = time.Now
 	}
-	RollOverReads(s.read, s.now)
+	RollOverReads(s.read, func(ctx context.Context, organizationID string) time.Time {
+		return s.clockOf(ctx, organizationID).tell(s.machine())
+	})
 	s.committers = newCommitters(s, c.OneOrganization)
 	return s
 }
@@ -87,9 +91,6 @@ func New(c Config) *Service {
 // Client returns the client for queries. It cannot write: on SQLite its
 // connections refuse to, and tests refuse it everywhere.
 func (s *Service) Client() *ent.Client { return s.read }
-
-// Now returns the domain's time: UTC, in microseconds.
-func (s *Service) Now() time.Time { return s.now() }
 
 // Changes returns the live feed of changed objects.
 func (s *Service) Changes() *Changes { return s.changes }

@@ -107,7 +107,7 @@ func (s *Service) awaitCall(ctx context.Context, id string) error {
 	defer deadline.Stop()
 	for wait := callWaitFirst; ; wait = min(2*wait, callWaitEach) {
 		open, err := s.read.GatewayCall.Query().
-			Where(gatewaycall.ID(id), gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.LeaseUntilGT(s.now())).Exist(ctx)
+			Where(gatewaycall.ID(id), gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.LeaseUntilGT(s.now(ctx))).Exist(ctx)
 		if err != nil {
 			return fmt.Errorf("wait for call %s: %w", id, err)
 		}
@@ -293,7 +293,7 @@ const callLeases = 10
 // DueCalls lists open calls of the viewer's organization that nobody has
 // finished in time, the longest waiting first.
 func (s *Service) DueCalls(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.GatewayCall.Query().Where(callDue(s.now())).
+	ids, err := s.read.GatewayCall.Query().Where(callDue(s.now(ctx))).
 		Order(ent.Asc(gatewaycall.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due calls: %w", err)

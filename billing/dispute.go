@@ -200,7 +200,7 @@ type DueDispute struct {
 // DueDisputes lists disputes of the viewer's organization that are not decided
 // and were not asked for in a day, the longest waiting first.
 func (s *Service) DueDisputes(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Dispute.Query().Where(disputeDue(s.now())).
+	ids, err := s.read.Dispute.Query().Where(disputeDue(s.now(ctx))).
 		Order(ent.Asc(dispute.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	return ids, wrapped(err, "list due disputes")
 }

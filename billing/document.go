@@ -69,7 +69,7 @@ func (s *Service) quoteDocument(ctx context.Context, token string) (document.Doc
 	}
 	d.Number, d.Description = orEmpty(q.Number), orEmpty(q.Description)
 	switch {
-	case q.Status == quote.StatusOPEN && q.ExpiresAt != nil && !q.ExpiresAt.After(s.now()):
+	case q.Status == quote.StatusOPEN && q.ExpiresAt != nil && !q.ExpiresAt.After(s.now(ctx)):
 		d.Mark = string(quote.StatusEXPIRED)
 	case q.Status != quote.StatusOPEN:
 		d.Mark = string(q.Status)

@@ -8,6 +8,7 @@ import (
 
 	entsql "entgo.io/ent/dialect/sql"
 
+	"purser/auth"
 	"purser/ent/balance"
 	"purser/ent/dispute"
 	"purser/ent/gatewaycall"
@@ -22,6 +23,7 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/quote"
 	"purser/ent/refund"
+	"purser/ent/subscription"
 )
 
 // quoteIsOpen finds open quotes by a word that stands in the statement, as it
@@ -76,20 +78,76 @@ func quoteDue(now time.Time) predicate.Quote {
 	return quote.And(quoteIsOpen, quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil())
 }
 
-// The word stands in the statement as it does for quoteIsOpen.
+// holdIsOpenRow: the word stands in the statement as it does for quoteIsOpen.
+func holdIsOpenRow(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'OPEN'")) }
+
 func holdDue(now time.Time) predicate.Hold {
-	return hold.And(func(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'OPEN'")) }, hold.ExpiresAtLTE(now))
+	return hold.And(holdIsOpenRow, hold.ExpiresAtLTE(now))
+}
+
+func subscriptionDue(now time.Time) predicate.Subscription {
+	return subscription.DueAtLTE(now)
+}
+
+// A draft that finalizes itself.
+func draftDue(now time.Time) predicate.Invoice {
+	return invoice.And(invoice.FinalizesAtLTE(now), invoice.StatusEQ(invoice.StatusDRAFT), invoice.PendingCallIDIsNil())
 }
 
 // OrganizationsWithDueWork lists the organizations in which something is due.
 // It is one of the few statements that span organizations; the work itself is
 // taken organization by organization.
 func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error) {
-	now := s.now()
-	scans := []struct {
-		what string
-		scan func(v *[]string) error
-	}{
+	set, found, err := s.readClocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, scan := range s.dueScans(ctx, s.machine()) {
+		var ids []string
+		if err := scan.scan(&ids); err != nil {
+			return nil, fmt.Errorf("scan for due %s: %w", scan.what, err)
+		}
+		found = append(found, ids...)
+	}
+	for _, id := range set {
+		if slices.Contains(found, id) {
+			continue
+		}
+		due, err := s.dueInside(auth.Internal(ctx, "jobs", id))
+		if err != nil {
+			return nil, err
+		}
+		if due {
+			found = append(found, id)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
+}
+
+// dueInside reports whether anything is due by the clock of the viewer's
+// organization, which is ahead.
+func (s *Service) dueInside(ctx context.Context) (bool, error) {
+	for _, scan := range s.dueScans(ctx, s.now(ctx)) {
+		var ids []string
+		if err := scan.scan(&ids); err != nil {
+			return false, fmt.Errorf("scan for due %s: %w", scan.what, err)
+		}
+		if len(ids) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// dueScan looks for the organizations in which something of one kind is due.
+type dueScan struct {
+	what string
+	scan func(v *[]string) error
+}
+
+func (s *Service) dueScans(ctx context.Context, now time.Time) []dueScan {
+	return []dueScan{
 		{"calls", func(v *[]string) error {
 			return s.read.GatewayCall.Query().Where(callDue(now)).
 				Unique(true).Select(gatewaycall.FieldOrganizationID).Scan(ctx, v)
@@ -130,17 +188,15 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 			return s.read.Balance.Query().Where(reloadIsDue(now)).
 				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
 		}},
+		{"subscriptions", func(v *[]string) error {
+			return s.read.Subscription.Query().Where(subscriptionDue(now)).
+				Unique(true).Select(subscription.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"drafts", func(v *[]string) error {
+			return s.read.Invoice.Query().Where(draftDue(now)).
+				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
+		}},
 	}
-	var found []string
-	for _, scan := range scans {
-		var ids []string
-		if err := scan.scan(&ids); err != nil {
-			return nil, fmt.Errorf("scan for due %s: %w", scan.what, err)
-		}
-		found = append(found, ids...)
-	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
 }
 
 // sealScanReach is how much longer ago than the last scan an entry may have
@@ -164,12 +220,20 @@ func (s *Service) OrganizationsToSeal(ctx context.Context, since time.Time) ([]s
 	var ids []string
 	err := s.read.LedgerEntry.Query().
 		Where(ledgerentry.BalanceIDIsNil(), ledgerentry.IDGT(idAt(prefixEntry, since.Add(-sealScanReach))),
-			ledgerentry.BookedAtLTE(s.now().Add(-sealAfter)), unsealedAnywhere).
+			ledgerentry.Or(ledgerentry.BookedAtLTE(s.machine().Add(-sealAfter)), bookedAhead), unsealedAnywhere).
 		Unique(true).Select(ledgerentry.FieldOrganizationID).Scan(ctx, &ids)
 	if err != nil {
 		return nil, fmt.Errorf("scan for entries to seal: %w", err)
 	}
 	return ids, nil
+}
+
+// bookedAhead keeps the entries of organizations whose clocks are ahead: they
+// may have rested there although they are not made yet by the machine's.
+func bookedAhead(s *entsql.Selector) {
+	d := entsql.Dialect(s.Dialect())
+	all := d.Table(organization.Table)
+	s.Where(entsql.In(s.C(ledgerentry.FieldOrganizationID), d.Select(all.C(organization.FieldID)).From(all).Where(entsql.ExprP("clock_ahead <> 0"))))
 }
 
 // unsealedAnywhere keeps the entries of all organizations that no seal names.

@@ -96,6 +96,12 @@ func orNotFound(err error, field, what, id string) error {
 	return err
 }
 
+// isRefusal reports whether an error is for the caller to act on.
+func isRefusal(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal)
+}
+
 // wrapped says of an error what was attempted; nil stays nil.
 func wrapped(err error, attempted string) error {
 	if err == nil {

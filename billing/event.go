@@ -229,7 +229,7 @@ func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error
 // DueEvents lists events that wait to be applied.
 func (s *Service) DueEvents(ctx context.Context, limit int) ([]string, error) {
 	ids, err := s.read.GatewayEvent.Query().
-		Where(eventDue(s.now())).
+		Where(eventDue(s.now(ctx))).
 		Order(ent.Asc(gatewayevent.FieldNextAttemptAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due events: %w", err)

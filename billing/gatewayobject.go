@@ -71,7 +71,7 @@ func (s *Service) GlobalWebhookTarget(ctx context.Context, token string) (*Webho
 
 func (s *Service) globalWebhookSecrets(g *ent.GlobalProvider) ([]string, error) {
 	stored := [][]byte{g.WebhookSecretSealed}
-	if until := g.WebhookSecretPreviousUntil; until != nil && s.now().Before(*until) {
+	if until := g.WebhookSecretPreviousUntil; until != nil && s.machine().Before(*until) {
 		stored = append(stored, g.WebhookSecretPreviousSealed)
 	}
 	var secrets []string

@@ -7,7 +7,6 @@ import (
 	"purser/ent"
 	"purser/ent/invoice"
 	"purser/ent/payer"
-	"purser/ent/quoteline"
 	"purser/money"
 )
 
@@ -148,13 +147,9 @@ func (tx *Tx) invoiceOfQuote(ctx context.Context, q *ent.Quote, id, gatewayInvoi
 	if err != nil {
 		return err
 	}
-	positions, err := tx.QuoteLine.Query().Where(quoteline.QuoteID(q.ID)).Order(ent.Asc(quoteline.FieldPosition)).All(ctx)
+	lines, err := tx.quoteLines(ctx, q.ID)
 	if err != nil {
-		return fmt.Errorf("read positions: %w", err)
-	}
-	lines := make([]line, len(positions))
-	for i, l := range positions {
-		lines[i] = line{description: l.Description, priceID: l.PriceID, quantity: l.Quantity, unitAmount: l.UnitAmount(), amount: l.Amount()}
+		return err
 	}
 	rate := p.TaxRatePpm
 	if gatewayInvoiceID != "" {

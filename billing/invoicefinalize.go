@@ -196,6 +196,7 @@ func (tx *Tx) invoiceRequest(ctx context.Context, inv *ent.Invoice) (gateway.Inv
 	r := gateway.InvoiceRequest{
 		InvoiceID: orEmpty(inv.GatewayInvoiceID), Number: orEmpty(inv.Number), Customer: customer, Currency: inv.Currency,
 		Tax: inv.Tax(), Total: inv.Total(), Description: orEmpty(inv.Description),
+		SaveCard: inv.SubscriptionID != nil && inv.Collection == invoice.CollectionAUTOMATIC,
 	}
 	if r.InvoiceID != "" {
 		return r, nil
@@ -255,15 +256,18 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return tx.markPaid(ctx, opened, "")
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	if opened.Collection != invoice.CollectionBALANCE {
-		return nil
+	if opened.Collection == invoice.CollectionBALANCE {
+		b, err := tx.settledBalance(ctx, opened.PayerID, opened.Currency)
+		if err != nil {
+			return err
+		}
+		if !postpaid(b) {
+			if _, err := tx.payFromBalance(ctx, opened, b.ID); err != nil {
+				return err
+			}
+		}
 	}
-	b, err := tx.settledBalance(ctx, opened.PayerID, opened.Currency)
-	if err != nil || postpaid(b) {
-		return err
-	}
-	_, err = tx.payFromBalance(ctx, opened, b.ID)
-	return err
+	return tx.subscriptionInvoiceChanged(ctx, opened.ID)
 }
 
 // reserveNumber gives a draft its number when it is first tried to issue it,

@@ -289,7 +289,10 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 		if v == verdictAgain {
 			r.Status = gateway.StatusUnknown // whatever this try says, an earlier one may have arrived
 		}
-		return tx.finishInvoiceTry(ctx, callID, r)
+		if err := tx.finishInvoiceTry(ctx, callID, r); err != nil {
+			return err
+		}
+		return tx.subscriptionInvoiceChanged(ctx, c.Subject)
 	})
 	if err != nil {
 		return s.finishFailed(ctx, callID, err)
@@ -512,7 +515,7 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 		return fmt.Errorf("mark invoice %s paid: %w", inv.ID, err)
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return nil
+	return tx.subscriptionInvoiceChanged(ctx, inv.ID)
 }
 
 // invoiceCheckIn is when an open invoice is looked at again although no event

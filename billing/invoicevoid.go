@@ -121,5 +121,8 @@ func (tx *Tx) voidInvoice(ctx context.Context, inv *ent.Invoice) error {
 		return fmt.Errorf("void invoice %s: %w", inv.ID, err)
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)
+	if err := tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING); err != nil {
+		return err
+	}
+	return tx.subscriptionInvoiceChanged(ctx, inv.ID)
 }

@@ -163,6 +163,18 @@ func (tx *Tx) writeQuoteLines(ctx context.Context, quoteID string, lines []line)
 	return nil
 }
 
+// linesOfQuote are a quote's positions as they were written.
+func linesOfQuote(rows []*ent.QuoteLine) []line {
+	lines := make([]line, len(rows))
+	for i, l := range rows {
+		lines[i] = line{
+			description: l.Description, priceID: l.PriceID, quantity: l.Quantity, unitAmount: l.UnitAmount(), amount: l.Amount(),
+			interval: (*price.RecurrenceInterval)(l.RecurrenceInterval), count: l.RecurrenceCount,
+		}
+	}
+	return lines
+}
+
 // writeInvoiceLines writes an invoice's positions.
 func (tx *Tx) writeInvoiceLines(ctx context.Context, invoiceID string, lines []line) error {
 	rows := make([]*ent.InvoiceLineCreate, len(lines))

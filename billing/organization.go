@@ -181,6 +181,7 @@ type OrganizationChange struct {
 	SenderEmail          *string
 	ThankYouURL          *string
 	ChargingEnabled      *bool
+	PayersMayCancel      *bool
 	Dunning              *Dunning
 	DefaultProviderID    *string
 	AllowedReturnOrigins []string // nil stays, empty clears
@@ -387,6 +388,10 @@ func (u *organizationUpdate) billing(c OrganizationChange) error {
 	if c.ChargingEnabled != nil {
 		u.SetChargingEnabled(*c.ChargingEnabled)
 		u.changes["chargingEnabled"] = strconv.FormatBool(*c.ChargingEnabled)
+	}
+	if c.PayersMayCancel != nil {
+		u.SetPayersMayCancel(*c.PayersMayCancel)
+		u.changes["payersMayCancel"] = strconv.FormatBool(*c.PayersMayCancel)
 	}
 	if d := c.Dunning; d != nil {
 		if d.RetryDays < 1 || d.RetryDays > dunningDaysMax {

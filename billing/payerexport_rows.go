@@ -19,6 +19,7 @@ import (
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 )
 
@@ -157,7 +158,26 @@ func (x *PayerExport) invoices(ctx context.Context, after string) ([]any, string
 			"recipient": i.Recipient, "description": i.Description, "lineItems": lines,
 			"subtotal": i.Subtotal(), "tax": i.Tax(), "total": i.Total(), "amountDue": i.AmountDue(), "amountPaid": i.AmountPaid(),
 			"dueAt": i.DueAt, "finalizedAt": i.FinalizedAt, "paidAt": i.PaidAt, "voidedAt": i.VoidedAt, "createdAt": i.CreatedAt,
-			"hostedUrl": i.HostedURL, "receiptUrl": i.ReceiptURL, "quoteId": i.QuoteID,
+			"hostedUrl": i.HostedURL, "receiptUrl": i.ReceiptURL, "quoteId": i.QuoteID, "subscriptionId": i.SubscriptionID,
+			"periodStart": i.PeriodStart, "periodEnd": i.PeriodEnd,
+		}
+	})
+}
+
+func (x *PayerExport) subscriptions(ctx context.Context, after string) ([]any, string, error) {
+	rows, err := x.s.read.Subscription.Query().Where(subscription.PayerID(x.PayerID), subscription.IDGT(after)).WithItems().
+		Order(ent.Asc(subscription.FieldID)).Limit(exportPage).All(ctx)
+	return exported(rows, err, "subscriptions", func(s *ent.Subscription) string { return s.ID }, func(s *ent.Subscription) fields {
+		items := make([]fields, len(s.Edges.Items))
+		for n, i := range s.Edges.Items {
+			items[n] = fields{"description": i.Description, "quantity": i.Quantity, "unitAmount": i.UnitAmount(), "amount": i.Amount()}
+		}
+		return fields{
+			"id": s.ID, "status": s.Status, "collection": s.Collection, "providerId": s.ProviderID, "paymentMethodId": s.PaymentMethodID,
+			"quoteId": s.QuoteID, "currency": s.Currency, "amount": s.Amount(), "items": items,
+			"recurrenceInterval": s.RecurrenceInterval, "recurrenceCount": s.RecurrenceCount, "timeZone": s.TimeZone,
+			"startsAt": s.StartsAt, "trialEndsAt": s.TrialEndsAt, "currentPeriodStart": s.CurrentPeriodStart, "currentPeriodEnd": s.CurrentPeriodEnd,
+			"cancelAtPeriodEnd": s.CancelAtPeriodEnd, "canceledAt": s.CanceledAt, "createdAt": s.CreatedAt,
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"purser/ent"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/idempotencyrecord"
+	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
 	"purser/gateway"
@@ -36,7 +37,7 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 		SetID(p.id).SetPurpose(p.purpose).SetStatus(p.status).
 		SetCurrency(p.draft.Currency).SetAmountUnits(p.draft.AmountUnits).
 		SetPayerID(p.payer.ID).SetProviderID(p.provider.ID).
-		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard).SetRecurring(p.draft.Recurring).
+		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard || savesCard(p.invoice)).SetRecurring(p.draft.Recurring).
 		SetActionURL(p.actionURL).SetPublicToken(tx.s.newSecret(24)).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.draft.ReturnUrls != nil {
@@ -65,6 +66,12 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 	}
 	tx.changed(ctx, ChangePayment, row.ID, p.payer.ID)
 	return row, nil
+}
+
+// savesCard: what a subscription is paid with first is charged again for each
+// further period.
+func savesCard(inv *ent.Invoice) bool {
+	return inv != nil && inv.SubscriptionID != nil && inv.Collection == invoice.CollectionAUTOMATIC
 }
 
 func (tx *Tx) createAttempt(ctx context.Context, paymentID, callID string) error {

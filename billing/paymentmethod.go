@@ -444,7 +444,7 @@ type DueCard struct {
 // DueCards lists cards of the viewer's organization whose saving nobody has
 // told anything about for too long, the longest waiting first.
 func (s *Service) DueCards(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.PaymentMethod.Query().Where(cardDue(s.now())).
+	ids, err := s.read.PaymentMethod.Query().Where(cardDue(s.now(ctx))).
 		Order(ent.Asc(paymentmethod.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due cards: %w", err)

@@ -510,7 +510,7 @@ func (s *Service) WebhookSecrets(ctx context.Context, p *ent.Provider) ([]string
 		return nil, nil // its gateway reports to the operator's address
 	}
 	stored := [][]byte{p.WebhookSecretSealed}
-	if until := p.WebhookSecretPreviousUntil; until != nil && s.now().Before(*until) {
+	if until := p.WebhookSecretPreviousUntil; until != nil && s.now(ctx).Before(*until) {
 		stored = append(stored, p.WebhookSecretPreviousSealed)
 	}
 	var secrets []string

@@ -122,6 +122,9 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	if _, err := tx.usableCurrency(ctx, *q.Currency, "lineItems"); err != nil {
 		return nil, nil, nil, err
 	}
+	if _, err := recurrenceOfLines(linesOfQuote(lines), "lineItems"); err != nil {
+		return nil, nil, nil, err
+	}
 	if _, err := q.Total().Minor(); err != nil {
 		return nil, nil, nil, refuse(CodeInvalid, "lineItems", "the positions come to %s, which is not a whole number of the currency's smallest unit", q.Total())
 	}

@@ -209,7 +209,7 @@ type DueRefund struct {
 // DueRefunds lists refunds of the viewer's organization of which nobody has
 // told for too long, the longest waiting first.
 func (s *Service) DueRefunds(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Refund.Query().Where(refundDue(s.now())).
+	ids, err := s.read.Refund.Query().Where(refundDue(s.now(ctx))).
 		Order(ent.Asc(refund.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	return ids, wrapped(err, "list due refunds")
 }

@@ -317,7 +317,7 @@ func (s *Service) PaymentToCheck(ctx context.Context, id string) (*DuePayment, e
 // DuePayments lists payments of the viewer's organization that nobody has
 // told anything about for too long, the longest waiting first.
 func (s *Service) DuePayments(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Payment.Query().Where(paymentDue(s.now())).
+	ids, err := s.read.Payment.Query().Where(paymentDue(s.now(ctx))).
 		Order(ent.Asc(payment.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due payments: %w", err)

@@ -49,6 +49,7 @@ type VerifyReport struct {
 	Holds          int
 	Payments       int // that succeeded
 	Invoices       int
+	Subscriptions  int
 	Quotes         int
 	OpenCalls      int
 }
@@ -125,6 +126,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		// keeps to one by itself.
 		isolation = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	}
+	now := s.now(ctx) // read while no connection is held
 	stx, err := s.db.Read.BeginTx(ctx, isolation)
 	if err != nil {
 		return report, fmt.Errorf("begin verification: %w", err)
@@ -141,7 +143,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		Client:   ent.NewClient(ent.Driver(txDriver{entsql.NewDriver(s.db.Dialect, entsql.Conn{ExecQuerier: stx})})),
 		options:  o,
 		report:   &report,
-		now:      s.now(),
+		now:      now,
 		clearing: sums{},
 		shapes:   shapes(),
 	}
@@ -162,6 +164,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		{"payments", v.payments},
 		{"invoices", v.invoices},
 		{"quotes", v.quotes},
+		{"subscriptions", v.subscriptions},
 		{"numbers", v.numbers},
 		{"gateway calls", v.calls},
 	} {

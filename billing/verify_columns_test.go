@@ -20,6 +20,7 @@ import (
 	"purser/ent/payment"
 	"purser/ent/provider"
 	"purser/ent/refund"
+	"purser/ent/subscription"
 	"purser/gateway"
 	"purser/testdb"
 )
@@ -124,6 +125,7 @@ func newTrade(t *testing.T) *sale {
 	s.clock.Advance(holdLifeMin)
 	s.expire(t)
 	s.setAside(t, s.payer.ID, usd(t, "7"))
+	s.subscribed(t)
 	for _, a := range []string{"2", "-1"} {
 		must(s.credit(s.payer.ID, usd(t, a)))(t)
 		must(s.adjust(s.payer.ID, usd(t, a)))(t)
@@ -135,6 +137,40 @@ func newTrade(t *testing.T) *sale {
 	s.exec(t, "PRAGMA foreign_keys = OFF")
 	s.exec(t, "PRAGMA ignore_check_constraints = ON")
 	return s
+}
+
+// subscribed makes one subscription that runs, one on trial and one that has
+// ended.
+func (s *sale) subscribed(t testing.TB) {
+	t.Helper()
+	monthly := s.monthly(t, "9")
+	for n, d := range []SubscriptionDraft{{}, {TrialDays: 7}, {TrialDays: 9}} {
+		d.PayerID, d.Collection, d.Key = s.payer.ID, "SEND", ptr(s.newID("key"))
+		d.Items = []LineDraft{{PriceID: monthly, Quantity: 1}}
+		id, _, err := s.CreateSubscription(s.ctx, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 2 {
+			if _, err := s.CancelSubscription(s.ctx, id, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// monthly makes a price that is paid by the month.
+func (f *fixture) monthly(t testing.TB, amount string) string {
+	t.Helper()
+	product, err := f.CreateProduct(f.ctx, ProductDraft{Name: "Plan " + amount}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := f.CreatePrice(f.ctx, PriceDraft{ProductID: product, UnitAmount: usd(t, amount), Recurrence: &Recurrence{Interval: "MONTH", Count: 1}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // moneyBack makes a payer's balance that is being reloaded, with payments of
@@ -238,6 +274,17 @@ func provables() []provable {
 		{table: hold.Table, where: "status IN ('RELEASED', 'EXPIRED')", states: holds, untold: append([]string{
 			hold.FieldID, hold.FieldAmountUnits, hold.FieldClosedAt, hold.FieldExpiresAt,
 		}, promised...)},
+		{table: subscription.Table, states: map[string][]string{
+			subscription.FieldStatus: {"SCHEDULED", "INCOMPLETE", "TRIALING", "ACTIVE", "PAST_DUE", "UNPAID", "CANCELED"},
+		}, untold: []string{
+			subscription.FieldPayerID,                                                                     // of one on trial
+			subscription.FieldProviderID, subscription.FieldPaymentMethodID, subscription.FieldCollection, // wishes
+			subscription.FieldQuoteID, subscription.FieldLatestInvoiceID, subscription.FieldCancelAtPeriodEnd,
+			subscription.FieldPendingLines, subscription.FieldDueAt, subscription.FieldCanceledAt, subscription.FieldVersion,
+			subscription.FieldRecurrenceInterval, subscription.FieldRecurrenceCount, subscription.FieldTimeZone, // of one on trial
+			subscription.FieldCreatedAt, subscription.FieldUpdatedAt,
+			subscription.FieldStatus, // of as much weight
+		}},
 		{table: ledgerseal.Table},
 		{table: gatewaycall.Table, where: "state <> 'DONE'", states: map[string][]string{
 			gatewaycall.FieldState: {"OPEN", "DONE", "REVIEW"},

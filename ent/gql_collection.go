@@ -28,6 +28,8 @@ import (
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/refund"
+	"purser/ent/subscription"
+	"purser/ent/subscriptionitem"
 
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent/dialect/sql"
@@ -982,6 +984,24 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			}
 			_q.withQuote = query
 
+		case "subscription":
+			if _, ok := fieldSeen[invoice.FieldSubscriptionID]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldSubscriptionID)
+				fieldSeen[invoice.FieldSubscriptionID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withSubscription
+			if query == nil {
+				query = (&SubscriptionClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, subscriptionImplementors...); err != nil {
+				return err
+			}
+			_q.withSubscription = query
+
 		case "lineItems":
 			key := selectionKey(field)
 			if !_q.collected.first(key) {
@@ -1042,10 +1062,10 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][key] = n
+							nodes[i].Edges.totalCount[5][key] = n
 						}
 						return nil
 					})
@@ -1053,10 +1073,10 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Invoice) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Payments)
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][key] = n
+							nodes[i].Edges.totalCount[5][key] = n
 						}
 						return nil
 					})
@@ -1155,6 +1175,16 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[invoice.FieldDunning]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldDunning)
 				fieldSeen[invoice.FieldDunning] = struct{}{}
+			}
+		case "periodStart":
+			if _, ok := fieldSeen[invoice.FieldPeriodStart]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldPeriodStart)
+				fieldSeen[invoice.FieldPeriodStart] = struct{}{}
+			}
+		case "periodEnd":
+			if _, ok := fieldSeen[invoice.FieldPeriodEnd]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldPeriodEnd)
+				fieldSeen[invoice.FieldPeriodEnd] = struct{}{}
 			}
 		case "id":
 		case "__typename":
@@ -1774,6 +1804,16 @@ func (_q *OrganizationQuery) collectField(ctx context.Context, oneNode bool, opC
 				selectedFields = append(selectedFields, organization.FieldChargingEnabled)
 				fieldSeen[organization.FieldChargingEnabled] = struct{}{}
 			}
+		case "payersMayCancel":
+			if _, ok := fieldSeen[organization.FieldPayersMayCancel]; !ok {
+				selectedFields = append(selectedFields, organization.FieldPayersMayCancel)
+				fieldSeen[organization.FieldPayersMayCancel] = struct{}{}
+			}
+		case "clockUntil":
+			if _, ok := fieldSeen[organization.FieldClockUntil]; !ok {
+				selectedFields = append(selectedFields, organization.FieldClockUntil)
+				fieldSeen[organization.FieldClockUntil] = struct{}{}
+			}
 		case "createdAt":
 			if _, ok := fieldSeen[organization.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, organization.FieldCreatedAt)
@@ -2148,6 +2188,98 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					*wq = *query
 				})
 
+			case "subscriptions":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&SubscriptionClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(SubscriptionWhereInput))
+				if err != nil {
+					return err
+				}
+				args := newSubscriptionPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newSubscriptionPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.SubscriptionsColumn), ids...))
+							})
+							if err := query.GroupBy(payer.SubscriptionsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[4] == nil {
+									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[4][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Subscriptions)
+								if nodes[i].Edges.totalCount[4] == nil {
+									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[4][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, subscriptionImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						modify := limitPerRow(payer.SubscriptionsColumn, limit, pager.orderExpr(query))
+						query.modifiers = append(query.modifiers, modify)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedSubscriptions(key, func(wq *SubscriptionQuery) {
+					*wq = *query
+				})
+
 			case "payments":
 				key := selectionKey(field)
 				if !_q.collected.first(key) {
@@ -2195,10 +2327,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[4] == nil {
-									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[4][key] = n
+								nodes[i].Edges.totalCount[5][key] = n
 							}
 							return nil
 						})
@@ -2206,10 +2338,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Payments)
-								if nodes[i].Edges.totalCount[4] == nil {
-									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[4][key] = n
+								nodes[i].Edges.totalCount[5][key] = n
 							}
 							return nil
 						})
@@ -2287,10 +2419,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -2298,10 +2430,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Holds)
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -2379,10 +2511,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})
@@ -2390,10 +2522,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Memberships)
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})
@@ -2471,10 +2603,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[7] == nil {
-									nodes[i].Edges.totalCount[7] = make(map[string]int)
+								if nodes[i].Edges.totalCount[8] == nil {
+									nodes[i].Edges.totalCount[8] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[7][key] = n
+								nodes[i].Edges.totalCount[8][key] = n
 							}
 							return nil
 						})
@@ -2482,10 +2614,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Members)
-								if nodes[i].Edges.totalCount[7] == nil {
-									nodes[i].Edges.totalCount[7] = make(map[string]int)
+								if nodes[i].Edges.totalCount[8] == nil {
+									nodes[i].Edges.totalCount[8] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[7][key] = n
+								nodes[i].Edges.totalCount[8][key] = n
 							}
 							return nil
 						})
@@ -3655,6 +3787,24 @@ func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 			}
 			_q.withInvoice = query
 
+		case "subscription":
+			if _, ok := fieldSeen[quote.FieldSubscriptionID]; !ok {
+				selectedFields = append(selectedFields, quote.FieldSubscriptionID)
+				fieldSeen[quote.FieldSubscriptionID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withSubscription
+			if query == nil {
+				query = (&SubscriptionClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, subscriptionImplementors...); err != nil {
+				return err
+			}
+			_q.withSubscription = query
+
 		case "lineItems":
 			key := selectionKey(field)
 			if !_q.collected.first(key) {
@@ -3696,6 +3846,11 @@ func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 			if _, ok := fieldSeen[quote.FieldExpiresAt]; !ok {
 				selectedFields = append(selectedFields, quote.FieldExpiresAt)
 				fieldSeen[quote.FieldExpiresAt] = struct{}{}
+			}
+		case "startsAt":
+			if _, ok := fieldSeen[quote.FieldStartsAt]; !ok {
+				selectedFields = append(selectedFields, quote.FieldStartsAt)
+				fieldSeen[quote.FieldStartsAt] = struct{}{}
 			}
 		case "id":
 		case "__typename":
@@ -3997,6 +4152,451 @@ func newRefundPaginateArgs(rv map[string]any) *refundPaginateArgs {
 		case *RefundOrder:
 			if v != nil {
 				args.opts = append(args.opts, WithRefundOrder(v))
+			}
+		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *SubscriptionQuery) CollectFields(ctx context.Context, satisfies ...string) (*SubscriptionQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *SubscriptionQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(subscription.Columns))
+		selectedFields = []string{subscription.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "payer":
+			if _, ok := fieldSeen[subscription.FieldPayerID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldPayerID)
+				fieldSeen[subscription.FieldPayerID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withPayer = query
+
+		case "provider":
+			if _, ok := fieldSeen[subscription.FieldProviderID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldProviderID)
+				fieldSeen[subscription.FieldProviderID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProvider
+			if query == nil {
+				query = (&ProviderClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, providerImplementors...); err != nil {
+				return err
+			}
+			_q.withProvider = query
+
+		case "paymentMethod":
+			if _, ok := fieldSeen[subscription.FieldPaymentMethodID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldPaymentMethodID)
+				fieldSeen[subscription.FieldPaymentMethodID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPaymentMethod
+			if query == nil {
+				query = (&PaymentMethodClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, paymentmethodImplementors...); err != nil {
+				return err
+			}
+			_q.withPaymentMethod = query
+
+		case "quote":
+			if _, ok := fieldSeen[subscription.FieldQuoteID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldQuoteID)
+				fieldSeen[subscription.FieldQuoteID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withQuote
+			if query == nil {
+				query = (&QuoteClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, quoteImplementors...); err != nil {
+				return err
+			}
+			_q.withQuote = query
+
+		case "latestInvoice":
+			if _, ok := fieldSeen[subscription.FieldLatestInvoiceID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldLatestInvoiceID)
+				fieldSeen[subscription.FieldLatestInvoiceID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withLatestInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
+				return err
+			}
+			_q.withLatestInvoice = query
+
+		case "items":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&SubscriptionItemClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, subscriptionitemImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedItems(key, func(wq *SubscriptionItemQuery) {
+				*wq = *query
+			})
+
+		case "invoices":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&InvoiceClient{config: _q.config}).Query()
+			rawArgs, err := fieldArgs(opCtx, field, nil)
+			if err != nil {
+				return err
+			}
+			args := newInvoicePaginateArgs(rawArgs)
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+			}
+			pager, err := newInvoicePager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+			if hasSelected(opCtx, field, totalCountField) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Subscription) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"subscription_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(subscription.InvoicesColumn), ids...))
+						})
+						if err := query.GroupBy(subscription.InvoicesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[6][key] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Subscription) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Invoices)
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[6][key] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			for _, field := range selected(opCtx, field, edgesField, nodeField) {
+				if err := query.collectField(ctx, false, opCtx, field, nil, invoiceImplementors...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := limitPerRow(subscription.InvoicesColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedInvoices(key, func(wq *InvoiceQuery) {
+				*wq = *query
+			})
+		case "createdAt":
+			if _, ok := fieldSeen[subscription.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCreatedAt)
+				fieldSeen[subscription.FieldCreatedAt] = struct{}{}
+			}
+		case "updatedAt":
+			if _, ok := fieldSeen[subscription.FieldUpdatedAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldUpdatedAt)
+				fieldSeen[subscription.FieldUpdatedAt] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[subscription.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldStatus)
+				fieldSeen[subscription.FieldStatus] = struct{}{}
+			}
+		case "startsAt":
+			if _, ok := fieldSeen[subscription.FieldStartsAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldStartsAt)
+				fieldSeen[subscription.FieldStartsAt] = struct{}{}
+			}
+		case "currentPeriodStart":
+			if _, ok := fieldSeen[subscription.FieldCurrentPeriodStart]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCurrentPeriodStart)
+				fieldSeen[subscription.FieldCurrentPeriodStart] = struct{}{}
+			}
+		case "currentPeriodEnd":
+			if _, ok := fieldSeen[subscription.FieldCurrentPeriodEnd]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCurrentPeriodEnd)
+				fieldSeen[subscription.FieldCurrentPeriodEnd] = struct{}{}
+			}
+		case "trialEndsAt":
+			if _, ok := fieldSeen[subscription.FieldTrialEndsAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldTrialEndsAt)
+				fieldSeen[subscription.FieldTrialEndsAt] = struct{}{}
+			}
+		case "canceledAt":
+			if _, ok := fieldSeen[subscription.FieldCanceledAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCanceledAt)
+				fieldSeen[subscription.FieldCanceledAt] = struct{}{}
+			}
+		case "cancelAtPeriodEnd":
+			if _, ok := fieldSeen[subscription.FieldCancelAtPeriodEnd]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCancelAtPeriodEnd)
+				fieldSeen[subscription.FieldCancelAtPeriodEnd] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type subscriptionPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []SubscriptionPaginateOption
+}
+
+func newSubscriptionPaginateArgs(rv map[string]any) *subscriptionPaginateArgs {
+	args := &subscriptionPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &SubscriptionOrder{Field: &SubscriptionOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithSubscriptionOrder(order))
+			}
+		case *SubscriptionOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithSubscriptionOrder(v))
+			}
+		}
+	}
+	if v, ok := rv[whereField].(*SubscriptionWhereInput); ok {
+		args.opts = append(args.opts, WithSubscriptionFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *SubscriptionItemQuery) CollectFields(ctx context.Context, satisfies ...string) (*SubscriptionItemQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *SubscriptionItemQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(subscriptionitem.Columns))
+		selectedFields = []string{subscriptionitem.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "subscription":
+			if _, ok := fieldSeen[subscriptionitem.FieldSubscriptionID]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldSubscriptionID)
+				fieldSeen[subscriptionitem.FieldSubscriptionID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withSubscription
+			if query == nil {
+				query = (&SubscriptionClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, subscriptionImplementors...); err != nil {
+				return err
+			}
+			_q.withSubscription = query
+
+		case "price":
+			if _, ok := fieldSeen[subscriptionitem.FieldPriceID]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldPriceID)
+				fieldSeen[subscriptionitem.FieldPriceID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPrice
+			if query == nil {
+				query = (&PriceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, priceImplementors...); err != nil {
+				return err
+			}
+			_q.withPrice = query
+		case "description":
+			if _, ok := fieldSeen[subscriptionitem.FieldDescription]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldDescription)
+				fieldSeen[subscriptionitem.FieldDescription] = struct{}{}
+			}
+		case "quantity":
+			if _, ok := fieldSeen[subscriptionitem.FieldQuantity]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldQuantity)
+				fieldSeen[subscriptionitem.FieldQuantity] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type subscriptionitemPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []SubscriptionItemPaginateOption
+}
+
+func newSubscriptionItemPaginateArgs(rv map[string]any) *subscriptionitemPaginateArgs {
+	args := &subscriptionitemPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &SubscriptionItemOrder{Field: &SubscriptionItemOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithSubscriptionItemOrder(order))
+			}
+		case *SubscriptionItemOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithSubscriptionItemOrder(v))
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/product"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 	"time"
 )
 
@@ -521,6 +522,30 @@ type InvoiceWhereInput struct {
 	DunningNEQ   *invoice.Dunning  `json:"dunningNEQ,omitempty"`
 	DunningIn    []invoice.Dunning `json:"dunningIn,omitempty"`
 	DunningNotIn []invoice.Dunning `json:"dunningNotIn,omitempty"`
+
+	// "period_start" field predicates.
+	PeriodStart       *time.Time  `json:"periodStart,omitempty"`
+	PeriodStartNEQ    *time.Time  `json:"periodStartNEQ,omitempty"`
+	PeriodStartIn     []time.Time `json:"periodStartIn,omitempty"`
+	PeriodStartNotIn  []time.Time `json:"periodStartNotIn,omitempty"`
+	PeriodStartGT     *time.Time  `json:"periodStartGT,omitempty"`
+	PeriodStartGTE    *time.Time  `json:"periodStartGTE,omitempty"`
+	PeriodStartLT     *time.Time  `json:"periodStartLT,omitempty"`
+	PeriodStartLTE    *time.Time  `json:"periodStartLTE,omitempty"`
+	PeriodStartIsNil  bool        `json:"periodStartIsNil,omitempty"`
+	PeriodStartNotNil bool        `json:"periodStartNotNil,omitempty"`
+
+	// "period_end" field predicates.
+	PeriodEnd       *time.Time  `json:"periodEnd,omitempty"`
+	PeriodEndNEQ    *time.Time  `json:"periodEndNEQ,omitempty"`
+	PeriodEndIn     []time.Time `json:"periodEndIn,omitempty"`
+	PeriodEndNotIn  []time.Time `json:"periodEndNotIn,omitempty"`
+	PeriodEndGT     *time.Time  `json:"periodEndGT,omitempty"`
+	PeriodEndGTE    *time.Time  `json:"periodEndGTE,omitempty"`
+	PeriodEndLT     *time.Time  `json:"periodEndLT,omitempty"`
+	PeriodEndLTE    *time.Time  `json:"periodEndLTE,omitempty"`
+	PeriodEndIsNil  bool        `json:"periodEndIsNil,omitempty"`
+	PeriodEndNotNil bool        `json:"periodEndNotNil,omitempty"`
 
 	// "public_token" field predicates.
 	PublicToken             *string  `json:"publicToken,omitempty"`
@@ -1050,6 +1075,66 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 	}
 	if len(i.DunningNotIn) > 0 {
 		predicates = append(predicates, invoice.DunningNotIn(i.DunningNotIn...))
+	}
+	if i.PeriodStart != nil {
+		predicates = append(predicates, invoice.PeriodStartEQ(*i.PeriodStart))
+	}
+	if i.PeriodStartNEQ != nil {
+		predicates = append(predicates, invoice.PeriodStartNEQ(*i.PeriodStartNEQ))
+	}
+	if len(i.PeriodStartIn) > 0 {
+		predicates = append(predicates, invoice.PeriodStartIn(i.PeriodStartIn...))
+	}
+	if len(i.PeriodStartNotIn) > 0 {
+		predicates = append(predicates, invoice.PeriodStartNotIn(i.PeriodStartNotIn...))
+	}
+	if i.PeriodStartGT != nil {
+		predicates = append(predicates, invoice.PeriodStartGT(*i.PeriodStartGT))
+	}
+	if i.PeriodStartGTE != nil {
+		predicates = append(predicates, invoice.PeriodStartGTE(*i.PeriodStartGTE))
+	}
+	if i.PeriodStartLT != nil {
+		predicates = append(predicates, invoice.PeriodStartLT(*i.PeriodStartLT))
+	}
+	if i.PeriodStartLTE != nil {
+		predicates = append(predicates, invoice.PeriodStartLTE(*i.PeriodStartLTE))
+	}
+	if i.PeriodStartIsNil {
+		predicates = append(predicates, invoice.PeriodStartIsNil())
+	}
+	if i.PeriodStartNotNil {
+		predicates = append(predicates, invoice.PeriodStartNotNil())
+	}
+	if i.PeriodEnd != nil {
+		predicates = append(predicates, invoice.PeriodEndEQ(*i.PeriodEnd))
+	}
+	if i.PeriodEndNEQ != nil {
+		predicates = append(predicates, invoice.PeriodEndNEQ(*i.PeriodEndNEQ))
+	}
+	if len(i.PeriodEndIn) > 0 {
+		predicates = append(predicates, invoice.PeriodEndIn(i.PeriodEndIn...))
+	}
+	if len(i.PeriodEndNotIn) > 0 {
+		predicates = append(predicates, invoice.PeriodEndNotIn(i.PeriodEndNotIn...))
+	}
+	if i.PeriodEndGT != nil {
+		predicates = append(predicates, invoice.PeriodEndGT(*i.PeriodEndGT))
+	}
+	if i.PeriodEndGTE != nil {
+		predicates = append(predicates, invoice.PeriodEndGTE(*i.PeriodEndGTE))
+	}
+	if i.PeriodEndLT != nil {
+		predicates = append(predicates, invoice.PeriodEndLT(*i.PeriodEndLT))
+	}
+	if i.PeriodEndLTE != nil {
+		predicates = append(predicates, invoice.PeriodEndLTE(*i.PeriodEndLTE))
+	}
+	if i.PeriodEndIsNil {
+		predicates = append(predicates, invoice.PeriodEndIsNil())
+	}
+	if i.PeriodEndNotNil {
+		predicates = append(predicates, invoice.PeriodEndNotNil())
 	}
 	if i.PublicToken != nil {
 		predicates = append(predicates, invoice.PublicTokenEQ(*i.PublicToken))
@@ -1726,6 +1811,10 @@ type PayerWhereInput struct {
 	HasInvoices     *bool                `json:"hasInvoices,omitempty"`
 	HasInvoicesWith []*InvoiceWhereInput `json:"hasInvoicesWith,omitempty"`
 
+	// "subscriptions" edge predicates.
+	HasSubscriptions     *bool                     `json:"hasSubscriptions,omitempty"`
+	HasSubscriptionsWith []*SubscriptionWhereInput `json:"hasSubscriptionsWith,omitempty"`
+
 	// "payments" edge predicates.
 	HasPayments     *bool                `json:"hasPayments,omitempty"`
 	HasPaymentsWith []*PaymentWhereInput `json:"hasPaymentsWith,omitempty"`
@@ -2232,6 +2321,24 @@ func (i *PayerWhereInput) P() (predicate.Payer, error) {
 			with = append(with, p)
 		}
 		predicates = append(predicates, payer.HasInvoicesWith(with...))
+	}
+	if i.HasSubscriptions != nil {
+		p := payer.HasSubscriptions()
+		if !*i.HasSubscriptions {
+			p = payer.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasSubscriptionsWith) > 0 {
+		with := make([]predicate.Subscription, 0, len(i.HasSubscriptionsWith))
+		for _, w := range i.HasSubscriptionsWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasSubscriptionsWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, payer.HasSubscriptionsWith(with...))
 	}
 	if i.HasPayments != nil {
 		p := payer.HasPayments()
@@ -3432,6 +3539,18 @@ type QuoteWhereInput struct {
 	ExpiresAtIsNil  bool        `json:"expiresAtIsNil,omitempty"`
 	ExpiresAtNotNil bool        `json:"expiresAtNotNil,omitempty"`
 
+	// "starts_at" field predicates.
+	StartsAt       *time.Time  `json:"startsAt,omitempty"`
+	StartsAtNEQ    *time.Time  `json:"startsAtNEQ,omitempty"`
+	StartsAtIn     []time.Time `json:"startsAtIn,omitempty"`
+	StartsAtNotIn  []time.Time `json:"startsAtNotIn,omitempty"`
+	StartsAtGT     *time.Time  `json:"startsAtGT,omitempty"`
+	StartsAtGTE    *time.Time  `json:"startsAtGTE,omitempty"`
+	StartsAtLT     *time.Time  `json:"startsAtLT,omitempty"`
+	StartsAtLTE    *time.Time  `json:"startsAtLTE,omitempty"`
+	StartsAtIsNil  bool        `json:"startsAtIsNil,omitempty"`
+	StartsAtNotNil bool        `json:"startsAtNotNil,omitempty"`
+
 	// "public_token" field predicates.
 	PublicToken             *string  `json:"publicToken,omitempty"`
 	PublicTokenNEQ          *string  `json:"publicTokenNEQ,omitempty"`
@@ -3729,6 +3848,36 @@ func (i *QuoteWhereInput) P() (predicate.Quote, error) {
 	if i.ExpiresAtNotNil {
 		predicates = append(predicates, quote.ExpiresAtNotNil())
 	}
+	if i.StartsAt != nil {
+		predicates = append(predicates, quote.StartsAtEQ(*i.StartsAt))
+	}
+	if i.StartsAtNEQ != nil {
+		predicates = append(predicates, quote.StartsAtNEQ(*i.StartsAtNEQ))
+	}
+	if len(i.StartsAtIn) > 0 {
+		predicates = append(predicates, quote.StartsAtIn(i.StartsAtIn...))
+	}
+	if len(i.StartsAtNotIn) > 0 {
+		predicates = append(predicates, quote.StartsAtNotIn(i.StartsAtNotIn...))
+	}
+	if i.StartsAtGT != nil {
+		predicates = append(predicates, quote.StartsAtGT(*i.StartsAtGT))
+	}
+	if i.StartsAtGTE != nil {
+		predicates = append(predicates, quote.StartsAtGTE(*i.StartsAtGTE))
+	}
+	if i.StartsAtLT != nil {
+		predicates = append(predicates, quote.StartsAtLT(*i.StartsAtLT))
+	}
+	if i.StartsAtLTE != nil {
+		predicates = append(predicates, quote.StartsAtLTE(*i.StartsAtLTE))
+	}
+	if i.StartsAtIsNil {
+		predicates = append(predicates, quote.StartsAtIsNil())
+	}
+	if i.StartsAtNotNil {
+		predicates = append(predicates, quote.StartsAtNotNil())
+	}
 	if i.PublicToken != nil {
 		predicates = append(predicates, quote.PublicTokenEQ(*i.PublicToken))
 	}
@@ -3776,5 +3925,419 @@ func (i *QuoteWhereInput) P() (predicate.Quote, error) {
 		return predicates[0], nil
 	default:
 		return quote.And(predicates...), nil
+	}
+}
+
+// SubscriptionWhereInput represents a where input for filtering Subscription queries.
+type SubscriptionWhereInput struct {
+	Predicates []predicate.Subscription  `json:"-"`
+	Not        *SubscriptionWhereInput   `json:"not,omitempty"`
+	Or         []*SubscriptionWhereInput `json:"or,omitempty"`
+	And        []*SubscriptionWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "created_at" field predicates.
+	CreatedAt      *time.Time  `json:"createdAt,omitempty"`
+	CreatedAtNEQ   *time.Time  `json:"createdAtNEQ,omitempty"`
+	CreatedAtIn    []time.Time `json:"createdAtIn,omitempty"`
+	CreatedAtNotIn []time.Time `json:"createdAtNotIn,omitempty"`
+	CreatedAtGT    *time.Time  `json:"createdAtGT,omitempty"`
+	CreatedAtGTE   *time.Time  `json:"createdAtGTE,omitempty"`
+	CreatedAtLT    *time.Time  `json:"createdAtLT,omitempty"`
+	CreatedAtLTE   *time.Time  `json:"createdAtLTE,omitempty"`
+
+	// "updated_at" field predicates.
+	UpdatedAt      *time.Time  `json:"updatedAt,omitempty"`
+	UpdatedAtNEQ   *time.Time  `json:"updatedAtNEQ,omitempty"`
+	UpdatedAtIn    []time.Time `json:"updatedAtIn,omitempty"`
+	UpdatedAtNotIn []time.Time `json:"updatedAtNotIn,omitempty"`
+	UpdatedAtGT    *time.Time  `json:"updatedAtGT,omitempty"`
+	UpdatedAtGTE   *time.Time  `json:"updatedAtGTE,omitempty"`
+	UpdatedAtLT    *time.Time  `json:"updatedAtLT,omitempty"`
+	UpdatedAtLTE   *time.Time  `json:"updatedAtLTE,omitempty"`
+
+	// "status" field predicates.
+	Status      *subscription.Status  `json:"status,omitempty"`
+	StatusNEQ   *subscription.Status  `json:"statusNEQ,omitempty"`
+	StatusIn    []subscription.Status `json:"statusIn,omitempty"`
+	StatusNotIn []subscription.Status `json:"statusNotIn,omitempty"`
+
+	// "starts_at" field predicates.
+	StartsAt      *time.Time  `json:"startsAt,omitempty"`
+	StartsAtNEQ   *time.Time  `json:"startsAtNEQ,omitempty"`
+	StartsAtIn    []time.Time `json:"startsAtIn,omitempty"`
+	StartsAtNotIn []time.Time `json:"startsAtNotIn,omitempty"`
+	StartsAtGT    *time.Time  `json:"startsAtGT,omitempty"`
+	StartsAtGTE   *time.Time  `json:"startsAtGTE,omitempty"`
+	StartsAtLT    *time.Time  `json:"startsAtLT,omitempty"`
+	StartsAtLTE   *time.Time  `json:"startsAtLTE,omitempty"`
+
+	// "current_period_start" field predicates.
+	CurrentPeriodStart      *time.Time  `json:"currentPeriodStart,omitempty"`
+	CurrentPeriodStartNEQ   *time.Time  `json:"currentPeriodStartNEQ,omitempty"`
+	CurrentPeriodStartIn    []time.Time `json:"currentPeriodStartIn,omitempty"`
+	CurrentPeriodStartNotIn []time.Time `json:"currentPeriodStartNotIn,omitempty"`
+	CurrentPeriodStartGT    *time.Time  `json:"currentPeriodStartGT,omitempty"`
+	CurrentPeriodStartGTE   *time.Time  `json:"currentPeriodStartGTE,omitempty"`
+	CurrentPeriodStartLT    *time.Time  `json:"currentPeriodStartLT,omitempty"`
+	CurrentPeriodStartLTE   *time.Time  `json:"currentPeriodStartLTE,omitempty"`
+
+	// "current_period_end" field predicates.
+	CurrentPeriodEnd      *time.Time  `json:"currentPeriodEnd,omitempty"`
+	CurrentPeriodEndNEQ   *time.Time  `json:"currentPeriodEndNEQ,omitempty"`
+	CurrentPeriodEndIn    []time.Time `json:"currentPeriodEndIn,omitempty"`
+	CurrentPeriodEndNotIn []time.Time `json:"currentPeriodEndNotIn,omitempty"`
+	CurrentPeriodEndGT    *time.Time  `json:"currentPeriodEndGT,omitempty"`
+	CurrentPeriodEndGTE   *time.Time  `json:"currentPeriodEndGTE,omitempty"`
+	CurrentPeriodEndLT    *time.Time  `json:"currentPeriodEndLT,omitempty"`
+	CurrentPeriodEndLTE   *time.Time  `json:"currentPeriodEndLTE,omitempty"`
+
+	// "trial_ends_at" field predicates.
+	TrialEndsAt       *time.Time  `json:"trialEndsAt,omitempty"`
+	TrialEndsAtNEQ    *time.Time  `json:"trialEndsAtNEQ,omitempty"`
+	TrialEndsAtIn     []time.Time `json:"trialEndsAtIn,omitempty"`
+	TrialEndsAtNotIn  []time.Time `json:"trialEndsAtNotIn,omitempty"`
+	TrialEndsAtGT     *time.Time  `json:"trialEndsAtGT,omitempty"`
+	TrialEndsAtGTE    *time.Time  `json:"trialEndsAtGTE,omitempty"`
+	TrialEndsAtLT     *time.Time  `json:"trialEndsAtLT,omitempty"`
+	TrialEndsAtLTE    *time.Time  `json:"trialEndsAtLTE,omitempty"`
+	TrialEndsAtIsNil  bool        `json:"trialEndsAtIsNil,omitempty"`
+	TrialEndsAtNotNil bool        `json:"trialEndsAtNotNil,omitempty"`
+
+	// "canceled_at" field predicates.
+	CanceledAt       *time.Time  `json:"canceledAt,omitempty"`
+	CanceledAtNEQ    *time.Time  `json:"canceledAtNEQ,omitempty"`
+	CanceledAtIn     []time.Time `json:"canceledAtIn,omitempty"`
+	CanceledAtNotIn  []time.Time `json:"canceledAtNotIn,omitempty"`
+	CanceledAtGT     *time.Time  `json:"canceledAtGT,omitempty"`
+	CanceledAtGTE    *time.Time  `json:"canceledAtGTE,omitempty"`
+	CanceledAtLT     *time.Time  `json:"canceledAtLT,omitempty"`
+	CanceledAtLTE    *time.Time  `json:"canceledAtLTE,omitempty"`
+	CanceledAtIsNil  bool        `json:"canceledAtIsNil,omitempty"`
+	CanceledAtNotNil bool        `json:"canceledAtNotNil,omitempty"`
+
+	// "cancel_at_period_end" field predicates.
+	CancelAtPeriodEnd    *bool `json:"cancelAtPeriodEnd,omitempty"`
+	CancelAtPeriodEndNEQ *bool `json:"cancelAtPeriodEndNEQ,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *SubscriptionWhereInput) AddPredicates(predicates ...predicate.Subscription) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the SubscriptionWhereInput filter on the SubscriptionQuery builder.
+func (i *SubscriptionWhereInput) Filter(q *SubscriptionQuery) (*SubscriptionQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptySubscriptionWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptySubscriptionWhereInput is returned in case the SubscriptionWhereInput is empty.
+var ErrEmptySubscriptionWhereInput = errors.New("ent: empty predicate SubscriptionWhereInput")
+
+// P returns a predicate for filtering subscriptions.
+// An error is returned if the input is empty or invalid.
+func (i *SubscriptionWhereInput) P() (predicate.Subscription, error) {
+	var predicates []predicate.Subscription
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, subscription.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.Subscription, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, subscription.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.Subscription, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, subscription.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, subscription.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, subscription.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, subscription.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, subscription.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, subscription.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, subscription.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, subscription.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, subscription.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, subscription.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, subscription.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.CreatedAt != nil {
+		predicates = append(predicates, subscription.CreatedAtEQ(*i.CreatedAt))
+	}
+	if i.CreatedAtNEQ != nil {
+		predicates = append(predicates, subscription.CreatedAtNEQ(*i.CreatedAtNEQ))
+	}
+	if len(i.CreatedAtIn) > 0 {
+		predicates = append(predicates, subscription.CreatedAtIn(i.CreatedAtIn...))
+	}
+	if len(i.CreatedAtNotIn) > 0 {
+		predicates = append(predicates, subscription.CreatedAtNotIn(i.CreatedAtNotIn...))
+	}
+	if i.CreatedAtGT != nil {
+		predicates = append(predicates, subscription.CreatedAtGT(*i.CreatedAtGT))
+	}
+	if i.CreatedAtGTE != nil {
+		predicates = append(predicates, subscription.CreatedAtGTE(*i.CreatedAtGTE))
+	}
+	if i.CreatedAtLT != nil {
+		predicates = append(predicates, subscription.CreatedAtLT(*i.CreatedAtLT))
+	}
+	if i.CreatedAtLTE != nil {
+		predicates = append(predicates, subscription.CreatedAtLTE(*i.CreatedAtLTE))
+	}
+	if i.UpdatedAt != nil {
+		predicates = append(predicates, subscription.UpdatedAtEQ(*i.UpdatedAt))
+	}
+	if i.UpdatedAtNEQ != nil {
+		predicates = append(predicates, subscription.UpdatedAtNEQ(*i.UpdatedAtNEQ))
+	}
+	if len(i.UpdatedAtIn) > 0 {
+		predicates = append(predicates, subscription.UpdatedAtIn(i.UpdatedAtIn...))
+	}
+	if len(i.UpdatedAtNotIn) > 0 {
+		predicates = append(predicates, subscription.UpdatedAtNotIn(i.UpdatedAtNotIn...))
+	}
+	if i.UpdatedAtGT != nil {
+		predicates = append(predicates, subscription.UpdatedAtGT(*i.UpdatedAtGT))
+	}
+	if i.UpdatedAtGTE != nil {
+		predicates = append(predicates, subscription.UpdatedAtGTE(*i.UpdatedAtGTE))
+	}
+	if i.UpdatedAtLT != nil {
+		predicates = append(predicates, subscription.UpdatedAtLT(*i.UpdatedAtLT))
+	}
+	if i.UpdatedAtLTE != nil {
+		predicates = append(predicates, subscription.UpdatedAtLTE(*i.UpdatedAtLTE))
+	}
+	if i.Status != nil {
+		predicates = append(predicates, subscription.StatusEQ(*i.Status))
+	}
+	if i.StatusNEQ != nil {
+		predicates = append(predicates, subscription.StatusNEQ(*i.StatusNEQ))
+	}
+	if len(i.StatusIn) > 0 {
+		predicates = append(predicates, subscription.StatusIn(i.StatusIn...))
+	}
+	if len(i.StatusNotIn) > 0 {
+		predicates = append(predicates, subscription.StatusNotIn(i.StatusNotIn...))
+	}
+	if i.StartsAt != nil {
+		predicates = append(predicates, subscription.StartsAtEQ(*i.StartsAt))
+	}
+	if i.StartsAtNEQ != nil {
+		predicates = append(predicates, subscription.StartsAtNEQ(*i.StartsAtNEQ))
+	}
+	if len(i.StartsAtIn) > 0 {
+		predicates = append(predicates, subscription.StartsAtIn(i.StartsAtIn...))
+	}
+	if len(i.StartsAtNotIn) > 0 {
+		predicates = append(predicates, subscription.StartsAtNotIn(i.StartsAtNotIn...))
+	}
+	if i.StartsAtGT != nil {
+		predicates = append(predicates, subscription.StartsAtGT(*i.StartsAtGT))
+	}
+	if i.StartsAtGTE != nil {
+		predicates = append(predicates, subscription.StartsAtGTE(*i.StartsAtGTE))
+	}
+	if i.StartsAtLT != nil {
+		predicates = append(predicates, subscription.StartsAtLT(*i.StartsAtLT))
+	}
+	if i.StartsAtLTE != nil {
+		predicates = append(predicates, subscription.StartsAtLTE(*i.StartsAtLTE))
+	}
+	if i.CurrentPeriodStart != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartEQ(*i.CurrentPeriodStart))
+	}
+	if i.CurrentPeriodStartNEQ != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartNEQ(*i.CurrentPeriodStartNEQ))
+	}
+	if len(i.CurrentPeriodStartIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodStartIn(i.CurrentPeriodStartIn...))
+	}
+	if len(i.CurrentPeriodStartNotIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodStartNotIn(i.CurrentPeriodStartNotIn...))
+	}
+	if i.CurrentPeriodStartGT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartGT(*i.CurrentPeriodStartGT))
+	}
+	if i.CurrentPeriodStartGTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartGTE(*i.CurrentPeriodStartGTE))
+	}
+	if i.CurrentPeriodStartLT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartLT(*i.CurrentPeriodStartLT))
+	}
+	if i.CurrentPeriodStartLTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartLTE(*i.CurrentPeriodStartLTE))
+	}
+	if i.CurrentPeriodEnd != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndEQ(*i.CurrentPeriodEnd))
+	}
+	if i.CurrentPeriodEndNEQ != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndNEQ(*i.CurrentPeriodEndNEQ))
+	}
+	if len(i.CurrentPeriodEndIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodEndIn(i.CurrentPeriodEndIn...))
+	}
+	if len(i.CurrentPeriodEndNotIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodEndNotIn(i.CurrentPeriodEndNotIn...))
+	}
+	if i.CurrentPeriodEndGT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndGT(*i.CurrentPeriodEndGT))
+	}
+	if i.CurrentPeriodEndGTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndGTE(*i.CurrentPeriodEndGTE))
+	}
+	if i.CurrentPeriodEndLT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndLT(*i.CurrentPeriodEndLT))
+	}
+	if i.CurrentPeriodEndLTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndLTE(*i.CurrentPeriodEndLTE))
+	}
+	if i.TrialEndsAt != nil {
+		predicates = append(predicates, subscription.TrialEndsAtEQ(*i.TrialEndsAt))
+	}
+	if i.TrialEndsAtNEQ != nil {
+		predicates = append(predicates, subscription.TrialEndsAtNEQ(*i.TrialEndsAtNEQ))
+	}
+	if len(i.TrialEndsAtIn) > 0 {
+		predicates = append(predicates, subscription.TrialEndsAtIn(i.TrialEndsAtIn...))
+	}
+	if len(i.TrialEndsAtNotIn) > 0 {
+		predicates = append(predicates, subscription.TrialEndsAtNotIn(i.TrialEndsAtNotIn...))
+	}
+	if i.TrialEndsAtGT != nil {
+		predicates = append(predicates, subscription.TrialEndsAtGT(*i.TrialEndsAtGT))
+	}
+	if i.TrialEndsAtGTE != nil {
+		predicates = append(predicates, subscription.TrialEndsAtGTE(*i.TrialEndsAtGTE))
+	}
+	if i.TrialEndsAtLT != nil {
+		predicates = append(predicates, subscription.TrialEndsAtLT(*i.TrialEndsAtLT))
+	}
+	if i.TrialEndsAtLTE != nil {
+		predicates = append(predicates, subscription.TrialEndsAtLTE(*i.TrialEndsAtLTE))
+	}
+	if i.TrialEndsAtIsNil {
+		predicates = append(predicates, subscription.TrialEndsAtIsNil())
+	}
+	if i.TrialEndsAtNotNil {
+		predicates = append(predicates, subscription.TrialEndsAtNotNil())
+	}
+	if i.CanceledAt != nil {
+		predicates = append(predicates, subscription.CanceledAtEQ(*i.CanceledAt))
+	}
+	if i.CanceledAtNEQ != nil {
+		predicates = append(predicates, subscription.CanceledAtNEQ(*i.CanceledAtNEQ))
+	}
+	if len(i.CanceledAtIn) > 0 {
+		predicates = append(predicates, subscription.CanceledAtIn(i.CanceledAtIn...))
+	}
+	if len(i.CanceledAtNotIn) > 0 {
+		predicates = append(predicates, subscription.CanceledAtNotIn(i.CanceledAtNotIn...))
+	}
+	if i.CanceledAtGT != nil {
+		predicates = append(predicates, subscription.CanceledAtGT(*i.CanceledAtGT))
+	}
+	if i.CanceledAtGTE != nil {
+		predicates = append(predicates, subscription.CanceledAtGTE(*i.CanceledAtGTE))
+	}
+	if i.CanceledAtLT != nil {
+		predicates = append(predicates, subscription.CanceledAtLT(*i.CanceledAtLT))
+	}
+	if i.CanceledAtLTE != nil {
+		predicates = append(predicates, subscription.CanceledAtLTE(*i.CanceledAtLTE))
+	}
+	if i.CanceledAtIsNil {
+		predicates = append(predicates, subscription.CanceledAtIsNil())
+	}
+	if i.CanceledAtNotNil {
+		predicates = append(predicates, subscription.CanceledAtNotNil())
+	}
+	if i.CancelAtPeriodEnd != nil {
+		predicates = append(predicates, subscription.CancelAtPeriodEndEQ(*i.CancelAtPeriodEnd))
+	}
+	if i.CancelAtPeriodEndNEQ != nil {
+		predicates = append(predicates, subscription.CancelAtPeriodEndNEQ(*i.CancelAtPeriodEndNEQ))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptySubscriptionWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return subscription.And(predicates...), nil
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"strings"
 	"time"
@@ -109,15 +110,17 @@ type InvoiceEdges struct {
 	Provider *Provider `json:"provider,omitempty"`
 	// Quote holds the value of the quote edge.
 	Quote *Quote `json:"quote,omitempty"`
+	// Subscription holds the value of the subscription edge.
+	Subscription *Subscription `json:"subscription,omitempty"`
 	// Lines holds the value of the lines edge.
 	Lines []*InvoiceLine `json:"lines,omitempty"`
 	// Payments holds the value of the payments edge.
 	Payments []*Payment `json:"payments,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [5]bool
+	loadedTypes [6]bool
 	// totalCount holds the count of the edges above.
-	totalCount [5]map[string]int
+	totalCount [6]map[string]int
 
 	namedLines    map[string][]*InvoiceLine
 	namedPayments map[string][]*Payment
@@ -156,10 +159,21 @@ func (e InvoiceEdges) QuoteOrErr() (*Quote, error) {
 	return nil, &NotLoadedError{edge: "quote"}
 }
 
+// SubscriptionOrErr returns the Subscription value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e InvoiceEdges) SubscriptionOrErr() (*Subscription, error) {
+	if e.Subscription != nil {
+		return e.Subscription, nil
+	} else if e.loadedTypes[3] {
+		return nil, &NotFoundError{label: subscription.Label}
+	}
+	return nil, &NotLoadedError{edge: "subscription"}
+}
+
 // LinesOrErr returns the Lines value or an error if the edge
 // was not loaded in eager-loading.
 func (e InvoiceEdges) LinesOrErr() ([]*InvoiceLine, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.Lines, nil
 	}
 	return nil, &NotLoadedError{edge: "lines"}
@@ -168,7 +182,7 @@ func (e InvoiceEdges) LinesOrErr() ([]*InvoiceLine, error) {
 // PaymentsOrErr returns the Payments value or an error if the edge
 // was not loaded in eager-loading.
 func (e InvoiceEdges) PaymentsOrErr() ([]*Payment, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[5] {
 		return e.Payments, nil
 	}
 	return nil, &NotLoadedError{edge: "payments"}
@@ -471,6 +485,11 @@ func (_m *Invoice) QueryProvider() *ProviderQuery {
 // QueryQuote queries the "quote" edge of the Invoice entity.
 func (_m *Invoice) QueryQuote() *QuoteQuery {
 	return NewInvoiceClient(_m.config).QueryQuote(_m)
+}
+
+// QuerySubscription queries the "subscription" edge of the Invoice entity.
+func (_m *Invoice) QuerySubscription() *SubscriptionQuery {
+	return NewInvoiceClient(_m.config).QuerySubscription(_m)
 }
 
 // QueryLines queries the "lines" edge of the Invoice entity.

@@ -13,6 +13,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
@@ -499,6 +500,11 @@ func (_c *InvoiceCreate) SetQuote(v *Quote) *InvoiceCreate {
 	return _c.SetQuoteID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_c *InvoiceCreate) SetSubscription(v *Subscription) *InvoiceCreate {
+	return _c.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by IDs.
 func (_c *InvoiceCreate) AddLineIDs(ids ...string) *InvoiceCreate {
 	_c.mutation.AddLineIDs(ids...)
@@ -821,10 +827,6 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 		_spec.SetField(invoice.FieldReceiptURL, field.TypeString, value)
 		_node.ReceiptURL = &value
 	}
-	if value, ok := _c.mutation.SubscriptionID(); ok {
-		_spec.SetField(invoice.FieldSubscriptionID, field.TypeString, value)
-		_node.SubscriptionID = &value
-	}
 	if value, ok := _c.mutation.Attempts(); ok {
 		_spec.SetField(invoice.FieldAttempts, field.TypeInt, value)
 		_node.Attempts = value
@@ -914,6 +916,23 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.QuoteID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.SubscriptionID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.LinesIDs(); len(nodes) > 0 {

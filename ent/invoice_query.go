@@ -15,6 +15,7 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/provider"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -26,15 +27,16 @@ import (
 // InvoiceQuery is the builder for querying Invoice entities.
 type InvoiceQuery struct {
 	config
-	ctx          *QueryContext
-	order        []invoice.OrderOption
-	inters       []Interceptor
-	predicates   []predicate.Invoice
-	withPayer    *PayerQuery
-	withProvider *ProviderQuery
-	withQuote    *QuoteQuery
-	withLines    *InvoiceLineQuery
-	withPayments *PaymentQuery
+	ctx              *QueryContext
+	order            []invoice.OrderOption
+	inters           []Interceptor
+	predicates       []predicate.Invoice
+	withPayer        *PayerQuery
+	withProvider     *ProviderQuery
+	withQuote        *QuoteQuery
+	withSubscription *SubscriptionQuery
+	withLines        *InvoiceLineQuery
+	withPayments     *PaymentQuery
 	// collected is what field collection has added so far.
 	collected         collection
 	loadTotal         []func(context.Context, []*Invoice) error
@@ -136,6 +138,28 @@ func (_q *InvoiceQuery) QueryQuote() *QuoteQuery {
 			sqlgraph.From(invoice.Table, invoice.FieldID, selector),
 			sqlgraph.To(quote.Table, quote.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, invoice.QuoteTable, invoice.QuoteColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QuerySubscription chains the current query on the "subscription" edge.
+func (_q *InvoiceQuery) QuerySubscription() *SubscriptionQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(invoice.Table, invoice.FieldID, selector),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, invoice.SubscriptionTable, invoice.SubscriptionColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -374,16 +398,17 @@ func (_q *InvoiceQuery) Clone() *InvoiceQuery {
 		return nil
 	}
 	return &InvoiceQuery{
-		config:       _q.config,
-		ctx:          _q.ctx.Clone(),
-		order:        append([]invoice.OrderOption{}, _q.order...),
-		inters:       append([]Interceptor{}, _q.inters...),
-		predicates:   append([]predicate.Invoice{}, _q.predicates...),
-		withPayer:    _q.withPayer.Clone(),
-		withProvider: _q.withProvider.Clone(),
-		withQuote:    _q.withQuote.Clone(),
-		withLines:    _q.withLines.Clone(),
-		withPayments: _q.withPayments.Clone(),
+		config:           _q.config,
+		ctx:              _q.ctx.Clone(),
+		order:            append([]invoice.OrderOption{}, _q.order...),
+		inters:           append([]Interceptor{}, _q.inters...),
+		predicates:       append([]predicate.Invoice{}, _q.predicates...),
+		withPayer:        _q.withPayer.Clone(),
+		withProvider:     _q.withProvider.Clone(),
+		withQuote:        _q.withQuote.Clone(),
+		withSubscription: _q.withSubscription.Clone(),
+		withLines:        _q.withLines.Clone(),
+		withPayments:     _q.withPayments.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -421,6 +446,17 @@ func (_q *InvoiceQuery) WithQuote(opts ...func(*QuoteQuery)) *InvoiceQuery {
 		opt(query)
 	}
 	_q.withQuote = query
+	return _q
+}
+
+// WithSubscription tells the query-builder to eager-load the nodes that are connected to
+// the "subscription" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *InvoiceQuery) WithSubscription(opts ...func(*SubscriptionQuery)) *InvoiceQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withSubscription = query
 	return _q
 }
 
@@ -530,10 +566,11 @@ func (_q *InvoiceQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Invo
 	var (
 		nodes       = []*Invoice{}
 		_spec       = _q.querySpec()
-		loadedTypes = [5]bool{
+		loadedTypes = [6]bool{
 			_q.withPayer != nil,
 			_q.withProvider != nil,
 			_q.withQuote != nil,
+			_q.withSubscription != nil,
 			_q.withLines != nil,
 			_q.withPayments != nil,
 		}
@@ -574,6 +611,12 @@ func (_q *InvoiceQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Invo
 	if query := _q.withQuote; query != nil {
 		if err := _q.loadQuote(ctx, query, nodes, nil,
 			func(n *Invoice, e *Quote) { n.Edges.Quote = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withSubscription; query != nil {
+		if err := _q.loadSubscription(ctx, query, nodes, nil,
+			func(n *Invoice, e *Subscription) { n.Edges.Subscription = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -706,6 +749,38 @@ func (_q *InvoiceQuery) loadQuote(ctx context.Context, query *QuoteQuery, nodes 
 	}
 	return nil
 }
+func (_q *InvoiceQuery) loadSubscription(ctx context.Context, query *SubscriptionQuery, nodes []*Invoice, init func(*Invoice), assign func(*Invoice, *Subscription)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Invoice)
+	for i := range nodes {
+		if nodes[i].SubscriptionID == nil {
+			continue
+		}
+		fk := *nodes[i].SubscriptionID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(subscription.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "subscription_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 func (_q *InvoiceQuery) loadLines(ctx context.Context, query *InvoiceLineQuery, nodes []*Invoice, init func(*Invoice), assign func(*Invoice, *InvoiceLine)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[string]*Invoice)
@@ -806,6 +881,9 @@ func (_q *InvoiceQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withQuote != nil {
 			_spec.Node.AddColumnOnce(invoice.FieldQuoteID)
+		}
+		if _q.withSubscription != nil {
+			_spec.Node.AddColumnOnce(invoice.FieldSubscriptionID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

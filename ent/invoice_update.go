@@ -13,6 +13,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
@@ -640,6 +641,11 @@ func (_u *InvoiceUpdate) SetQuote(v *Quote) *InvoiceUpdate {
 	return _u.SetQuoteID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdate) SetSubscription(v *Subscription) *InvoiceUpdate {
+	return _u.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by IDs.
 func (_u *InvoiceUpdate) AddLineIDs(ids ...string) *InvoiceUpdate {
 	_u.mutation.AddLineIDs(ids...)
@@ -684,6 +690,12 @@ func (_u *InvoiceUpdate) ClearProvider() *InvoiceUpdate {
 // ClearQuote clears the "quote" edge to the Quote entity.
 func (_u *InvoiceUpdate) ClearQuote() *InvoiceUpdate {
 	_u.mutation.ClearQuote()
+	return _u
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdate) ClearSubscription() *InvoiceUpdate {
+	_u.mutation.ClearSubscription()
 	return _u
 }
 
@@ -902,12 +914,6 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ReceiptURLCleared() {
 		_spec.ClearField(invoice.FieldReceiptURL, field.TypeString)
 	}
-	if value, ok := _u.mutation.SubscriptionID(); ok {
-		_spec.SetField(invoice.FieldSubscriptionID, field.TypeString, value)
-	}
-	if _u.mutation.SubscriptionIDCleared() {
-		_spec.ClearField(invoice.FieldSubscriptionID, field.TypeString)
-	}
 	if value, ok := _u.mutation.Attempts(); ok {
 		_spec.SetField(invoice.FieldAttempts, field.TypeInt, value)
 	}
@@ -1010,6 +1016,35 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(quote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SubscriptionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1734,6 +1769,11 @@ func (_u *InvoiceUpdateOne) SetQuote(v *Quote) *InvoiceUpdateOne {
 	return _u.SetQuoteID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdateOne) SetSubscription(v *Subscription) *InvoiceUpdateOne {
+	return _u.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by IDs.
 func (_u *InvoiceUpdateOne) AddLineIDs(ids ...string) *InvoiceUpdateOne {
 	_u.mutation.AddLineIDs(ids...)
@@ -1778,6 +1818,12 @@ func (_u *InvoiceUpdateOne) ClearProvider() *InvoiceUpdateOne {
 // ClearQuote clears the "quote" edge to the Quote entity.
 func (_u *InvoiceUpdateOne) ClearQuote() *InvoiceUpdateOne {
 	_u.mutation.ClearQuote()
+	return _u
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdateOne) ClearSubscription() *InvoiceUpdateOne {
+	_u.mutation.ClearSubscription()
 	return _u
 }
 
@@ -2026,12 +2072,6 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	if _u.mutation.ReceiptURLCleared() {
 		_spec.ClearField(invoice.FieldReceiptURL, field.TypeString)
 	}
-	if value, ok := _u.mutation.SubscriptionID(); ok {
-		_spec.SetField(invoice.FieldSubscriptionID, field.TypeString, value)
-	}
-	if _u.mutation.SubscriptionIDCleared() {
-		_spec.ClearField(invoice.FieldSubscriptionID, field.TypeString)
-	}
 	if value, ok := _u.mutation.Attempts(); ok {
 		_spec.SetField(invoice.FieldAttempts, field.TypeInt, value)
 	}
@@ -2134,6 +2174,35 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(quote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SubscriptionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -43,6 +43,15 @@ func (l *InvoiceLine) UnitAmount() money.Amount { return amount(l.UnitAmountUnit
 // Amount is quantity × unit amount.
 func (l *InvoiceLine) Amount() money.Amount { return amount(l.AmountUnits, l.Currency) }
 
+// UnitAmount is the price of one, each period.
+func (i *SubscriptionItem) UnitAmount() money.Amount { return amount(i.UnitAmountUnits, i.Currency) }
+
+// Amount is quantity × unit amount.
+func (i *SubscriptionItem) Amount() money.Amount { return amount(i.AmountUnits, i.Currency) }
+
+// Amount is what a period costs, without tax.
+func (s *Subscription) Amount() money.Amount { return amount(s.AmountUnits, s.Currency) }
+
 // Total is the sum of the lines, or nil while there are none.
 func (q *Quote) Total() *money.Amount {
 	if q.Currency == nil {

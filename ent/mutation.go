@@ -14819,7 +14819,6 @@ type InvoiceMutation struct {
 	hosted_url           *string
 	pdf_url              *string
 	receipt_url          *string
-	subscription_id      *string
 	attempts             *int
 	addattempts          *int
 	next_attempt_at      *time.Time
@@ -14839,6 +14838,8 @@ type InvoiceMutation struct {
 	clearedprovider      bool
 	quote                *string
 	clearedquote         bool
+	subscription         *string
+	clearedsubscription  bool
 	lines                map[string]struct{}
 	removedlines         map[string]struct{}
 	clearedlines         bool
@@ -16125,12 +16126,12 @@ func (m *InvoiceMutation) ResetQuoteID() {
 
 // SetSubscriptionID sets the "subscription_id" field.
 func (m *InvoiceMutation) SetSubscriptionID(s string) {
-	m.subscription_id = &s
+	m.subscription = &s
 }
 
 // SubscriptionID returns the value of the "subscription_id" field in the mutation.
 func (m *InvoiceMutation) SubscriptionID() (r string, exists bool) {
-	v := m.subscription_id
+	v := m.subscription
 	if v == nil {
 		return
 	}
@@ -16156,7 +16157,7 @@ func (m *InvoiceMutation) OldSubscriptionID(ctx context.Context) (v *string, err
 
 // ClearSubscriptionID clears the value of the "subscription_id" field.
 func (m *InvoiceMutation) ClearSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	m.clearedFields[invoice.FieldSubscriptionID] = struct{}{}
 }
 
@@ -16168,7 +16169,7 @@ func (m *InvoiceMutation) SubscriptionIDCleared() bool {
 
 // ResetSubscriptionID resets all changes to the "subscription_id" field.
 func (m *InvoiceMutation) ResetSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	delete(m.clearedFields, invoice.FieldSubscriptionID)
 }
 
@@ -16731,6 +16732,33 @@ func (m *InvoiceMutation) ResetQuote() {
 	m.clearedquote = false
 }
 
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (m *InvoiceMutation) ClearSubscription() {
+	m.clearedsubscription = true
+	m.clearedFields[invoice.FieldSubscriptionID] = struct{}{}
+}
+
+// SubscriptionCleared reports if the "subscription" edge to the Subscription entity was cleared.
+func (m *InvoiceMutation) SubscriptionCleared() bool {
+	return m.SubscriptionIDCleared() || m.clearedsubscription
+}
+
+// SubscriptionIDs returns the "subscription" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SubscriptionID instead. It exists only for internal usage by the builders.
+func (m *InvoiceMutation) SubscriptionIDs() (ids []string) {
+	if id := m.subscription; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSubscription resets all changes to the "subscription" edge.
+func (m *InvoiceMutation) ResetSubscription() {
+	m.subscription = nil
+	m.clearedsubscription = false
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by ids.
 func (m *InvoiceMutation) AddLineIDs(ids ...string) {
 	if m.lines == nil {
@@ -16949,7 +16977,7 @@ func (m *InvoiceMutation) Fields() []string {
 	if m.quote != nil {
 		fields = append(fields, invoice.FieldQuoteID)
 	}
-	if m.subscription_id != nil {
+	if m.subscription != nil {
 		fields = append(fields, invoice.FieldSubscriptionID)
 	}
 	if m.attempts != nil {
@@ -17777,7 +17805,7 @@ func (m *InvoiceMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *InvoiceMutation) AddedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 6)
 	if m.payer != nil {
 		edges = append(edges, invoice.EdgePayer)
 	}
@@ -17786,6 +17814,9 @@ func (m *InvoiceMutation) AddedEdges() []string {
 	}
 	if m.quote != nil {
 		edges = append(edges, invoice.EdgeQuote)
+	}
+	if m.subscription != nil {
+		edges = append(edges, invoice.EdgeSubscription)
 	}
 	if m.lines != nil {
 		edges = append(edges, invoice.EdgeLines)
@@ -17812,6 +17843,10 @@ func (m *InvoiceMutation) AddedIDs(name string) []ent.Value {
 		if id := m.quote; id != nil {
 			return []ent.Value{*id}
 		}
+	case invoice.EdgeSubscription:
+		if id := m.subscription; id != nil {
+			return []ent.Value{*id}
+		}
 	case invoice.EdgeLines:
 		ids := make([]ent.Value, 0, len(m.lines))
 		for id := range m.lines {
@@ -17830,7 +17865,7 @@ func (m *InvoiceMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *InvoiceMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 6)
 	if m.removedlines != nil {
 		edges = append(edges, invoice.EdgeLines)
 	}
@@ -17862,7 +17897,7 @@ func (m *InvoiceMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *InvoiceMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 6)
 	if m.clearedpayer {
 		edges = append(edges, invoice.EdgePayer)
 	}
@@ -17871,6 +17906,9 @@ func (m *InvoiceMutation) ClearedEdges() []string {
 	}
 	if m.clearedquote {
 		edges = append(edges, invoice.EdgeQuote)
+	}
+	if m.clearedsubscription {
+		edges = append(edges, invoice.EdgeSubscription)
 	}
 	if m.clearedlines {
 		edges = append(edges, invoice.EdgeLines)
@@ -17891,6 +17929,8 @@ func (m *InvoiceMutation) EdgeCleared(name string) bool {
 		return m.clearedprovider
 	case invoice.EdgeQuote:
 		return m.clearedquote
+	case invoice.EdgeSubscription:
+		return m.clearedsubscription
 	case invoice.EdgeLines:
 		return m.clearedlines
 	case invoice.EdgePayments:
@@ -17912,6 +17952,9 @@ func (m *InvoiceMutation) ClearEdge(name string) error {
 	case invoice.EdgeQuote:
 		m.ClearQuote()
 		return nil
+	case invoice.EdgeSubscription:
+		m.ClearSubscription()
+		return nil
 	}
 	return fmt.Errorf("unknown Invoice unique edge %s", name)
 }
@@ -17928,6 +17971,9 @@ func (m *InvoiceMutation) ResetEdge(name string) error {
 		return nil
 	case invoice.EdgeQuote:
 		m.ResetQuote()
+		return nil
+	case invoice.EdgeSubscription:
+		m.ResetSubscription()
 		return nil
 	case invoice.EdgeLines:
 		m.ResetLines()
@@ -23387,6 +23433,11 @@ type OrganizationMutation struct {
 	appendallowed_return_origins []string
 	default_provider_id          *string
 	test_twin_of                 *string
+	payers_may_cancel            *bool
+	clock_ahead                  *int64
+	addclock_ahead               *int64
+	clock_at                     *time.Time
+	clock_until                  *time.Time
 	created_at                   *time.Time
 	clearedFields                map[string]struct{}
 	done                         bool
@@ -24543,6 +24594,196 @@ func (m *OrganizationMutation) ResetTestTwinOf() {
 	delete(m.clearedFields, organization.FieldTestTwinOf)
 }
 
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (m *OrganizationMutation) SetPayersMayCancel(b bool) {
+	m.payers_may_cancel = &b
+}
+
+// PayersMayCancel returns the value of the "payers_may_cancel" field in the mutation.
+func (m *OrganizationMutation) PayersMayCancel() (r bool, exists bool) {
+	v := m.payers_may_cancel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayersMayCancel returns the old "payers_may_cancel" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldPayersMayCancel(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayersMayCancel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayersMayCancel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayersMayCancel: %w", err)
+	}
+	return oldValue.PayersMayCancel, nil
+}
+
+// ResetPayersMayCancel resets all changes to the "payers_may_cancel" field.
+func (m *OrganizationMutation) ResetPayersMayCancel() {
+	m.payers_may_cancel = nil
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (m *OrganizationMutation) SetClockAhead(i int64) {
+	m.clock_ahead = &i
+	m.addclock_ahead = nil
+}
+
+// ClockAhead returns the value of the "clock_ahead" field in the mutation.
+func (m *OrganizationMutation) ClockAhead() (r int64, exists bool) {
+	v := m.clock_ahead
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClockAhead returns the old "clock_ahead" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldClockAhead(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClockAhead is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClockAhead requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClockAhead: %w", err)
+	}
+	return oldValue.ClockAhead, nil
+}
+
+// AddClockAhead adds i to the "clock_ahead" field.
+func (m *OrganizationMutation) AddClockAhead(i int64) {
+	if m.addclock_ahead != nil {
+		*m.addclock_ahead += i
+	} else {
+		m.addclock_ahead = &i
+	}
+}
+
+// AddedClockAhead returns the value that was added to the "clock_ahead" field in this mutation.
+func (m *OrganizationMutation) AddedClockAhead() (r int64, exists bool) {
+	v := m.addclock_ahead
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetClockAhead resets all changes to the "clock_ahead" field.
+func (m *OrganizationMutation) ResetClockAhead() {
+	m.clock_ahead = nil
+	m.addclock_ahead = nil
+}
+
+// SetClockAt sets the "clock_at" field.
+func (m *OrganizationMutation) SetClockAt(t time.Time) {
+	m.clock_at = &t
+}
+
+// ClockAt returns the value of the "clock_at" field in the mutation.
+func (m *OrganizationMutation) ClockAt() (r time.Time, exists bool) {
+	v := m.clock_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClockAt returns the old "clock_at" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldClockAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClockAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClockAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClockAt: %w", err)
+	}
+	return oldValue.ClockAt, nil
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (m *OrganizationMutation) ClearClockAt() {
+	m.clock_at = nil
+	m.clearedFields[organization.FieldClockAt] = struct{}{}
+}
+
+// ClockAtCleared returns if the "clock_at" field was cleared in this mutation.
+func (m *OrganizationMutation) ClockAtCleared() bool {
+	_, ok := m.clearedFields[organization.FieldClockAt]
+	return ok
+}
+
+// ResetClockAt resets all changes to the "clock_at" field.
+func (m *OrganizationMutation) ResetClockAt() {
+	m.clock_at = nil
+	delete(m.clearedFields, organization.FieldClockAt)
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (m *OrganizationMutation) SetClockUntil(t time.Time) {
+	m.clock_until = &t
+}
+
+// ClockUntil returns the value of the "clock_until" field in the mutation.
+func (m *OrganizationMutation) ClockUntil() (r time.Time, exists bool) {
+	v := m.clock_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClockUntil returns the old "clock_until" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldClockUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClockUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClockUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClockUntil: %w", err)
+	}
+	return oldValue.ClockUntil, nil
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (m *OrganizationMutation) ClearClockUntil() {
+	m.clock_until = nil
+	m.clearedFields[organization.FieldClockUntil] = struct{}{}
+}
+
+// ClockUntilCleared returns if the "clock_until" field was cleared in this mutation.
+func (m *OrganizationMutation) ClockUntilCleared() bool {
+	_, ok := m.clearedFields[organization.FieldClockUntil]
+	return ok
+}
+
+// ResetClockUntil resets all changes to the "clock_until" field.
+func (m *OrganizationMutation) ResetClockUntil() {
+	m.clock_until = nil
+	delete(m.clearedFields, organization.FieldClockUntil)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *OrganizationMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -24613,7 +24854,7 @@ func (m *OrganizationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrganizationMutation) Fields() []string {
-	fields := make([]string, 0, 25)
+	fields := make([]string, 0, 29)
 	if m.slug != nil {
 		fields = append(fields, organization.FieldSlug)
 	}
@@ -24686,6 +24927,18 @@ func (m *OrganizationMutation) Fields() []string {
 	if m.test_twin_of != nil {
 		fields = append(fields, organization.FieldTestTwinOf)
 	}
+	if m.payers_may_cancel != nil {
+		fields = append(fields, organization.FieldPayersMayCancel)
+	}
+	if m.clock_ahead != nil {
+		fields = append(fields, organization.FieldClockAhead)
+	}
+	if m.clock_at != nil {
+		fields = append(fields, organization.FieldClockAt)
+	}
+	if m.clock_until != nil {
+		fields = append(fields, organization.FieldClockUntil)
+	}
 	if m.created_at != nil {
 		fields = append(fields, organization.FieldCreatedAt)
 	}
@@ -24745,6 +24998,14 @@ func (m *OrganizationMutation) Field(name string) (ent.Value, bool) {
 		return m.DefaultProviderID()
 	case organization.FieldTestTwinOf:
 		return m.TestTwinOf()
+	case organization.FieldPayersMayCancel:
+		return m.PayersMayCancel()
+	case organization.FieldClockAhead:
+		return m.ClockAhead()
+	case organization.FieldClockAt:
+		return m.ClockAt()
+	case organization.FieldClockUntil:
+		return m.ClockUntil()
 	case organization.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -24804,6 +25065,14 @@ func (m *OrganizationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldDefaultProviderID(ctx)
 	case organization.FieldTestTwinOf:
 		return m.OldTestTwinOf(ctx)
+	case organization.FieldPayersMayCancel:
+		return m.OldPayersMayCancel(ctx)
+	case organization.FieldClockAhead:
+		return m.OldClockAhead(ctx)
+	case organization.FieldClockAt:
+		return m.OldClockAt(ctx)
+	case organization.FieldClockUntil:
+		return m.OldClockUntil(ctx)
 	case organization.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -24983,6 +25252,34 @@ func (m *OrganizationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTestTwinOf(v)
 		return nil
+	case organization.FieldPayersMayCancel:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayersMayCancel(v)
+		return nil
+	case organization.FieldClockAhead:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClockAhead(v)
+		return nil
+	case organization.FieldClockAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClockAt(v)
+		return nil
+	case organization.FieldClockUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClockUntil(v)
+		return nil
 	case organization.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -25007,6 +25304,9 @@ func (m *OrganizationMutation) AddedFields() []string {
 	if m.addsend_net_days != nil {
 		fields = append(fields, organization.FieldSendNetDays)
 	}
+	if m.addclock_ahead != nil {
+		fields = append(fields, organization.FieldClockAhead)
+	}
 	return fields
 }
 
@@ -25021,6 +25321,8 @@ func (m *OrganizationMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedDunningAttemptsMax()
 	case organization.FieldSendNetDays:
 		return m.AddedSendNetDays()
+	case organization.FieldClockAhead:
+		return m.AddedClockAhead()
 	}
 	return nil, false
 }
@@ -25051,6 +25353,13 @@ func (m *OrganizationMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddSendNetDays(v)
 		return nil
+	case organization.FieldClockAhead:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddClockAhead(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Organization numeric field %s", name)
 }
@@ -25079,6 +25388,12 @@ func (m *OrganizationMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(organization.FieldTestTwinOf) {
 		fields = append(fields, organization.FieldTestTwinOf)
+	}
+	if m.FieldCleared(organization.FieldClockAt) {
+		fields = append(fields, organization.FieldClockAt)
+	}
+	if m.FieldCleared(organization.FieldClockUntil) {
+		fields = append(fields, organization.FieldClockUntil)
 	}
 	return fields
 }
@@ -25114,6 +25429,12 @@ func (m *OrganizationMutation) ClearField(name string) error {
 		return nil
 	case organization.FieldTestTwinOf:
 		m.ClearTestTwinOf()
+		return nil
+	case organization.FieldClockAt:
+		m.ClearClockAt()
+		return nil
+	case organization.FieldClockUntil:
+		m.ClearClockUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Organization nullable field %s", name)
@@ -25194,6 +25515,18 @@ func (m *OrganizationMutation) ResetField(name string) error {
 		return nil
 	case organization.FieldTestTwinOf:
 		m.ResetTestTwinOf()
+		return nil
+	case organization.FieldPayersMayCancel:
+		m.ResetPayersMayCancel()
+		return nil
+	case organization.FieldClockAhead:
+		m.ResetClockAhead()
+		return nil
+	case organization.FieldClockAt:
+		m.ResetClockAt()
+		return nil
+	case organization.FieldClockUntil:
+		m.ResetClockUntil()
 		return nil
 	case organization.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -26124,6 +26457,9 @@ type PayerMutation struct {
 	invoices               map[string]struct{}
 	removedinvoices        map[string]struct{}
 	clearedinvoices        bool
+	subscriptions          map[string]struct{}
+	removedsubscriptions   map[string]struct{}
+	clearedsubscriptions   bool
 	payments               map[string]struct{}
 	removedpayments        map[string]struct{}
 	clearedpayments        bool
@@ -27162,6 +27498,60 @@ func (m *PayerMutation) ResetInvoices() {
 	m.removedinvoices = nil
 }
 
+// AddSubscriptionIDs adds the "subscriptions" edge to the Subscription entity by ids.
+func (m *PayerMutation) AddSubscriptionIDs(ids ...string) {
+	if m.subscriptions == nil {
+		m.subscriptions = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.subscriptions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearSubscriptions clears the "subscriptions" edge to the Subscription entity.
+func (m *PayerMutation) ClearSubscriptions() {
+	m.clearedsubscriptions = true
+}
+
+// SubscriptionsCleared reports if the "subscriptions" edge to the Subscription entity was cleared.
+func (m *PayerMutation) SubscriptionsCleared() bool {
+	return m.clearedsubscriptions
+}
+
+// RemoveSubscriptionIDs removes the "subscriptions" edge to the Subscription entity by IDs.
+func (m *PayerMutation) RemoveSubscriptionIDs(ids ...string) {
+	if m.removedsubscriptions == nil {
+		m.removedsubscriptions = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.subscriptions, ids[i])
+		m.removedsubscriptions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedSubscriptions returns the removed IDs of the "subscriptions" edge to the Subscription entity.
+func (m *PayerMutation) RemovedSubscriptionsIDs() (ids []string) {
+	for id := range m.removedsubscriptions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// SubscriptionsIDs returns the "subscriptions" edge IDs in the mutation.
+func (m *PayerMutation) SubscriptionsIDs() (ids []string) {
+	for id := range m.subscriptions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetSubscriptions resets all changes to the "subscriptions" edge.
+func (m *PayerMutation) ResetSubscriptions() {
+	m.subscriptions = nil
+	m.clearedsubscriptions = false
+	m.removedsubscriptions = nil
+}
+
 // AddPaymentIDs adds the "payments" edge to the Payment entity by ids.
 func (m *PayerMutation) AddPaymentIDs(ids ...string) {
 	if m.payments == nil {
@@ -27832,7 +28222,7 @@ func (m *PayerMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *PayerMutation) AddedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.balances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -27844,6 +28234,9 @@ func (m *PayerMutation) AddedEdges() []string {
 	}
 	if m.invoices != nil {
 		edges = append(edges, payer.EdgeInvoices)
+	}
+	if m.subscriptions != nil {
+		edges = append(edges, payer.EdgeSubscriptions)
 	}
 	if m.payments != nil {
 		edges = append(edges, payer.EdgePayments)
@@ -27888,6 +28281,12 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeSubscriptions:
+		ids := make([]ent.Value, 0, len(m.subscriptions))
+		for id := range m.subscriptions {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgePayments:
 		ids := make([]ent.Value, 0, len(m.payments))
 		for id := range m.payments {
@@ -27918,7 +28317,7 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *PayerMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.removedbalances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -27930,6 +28329,9 @@ func (m *PayerMutation) RemovedEdges() []string {
 	}
 	if m.removedinvoices != nil {
 		edges = append(edges, payer.EdgeInvoices)
+	}
+	if m.removedsubscriptions != nil {
+		edges = append(edges, payer.EdgeSubscriptions)
 	}
 	if m.removedpayments != nil {
 		edges = append(edges, payer.EdgePayments)
@@ -27974,6 +28376,12 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeSubscriptions:
+		ids := make([]ent.Value, 0, len(m.removedsubscriptions))
+		for id := range m.removedsubscriptions {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgePayments:
 		ids := make([]ent.Value, 0, len(m.removedpayments))
 		for id := range m.removedpayments {
@@ -28004,7 +28412,7 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *PayerMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.clearedbalances {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -28016,6 +28424,9 @@ func (m *PayerMutation) ClearedEdges() []string {
 	}
 	if m.clearedinvoices {
 		edges = append(edges, payer.EdgeInvoices)
+	}
+	if m.clearedsubscriptions {
+		edges = append(edges, payer.EdgeSubscriptions)
 	}
 	if m.clearedpayments {
 		edges = append(edges, payer.EdgePayments)
@@ -28044,6 +28455,8 @@ func (m *PayerMutation) EdgeCleared(name string) bool {
 		return m.clearedquotes
 	case payer.EdgeInvoices:
 		return m.clearedinvoices
+	case payer.EdgeSubscriptions:
+		return m.clearedsubscriptions
 	case payer.EdgePayments:
 		return m.clearedpayments
 	case payer.EdgeHolds:
@@ -28079,6 +28492,9 @@ func (m *PayerMutation) ResetEdge(name string) error {
 		return nil
 	case payer.EdgeInvoices:
 		m.ResetInvoices()
+		return nil
+	case payer.EdgeSubscriptions:
+		m.ResetSubscriptions()
 		return nil
 	case payer.EdgePayments:
 		m.ResetPayments()
@@ -37725,39 +38141,41 @@ func (m *ProviderMutation) ResetEdge(name string) error {
 // QuoteMutation represents an operation that mutates the Quote nodes in the graph.
 type QuoteMutation struct {
 	config
-	op               Op
-	typ              string
-	id               *string
-	organization_id  *string
-	created_at       *time.Time
-	updated_at       *time.Time
-	number           *string
-	status           *quote.Status
-	currency         *string
-	total_units      *money.Units
-	addtotal_units   *money.Units
-	description      *string
-	expires_at       *time.Time
-	finalized_at     *time.Time
-	accepted_at      *time.Time
-	gateway_quote_id *string
-	subscription_id  *string
-	revision_of_id   *string
-	public_token     *string
-	pending_call_id  *string
-	clearedFields    map[string]struct{}
-	payer            *string
-	clearedpayer     bool
-	provider         *string
-	clearedprovider  bool
-	invoice          *string
-	clearedinvoice   bool
-	lines            map[string]struct{}
-	removedlines     map[string]struct{}
-	clearedlines     bool
-	done             bool
-	oldValue         func(context.Context) (*Quote, error)
-	predicates       []predicate.Quote
+	op                  Op
+	typ                 string
+	id                  *string
+	organization_id     *string
+	created_at          *time.Time
+	updated_at          *time.Time
+	number              *string
+	status              *quote.Status
+	currency            *string
+	total_units         *money.Units
+	addtotal_units      *money.Units
+	description         *string
+	expires_at          *time.Time
+	starts_at           *time.Time
+	finalized_at        *time.Time
+	accepted_at         *time.Time
+	gateway_quote_id    *string
+	revision_of_id      *string
+	public_token        *string
+	pending_call_id     *string
+	clearedFields       map[string]struct{}
+	payer               *string
+	clearedpayer        bool
+	provider            *string
+	clearedprovider     bool
+	invoice             *string
+	clearedinvoice      bool
+	subscription        *string
+	clearedsubscription bool
+	lines               map[string]struct{}
+	removedlines        map[string]struct{}
+	clearedlines        bool
+	done                bool
+	oldValue            func(context.Context) (*Quote, error)
+	predicates          []predicate.Quote
 }
 
 var _ ent.Mutation = (*QuoteMutation)(nil)
@@ -38358,6 +38776,55 @@ func (m *QuoteMutation) ResetExpiresAt() {
 	delete(m.clearedFields, quote.FieldExpiresAt)
 }
 
+// SetStartsAt sets the "starts_at" field.
+func (m *QuoteMutation) SetStartsAt(t time.Time) {
+	m.starts_at = &t
+}
+
+// StartsAt returns the value of the "starts_at" field in the mutation.
+func (m *QuoteMutation) StartsAt() (r time.Time, exists bool) {
+	v := m.starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartsAt returns the old "starts_at" field's value of the Quote entity.
+// If the Quote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuoteMutation) OldStartsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartsAt: %w", err)
+	}
+	return oldValue.StartsAt, nil
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (m *QuoteMutation) ClearStartsAt() {
+	m.starts_at = nil
+	m.clearedFields[quote.FieldStartsAt] = struct{}{}
+}
+
+// StartsAtCleared returns if the "starts_at" field was cleared in this mutation.
+func (m *QuoteMutation) StartsAtCleared() bool {
+	_, ok := m.clearedFields[quote.FieldStartsAt]
+	return ok
+}
+
+// ResetStartsAt resets all changes to the "starts_at" field.
+func (m *QuoteMutation) ResetStartsAt() {
+	m.starts_at = nil
+	delete(m.clearedFields, quote.FieldStartsAt)
+}
+
 // SetFinalizedAt sets the "finalized_at" field.
 func (m *QuoteMutation) SetFinalizedAt(t time.Time) {
 	m.finalized_at = &t
@@ -38556,12 +39023,12 @@ func (m *QuoteMutation) ResetInvoiceID() {
 
 // SetSubscriptionID sets the "subscription_id" field.
 func (m *QuoteMutation) SetSubscriptionID(s string) {
-	m.subscription_id = &s
+	m.subscription = &s
 }
 
 // SubscriptionID returns the value of the "subscription_id" field in the mutation.
 func (m *QuoteMutation) SubscriptionID() (r string, exists bool) {
-	v := m.subscription_id
+	v := m.subscription
 	if v == nil {
 		return
 	}
@@ -38587,7 +39054,7 @@ func (m *QuoteMutation) OldSubscriptionID(ctx context.Context) (v *string, err e
 
 // ClearSubscriptionID clears the value of the "subscription_id" field.
 func (m *QuoteMutation) ClearSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	m.clearedFields[quote.FieldSubscriptionID] = struct{}{}
 }
 
@@ -38599,7 +39066,7 @@ func (m *QuoteMutation) SubscriptionIDCleared() bool {
 
 // ResetSubscriptionID resets all changes to the "subscription_id" field.
 func (m *QuoteMutation) ResetSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	delete(m.clearedFields, quote.FieldSubscriptionID)
 }
 
@@ -38818,6 +39285,33 @@ func (m *QuoteMutation) ResetInvoice() {
 	m.clearedinvoice = false
 }
 
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (m *QuoteMutation) ClearSubscription() {
+	m.clearedsubscription = true
+	m.clearedFields[quote.FieldSubscriptionID] = struct{}{}
+}
+
+// SubscriptionCleared reports if the "subscription" edge to the Subscription entity was cleared.
+func (m *QuoteMutation) SubscriptionCleared() bool {
+	return m.SubscriptionIDCleared() || m.clearedsubscription
+}
+
+// SubscriptionIDs returns the "subscription" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SubscriptionID instead. It exists only for internal usage by the builders.
+func (m *QuoteMutation) SubscriptionIDs() (ids []string) {
+	if id := m.subscription; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSubscription resets all changes to the "subscription" edge.
+func (m *QuoteMutation) ResetSubscription() {
+	m.subscription = nil
+	m.clearedsubscription = false
+}
+
 // AddLineIDs adds the "lines" edge to the QuoteLine entity by ids.
 func (m *QuoteMutation) AddLineIDs(ids ...string) {
 	if m.lines == nil {
@@ -38906,7 +39400,7 @@ func (m *QuoteMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *QuoteMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 20)
 	if m.organization_id != nil {
 		fields = append(fields, quote.FieldOrganizationID)
 	}
@@ -38940,6 +39434,9 @@ func (m *QuoteMutation) Fields() []string {
 	if m.expires_at != nil {
 		fields = append(fields, quote.FieldExpiresAt)
 	}
+	if m.starts_at != nil {
+		fields = append(fields, quote.FieldStartsAt)
+	}
 	if m.finalized_at != nil {
 		fields = append(fields, quote.FieldFinalizedAt)
 	}
@@ -38952,7 +39449,7 @@ func (m *QuoteMutation) Fields() []string {
 	if m.invoice != nil {
 		fields = append(fields, quote.FieldInvoiceID)
 	}
-	if m.subscription_id != nil {
+	if m.subscription != nil {
 		fields = append(fields, quote.FieldSubscriptionID)
 	}
 	if m.revision_of_id != nil {
@@ -38994,6 +39491,8 @@ func (m *QuoteMutation) Field(name string) (ent.Value, bool) {
 		return m.Description()
 	case quote.FieldExpiresAt:
 		return m.ExpiresAt()
+	case quote.FieldStartsAt:
+		return m.StartsAt()
 	case quote.FieldFinalizedAt:
 		return m.FinalizedAt()
 	case quote.FieldAcceptedAt:
@@ -39041,6 +39540,8 @@ func (m *QuoteMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldDescription(ctx)
 	case quote.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case quote.FieldStartsAt:
+		return m.OldStartsAt(ctx)
 	case quote.FieldFinalizedAt:
 		return m.OldFinalizedAt(ctx)
 	case quote.FieldAcceptedAt:
@@ -39142,6 +39643,13 @@ func (m *QuoteMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpiresAt(v)
+		return nil
+	case quote.FieldStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartsAt(v)
 		return nil
 	case quote.FieldFinalizedAt:
 		v, ok := value.(time.Time)
@@ -39262,6 +39770,9 @@ func (m *QuoteMutation) ClearedFields() []string {
 	if m.FieldCleared(quote.FieldExpiresAt) {
 		fields = append(fields, quote.FieldExpiresAt)
 	}
+	if m.FieldCleared(quote.FieldStartsAt) {
+		fields = append(fields, quote.FieldStartsAt)
+	}
 	if m.FieldCleared(quote.FieldFinalizedAt) {
 		fields = append(fields, quote.FieldFinalizedAt)
 	}
@@ -39314,6 +39825,9 @@ func (m *QuoteMutation) ClearField(name string) error {
 		return nil
 	case quote.FieldExpiresAt:
 		m.ClearExpiresAt()
+		return nil
+	case quote.FieldStartsAt:
+		m.ClearStartsAt()
 		return nil
 	case quote.FieldFinalizedAt:
 		m.ClearFinalizedAt()
@@ -39377,6 +39891,9 @@ func (m *QuoteMutation) ResetField(name string) error {
 	case quote.FieldExpiresAt:
 		m.ResetExpiresAt()
 		return nil
+	case quote.FieldStartsAt:
+		m.ResetStartsAt()
+		return nil
 	case quote.FieldFinalizedAt:
 		m.ResetFinalizedAt()
 		return nil
@@ -39407,7 +39924,7 @@ func (m *QuoteMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *QuoteMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.payer != nil {
 		edges = append(edges, quote.EdgePayer)
 	}
@@ -39416,6 +39933,9 @@ func (m *QuoteMutation) AddedEdges() []string {
 	}
 	if m.invoice != nil {
 		edges = append(edges, quote.EdgeInvoice)
+	}
+	if m.subscription != nil {
+		edges = append(edges, quote.EdgeSubscription)
 	}
 	if m.lines != nil {
 		edges = append(edges, quote.EdgeLines)
@@ -39439,6 +39959,10 @@ func (m *QuoteMutation) AddedIDs(name string) []ent.Value {
 		if id := m.invoice; id != nil {
 			return []ent.Value{*id}
 		}
+	case quote.EdgeSubscription:
+		if id := m.subscription; id != nil {
+			return []ent.Value{*id}
+		}
 	case quote.EdgeLines:
 		ids := make([]ent.Value, 0, len(m.lines))
 		for id := range m.lines {
@@ -39451,7 +39975,7 @@ func (m *QuoteMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *QuoteMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.removedlines != nil {
 		edges = append(edges, quote.EdgeLines)
 	}
@@ -39474,7 +39998,7 @@ func (m *QuoteMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *QuoteMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.clearedpayer {
 		edges = append(edges, quote.EdgePayer)
 	}
@@ -39483,6 +40007,9 @@ func (m *QuoteMutation) ClearedEdges() []string {
 	}
 	if m.clearedinvoice {
 		edges = append(edges, quote.EdgeInvoice)
+	}
+	if m.clearedsubscription {
+		edges = append(edges, quote.EdgeSubscription)
 	}
 	if m.clearedlines {
 		edges = append(edges, quote.EdgeLines)
@@ -39500,6 +40027,8 @@ func (m *QuoteMutation) EdgeCleared(name string) bool {
 		return m.clearedprovider
 	case quote.EdgeInvoice:
 		return m.clearedinvoice
+	case quote.EdgeSubscription:
+		return m.clearedsubscription
 	case quote.EdgeLines:
 		return m.clearedlines
 	}
@@ -39519,6 +40048,9 @@ func (m *QuoteMutation) ClearEdge(name string) error {
 	case quote.EdgeInvoice:
 		m.ClearInvoice()
 		return nil
+	case quote.EdgeSubscription:
+		m.ClearSubscription()
+		return nil
 	}
 	return fmt.Errorf("unknown Quote unique edge %s", name)
 }
@@ -39535,6 +40067,9 @@ func (m *QuoteMutation) ResetEdge(name string) error {
 		return nil
 	case quote.EdgeInvoice:
 		m.ResetInvoice()
+		return nil
+	case quote.EdgeSubscription:
+		m.ResetSubscription()
 		return nil
 	case quote.EdgeLines:
 		m.ResetLines()
@@ -41928,30 +42463,55 @@ func (m *RefundMutation) ResetEdge(name string) error {
 // SubscriptionMutation represents an operation that mutates the Subscription nodes in the graph.
 type SubscriptionMutation struct {
 	config
-	op                   Op
-	typ                  string
-	id                   *string
-	organization_id      *string
-	created_at           *time.Time
-	updated_at           *time.Time
-	payer_id             *string
-	provider_id          *string
-	payment_method_id    *string
-	quote_id             *string
-	latest_invoice_id    *string
-	currency             *string
-	status               *subscription.Status
-	collection           *subscription.Collection
-	current_period_start *time.Time
-	current_period_end   *time.Time
-	renews_at            *time.Time
-	trial_ends_at        *time.Time
-	canceled_at          *time.Time
-	cancel_at_period_end *bool
-	clearedFields        map[string]struct{}
-	done                 bool
-	oldValue             func(context.Context) (*Subscription, error)
-	predicates           []predicate.Subscription
+	op                    Op
+	typ                   string
+	id                    *string
+	organization_id       *string
+	created_at            *time.Time
+	updated_at            *time.Time
+	currency              *string
+	amount_units          *money.Units
+	addamount_units       *money.Units
+	status                *subscription.Status
+	collection            *subscription.Collection
+	recurrence_interval   *subscription.RecurrenceInterval
+	recurrence_count      *int
+	addrecurrence_count   *int
+	time_zone             *string
+	anchor_at             *time.Time
+	period                *int
+	addperiod             *int
+	starts_at             *time.Time
+	current_period_start  *time.Time
+	current_period_end    *time.Time
+	trial_ends_at         *time.Time
+	canceled_at           *time.Time
+	cancel_at_period_end  *bool
+	due_at                *time.Time
+	pending_lines         *[]schema.PendingLine
+	appendpending_lines   []schema.PendingLine
+	version               *int64
+	addversion            *int64
+	clearedFields         map[string]struct{}
+	payer                 *string
+	clearedpayer          bool
+	provider              *string
+	clearedprovider       bool
+	payment_method        *string
+	clearedpayment_method bool
+	quote                 *string
+	clearedquote          bool
+	latest_invoice        *string
+	clearedlatest_invoice bool
+	items                 map[string]struct{}
+	removeditems          map[string]struct{}
+	cleareditems          bool
+	invoices              map[string]struct{}
+	removedinvoices       map[string]struct{}
+	clearedinvoices       bool
+	done                  bool
+	oldValue              func(context.Context) (*Subscription, error)
+	predicates            []predicate.Subscription
 }
 
 var _ ent.Mutation = (*SubscriptionMutation)(nil)
@@ -42168,12 +42728,12 @@ func (m *SubscriptionMutation) ResetUpdatedAt() {
 
 // SetPayerID sets the "payer_id" field.
 func (m *SubscriptionMutation) SetPayerID(s string) {
-	m.payer_id = &s
+	m.payer = &s
 }
 
 // PayerID returns the value of the "payer_id" field in the mutation.
 func (m *SubscriptionMutation) PayerID() (r string, exists bool) {
-	v := m.payer_id
+	v := m.payer
 	if v == nil {
 		return
 	}
@@ -42199,17 +42759,17 @@ func (m *SubscriptionMutation) OldPayerID(ctx context.Context) (v string, err er
 
 // ResetPayerID resets all changes to the "payer_id" field.
 func (m *SubscriptionMutation) ResetPayerID() {
-	m.payer_id = nil
+	m.payer = nil
 }
 
 // SetProviderID sets the "provider_id" field.
 func (m *SubscriptionMutation) SetProviderID(s string) {
-	m.provider_id = &s
+	m.provider = &s
 }
 
 // ProviderID returns the value of the "provider_id" field in the mutation.
 func (m *SubscriptionMutation) ProviderID() (r string, exists bool) {
-	v := m.provider_id
+	v := m.provider
 	if v == nil {
 		return
 	}
@@ -42235,7 +42795,7 @@ func (m *SubscriptionMutation) OldProviderID(ctx context.Context) (v *string, er
 
 // ClearProviderID clears the value of the "provider_id" field.
 func (m *SubscriptionMutation) ClearProviderID() {
-	m.provider_id = nil
+	m.provider = nil
 	m.clearedFields[subscription.FieldProviderID] = struct{}{}
 }
 
@@ -42247,18 +42807,18 @@ func (m *SubscriptionMutation) ProviderIDCleared() bool {
 
 // ResetProviderID resets all changes to the "provider_id" field.
 func (m *SubscriptionMutation) ResetProviderID() {
-	m.provider_id = nil
+	m.provider = nil
 	delete(m.clearedFields, subscription.FieldProviderID)
 }
 
 // SetPaymentMethodID sets the "payment_method_id" field.
 func (m *SubscriptionMutation) SetPaymentMethodID(s string) {
-	m.payment_method_id = &s
+	m.payment_method = &s
 }
 
 // PaymentMethodID returns the value of the "payment_method_id" field in the mutation.
 func (m *SubscriptionMutation) PaymentMethodID() (r string, exists bool) {
-	v := m.payment_method_id
+	v := m.payment_method
 	if v == nil {
 		return
 	}
@@ -42284,7 +42844,7 @@ func (m *SubscriptionMutation) OldPaymentMethodID(ctx context.Context) (v *strin
 
 // ClearPaymentMethodID clears the value of the "payment_method_id" field.
 func (m *SubscriptionMutation) ClearPaymentMethodID() {
-	m.payment_method_id = nil
+	m.payment_method = nil
 	m.clearedFields[subscription.FieldPaymentMethodID] = struct{}{}
 }
 
@@ -42296,18 +42856,18 @@ func (m *SubscriptionMutation) PaymentMethodIDCleared() bool {
 
 // ResetPaymentMethodID resets all changes to the "payment_method_id" field.
 func (m *SubscriptionMutation) ResetPaymentMethodID() {
-	m.payment_method_id = nil
+	m.payment_method = nil
 	delete(m.clearedFields, subscription.FieldPaymentMethodID)
 }
 
 // SetQuoteID sets the "quote_id" field.
 func (m *SubscriptionMutation) SetQuoteID(s string) {
-	m.quote_id = &s
+	m.quote = &s
 }
 
 // QuoteID returns the value of the "quote_id" field in the mutation.
 func (m *SubscriptionMutation) QuoteID() (r string, exists bool) {
-	v := m.quote_id
+	v := m.quote
 	if v == nil {
 		return
 	}
@@ -42333,7 +42893,7 @@ func (m *SubscriptionMutation) OldQuoteID(ctx context.Context) (v *string, err e
 
 // ClearQuoteID clears the value of the "quote_id" field.
 func (m *SubscriptionMutation) ClearQuoteID() {
-	m.quote_id = nil
+	m.quote = nil
 	m.clearedFields[subscription.FieldQuoteID] = struct{}{}
 }
 
@@ -42345,18 +42905,18 @@ func (m *SubscriptionMutation) QuoteIDCleared() bool {
 
 // ResetQuoteID resets all changes to the "quote_id" field.
 func (m *SubscriptionMutation) ResetQuoteID() {
-	m.quote_id = nil
+	m.quote = nil
 	delete(m.clearedFields, subscription.FieldQuoteID)
 }
 
 // SetLatestInvoiceID sets the "latest_invoice_id" field.
 func (m *SubscriptionMutation) SetLatestInvoiceID(s string) {
-	m.latest_invoice_id = &s
+	m.latest_invoice = &s
 }
 
 // LatestInvoiceID returns the value of the "latest_invoice_id" field in the mutation.
 func (m *SubscriptionMutation) LatestInvoiceID() (r string, exists bool) {
-	v := m.latest_invoice_id
+	v := m.latest_invoice
 	if v == nil {
 		return
 	}
@@ -42382,7 +42942,7 @@ func (m *SubscriptionMutation) OldLatestInvoiceID(ctx context.Context) (v *strin
 
 // ClearLatestInvoiceID clears the value of the "latest_invoice_id" field.
 func (m *SubscriptionMutation) ClearLatestInvoiceID() {
-	m.latest_invoice_id = nil
+	m.latest_invoice = nil
 	m.clearedFields[subscription.FieldLatestInvoiceID] = struct{}{}
 }
 
@@ -42394,7 +42954,7 @@ func (m *SubscriptionMutation) LatestInvoiceIDCleared() bool {
 
 // ResetLatestInvoiceID resets all changes to the "latest_invoice_id" field.
 func (m *SubscriptionMutation) ResetLatestInvoiceID() {
-	m.latest_invoice_id = nil
+	m.latest_invoice = nil
 	delete(m.clearedFields, subscription.FieldLatestInvoiceID)
 }
 
@@ -42432,6 +42992,62 @@ func (m *SubscriptionMutation) OldCurrency(ctx context.Context) (v string, err e
 // ResetCurrency resets all changes to the "currency" field.
 func (m *SubscriptionMutation) ResetCurrency() {
 	m.currency = nil
+}
+
+// SetAmountUnits sets the "amount_units" field.
+func (m *SubscriptionMutation) SetAmountUnits(value money.Units) {
+	m.amount_units = &value
+	m.addamount_units = nil
+}
+
+// AmountUnits returns the value of the "amount_units" field in the mutation.
+func (m *SubscriptionMutation) AmountUnits() (r money.Units, exists bool) {
+	v := m.amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmountUnits returns the old "amount_units" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldAmountUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmountUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmountUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmountUnits: %w", err)
+	}
+	return oldValue.AmountUnits, nil
+}
+
+// AddAmountUnits adds value to the "amount_units" field.
+func (m *SubscriptionMutation) AddAmountUnits(value money.Units) {
+	if m.addamount_units != nil {
+		*m.addamount_units += value
+	} else {
+		m.addamount_units = &value
+	}
+}
+
+// AddedAmountUnits returns the value that was added to the "amount_units" field in this mutation.
+func (m *SubscriptionMutation) AddedAmountUnits() (r money.Units, exists bool) {
+	v := m.addamount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmountUnits resets all changes to the "amount_units" field.
+func (m *SubscriptionMutation) ResetAmountUnits() {
+	m.amount_units = nil
+	m.addamount_units = nil
 }
 
 // SetStatus sets the "status" field.
@@ -42506,6 +43122,262 @@ func (m *SubscriptionMutation) ResetCollection() {
 	m.collection = nil
 }
 
+// SetRecurrenceInterval sets the "recurrence_interval" field.
+func (m *SubscriptionMutation) SetRecurrenceInterval(si subscription.RecurrenceInterval) {
+	m.recurrence_interval = &si
+}
+
+// RecurrenceInterval returns the value of the "recurrence_interval" field in the mutation.
+func (m *SubscriptionMutation) RecurrenceInterval() (r subscription.RecurrenceInterval, exists bool) {
+	v := m.recurrence_interval
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecurrenceInterval returns the old "recurrence_interval" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldRecurrenceInterval(ctx context.Context) (v subscription.RecurrenceInterval, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecurrenceInterval is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecurrenceInterval requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecurrenceInterval: %w", err)
+	}
+	return oldValue.RecurrenceInterval, nil
+}
+
+// ResetRecurrenceInterval resets all changes to the "recurrence_interval" field.
+func (m *SubscriptionMutation) ResetRecurrenceInterval() {
+	m.recurrence_interval = nil
+}
+
+// SetRecurrenceCount sets the "recurrence_count" field.
+func (m *SubscriptionMutation) SetRecurrenceCount(i int) {
+	m.recurrence_count = &i
+	m.addrecurrence_count = nil
+}
+
+// RecurrenceCount returns the value of the "recurrence_count" field in the mutation.
+func (m *SubscriptionMutation) RecurrenceCount() (r int, exists bool) {
+	v := m.recurrence_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecurrenceCount returns the old "recurrence_count" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldRecurrenceCount(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecurrenceCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecurrenceCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecurrenceCount: %w", err)
+	}
+	return oldValue.RecurrenceCount, nil
+}
+
+// AddRecurrenceCount adds i to the "recurrence_count" field.
+func (m *SubscriptionMutation) AddRecurrenceCount(i int) {
+	if m.addrecurrence_count != nil {
+		*m.addrecurrence_count += i
+	} else {
+		m.addrecurrence_count = &i
+	}
+}
+
+// AddedRecurrenceCount returns the value that was added to the "recurrence_count" field in this mutation.
+func (m *SubscriptionMutation) AddedRecurrenceCount() (r int, exists bool) {
+	v := m.addrecurrence_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRecurrenceCount resets all changes to the "recurrence_count" field.
+func (m *SubscriptionMutation) ResetRecurrenceCount() {
+	m.recurrence_count = nil
+	m.addrecurrence_count = nil
+}
+
+// SetTimeZone sets the "time_zone" field.
+func (m *SubscriptionMutation) SetTimeZone(s string) {
+	m.time_zone = &s
+}
+
+// TimeZone returns the value of the "time_zone" field in the mutation.
+func (m *SubscriptionMutation) TimeZone() (r string, exists bool) {
+	v := m.time_zone
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTimeZone returns the old "time_zone" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldTimeZone(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTimeZone is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTimeZone requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTimeZone: %w", err)
+	}
+	return oldValue.TimeZone, nil
+}
+
+// ResetTimeZone resets all changes to the "time_zone" field.
+func (m *SubscriptionMutation) ResetTimeZone() {
+	m.time_zone = nil
+}
+
+// SetAnchorAt sets the "anchor_at" field.
+func (m *SubscriptionMutation) SetAnchorAt(t time.Time) {
+	m.anchor_at = &t
+}
+
+// AnchorAt returns the value of the "anchor_at" field in the mutation.
+func (m *SubscriptionMutation) AnchorAt() (r time.Time, exists bool) {
+	v := m.anchor_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAnchorAt returns the old "anchor_at" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldAnchorAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAnchorAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAnchorAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAnchorAt: %w", err)
+	}
+	return oldValue.AnchorAt, nil
+}
+
+// ResetAnchorAt resets all changes to the "anchor_at" field.
+func (m *SubscriptionMutation) ResetAnchorAt() {
+	m.anchor_at = nil
+}
+
+// SetPeriod sets the "period" field.
+func (m *SubscriptionMutation) SetPeriod(i int) {
+	m.period = &i
+	m.addperiod = nil
+}
+
+// Period returns the value of the "period" field in the mutation.
+func (m *SubscriptionMutation) Period() (r int, exists bool) {
+	v := m.period
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPeriod returns the old "period" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldPeriod(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPeriod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPeriod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPeriod: %w", err)
+	}
+	return oldValue.Period, nil
+}
+
+// AddPeriod adds i to the "period" field.
+func (m *SubscriptionMutation) AddPeriod(i int) {
+	if m.addperiod != nil {
+		*m.addperiod += i
+	} else {
+		m.addperiod = &i
+	}
+}
+
+// AddedPeriod returns the value that was added to the "period" field in this mutation.
+func (m *SubscriptionMutation) AddedPeriod() (r int, exists bool) {
+	v := m.addperiod
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPeriod resets all changes to the "period" field.
+func (m *SubscriptionMutation) ResetPeriod() {
+	m.period = nil
+	m.addperiod = nil
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (m *SubscriptionMutation) SetStartsAt(t time.Time) {
+	m.starts_at = &t
+}
+
+// StartsAt returns the value of the "starts_at" field in the mutation.
+func (m *SubscriptionMutation) StartsAt() (r time.Time, exists bool) {
+	v := m.starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartsAt returns the old "starts_at" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldStartsAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartsAt: %w", err)
+	}
+	return oldValue.StartsAt, nil
+}
+
+// ResetStartsAt resets all changes to the "starts_at" field.
+func (m *SubscriptionMutation) ResetStartsAt() {
+	m.starts_at = nil
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (m *SubscriptionMutation) SetCurrentPeriodStart(t time.Time) {
 	m.current_period_start = &t
@@ -42576,55 +43448,6 @@ func (m *SubscriptionMutation) OldCurrentPeriodEnd(ctx context.Context) (v time.
 // ResetCurrentPeriodEnd resets all changes to the "current_period_end" field.
 func (m *SubscriptionMutation) ResetCurrentPeriodEnd() {
 	m.current_period_end = nil
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (m *SubscriptionMutation) SetRenewsAt(t time.Time) {
-	m.renews_at = &t
-}
-
-// RenewsAt returns the value of the "renews_at" field in the mutation.
-func (m *SubscriptionMutation) RenewsAt() (r time.Time, exists bool) {
-	v := m.renews_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldRenewsAt returns the old "renews_at" field's value of the Subscription entity.
-// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SubscriptionMutation) OldRenewsAt(ctx context.Context) (v *time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldRenewsAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldRenewsAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldRenewsAt: %w", err)
-	}
-	return oldValue.RenewsAt, nil
-}
-
-// ClearRenewsAt clears the value of the "renews_at" field.
-func (m *SubscriptionMutation) ClearRenewsAt() {
-	m.renews_at = nil
-	m.clearedFields[subscription.FieldRenewsAt] = struct{}{}
-}
-
-// RenewsAtCleared returns if the "renews_at" field was cleared in this mutation.
-func (m *SubscriptionMutation) RenewsAtCleared() bool {
-	_, ok := m.clearedFields[subscription.FieldRenewsAt]
-	return ok
-}
-
-// ResetRenewsAt resets all changes to the "renews_at" field.
-func (m *SubscriptionMutation) ResetRenewsAt() {
-	m.renews_at = nil
-	delete(m.clearedFields, subscription.FieldRenewsAt)
 }
 
 // SetTrialEndsAt sets the "trial_ends_at" field.
@@ -42761,6 +43584,405 @@ func (m *SubscriptionMutation) ResetCancelAtPeriodEnd() {
 	m.cancel_at_period_end = nil
 }
 
+// SetDueAt sets the "due_at" field.
+func (m *SubscriptionMutation) SetDueAt(t time.Time) {
+	m.due_at = &t
+}
+
+// DueAt returns the value of the "due_at" field in the mutation.
+func (m *SubscriptionMutation) DueAt() (r time.Time, exists bool) {
+	v := m.due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDueAt returns the old "due_at" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldDueAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDueAt: %w", err)
+	}
+	return oldValue.DueAt, nil
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (m *SubscriptionMutation) ClearDueAt() {
+	m.due_at = nil
+	m.clearedFields[subscription.FieldDueAt] = struct{}{}
+}
+
+// DueAtCleared returns if the "due_at" field was cleared in this mutation.
+func (m *SubscriptionMutation) DueAtCleared() bool {
+	_, ok := m.clearedFields[subscription.FieldDueAt]
+	return ok
+}
+
+// ResetDueAt resets all changes to the "due_at" field.
+func (m *SubscriptionMutation) ResetDueAt() {
+	m.due_at = nil
+	delete(m.clearedFields, subscription.FieldDueAt)
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (m *SubscriptionMutation) SetPendingLines(sl []schema.PendingLine) {
+	m.pending_lines = &sl
+	m.appendpending_lines = nil
+}
+
+// PendingLines returns the value of the "pending_lines" field in the mutation.
+func (m *SubscriptionMutation) PendingLines() (r []schema.PendingLine, exists bool) {
+	v := m.pending_lines
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPendingLines returns the old "pending_lines" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldPendingLines(ctx context.Context) (v []schema.PendingLine, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPendingLines is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPendingLines requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPendingLines: %w", err)
+	}
+	return oldValue.PendingLines, nil
+}
+
+// AppendPendingLines adds sl to the "pending_lines" field.
+func (m *SubscriptionMutation) AppendPendingLines(sl []schema.PendingLine) {
+	m.appendpending_lines = append(m.appendpending_lines, sl...)
+}
+
+// AppendedPendingLines returns the list of values that were appended to the "pending_lines" field in this mutation.
+func (m *SubscriptionMutation) AppendedPendingLines() ([]schema.PendingLine, bool) {
+	if len(m.appendpending_lines) == 0 {
+		return nil, false
+	}
+	return m.appendpending_lines, true
+}
+
+// ResetPendingLines resets all changes to the "pending_lines" field.
+func (m *SubscriptionMutation) ResetPendingLines() {
+	m.pending_lines = nil
+	m.appendpending_lines = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *SubscriptionMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *SubscriptionMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *SubscriptionMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *SubscriptionMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *SubscriptionMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// ClearPayer clears the "payer" edge to the Payer entity.
+func (m *SubscriptionMutation) ClearPayer() {
+	m.clearedpayer = true
+	m.clearedFields[subscription.FieldPayerID] = struct{}{}
+}
+
+// PayerCleared reports if the "payer" edge to the Payer entity was cleared.
+func (m *SubscriptionMutation) PayerCleared() bool {
+	return m.clearedpayer
+}
+
+// PayerIDs returns the "payer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PayerID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) PayerIDs() (ids []string) {
+	if id := m.payer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPayer resets all changes to the "payer" edge.
+func (m *SubscriptionMutation) ResetPayer() {
+	m.payer = nil
+	m.clearedpayer = false
+}
+
+// ClearProvider clears the "provider" edge to the Provider entity.
+func (m *SubscriptionMutation) ClearProvider() {
+	m.clearedprovider = true
+	m.clearedFields[subscription.FieldProviderID] = struct{}{}
+}
+
+// ProviderCleared reports if the "provider" edge to the Provider entity was cleared.
+func (m *SubscriptionMutation) ProviderCleared() bool {
+	return m.ProviderIDCleared() || m.clearedprovider
+}
+
+// ProviderIDs returns the "provider" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ProviderID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) ProviderIDs() (ids []string) {
+	if id := m.provider; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetProvider resets all changes to the "provider" edge.
+func (m *SubscriptionMutation) ResetProvider() {
+	m.provider = nil
+	m.clearedprovider = false
+}
+
+// ClearPaymentMethod clears the "payment_method" edge to the PaymentMethod entity.
+func (m *SubscriptionMutation) ClearPaymentMethod() {
+	m.clearedpayment_method = true
+	m.clearedFields[subscription.FieldPaymentMethodID] = struct{}{}
+}
+
+// PaymentMethodCleared reports if the "payment_method" edge to the PaymentMethod entity was cleared.
+func (m *SubscriptionMutation) PaymentMethodCleared() bool {
+	return m.PaymentMethodIDCleared() || m.clearedpayment_method
+}
+
+// PaymentMethodIDs returns the "payment_method" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PaymentMethodID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) PaymentMethodIDs() (ids []string) {
+	if id := m.payment_method; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPaymentMethod resets all changes to the "payment_method" edge.
+func (m *SubscriptionMutation) ResetPaymentMethod() {
+	m.payment_method = nil
+	m.clearedpayment_method = false
+}
+
+// ClearQuote clears the "quote" edge to the Quote entity.
+func (m *SubscriptionMutation) ClearQuote() {
+	m.clearedquote = true
+	m.clearedFields[subscription.FieldQuoteID] = struct{}{}
+}
+
+// QuoteCleared reports if the "quote" edge to the Quote entity was cleared.
+func (m *SubscriptionMutation) QuoteCleared() bool {
+	return m.QuoteIDCleared() || m.clearedquote
+}
+
+// QuoteIDs returns the "quote" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QuoteID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) QuoteIDs() (ids []string) {
+	if id := m.quote; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQuote resets all changes to the "quote" edge.
+func (m *SubscriptionMutation) ResetQuote() {
+	m.quote = nil
+	m.clearedquote = false
+}
+
+// ClearLatestInvoice clears the "latest_invoice" edge to the Invoice entity.
+func (m *SubscriptionMutation) ClearLatestInvoice() {
+	m.clearedlatest_invoice = true
+	m.clearedFields[subscription.FieldLatestInvoiceID] = struct{}{}
+}
+
+// LatestInvoiceCleared reports if the "latest_invoice" edge to the Invoice entity was cleared.
+func (m *SubscriptionMutation) LatestInvoiceCleared() bool {
+	return m.LatestInvoiceIDCleared() || m.clearedlatest_invoice
+}
+
+// LatestInvoiceIDs returns the "latest_invoice" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// LatestInvoiceID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) LatestInvoiceIDs() (ids []string) {
+	if id := m.latest_invoice; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetLatestInvoice resets all changes to the "latest_invoice" edge.
+func (m *SubscriptionMutation) ResetLatestInvoice() {
+	m.latest_invoice = nil
+	m.clearedlatest_invoice = false
+}
+
+// AddItemIDs adds the "items" edge to the SubscriptionItem entity by ids.
+func (m *SubscriptionMutation) AddItemIDs(ids ...string) {
+	if m.items == nil {
+		m.items = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.items[ids[i]] = struct{}{}
+	}
+}
+
+// ClearItems clears the "items" edge to the SubscriptionItem entity.
+func (m *SubscriptionMutation) ClearItems() {
+	m.cleareditems = true
+}
+
+// ItemsCleared reports if the "items" edge to the SubscriptionItem entity was cleared.
+func (m *SubscriptionMutation) ItemsCleared() bool {
+	return m.cleareditems
+}
+
+// RemoveItemIDs removes the "items" edge to the SubscriptionItem entity by IDs.
+func (m *SubscriptionMutation) RemoveItemIDs(ids ...string) {
+	if m.removeditems == nil {
+		m.removeditems = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.items, ids[i])
+		m.removeditems[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedItems returns the removed IDs of the "items" edge to the SubscriptionItem entity.
+func (m *SubscriptionMutation) RemovedItemsIDs() (ids []string) {
+	for id := range m.removeditems {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ItemsIDs returns the "items" edge IDs in the mutation.
+func (m *SubscriptionMutation) ItemsIDs() (ids []string) {
+	for id := range m.items {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetItems resets all changes to the "items" edge.
+func (m *SubscriptionMutation) ResetItems() {
+	m.items = nil
+	m.cleareditems = false
+	m.removeditems = nil
+}
+
+// AddInvoiceIDs adds the "invoices" edge to the Invoice entity by ids.
+func (m *SubscriptionMutation) AddInvoiceIDs(ids ...string) {
+	if m.invoices == nil {
+		m.invoices = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.invoices[ids[i]] = struct{}{}
+	}
+}
+
+// ClearInvoices clears the "invoices" edge to the Invoice entity.
+func (m *SubscriptionMutation) ClearInvoices() {
+	m.clearedinvoices = true
+}
+
+// InvoicesCleared reports if the "invoices" edge to the Invoice entity was cleared.
+func (m *SubscriptionMutation) InvoicesCleared() bool {
+	return m.clearedinvoices
+}
+
+// RemoveInvoiceIDs removes the "invoices" edge to the Invoice entity by IDs.
+func (m *SubscriptionMutation) RemoveInvoiceIDs(ids ...string) {
+	if m.removedinvoices == nil {
+		m.removedinvoices = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.invoices, ids[i])
+		m.removedinvoices[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedInvoices returns the removed IDs of the "invoices" edge to the Invoice entity.
+func (m *SubscriptionMutation) RemovedInvoicesIDs() (ids []string) {
+	for id := range m.removedinvoices {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// InvoicesIDs returns the "invoices" edge IDs in the mutation.
+func (m *SubscriptionMutation) InvoicesIDs() (ids []string) {
+	for id := range m.invoices {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetInvoices resets all changes to the "invoices" edge.
+func (m *SubscriptionMutation) ResetInvoices() {
+	m.invoices = nil
+	m.clearedinvoices = false
+	m.removedinvoices = nil
+}
+
 // Where appends a list predicates to the SubscriptionMutation builder.
 func (m *SubscriptionMutation) Where(ps ...predicate.Subscription) {
 	m.predicates = append(m.predicates, ps...)
@@ -42795,7 +44017,7 @@ func (m *SubscriptionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SubscriptionMutation) Fields() []string {
-	fields := make([]string, 0, 17)
+	fields := make([]string, 0, 26)
 	if m.organization_id != nil {
 		fields = append(fields, subscription.FieldOrganizationID)
 	}
@@ -42805,23 +44027,26 @@ func (m *SubscriptionMutation) Fields() []string {
 	if m.updated_at != nil {
 		fields = append(fields, subscription.FieldUpdatedAt)
 	}
-	if m.payer_id != nil {
+	if m.payer != nil {
 		fields = append(fields, subscription.FieldPayerID)
 	}
-	if m.provider_id != nil {
+	if m.provider != nil {
 		fields = append(fields, subscription.FieldProviderID)
 	}
-	if m.payment_method_id != nil {
+	if m.payment_method != nil {
 		fields = append(fields, subscription.FieldPaymentMethodID)
 	}
-	if m.quote_id != nil {
+	if m.quote != nil {
 		fields = append(fields, subscription.FieldQuoteID)
 	}
-	if m.latest_invoice_id != nil {
+	if m.latest_invoice != nil {
 		fields = append(fields, subscription.FieldLatestInvoiceID)
 	}
 	if m.currency != nil {
 		fields = append(fields, subscription.FieldCurrency)
+	}
+	if m.amount_units != nil {
+		fields = append(fields, subscription.FieldAmountUnits)
 	}
 	if m.status != nil {
 		fields = append(fields, subscription.FieldStatus)
@@ -42829,14 +44054,29 @@ func (m *SubscriptionMutation) Fields() []string {
 	if m.collection != nil {
 		fields = append(fields, subscription.FieldCollection)
 	}
+	if m.recurrence_interval != nil {
+		fields = append(fields, subscription.FieldRecurrenceInterval)
+	}
+	if m.recurrence_count != nil {
+		fields = append(fields, subscription.FieldRecurrenceCount)
+	}
+	if m.time_zone != nil {
+		fields = append(fields, subscription.FieldTimeZone)
+	}
+	if m.anchor_at != nil {
+		fields = append(fields, subscription.FieldAnchorAt)
+	}
+	if m.period != nil {
+		fields = append(fields, subscription.FieldPeriod)
+	}
+	if m.starts_at != nil {
+		fields = append(fields, subscription.FieldStartsAt)
+	}
 	if m.current_period_start != nil {
 		fields = append(fields, subscription.FieldCurrentPeriodStart)
 	}
 	if m.current_period_end != nil {
 		fields = append(fields, subscription.FieldCurrentPeriodEnd)
-	}
-	if m.renews_at != nil {
-		fields = append(fields, subscription.FieldRenewsAt)
 	}
 	if m.trial_ends_at != nil {
 		fields = append(fields, subscription.FieldTrialEndsAt)
@@ -42846,6 +44086,15 @@ func (m *SubscriptionMutation) Fields() []string {
 	}
 	if m.cancel_at_period_end != nil {
 		fields = append(fields, subscription.FieldCancelAtPeriodEnd)
+	}
+	if m.due_at != nil {
+		fields = append(fields, subscription.FieldDueAt)
+	}
+	if m.pending_lines != nil {
+		fields = append(fields, subscription.FieldPendingLines)
+	}
+	if m.version != nil {
+		fields = append(fields, subscription.FieldVersion)
 	}
 	return fields
 }
@@ -42873,22 +44122,40 @@ func (m *SubscriptionMutation) Field(name string) (ent.Value, bool) {
 		return m.LatestInvoiceID()
 	case subscription.FieldCurrency:
 		return m.Currency()
+	case subscription.FieldAmountUnits:
+		return m.AmountUnits()
 	case subscription.FieldStatus:
 		return m.Status()
 	case subscription.FieldCollection:
 		return m.Collection()
+	case subscription.FieldRecurrenceInterval:
+		return m.RecurrenceInterval()
+	case subscription.FieldRecurrenceCount:
+		return m.RecurrenceCount()
+	case subscription.FieldTimeZone:
+		return m.TimeZone()
+	case subscription.FieldAnchorAt:
+		return m.AnchorAt()
+	case subscription.FieldPeriod:
+		return m.Period()
+	case subscription.FieldStartsAt:
+		return m.StartsAt()
 	case subscription.FieldCurrentPeriodStart:
 		return m.CurrentPeriodStart()
 	case subscription.FieldCurrentPeriodEnd:
 		return m.CurrentPeriodEnd()
-	case subscription.FieldRenewsAt:
-		return m.RenewsAt()
 	case subscription.FieldTrialEndsAt:
 		return m.TrialEndsAt()
 	case subscription.FieldCanceledAt:
 		return m.CanceledAt()
 	case subscription.FieldCancelAtPeriodEnd:
 		return m.CancelAtPeriodEnd()
+	case subscription.FieldDueAt:
+		return m.DueAt()
+	case subscription.FieldPendingLines:
+		return m.PendingLines()
+	case subscription.FieldVersion:
+		return m.Version()
 	}
 	return nil, false
 }
@@ -42916,22 +44183,40 @@ func (m *SubscriptionMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldLatestInvoiceID(ctx)
 	case subscription.FieldCurrency:
 		return m.OldCurrency(ctx)
+	case subscription.FieldAmountUnits:
+		return m.OldAmountUnits(ctx)
 	case subscription.FieldStatus:
 		return m.OldStatus(ctx)
 	case subscription.FieldCollection:
 		return m.OldCollection(ctx)
+	case subscription.FieldRecurrenceInterval:
+		return m.OldRecurrenceInterval(ctx)
+	case subscription.FieldRecurrenceCount:
+		return m.OldRecurrenceCount(ctx)
+	case subscription.FieldTimeZone:
+		return m.OldTimeZone(ctx)
+	case subscription.FieldAnchorAt:
+		return m.OldAnchorAt(ctx)
+	case subscription.FieldPeriod:
+		return m.OldPeriod(ctx)
+	case subscription.FieldStartsAt:
+		return m.OldStartsAt(ctx)
 	case subscription.FieldCurrentPeriodStart:
 		return m.OldCurrentPeriodStart(ctx)
 	case subscription.FieldCurrentPeriodEnd:
 		return m.OldCurrentPeriodEnd(ctx)
-	case subscription.FieldRenewsAt:
-		return m.OldRenewsAt(ctx)
 	case subscription.FieldTrialEndsAt:
 		return m.OldTrialEndsAt(ctx)
 	case subscription.FieldCanceledAt:
 		return m.OldCanceledAt(ctx)
 	case subscription.FieldCancelAtPeriodEnd:
 		return m.OldCancelAtPeriodEnd(ctx)
+	case subscription.FieldDueAt:
+		return m.OldDueAt(ctx)
+	case subscription.FieldPendingLines:
+		return m.OldPendingLines(ctx)
+	case subscription.FieldVersion:
+		return m.OldVersion(ctx)
 	}
 	return nil, fmt.Errorf("unknown Subscription field %s", name)
 }
@@ -43004,6 +44289,13 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCurrency(v)
 		return nil
+	case subscription.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmountUnits(v)
+		return nil
 	case subscription.FieldStatus:
 		v, ok := value.(subscription.Status)
 		if !ok {
@@ -43018,6 +44310,48 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCollection(v)
 		return nil
+	case subscription.FieldRecurrenceInterval:
+		v, ok := value.(subscription.RecurrenceInterval)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecurrenceInterval(v)
+		return nil
+	case subscription.FieldRecurrenceCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecurrenceCount(v)
+		return nil
+	case subscription.FieldTimeZone:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTimeZone(v)
+		return nil
+	case subscription.FieldAnchorAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAnchorAt(v)
+		return nil
+	case subscription.FieldPeriod:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPeriod(v)
+		return nil
+	case subscription.FieldStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartsAt(v)
+		return nil
 	case subscription.FieldCurrentPeriodStart:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -43031,13 +44365,6 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetCurrentPeriodEnd(v)
-		return nil
-	case subscription.FieldRenewsAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetRenewsAt(v)
 		return nil
 	case subscription.FieldTrialEndsAt:
 		v, ok := value.(time.Time)
@@ -43060,6 +44387,27 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCancelAtPeriodEnd(v)
 		return nil
+	case subscription.FieldDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDueAt(v)
+		return nil
+	case subscription.FieldPendingLines:
+		v, ok := value.([]schema.PendingLine)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPendingLines(v)
+		return nil
+	case subscription.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Subscription field %s", name)
 }
@@ -43067,13 +44415,36 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *SubscriptionMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addamount_units != nil {
+		fields = append(fields, subscription.FieldAmountUnits)
+	}
+	if m.addrecurrence_count != nil {
+		fields = append(fields, subscription.FieldRecurrenceCount)
+	}
+	if m.addperiod != nil {
+		fields = append(fields, subscription.FieldPeriod)
+	}
+	if m.addversion != nil {
+		fields = append(fields, subscription.FieldVersion)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *SubscriptionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case subscription.FieldAmountUnits:
+		return m.AddedAmountUnits()
+	case subscription.FieldRecurrenceCount:
+		return m.AddedRecurrenceCount()
+	case subscription.FieldPeriod:
+		return m.AddedPeriod()
+	case subscription.FieldVersion:
+		return m.AddedVersion()
+	}
 	return nil, false
 }
 
@@ -43082,6 +44453,34 @@ func (m *SubscriptionMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *SubscriptionMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case subscription.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmountUnits(v)
+		return nil
+	case subscription.FieldRecurrenceCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRecurrenceCount(v)
+		return nil
+	case subscription.FieldPeriod:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPeriod(v)
+		return nil
+	case subscription.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Subscription numeric field %s", name)
 }
@@ -43102,14 +44501,14 @@ func (m *SubscriptionMutation) ClearedFields() []string {
 	if m.FieldCleared(subscription.FieldLatestInvoiceID) {
 		fields = append(fields, subscription.FieldLatestInvoiceID)
 	}
-	if m.FieldCleared(subscription.FieldRenewsAt) {
-		fields = append(fields, subscription.FieldRenewsAt)
-	}
 	if m.FieldCleared(subscription.FieldTrialEndsAt) {
 		fields = append(fields, subscription.FieldTrialEndsAt)
 	}
 	if m.FieldCleared(subscription.FieldCanceledAt) {
 		fields = append(fields, subscription.FieldCanceledAt)
+	}
+	if m.FieldCleared(subscription.FieldDueAt) {
+		fields = append(fields, subscription.FieldDueAt)
 	}
 	return fields
 }
@@ -43137,14 +44536,14 @@ func (m *SubscriptionMutation) ClearField(name string) error {
 	case subscription.FieldLatestInvoiceID:
 		m.ClearLatestInvoiceID()
 		return nil
-	case subscription.FieldRenewsAt:
-		m.ClearRenewsAt()
-		return nil
 	case subscription.FieldTrialEndsAt:
 		m.ClearTrialEndsAt()
 		return nil
 	case subscription.FieldCanceledAt:
 		m.ClearCanceledAt()
+		return nil
+	case subscription.FieldDueAt:
+		m.ClearDueAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Subscription nullable field %s", name)
@@ -43181,20 +44580,38 @@ func (m *SubscriptionMutation) ResetField(name string) error {
 	case subscription.FieldCurrency:
 		m.ResetCurrency()
 		return nil
+	case subscription.FieldAmountUnits:
+		m.ResetAmountUnits()
+		return nil
 	case subscription.FieldStatus:
 		m.ResetStatus()
 		return nil
 	case subscription.FieldCollection:
 		m.ResetCollection()
 		return nil
+	case subscription.FieldRecurrenceInterval:
+		m.ResetRecurrenceInterval()
+		return nil
+	case subscription.FieldRecurrenceCount:
+		m.ResetRecurrenceCount()
+		return nil
+	case subscription.FieldTimeZone:
+		m.ResetTimeZone()
+		return nil
+	case subscription.FieldAnchorAt:
+		m.ResetAnchorAt()
+		return nil
+	case subscription.FieldPeriod:
+		m.ResetPeriod()
+		return nil
+	case subscription.FieldStartsAt:
+		m.ResetStartsAt()
+		return nil
 	case subscription.FieldCurrentPeriodStart:
 		m.ResetCurrentPeriodStart()
 		return nil
 	case subscription.FieldCurrentPeriodEnd:
 		m.ResetCurrentPeriodEnd()
-		return nil
-	case subscription.FieldRenewsAt:
-		m.ResetRenewsAt()
 		return nil
 	case subscription.FieldTrialEndsAt:
 		m.ResetTrialEndsAt()
@@ -43205,75 +44622,244 @@ func (m *SubscriptionMutation) ResetField(name string) error {
 	case subscription.FieldCancelAtPeriodEnd:
 		m.ResetCancelAtPeriodEnd()
 		return nil
+	case subscription.FieldDueAt:
+		m.ResetDueAt()
+		return nil
+	case subscription.FieldPendingLines:
+		m.ResetPendingLines()
+		return nil
+	case subscription.FieldVersion:
+		m.ResetVersion()
+		return nil
 	}
 	return fmt.Errorf("unknown Subscription field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *SubscriptionMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 7)
+	if m.payer != nil {
+		edges = append(edges, subscription.EdgePayer)
+	}
+	if m.provider != nil {
+		edges = append(edges, subscription.EdgeProvider)
+	}
+	if m.payment_method != nil {
+		edges = append(edges, subscription.EdgePaymentMethod)
+	}
+	if m.quote != nil {
+		edges = append(edges, subscription.EdgeQuote)
+	}
+	if m.latest_invoice != nil {
+		edges = append(edges, subscription.EdgeLatestInvoice)
+	}
+	if m.items != nil {
+		edges = append(edges, subscription.EdgeItems)
+	}
+	if m.invoices != nil {
+		edges = append(edges, subscription.EdgeInvoices)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *SubscriptionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case subscription.EdgePayer:
+		if id := m.payer; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeProvider:
+		if id := m.provider; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgePaymentMethod:
+		if id := m.payment_method; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeQuote:
+		if id := m.quote; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeLatestInvoice:
+		if id := m.latest_invoice; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeItems:
+		ids := make([]ent.Value, 0, len(m.items))
+		for id := range m.items {
+			ids = append(ids, id)
+		}
+		return ids
+	case subscription.EdgeInvoices:
+		ids := make([]ent.Value, 0, len(m.invoices))
+		for id := range m.invoices {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *SubscriptionMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 7)
+	if m.removeditems != nil {
+		edges = append(edges, subscription.EdgeItems)
+	}
+	if m.removedinvoices != nil {
+		edges = append(edges, subscription.EdgeInvoices)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *SubscriptionMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case subscription.EdgeItems:
+		ids := make([]ent.Value, 0, len(m.removeditems))
+		for id := range m.removeditems {
+			ids = append(ids, id)
+		}
+		return ids
+	case subscription.EdgeInvoices:
+		ids := make([]ent.Value, 0, len(m.removedinvoices))
+		for id := range m.removedinvoices {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *SubscriptionMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 7)
+	if m.clearedpayer {
+		edges = append(edges, subscription.EdgePayer)
+	}
+	if m.clearedprovider {
+		edges = append(edges, subscription.EdgeProvider)
+	}
+	if m.clearedpayment_method {
+		edges = append(edges, subscription.EdgePaymentMethod)
+	}
+	if m.clearedquote {
+		edges = append(edges, subscription.EdgeQuote)
+	}
+	if m.clearedlatest_invoice {
+		edges = append(edges, subscription.EdgeLatestInvoice)
+	}
+	if m.cleareditems {
+		edges = append(edges, subscription.EdgeItems)
+	}
+	if m.clearedinvoices {
+		edges = append(edges, subscription.EdgeInvoices)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *SubscriptionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case subscription.EdgePayer:
+		return m.clearedpayer
+	case subscription.EdgeProvider:
+		return m.clearedprovider
+	case subscription.EdgePaymentMethod:
+		return m.clearedpayment_method
+	case subscription.EdgeQuote:
+		return m.clearedquote
+	case subscription.EdgeLatestInvoice:
+		return m.clearedlatest_invoice
+	case subscription.EdgeItems:
+		return m.cleareditems
+	case subscription.EdgeInvoices:
+		return m.clearedinvoices
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *SubscriptionMutation) ClearEdge(name string) error {
+	switch name {
+	case subscription.EdgePayer:
+		m.ClearPayer()
+		return nil
+	case subscription.EdgeProvider:
+		m.ClearProvider()
+		return nil
+	case subscription.EdgePaymentMethod:
+		m.ClearPaymentMethod()
+		return nil
+	case subscription.EdgeQuote:
+		m.ClearQuote()
+		return nil
+	case subscription.EdgeLatestInvoice:
+		m.ClearLatestInvoice()
+		return nil
+	}
 	return fmt.Errorf("unknown Subscription unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *SubscriptionMutation) ResetEdge(name string) error {
+	switch name {
+	case subscription.EdgePayer:
+		m.ResetPayer()
+		return nil
+	case subscription.EdgeProvider:
+		m.ResetProvider()
+		return nil
+	case subscription.EdgePaymentMethod:
+		m.ResetPaymentMethod()
+		return nil
+	case subscription.EdgeQuote:
+		m.ResetQuote()
+		return nil
+	case subscription.EdgeLatestInvoice:
+		m.ResetLatestInvoice()
+		return nil
+	case subscription.EdgeItems:
+		m.ResetItems()
+		return nil
+	case subscription.EdgeInvoices:
+		m.ResetInvoices()
+		return nil
+	}
 	return fmt.Errorf("unknown Subscription edge %s", name)
 }
 
 // SubscriptionItemMutation represents an operation that mutates the SubscriptionItem nodes in the graph.
 type SubscriptionItemMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *string
-	organization_id *string
-	subscription_id *string
-	price_id        *string
-	position        *int
-	addposition     *int
-	quantity        *int
-	addquantity     *int
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*SubscriptionItem, error)
-	predicates      []predicate.SubscriptionItem
+	op                   Op
+	typ                  string
+	id                   *string
+	organization_id      *string
+	position             *int
+	addposition          *int
+	description          *string
+	quantity             *int
+	addquantity          *int
+	currency             *string
+	unit_amount_units    *money.Units
+	addunit_amount_units *money.Units
+	amount_units         *money.Units
+	addamount_units      *money.Units
+	clearedFields        map[string]struct{}
+	subscription         *string
+	clearedsubscription  bool
+	price                *string
+	clearedprice         bool
+	done                 bool
+	oldValue             func(context.Context) (*SubscriptionItem, error)
+	predicates           []predicate.SubscriptionItem
 }
 
 var _ ent.Mutation = (*SubscriptionItemMutation)(nil)
@@ -43416,78 +45002,6 @@ func (m *SubscriptionItemMutation) ResetOrganizationID() {
 	m.organization_id = nil
 }
 
-// SetSubscriptionID sets the "subscription_id" field.
-func (m *SubscriptionItemMutation) SetSubscriptionID(s string) {
-	m.subscription_id = &s
-}
-
-// SubscriptionID returns the value of the "subscription_id" field in the mutation.
-func (m *SubscriptionItemMutation) SubscriptionID() (r string, exists bool) {
-	v := m.subscription_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldSubscriptionID returns the old "subscription_id" field's value of the SubscriptionItem entity.
-// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SubscriptionItemMutation) OldSubscriptionID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSubscriptionID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSubscriptionID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSubscriptionID: %w", err)
-	}
-	return oldValue.SubscriptionID, nil
-}
-
-// ResetSubscriptionID resets all changes to the "subscription_id" field.
-func (m *SubscriptionItemMutation) ResetSubscriptionID() {
-	m.subscription_id = nil
-}
-
-// SetPriceID sets the "price_id" field.
-func (m *SubscriptionItemMutation) SetPriceID(s string) {
-	m.price_id = &s
-}
-
-// PriceID returns the value of the "price_id" field in the mutation.
-func (m *SubscriptionItemMutation) PriceID() (r string, exists bool) {
-	v := m.price_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldPriceID returns the old "price_id" field's value of the SubscriptionItem entity.
-// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SubscriptionItemMutation) OldPriceID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldPriceID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldPriceID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldPriceID: %w", err)
-	}
-	return oldValue.PriceID, nil
-}
-
-// ResetPriceID resets all changes to the "price_id" field.
-func (m *SubscriptionItemMutation) ResetPriceID() {
-	m.price_id = nil
-}
-
 // SetPosition sets the "position" field.
 func (m *SubscriptionItemMutation) SetPosition(i int) {
 	m.position = &i
@@ -43542,6 +45056,91 @@ func (m *SubscriptionItemMutation) AddedPosition() (r int, exists bool) {
 func (m *SubscriptionItemMutation) ResetPosition() {
 	m.position = nil
 	m.addposition = nil
+}
+
+// SetDescription sets the "description" field.
+func (m *SubscriptionItemMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *SubscriptionItemMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldDescription(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *SubscriptionItemMutation) ResetDescription() {
+	m.description = nil
+}
+
+// SetPriceID sets the "price_id" field.
+func (m *SubscriptionItemMutation) SetPriceID(s string) {
+	m.price = &s
+}
+
+// PriceID returns the value of the "price_id" field in the mutation.
+func (m *SubscriptionItemMutation) PriceID() (r string, exists bool) {
+	v := m.price
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceID returns the old "price_id" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldPriceID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceID: %w", err)
+	}
+	return oldValue.PriceID, nil
+}
+
+// ClearPriceID clears the value of the "price_id" field.
+func (m *SubscriptionItemMutation) ClearPriceID() {
+	m.price = nil
+	m.clearedFields[subscriptionitem.FieldPriceID] = struct{}{}
+}
+
+// PriceIDCleared returns if the "price_id" field was cleared in this mutation.
+func (m *SubscriptionItemMutation) PriceIDCleared() bool {
+	_, ok := m.clearedFields[subscriptionitem.FieldPriceID]
+	return ok
+}
+
+// ResetPriceID resets all changes to the "price_id" field.
+func (m *SubscriptionItemMutation) ResetPriceID() {
+	m.price = nil
+	delete(m.clearedFields, subscriptionitem.FieldPriceID)
 }
 
 // SetQuantity sets the "quantity" field.
@@ -43600,6 +45199,244 @@ func (m *SubscriptionItemMutation) ResetQuantity() {
 	m.addquantity = nil
 }
 
+// SetCurrency sets the "currency" field.
+func (m *SubscriptionItemMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *SubscriptionItemMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *SubscriptionItemMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetUnitAmountUnits sets the "unit_amount_units" field.
+func (m *SubscriptionItemMutation) SetUnitAmountUnits(value money.Units) {
+	m.unit_amount_units = &value
+	m.addunit_amount_units = nil
+}
+
+// UnitAmountUnits returns the value of the "unit_amount_units" field in the mutation.
+func (m *SubscriptionItemMutation) UnitAmountUnits() (r money.Units, exists bool) {
+	v := m.unit_amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnitAmountUnits returns the old "unit_amount_units" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldUnitAmountUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnitAmountUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnitAmountUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnitAmountUnits: %w", err)
+	}
+	return oldValue.UnitAmountUnits, nil
+}
+
+// AddUnitAmountUnits adds value to the "unit_amount_units" field.
+func (m *SubscriptionItemMutation) AddUnitAmountUnits(value money.Units) {
+	if m.addunit_amount_units != nil {
+		*m.addunit_amount_units += value
+	} else {
+		m.addunit_amount_units = &value
+	}
+}
+
+// AddedUnitAmountUnits returns the value that was added to the "unit_amount_units" field in this mutation.
+func (m *SubscriptionItemMutation) AddedUnitAmountUnits() (r money.Units, exists bool) {
+	v := m.addunit_amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUnitAmountUnits resets all changes to the "unit_amount_units" field.
+func (m *SubscriptionItemMutation) ResetUnitAmountUnits() {
+	m.unit_amount_units = nil
+	m.addunit_amount_units = nil
+}
+
+// SetAmountUnits sets the "amount_units" field.
+func (m *SubscriptionItemMutation) SetAmountUnits(value money.Units) {
+	m.amount_units = &value
+	m.addamount_units = nil
+}
+
+// AmountUnits returns the value of the "amount_units" field in the mutation.
+func (m *SubscriptionItemMutation) AmountUnits() (r money.Units, exists bool) {
+	v := m.amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmountUnits returns the old "amount_units" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldAmountUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmountUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmountUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmountUnits: %w", err)
+	}
+	return oldValue.AmountUnits, nil
+}
+
+// AddAmountUnits adds value to the "amount_units" field.
+func (m *SubscriptionItemMutation) AddAmountUnits(value money.Units) {
+	if m.addamount_units != nil {
+		*m.addamount_units += value
+	} else {
+		m.addamount_units = &value
+	}
+}
+
+// AddedAmountUnits returns the value that was added to the "amount_units" field in this mutation.
+func (m *SubscriptionItemMutation) AddedAmountUnits() (r money.Units, exists bool) {
+	v := m.addamount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmountUnits resets all changes to the "amount_units" field.
+func (m *SubscriptionItemMutation) ResetAmountUnits() {
+	m.amount_units = nil
+	m.addamount_units = nil
+}
+
+// SetSubscriptionID sets the "subscription_id" field.
+func (m *SubscriptionItemMutation) SetSubscriptionID(s string) {
+	m.subscription = &s
+}
+
+// SubscriptionID returns the value of the "subscription_id" field in the mutation.
+func (m *SubscriptionItemMutation) SubscriptionID() (r string, exists bool) {
+	v := m.subscription
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubscriptionID returns the old "subscription_id" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldSubscriptionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubscriptionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubscriptionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubscriptionID: %w", err)
+	}
+	return oldValue.SubscriptionID, nil
+}
+
+// ResetSubscriptionID resets all changes to the "subscription_id" field.
+func (m *SubscriptionItemMutation) ResetSubscriptionID() {
+	m.subscription = nil
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (m *SubscriptionItemMutation) ClearSubscription() {
+	m.clearedsubscription = true
+	m.clearedFields[subscriptionitem.FieldSubscriptionID] = struct{}{}
+}
+
+// SubscriptionCleared reports if the "subscription" edge to the Subscription entity was cleared.
+func (m *SubscriptionItemMutation) SubscriptionCleared() bool {
+	return m.clearedsubscription
+}
+
+// SubscriptionIDs returns the "subscription" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SubscriptionID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionItemMutation) SubscriptionIDs() (ids []string) {
+	if id := m.subscription; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSubscription resets all changes to the "subscription" edge.
+func (m *SubscriptionItemMutation) ResetSubscription() {
+	m.subscription = nil
+	m.clearedsubscription = false
+}
+
+// ClearPrice clears the "price" edge to the Price entity.
+func (m *SubscriptionItemMutation) ClearPrice() {
+	m.clearedprice = true
+	m.clearedFields[subscriptionitem.FieldPriceID] = struct{}{}
+}
+
+// PriceCleared reports if the "price" edge to the Price entity was cleared.
+func (m *SubscriptionItemMutation) PriceCleared() bool {
+	return m.PriceIDCleared() || m.clearedprice
+}
+
+// PriceIDs returns the "price" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PriceID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionItemMutation) PriceIDs() (ids []string) {
+	if id := m.price; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPrice resets all changes to the "price" edge.
+func (m *SubscriptionItemMutation) ResetPrice() {
+	m.price = nil
+	m.clearedprice = false
+}
+
 // Where appends a list predicates to the SubscriptionItemMutation builder.
 func (m *SubscriptionItemMutation) Where(ps ...predicate.SubscriptionItem) {
 	m.predicates = append(m.predicates, ps...)
@@ -43634,21 +45471,33 @@ func (m *SubscriptionItemMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SubscriptionItemMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 9)
 	if m.organization_id != nil {
 		fields = append(fields, subscriptionitem.FieldOrganizationID)
-	}
-	if m.subscription_id != nil {
-		fields = append(fields, subscriptionitem.FieldSubscriptionID)
-	}
-	if m.price_id != nil {
-		fields = append(fields, subscriptionitem.FieldPriceID)
 	}
 	if m.position != nil {
 		fields = append(fields, subscriptionitem.FieldPosition)
 	}
+	if m.description != nil {
+		fields = append(fields, subscriptionitem.FieldDescription)
+	}
+	if m.price != nil {
+		fields = append(fields, subscriptionitem.FieldPriceID)
+	}
 	if m.quantity != nil {
 		fields = append(fields, subscriptionitem.FieldQuantity)
+	}
+	if m.currency != nil {
+		fields = append(fields, subscriptionitem.FieldCurrency)
+	}
+	if m.unit_amount_units != nil {
+		fields = append(fields, subscriptionitem.FieldUnitAmountUnits)
+	}
+	if m.amount_units != nil {
+		fields = append(fields, subscriptionitem.FieldAmountUnits)
+	}
+	if m.subscription != nil {
+		fields = append(fields, subscriptionitem.FieldSubscriptionID)
 	}
 	return fields
 }
@@ -43660,14 +45509,22 @@ func (m *SubscriptionItemMutation) Field(name string) (ent.Value, bool) {
 	switch name {
 	case subscriptionitem.FieldOrganizationID:
 		return m.OrganizationID()
-	case subscriptionitem.FieldSubscriptionID:
-		return m.SubscriptionID()
-	case subscriptionitem.FieldPriceID:
-		return m.PriceID()
 	case subscriptionitem.FieldPosition:
 		return m.Position()
+	case subscriptionitem.FieldDescription:
+		return m.Description()
+	case subscriptionitem.FieldPriceID:
+		return m.PriceID()
 	case subscriptionitem.FieldQuantity:
 		return m.Quantity()
+	case subscriptionitem.FieldCurrency:
+		return m.Currency()
+	case subscriptionitem.FieldUnitAmountUnits:
+		return m.UnitAmountUnits()
+	case subscriptionitem.FieldAmountUnits:
+		return m.AmountUnits()
+	case subscriptionitem.FieldSubscriptionID:
+		return m.SubscriptionID()
 	}
 	return nil, false
 }
@@ -43679,14 +45536,22 @@ func (m *SubscriptionItemMutation) OldField(ctx context.Context, name string) (e
 	switch name {
 	case subscriptionitem.FieldOrganizationID:
 		return m.OldOrganizationID(ctx)
-	case subscriptionitem.FieldSubscriptionID:
-		return m.OldSubscriptionID(ctx)
-	case subscriptionitem.FieldPriceID:
-		return m.OldPriceID(ctx)
 	case subscriptionitem.FieldPosition:
 		return m.OldPosition(ctx)
+	case subscriptionitem.FieldDescription:
+		return m.OldDescription(ctx)
+	case subscriptionitem.FieldPriceID:
+		return m.OldPriceID(ctx)
 	case subscriptionitem.FieldQuantity:
 		return m.OldQuantity(ctx)
+	case subscriptionitem.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case subscriptionitem.FieldUnitAmountUnits:
+		return m.OldUnitAmountUnits(ctx)
+	case subscriptionitem.FieldAmountUnits:
+		return m.OldAmountUnits(ctx)
+	case subscriptionitem.FieldSubscriptionID:
+		return m.OldSubscriptionID(ctx)
 	}
 	return nil, fmt.Errorf("unknown SubscriptionItem field %s", name)
 }
@@ -43703,12 +45568,19 @@ func (m *SubscriptionItemMutation) SetField(name string, value ent.Value) error 
 		}
 		m.SetOrganizationID(v)
 		return nil
-	case subscriptionitem.FieldSubscriptionID:
+	case subscriptionitem.FieldPosition:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	case subscriptionitem.FieldDescription:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetSubscriptionID(v)
+		m.SetDescription(v)
 		return nil
 	case subscriptionitem.FieldPriceID:
 		v, ok := value.(string)
@@ -43717,19 +45589,40 @@ func (m *SubscriptionItemMutation) SetField(name string, value ent.Value) error 
 		}
 		m.SetPriceID(v)
 		return nil
-	case subscriptionitem.FieldPosition:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetPosition(v)
-		return nil
 	case subscriptionitem.FieldQuantity:
 		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetQuantity(v)
+		return nil
+	case subscriptionitem.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case subscriptionitem.FieldUnitAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnitAmountUnits(v)
+		return nil
+	case subscriptionitem.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmountUnits(v)
+		return nil
+	case subscriptionitem.FieldSubscriptionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubscriptionID(v)
 		return nil
 	}
 	return fmt.Errorf("unknown SubscriptionItem field %s", name)
@@ -43745,6 +45638,12 @@ func (m *SubscriptionItemMutation) AddedFields() []string {
 	if m.addquantity != nil {
 		fields = append(fields, subscriptionitem.FieldQuantity)
 	}
+	if m.addunit_amount_units != nil {
+		fields = append(fields, subscriptionitem.FieldUnitAmountUnits)
+	}
+	if m.addamount_units != nil {
+		fields = append(fields, subscriptionitem.FieldAmountUnits)
+	}
 	return fields
 }
 
@@ -43757,6 +45656,10 @@ func (m *SubscriptionItemMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPosition()
 	case subscriptionitem.FieldQuantity:
 		return m.AddedQuantity()
+	case subscriptionitem.FieldUnitAmountUnits:
+		return m.AddedUnitAmountUnits()
+	case subscriptionitem.FieldAmountUnits:
+		return m.AddedAmountUnits()
 	}
 	return nil, false
 }
@@ -43780,6 +45683,20 @@ func (m *SubscriptionItemMutation) AddField(name string, value ent.Value) error 
 		}
 		m.AddQuantity(v)
 		return nil
+	case subscriptionitem.FieldUnitAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUnitAmountUnits(v)
+		return nil
+	case subscriptionitem.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmountUnits(v)
+		return nil
 	}
 	return fmt.Errorf("unknown SubscriptionItem numeric field %s", name)
 }
@@ -43787,7 +45704,11 @@ func (m *SubscriptionItemMutation) AddField(name string, value ent.Value) error 
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *SubscriptionItemMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(subscriptionitem.FieldPriceID) {
+		fields = append(fields, subscriptionitem.FieldPriceID)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -43800,6 +45721,11 @@ func (m *SubscriptionItemMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *SubscriptionItemMutation) ClearField(name string) error {
+	switch name {
+	case subscriptionitem.FieldPriceID:
+		m.ClearPriceID()
+		return nil
+	}
 	return fmt.Errorf("unknown SubscriptionItem nullable field %s", name)
 }
 
@@ -43810,17 +45736,29 @@ func (m *SubscriptionItemMutation) ResetField(name string) error {
 	case subscriptionitem.FieldOrganizationID:
 		m.ResetOrganizationID()
 		return nil
-	case subscriptionitem.FieldSubscriptionID:
-		m.ResetSubscriptionID()
+	case subscriptionitem.FieldPosition:
+		m.ResetPosition()
+		return nil
+	case subscriptionitem.FieldDescription:
+		m.ResetDescription()
 		return nil
 	case subscriptionitem.FieldPriceID:
 		m.ResetPriceID()
 		return nil
-	case subscriptionitem.FieldPosition:
-		m.ResetPosition()
-		return nil
 	case subscriptionitem.FieldQuantity:
 		m.ResetQuantity()
+		return nil
+	case subscriptionitem.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case subscriptionitem.FieldUnitAmountUnits:
+		m.ResetUnitAmountUnits()
+		return nil
+	case subscriptionitem.FieldAmountUnits:
+		m.ResetAmountUnits()
+		return nil
+	case subscriptionitem.FieldSubscriptionID:
+		m.ResetSubscriptionID()
 		return nil
 	}
 	return fmt.Errorf("unknown SubscriptionItem field %s", name)
@@ -43828,19 +45766,35 @@ func (m *SubscriptionItemMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *SubscriptionItemMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.subscription != nil {
+		edges = append(edges, subscriptionitem.EdgeSubscription)
+	}
+	if m.price != nil {
+		edges = append(edges, subscriptionitem.EdgePrice)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *SubscriptionItemMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		if id := m.subscription; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscriptionitem.EdgePrice:
+		if id := m.price; id != nil {
+			return []ent.Value{*id}
+		}
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *SubscriptionItemMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
 	return edges
 }
 
@@ -43852,25 +45806,53 @@ func (m *SubscriptionItemMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *SubscriptionItemMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.clearedsubscription {
+		edges = append(edges, subscriptionitem.EdgeSubscription)
+	}
+	if m.clearedprice {
+		edges = append(edges, subscriptionitem.EdgePrice)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *SubscriptionItemMutation) EdgeCleared(name string) bool {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		return m.clearedsubscription
+	case subscriptionitem.EdgePrice:
+		return m.clearedprice
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *SubscriptionItemMutation) ClearEdge(name string) error {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		m.ClearSubscription()
+		return nil
+	case subscriptionitem.EdgePrice:
+		m.ClearPrice()
+		return nil
+	}
 	return fmt.Errorf("unknown SubscriptionItem unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *SubscriptionItemMutation) ResetEdge(name string) error {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		m.ResetSubscription()
+		return nil
+	case subscriptionitem.EdgePrice:
+		m.ResetPrice()
+		return nil
+	}
 	return fmt.Errorf("unknown SubscriptionItem edge %s", name)
 }
 

@@ -67,6 +67,14 @@ type Organization struct {
 	DefaultProviderID *string `json:"default_provider_id,omitempty"`
 	// TestTwinOf holds the value of the "test_twin_of" field.
 	TestTwinOf *string `json:"test_twin_of,omitempty"`
+	// PayersMayCancel holds the value of the "payers_may_cancel" field.
+	PayersMayCancel bool `json:"payers_may_cancel,omitempty"`
+	// how far it is ahead of the machine's
+	ClockAhead int64 `json:"clock_ahead,omitempty"`
+	// where it stands while it is advanced
+	ClockAt *time.Time `json:"clock_at,omitempty"`
+	// up to when it is advanced
+	ClockUntil *time.Time `json:"clock_until,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt    time.Time `json:"created_at,omitempty"`
 	selectValues sql.SelectValues
@@ -79,13 +87,13 @@ func (*Organization) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case organization.FieldAddresses, organization.FieldAllowedReturnOrigins:
 			values[i] = new([]byte)
-		case organization.FieldChargingEnabled:
+		case organization.FieldChargingEnabled, organization.FieldPayersMayCancel:
 			values[i] = new(sql.NullBool)
-		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays:
+		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays, organization.FieldClockAhead:
 			values[i] = new(sql.NullInt64)
 		case organization.FieldID, organization.FieldSlug, organization.FieldName, organization.FieldStatus, organization.FieldEnvironment, organization.FieldDefaultCurrency, organization.FieldTimeZone, organization.FieldCountry, organization.FieldBillingType, organization.FieldBillingCycle, organization.FieldTaxModel, organization.FieldSupportEmail, organization.FieldFinanceSupportEmail, organization.FieldSenderEmail, organization.FieldThankYouURL, organization.FieldDunningFinal, organization.FieldNumberPeriod, organization.FieldDefaultProviderID, organization.FieldTestTwinOf:
 			values[i] = new(sql.NullString)
-		case organization.FieldCreatedAt:
+		case organization.FieldClockAt, organization.FieldClockUntil, organization.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -263,6 +271,32 @@ func (_m *Organization) assignValues(columns []string, values []any) error {
 				_m.TestTwinOf = new(string)
 				*_m.TestTwinOf = value.String
 			}
+		case organization.FieldPayersMayCancel:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field payers_may_cancel", values[i])
+			} else if value.Valid {
+				_m.PayersMayCancel = value.Bool
+			}
+		case organization.FieldClockAhead:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field clock_ahead", values[i])
+			} else if value.Valid {
+				_m.ClockAhead = value.Int64
+			}
+		case organization.FieldClockAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field clock_at", values[i])
+			} else if value.Valid {
+				_m.ClockAt = new(time.Time)
+				*_m.ClockAt = value.Time
+			}
+		case organization.FieldClockUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field clock_until", values[i])
+			} else if value.Valid {
+				_m.ClockUntil = new(time.Time)
+				*_m.ClockUntil = value.Time
+			}
 		case organization.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -389,6 +423,22 @@ func (_m *Organization) String() string {
 	if v := _m.TestTwinOf; v != nil {
 		builder.WriteString("test_twin_of=")
 		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("payers_may_cancel=")
+	builder.WriteString(fmt.Sprintf("%v", _m.PayersMayCancel))
+	builder.WriteString(", ")
+	builder.WriteString("clock_ahead=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ClockAhead))
+	builder.WriteString(", ")
+	if v := _m.ClockAt; v != nil {
+		builder.WriteString("clock_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ClockUntil; v != nil {
+		builder.WriteString("clock_until=")
+		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")

@@ -312,6 +312,62 @@ func (_c *OrganizationCreate) SetNillableTestTwinOf(v *string) *OrganizationCrea
 	return _c
 }
 
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (_c *OrganizationCreate) SetPayersMayCancel(v bool) *OrganizationCreate {
+	_c.mutation.SetPayersMayCancel(v)
+	return _c
+}
+
+// SetNillablePayersMayCancel sets the "payers_may_cancel" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillablePayersMayCancel(v *bool) *OrganizationCreate {
+	if v != nil {
+		_c.SetPayersMayCancel(*v)
+	}
+	return _c
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (_c *OrganizationCreate) SetClockAhead(v int64) *OrganizationCreate {
+	_c.mutation.SetClockAhead(v)
+	return _c
+}
+
+// SetNillableClockAhead sets the "clock_ahead" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableClockAhead(v *int64) *OrganizationCreate {
+	if v != nil {
+		_c.SetClockAhead(*v)
+	}
+	return _c
+}
+
+// SetClockAt sets the "clock_at" field.
+func (_c *OrganizationCreate) SetClockAt(v time.Time) *OrganizationCreate {
+	_c.mutation.SetClockAt(v)
+	return _c
+}
+
+// SetNillableClockAt sets the "clock_at" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableClockAt(v *time.Time) *OrganizationCreate {
+	if v != nil {
+		_c.SetClockAt(*v)
+	}
+	return _c
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (_c *OrganizationCreate) SetClockUntil(v time.Time) *OrganizationCreate {
+	_c.mutation.SetClockUntil(v)
+	return _c
+}
+
+// SetNillableClockUntil sets the "clock_until" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableClockUntil(v *time.Time) *OrganizationCreate {
+	if v != nil {
+		_c.SetClockUntil(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *OrganizationCreate) SetCreatedAt(v time.Time) *OrganizationCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -404,6 +460,14 @@ func (_c *OrganizationCreate) defaults() error {
 	if _, ok := _c.mutation.NumberPeriod(); !ok {
 		v := organization.DefaultNumberPeriod
 		_c.mutation.SetNumberPeriod(v)
+	}
+	if _, ok := _c.mutation.PayersMayCancel(); !ok {
+		v := organization.DefaultPayersMayCancel
+		_c.mutation.SetPayersMayCancel(v)
+	}
+	if _, ok := _c.mutation.ClockAhead(); !ok {
+		v := organization.DefaultClockAhead
+		_c.mutation.SetClockAhead(v)
 	}
 	return nil
 }
@@ -505,6 +569,12 @@ func (_c *OrganizationCreate) check() error {
 	}
 	if _, ok := _c.mutation.AllowedReturnOrigins(); !ok {
 		return &ValidationError{Name: "allowed_return_origins", err: errors.New(`ent: missing required field "Organization.allowed_return_origins"`)}
+	}
+	if _, ok := _c.mutation.PayersMayCancel(); !ok {
+		return &ValidationError{Name: "payers_may_cancel", err: errors.New(`ent: missing required field "Organization.payers_may_cancel"`)}
+	}
+	if _, ok := _c.mutation.ClockAhead(); !ok {
+		return &ValidationError{Name: "clock_ahead", err: errors.New(`ent: missing required field "Organization.clock_ahead"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Organization.created_at"`)}
@@ -645,6 +715,22 @@ func (_c *OrganizationCreate) createSpec() (*Organization, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.TestTwinOf(); ok {
 		_spec.SetField(organization.FieldTestTwinOf, field.TypeString, value)
 		_node.TestTwinOf = &value
+	}
+	if value, ok := _c.mutation.PayersMayCancel(); ok {
+		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+		_node.PayersMayCancel = value
+	}
+	if value, ok := _c.mutation.ClockAhead(); ok {
+		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
+		_node.ClockAhead = value
+	}
+	if value, ok := _c.mutation.ClockAt(); ok {
+		_spec.SetField(organization.FieldClockAt, field.TypeTime, value)
+		_node.ClockAt = &value
+	}
+	if value, ok := _c.mutation.ClockUntil(); ok {
+		_spec.SetField(organization.FieldClockUntil, field.TypeTime, value)
+		_node.ClockUntil = &value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(organization.FieldCreatedAt, field.TypeTime, value)
@@ -1005,6 +1091,72 @@ func (u *OrganizationUpsert) UpdateDefaultProviderID() *OrganizationUpsert {
 // ClearDefaultProviderID clears the value of the "default_provider_id" field.
 func (u *OrganizationUpsert) ClearDefaultProviderID() *OrganizationUpsert {
 	u.SetNull(organization.FieldDefaultProviderID)
+	return u
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (u *OrganizationUpsert) SetPayersMayCancel(v bool) *OrganizationUpsert {
+	u.Set(organization.FieldPayersMayCancel, v)
+	return u
+}
+
+// UpdatePayersMayCancel sets the "payers_may_cancel" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdatePayersMayCancel() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldPayersMayCancel)
+	return u
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (u *OrganizationUpsert) SetClockAhead(v int64) *OrganizationUpsert {
+	u.Set(organization.FieldClockAhead, v)
+	return u
+}
+
+// UpdateClockAhead sets the "clock_ahead" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateClockAhead() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldClockAhead)
+	return u
+}
+
+// AddClockAhead adds v to the "clock_ahead" field.
+func (u *OrganizationUpsert) AddClockAhead(v int64) *OrganizationUpsert {
+	u.Add(organization.FieldClockAhead, v)
+	return u
+}
+
+// SetClockAt sets the "clock_at" field.
+func (u *OrganizationUpsert) SetClockAt(v time.Time) *OrganizationUpsert {
+	u.Set(organization.FieldClockAt, v)
+	return u
+}
+
+// UpdateClockAt sets the "clock_at" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateClockAt() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldClockAt)
+	return u
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (u *OrganizationUpsert) ClearClockAt() *OrganizationUpsert {
+	u.SetNull(organization.FieldClockAt)
+	return u
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (u *OrganizationUpsert) SetClockUntil(v time.Time) *OrganizationUpsert {
+	u.Set(organization.FieldClockUntil, v)
+	return u
+}
+
+// UpdateClockUntil sets the "clock_until" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateClockUntil() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldClockUntil)
+	return u
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (u *OrganizationUpsert) ClearClockUntil() *OrganizationUpsert {
+	u.SetNull(organization.FieldClockUntil)
 	return u
 }
 
@@ -1422,6 +1574,83 @@ func (u *OrganizationUpsertOne) UpdateDefaultProviderID() *OrganizationUpsertOne
 func (u *OrganizationUpsertOne) ClearDefaultProviderID() *OrganizationUpsertOne {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.ClearDefaultProviderID()
+	})
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (u *OrganizationUpsertOne) SetPayersMayCancel(v bool) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetPayersMayCancel(v)
+	})
+}
+
+// UpdatePayersMayCancel sets the "payers_may_cancel" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdatePayersMayCancel() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdatePayersMayCancel()
+	})
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (u *OrganizationUpsertOne) SetClockAhead(v int64) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAhead(v)
+	})
+}
+
+// AddClockAhead adds v to the "clock_ahead" field.
+func (u *OrganizationUpsertOne) AddClockAhead(v int64) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddClockAhead(v)
+	})
+}
+
+// UpdateClockAhead sets the "clock_ahead" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateClockAhead() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAhead()
+	})
+}
+
+// SetClockAt sets the "clock_at" field.
+func (u *OrganizationUpsertOne) SetClockAt(v time.Time) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAt(v)
+	})
+}
+
+// UpdateClockAt sets the "clock_at" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateClockAt() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAt()
+	})
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (u *OrganizationUpsertOne) ClearClockAt() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockAt()
+	})
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (u *OrganizationUpsertOne) SetClockUntil(v time.Time) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockUntil(v)
+	})
+}
+
+// UpdateClockUntil sets the "clock_until" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateClockUntil() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockUntil()
+	})
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (u *OrganizationUpsertOne) ClearClockUntil() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockUntil()
 	})
 }
 
@@ -2006,6 +2235,83 @@ func (u *OrganizationUpsertBulk) UpdateDefaultProviderID() *OrganizationUpsertBu
 func (u *OrganizationUpsertBulk) ClearDefaultProviderID() *OrganizationUpsertBulk {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.ClearDefaultProviderID()
+	})
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (u *OrganizationUpsertBulk) SetPayersMayCancel(v bool) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetPayersMayCancel(v)
+	})
+}
+
+// UpdatePayersMayCancel sets the "payers_may_cancel" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdatePayersMayCancel() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdatePayersMayCancel()
+	})
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (u *OrganizationUpsertBulk) SetClockAhead(v int64) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAhead(v)
+	})
+}
+
+// AddClockAhead adds v to the "clock_ahead" field.
+func (u *OrganizationUpsertBulk) AddClockAhead(v int64) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddClockAhead(v)
+	})
+}
+
+// UpdateClockAhead sets the "clock_ahead" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateClockAhead() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAhead()
+	})
+}
+
+// SetClockAt sets the "clock_at" field.
+func (u *OrganizationUpsertBulk) SetClockAt(v time.Time) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAt(v)
+	})
+}
+
+// UpdateClockAt sets the "clock_at" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateClockAt() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAt()
+	})
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (u *OrganizationUpsertBulk) ClearClockAt() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockAt()
+	})
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (u *OrganizationUpsertBulk) SetClockUntil(v time.Time) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockUntil(v)
+	})
+}
+
+// UpdateClockUntil sets the "clock_until" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateClockUntil() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockUntil()
+	})
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (u *OrganizationUpsertBulk) ClearClockUntil() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockUntil()
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"purser/ent/organization"
 	"purser/ent/predicate"
 	"purser/ent/schema"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -377,6 +378,81 @@ func (_u *OrganizationUpdate) ClearDefaultProviderID() *OrganizationUpdate {
 	return _u
 }
 
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (_u *OrganizationUpdate) SetPayersMayCancel(v bool) *OrganizationUpdate {
+	_u.mutation.SetPayersMayCancel(v)
+	return _u
+}
+
+// SetNillablePayersMayCancel sets the "payers_may_cancel" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillablePayersMayCancel(v *bool) *OrganizationUpdate {
+	if v != nil {
+		_u.SetPayersMayCancel(*v)
+	}
+	return _u
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (_u *OrganizationUpdate) SetClockAhead(v int64) *OrganizationUpdate {
+	_u.mutation.ResetClockAhead()
+	_u.mutation.SetClockAhead(v)
+	return _u
+}
+
+// SetNillableClockAhead sets the "clock_ahead" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableClockAhead(v *int64) *OrganizationUpdate {
+	if v != nil {
+		_u.SetClockAhead(*v)
+	}
+	return _u
+}
+
+// AddClockAhead adds value to the "clock_ahead" field.
+func (_u *OrganizationUpdate) AddClockAhead(v int64) *OrganizationUpdate {
+	_u.mutation.AddClockAhead(v)
+	return _u
+}
+
+// SetClockAt sets the "clock_at" field.
+func (_u *OrganizationUpdate) SetClockAt(v time.Time) *OrganizationUpdate {
+	_u.mutation.SetClockAt(v)
+	return _u
+}
+
+// SetNillableClockAt sets the "clock_at" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableClockAt(v *time.Time) *OrganizationUpdate {
+	if v != nil {
+		_u.SetClockAt(*v)
+	}
+	return _u
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (_u *OrganizationUpdate) ClearClockAt() *OrganizationUpdate {
+	_u.mutation.ClearClockAt()
+	return _u
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (_u *OrganizationUpdate) SetClockUntil(v time.Time) *OrganizationUpdate {
+	_u.mutation.SetClockUntil(v)
+	return _u
+}
+
+// SetNillableClockUntil sets the "clock_until" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableClockUntil(v *time.Time) *OrganizationUpdate {
+	if v != nil {
+		_u.SetClockUntil(*v)
+	}
+	return _u
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (_u *OrganizationUpdate) ClearClockUntil() *OrganizationUpdate {
+	_u.mutation.ClearClockUntil()
+	return _u
+}
+
 // Mutation returns the OrganizationMutation object of the builder.
 func (_u *OrganizationUpdate) Mutation() *OrganizationMutation {
 	return _u.mutation
@@ -574,6 +650,27 @@ func (_u *OrganizationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if _u.mutation.TestTwinOfCleared() {
 		_spec.ClearField(organization.FieldTestTwinOf, field.TypeString)
+	}
+	if value, ok := _u.mutation.PayersMayCancel(); ok {
+		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ClockAhead(); ok {
+		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClockAhead(); ok {
+		_spec.AddField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ClockAt(); ok {
+		_spec.SetField(organization.FieldClockAt, field.TypeTime, value)
+	}
+	if _u.mutation.ClockAtCleared() {
+		_spec.ClearField(organization.FieldClockAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ClockUntil(); ok {
+		_spec.SetField(organization.FieldClockUntil, field.TypeTime, value)
+	}
+	if _u.mutation.ClockUntilCleared() {
+		_spec.ClearField(organization.FieldClockUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -944,6 +1041,81 @@ func (_u *OrganizationUpdateOne) ClearDefaultProviderID() *OrganizationUpdateOne
 	return _u
 }
 
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (_u *OrganizationUpdateOne) SetPayersMayCancel(v bool) *OrganizationUpdateOne {
+	_u.mutation.SetPayersMayCancel(v)
+	return _u
+}
+
+// SetNillablePayersMayCancel sets the "payers_may_cancel" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillablePayersMayCancel(v *bool) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetPayersMayCancel(*v)
+	}
+	return _u
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (_u *OrganizationUpdateOne) SetClockAhead(v int64) *OrganizationUpdateOne {
+	_u.mutation.ResetClockAhead()
+	_u.mutation.SetClockAhead(v)
+	return _u
+}
+
+// SetNillableClockAhead sets the "clock_ahead" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableClockAhead(v *int64) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetClockAhead(*v)
+	}
+	return _u
+}
+
+// AddClockAhead adds value to the "clock_ahead" field.
+func (_u *OrganizationUpdateOne) AddClockAhead(v int64) *OrganizationUpdateOne {
+	_u.mutation.AddClockAhead(v)
+	return _u
+}
+
+// SetClockAt sets the "clock_at" field.
+func (_u *OrganizationUpdateOne) SetClockAt(v time.Time) *OrganizationUpdateOne {
+	_u.mutation.SetClockAt(v)
+	return _u
+}
+
+// SetNillableClockAt sets the "clock_at" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableClockAt(v *time.Time) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetClockAt(*v)
+	}
+	return _u
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (_u *OrganizationUpdateOne) ClearClockAt() *OrganizationUpdateOne {
+	_u.mutation.ClearClockAt()
+	return _u
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (_u *OrganizationUpdateOne) SetClockUntil(v time.Time) *OrganizationUpdateOne {
+	_u.mutation.SetClockUntil(v)
+	return _u
+}
+
+// SetNillableClockUntil sets the "clock_until" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableClockUntil(v *time.Time) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetClockUntil(*v)
+	}
+	return _u
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (_u *OrganizationUpdateOne) ClearClockUntil() *OrganizationUpdateOne {
+	_u.mutation.ClearClockUntil()
+	return _u
+}
+
 // Mutation returns the OrganizationMutation object of the builder.
 func (_u *OrganizationUpdateOne) Mutation() *OrganizationMutation {
 	return _u.mutation
@@ -1171,6 +1343,27 @@ func (_u *OrganizationUpdateOne) sqlSave(ctx context.Context) (_node *Organizati
 	}
 	if _u.mutation.TestTwinOfCleared() {
 		_spec.ClearField(organization.FieldTestTwinOf, field.TypeString)
+	}
+	if value, ok := _u.mutation.PayersMayCancel(); ok {
+		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ClockAhead(); ok {
+		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClockAhead(); ok {
+		_spec.AddField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ClockAt(); ok {
+		_spec.SetField(organization.FieldClockAt, field.TypeTime, value)
+	}
+	if _u.mutation.ClockAtCleared() {
+		_spec.ClearField(organization.FieldClockAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ClockUntil(); ok {
+		_spec.SetField(organization.FieldClockUntil, field.TypeTime, value)
+	}
+	if _u.mutation.ClockUntilCleared() {
+		_spec.ClearField(organization.FieldClockUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Organization{config: _u.config}

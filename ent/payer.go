@@ -68,6 +68,8 @@ type PayerEdges struct {
 	Quotes []*Quote `json:"quotes,omitempty"`
 	// Invoices holds the value of the invoices edge.
 	Invoices []*Invoice `json:"invoices,omitempty"`
+	// Subscriptions holds the value of the subscriptions edge.
+	Subscriptions []*Subscription `json:"subscriptions,omitempty"`
 	// Payments holds the value of the payments edge.
 	Payments []*Payment `json:"payments,omitempty"`
 	// Holds holds the value of the holds edge.
@@ -78,14 +80,15 @@ type PayerEdges struct {
 	Members []*Membership `json:"members,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [8]bool
+	loadedTypes [9]bool
 	// totalCount holds the count of the edges above.
-	totalCount [8]map[string]int
+	totalCount [9]map[string]int
 
 	namedBalances       map[string][]*Balance
 	namedPaymentMethods map[string][]*PaymentMethod
 	namedQuotes         map[string][]*Quote
 	namedInvoices       map[string][]*Invoice
+	namedSubscriptions  map[string][]*Subscription
 	namedPayments       map[string][]*Payment
 	namedHolds          map[string][]*Hold
 	namedMemberships    map[string][]*Membership
@@ -128,10 +131,19 @@ func (e PayerEdges) InvoicesOrErr() ([]*Invoice, error) {
 	return nil, &NotLoadedError{edge: "invoices"}
 }
 
+// SubscriptionsOrErr returns the Subscriptions value or an error if the edge
+// was not loaded in eager-loading.
+func (e PayerEdges) SubscriptionsOrErr() ([]*Subscription, error) {
+	if e.loadedTypes[4] {
+		return e.Subscriptions, nil
+	}
+	return nil, &NotLoadedError{edge: "subscriptions"}
+}
+
 // PaymentsOrErr returns the Payments value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) PaymentsOrErr() ([]*Payment, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[5] {
 		return e.Payments, nil
 	}
 	return nil, &NotLoadedError{edge: "payments"}
@@ -140,7 +152,7 @@ func (e PayerEdges) PaymentsOrErr() ([]*Payment, error) {
 // HoldsOrErr returns the Holds value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) HoldsOrErr() ([]*Hold, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[6] {
 		return e.Holds, nil
 	}
 	return nil, &NotLoadedError{edge: "holds"}
@@ -149,7 +161,7 @@ func (e PayerEdges) HoldsOrErr() ([]*Hold, error) {
 // MembershipsOrErr returns the Memberships value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Memberships, nil
 	}
 	return nil, &NotLoadedError{edge: "memberships"}
@@ -158,7 +170,7 @@ func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
 // MembersOrErr returns the Members value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembersOrErr() ([]*Membership, error) {
-	if e.loadedTypes[7] {
+	if e.loadedTypes[8] {
 		return e.Members, nil
 	}
 	return nil, &NotLoadedError{edge: "members"}
@@ -336,6 +348,11 @@ func (_m *Payer) QueryQuotes() *QuoteQuery {
 // QueryInvoices queries the "invoices" edge of the Payer entity.
 func (_m *Payer) QueryInvoices() *InvoiceQuery {
 	return NewPayerClient(_m.config).QueryInvoices(_m)
+}
+
+// QuerySubscriptions queries the "subscriptions" edge of the Payer entity.
+func (_m *Payer) QuerySubscriptions() *SubscriptionQuery {
+	return NewPayerClient(_m.config).QuerySubscriptions(_m)
 }
 
 // QueryPayments queries the "payments" edge of the Payer entity.
@@ -539,6 +556,30 @@ func (_m *Payer) appendNamedInvoices(name string, edges ...*Invoice) {
 		_m.Edges.namedInvoices[name] = []*Invoice{}
 	} else {
 		_m.Edges.namedInvoices[name] = append(_m.Edges.namedInvoices[name], edges...)
+	}
+}
+
+// NamedSubscriptions returns the Subscriptions named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Payer) NamedSubscriptions(name string) ([]*Subscription, error) {
+	if _m.Edges.namedSubscriptions == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedSubscriptions[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Payer) appendNamedSubscriptions(name string, edges ...*Subscription) {
+	if _m.Edges.namedSubscriptions == nil {
+		_m.Edges.namedSubscriptions = make(map[string][]*Subscription)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedSubscriptions[name] = []*Subscription{}
+	} else {
+		_m.Edges.namedSubscriptions[name] = append(_m.Edges.namedSubscriptions[name], edges...)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"purser/ent/paymentmethod"
 	"purser/ent/predicate"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -36,6 +37,7 @@ type PayerQuery struct {
 	withPaymentMethods *PaymentMethodQuery
 	withQuotes         *QuoteQuery
 	withInvoices       *InvoiceQuery
+	withSubscriptions  *SubscriptionQuery
 	withPayments       *PaymentQuery
 	withHolds          *HoldQuery
 	withMemberships    *MembershipQuery
@@ -48,6 +50,7 @@ type PayerQuery struct {
 	withNamedPaymentMethods map[string]*PaymentMethodQuery
 	withNamedQuotes         map[string]*QuoteQuery
 	withNamedInvoices       map[string]*InvoiceQuery
+	withNamedSubscriptions  map[string]*SubscriptionQuery
 	withNamedPayments       map[string]*PaymentQuery
 	withNamedHolds          map[string]*HoldQuery
 	withNamedMemberships    map[string]*MembershipQuery
@@ -169,6 +172,28 @@ func (_q *PayerQuery) QueryInvoices() *InvoiceQuery {
 			sqlgraph.From(payer.Table, payer.FieldID, selector),
 			sqlgraph.To(invoice.Table, invoice.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, payer.InvoicesTable, payer.InvoicesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QuerySubscriptions chains the current query on the "subscriptions" edge.
+func (_q *PayerQuery) QuerySubscriptions() *SubscriptionQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, selector),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.SubscriptionsTable, payer.SubscriptionsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -460,6 +485,7 @@ func (_q *PayerQuery) Clone() *PayerQuery {
 		withPaymentMethods: _q.withPaymentMethods.Clone(),
 		withQuotes:         _q.withQuotes.Clone(),
 		withInvoices:       _q.withInvoices.Clone(),
+		withSubscriptions:  _q.withSubscriptions.Clone(),
 		withPayments:       _q.withPayments.Clone(),
 		withHolds:          _q.withHolds.Clone(),
 		withMemberships:    _q.withMemberships.Clone(),
@@ -512,6 +538,17 @@ func (_q *PayerQuery) WithInvoices(opts ...func(*InvoiceQuery)) *PayerQuery {
 		opt(query)
 	}
 	_q.withInvoices = query
+	return _q
+}
+
+// WithSubscriptions tells the query-builder to eager-load the nodes that are connected to
+// the "subscriptions" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithSubscriptions(opts ...func(*SubscriptionQuery)) *PayerQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withSubscriptions = query
 	return _q
 }
 
@@ -643,11 +680,12 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 	var (
 		nodes       = []*Payer{}
 		_spec       = _q.querySpec()
-		loadedTypes = [8]bool{
+		loadedTypes = [9]bool{
 			_q.withBalances != nil,
 			_q.withPaymentMethods != nil,
 			_q.withQuotes != nil,
 			_q.withInvoices != nil,
+			_q.withSubscriptions != nil,
 			_q.withPayments != nil,
 			_q.withHolds != nil,
 			_q.withMemberships != nil,
@@ -700,6 +738,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 		if err := _q.loadInvoices(ctx, query, nodes,
 			func(n *Payer) { n.Edges.Invoices = []*Invoice{} },
 			func(n *Payer, e *Invoice) { n.Edges.Invoices = append(n.Edges.Invoices, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withSubscriptions; query != nil {
+		if err := _q.loadSubscriptions(ctx, query, nodes,
+			func(n *Payer) { n.Edges.Subscriptions = []*Subscription{} },
+			func(n *Payer, e *Subscription) { n.Edges.Subscriptions = append(n.Edges.Subscriptions, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -756,6 +801,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 		if err := _q.loadInvoices(ctx, query, nodes,
 			func(n *Payer) { n.appendNamedInvoices(name) },
 			func(n *Payer, e *Invoice) { n.appendNamedInvoices(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedSubscriptions {
+		if err := _q.loadSubscriptions(ctx, query, nodes,
+			func(n *Payer) { n.appendNamedSubscriptions(name) },
+			func(n *Payer, e *Subscription) { n.appendNamedSubscriptions(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -903,6 +955,36 @@ func (_q *PayerQuery) loadInvoices(ctx context.Context, query *InvoiceQuery, nod
 	}
 	query.Where(predicate.Invoice(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(payer.InvoicesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.PayerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "payer_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *PayerQuery) loadSubscriptions(ctx context.Context, query *SubscriptionQuery, nodes []*Payer, init func(*Payer), assign func(*Payer, *Subscription)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Payer)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(subscription.FieldPayerID)
+	}
+	query.Where(predicate.Subscription(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(payer.SubscriptionsColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -1214,6 +1296,20 @@ func (_q *PayerQuery) WithNamedInvoices(name string, opts ...func(*InvoiceQuery)
 		_q.withNamedInvoices = make(map[string]*InvoiceQuery)
 	}
 	_q.withNamedInvoices[name] = query
+	return _q
+}
+
+// WithNamedSubscriptions tells the query-builder to eager-load the nodes that are connected to the "subscriptions"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithNamedSubscriptions(name string, opts ...func(*SubscriptionQuery)) *PayerQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedSubscriptions == nil {
+		_q.withNamedSubscriptions = make(map[string]*SubscriptionQuery)
+	}
+	_q.withNamedSubscriptions[name] = query
 	return _q
 }
 

@@ -3,6 +3,7 @@ package ent
 import (
 	"time"
 
+	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/price"
 	"purser/money"
@@ -31,6 +32,14 @@ func (l *QuoteLine) Recurrence() *Recurrence {
 	}
 	return &Recurrence{Interval: price.RecurrenceInterval(*l.RecurrenceInterval), IntervalCount: l.RecurrenceCount}
 }
+
+// Recurrence is how often the subscription is paid.
+func (s *Subscription) Recurrence() *Recurrence {
+	return &Recurrence{Interval: price.RecurrenceInterval(s.RecurrenceInterval), IntervalCount: s.RecurrenceCount}
+}
+
+// ShownCollection is how its invoices are to be paid, in their words.
+func (s *Subscription) ShownCollection() invoice.Collection { return invoice.Collection(s.Collection) }
 
 // Failure says why a payment or one try at it failed.
 type Failure struct {

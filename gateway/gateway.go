@@ -251,6 +251,7 @@ type InvoiceRequest struct {
 	Tax         money.Amount
 	Total       money.Amount
 	Description string
+	SaveCard    bool // the card with which it is paid is to be charged again, without the payer
 }
 
 // InvoicePayRequest charges a saved card.

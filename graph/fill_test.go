@@ -18,6 +18,8 @@ import (
 	"purser/ent/paymentattempt"
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
+	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/gateway"
 	"purser/money"
 )
@@ -131,6 +133,7 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		must(raw.InvoiceLine.Create().SetID(id("ili", n)).SetInvoiceID(iid).SetPosition(0).SetDescription(name("line")).
 			SetPriceID(priceID).SetQuantity(1).SetCurrency("USD").SetUnitAmountUnits(usd(1000).Units).SetAmountUnits(usd(1000).Units).Exec(ctx))
 	}
+	f.subscription(t, raw, id, providerID, priceID, now)
 	must(raw.PaymentMethod.Create().SetID(id("pmd", 0)).SetPayerID(f.payer).SetProviderID(providerID).
 		SetStatus(paymentmethod.StatusACTIVE).SetGatewayID("pm_" + f.mark).SetBrand(f.mark).SetLast4("4242").
 		SetExpMonth(1).SetExpYear(2030).SetIsDefault(true).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
@@ -160,6 +163,25 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	add("AccessToken", token, err)
 	w.clock.Advance(time.Second)
 	return f
+}
+
+// subscription makes a subscription of the tenant's payer, with the invoice.
+func (f *filled) subscription(t testing.TB, raw *ent.Client, id func(string, int) string, providerID, priceID string, now time.Time) {
+	t.Helper()
+	sub := id("sub", 0)
+	err := raw.Subscription.Create().SetID(sub).SetPayerID(f.payer).SetProviderID(providerID).SetCurrency("USD").
+		SetAmountUnits(usd(1000).Units).SetStatus(subscription.StatusSCHEDULED).
+		SetRecurrenceInterval(subscription.RecurrenceIntervalMONTH).SetRecurrenceCount(1).SetTimeZone("UTC").SetAnchorAt(now.AddDate(1, 0, 0)).
+		SetStartsAt(now.AddDate(1, 0, 0)).SetCurrentPeriodStart(now.AddDate(1, 0, 0)).SetCurrentPeriodEnd(now.AddDate(1, 1, 0)).SetDueAt(now.AddDate(1, 0, 0)).
+		SetPendingLines([]schema.PendingLine{}).SetLatestInvoiceID(f.ids["Invoice"]).SetCreatedAt(now).SetUpdatedAt(now).Exec(f.ctx)
+	if err == nil {
+		err = raw.SubscriptionItem.Create().SetID(id("sit", 0)).SetSubscriptionID(sub).SetPosition(0).SetDescription(f.mark + " item").
+			SetPriceID(priceID).SetQuantity(1).SetCurrency("USD").SetUnitAmountUnits(usd(1000).Units).SetAmountUnits(usd(1000).Units).Exec(f.ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.ids["Subscription"] = sub
 }
 
 // global is the operator's account, which all organizations may use; it is made

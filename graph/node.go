@@ -30,6 +30,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/refund"
+	"purser/ent/subscription"
 	"purser/graph/model"
 	"purser/graph/transport"
 )
@@ -60,6 +61,7 @@ func nodeTypes() map[string]nodeType {
 		"hld": {"Hold", hold.Table, ofPayer},
 		"quo": {"Quote", quote.Table, ofPayer},
 		"inv": {"Invoice", invoice.Table, ofPayer},
+		"sub": {"Subscription", subscription.Table, ofPayer},
 		"pmt": {"Payment", payment.Table, ofPayer},
 		"att": {"PaymentAttempt", paymentattempt.Table, ofPayer},
 		"rfd": {"Refund", refund.Table, ofPayer},

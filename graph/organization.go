@@ -172,7 +172,7 @@ func organizationChange(in model.OrganizationUpdateInput) (billing.OrganizationC
 		Name: in.Name, DefaultCurrency: in.DefaultCurrency, TimeZone: in.TimeZone, Country: in.Country,
 		BillingCycle: in.BillingCycle, TaxModel: in.TaxModel,
 		SupportEmail: in.SupportEmail, FinanceSupportEmail: in.FinanceSupportEmail, SenderEmail: in.SenderEmail,
-		ThankYouURL: in.ThankYouURL, ChargingEnabled: in.ChargingEnabled,
+		ThankYouURL: in.ThankYouURL, ChargingEnabled: in.ChargingEnabled, PayersMayCancel: in.PayersMayCancel,
 		DefaultProviderID: in.DefaultProviderID, AllowedReturnOrigins: in.AllowedReturnOrigins,
 	}
 	if in.Addresses != nil {

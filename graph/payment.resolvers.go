@@ -238,7 +238,7 @@ func (r *paymentResolver) NextAction(ctx context.Context, obj *ent.Payment) (mod
 
 // Expired is the resolver for the expired field.
 func (r *paymentMethodResolver) Expired(ctx context.Context, obj *ent.PaymentMethod) (bool, error) {
-	return cardExpired(obj, r.Billing.Now()), nil
+	return cardExpired(obj, r.Billing.TimeIn(ctx)), nil
 }
 
 // Payments is the resolver for the payments field.

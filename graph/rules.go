@@ -90,6 +90,8 @@ func newRules() *rules {
 			"Hold": payer, "LowBalanceNotice": payer, "AutoReload": payer,
 			"Quote": payer, "QuoteLine": payer,
 			"Invoice": payer, "InvoiceLine": payer,
+			"Subscription": payer, "SubscriptionItem": payer,
+			"SubscriptionPreview": billing, "SubscriptionPreviewLine": billing,
 			"Payment": payer, "PaymentAttempt": payer, "PaymentFailure": payer, "Refund": payer, "Dispute": payer,
 			"RedirectAction": payer, "ClientSecretAction": payer,
 			"PaymentMethod": payer, "Card": payer,
@@ -108,7 +110,7 @@ func newRules() *rules {
 			"Query.accessTokens": account,
 
 			"Query.payer": payer, "Query.balances": payer, "Query.quotes": payer,
-			"Query.invoices": payer, "Query.payments": payer,
+			"Query.invoices": payer, "Query.payments": payer, "Query.subscriptions": payer,
 			"Query.developers": billing, "Query.companies": billing,
 			"Query.products": billing, "Query.gatewayEvents": billing,
 
@@ -161,6 +163,11 @@ func newRules() *rules {
 			"Mutation.quoteUpdate":         writing(auth.AreaBilling),
 			"Mutation.quoteFinalize":       writing(auth.AreaBilling),
 			"Mutation.invoiceCreate":       writing(auth.AreaBilling),
+			"Mutation.subscriptionCreate":  writing(auth.AreaBilling),
+			"Mutation.subscriptionUpdate":  writing(auth.AreaBilling),
+			"Mutation.subscriptionPreview": writing(auth.AreaBilling),
+			"Mutation.subscriptionResume":  writing(auth.AreaBilling),
+			"Mutation.clockAdvance":        writing(auth.AreaAccount),
 			"Mutation.invoiceFinalize":     writing(auth.AreaBilling),
 			"Mutation.invoiceVoid":         writing(auth.AreaBilling),
 
@@ -168,6 +175,7 @@ func newRules() *rules {
 			"Mutation.quoteAccept":             writing(auth.AreaPayer),
 			"Mutation.quoteCancel":             writing(auth.AreaPayer),
 			"Mutation.invoicePay":              writing(auth.AreaPayer),
+			"Mutation.subscriptionCancel":      writing(auth.AreaPayer),
 			"Mutation.paymentStart":            writing(auth.AreaPayer),
 			"Mutation.balanceTopUp":            writing(auth.AreaPayer),
 			"Mutation.autoReloadSet":           writing(auth.AreaPayer),
@@ -184,6 +192,7 @@ func newRules() *rules {
 			"Organization.billingModes": face, "Organization.billingCycle": face, "Organization.taxModel": face,
 			"Organization.supportEmail": face, "Organization.financeSupportEmail": face,
 			"Organization.createdAt":  face,
+			"Organization.now":        face,
 			"Organization.developers": billing, "Organization.companies": billing,
 			// The operator sees organizations, not what belongs to them.
 			"Organization.currencies": account, "Organization.providers": account,

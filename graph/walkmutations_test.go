@@ -232,6 +232,7 @@ const dump = `{
 	products(first: 100) { totalCount edges { node { id name active prices { id active nickname } } } }
 	quotes(first: 100) { totalCount edges { node { id status description number updatedAt } } }
 	invoices(first: 100) { totalCount edges { node { id status description number updatedAt } } }
+	subscriptions(first: 100) { totalCount edges { node { id status cancelAtPeriodEnd updatedAt } } }
 	payments(first: 100) { totalCount edges { node { id status updatedAt } } }
 	gatewayEvents(first: 100) { totalCount edges { node { id status } } }
 }`

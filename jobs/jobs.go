@@ -1,8 +1,8 @@
 // Package jobs is the clock's front door: it finds work that is due and does
 // it. The work is the domain's own state (calls without an answer, payments
-// that wait, events not applied, quotes and holds past their day, entries not
-// sealed), so nothing has to be kept in step with a queue. Several servers may
-// run it at once.
+// that wait, events not applied, subscriptions to renew, drafts, quotes and
+// holds past their day, entries not sealed), so nothing has to be kept in step
+// with a queue. Several servers may run it at once.
 //
 // Invariants: a piece of work is claimed before it is worked at, so that it
 // is not due again at once whatever comes of it; a piece that fails or panics

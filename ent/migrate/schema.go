@@ -518,7 +518,6 @@ var (
 		{Name: "hosted_url", Type: field.TypeString, Nullable: true},
 		{Name: "pdf_url", Type: field.TypeString, Nullable: true},
 		{Name: "receipt_url", Type: field.TypeString, Nullable: true},
-		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
 		{Name: "dunning", Type: field.TypeEnum, Enums: []string{"NONE", "RUNNING", "EXHAUSTED"}, Default: "NONE"},
@@ -532,6 +531,7 @@ var (
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "quote_id", Type: field.TypeString, Nullable: true},
 		{Name: "payer_id", Type: field.TypeString},
+		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 	}
 	// InvoicesTable holds the schema information for the "invoices" table.
 	InvoicesTable = &schema.Table{
@@ -541,21 +541,27 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoices_providers_provider",
-				Columns:    []*schema.Column{InvoicesColumns[34]},
+				Columns:    []*schema.Column{InvoicesColumns[33]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_quotes_quote",
-				Columns:    []*schema.Column{InvoicesColumns[35]},
+				Columns:    []*schema.Column{InvoicesColumns[34]},
 				RefColumns: []*schema.Column{QuotesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_payers_invoices",
-				Columns:    []*schema.Column{InvoicesColumns[36]},
+				Columns:    []*schema.Column{InvoicesColumns[35]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "invoices_subscriptions_invoices",
+				Columns:    []*schema.Column{InvoicesColumns[36]},
+				RefColumns: []*schema.Column{SubscriptionsColumns[0]},
+				OnDelete:   schema.SetNull,
 			},
 		},
 		Indexes: []*schema.Index{
@@ -567,22 +573,35 @@ var (
 			{
 				Name:    "invoice_organization_id_provider_id_gateway_invoice_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34], InvoicesColumns[29]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[33], InvoicesColumns[28]},
 			},
 			{
 				Name:    "invoice_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34]},
 			},
 			{
 				Name:    "invoice_organization_id_public_token",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[31]},
+			},
+			{
+				Name:    "invoice_organization_id_subscription_id_period_start",
+				Unique:  true,
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[26]},
+			},
+			{
+				Name:    "invoice_organization_id_subscription_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "subscription_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "invoice_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[0]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35], InvoicesColumns[0]},
 			},
 			{
 				Name:    "invoice_organization_id_status_id",
@@ -600,7 +619,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[25]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[24]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -608,7 +627,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[30]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[29]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -926,6 +945,10 @@ var (
 		{Name: "allowed_return_origins", Type: field.TypeJSON},
 		{Name: "default_provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "test_twin_of", Type: field.TypeString, Nullable: true},
+		{Name: "payers_may_cancel", Type: field.TypeBool, Default: true},
+		{Name: "clock_ahead", Type: field.TypeInt64, Default: 0},
+		{Name: "clock_at", Type: field.TypeTime, Nullable: true},
+		{Name: "clock_until", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 	}
 	// OrganizationsTable holds the schema information for the "organizations" table.
@@ -933,6 +956,16 @@ var (
 		Name:       "organizations",
 		Columns:    OrganizationsColumns,
 		PrimaryKey: []*schema.Column{OrganizationsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "organization_clock_ahead",
+				Unique:  false,
+				Columns: []*schema.Column{OrganizationsColumns[26]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "clock_ahead <> 0",
+				},
+			},
+		},
 	}
 	// OutboxesColumns holds the columns for the "outboxes" table.
 	OutboxesColumns = []*schema.Column{
@@ -1432,16 +1465,17 @@ var (
 		{Name: "total_units", Type: field.TypeInt64, Default: 0},
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "starts_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalized_at", Type: field.TypeTime, Nullable: true},
 		{Name: "accepted_at", Type: field.TypeTime, Nullable: true},
 		{Name: "gateway_quote_id", Type: field.TypeString, Nullable: true},
-		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 		{Name: "revision_of_id", Type: field.TypeString, Nullable: true},
 		{Name: "public_token", Type: field.TypeString},
 		{Name: "pending_call_id", Type: field.TypeString, Nullable: true},
 		{Name: "payer_id", Type: field.TypeString, Nullable: true},
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "invoice_id", Type: field.TypeString, Nullable: true},
+		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 	}
 	// QuotesTable holds the schema information for the "quotes" table.
 	QuotesTable = &schema.Table{
@@ -1467,6 +1501,12 @@ var (
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
+			{
+				Symbol:     "quotes_subscriptions_subscription",
+				Columns:    []*schema.Column{QuotesColumns[20]},
+				RefColumns: []*schema.Column{SubscriptionsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
 		},
 		Indexes: []*schema.Index{
 			{
@@ -1477,7 +1517,7 @@ var (
 			{
 				Name:    "quote_organization_id_provider_id_gateway_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[18], QuotesColumns[12]},
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[18], QuotesColumns[13]},
 			},
 			{
 				Name:    "quote_organization_id_public_token",
@@ -1603,43 +1643,89 @@ var (
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "currency", Type: field.TypeString},
+		{Name: "amount_units", Type: field.TypeInt64, Default: 0},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"SCHEDULED", "INCOMPLETE", "TRIALING", "ACTIVE", "PAST_DUE", "UNPAID", "CANCELED"}, Default: "INCOMPLETE"},
+		{Name: "collection", Type: field.TypeEnum, Enums: []string{"AUTOMATIC", "SEND", "BALANCE"}, Default: "AUTOMATIC"},
+		{Name: "recurrence_interval", Type: field.TypeEnum, Enums: []string{"DAY", "WEEK", "MONTH", "YEAR"}},
+		{Name: "recurrence_count", Type: field.TypeInt},
+		{Name: "time_zone", Type: field.TypeString},
+		{Name: "anchor_at", Type: field.TypeTime},
+		{Name: "period", Type: field.TypeInt, Default: -1},
+		{Name: "starts_at", Type: field.TypeTime},
+		{Name: "current_period_start", Type: field.TypeTime},
+		{Name: "current_period_end", Type: field.TypeTime},
+		{Name: "trial_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "canceled_at", Type: field.TypeTime, Nullable: true},
+		{Name: "cancel_at_period_end", Type: field.TypeBool, Default: false},
+		{Name: "due_at", Type: field.TypeTime, Nullable: true},
+		{Name: "pending_lines", Type: field.TypeJSON},
+		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "payer_id", Type: field.TypeString},
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "payment_method_id", Type: field.TypeString, Nullable: true},
 		{Name: "quote_id", Type: field.TypeString, Nullable: true},
 		{Name: "latest_invoice_id", Type: field.TypeString, Nullable: true},
-		{Name: "currency", Type: field.TypeString},
-		{Name: "status", Type: field.TypeEnum, Enums: []string{"INCOMPLETE", "TRIALING", "ACTIVE", "PAST_DUE", "UNPAID", "CANCELED"}, Default: "INCOMPLETE"},
-		{Name: "collection", Type: field.TypeEnum, Enums: []string{"AUTOMATIC", "SEND", "BALANCE"}, Default: "AUTOMATIC"},
-		{Name: "current_period_start", Type: field.TypeTime},
-		{Name: "current_period_end", Type: field.TypeTime},
-		{Name: "renews_at", Type: field.TypeTime, Nullable: true},
-		{Name: "trial_ends_at", Type: field.TypeTime, Nullable: true},
-		{Name: "canceled_at", Type: field.TypeTime, Nullable: true},
-		{Name: "cancel_at_period_end", Type: field.TypeBool, Default: false},
 	}
 	// SubscriptionsTable holds the schema information for the "subscriptions" table.
 	SubscriptionsTable = &schema.Table{
 		Name:       "subscriptions",
 		Columns:    SubscriptionsColumns,
 		PrimaryKey: []*schema.Column{SubscriptionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "subscriptions_payers_subscriptions",
+				Columns:    []*schema.Column{SubscriptionsColumns[22]},
+				RefColumns: []*schema.Column{PayersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "subscriptions_providers_provider",
+				Columns:    []*schema.Column{SubscriptionsColumns[23]},
+				RefColumns: []*schema.Column{ProvidersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "subscriptions_payment_methods_payment_method",
+				Columns:    []*schema.Column{SubscriptionsColumns[24]},
+				RefColumns: []*schema.Column{PaymentMethodsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "subscriptions_quotes_quote",
+				Columns:    []*schema.Column{SubscriptionsColumns[25]},
+				RefColumns: []*schema.Column{QuotesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "subscriptions_invoices_latest_invoice",
+				Columns:    []*schema.Column{SubscriptionsColumns[26]},
+				RefColumns: []*schema.Column{InvoicesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "subscription_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[7]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[25]},
 			},
 			{
 				Name:    "subscription_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[4], SubscriptionsColumns[0]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[22], SubscriptionsColumns[0]},
 			},
 			{
-				Name:    "subscription_organization_id_renews_at",
+				Name:    "subscription_organization_id_status_id",
 				Unique:  false,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[14]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[6], SubscriptionsColumns[0]},
+			},
+			{
+				Name:    "subscription_organization_id_due_at",
+				Unique:  false,
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[19]},
 				Annotation: &entsql.IndexAnnotation{
-					Where: "renews_at IS NOT NULL",
+					Where: "due_at IS NOT NULL",
 				},
 			},
 		},
@@ -1648,21 +1734,39 @@ var (
 	SubscriptionItemsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
-		{Name: "subscription_id", Type: field.TypeString},
-		{Name: "price_id", Type: field.TypeString},
 		{Name: "position", Type: field.TypeInt},
+		{Name: "description", Type: field.TypeString},
 		{Name: "quantity", Type: field.TypeInt},
+		{Name: "currency", Type: field.TypeString},
+		{Name: "unit_amount_units", Type: field.TypeInt64},
+		{Name: "amount_units", Type: field.TypeInt64},
+		{Name: "subscription_id", Type: field.TypeString},
+		{Name: "price_id", Type: field.TypeString, Nullable: true},
 	}
 	// SubscriptionItemsTable holds the schema information for the "subscription_items" table.
 	SubscriptionItemsTable = &schema.Table{
 		Name:       "subscription_items",
 		Columns:    SubscriptionItemsColumns,
 		PrimaryKey: []*schema.Column{SubscriptionItemsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "subscription_items_subscriptions_items",
+				Columns:    []*schema.Column{SubscriptionItemsColumns[8]},
+				RefColumns: []*schema.Column{SubscriptionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "subscription_items_prices_price",
+				Columns:    []*schema.Column{SubscriptionItemsColumns[9]},
+				RefColumns: []*schema.Column{PricesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "subscriptionitem_organization_id_subscription_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{SubscriptionItemsColumns[1], SubscriptionItemsColumns[2], SubscriptionItemsColumns[4]},
+				Columns: []*schema.Column{SubscriptionItemsColumns[1], SubscriptionItemsColumns[8], SubscriptionItemsColumns[2]},
 			},
 		},
 	}
@@ -1793,6 +1897,7 @@ func init() {
 	InvoicesTable.ForeignKeys[0].RefTable = ProvidersTable
 	InvoicesTable.ForeignKeys[1].RefTable = QuotesTable
 	InvoicesTable.ForeignKeys[2].RefTable = PayersTable
+	InvoicesTable.ForeignKeys[3].RefTable = SubscriptionsTable
 	InvoicesTable.Annotation = &entsql.Annotation{}
 	InvoicesTable.Annotation.Checks = map[string]string{
 		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
@@ -1853,6 +1958,7 @@ func init() {
 	QuotesTable.ForeignKeys[0].RefTable = PayersTable
 	QuotesTable.ForeignKeys[1].RefTable = ProvidersTable
 	QuotesTable.ForeignKeys[2].RefTable = InvoicesTable
+	QuotesTable.ForeignKeys[3].RefTable = SubscriptionsTable
 	QuotesTable.Annotation = &entsql.Annotation{}
 	QuotesTable.Annotation.Checks = map[string]string{
 		"quotes_complete": "status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)",
@@ -1869,6 +1975,18 @@ func init() {
 	RefundsTable.Annotation.Checks = map[string]string{
 		"refunds_amount": "amount_units > 0",
 	}
+	SubscriptionsTable.ForeignKeys[0].RefTable = PayersTable
+	SubscriptionsTable.ForeignKeys[1].RefTable = ProvidersTable
+	SubscriptionsTable.ForeignKeys[2].RefTable = PaymentMethodsTable
+	SubscriptionsTable.ForeignKeys[3].RefTable = QuotesTable
+	SubscriptionsTable.ForeignKeys[4].RefTable = InvoicesTable
+	SubscriptionsTable.Annotation = &entsql.Annotation{}
+	SubscriptionsTable.Annotation.Checks = map[string]string{
+		"subscriptions_ended":  "status <> 'CANCELED' OR (canceled_at IS NOT NULL AND due_at IS NULL)",
+		"subscriptions_period": "current_period_end > current_period_start AND period >= -1",
+	}
+	SubscriptionItemsTable.ForeignKeys[0].RefTable = SubscriptionsTable
+	SubscriptionItemsTable.ForeignKeys[1].RefTable = PricesTable
 	SubscriptionItemsTable.Annotation = &entsql.Annotation{}
 	SubscriptionItemsTable.Annotation.Checks = map[string]string{
 		"subscription_items_quantity": "quantity >= 1",

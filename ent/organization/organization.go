@@ -64,6 +64,14 @@ const (
 	FieldDefaultProviderID = "default_provider_id"
 	// FieldTestTwinOf holds the string denoting the test_twin_of field in the database.
 	FieldTestTwinOf = "test_twin_of"
+	// FieldPayersMayCancel holds the string denoting the payers_may_cancel field in the database.
+	FieldPayersMayCancel = "payers_may_cancel"
+	// FieldClockAhead holds the string denoting the clock_ahead field in the database.
+	FieldClockAhead = "clock_ahead"
+	// FieldClockAt holds the string denoting the clock_at field in the database.
+	FieldClockAt = "clock_at"
+	// FieldClockUntil holds the string denoting the clock_until field in the database.
+	FieldClockUntil = "clock_until"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// Table holds the table name of the organization in the database.
@@ -97,6 +105,10 @@ var Columns = []string{
 	FieldAllowedReturnOrigins,
 	FieldDefaultProviderID,
 	FieldTestTwinOf,
+	FieldPayersMayCancel,
+	FieldClockAhead,
+	FieldClockAt,
+	FieldClockUntil,
 	FieldCreatedAt,
 }
 
@@ -133,6 +145,10 @@ var (
 	DefaultDunningAttemptsMax int
 	// DefaultSendNetDays holds the default value on creation for the "send_net_days" field.
 	DefaultSendNetDays int
+	// DefaultPayersMayCancel holds the default value on creation for the "payers_may_cancel" field.
+	DefaultPayersMayCancel bool
+	// DefaultClockAhead holds the default value on creation for the "clock_ahead" field.
+	DefaultClockAhead int64
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -436,6 +452,26 @@ func ByDefaultProviderID(opts ...sql.OrderTermOption) OrderOption {
 // ByTestTwinOf orders the results by the test_twin_of field.
 func ByTestTwinOf(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTestTwinOf, opts...).ToFunc()
+}
+
+// ByPayersMayCancel orders the results by the payers_may_cancel field.
+func ByPayersMayCancel(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPayersMayCancel, opts...).ToFunc()
+}
+
+// ByClockAhead orders the results by the clock_ahead field.
+func ByClockAhead(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClockAhead, opts...).ToFunc()
+}
+
+// ByClockAt orders the results by the clock_at field.
+func ByClockAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClockAt, opts...).ToFunc()
+}
+
+// ByClockUntil orders the results by the clock_until field.
+func ByClockUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClockUntil, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

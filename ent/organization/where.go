@@ -139,6 +139,26 @@ func TestTwinOf(v string) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldTestTwinOf, v))
 }
 
+// PayersMayCancel applies equality check predicate on the "payers_may_cancel" field. It's identical to PayersMayCancelEQ.
+func PayersMayCancel(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldPayersMayCancel, v))
+}
+
+// ClockAhead applies equality check predicate on the "clock_ahead" field. It's identical to ClockAheadEQ.
+func ClockAhead(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAhead, v))
+}
+
+// ClockAt applies equality check predicate on the "clock_at" field. It's identical to ClockAtEQ.
+func ClockAt(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAt, v))
+}
+
+// ClockUntil applies equality check predicate on the "clock_until" field. It's identical to ClockUntilEQ.
+func ClockUntil(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockUntil, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldCreatedAt, v))
@@ -1197,6 +1217,156 @@ func TestTwinOfEqualFold(v string) predicate.Organization {
 // TestTwinOfContainsFold applies the ContainsFold predicate on the "test_twin_of" field.
 func TestTwinOfContainsFold(v string) predicate.Organization {
 	return predicate.Organization(sql.FieldContainsFold(FieldTestTwinOf, v))
+}
+
+// PayersMayCancelEQ applies the EQ predicate on the "payers_may_cancel" field.
+func PayersMayCancelEQ(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldPayersMayCancel, v))
+}
+
+// PayersMayCancelNEQ applies the NEQ predicate on the "payers_may_cancel" field.
+func PayersMayCancelNEQ(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldPayersMayCancel, v))
+}
+
+// ClockAheadEQ applies the EQ predicate on the "clock_ahead" field.
+func ClockAheadEQ(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAhead, v))
+}
+
+// ClockAheadNEQ applies the NEQ predicate on the "clock_ahead" field.
+func ClockAheadNEQ(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldClockAhead, v))
+}
+
+// ClockAheadIn applies the In predicate on the "clock_ahead" field.
+func ClockAheadIn(vs ...int64) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldClockAhead, vs...))
+}
+
+// ClockAheadNotIn applies the NotIn predicate on the "clock_ahead" field.
+func ClockAheadNotIn(vs ...int64) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldClockAhead, vs...))
+}
+
+// ClockAheadGT applies the GT predicate on the "clock_ahead" field.
+func ClockAheadGT(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldClockAhead, v))
+}
+
+// ClockAheadGTE applies the GTE predicate on the "clock_ahead" field.
+func ClockAheadGTE(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldClockAhead, v))
+}
+
+// ClockAheadLT applies the LT predicate on the "clock_ahead" field.
+func ClockAheadLT(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldClockAhead, v))
+}
+
+// ClockAheadLTE applies the LTE predicate on the "clock_ahead" field.
+func ClockAheadLTE(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldClockAhead, v))
+}
+
+// ClockAtEQ applies the EQ predicate on the "clock_at" field.
+func ClockAtEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAt, v))
+}
+
+// ClockAtNEQ applies the NEQ predicate on the "clock_at" field.
+func ClockAtNEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldClockAt, v))
+}
+
+// ClockAtIn applies the In predicate on the "clock_at" field.
+func ClockAtIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldClockAt, vs...))
+}
+
+// ClockAtNotIn applies the NotIn predicate on the "clock_at" field.
+func ClockAtNotIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldClockAt, vs...))
+}
+
+// ClockAtGT applies the GT predicate on the "clock_at" field.
+func ClockAtGT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldClockAt, v))
+}
+
+// ClockAtGTE applies the GTE predicate on the "clock_at" field.
+func ClockAtGTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldClockAt, v))
+}
+
+// ClockAtLT applies the LT predicate on the "clock_at" field.
+func ClockAtLT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldClockAt, v))
+}
+
+// ClockAtLTE applies the LTE predicate on the "clock_at" field.
+func ClockAtLTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldClockAt, v))
+}
+
+// ClockAtIsNil applies the IsNil predicate on the "clock_at" field.
+func ClockAtIsNil() predicate.Organization {
+	return predicate.Organization(sql.FieldIsNull(FieldClockAt))
+}
+
+// ClockAtNotNil applies the NotNil predicate on the "clock_at" field.
+func ClockAtNotNil() predicate.Organization {
+	return predicate.Organization(sql.FieldNotNull(FieldClockAt))
+}
+
+// ClockUntilEQ applies the EQ predicate on the "clock_until" field.
+func ClockUntilEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockUntil, v))
+}
+
+// ClockUntilNEQ applies the NEQ predicate on the "clock_until" field.
+func ClockUntilNEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldClockUntil, v))
+}
+
+// ClockUntilIn applies the In predicate on the "clock_until" field.
+func ClockUntilIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldClockUntil, vs...))
+}
+
+// ClockUntilNotIn applies the NotIn predicate on the "clock_until" field.
+func ClockUntilNotIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldClockUntil, vs...))
+}
+
+// ClockUntilGT applies the GT predicate on the "clock_until" field.
+func ClockUntilGT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldClockUntil, v))
+}
+
+// ClockUntilGTE applies the GTE predicate on the "clock_until" field.
+func ClockUntilGTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldClockUntil, v))
+}
+
+// ClockUntilLT applies the LT predicate on the "clock_until" field.
+func ClockUntilLT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldClockUntil, v))
+}
+
+// ClockUntilLTE applies the LTE predicate on the "clock_until" field.
+func ClockUntilLTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldClockUntil, v))
+}
+
+// ClockUntilIsNil applies the IsNil predicate on the "clock_until" field.
+func ClockUntilIsNil() predicate.Organization {
+	return predicate.Organization(sql.FieldIsNull(FieldClockUntil))
+}
+
+// ClockUntilNotNil applies the NotNil predicate on the "clock_until" field.
+func ClockUntilNotNil() predicate.Organization {
+	return predicate.Organization(sql.FieldNotNull(FieldClockUntil))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -840,6 +840,14 @@ func init() {
 	organizationDescSendNetDays := organizationFields[20].Descriptor()
 	// organization.DefaultSendNetDays holds the default value on creation for the send_net_days field.
 	organization.DefaultSendNetDays = organizationDescSendNetDays.Default.(int)
+	// organizationDescPayersMayCancel is the schema descriptor for payers_may_cancel field.
+	organizationDescPayersMayCancel := organizationFields[25].Descriptor()
+	// organization.DefaultPayersMayCancel holds the default value on creation for the payers_may_cancel field.
+	organization.DefaultPayersMayCancel = organizationDescPayersMayCancel.Default.(bool)
+	// organizationDescClockAhead is the schema descriptor for clock_ahead field.
+	organizationDescClockAhead := organizationFields[26].Descriptor()
+	// organization.DefaultClockAhead holds the default value on creation for the clock_ahead field.
+	organization.DefaultClockAhead = organizationDescClockAhead.Default.(int64)
 	// organizationDescID is the schema descriptor for id field.
 	organizationDescID := organizationFields[0].Descriptor()
 	// organization.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1409,10 +1417,15 @@ func init() {
 		})
 	}
 	subscriptionMixinHooks0 := subscriptionMixin[0].Hooks()
+	subscriptionMixinHooks1 := subscriptionMixin[1].Hooks()
 
 	subscription.Hooks[1] = subscriptionMixinHooks0[0]
+
+	subscription.Hooks[2] = subscriptionMixinHooks1[0]
 	subscriptionMixinInters0 := subscriptionMixin[0].Interceptors()
+	subscriptionMixinInters1 := subscriptionMixin[1].Interceptors()
 	subscription.Interceptors[0] = subscriptionMixinInters0[0]
+	subscription.Interceptors[1] = subscriptionMixinInters1[0]
 	subscriptionMixinFields0 := subscriptionMixin[0].Fields()
 	_ = subscriptionMixinFields0
 	subscriptionFields := schema.Subscription{}.Fields()
@@ -1425,10 +1438,22 @@ func init() {
 	subscriptionDescPayerID := subscriptionFields[0].Descriptor()
 	// subscription.PayerIDValidator is a validator for the "payer_id" field. It is called by the builders before save.
 	subscription.PayerIDValidator = subscriptionDescPayerID.Validators[0].(func(string) error)
+	// subscriptionDescAmountUnits is the schema descriptor for amount_units field.
+	subscriptionDescAmountUnits := subscriptionFields[6].Descriptor()
+	// subscription.DefaultAmountUnits holds the default value on creation for the amount_units field.
+	subscription.DefaultAmountUnits = money.Units(subscriptionDescAmountUnits.Default.(int64))
+	// subscriptionDescPeriod is the schema descriptor for period field.
+	subscriptionDescPeriod := subscriptionFields[13].Descriptor()
+	// subscription.DefaultPeriod holds the default value on creation for the period field.
+	subscription.DefaultPeriod = subscriptionDescPeriod.Default.(int)
 	// subscriptionDescCancelAtPeriodEnd is the schema descriptor for cancel_at_period_end field.
-	subscriptionDescCancelAtPeriodEnd := subscriptionFields[13].Descriptor()
+	subscriptionDescCancelAtPeriodEnd := subscriptionFields[19].Descriptor()
 	// subscription.DefaultCancelAtPeriodEnd holds the default value on creation for the cancel_at_period_end field.
 	subscription.DefaultCancelAtPeriodEnd = subscriptionDescCancelAtPeriodEnd.Default.(bool)
+	// subscriptionDescVersion is the schema descriptor for version field.
+	subscriptionDescVersion := subscriptionFields[22].Descriptor()
+	// subscription.DefaultVersion holds the default value on creation for the version field.
+	subscription.DefaultVersion = subscriptionDescVersion.Default.(int64)
 	// subscriptionDescID is the schema descriptor for id field.
 	subscriptionDescID := subscriptionMixinFields0[0].Descriptor()
 	// subscription.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1444,10 +1469,15 @@ func init() {
 		})
 	}
 	subscriptionitemMixinHooks0 := subscriptionitemMixin[0].Hooks()
+	subscriptionitemMixinHooks1 := subscriptionitemMixin[1].Hooks()
 
 	subscriptionitem.Hooks[1] = subscriptionitemMixinHooks0[0]
+
+	subscriptionitem.Hooks[2] = subscriptionitemMixinHooks1[0]
 	subscriptionitemMixinInters0 := subscriptionitemMixin[0].Interceptors()
+	subscriptionitemMixinInters1 := subscriptionitemMixin[1].Interceptors()
 	subscriptionitem.Interceptors[0] = subscriptionitemMixinInters0[0]
+	subscriptionitem.Interceptors[1] = subscriptionitemMixinInters1[0]
 	subscriptionitemMixinFields0 := subscriptionitemMixin[0].Fields()
 	_ = subscriptionitemMixinFields0
 	subscriptionitemFields := schema.SubscriptionItem{}.Fields()
@@ -1457,13 +1487,9 @@ func init() {
 	// subscriptionitem.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	subscriptionitem.OrganizationIDValidator = subscriptionitemDescOrganizationID.Validators[0].(func(string) error)
 	// subscriptionitemDescSubscriptionID is the schema descriptor for subscription_id field.
-	subscriptionitemDescSubscriptionID := subscriptionitemFields[0].Descriptor()
+	subscriptionitemDescSubscriptionID := subscriptionitemFields[7].Descriptor()
 	// subscriptionitem.SubscriptionIDValidator is a validator for the "subscription_id" field. It is called by the builders before save.
 	subscriptionitem.SubscriptionIDValidator = subscriptionitemDescSubscriptionID.Validators[0].(func(string) error)
-	// subscriptionitemDescPriceID is the schema descriptor for price_id field.
-	subscriptionitemDescPriceID := subscriptionitemFields[1].Descriptor()
-	// subscriptionitem.PriceIDValidator is a validator for the "price_id" field. It is called by the builders before save.
-	subscriptionitem.PriceIDValidator = subscriptionitemDescPriceID.Validators[0].(func(string) error)
 	// subscriptionitemDescID is the schema descriptor for id field.
 	subscriptionitemDescID := subscriptionitemMixinFields0[0].Descriptor()
 	// subscriptionitem.IDValidator is a validator for the "id" field. It is called by the builders before save.

@@ -67,8 +67,8 @@ func (Invoice) Fields() []ent.Field {
 		field.Int("attempts").Default(0),
 		field.Time("next_attempt_at").Optional().Nillable(),
 		field.Enum("dunning").Values("NONE", "RUNNING", "EXHAUSTED").Default("NONE"),
-		field.Time("period_start").Optional().Nillable().Annotations(hidden()),
-		field.Time("period_end").Optional().Nillable().Annotations(hidden()),
+		field.Time("period_start").Optional().Nillable(),
+		field.Time("period_end").Optional().Nillable(),
 		field.String("gateway_invoice_id").Optional().Nillable().Annotations(hidden()),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()).
 			Comment("when the gateway is asked how it stands, should no event ever come"),
@@ -86,6 +86,7 @@ func (Invoice) Edges() []ent.Edge {
 		edge.From("payer", Payer.Type).Ref("invoices").Field("payer_id").Unique().Required().Immutable().Annotations(noFilter),
 		edge.To("provider", Provider.Type).Field("provider_id").Unique().Annotations(noFilter),
 		edge.To("quote", Quote.Type).Field("quote_id").Unique().Annotations(noFilter),
+		edge.From("subscription", Subscription.Type).Ref("invoices").Field("subscription_id").Unique().Annotations(noFilter),
 		edge.To("lines", InvoiceLine.Type).Annotations(noFilter, entgql.MapsTo("lineItems")),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
 	}
@@ -98,6 +99,9 @@ func (Invoice) Indexes() []ent.Index {
 		index.Fields("organization_id", "provider_id", "gateway_invoice_id").Unique(),
 		index.Fields("organization_id", "quote_id").Unique(),
 		index.Fields("organization_id", "public_token").Unique(),
+		// Each period of a subscription is billed once.
+		index.Fields("organization_id", "subscription_id", "period_start").Unique(),
+		index.Fields("organization_id", "subscription_id", "id").Annotations(where("subscription_id IS NOT NULL")),
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "status", "id"),
 		due("finalizes_at"),

@@ -58,6 +58,7 @@ func (Payer) Edges() []ent.Edge {
 		edge.To("payment_methods", PaymentMethod.Type).Annotations(entgql.RelayConnection()),
 		edge.To("quotes", Quote.Type).Annotations(entgql.RelayConnection()),
 		edge.To("invoices", Invoice.Type).Annotations(entgql.RelayConnection()),
+		edge.To("subscriptions", Subscription.Type).Annotations(entgql.RelayConnection()),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
 		edge.To("holds", Hold.Type).Annotations(entgql.RelayConnection()),
 		edge.To("memberships", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),

@@ -43,6 +43,7 @@ type ResolverRoot interface {
 	Query() QueryResolver
 	Quote() QuoteResolver
 	Stream() StreamResolver
+	Subscription() SubscriptionResolver
 }
 
 type DirectiveRoot struct {
@@ -190,6 +191,11 @@ type ComplexityRoot struct {
 		PublishableKey func(childComplexity int) int
 	}
 
+	ClockAdvancePayload struct {
+		Organization func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	Company struct {
 		Address              func(childComplexity int) int
 		Balance              func(childComplexity int, currency string) int
@@ -213,6 +219,7 @@ type ComplexityRoot struct {
 		Slug                 func(childComplexity int) int
 		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
+		Subscriptions        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.SubscriptionOrder, where *ent.SubscriptionWhereInput) int
 		TaxID                func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
 	}
@@ -303,6 +310,7 @@ type ComplexityRoot struct {
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
 		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
+		Subscriptions        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.SubscriptionOrder, where *ent.SubscriptionWhereInput) int
 		TaxRate              func(childComplexity int) int
 	}
 
@@ -470,10 +478,13 @@ type ComplexityRoot struct {
 		PaidAt         func(childComplexity int) int
 		Payer          func(childComplexity int) int
 		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		PeriodEnd      func(childComplexity int) int
+		PeriodStart    func(childComplexity int) int
 		Provider       func(childComplexity int) int
 		Quote          func(childComplexity int) int
 		ReceiptURL     func(childComplexity int) int
 		Status         func(childComplexity int) int
+		Subscription   func(childComplexity int) int
 		Subtotal       func(childComplexity int) int
 		Tax            func(childComplexity int) int
 		Total          func(childComplexity int) int
@@ -596,6 +607,7 @@ type ComplexityRoot struct {
 		BalanceCredit           func(childComplexity int, input model.BalanceCreditInput) int
 		BalanceReload           func(childComplexity int, input model.BalanceReloadInput) int
 		BalanceTopUp            func(childComplexity int, input model.BalanceTopUpInput) int
+		ClockAdvance            func(childComplexity int, input model.ClockAdvanceInput) int
 		CompanyClose            func(childComplexity int, input model.CompanyCloseInput) int
 		CompanyCreate           func(childComplexity int, input model.CompanyCreateInput) int
 		CompanyMemberAdd        func(childComplexity int, input model.CompanyMemberAddInput) int
@@ -644,6 +656,11 @@ type ComplexityRoot struct {
 		QuoteCreate             func(childComplexity int, input model.QuoteCreateInput) int
 		QuoteFinalize           func(childComplexity int, input model.QuoteFinalizeInput) int
 		QuoteUpdate             func(childComplexity int, input model.QuoteUpdateInput) int
+		SubscriptionCancel      func(childComplexity int, input model.SubscriptionCancelInput) int
+		SubscriptionCreate      func(childComplexity int, input model.SubscriptionCreateInput) int
+		SubscriptionPreview     func(childComplexity int, input model.SubscriptionPreviewInput) int
+		SubscriptionResume      func(childComplexity int, input model.SubscriptionResumeInput) int
+		SubscriptionUpdate      func(childComplexity int, input model.SubscriptionUpdateInput) int
 		UsageRecord             func(childComplexity int, input model.UsageRecordInput) int
 		UsageRecordBatch        func(childComplexity int, input model.UsageRecordBatchInput) int
 		UsageReverse            func(childComplexity int, input model.UsageReverseInput) int
@@ -655,6 +672,7 @@ type ComplexityRoot struct {
 		BillingCycle         func(childComplexity int) int
 		BillingModes         func(childComplexity int) int
 		ChargingEnabled      func(childComplexity int) int
+		ClockUntil           func(childComplexity int) int
 		Companies            func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
 		Country              func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
@@ -667,6 +685,8 @@ type ComplexityRoot struct {
 		FinanceSupportEmail  func(childComplexity int) int
 		ID                   func(childComplexity int) int
 		Name                 func(childComplexity int) int
+		Now                  func(childComplexity int) int
+		PayersMayCancel      func(childComplexity int) int
 		Providers            func(childComplexity int) int
 		SenderEmail          func(childComplexity int) int
 		Slug                 func(childComplexity int) int
@@ -960,6 +980,7 @@ type ComplexityRoot struct {
 		Products        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
 		Providers       func(childComplexity int) int
 		Quotes          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		Subscriptions   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.SubscriptionOrder, where *ent.SubscriptionWhereInput) int
 		Viewer          func(childComplexity int) int
 	}
 
@@ -975,15 +996,18 @@ type ComplexityRoot struct {
 		PDFURL         func(childComplexity int) int
 		Payer          func(childComplexity int) int
 		Provider       func(childComplexity int) int
+		StartsAt       func(childComplexity int) int
 		Status         func(childComplexity int) int
+		Subscription   func(childComplexity int) int
 		Total          func(childComplexity int) int
 		UpdatedAt      func(childComplexity int) int
 	}
 
 	QuoteAcceptPayload struct {
-		Invoice    func(childComplexity int) int
-		Quote      func(childComplexity int) int
-		UserErrors func(childComplexity int) int
+		Invoice      func(childComplexity int) int
+		Quote        func(childComplexity int) int
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
 	}
 
 	QuoteCancelPayload struct {
@@ -1073,6 +1097,93 @@ type ComplexityRoot struct {
 		InvoiceChanged func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
 		PaymentChanged func(childComplexity int, id *string, payerID *string, after *entgql.Cursor[string]) int
 		QuoteChanged   func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
+	}
+
+	Subscription struct {
+		AllowedActions     func(childComplexity int) int
+		Amount             func(childComplexity int) int
+		CancelAtPeriodEnd  func(childComplexity int) int
+		CanceledAt         func(childComplexity int) int
+		CreatedAt          func(childComplexity int) int
+		CurrentPeriodEnd   func(childComplexity int) int
+		CurrentPeriodStart func(childComplexity int) int
+		ID                 func(childComplexity int) int
+		Invoices           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder) int
+		Items              func(childComplexity int) int
+		LatestInvoice      func(childComplexity int) int
+		Payer              func(childComplexity int) int
+		PaymentMethod      func(childComplexity int) int
+		Provider           func(childComplexity int) int
+		Quote              func(childComplexity int) int
+		Recurrence         func(childComplexity int) int
+		ShownCollection    func(childComplexity int) int
+		StartsAt           func(childComplexity int) int
+		Status             func(childComplexity int) int
+		TrialEndsAt        func(childComplexity int) int
+		UpdatedAt          func(childComplexity int) int
+	}
+
+	SubscriptionCancelPayload struct {
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
+	SubscriptionConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	SubscriptionCreatePayload struct {
+		Invoice      func(childComplexity int) int
+		Payment      func(childComplexity int) int
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
+	SubscriptionEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	SubscriptionItem struct {
+		Amount      func(childComplexity int) int
+		Description func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Price       func(childComplexity int) int
+		Quantity    func(childComplexity int) int
+		UnitAmount  func(childComplexity int) int
+	}
+
+	SubscriptionPreview struct {
+		BilledAt  func(childComplexity int) int
+		LineItems func(childComplexity int) int
+		Subtotal  func(childComplexity int) int
+		Tax       func(childComplexity int) int
+		Total     func(childComplexity int) int
+	}
+
+	SubscriptionPreviewLine struct {
+		Amount      func(childComplexity int) int
+		Description func(childComplexity int) int
+		Quantity    func(childComplexity int) int
+		UnitAmount  func(childComplexity int) int
+	}
+
+	SubscriptionPreviewPayload struct {
+		Preview    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	SubscriptionResumePayload struct {
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
+	SubscriptionUpdatePayload struct {
+		Invoice      func(childComplexity int) int
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
 	}
 
 	UsageRecordBatchPayload struct {
@@ -1659,6 +1770,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ClientSecretAction.PublishableKey(childComplexity), true
 
+	case "ClockAdvancePayload.organization":
+		if e.ComplexityRoot.ClockAdvancePayload.Organization == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClockAdvancePayload.Organization(childComplexity), true
+	case "ClockAdvancePayload.userErrors":
+		if e.ComplexityRoot.ClockAdvancePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClockAdvancePayload.UserErrors(childComplexity), true
+
 	case "Company.address":
 		if e.ComplexityRoot.Company.Address == nil {
 			break
@@ -1841,6 +1965,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Status(childComplexity), true
+	case "Company.subscriptions":
+		if e.ComplexityRoot.Company.Subscriptions == nil {
+			break
+		}
+
+		args, err := ec.field_Company_subscriptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Company.Subscriptions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.SubscriptionOrder), args["where"].(*ent.SubscriptionWhereInput)), true
 	case "Company.taxId":
 		if e.ComplexityRoot.Company.TaxID == nil {
 			break
@@ -2227,6 +2362,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Status(childComplexity), true
+	case "Developer.subscriptions":
+		if e.ComplexityRoot.Developer.Subscriptions == nil {
+			break
+		}
+
+		args, err := ec.field_Developer_subscriptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Developer.Subscriptions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.SubscriptionOrder), args["where"].(*ent.SubscriptionWhereInput)), true
 	case "Developer.taxRate":
 		if e.ComplexityRoot.Developer.TaxRate == nil {
 			break
@@ -2860,6 +3006,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentOrder), args["where"].(*ent.PaymentWhereInput)), true
+	case "Invoice.periodEnd":
+		if e.ComplexityRoot.Invoice.PeriodEnd == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.PeriodEnd(childComplexity), true
+	case "Invoice.periodStart":
+		if e.ComplexityRoot.Invoice.PeriodStart == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.PeriodStart(childComplexity), true
 	case "Invoice.provider":
 		if e.ComplexityRoot.Invoice.Provider == nil {
 			break
@@ -2884,6 +3042,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.Status(childComplexity), true
+	case "Invoice.subscription":
+		if e.ComplexityRoot.Invoice.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.Subscription(childComplexity), true
 	case "Invoice.subtotal":
 		if e.ComplexityRoot.Invoice.Subtotal == nil {
 			break
@@ -3367,6 +3531,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BalanceTopUp(childComplexity, args["input"].(model.BalanceTopUpInput)), true
+	case "Mutation.clockAdvance":
+		if e.ComplexityRoot.Mutation.ClockAdvance == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_clockAdvance_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ClockAdvance(childComplexity, args["input"].(model.ClockAdvanceInput)), true
 	case "Mutation.companyClose":
 		if e.ComplexityRoot.Mutation.CompanyClose == nil {
 			break
@@ -3895,6 +4070,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.QuoteUpdate(childComplexity, args["input"].(model.QuoteUpdateInput)), true
+	case "Mutation.subscriptionCancel":
+		if e.ComplexityRoot.Mutation.SubscriptionCancel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionCancel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionCancel(childComplexity, args["input"].(model.SubscriptionCancelInput)), true
+	case "Mutation.subscriptionCreate":
+		if e.ComplexityRoot.Mutation.SubscriptionCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionCreate(childComplexity, args["input"].(model.SubscriptionCreateInput)), true
+	case "Mutation.subscriptionPreview":
+		if e.ComplexityRoot.Mutation.SubscriptionPreview == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionPreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionPreview(childComplexity, args["input"].(model.SubscriptionPreviewInput)), true
+	case "Mutation.subscriptionResume":
+		if e.ComplexityRoot.Mutation.SubscriptionResume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionResume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionResume(childComplexity, args["input"].(model.SubscriptionResumeInput)), true
+	case "Mutation.subscriptionUpdate":
+		if e.ComplexityRoot.Mutation.SubscriptionUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionUpdate(childComplexity, args["input"].(model.SubscriptionUpdateInput)), true
 	case "Mutation.usageRecord":
 		if e.ComplexityRoot.Mutation.UsageRecord == nil {
 			break
@@ -3959,6 +4189,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.ChargingEnabled(childComplexity), true
+	case "Organization.clockUntil":
+		if e.ComplexityRoot.Organization.ClockUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.ClockUntil(childComplexity), true
 	case "Organization.companies":
 		if e.ComplexityRoot.Organization.Companies == nil {
 			break
@@ -4041,6 +4277,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Name(childComplexity), true
+	case "Organization.now":
+		if e.ComplexityRoot.Organization.Now == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.Now(childComplexity), true
+	case "Organization.payersMayCancel":
+		if e.ComplexityRoot.Organization.PayersMayCancel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.PayersMayCancel(childComplexity), true
 	case "Organization.providers":
 		if e.ComplexityRoot.Organization.Providers == nil {
 			break
@@ -5190,6 +5438,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Query.subscriptions":
+		if e.ComplexityRoot.Query.Subscriptions == nil {
+			break
+		}
+
+		args, err := ec.field_Query_subscriptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Subscriptions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.SubscriptionOrder), args["where"].(*ent.SubscriptionWhereInput)), true
 	case "Query.viewer":
 		if e.ComplexityRoot.Query.Viewer == nil {
 			break
@@ -5263,12 +5522,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Quote.Provider(childComplexity), true
+	case "Quote.startsAt":
+		if e.ComplexityRoot.Quote.StartsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Quote.StartsAt(childComplexity), true
 	case "Quote.status":
 		if e.ComplexityRoot.Quote.Status == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Quote.Status(childComplexity), true
+	case "Quote.subscription":
+		if e.ComplexityRoot.Quote.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Quote.Subscription(childComplexity), true
 	case "Quote.total":
 		if e.ComplexityRoot.Quote.Total == nil {
 			break
@@ -5294,6 +5565,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.QuoteAcceptPayload.Quote(childComplexity), true
+	case "QuoteAcceptPayload.subscription":
+		if e.ComplexityRoot.QuoteAcceptPayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuoteAcceptPayload.Subscription(childComplexity), true
 	case "QuoteAcceptPayload.userErrors":
 		if e.ComplexityRoot.QuoteAcceptPayload.UserErrors == nil {
 			break
@@ -5634,6 +5911,346 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Stream.QuoteChanged(childComplexity, args["payerId"].(*string), args["after"].(*entgql.Cursor[string])), true
 
+	case "Subscription.allowedActions":
+		if e.ComplexityRoot.Subscription.AllowedActions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.AllowedActions(childComplexity), true
+	case "Subscription.amount":
+		if e.ComplexityRoot.Subscription.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Amount(childComplexity), true
+	case "Subscription.cancelAtPeriodEnd":
+		if e.ComplexityRoot.Subscription.CancelAtPeriodEnd == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CancelAtPeriodEnd(childComplexity), true
+	case "Subscription.canceledAt":
+		if e.ComplexityRoot.Subscription.CanceledAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CanceledAt(childComplexity), true
+	case "Subscription.createdAt":
+		if e.ComplexityRoot.Subscription.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CreatedAt(childComplexity), true
+	case "Subscription.currentPeriodEnd":
+		if e.ComplexityRoot.Subscription.CurrentPeriodEnd == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CurrentPeriodEnd(childComplexity), true
+	case "Subscription.currentPeriodStart":
+		if e.ComplexityRoot.Subscription.CurrentPeriodStart == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CurrentPeriodStart(childComplexity), true
+	case "Subscription.id":
+		if e.ComplexityRoot.Subscription.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.ID(childComplexity), true
+	case "Subscription.invoices":
+		if e.ComplexityRoot.Subscription.Invoices == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_invoices_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder)), true
+	case "Subscription.items":
+		if e.ComplexityRoot.Subscription.Items == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Items(childComplexity), true
+	case "Subscription.latestInvoice":
+		if e.ComplexityRoot.Subscription.LatestInvoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.LatestInvoice(childComplexity), true
+	case "Subscription.payer":
+		if e.ComplexityRoot.Subscription.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Payer(childComplexity), true
+	case "Subscription.paymentMethod":
+		if e.ComplexityRoot.Subscription.PaymentMethod == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.PaymentMethod(childComplexity), true
+	case "Subscription.provider":
+		if e.ComplexityRoot.Subscription.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Provider(childComplexity), true
+	case "Subscription.quote":
+		if e.ComplexityRoot.Subscription.Quote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Quote(childComplexity), true
+	case "Subscription.recurrence":
+		if e.ComplexityRoot.Subscription.Recurrence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Recurrence(childComplexity), true
+	case "Subscription.collection":
+		if e.ComplexityRoot.Subscription.ShownCollection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.ShownCollection(childComplexity), true
+	case "Subscription.startsAt":
+		if e.ComplexityRoot.Subscription.StartsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.StartsAt(childComplexity), true
+	case "Subscription.status":
+		if e.ComplexityRoot.Subscription.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Status(childComplexity), true
+	case "Subscription.trialEndsAt":
+		if e.ComplexityRoot.Subscription.TrialEndsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.TrialEndsAt(childComplexity), true
+	case "Subscription.updatedAt":
+		if e.ComplexityRoot.Subscription.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.UpdatedAt(childComplexity), true
+
+	case "SubscriptionCancelPayload.subscription":
+		if e.ComplexityRoot.SubscriptionCancelPayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCancelPayload.Subscription(childComplexity), true
+	case "SubscriptionCancelPayload.userErrors":
+		if e.ComplexityRoot.SubscriptionCancelPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCancelPayload.UserErrors(childComplexity), true
+
+	case "SubscriptionConnection.edges":
+		if e.ComplexityRoot.SubscriptionConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionConnection.Edges(childComplexity), true
+	case "SubscriptionConnection.pageInfo":
+		if e.ComplexityRoot.SubscriptionConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionConnection.PageInfo(childComplexity), true
+	case "SubscriptionConnection.totalCount":
+		if e.ComplexityRoot.SubscriptionConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionConnection.TotalCount(childComplexity), true
+
+	case "SubscriptionCreatePayload.invoice":
+		if e.ComplexityRoot.SubscriptionCreatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.Invoice(childComplexity), true
+	case "SubscriptionCreatePayload.payment":
+		if e.ComplexityRoot.SubscriptionCreatePayload.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.Payment(childComplexity), true
+	case "SubscriptionCreatePayload.subscription":
+		if e.ComplexityRoot.SubscriptionCreatePayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.Subscription(childComplexity), true
+	case "SubscriptionCreatePayload.userErrors":
+		if e.ComplexityRoot.SubscriptionCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.UserErrors(childComplexity), true
+
+	case "SubscriptionEdge.cursor":
+		if e.ComplexityRoot.SubscriptionEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionEdge.Cursor(childComplexity), true
+	case "SubscriptionEdge.node":
+		if e.ComplexityRoot.SubscriptionEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionEdge.Node(childComplexity), true
+
+	case "SubscriptionItem.amount":
+		if e.ComplexityRoot.SubscriptionItem.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Amount(childComplexity), true
+	case "SubscriptionItem.description":
+		if e.ComplexityRoot.SubscriptionItem.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Description(childComplexity), true
+	case "SubscriptionItem.id":
+		if e.ComplexityRoot.SubscriptionItem.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.ID(childComplexity), true
+	case "SubscriptionItem.price":
+		if e.ComplexityRoot.SubscriptionItem.Price == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Price(childComplexity), true
+	case "SubscriptionItem.quantity":
+		if e.ComplexityRoot.SubscriptionItem.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Quantity(childComplexity), true
+	case "SubscriptionItem.unitAmount":
+		if e.ComplexityRoot.SubscriptionItem.UnitAmount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.UnitAmount(childComplexity), true
+
+	case "SubscriptionPreview.billedAt":
+		if e.ComplexityRoot.SubscriptionPreview.BilledAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.BilledAt(childComplexity), true
+	case "SubscriptionPreview.lineItems":
+		if e.ComplexityRoot.SubscriptionPreview.LineItems == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.LineItems(childComplexity), true
+	case "SubscriptionPreview.subtotal":
+		if e.ComplexityRoot.SubscriptionPreview.Subtotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.Subtotal(childComplexity), true
+	case "SubscriptionPreview.tax":
+		if e.ComplexityRoot.SubscriptionPreview.Tax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.Tax(childComplexity), true
+	case "SubscriptionPreview.total":
+		if e.ComplexityRoot.SubscriptionPreview.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.Total(childComplexity), true
+
+	case "SubscriptionPreviewLine.amount":
+		if e.ComplexityRoot.SubscriptionPreviewLine.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.Amount(childComplexity), true
+	case "SubscriptionPreviewLine.description":
+		if e.ComplexityRoot.SubscriptionPreviewLine.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.Description(childComplexity), true
+	case "SubscriptionPreviewLine.quantity":
+		if e.ComplexityRoot.SubscriptionPreviewLine.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.Quantity(childComplexity), true
+	case "SubscriptionPreviewLine.unitAmount":
+		if e.ComplexityRoot.SubscriptionPreviewLine.UnitAmount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.UnitAmount(childComplexity), true
+
+	case "SubscriptionPreviewPayload.preview":
+		if e.ComplexityRoot.SubscriptionPreviewPayload.Preview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewPayload.Preview(childComplexity), true
+	case "SubscriptionPreviewPayload.userErrors":
+		if e.ComplexityRoot.SubscriptionPreviewPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewPayload.UserErrors(childComplexity), true
+
+	case "SubscriptionResumePayload.subscription":
+		if e.ComplexityRoot.SubscriptionResumePayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionResumePayload.Subscription(childComplexity), true
+	case "SubscriptionResumePayload.userErrors":
+		if e.ComplexityRoot.SubscriptionResumePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionResumePayload.UserErrors(childComplexity), true
+
+	case "SubscriptionUpdatePayload.invoice":
+		if e.ComplexityRoot.SubscriptionUpdatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionUpdatePayload.Invoice(childComplexity), true
+	case "SubscriptionUpdatePayload.subscription":
+		if e.ComplexityRoot.SubscriptionUpdatePayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionUpdatePayload.Subscription(childComplexity), true
+	case "SubscriptionUpdatePayload.userErrors":
+		if e.ComplexityRoot.SubscriptionUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionUpdatePayload.UserErrors(childComplexity), true
+
 	case "UsageRecordBatchPayload.results":
 		if e.ComplexityRoot.UsageRecordBatchPayload.Results == nil {
 			break
@@ -5767,6 +6384,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputBalanceOrder,
 		ec.unmarshalInputBalanceReloadInput,
 		ec.unmarshalInputBalanceTopUpInput,
+		ec.unmarshalInputClockAdvanceInput,
 		ec.unmarshalInputCompanyCloseInput,
 		ec.unmarshalInputCompanyCreateInput,
 		ec.unmarshalInputCompanyMemberAddInput,
@@ -5843,6 +6461,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRecurrenceInput,
 		ec.unmarshalInputReturnUrlsInput,
 		ec.unmarshalInputStripeCredentialsInput,
+		ec.unmarshalInputSubscriptionCancelInput,
+		ec.unmarshalInputSubscriptionCreateInput,
+		ec.unmarshalInputSubscriptionFilter,
+		ec.unmarshalInputSubscriptionItemInput,
+		ec.unmarshalInputSubscriptionOrder,
+		ec.unmarshalInputSubscriptionPreviewInput,
+		ec.unmarshalInputSubscriptionResumeInput,
+		ec.unmarshalInputSubscriptionUpdateInput,
 		ec.unmarshalInputUsageRecordBatchInput,
 		ec.unmarshalInputUsageRecordInput,
 		ec.unmarshalInputUsageReverseInput,
@@ -6768,6 +7394,28 @@ input PriceArchiveInput {
 
 type PriceArchivePayload { price: Price  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/clock.graphql", Input: `extend type Organization {
+  "What time it is for the organization: the machine's, and in SANDBOX what clockAdvance has made of it."
+  now: DateTime!
+  "Up to when its clock is being advanced; null when that is done."
+  clockUntil: DateTime
+}
+
+extend type Mutation {
+  "Advances the clock of a SANDBOX organization. What falls due on the way happens in order, each thing at its own time; clockUntil tells when all has."
+  clockAdvance(input: ClockAdvanceInput!): ClockAdvancePayload!
+}
+
+"How far to advance the clock: one of by and to."
+input ClockAdvanceInput {
+  "By so many seconds, up to three years."
+  by: Int
+  "Up to this time, at most three years ahead."
+  to: DateTime
+}
+
+type ClockAdvancePayload { organization: Organization  userErrors: [UserError!]! }
+`, BuiltIn: false},
 	{Name: "../../schema/credit.graphql", Input: `extend type Mutation {
   "Gives a payer usage for nothing, or takes such a gift back. A credit never changes; one with a minus undoes it."
   balanceCredit(input: BalanceCreditInput!): BalanceCreditPayload!
@@ -6979,6 +7627,12 @@ type Invoice implements Node {
   receiptUrl: URL
   "The quote it was made from; null where there was none."
   quote: Quote
+  "The subscription that it bills; null where there is none."
+  subscription: Subscription
+  "When the period of the subscription begins that it is for; null where it is for none."
+  periodStart: DateTime
+  "When that period ends."
+  periodEnd: DateTime
   "The payments towards it, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "How often charging was tried."
@@ -7239,6 +7893,8 @@ type Organization implements Node {
   chargingEnabled: Boolean!
   "How failed charges are tried again."
   dunning: DunningPolicy!
+  "Whether payer sessions may end their subscriptions."
+  payersMayCancel: Boolean!
   "Its merchant accounts, archived ones included."
   providers: [Provider!]!
   "The merchant account used where none is given."
@@ -7442,6 +8098,8 @@ input OrganizationUpdateInput {
   chargingEnabled: Boolean
   "How failed charges are tried again; replaces the whole policy."
   dunning: DunningPolicyInput
+  "Whether payer sessions may end their subscriptions."
+  payersMayCancel: Boolean
   "The merchant account used where none is given; one of its ACTIVE providers."
   defaultProviderId: ID
   "Replaces the origins that hosted pages may return to, such as https://portal.example.com."
@@ -7551,6 +8209,8 @@ interface Payer implements Node {
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "Its subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
@@ -7613,6 +8273,8 @@ type Developer implements Node & Payer {
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "Its subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
@@ -7679,6 +8341,8 @@ type Company implements Node & Payer {
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "Its subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
@@ -8848,10 +9512,14 @@ type Quote implements Node {
   total: Money
   "Until when it can be accepted; null for a draft without a date of its own."
   expiresAt: DateTime
+  "When the subscription that accepting makes is to begin; at once where it is null."
+  startsAt: DateTime
   "The document, from finalization on. The address is a secret of its own and needs no token."
   pdfUrl: URL
-  "The invoice that accepting made; null until then."
+  "The invoice that accepting made, or the first one of its subscription; null until then."
   invoice: Invoice
+  "The subscription that accepting made of its recurring positions; null where there is none."
+  subscription: Subscription
   "What may be done with it now."
   allowedActions: [QuoteAction!]!
   "When it was made."
@@ -8866,7 +9534,7 @@ enum QuoteStatus {
   DRAFT
   "It is binding, and can be accepted until it expires."
   OPEN
-  "The payer has accepted it; there is an invoice."
+  "The payer has accepted it; there is an invoice or a subscription."
   ACCEPTED
   "Taken back."
   CANCELED
@@ -8941,7 +9609,7 @@ extend type Mutation {
   quoteUpdate(input: QuoteUpdateInput!): QuoteUpdatePayload!
   "Makes it binding: DRAFT → OPEN, with number and document."
   quoteFinalize(input: QuoteFinalizeInput!): QuoteFinalizePayload!
-  "Accepts it on behalf of the payer: OPEN → ACCEPTED, with an invoice in DRAFT."
+  "Accepts it on behalf of the payer: OPEN → ACCEPTED, with an invoice in DRAFT; with a recurring position, with a subscription, whose first invoice finalizes itself after an hour."
   quoteAccept(input: QuoteAcceptInput!): QuoteAcceptPayload!
   "Takes it back: DRAFT or OPEN → CANCELED."
   quoteCancel(input: QuoteCancelInput!): QuoteCancelPayload!
@@ -8971,6 +9639,8 @@ input QuoteCreateInput {
   description: String
   "Until when it can be accepted; 30 days after finalization where it is left out."
   expiresAt: DateTime
+  "When the subscription that it sells is to begin; at acceptance where it is left out or has passed by then."
+  startsAt: DateTime
   "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
@@ -8991,6 +9661,8 @@ input QuoteUpdateInput {
   description: String
   "Until when it can be accepted."
   expiresAt: DateTime
+  "When the subscription that it sells is to begin."
+  startsAt: DateTime
 }
 
 type QuoteUpdatePayload { quote: Quote  userErrors: [UserError!]! }
@@ -9016,8 +9688,10 @@ input QuoteAcceptInput {
 type QuoteAcceptPayload {
   "The quote, ACCEPTED; null when it was refused."
   quote: Quote
-  "The invoice made of it, in DRAFT."
+  "The invoice made of it, in DRAFT; null where it is made when the subscription begins."
   invoice: Invoice
+  "The subscription made of it; null where none of its positions is paid again."
+  subscription: Subscription
   userErrors: [UserError!]!
 }
 
@@ -9028,6 +9702,269 @@ input QuoteCancelInput {
 }
 
 type QuoteCancelPayload { quote: Quote  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/subscription.graphql", Input: `"What a payer has bought that is paid again every period, in advance."
+type Subscription implements Node {
+  "Begins with sub_; never changes."
+  id: ID!
+  "How it stands."
+  status: SubscriptionStatus!
+  "Who pays."
+  payer: Payer!
+  "The merchant account it is paid through; null where no gateway takes its currency."
+  provider: Provider
+  "How its invoices are to be paid."
+  collection: InvoiceCollection!
+  "The card that its invoices are charged to; null where it is the payer's default."
+  paymentMethod: PaymentMethod
+  "What is paid for, in order."
+  items: [SubscriptionItem!]!
+  "How often it is paid."
+  recurrence: Recurrence!
+  "What a period costs, without tax."
+  amount: Money!
+  "When it begins."
+  startsAt: DateTime!
+  "When the trial ends and the first period that is paid for begins; null without a trial."
+  trialEndsAt: DateTime
+  "When the running period began, or the trial; before that, when the first one will."
+  currentPeriodStart: DateTime!
+  "When the next period begins. Month ends are kept: from 31 January to 28 February to 31 March."
+  currentPeriodEnd: DateTime!
+  "Whether it ends with the running period."
+  cancelAtPeriodEnd: Boolean!
+  "When it ended; null as long as it lasts."
+  canceledAt: DateTime
+  "The quote it was sold by; null where there was none."
+  quote: Quote
+  "Its newest invoice; null while there is none."
+  latestInvoice: Invoice
+  "Its invoices, newest first."
+  invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "What may be done with it now."
+  allowedActions: [SubscriptionAction!]!
+  "When it was made."
+  createdAt: DateTime!
+  "When it last changed."
+  updatedAt: DateTime!
+}
+
+"How a subscription stands."
+enum SubscriptionStatus {
+  "It begins later."
+  SCHEDULED
+  "Its first invoice is not paid yet. It ends by itself when that takes longer than 23 hours."
+  INCOMPLETE
+  "It runs, and nothing is to be paid before the trial ends."
+  TRIALING
+  "It runs."
+  ACTIVE
+  "It runs, and an invoice was not paid in time."
+  PAST_DUE
+  "An invoice was given up. Further invoices stay in DRAFT until that one is paid."
+  UNPAID
+  "It has ended for good."
+  CANCELED
+}
+
+"What may be done with a subscription."
+enum SubscriptionAction {
+  "subscriptionUpdate changes its items."
+  UPDATE
+  "subscriptionCancel ends it, at once or with the running period."
+  CANCEL
+  "subscriptionResume has it go on after the running period."
+  RESUME
+}
+
+"A position of a subscription."
+type SubscriptionItem implements LineItem {
+  "Begins with sit_; a change of the items makes new ones."
+  id: ID!
+  "What it is."
+  description: String!
+  "The price of the catalog it was made from."
+  price: Price
+  "How many, 1 or more."
+  quantity: Int!
+  "What one costs each period."
+  unitAmount: Money!
+  "quantity × unitAmount."
+  amount: Money!
+}
+
+"Narrows a list of subscriptions."
+input SubscriptionFilter {
+  "Only subscriptions in this state."
+  status: SubscriptionStatus
+  "Only subscriptions in one of these states."
+  statusIn: [SubscriptionStatus!]
+}
+
+"In which order subscriptions are listed; newest first where none is given."
+input SubscriptionOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: SubscriptionOrderField!
+}
+
+"What subscriptions can be ordered by."
+enum SubscriptionOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
+type SubscriptionEdge { cursor: Cursor!  node: Subscription! }
+type SubscriptionConnection { edges: [SubscriptionEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Query {
+  "The organization's subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
+}
+
+extend type Mutation {
+  "Begins a subscription: its first invoice is finalized and charged at once, unless it begins later or with a trial. INCOMPLETE until that is paid."
+  subscriptionCreate(input: SubscriptionCreateInput!): SubscriptionCreatePayload!
+  "Changes what is paid for; what is left of the running period is settled as proration says."
+  subscriptionUpdate(input: SubscriptionUpdateInput!): SubscriptionUpdatePayload!
+  "Says what subscriptionUpdate would bill, and changes nothing."
+  subscriptionPreview(input: SubscriptionPreviewInput!): SubscriptionPreviewPayload!
+  "Ends it: at once, or with the running period. A payer session may where the organization allows it (Organization.payersMayCancel)."
+  subscriptionCancel(input: SubscriptionCancelInput!): SubscriptionCancelPayload!
+  "Has it go on although it was to end with the running period."
+  subscriptionResume(input: SubscriptionResumeInput!): SubscriptionResumePayload!
+}
+
+"What is to be paid for each period."
+input SubscriptionItemInput {
+  "An active price of the catalog that is paid again; all of a subscription as often."
+  priceId: ID!
+  "How many, 1 or more."
+  quantity: Int! = 1
+}
+
+"A new subscription."
+input SubscriptionCreateInput {
+  "Who pays; an ACTIVE payer."
+  payerId: ID!
+  "What for: 1 to 250 positions of one currency, paid equally often."
+  items: [SubscriptionItemInput!]!
+  "The merchant account it is paid through; the products', else the organization's default where it is left out."
+  providerId: ID
+  "How its invoices are to be paid."
+  collection: InvoiceCollection! = AUTOMATIC
+  "The card to charge; the payer's default where it is left out. Without any the first invoice waits on its hosted page, and the card with which it is paid there is saved."
+  paymentMethodId: ID
+  "So many days are free before the first period, 0 to 730."
+  trialDays: Int! = 0
+  "When it begins; now where it is left out."
+  startsAt: DateTime
+  "Where the browser goes after 3-D Secure."
+  returnUrl: URL
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type SubscriptionCreatePayload {
+  "The subscription; INCOMPLETE while its first invoice is not paid, also beside INSUFFICIENT_FUNDS: the top-up that covers it completes it."
+  subscription: Subscription
+  "Its first invoice; null where it begins later or with a trial."
+  invoice: Invoice
+  "The charge of the card, which may have FAILED or ask for a step of the payer (nextAction); null where there was none."
+  payment: Payment
+  userErrors: [UserError!]!
+}
+
+"What becomes of the running period when items change."
+enum ProrationMode {
+  "What is left of it is settled with the next invoice."
+  NEXT_INVOICE
+  "What is left of it is billed now; what comes out in the payer's favour is settled with the next invoice."
+  INVOICE_NOW
+  "Nothing: the new items count from the next period on."
+  NONE
+}
+
+"What a subscription is to be from now on."
+input SubscriptionUpdateInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+  "Replaces all positions; paid as often as before, in the same currency."
+  items: [SubscriptionItemInput!]!
+  "What becomes of the running period."
+  proration: ProrationMode! = NEXT_INVOICE
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type SubscriptionUpdatePayload {
+  "The subscription as it is now; null when it was refused."
+  subscription: Subscription
+  "The invoice of the change; null where nothing is billed now."
+  invoice: Invoice
+  userErrors: [UserError!]!
+}
+
+"What a change would bill."
+input SubscriptionPreviewInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+  "What the positions would be; those it has where it is left out."
+  items: [SubscriptionItemInput!]
+  "What would become of the running period."
+  proration: ProrationMode! = NEXT_INVOICE
+}
+
+type SubscriptionPreviewPayload {
+  "What the next invoice would be; null when it was refused."
+  preview: SubscriptionPreview
+  userErrors: [UserError!]!
+}
+
+"An invoice that would be."
+type SubscriptionPreview {
+  "Its positions, in order."
+  lineItems: [SubscriptionPreviewLine!]!
+  "The sum of its lines."
+  subtotal: Money!
+  "Tax on top of the subtotal, at the payer's rate of now."
+  tax: Money!
+  "subtotal + tax, in whole minor units."
+  total: Money!
+  "When it would be made."
+  billedAt: DateTime!
+}
+
+"A position of an invoice that would be."
+type SubscriptionPreviewLine {
+  "What it is."
+  description: String!
+  "How many, 1 or more."
+  quantity: Int!
+  "What one costs; negative where something is given back."
+  unitAmount: Money!
+  "quantity × unitAmount."
+  amount: Money!
+}
+
+"Which subscription to end, and when."
+input SubscriptionCancelInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+  "With the running period instead of at once."
+  atPeriodEnd: Boolean! = false
+}
+
+type SubscriptionCancelPayload { subscription: Subscription  userErrors: [UserError!]! }
+
+"Which subscription is to go on."
+input SubscriptionResumeInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+}
+
+type SubscriptionResumePayload { subscription: Subscription  userErrors: [UserError!]! }
 `, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -9308,6 +10245,16 @@ func (ec *executionContext) childFields_Card(ctx context.Context, field graphql.
 	return nil, fmt.Errorf("no field named %q was found under type Card", field.Name)
 }
 
+func (ec *executionContext) childFields_ClockAdvancePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "organization":
+		return ec.fieldContext_ClockAdvancePayload_organization(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ClockAdvancePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClockAdvancePayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Company(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -9342,6 +10289,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_quotes(ctx, field)
 	case "invoices":
 		return ec.fieldContext_Company_invoices(ctx, field)
+	case "subscriptions":
+		return ec.fieldContext_Company_subscriptions(ctx, field)
 	case "payments":
 		return ec.fieldContext_Company_payments(ctx, field)
 	case "holds":
@@ -9522,6 +10471,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_quotes(ctx, field)
 	case "invoices":
 		return ec.fieldContext_Developer_invoices(ctx, field)
+	case "subscriptions":
+		return ec.fieldContext_Developer_subscriptions(ctx, field)
 	case "payments":
 		return ec.fieldContext_Developer_payments(ctx, field)
 	case "holds":
@@ -9870,6 +10821,12 @@ func (ec *executionContext) childFields_Invoice(ctx context.Context, field graph
 		return ec.fieldContext_Invoice_receiptUrl(ctx, field)
 	case "quote":
 		return ec.fieldContext_Invoice_quote(ctx, field)
+	case "subscription":
+		return ec.fieldContext_Invoice_subscription(ctx, field)
+	case "periodStart":
+		return ec.fieldContext_Invoice_periodStart(ctx, field)
+	case "periodEnd":
+		return ec.fieldContext_Invoice_periodEnd(ctx, field)
 	case "payments":
 		return ec.fieldContext_Invoice_payments(ctx, field)
 	case "attempts":
@@ -10142,6 +11099,8 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_chargingEnabled(ctx, field)
 	case "dunning":
 		return ec.fieldContext_Organization_dunning(ctx, field)
+	case "payersMayCancel":
+		return ec.fieldContext_Organization_payersMayCancel(ctx, field)
 	case "providers":
 		return ec.fieldContext_Organization_providers(ctx, field)
 	case "defaultProvider":
@@ -10156,6 +11115,10 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_testTwinOfId(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Organization_createdAt(ctx, field)
+	case "now":
+		return ec.fieldContext_Organization_now(ctx, field)
+	case "clockUntil":
+		return ec.fieldContext_Organization_clockUntil(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Organization", field.Name)
 }
@@ -10708,10 +11671,14 @@ func (ec *executionContext) childFields_Quote(ctx context.Context, field graphql
 		return ec.fieldContext_Quote_total(ctx, field)
 	case "expiresAt":
 		return ec.fieldContext_Quote_expiresAt(ctx, field)
+	case "startsAt":
+		return ec.fieldContext_Quote_startsAt(ctx, field)
 	case "pdfUrl":
 		return ec.fieldContext_Quote_pdfUrl(ctx, field)
 	case "invoice":
 		return ec.fieldContext_Quote_invoice(ctx, field)
+	case "subscription":
+		return ec.fieldContext_Quote_subscription(ctx, field)
 	case "allowedActions":
 		return ec.fieldContext_Quote_allowedActions(ctx, field)
 	case "createdAt":
@@ -10728,6 +11695,8 @@ func (ec *executionContext) childFields_QuoteAcceptPayload(ctx context.Context, 
 		return ec.fieldContext_QuoteAcceptPayload_quote(ctx, field)
 	case "invoice":
 		return ec.fieldContext_QuoteAcceptPayload_invoice(ctx, field)
+	case "subscription":
+		return ec.fieldContext_QuoteAcceptPayload_subscription(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_QuoteAcceptPayload_userErrors(ctx, field)
 	}
@@ -10886,6 +11855,180 @@ func (ec *executionContext) childFields_Statement(ctx context.Context, field gra
 		return ec.fieldContext_Statement_approxTaxRate(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Statement", field.Name)
+}
+
+func (ec *executionContext) childFields_Subscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Subscription_id(ctx, field)
+	case "status":
+		return ec.fieldContext_Subscription_status(ctx, field)
+	case "payer":
+		return ec.fieldContext_Subscription_payer(ctx, field)
+	case "provider":
+		return ec.fieldContext_Subscription_provider(ctx, field)
+	case "collection":
+		return ec.fieldContext_Subscription_collection(ctx, field)
+	case "paymentMethod":
+		return ec.fieldContext_Subscription_paymentMethod(ctx, field)
+	case "items":
+		return ec.fieldContext_Subscription_items(ctx, field)
+	case "recurrence":
+		return ec.fieldContext_Subscription_recurrence(ctx, field)
+	case "amount":
+		return ec.fieldContext_Subscription_amount(ctx, field)
+	case "startsAt":
+		return ec.fieldContext_Subscription_startsAt(ctx, field)
+	case "trialEndsAt":
+		return ec.fieldContext_Subscription_trialEndsAt(ctx, field)
+	case "currentPeriodStart":
+		return ec.fieldContext_Subscription_currentPeriodStart(ctx, field)
+	case "currentPeriodEnd":
+		return ec.fieldContext_Subscription_currentPeriodEnd(ctx, field)
+	case "cancelAtPeriodEnd":
+		return ec.fieldContext_Subscription_cancelAtPeriodEnd(ctx, field)
+	case "canceledAt":
+		return ec.fieldContext_Subscription_canceledAt(ctx, field)
+	case "quote":
+		return ec.fieldContext_Subscription_quote(ctx, field)
+	case "latestInvoice":
+		return ec.fieldContext_Subscription_latestInvoice(ctx, field)
+	case "invoices":
+		return ec.fieldContext_Subscription_invoices(ctx, field)
+	case "allowedActions":
+		return ec.fieldContext_Subscription_allowedActions(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Subscription_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Subscription_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Subscription", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionCancelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionCancelPayload_subscription(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionCancelPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionCancelPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_SubscriptionConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_SubscriptionConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_SubscriptionConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionCreatePayload_subscription(ctx, field)
+	case "invoice":
+		return ec.fieldContext_SubscriptionCreatePayload_invoice(ctx, field)
+	case "payment":
+		return ec.fieldContext_SubscriptionCreatePayload_payment(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_SubscriptionEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_SubscriptionEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_SubscriptionItem_id(ctx, field)
+	case "description":
+		return ec.fieldContext_SubscriptionItem_description(ctx, field)
+	case "price":
+		return ec.fieldContext_SubscriptionItem_price(ctx, field)
+	case "quantity":
+		return ec.fieldContext_SubscriptionItem_quantity(ctx, field)
+	case "unitAmount":
+		return ec.fieldContext_SubscriptionItem_unitAmount(ctx, field)
+	case "amount":
+		return ec.fieldContext_SubscriptionItem_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionItem", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionPreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "lineItems":
+		return ec.fieldContext_SubscriptionPreview_lineItems(ctx, field)
+	case "subtotal":
+		return ec.fieldContext_SubscriptionPreview_subtotal(ctx, field)
+	case "tax":
+		return ec.fieldContext_SubscriptionPreview_tax(ctx, field)
+	case "total":
+		return ec.fieldContext_SubscriptionPreview_total(ctx, field)
+	case "billedAt":
+		return ec.fieldContext_SubscriptionPreview_billedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionPreviewLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "description":
+		return ec.fieldContext_SubscriptionPreviewLine_description(ctx, field)
+	case "quantity":
+		return ec.fieldContext_SubscriptionPreviewLine_quantity(ctx, field)
+	case "unitAmount":
+		return ec.fieldContext_SubscriptionPreviewLine_unitAmount(ctx, field)
+	case "amount":
+		return ec.fieldContext_SubscriptionPreviewLine_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionPreviewLine", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionPreviewPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "preview":
+		return ec.fieldContext_SubscriptionPreviewPayload_preview(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionPreviewPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionPreviewPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionResumePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionResumePayload_subscription(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionResumePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionResumePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionUpdatePayload_subscription(ctx, field)
+	case "invoice":
+		return ec.fieldContext_SubscriptionUpdatePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionUpdatePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UsageRecordBatchPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"purser/auth"
+	"purser/billing"
 	"purser/ent"
 	"purser/ent/accesstoken"
 	"purser/ent/currency"
@@ -220,6 +221,19 @@ type ClientSecretAction struct {
 }
 
 func (ClientSecretAction) IsNextAction() {}
+
+// How far to advance the clock: one of by and to.
+type ClockAdvanceInput struct {
+	// By so many seconds, up to three years.
+	By *int `json:"by,omitempty"`
+	// Up to this time, at most three years ahead.
+	To *time.Time `json:"to,omitempty"`
+}
+
+type ClockAdvancePayload struct {
+	Organization *ent.Organization `json:"organization,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
 
 // Which company to close.
 type CompanyCloseInput struct {
@@ -756,6 +770,8 @@ type OrganizationUpdateInput struct {
 	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
 	// How failed charges are tried again; replaces the whole policy.
 	Dunning *DunningPolicyInput `json:"dunning,omitempty"`
+	// Whether payer sessions may end their subscriptions.
+	PayersMayCancel *bool `json:"payersMayCancel,omitempty"`
 	// The merchant account used where none is given; one of its ACTIVE providers.
 	DefaultProviderID *string `json:"defaultProviderId,omitempty"`
 	// Replaces the origins that hosted pages may return to, such as https://portal.example.com.
@@ -1091,9 +1107,11 @@ type QuoteAcceptInput struct {
 type QuoteAcceptPayload struct {
 	// The quote, ACCEPTED; null when it was refused.
 	Quote *ent.Quote `json:"quote,omitempty"`
-	// The invoice made of it, in DRAFT.
-	Invoice    *ent.Invoice `json:"invoice,omitempty"`
-	UserErrors []*UserError `json:"userErrors"`
+	// The invoice made of it, in DRAFT; null where it is made when the subscription begins.
+	Invoice *ent.Invoice `json:"invoice,omitempty"`
+	// The subscription made of it; null where none of its positions is paid again.
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
 }
 
 // Which quote to take back.
@@ -1119,6 +1137,8 @@ type QuoteCreateInput struct {
 	Description *string `json:"description,omitempty"`
 	// Until when it can be accepted; 30 days after finalization where it is left out.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// When the subscription that it sells is to begin; at acceptance where it is left out or has passed by then.
+	StartsAt *time.Time `json:"startsAt,omitempty"`
 	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
@@ -1155,6 +1175,8 @@ type QuoteUpdateInput struct {
 	Description *string `json:"description,omitempty"`
 	// Until when it can be accepted.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// When the subscription that it sells is to begin.
+	StartsAt *time.Time `json:"startsAt,omitempty"`
 }
 
 type QuoteUpdatePayload struct {
@@ -1244,6 +1266,106 @@ type StripeCredentialsInput struct {
 	PublishableKey string `json:"publishableKey"`
 	// whsec_…; without it events are refused.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
+}
+
+// Which subscription to end, and when.
+type SubscriptionCancelInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+	// With the running period instead of at once.
+	AtPeriodEnd bool `json:"atPeriodEnd"`
+}
+
+type SubscriptionCancelPayload struct {
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
+
+// A new subscription.
+type SubscriptionCreateInput struct {
+	// Who pays; an ACTIVE payer.
+	PayerID string `json:"payerId"`
+	// What for: 1 to 250 positions of one currency, paid equally often.
+	Items []*SubscriptionItemInput `json:"items"`
+	// The merchant account it is paid through; the products', else the organization's default where it is left out.
+	ProviderID *string `json:"providerId,omitempty"`
+	// How its invoices are to be paid.
+	Collection invoice.Collection `json:"collection"`
+	// The card to charge; the payer's default where it is left out. Without any the first invoice waits on its hosted page, and the card with which it is paid there is saved.
+	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
+	// So many days are free before the first period, 0 to 730.
+	TrialDays int `json:"trialDays"`
+	// When it begins; now where it is left out.
+	StartsAt *time.Time `json:"startsAt,omitempty"`
+	// Where the browser goes after 3-D Secure.
+	ReturnURL *string `json:"returnUrl,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type SubscriptionCreatePayload struct {
+	// The subscription; INCOMPLETE while its first invoice is not paid, also beside INSUFFICIENT_FUNDS: the top-up that covers it completes it.
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	// Its first invoice; null where it begins later or with a trial.
+	Invoice *ent.Invoice `json:"invoice,omitempty"`
+	// The charge of the card, which may have FAILED or ask for a step of the payer (nextAction); null where there was none.
+	Payment    *ent.Payment `json:"payment,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What is to be paid for each period.
+type SubscriptionItemInput struct {
+	// An active price of the catalog that is paid again; all of a subscription as often.
+	PriceID string `json:"priceId"`
+	// How many, 1 or more.
+	Quantity int `json:"quantity"`
+}
+
+// What a change would bill.
+type SubscriptionPreviewInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+	// What the positions would be; those it has where it is left out.
+	Items []*SubscriptionItemInput `json:"items,omitempty"`
+	// What would become of the running period.
+	Proration ProrationMode `json:"proration"`
+}
+
+type SubscriptionPreviewPayload struct {
+	// What the next invoice would be; null when it was refused.
+	Preview    *billing.SubscriptionPreview `json:"preview,omitempty"`
+	UserErrors []*UserError                 `json:"userErrors"`
+}
+
+// Which subscription is to go on.
+type SubscriptionResumeInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+}
+
+type SubscriptionResumePayload struct {
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
+
+// What a subscription is to be from now on.
+type SubscriptionUpdateInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+	// Replaces all positions; paid as often as before, in the same currency.
+	Items []*SubscriptionItemInput `json:"items"`
+	// What becomes of the running period.
+	Proration ProrationMode `json:"proration"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type SubscriptionUpdatePayload struct {
+	// The subscription as it is now; null when it was refused.
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	// The invoice of the change; null where nothing is billed now.
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Many events of usage.
@@ -1467,6 +1589,67 @@ func (e OnInsufficient) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What becomes of the running period when items change.
+type ProrationMode string
+
+const (
+	// What is left of it is settled with the next invoice.
+	ProrationModeNextInvoice ProrationMode = "NEXT_INVOICE"
+	// What is left of it is billed now; what comes out in the payer's favour is settled with the next invoice.
+	ProrationModeInvoiceNow ProrationMode = "INVOICE_NOW"
+	// Nothing: the new items count from the next period on.
+	ProrationModeNone ProrationMode = "NONE"
+)
+
+var AllProrationMode = []ProrationMode{
+	ProrationModeNextInvoice,
+	ProrationModeInvoiceNow,
+	ProrationModeNone,
+}
+
+func (e ProrationMode) IsValid() bool {
+	switch e {
+	case ProrationModeNextInvoice, ProrationModeInvoiceNow, ProrationModeNone:
+		return true
+	}
+	return false
+}
+
+func (e ProrationMode) String() string {
+	return string(e)
+}
+
+func (e *ProrationMode) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ProrationMode(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ProrationMode", str)
+	}
+	return nil
+}
+
+func (e ProrationMode) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ProrationMode) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ProrationMode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
 // What the gateway behind a provider can do.
 type ProviderCapability string
 
@@ -1660,6 +1843,67 @@ func (e *RestBalance) UnmarshalJSON(b []byte) error {
 }
 
 func (e RestBalance) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What may be done with a subscription.
+type SubscriptionAction string
+
+const (
+	// subscriptionUpdate changes its items.
+	SubscriptionActionUpdate SubscriptionAction = "UPDATE"
+	// subscriptionCancel ends it, at once or with the running period.
+	SubscriptionActionCancel SubscriptionAction = "CANCEL"
+	// subscriptionResume has it go on after the running period.
+	SubscriptionActionResume SubscriptionAction = "RESUME"
+)
+
+var AllSubscriptionAction = []SubscriptionAction{
+	SubscriptionActionUpdate,
+	SubscriptionActionCancel,
+	SubscriptionActionResume,
+}
+
+func (e SubscriptionAction) IsValid() bool {
+	switch e {
+	case SubscriptionActionUpdate, SubscriptionActionCancel, SubscriptionActionResume:
+		return true
+	}
+	return false
+}
+
+func (e SubscriptionAction) String() string {
+	return string(e)
+}
+
+func (e *SubscriptionAction) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = SubscriptionAction(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid SubscriptionAction", str)
+	}
+	return nil
+}
+
+func (e SubscriptionAction) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *SubscriptionAction) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e SubscriptionAction) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -226,6 +226,7 @@ func DefaultLimits() *Limits {
 			"currencies":      10,
 			"disputes":        2,
 			"globalProviders": 5,
+			"items":           5,
 			"lineItems":       10,
 			"prices":          10,
 			"providers":       5,

@@ -348,7 +348,6 @@ CREATE TABLE "invoices" (
   "hosted_url" character varying NULL COLLATE "C",
   "pdf_url" character varying NULL COLLATE "C",
   "receipt_url" character varying NULL COLLATE "C",
-  "subscription_id" character varying NULL COLLATE "C",
   "attempts" bigint NOT NULL DEFAULT 0,
   "next_attempt_at" timestamptz NULL,
   "dunning" character varying NOT NULL DEFAULT 'NONE' COLLATE "C",
@@ -362,6 +361,7 @@ CREATE TABLE "invoices" (
   "provider_id" character varying NULL COLLATE "C",
   "quote_id" character varying NULL COLLATE "C",
   "payer_id" character varying NOT NULL COLLATE "C",
+  "subscription_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "invoices_amount_due_units_range" CHECK (amount_due_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_amount_paid_units_range" CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -393,6 +393,10 @@ CREATE UNIQUE INDEX "invoice_organization_id_public_token" ON "invoices" ("organ
 CREATE UNIQUE INDEX "invoice_organization_id_quote_id" ON "invoices" ("organization_id", "quote_id");
 -- create index "invoice_organization_id_status_id" to table: "invoices"
 CREATE INDEX "invoice_organization_id_status_id" ON "invoices" ("organization_id", "status", "id");
+-- create index "invoice_organization_id_subscription_id_id" to table: "invoices"
+CREATE INDEX "invoice_organization_id_subscription_id_id" ON "invoices" ("organization_id", "subscription_id", "id") WHERE (subscription_id IS NOT NULL);
+-- create index "invoice_organization_id_subscription_id_period_start" to table: "invoices"
+CREATE UNIQUE INDEX "invoice_organization_id_subscription_id_period_start" ON "invoices" ("organization_id", "subscription_id", "period_start");
 -- create index "invoice_organization_id_updated_at" to table: "invoices"
 CREATE INDEX "invoice_organization_id_updated_at" ON "invoices" ("organization_id", "updated_at");
 -- create "invoice_lines" table
@@ -544,6 +548,10 @@ CREATE TABLE "organizations" (
   "allowed_return_origins" jsonb NOT NULL,
   "default_provider_id" character varying NULL COLLATE "C",
   "test_twin_of" character varying NULL COLLATE "C",
+  "payers_may_cancel" boolean NOT NULL DEFAULT true,
+  "clock_ahead" bigint NOT NULL DEFAULT 0,
+  "clock_at" timestamptz NULL,
+  "clock_until" timestamptz NULL,
   "created_at" timestamptz NOT NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "organizations_billing_cycle_known" CHECK (billing_cycle IN ('CALENDAR_MONTH', 'PRORATED')),
@@ -555,6 +563,8 @@ CREATE TABLE "organizations" (
   CONSTRAINT "organizations_status_known" CHECK (status IN ('ACTIVE', 'INACTIVE')),
   CONSTRAINT "organizations_tax_model_known" CHECK (tax_model IN ('DISCLOSED', 'UNDISCLOSED', 'HYBRID'))
 );
+-- create index "organization_clock_ahead" to table: "organizations"
+CREATE INDEX "organization_clock_ahead" ON "organizations" ("clock_ahead") WHERE (clock_ahead <> 0);
 -- create index "organizations_slug_key" to table: "organizations"
 CREATE UNIQUE INDEX "organizations_slug_key" ON "organizations" ("slug");
 -- create "outboxes" table
@@ -831,16 +841,17 @@ CREATE TABLE "quotes" (
   "total_units" bigint NOT NULL DEFAULT 0,
   "description" character varying NULL COLLATE "C",
   "expires_at" timestamptz NULL,
+  "starts_at" timestamptz NULL,
   "finalized_at" timestamptz NULL,
   "accepted_at" timestamptz NULL,
   "gateway_quote_id" character varying NULL COLLATE "C",
-  "subscription_id" character varying NULL COLLATE "C",
   "revision_of_id" character varying NULL COLLATE "C",
   "public_token" character varying NOT NULL COLLATE "C",
   "pending_call_id" character varying NULL COLLATE "C",
   "payer_id" character varying NULL COLLATE "C",
   "provider_id" character varying NULL COLLATE "C",
   "invoice_id" character varying NULL COLLATE "C",
+  "subscription_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "quotes_revision_of_id_fk" FOREIGN KEY ("organization_id", "revision_of_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT "quotes_complete" CHECK (status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)),
@@ -915,40 +926,61 @@ CREATE TABLE "subscriptions" (
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
   "updated_at" timestamptz NOT NULL,
+  "currency" character varying NOT NULL COLLATE "C",
+  "amount_units" bigint NOT NULL DEFAULT 0,
+  "status" character varying NOT NULL DEFAULT 'INCOMPLETE' COLLATE "C",
+  "collection" character varying NOT NULL DEFAULT 'AUTOMATIC' COLLATE "C",
+  "recurrence_interval" character varying NOT NULL COLLATE "C",
+  "recurrence_count" bigint NOT NULL,
+  "time_zone" character varying NOT NULL COLLATE "C",
+  "anchor_at" timestamptz NOT NULL,
+  "period" bigint NOT NULL DEFAULT -1,
+  "starts_at" timestamptz NOT NULL,
+  "current_period_start" timestamptz NOT NULL,
+  "current_period_end" timestamptz NOT NULL,
+  "trial_ends_at" timestamptz NULL,
+  "canceled_at" timestamptz NULL,
+  "cancel_at_period_end" boolean NOT NULL DEFAULT false,
+  "due_at" timestamptz NULL,
+  "pending_lines" jsonb NOT NULL,
+  "version" bigint NOT NULL DEFAULT 0,
   "payer_id" character varying NOT NULL COLLATE "C",
   "provider_id" character varying NULL COLLATE "C",
   "payment_method_id" character varying NULL COLLATE "C",
   "quote_id" character varying NULL COLLATE "C",
   "latest_invoice_id" character varying NULL COLLATE "C",
-  "currency" character varying NOT NULL COLLATE "C",
-  "status" character varying NOT NULL DEFAULT 'INCOMPLETE' COLLATE "C",
-  "collection" character varying NOT NULL DEFAULT 'AUTOMATIC' COLLATE "C",
-  "current_period_start" timestamptz NOT NULL,
-  "current_period_end" timestamptz NOT NULL,
-  "renews_at" timestamptz NULL,
-  "trial_ends_at" timestamptz NULL,
-  "canceled_at" timestamptz NULL,
-  "cancel_at_period_end" boolean NOT NULL DEFAULT false,
   PRIMARY KEY ("organization_id", "id"),
+  CONSTRAINT "subscriptions_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "subscriptions_collection_known" CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
-  CONSTRAINT "subscriptions_status_known" CHECK (status IN ('INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
+  CONSTRAINT "subscriptions_ended" CHECK (status <> 'CANCELED' OR (canceled_at IS NOT NULL AND due_at IS NULL)),
+  CONSTRAINT "subscriptions_period" CHECK (current_period_end > current_period_start AND period >= -1),
+  CONSTRAINT "subscriptions_recurrence_interval_known" CHECK (recurrence_interval IN ('DAY', 'WEEK', 'MONTH', 'YEAR')),
+  CONSTRAINT "subscriptions_status_known" CHECK (status IN ('SCHEDULED', 'INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
 );
+-- create index "subscription_organization_id_due_at" to table: "subscriptions"
+CREATE INDEX "subscription_organization_id_due_at" ON "subscriptions" ("organization_id", "due_at") WHERE (due_at IS NOT NULL);
 -- create index "subscription_organization_id_payer_id_id" to table: "subscriptions"
 CREATE INDEX "subscription_organization_id_payer_id_id" ON "subscriptions" ("organization_id", "payer_id", "id");
 -- create index "subscription_organization_id_quote_id" to table: "subscriptions"
 CREATE UNIQUE INDEX "subscription_organization_id_quote_id" ON "subscriptions" ("organization_id", "quote_id");
--- create index "subscription_organization_id_renews_at" to table: "subscriptions"
-CREATE INDEX "subscription_organization_id_renews_at" ON "subscriptions" ("organization_id", "renews_at") WHERE (renews_at IS NOT NULL);
+-- create index "subscription_organization_id_status_id" to table: "subscriptions"
+CREATE INDEX "subscription_organization_id_status_id" ON "subscriptions" ("organization_id", "status", "id");
 -- create "subscription_items" table
 CREATE TABLE "subscription_items" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
-  "subscription_id" character varying NOT NULL COLLATE "C",
-  "price_id" character varying NOT NULL COLLATE "C",
   "position" bigint NOT NULL,
+  "description" character varying NOT NULL COLLATE "C",
   "quantity" bigint NOT NULL,
+  "currency" character varying NOT NULL COLLATE "C",
+  "unit_amount_units" bigint NOT NULL,
+  "amount_units" bigint NOT NULL,
+  "subscription_id" character varying NOT NULL COLLATE "C",
+  "price_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "subscription_items_quantity" CHECK (quantity >= 1)
+  CONSTRAINT "subscription_items_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "subscription_items_quantity" CHECK (quantity >= 1),
+  CONSTRAINT "subscription_items_unit_amount_units_range" CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "subscriptionitem_organization_id_subscription_id_position" to table: "subscription_items"
 CREATE UNIQUE INDEX "subscriptionitem_organization_id_subscription_id_position" ON "subscription_items" ("organization_id", "subscription_id", "position");
@@ -1038,7 +1070,7 @@ CONSTRAINT "invoices_organization_id_fk" FOREIGN KEY ("organization_id") REFEREN
 CONSTRAINT "invoices_payers_invoices" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "invoices_providers_provider" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "invoices_quotes_quote" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "invoices_subscription_id_fk" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "invoices_subscriptions_invoices" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "invoice_lines" table
 ALTER TABLE "invoice_lines" ADD
 CONSTRAINT "invoice_lines_invoices_lines" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -1112,7 +1144,7 @@ CONSTRAINT "quotes_invoices_invoice" FOREIGN KEY ("organization_id", "invoice_id
 CONSTRAINT "quotes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "quotes_payers_quotes" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "quotes_providers_provider" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "quotes_subscription_id_fk" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "quotes_subscriptions_subscription" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "quote_lines" table
 ALTER TABLE "quote_lines" ADD
 CONSTRAINT "quote_lines_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -1125,17 +1157,17 @@ CONSTRAINT "refunds_organization_id_fk" FOREIGN KEY ("organization_id") REFERENC
 CONSTRAINT "refunds_payments_refunds" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "subscriptions" table
 ALTER TABLE "subscriptions" ADD
-CONSTRAINT "subscriptions_latest_invoice_id_fk" FOREIGN KEY ("organization_id", "latest_invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_invoices_latest_invoice" FOREIGN KEY ("organization_id", "latest_invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "subscriptions_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_payer_id_fk" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_payment_method_id_fk" FOREIGN KEY ("organization_id", "payment_method_id") REFERENCES "payment_methods" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_provider_id_fk" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_quote_id_fk" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "subscriptions_payers_subscriptions" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_payment_methods_payment_method" FOREIGN KEY ("organization_id", "payment_method_id") REFERENCES "payment_methods" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_providers_provider" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_quotes_quote" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "subscription_items" table
 ALTER TABLE "subscription_items" ADD
 CONSTRAINT "subscription_items_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscription_items_price_id_fk" FOREIGN KEY ("organization_id", "price_id") REFERENCES "prices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscription_items_subscription_id_fk" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "subscription_items_prices_price" FOREIGN KEY ("organization_id", "price_id") REFERENCES "prices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscription_items_subscriptions_items" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "webhook_deliveries" table
 ALTER TABLE "webhook_deliveries" ADD
 CONSTRAINT "webhook_deliveries_endpoint_id_fk" FOREIGN KEY ("organization_id", "endpoint_id") REFERENCES "webhook_endpoints" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD

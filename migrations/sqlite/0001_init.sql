@@ -372,7 +372,6 @@ CREATE TABLE `invoices` (
   `hosted_url` text NULL,
   `pdf_url` text NULL,
   `receipt_url` text NULL,
-  `subscription_id` text NULL,
   `attempts` integer NOT NULL DEFAULT (0),
   `next_attempt_at` datetime NULL,
   `dunning` text NOT NULL DEFAULT ('NONE'),
@@ -386,11 +385,12 @@ CREATE TABLE `invoices` (
   `provider_id` text NULL,
   `quote_id` text NULL,
   `payer_id` text NOT NULL,
+  `subscription_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `invoices_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_quotes_quote` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_payers_invoices` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `invoices_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoices_subscriptions_invoices` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_amount_due_units_range` CHECK (amount_due_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_amount_paid_units_range` CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
@@ -412,6 +412,10 @@ CREATE UNIQUE INDEX `invoice_organization_id_provider_id_gateway_invoice_id` ON 
 CREATE UNIQUE INDEX `invoice_organization_id_quote_id` ON `invoices` (`organization_id`, `quote_id`);
 -- create index "invoice_organization_id_public_token" to table: "invoices"
 CREATE UNIQUE INDEX `invoice_organization_id_public_token` ON `invoices` (`organization_id`, `public_token`);
+-- create index "invoice_organization_id_subscription_id_period_start" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_subscription_id_period_start` ON `invoices` (`organization_id`, `subscription_id`, `period_start`);
+-- create index "invoice_organization_id_subscription_id_id" to table: "invoices"
+CREATE INDEX `invoice_organization_id_subscription_id_id` ON `invoices` (`organization_id`, `subscription_id`, `id`) WHERE subscription_id IS NOT NULL;
 -- create index "invoice_organization_id_payer_id_id" to table: "invoices"
 CREATE INDEX `invoice_organization_id_payer_id_id` ON `invoices` (`organization_id`, `payer_id`, `id`);
 -- create index "invoice_organization_id_status_id" to table: "invoices"
@@ -591,6 +595,10 @@ CREATE TABLE `organizations` (
   `allowed_return_origins` json NOT NULL,
   `default_provider_id` text NULL,
   `test_twin_of` text NULL,
+  `payers_may_cancel` bool NOT NULL DEFAULT (true),
+  `clock_ahead` integer NOT NULL DEFAULT (0),
+  `clock_at` datetime NULL,
+  `clock_until` datetime NULL,
   `created_at` datetime NOT NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `organizations_billing_cycle_known` CHECK (billing_cycle IN ('CALENDAR_MONTH', 'PRORATED')),
@@ -604,6 +612,8 @@ CREATE TABLE `organizations` (
 );
 -- create index "organizations_slug_key" to table: "organizations"
 CREATE UNIQUE INDEX `organizations_slug_key` ON `organizations` (`slug`);
+-- create index "organization_clock_ahead" to table: "organizations"
+CREATE INDEX `organization_clock_ahead` ON `organizations` (`clock_ahead`) WHERE clock_ahead <> 0;
 -- create "outboxes" table
 CREATE TABLE `outboxes` (
   `organization_id` text NOT NULL,
@@ -899,21 +909,22 @@ CREATE TABLE `quotes` (
   `total_units` integer NOT NULL DEFAULT (0),
   `description` text NULL,
   `expires_at` datetime NULL,
+  `starts_at` datetime NULL,
   `finalized_at` datetime NULL,
   `accepted_at` datetime NULL,
   `gateway_quote_id` text NULL,
-  `subscription_id` text NULL,
   `revision_of_id` text NULL,
   `public_token` text NOT NULL,
   `pending_call_id` text NULL,
   `payer_id` text NULL,
   `provider_id` text NULL,
   `invoice_id` text NULL,
+  `subscription_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `quotes_payers_quotes` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_invoices_invoice` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `quotes_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_subscriptions_subscription` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_revision_of_id_fk` FOREIGN KEY (`organization_id`, `revision_of_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_complete` CHECK (status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)),
@@ -994,49 +1005,70 @@ CREATE TABLE `subscriptions` (
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
   `updated_at` datetime NOT NULL,
+  `currency` text NOT NULL,
+  `amount_units` integer NOT NULL DEFAULT (0),
+  `status` text NOT NULL DEFAULT ('INCOMPLETE'),
+  `collection` text NOT NULL DEFAULT ('AUTOMATIC'),
+  `recurrence_interval` text NOT NULL,
+  `recurrence_count` integer NOT NULL,
+  `time_zone` text NOT NULL,
+  `anchor_at` datetime NOT NULL,
+  `period` integer NOT NULL DEFAULT (-1),
+  `starts_at` datetime NOT NULL,
+  `current_period_start` datetime NOT NULL,
+  `current_period_end` datetime NOT NULL,
+  `trial_ends_at` datetime NULL,
+  `canceled_at` datetime NULL,
+  `cancel_at_period_end` bool NOT NULL DEFAULT (false),
+  `due_at` datetime NULL,
+  `pending_lines` json NOT NULL,
+  `version` integer NOT NULL DEFAULT (0),
   `payer_id` text NOT NULL,
   `provider_id` text NULL,
   `payment_method_id` text NULL,
   `quote_id` text NULL,
   `latest_invoice_id` text NULL,
-  `currency` text NOT NULL,
-  `status` text NOT NULL DEFAULT ('INCOMPLETE'),
-  `collection` text NOT NULL DEFAULT ('AUTOMATIC'),
-  `current_period_start` datetime NOT NULL,
-  `current_period_end` datetime NOT NULL,
-  `renews_at` datetime NULL,
-  `trial_ends_at` datetime NULL,
-  `canceled_at` datetime NULL,
-  `cancel_at_period_end` bool NOT NULL DEFAULT (false),
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `subscriptions_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_payment_method_id_fk` FOREIGN KEY (`organization_id`, `payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_quote_id_fk` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_latest_invoice_id_fk` FOREIGN KEY (`organization_id`, `latest_invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_payers_subscriptions` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_payment_methods_payment_method` FOREIGN KEY (`organization_id`, `payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_quotes_quote` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_invoices_latest_invoice` FOREIGN KEY (`organization_id`, `latest_invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `subscriptions_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `subscriptions_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
-  CONSTRAINT `subscriptions_status_known` CHECK (status IN ('INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
+  CONSTRAINT `subscriptions_ended` CHECK (status <> 'CANCELED' OR (canceled_at IS NOT NULL AND due_at IS NULL)),
+  CONSTRAINT `subscriptions_period` CHECK (current_period_end > current_period_start AND period >= -1),
+  CONSTRAINT `subscriptions_recurrence_interval_known` CHECK (recurrence_interval IN ('DAY', 'WEEK', 'MONTH', 'YEAR')),
+  CONSTRAINT `subscriptions_status_known` CHECK (status IN ('SCHEDULED', 'INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
 );
 -- create index "subscription_organization_id_quote_id" to table: "subscriptions"
 CREATE UNIQUE INDEX `subscription_organization_id_quote_id` ON `subscriptions` (`organization_id`, `quote_id`);
 -- create index "subscription_organization_id_payer_id_id" to table: "subscriptions"
 CREATE INDEX `subscription_organization_id_payer_id_id` ON `subscriptions` (`organization_id`, `payer_id`, `id`);
--- create index "subscription_organization_id_renews_at" to table: "subscriptions"
-CREATE INDEX `subscription_organization_id_renews_at` ON `subscriptions` (`organization_id`, `renews_at`) WHERE renews_at IS NOT NULL;
+-- create index "subscription_organization_id_status_id" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_status_id` ON `subscriptions` (`organization_id`, `status`, `id`);
+-- create index "subscription_organization_id_due_at" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_due_at` ON `subscriptions` (`organization_id`, `due_at`) WHERE due_at IS NOT NULL;
 -- create "subscription_items" table
 CREATE TABLE `subscription_items` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
-  `subscription_id` text NOT NULL,
-  `price_id` text NOT NULL,
   `position` integer NOT NULL,
+  `description` text NOT NULL,
   `quantity` integer NOT NULL,
+  `currency` text NOT NULL,
+  `unit_amount_units` integer NOT NULL,
+  `amount_units` integer NOT NULL,
+  `subscription_id` text NOT NULL,
+  `price_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `subscription_items_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscription_items_price_id_fk` FOREIGN KEY (`organization_id`, `price_id`) REFERENCES `prices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscription_items_subscriptions_items` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscription_items_prices_price` FOREIGN KEY (`organization_id`, `price_id`) REFERENCES `prices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `subscription_items_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscription_items_quantity` CHECK (quantity >= 1)
+  CONSTRAINT `subscription_items_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `subscription_items_quantity` CHECK (quantity >= 1),
+  CONSTRAINT `subscription_items_unit_amount_units_range` CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "subscriptionitem_organization_id_subscription_id_position" to table: "subscription_items"
 CREATE UNIQUE INDEX `subscriptionitem_organization_id_subscription_id_position` ON `subscription_items` (`organization_id`, `subscription_id`, `position`);

@@ -104,13 +104,27 @@ function settle(payment, status) {
   }
 }
 
+const plan = add("sub", {
+  __typename: "Subscription",
+  status: "ACTIVE",
+  currentPeriodStart: new Date().toISOString(),
+  currentPeriodEnd: new Date(Date.now() + 31 * 864e5).toISOString(),
+  amount: usd("19.00"),
+  items: [{ description: "Platform", quantity: 1 }],
+  quote: null,
+  invoices: { edges: [{ node: newInvoice("19.00") }] },
+  allowedActions: ["UPDATE", "CANCEL"],
+});
+
 const root = {
   node: ({ id }) => store.get(id) ?? null,
   viewer: { serverVersion: "fake" },
-  organization: { slug: "demo", name: "Demo", environment: "SANDBOX", defaultCurrency: "USD", defaultProvider: provider },
+  organization: { slug: "demo", name: "Demo", environment: "SANDBOX", defaultCurrency: "USD", defaultProvider: provider, now: new Date().toISOString(), clockUntil: null },
   payer: ({ by }) => [ada, linus].find(({ id, email }) => by.developerEmail === email || by.id === id) ?? null,
   providers: [provider, worldpay],
   products: { edges: [{ node: { name: "Platform", prices: [monthly, price] } }] },
+  clockAdvance: () => done({ organization: { now: new Date().toISOString(), clockUntil: new Date().toISOString() } }),
+  subscriptions: { edges: [{ node: plan }] },
 
   quoteCreate: ({ input }) =>
     done({
