@@ -40,23 +40,38 @@ func (c orgClock) tell(machine time.Time) time.Time {
 // advanced is known here with the next look for due work.
 type orgClocks struct {
 	mu    sync.Mutex
-	known map[string]orgClock
+	known map[string]knownClock
+}
+
+type knownClock struct {
+	orgClock
+	since time.Time // when it was known to be so, by the machine's clock
 }
 
 func (c *orgClocks) get(organizationID string) (orgClock, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clock, ok := c.known[organizationID]
-	return clock, ok
+	known, ok := c.known[organizationID]
+	return known.orgClock, ok
 }
 
-func (c *orgClocks) set(organizationID string, clock orgClock) {
+// set notes a clock as it was at a time. What was read before this server has
+// changed it is no news any more: the work of a stop would be looked for at the
+// one before.
+func (c *orgClocks) set(organizationID string, clock orgClock, since time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.known == nil {
-		c.known = map[string]orgClock{}
+		c.known = map[string]knownClock{}
 	}
-	c.known[organizationID] = clock
+	if !since.Before(c.known[organizationID].since) {
+		c.known[organizationID] = knownClock{clock, since}
+	}
+}
+
+// changed notes a clock as this server has just changed it.
+func (c *orgClocks) changed(organizationID string, clock orgClock) {
+	c.set(organizationID, clock, time.Now())
 }
 
 // clock is the clock of the viewer's organization.
@@ -72,6 +87,7 @@ func (s *Service) clockOf(ctx context.Context, organizationID string) orgClock {
 	if clock, ok := s.clocks.get(organizationID); ok {
 		return clock
 	}
+	began := time.Now()
 	o, err := s.read.Organization.Query().Where(organization.ID(organizationID)).
 		Select(organization.FieldClockAhead, organization.FieldClockAt).Only(ctx)
 	if err != nil {
@@ -80,7 +96,7 @@ func (s *Service) clockOf(ctx context.Context, organizationID string) orgClock {
 		return orgClock{}
 	}
 	clock := clockIn(o)
-	s.clocks.set(organizationID, clock)
+	s.clocks.set(organizationID, clock, began)
 	return clock
 }
 
@@ -112,13 +128,14 @@ func clockIsSet(s *entsql.Selector) { s.Where(entsql.ExprP("clock_ahead <> 0")) 
 // organizations that have them; those whose clocks are being advanced are
 // named once more.
 func (s *Service) readClocks(ctx context.Context) (set, advancing []string, err error) {
+	began := time.Now()
 	rows, err := s.read.Organization.Query().Where(clockIsSet).
 		Select(organization.FieldClockAhead, organization.FieldClockAt, organization.FieldClockUntil).All(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read clocks: %w", err)
 	}
 	for _, o := range rows {
-		s.clocks.set(o.ID, clockIn(o))
+		s.clocks.set(o.ID, clockIn(o), began)
 		set = append(set, o.ID)
 		if o.ClockUntil != nil {
 			advancing = append(advancing, o.ID)
@@ -175,7 +192,7 @@ func (s *Service) AdvanceClock(ctx context.Context, d ClockAdvance) error {
 			return fmt.Errorf("advance clock: %w", err)
 		}
 		tx.committed(func() {
-			s.clocks.set(o.ID, orgClock{ahead: time.Duration(max(1, o.ClockAhead)) * time.Microsecond, at: &tx.Now})
+			s.clocks.changed(o.ID, orgClock{ahead: time.Duration(max(1, o.ClockAhead)) * time.Microsecond, at: &tx.Now})
 		})
 		return tx.audit(ctx, "clock.advance", o.ID, map[string]string{"to": to.Format(time.RFC3339Nano)})
 	})
@@ -183,9 +200,11 @@ func (s *Service) AdvanceClock(ctx context.Context, d ClockAdvance) error {
 
 // StepClock moves a clock that is being advanced on to its next stop, or at
 // the end lets it run. It is called when nothing is due where the clock stands,
-// and reports whether there may be something now.
+// and reports whether there may be something now. Where another server has
+// moved it meanwhile, that stop is to be looked at first.
 func (s *Service) StepClock(ctx context.Context) (bool, error) {
-	if s.clock(ctx).at == nil {
+	stood := s.clock(ctx).at
+	if stood == nil {
 		return false, nil
 	}
 	moved := false
@@ -195,8 +214,9 @@ func (s *Service) StepClock(ctx context.Context) (bool, error) {
 		if err != nil {
 			return err
 		}
-		if o.ClockUntil == nil || o.ClockAt == nil {
-			tx.committed(func() { s.clocks.set(o.ID, clockIn(o)) })
+		if o.ClockUntil == nil || o.ClockAt == nil || !o.ClockAt.Equal(*stood) {
+			moved = o.ClockAt != nil
+			tx.committed(func() { s.clocks.changed(o.ID, clockIn(o)) })
 			return nil
 		}
 		u := tx.Organization.Update().Where(organization.ID(o.ID), organization.ClockAt(*o.ClockAt), organization.ClockUntil(*o.ClockUntil))
@@ -216,7 +236,7 @@ func (s *Service) StepClock(ctx context.Context) (bool, error) {
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("step clock: %w", err)
 		}
-		tx.committed(func() { s.clocks.set(o.ID, clockIn(&after)) })
+		tx.committed(func() { s.clocks.changed(o.ID, clockIn(&after)) })
 		return nil
 	})
 	return moved, err

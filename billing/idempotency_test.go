@@ -12,6 +12,7 @@ import (
 	"purser/ent/payer"
 	"purser/ent/price"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/gateway"
 	"purser/money"
 	"purser/testdb"
@@ -52,8 +53,18 @@ func TestFingerprintsArePinned(t *testing.T) {
 		},
 		{
 			"quoteCreate",
-			QuoteDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), ExpiresAt: &at},
-			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","ExpiresAt":"2026-03-10T12:00:00Z"}`,
+			QuoteDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), ExpiresAt: &at, StartsAt: &at},
+			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","ExpiresAt":"2026-03-10T12:00:00Z","StartsAt":"2026-03-10T12:00:00Z"}`,
+		},
+		{
+			"subscriptionCreate",
+			SubscriptionDraft{PayerID: "p", ProviderID: "v", PaymentMethodID: "m", Items: lines, Collection: subscription.CollectionSEND, TrialDays: 7, StartsAt: &at},
+			`{"PayerID":"p","ProviderID":"v","PaymentMethodID":"m","Items":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Collection":"SEND","TrialDays":7,"StartsAt":"2026-03-10T12:00:00Z"}`,
+		},
+		{
+			"subscriptionUpdate",
+			SubscriptionChange{ID: "i", Items: lines, Proration: ProrationInvoiceNow},
+			`{"ID":"i","Items":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Proration":"INVOICE_NOW"}`,
 		},
 		{"quoteFinalize", QuoteFinalizeDraft{ID: "i"}, `{"ID":"i"}`},
 		{"quoteAccept", QuoteAcceptDraft{ID: "i"}, `{"ID":"i"}`},

@@ -33,6 +33,12 @@ type InvoiceFinalization struct {
 //
 // Codes: NOT_FOUND, INVALID_STATE, INVALID, IDEMPOTENCY_KEY_REUSED.
 func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinalizeDraft) (*InvoiceFinalization, error) {
+	return s.beginFinalization(ctx, d, false)
+}
+
+// beginFinalization is BeginInvoiceFinalization; with due only for a draft that
+// finalizes itself now, and nil for any other.
+func (s *Service) beginFinalization(ctx context.Context, d InvoiceFinalizeDraft, due bool) (*InvoiceFinalization, error) {
 	op, err := s.newOperation("invoiceFinalize", d.Key, keyOptional, d)
 	if err != nil {
 		return nil, err
@@ -40,6 +46,7 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 	callID := s.newID(prefixCall)
 	out := InvoiceFinalization{InvoiceID: d.ID}
 	var found string
+	var gone bool
 	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
 		earlier, err := tx.replay(ctx, op)
 		if err != nil {
@@ -52,6 +59,9 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		inv, err := tx.lockInvoice(ctx, d.ID)
 		if err != nil {
 			return err
+		}
+		if gone = due && !finalizesNow(inv, tx.Now); gone {
+			return nil
 		}
 		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT); err != nil {
 			return err
@@ -89,9 +99,15 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		if err := tx.reserveInvoice(ctx, inv, callID); err != nil {
 			return err
 		}
+		if due {
+			// Should the gateway refuse it, it is tried again later.
+			if err := tx.putDraftOff(ctx, inv.ID); err != nil {
+				return err
+			}
+		}
 		return tx.remember(ctx, op, inv.ID, "", callID)
 	})
-	if err != nil {
+	if err != nil || gone {
 		return nil, err
 	}
 	out.Call, err = s.begun(ctx, found, callID)

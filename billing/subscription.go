@@ -326,9 +326,8 @@ func saveSubscription(ctx context.Context, sub *ent.Subscription, u *ent.Subscri
 	return nil
 }
 
-// SubscriptionCard is the card that an invoice of a subscription is charged
-// to: the subscription's, else the payer's default at the invoice's provider;
-// "" where there is none.
+// SubscriptionCard is the card that the first invoice of a subscription is
+// charged to at once; "" where there is none, or nothing is to be charged.
 func (s *Service) SubscriptionCard(ctx context.Context, invoiceID string) (string, error) {
 	inv, err := s.read.Invoice.Query().Where(invoice.ID(invoiceID)).Only(ctx)
 	if err != nil {
@@ -339,27 +338,36 @@ func (s *Service) SubscriptionCard(ctx context.Context, invoiceID string) (strin
 	}
 	o, err := s.read.Organization.Query().Only(ctx)
 	if err != nil || !o.ChargingEnabled {
+		return "", wrapped(err, "read organization")
+	}
+	card, err := cardOfInvoice(ctx, s.read, inv)
+	if err != nil || card == nil {
 		return "", err
 	}
-	cards := s.read.PaymentMethod.Query().Where(paymentmethod.PayerID(inv.PayerID),
-		paymentmethod.StatusEQ(paymentmethod.StatusACTIVE), paymentmethod.ProviderID(orEmpty(inv.ProviderID)))
+	return card.ID, nil
+}
+
+// cardOfInvoice is the card that an invoice is charged to: its subscription's,
+// else the payer's default, as far as it is saved at the invoice's provider;
+// nil where there is none.
+func cardOfInvoice(ctx context.Context, c *ent.Client, inv *ent.Invoice) (*ent.PaymentMethod, error) {
+	cards := c.PaymentMethod.Query().Where(paymentmethod.PayerID(inv.PayerID), paymentmethod.ProviderID(orEmpty(inv.ProviderID)),
+		paymentmethod.StatusEQ(paymentmethod.StatusACTIVE), paymentmethod.GatewayIDNotNil())
 	if inv.SubscriptionID != nil {
-		sub, err := s.read.Subscription.Query().Where(subscription.ID(*inv.SubscriptionID)).Only(ctx)
+		sub, err := c.Subscription.Query().Where(subscription.ID(*inv.SubscriptionID)).Only(ctx)
 		if err != nil {
-			return "", fmt.Errorf("read subscription %s: %w", *inv.SubscriptionID, err)
+			return nil, fmt.Errorf("read subscription %s: %w", *inv.SubscriptionID, err)
 		}
-		if sub.PaymentMethodID != nil {
-			id, err := cards.Clone().Where(paymentmethod.ID(*sub.PaymentMethodID)).OnlyID(ctx)
-			if err == nil || !ent.IsNotFound(err) {
-				return id, err
-			}
+		card, err := cards.Clone().Where(paymentmethod.ID(orEmpty(sub.PaymentMethodID))).Only(ctx)
+		if err == nil || !ent.IsNotFound(err) {
+			return card, wrapped(err, "read the card of subscription "+sub.ID)
 		}
 	}
-	id, err := cards.Where(paymentmethod.IsDefault(true)).OnlyID(ctx)
+	card, err := cards.Where(paymentmethod.IsDefault(true)).Only(ctx)
 	if ent.IsNotFound(err) {
-		return "", nil
+		return nil, nil
 	}
-	return id, err
+	return card, wrapped(err, "read the payer's default card")
 }
 
 // FirstInvoiceShortage is what the balance of its payer lacks for the invoice

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -220,18 +221,32 @@ func (tx *Tx) renew(ctx context.Context, sub *ent.Subscription, invoiceID string
 	case sub.Status == subscription.StatusUNPAID:
 		next.finalizesAt = nil
 	}
+	if late, err := tx.sentIsLate(ctx, sub); err != nil {
+		return err
+	} else if late {
+		sub.Status = subscription.StatusPAST_DUE
+	}
 	return tx.bill(ctx, sub, sub.Period+1, next)
 }
 
-// overdue looks at a subscription in the midst of its period: an invoice that
-// was sent to the payer has not been paid in time.
-func (tx *Tx) overdue(ctx context.Context, sub *ent.Subscription) error {
+// sentIsLate says whether an invoice that was sent to the payer of a
+// subscription which runs has not been paid in time.
+func (tx *Tx) sentIsLate(ctx context.Context, sub *ent.Subscription) (bool, error) {
+	if sub.Status != subscription.StatusACTIVE || sub.Collection != subscription.CollectionSEND {
+		return false, nil
+	}
 	late, err := tx.Invoice.Query().Where(invoice.SubscriptionID(sub.ID), invoice.StatusEQ(invoice.StatusOPEN), invoice.DueAtLTE(tx.Now)).Exist(ctx)
+	return late, wrapped(err, "look for late invoices of "+sub.ID)
+}
+
+// overdue looks at a subscription in the midst of its period.
+func (tx *Tx) overdue(ctx context.Context, sub *ent.Subscription) error {
+	late, err := tx.sentIsLate(ctx, sub)
 	if err != nil {
-		return fmt.Errorf("look for late invoices of %s: %w", sub.ID, err)
+		return err
 	}
 	u := tx.changeSubscription(sub).SetDueAt(sub.CurrentPeriodEnd)
-	if late && sub.Status == subscription.StatusACTIVE {
+	if late {
 		u.SetStatus(subscription.StatusPAST_DUE)
 	}
 	return saveSubscription(ctx, sub, u)
@@ -283,14 +298,20 @@ func (s *Service) BeginDraftFinalization(ctx context.Context, id string) (*Invoi
 // itself; nil where that is not due any more. One that is refused, here or by
 // its gateway, is tried again a day later.
 func (s *Service) BeginDueFinalization(ctx context.Context, id string) (*InvoiceFinalization, error) {
-	claimed := false
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		n, err := tx.Invoice.Update().Where(invoice.ID(id), draftDue(tx.Now)).SetFinalizesAt(tx.Now.Add(dueLater)).Save(ctx)
-		claimed = n == 1
-		return wrapped(err, "claim draft")
-	})
-	if err != nil || !claimed {
-		return nil, err
+	begun, err := s.beginFinalization(ctx, InvoiceFinalizeDraft{ID: id}, true)
+	if !isRefusal(err) {
+		return begun, err
 	}
-	return s.BeginInvoiceFinalization(ctx, InvoiceFinalizeDraft{ID: id})
+	return nil, errors.Join(err, s.inTx(ctx, func(ctx context.Context, tx *Tx) error { return tx.putDraftOff(ctx, id) }))
+}
+
+// finalizesNow is draftDue for a row.
+func finalizesNow(inv *ent.Invoice, now time.Time) bool {
+	return inv.Status == invoice.StatusDRAFT && inv.PendingCallID == nil && inv.FinalizesAt != nil && !inv.FinalizesAt.After(now)
+}
+
+func (tx *Tx) putDraftOff(ctx context.Context, id string) error {
+	_, err := tx.Invoice.Update().Where(invoice.ID(id), invoice.StatusEQ(invoice.StatusDRAFT), invoice.FinalizesAtLTE(tx.Now)).
+		SetFinalizesAt(tx.Now.Add(dueLater)).Save(ctx)
+	return wrapped(err, "put draft off")
 }

@@ -62,6 +62,9 @@ func (r *Resolver) firstCharge(ctx context.Context, invoiceID, returnURL string)
 	}
 	key := "first charge of " + invoiceID
 	begun, err := r.Billing.BeginInvoicePayment(ctx, billing.InvoicePayDraft{InvoiceID: invoiceID, PaymentMethodID: card, ReturnURL: returnURL, Key: &key})
+	if refusal, _ := onlyRefusal(err); refusal != nil && refusal.Code == billing.CodeInvalidState {
+		return nil // somebody else is charging it, or has: its payment tells
+	}
 	if err != nil || begun.Call == nil {
 		return err
 	}
@@ -127,6 +130,20 @@ func (r *Resolver) newestPayment(ctx context.Context, invoiceID string) (*ent.Pa
 		return nil, fmt.Errorf("read payments of invoice %s: %w", invoiceID, err)
 	}
 	return r.payment(ctx, id)
+}
+
+// shownPreview shows an invoice that would be; nil for none.
+func shownPreview(p *billing.SubscriptionPreview) *model.SubscriptionPreview {
+	if p == nil {
+		return nil
+	}
+	out := &model.SubscriptionPreview{Subtotal: &p.Subtotal, Tax: &p.Tax, Total: &p.Total, BilledAt: p.BilledAt}
+	for _, l := range p.LineItems {
+		out.LineItems = append(out.LineItems, &model.SubscriptionPreviewLine{
+			Description: l.Description, Quantity: l.Quantity, UnitAmount: &l.UnitAmount, Amount: &l.Amount,
+		})
+	}
+	return out
 }
 
 // onlyRefusal keeps an error that is one for the caller to act on, beside what

@@ -82,7 +82,7 @@ func (r *mutationResolver) SubscriptionPreview(ctx context.Context, input model.
 	if err != nil {
 		return nil, err
 	}
-	return &model.SubscriptionPreviewPayload{Preview: preview, UserErrors: errors}, nil
+	return &model.SubscriptionPreviewPayload{Preview: shownPreview(preview), UserErrors: errors}, nil
 }
 
 // SubscriptionCancel is the resolver for the subscriptionCancel field.

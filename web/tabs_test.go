@@ -39,6 +39,7 @@ func TestTabsTellTheStoryInOrder(t *testing.T) {
 		"10 Its entries", "11 Record usage", "12 Live",
 		"13 Set funds aside", "14 Capture the hold", "15 A credit limit refuses",
 		"16 Top up at Worldpay", "17 And what came of it",
+		"18 A month later", "19 And what was billed",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("tabs %q, want %q", names, want)

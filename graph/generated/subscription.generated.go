@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"purser/billing"
 	"purser/ent"
 	"purser/ent/invoice"
 	"purser/ent/subscription"
@@ -1158,7 +1157,7 @@ func (ec *executionContext) fieldContext_SubscriptionItem_amount(_ context.Conte
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscriptionPreview_lineItems(ctx context.Context, field graphql.CollectedField, obj *billing.SubscriptionPreview) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreview_lineItems(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreview) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1170,8 +1169,8 @@ func (ec *executionContext) _SubscriptionPreview_lineItems(ctx context.Context, 
 			return obj.LineItems, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []billing.PreviewLine) graphql.Marshaler {
-			return ec.marshalNSubscriptionPreviewLine2ᚕpurserᚋbillingᚐPreviewLineᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.SubscriptionPreviewLine) graphql.Marshaler {
+			return ec.marshalNSubscriptionPreviewLine2ᚕᚖpurserᚋgraphᚋmodelᚐSubscriptionPreviewLineᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1190,7 +1189,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreview_lineItems(_ context
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscriptionPreview_subtotal(ctx context.Context, field graphql.CollectedField, obj *billing.SubscriptionPreview) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreview_subtotal(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreview) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1202,8 +1201,8 @@ func (ec *executionContext) _SubscriptionPreview_subtotal(ctx context.Context, f
 			return obj.Subtotal, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2purserᚋmoneyᚐAmount(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2ᚖpurserᚋmoneyᚐAmount(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1222,7 +1221,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreview_subtotal(_ context.
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscriptionPreview_tax(ctx context.Context, field graphql.CollectedField, obj *billing.SubscriptionPreview) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreview_tax(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreview) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1234,8 +1233,8 @@ func (ec *executionContext) _SubscriptionPreview_tax(ctx context.Context, field 
 			return obj.Tax, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2purserᚋmoneyᚐAmount(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2ᚖpurserᚋmoneyᚐAmount(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1254,7 +1253,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreview_tax(_ context.Conte
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscriptionPreview_total(ctx context.Context, field graphql.CollectedField, obj *billing.SubscriptionPreview) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreview_total(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreview) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1266,8 +1265,8 @@ func (ec *executionContext) _SubscriptionPreview_total(ctx context.Context, fiel
 			return obj.Total, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2purserᚋmoneyᚐAmount(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2ᚖpurserᚋmoneyᚐAmount(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1286,7 +1285,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreview_total(_ context.Con
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscriptionPreview_billedAt(ctx context.Context, field graphql.CollectedField, obj *billing.SubscriptionPreview) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreview_billedAt(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreview) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1309,7 +1308,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreview_billedAt(_ context.
 	return graphql.NewScalarFieldContext("SubscriptionPreview", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
-func (ec *executionContext) _SubscriptionPreviewLine_description(ctx context.Context, field graphql.CollectedField, obj *billing.PreviewLine) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreviewLine_description(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreviewLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1332,7 +1331,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreviewLine_description(_ c
 	return graphql.NewScalarFieldContext("SubscriptionPreviewLine", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _SubscriptionPreviewLine_quantity(ctx context.Context, field graphql.CollectedField, obj *billing.PreviewLine) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreviewLine_quantity(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreviewLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1355,7 +1354,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreviewLine_quantity(_ cont
 	return graphql.NewScalarFieldContext("SubscriptionPreviewLine", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _SubscriptionPreviewLine_unitAmount(ctx context.Context, field graphql.CollectedField, obj *billing.PreviewLine) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreviewLine_unitAmount(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreviewLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1367,8 +1366,8 @@ func (ec *executionContext) _SubscriptionPreviewLine_unitAmount(ctx context.Cont
 			return obj.UnitAmount, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2purserᚋmoneyᚐAmount(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2ᚖpurserᚋmoneyᚐAmount(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1387,7 +1386,7 @@ func (ec *executionContext) fieldContext_SubscriptionPreviewLine_unitAmount(_ co
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscriptionPreviewLine_amount(ctx context.Context, field graphql.CollectedField, obj *billing.PreviewLine) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscriptionPreviewLine_amount(ctx context.Context, field graphql.CollectedField, obj *model.SubscriptionPreviewLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1399,8 +1398,8 @@ func (ec *executionContext) _SubscriptionPreviewLine_amount(ctx context.Context,
 			return obj.Amount, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2purserᚋmoneyᚐAmount(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2ᚖpurserᚋmoneyᚐAmount(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1431,8 +1430,8 @@ func (ec *executionContext) _SubscriptionPreviewPayload_preview(ctx context.Cont
 			return obj.Preview, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *billing.SubscriptionPreview) graphql.Marshaler {
-			return ec.marshalOSubscriptionPreview2ᚖpurserᚋbillingᚐSubscriptionPreview(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.SubscriptionPreview) graphql.Marshaler {
+			return ec.marshalOSubscriptionPreview2ᚖpurserᚋgraphᚋmodelᚐSubscriptionPreview(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2724,7 +2723,7 @@ func (ec *executionContext) _SubscriptionItem(ctx context.Context, sel ast.Selec
 
 var subscriptionPreviewImplementors = []string{"SubscriptionPreview"}
 
-func (ec *executionContext) _SubscriptionPreview(ctx context.Context, sel ast.SelectionSet, obj *billing.SubscriptionPreview) graphql.Marshaler {
+func (ec *executionContext) _SubscriptionPreview(ctx context.Context, sel ast.SelectionSet, obj *model.SubscriptionPreview) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionPreviewImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2782,7 +2781,7 @@ func (ec *executionContext) _SubscriptionPreview(ctx context.Context, sel ast.Se
 
 var subscriptionPreviewLineImplementors = []string{"SubscriptionPreviewLine"}
 
-func (ec *executionContext) _SubscriptionPreviewLine(ctx context.Context, sel ast.SelectionSet, obj *billing.PreviewLine) graphql.Marshaler {
+func (ec *executionContext) _SubscriptionPreviewLine(ctx context.Context, sel ast.SelectionSet, obj *model.SubscriptionPreviewLine) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionPreviewLineImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -3175,15 +3174,11 @@ func (ec *executionContext) unmarshalNSubscriptionPreviewInput2purserᚋgraphᚋ
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNSubscriptionPreviewLine2purserᚋbillingᚐPreviewLine(ctx context.Context, sel ast.SelectionSet, v billing.PreviewLine) graphql.Marshaler {
-	return ec._SubscriptionPreviewLine(ctx, sel, &v)
-}
-
-func (ec *executionContext) marshalNSubscriptionPreviewLine2ᚕpurserᚋbillingᚐPreviewLineᚄ(ctx context.Context, sel ast.SelectionSet, v []billing.PreviewLine) graphql.Marshaler {
+func (ec *executionContext) marshalNSubscriptionPreviewLine2ᚕᚖpurserᚋgraphᚋmodelᚐSubscriptionPreviewLineᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.SubscriptionPreviewLine) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNSubscriptionPreviewLine2purserᚋbillingᚐPreviewLine(ctx, sel, v[i])
+		return ec.marshalNSubscriptionPreviewLine2ᚖpurserᚋgraphᚋmodelᚐSubscriptionPreviewLine(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -3193,6 +3188,16 @@ func (ec *executionContext) marshalNSubscriptionPreviewLine2ᚕpurserᚋbilling�
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalNSubscriptionPreviewLine2ᚖpurserᚋgraphᚋmodelᚐSubscriptionPreviewLine(ctx context.Context, sel ast.SelectionSet, v *model.SubscriptionPreviewLine) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SubscriptionPreviewLine(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNSubscriptionPreviewPayload2purserᚋgraphᚋmodelᚐSubscriptionPreviewPayload(ctx context.Context, sel ast.SelectionSet, v model.SubscriptionPreviewPayload) graphql.Marshaler {
@@ -3297,7 +3302,7 @@ func (ec *executionContext) unmarshalOSubscriptionOrder2ᚖpurserᚋentᚐSubscr
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOSubscriptionPreview2ᚖpurserᚋbillingᚐSubscriptionPreview(ctx context.Context, sel ast.SelectionSet, v *billing.SubscriptionPreview) graphql.Marshaler {
+func (ec *executionContext) marshalOSubscriptionPreview2ᚖpurserᚋgraphᚋmodelᚐSubscriptionPreview(ctx context.Context, sel ast.SelectionSet, v *model.SubscriptionPreview) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

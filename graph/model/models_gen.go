@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"purser/auth"
-	"purser/billing"
 	"purser/ent"
 	"purser/ent/accesstoken"
 	"purser/ent/currency"
@@ -1321,6 +1320,20 @@ type SubscriptionItemInput struct {
 	Quantity int `json:"quantity"`
 }
 
+// An invoice that would be.
+type SubscriptionPreview struct {
+	// Its positions, in order.
+	LineItems []*SubscriptionPreviewLine `json:"lineItems"`
+	// The sum of its lines.
+	Subtotal *money.Amount `json:"subtotal"`
+	// Tax on top of the subtotal, at the payer's rate of now.
+	Tax *money.Amount `json:"tax"`
+	// subtotal + tax, in whole minor units.
+	Total *money.Amount `json:"total"`
+	// When it would be made.
+	BilledAt time.Time `json:"billedAt"`
+}
+
 // What a change would bill.
 type SubscriptionPreviewInput struct {
 	// The subscription's, which begins with sub_.
@@ -1331,10 +1344,22 @@ type SubscriptionPreviewInput struct {
 	Proration ProrationMode `json:"proration"`
 }
 
+// A position of an invoice that would be.
+type SubscriptionPreviewLine struct {
+	// What it is.
+	Description string `json:"description"`
+	// How many, 1 or more.
+	Quantity int `json:"quantity"`
+	// What one costs; negative where something is given back.
+	UnitAmount *money.Amount `json:"unitAmount"`
+	// quantity × unitAmount.
+	Amount *money.Amount `json:"amount"`
+}
+
 type SubscriptionPreviewPayload struct {
 	// What the next invoice would be; null when it was refused.
-	Preview    *billing.SubscriptionPreview `json:"preview,omitempty"`
-	UserErrors []*UserError                 `json:"userErrors"`
+	Preview    *SubscriptionPreview `json:"preview,omitempty"`
+	UserErrors []*UserError         `json:"userErrors"`
 }
 
 // Which subscription is to go on.
