@@ -47,6 +47,7 @@ var businessRules = []string{
 	"invoices provider_id gateway_invoice_id",
 	"invoices public_token",
 	"invoices quote_id",
+	"invoices subscription_id period_start",
 	"ledger_entries balance_id seq",
 	"ledger_entries cause_key",
 	"ledger_entries operation idempotency_key",
