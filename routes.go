@@ -25,7 +25,7 @@ const (
 	pathThanks   = "/thanks/"
 	pathDocument = "/documents/"
 	pathExport   = "/export/"
-	pathExports  = "/exports/"
+	pathPersonal = "/personal-data/"
 )
 
 // doors are the handlers that the server's paths lead to.
@@ -49,7 +49,7 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathThanks, d.webhook)
 	mux.Handle(pathDocument, d.webhook)
 	mux.Handle(pathExport, d.export)
-	mux.Handle(pathExports, d.webhook)
+	mux.Handle(pathPersonal, d.webhook)
 	if d.sandbox != nil {
 		mux.Handle(pathSandbox+"/", http.StripPrefix(pathSandbox, d.sandbox))
 	}

@@ -57,7 +57,7 @@ func (s *Service) ExportPayer(ctx context.Context, id string) (link string, expi
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("seal link: %w", err)
 	}
-	return s.publicLink("exports", slug, base64.RawURLEncoding.EncodeToString(sealed)), expiresAt, nil
+	return s.publicLink("personal-data", slug, base64.RawURLEncoding.EncodeToString(sealed)), expiresAt, nil
 }
 
 // exportPlace is where the link of an export can be opened: in its own

@@ -40,7 +40,7 @@ const (
 )
 
 // Handler serves POST /webhooks/{organization}/{path},
-// POST /webhooks/global/{path}, GET /exports/{organization}/{token},
+// POST /webhooks/global/{path}, GET /personal-data/{organization}/{token},
 // GET /return/{organization}/{payment}/{outcome},
 // GET /thanks/{organization}/{payment} and
 // GET /documents/{organization}/{kind}/{file}.
@@ -59,7 +59,7 @@ func New(c Config) *Handler {
 	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce), exporting: make(chan struct{}, exportedAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
 	h.mux.HandleFunc("POST /webhooks/global/{path}", h.globalEvent)
-	h.mux.HandleFunc("GET /exports/{organization}/{token}", h.export)
+	h.mux.HandleFunc("GET /personal-data/{organization}/{token}", h.export)
 	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
 	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
