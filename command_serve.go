@@ -90,7 +90,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 
 	// The domain and its gateways.
-	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address})
+	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address, OneOrganization: cfg.DatabaseSpread})
 	if err := checkMasterKey(ctx, cfg, domain, log); err != nil {
 		return err
 	}

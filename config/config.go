@@ -59,6 +59,12 @@ type Config struct {
 	// Defaults to ./data.
 	Data string
 
+	// DatabaseSpread says that the PostgreSQL database is spread over machines
+	// by organization, as Citus does it: usage is then booked organization by
+	// organization.
+	// Defaults to false.
+	DatabaseSpread bool
+
 	// DatabaseURL names a PostgreSQL database, postgres://….
 	// Defaults to empty: SQLite in the data folder.
 	DatabaseURL string

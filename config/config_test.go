@@ -82,6 +82,7 @@ func TestEverySetting(t *testing.T) {
 		"PURSER_SANDBOX_URL":       "http://127.0.0.1:9090",
 		"PURSER_GATEWAY_ADDRESSES": "https://Second.example.com, https://third.example.com:8443",
 		"PURSER_LOG_FORMAT":        "text",
+		"PURSER_DATABASE_SPREAD":   "true",
 		"PURSER_RATE":              "2500",
 	}
 	want := config.Config{
@@ -98,6 +99,7 @@ func TestEverySetting(t *testing.T) {
 		SandboxURL:       "http://127.0.0.1:9090",
 		SystemToken:      system,
 		GatewayAddresses: []string{"https://second.example.com", "https://third.example.com:8443"},
+		DatabaseSpread:   true,
 		Rate:             2500,
 	}
 	if fields := reflect.TypeFor[config.Config]().NumField(); fields != len(values) {

@@ -94,6 +94,13 @@ func settings() []setting {
 			show:    func(c Config) string { return showDatabaseURL(c.DatabaseURL) },
 		},
 		{
+			env: "PURSER_DATABASE_SPREAD", boolean: true, initial: "`false`", values: "`true`, `false`",
+			summary: "whether the PostgreSQL database is spread over machines by organization",
+			details: "As Citus does it. Usage of many organizations is then booked organization by organization, so that no transaction spans machines; on one machine that is slower for no gain.",
+			set:     func(c *Config, v string) (err error) { c.DatabaseSpread, err = parseBool(v); return err },
+			show:    func(c Config) string { return strconv.FormatBool(c.DatabaseSpread) },
+		},
+		{
 			env: envMasterKey, initial: "made and kept in the data folder (dev), required (production)", values: "32 bytes in base64 or hex",
 			summary: "key that seals the secrets of providers",
 			details: "`openssl rand -base64 32` makes one. Whoever loses it has to enter the secrets of all providers again. To change it, put the new key before the old one, separated by a comma: the first seals, all of them open.",
