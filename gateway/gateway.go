@@ -61,6 +61,10 @@ type Account struct {
 	// browsers come back to; LegacyMAC also takes the signatures of old.
 	MACSecret string
 	LegacyMAC bool
+	// Endpoint is the address of the gateway's service that was given for the
+	// account; empty: the gateway's own of the environment. The adapter checks
+	// it at every call.
+	Endpoint string
 }
 
 // Call identifies one intent stored before the request leaves. Key is the
