@@ -90,7 +90,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 
 	// The domain and its gateways.
-	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address, OneOrganization: cfg.DatabaseSpread})
+	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address, OneOrganization: cfg.DatabaseSpread, WebhookAddresses: cfg.WebhookAddresses})
 	if err := checkMasterKey(ctx, cfg, domain, log); err != nil {
 		return err
 	}
@@ -107,18 +107,23 @@ func serve(ctx context.Context, c invocation) (err error) {
 	if err != nil {
 		return err
 	}
+	// Whose addresses organizations name is another matter than where gateways are.
+	endpoints, err := outbound.Client(outbound.Options{Local: cfg.WebhookAddresses})
+	if err != nil {
+		return err
+	}
 	gateways := gateway.NewDirectory(
 		stripe.New(stripe.Config{
 			BaseURL: stripeAddress(cfg, sandbox), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
 		}),
 		worldpay.New(worldpay.Config{
-			BaseURL: worldpayAddress(cfg, sandbox), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
+			BaseURL: worldpayAddress(cfg, sandbox), CheckEndpoint: endpointCheck(cfg), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
 		}),
 	)
 
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
-	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
+	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Webhooks: endpoints, Logger: log})
 	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, UsageWaiting: domain.UsageWaiting, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
@@ -262,6 +267,14 @@ func worldpayAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.En
 			return "", err
 		}
 		return strings.TrimSuffix(address, "/") + pathWorldpay, nil
+	}
+}
+
+// endpointCheck refuses an address that a provider names as its gateway's: it
+// must be the gateway's own or on the operator's list.
+func endpointCheck(cfg config.Config) func(endpoint, own string) error {
+	return func(endpoint, own string) error {
+		return outbound.CheckEndpoint(endpoint, append([]string{own}, cfg.GatewayAddresses...))
 	}
 }
 

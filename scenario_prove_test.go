@@ -92,6 +92,9 @@ func (s *stage) agrees() error {
 	var paid []string
 	for _, p := range payments {
 		paid = append(paid, *p.GatewayPaymentID)
+		if p.Purpose == payment.PurposeTEST { // for nobody, and not booked
+			sums[p.Currency] -= p.AmountUnits - p.RefundedUnits
+		}
 	}
 	slices.Sort(paid)
 	if !slices.Equal(charged, paid) {

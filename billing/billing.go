@@ -46,6 +46,9 @@ type Config struct {
 	// PublicURL is the address under which browsers and gateways reach this
 	// server, without a slash at the end.
 	PublicURL string
+	// WebhookAddresses are addresses, scheme://host[:port], that an organization
+	// may have events sent to beside those of the internet.
+	WebhookAddresses []string
 	// OneOrganization keeps the statements that book usage to one organization
 	// each, as a database needs it that is spread over machines.
 	OneOrganization bool
@@ -53,15 +56,17 @@ type Config struct {
 
 // Service offers the domain's operations. It is safe for concurrent use.
 type Service struct {
-	db         *database.DB
-	read       *ent.Client
-	sealer     *auth.Sealer
-	log        *slog.Logger
-	now        func() time.Time
-	random     io.Reader
-	publicURL  string
-	changes    *Changes
-	committers committers
+	db        *database.DB
+	read      *ent.Client
+	sealer    *auth.Sealer
+	log       *slog.Logger
+	now       func() time.Time
+	random    io.Reader
+	publicURL string
+	// webhookAddresses is Config.WebhookAddresses.
+	webhookAddresses []string
+	changes          *Changes
+	committers       committers
 }
 
 // New returns the domain over an open, migrated database.
@@ -74,6 +79,8 @@ func New(c Config) *Service {
 		random:    c.Random,
 		publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		changes:   newChanges(),
+
+		webhookAddresses: c.WebhookAddresses,
 	}
 	s.now = func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }
 	if c.Now == nil {

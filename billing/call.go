@@ -52,6 +52,10 @@ func (tx *Tx) openCall(ctx context.Context, id, providerID string, op gatewaycal
 	if err != nil {
 		return fmt.Errorf("store intent %s: %w", op, err)
 	}
+	if op == gatewaycall.OperationHOSTED_PAYMENT || op == gatewaycall.OperationCHARGE {
+		// A gateway that knows payments by order codes has one of each call.
+		return tx.keepOwnerAt(ctx, providerID, orderCode(id))
+	}
 	return nil
 }
 
@@ -222,7 +226,11 @@ func callRefusal(field string, o gateway.Outcome) error {
 	case o.Failure != nil && o.Failure.Code == gateway.CodeUnsupported:
 		return refuse(CodeProviderUnsupported, field, "%s", message)
 	default:
-		return refuse(CodeProviderRefused, field, "%s", message)
+		e := refuse(CodeProviderRefused, field, "%s", message)
+		if o.Failure != nil {
+			e.GatewayCode = o.Failure.Code
+		}
+		return e
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/quote"
 	"purser/ent/refund"
+	"purser/ent/webhookdelivery"
 )
 
 // quoteIsOpen finds open quotes by a word that stands in the statement, as it
@@ -125,6 +126,10 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		{"disputes", func(v *[]string) error {
 			return s.read.Dispute.Query().Where(disputeDue(now)).
 				Unique(true).Select(dispute.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"deliveries", func(v *[]string) error {
+			return s.read.WebhookDelivery.Query().Where(deliveryDue(now)).
+				Unique(true).Select(webhookdelivery.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"reloads", func(v *[]string) error {
 			return s.read.Balance.Query().Where(reloadIsDue(now)).

@@ -41,7 +41,9 @@ type Error struct {
 	Message string   // one sentence for a person: what was wrong and what to do
 	Field   []string // where in the input, without the leading "input"
 	Details *Funds   // what a refusal for lack of funds is made of
-	Err     error    // what caused it; for the log only
+	// GatewayCode is the gateway's own code, where it refused and gave one.
+	GatewayCode string
+	Err         error // what caused it; for the log only
 }
 
 // Funds says what a refusal for lack of funds is made of.

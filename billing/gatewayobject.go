@@ -141,11 +141,18 @@ func (s *Service) EventOwner(ctx context.Context, part, globalProviderID string,
 func (s *Service) providerOfObject(ctx context.Context, providerIDs []string, objectID string) (string, error) {
 	p, err := s.read.Payment.Query().
 		Where(payment.ProviderIDIn(providerIDs...), payment.Or(payment.OrderCode(objectID), payment.GatewayPaymentID(objectID))).First(ctx)
-	if ent.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return p.ProviderID, nil
+	case !ent.IsNotFound(err):
 		return "", fmt.Errorf("look up payment %s: %w", objectID, err)
 	}
-	return p.ProviderID, nil
+	for _, id := range providerIDs {
+		// The order code of one of its tries.
+		tried, err := s.paymentOfOrder(ctx, id, objectID)
+		if err != nil || tried != "" {
+			return id, err
+		}
+	}
+	return "", nil
 }

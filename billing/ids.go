@@ -46,6 +46,9 @@ const (
 	prefixCounter        = "num"
 	prefixAudit          = "aud"
 	prefixOutbox         = "out"
+
+	prefixWebhookEndpoint = "whk"
+	prefixWebhookDelivery = "whd"
 )
 
 // newID returns a time-ordered random id such as quo_0193…; it does not

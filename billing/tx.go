@@ -131,7 +131,11 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 		s:      s,
 		sql:    stx,
 	}
-	if err := f(schema.WithinDomain(ctx), tx); err != nil {
+	inside := schema.WithinDomain(ctx)
+	if err := f(inside, tx); err != nil {
+		return tx.sought, nil, err
+	}
+	if err := tx.announce(inside); err != nil {
 		return tx.sought, nil, err
 	}
 	crash.Point(crash.Committing)

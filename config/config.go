@@ -112,6 +112,11 @@ type Config struct {
 	// least 32 characters>`.
 	// Defaults to empty: there is no operator.
 	SystemToken string
+
+	// WebhookAddresses are addresses, scheme://host[:port], of the operator's
+	// own network to which organizations may have events sent.
+	// Defaults to none.
+	WebhookAddresses []string
 }
 
 // Default returns the settings of the dev profile.

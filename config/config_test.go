@@ -82,6 +82,7 @@ func TestEverySetting(t *testing.T) {
 		"PURSER_SANDBOX_URL":       "http://127.0.0.1:9090",
 		"PURSER_GATEWAY_ADDRESSES": "https://Second.example.com, https://third.example.com:8443",
 		"PURSER_LOG_FORMAT":        "text",
+		"PURSER_WEBHOOK_ADDRESSES": "http://10.0.0.7:9000, https://events.example.com",
 		"PURSER_DATABASE_SPREAD":   "true",
 		"PURSER_RATE":              "2500",
 	}
@@ -99,6 +100,7 @@ func TestEverySetting(t *testing.T) {
 		SandboxURL:       "http://127.0.0.1:9090",
 		SystemToken:      system,
 		GatewayAddresses: []string{"https://second.example.com", "https://third.example.com:8443"},
+		WebhookAddresses: []string{"http://10.0.0.7:9000", "https://events.example.com"},
 		DatabaseSpread:   true,
 		Rate:             2500,
 	}

@@ -143,6 +143,13 @@ func settings() []setting {
 			show:    func(c Config) string { return strings.Join(c.GatewayAddresses, ",") },
 		},
 		{
+			env: "PURSER_WEBHOOK_ADDRESSES", initial: "none", values: "addresses, separated by commas",
+			summary: "addresses in the operator's network to which organizations may have events sent",
+			details: "Each is `http://host:port` or `https://host:port`, and is reached wherever it leads: every organization of this server may name it. Everything else that an organization names is reached over https alone and in the internet alone, whatever its name leads to; redirects are not followed (docs/webhooks.md).",
+			set:     func(c *Config, v string) (err error) { c.WebhookAddresses, err = parseOrigins(v); return err },
+			show:    func(c Config) string { return strings.Join(c.WebhookAddresses, ",") },
+		},
+		{
 			env: "PURSER_RATE", initial: "50", values: "1 to 1000000",
 			summary: "points a second that each credential may spend",
 			details: "What an operation costs stands in docs/limits.md: one event of usage about 13 points, a batch of a thousand about 40. Twenty seconds' worth may be spent at once, and in proportion more requests run at the same time, up to 1,000. An API gateway that records every call needs more than the default.",

@@ -11448,11 +11448,15 @@ type GlobalProviderMutation struct {
 	status                         *globalprovider.Status
 	publishable_key                *string
 	merchant_code                  *string
+	auth_type                      *string
 	secret_hint                    *string
 	secret_sealed                  *[]byte
 	webhook_secret_sealed          *[]byte
 	webhook_secret_previous_sealed *[]byte
 	webhook_secret_previous_until  *time.Time
+	mac_secret_sealed              *[]byte
+	legacy_mac                     *bool
+	endpoint                       *string
 	credential_version             *int
 	addcredential_version          *int
 	gateway_account_id             *string
@@ -11896,6 +11900,42 @@ func (m *GlobalProviderMutation) ResetMerchantCode() {
 	delete(m.clearedFields, globalprovider.FieldMerchantCode)
 }
 
+// SetAuthType sets the "auth_type" field.
+func (m *GlobalProviderMutation) SetAuthType(s string) {
+	m.auth_type = &s
+}
+
+// AuthType returns the value of the "auth_type" field in the mutation.
+func (m *GlobalProviderMutation) AuthType() (r string, exists bool) {
+	v := m.auth_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthType returns the old "auth_type" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldAuthType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthType: %w", err)
+	}
+	return oldValue.AuthType, nil
+}
+
+// ResetAuthType resets all changes to the "auth_type" field.
+func (m *GlobalProviderMutation) ResetAuthType() {
+	m.auth_type = nil
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (m *GlobalProviderMutation) SetSecretHint(s string) {
 	m.secret_hint = &s
@@ -12139,6 +12179,127 @@ func (m *GlobalProviderMutation) WebhookSecretPreviousUntilCleared() bool {
 func (m *GlobalProviderMutation) ResetWebhookSecretPreviousUntil() {
 	m.webhook_secret_previous_until = nil
 	delete(m.clearedFields, globalprovider.FieldWebhookSecretPreviousUntil)
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (m *GlobalProviderMutation) SetMACSecretSealed(b []byte) {
+	m.mac_secret_sealed = &b
+}
+
+// MACSecretSealed returns the value of the "mac_secret_sealed" field in the mutation.
+func (m *GlobalProviderMutation) MACSecretSealed() (r []byte, exists bool) {
+	v := m.mac_secret_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMACSecretSealed returns the old "mac_secret_sealed" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldMACSecretSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMACSecretSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMACSecretSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMACSecretSealed: %w", err)
+	}
+	return oldValue.MACSecretSealed, nil
+}
+
+// ClearMACSecretSealed clears the value of the "mac_secret_sealed" field.
+func (m *GlobalProviderMutation) ClearMACSecretSealed() {
+	m.mac_secret_sealed = nil
+	m.clearedFields[globalprovider.FieldMACSecretSealed] = struct{}{}
+}
+
+// MACSecretSealedCleared returns if the "mac_secret_sealed" field was cleared in this mutation.
+func (m *GlobalProviderMutation) MACSecretSealedCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldMACSecretSealed]
+	return ok
+}
+
+// ResetMACSecretSealed resets all changes to the "mac_secret_sealed" field.
+func (m *GlobalProviderMutation) ResetMACSecretSealed() {
+	m.mac_secret_sealed = nil
+	delete(m.clearedFields, globalprovider.FieldMACSecretSealed)
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (m *GlobalProviderMutation) SetLegacyMAC(b bool) {
+	m.legacy_mac = &b
+}
+
+// LegacyMAC returns the value of the "legacy_mac" field in the mutation.
+func (m *GlobalProviderMutation) LegacyMAC() (r bool, exists bool) {
+	v := m.legacy_mac
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLegacyMAC returns the old "legacy_mac" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldLegacyMAC(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLegacyMAC is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLegacyMAC requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLegacyMAC: %w", err)
+	}
+	return oldValue.LegacyMAC, nil
+}
+
+// ResetLegacyMAC resets all changes to the "legacy_mac" field.
+func (m *GlobalProviderMutation) ResetLegacyMAC() {
+	m.legacy_mac = nil
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (m *GlobalProviderMutation) SetEndpoint(s string) {
+	m.endpoint = &s
+}
+
+// Endpoint returns the value of the "endpoint" field in the mutation.
+func (m *GlobalProviderMutation) Endpoint() (r string, exists bool) {
+	v := m.endpoint
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndpoint returns the old "endpoint" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldEndpoint(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndpoint is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndpoint requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndpoint: %w", err)
+	}
+	return oldValue.Endpoint, nil
+}
+
+// ResetEndpoint resets all changes to the "endpoint" field.
+func (m *GlobalProviderMutation) ResetEndpoint() {
+	m.endpoint = nil
 }
 
 // SetCredentialVersion sets the "credential_version" field.
@@ -12388,7 +12549,7 @@ func (m *GlobalProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GlobalProviderMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 22)
 	if m.slug != nil {
 		fields = append(fields, globalprovider.FieldSlug)
 	}
@@ -12413,6 +12574,9 @@ func (m *GlobalProviderMutation) Fields() []string {
 	if m.merchant_code != nil {
 		fields = append(fields, globalprovider.FieldMerchantCode)
 	}
+	if m.auth_type != nil {
+		fields = append(fields, globalprovider.FieldAuthType)
+	}
 	if m.secret_hint != nil {
 		fields = append(fields, globalprovider.FieldSecretHint)
 	}
@@ -12427,6 +12591,15 @@ func (m *GlobalProviderMutation) Fields() []string {
 	}
 	if m.webhook_secret_previous_until != nil {
 		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
+	}
+	if m.mac_secret_sealed != nil {
+		fields = append(fields, globalprovider.FieldMACSecretSealed)
+	}
+	if m.legacy_mac != nil {
+		fields = append(fields, globalprovider.FieldLegacyMAC)
+	}
+	if m.endpoint != nil {
+		fields = append(fields, globalprovider.FieldEndpoint)
 	}
 	if m.credential_version != nil {
 		fields = append(fields, globalprovider.FieldCredentialVersion)
@@ -12467,6 +12640,8 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.PublishableKey()
 	case globalprovider.FieldMerchantCode:
 		return m.MerchantCode()
+	case globalprovider.FieldAuthType:
+		return m.AuthType()
 	case globalprovider.FieldSecretHint:
 		return m.SecretHint()
 	case globalprovider.FieldSecretSealed:
@@ -12477,6 +12652,12 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.WebhookSecretPreviousSealed()
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		return m.WebhookSecretPreviousUntil()
+	case globalprovider.FieldMACSecretSealed:
+		return m.MACSecretSealed()
+	case globalprovider.FieldLegacyMAC:
+		return m.LegacyMAC()
+	case globalprovider.FieldEndpoint:
+		return m.Endpoint()
 	case globalprovider.FieldCredentialVersion:
 		return m.CredentialVersion()
 	case globalprovider.FieldGatewayAccountID:
@@ -12512,6 +12693,8 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldPublishableKey(ctx)
 	case globalprovider.FieldMerchantCode:
 		return m.OldMerchantCode(ctx)
+	case globalprovider.FieldAuthType:
+		return m.OldAuthType(ctx)
 	case globalprovider.FieldSecretHint:
 		return m.OldSecretHint(ctx)
 	case globalprovider.FieldSecretSealed:
@@ -12522,6 +12705,12 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldWebhookSecretPreviousSealed(ctx)
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		return m.OldWebhookSecretPreviousUntil(ctx)
+	case globalprovider.FieldMACSecretSealed:
+		return m.OldMACSecretSealed(ctx)
+	case globalprovider.FieldLegacyMAC:
+		return m.OldLegacyMAC(ctx)
+	case globalprovider.FieldEndpoint:
+		return m.OldEndpoint(ctx)
 	case globalprovider.FieldCredentialVersion:
 		return m.OldCredentialVersion(ctx)
 	case globalprovider.FieldGatewayAccountID:
@@ -12597,6 +12786,13 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMerchantCode(v)
 		return nil
+	case globalprovider.FieldAuthType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthType(v)
+		return nil
 	case globalprovider.FieldSecretHint:
 		v, ok := value.(string)
 		if !ok {
@@ -12631,6 +12827,27 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetWebhookSecretPreviousUntil(v)
+		return nil
+	case globalprovider.FieldMACSecretSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMACSecretSealed(v)
+		return nil
+	case globalprovider.FieldLegacyMAC:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLegacyMAC(v)
+		return nil
+	case globalprovider.FieldEndpoint:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndpoint(v)
 		return nil
 	case globalprovider.FieldCredentialVersion:
 		v, ok := value.(int)
@@ -12736,6 +12953,9 @@ func (m *GlobalProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(globalprovider.FieldWebhookSecretPreviousUntil) {
 		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
 	}
+	if m.FieldCleared(globalprovider.FieldMACSecretSealed) {
+		fields = append(fields, globalprovider.FieldMACSecretSealed)
+	}
 	if m.FieldCleared(globalprovider.FieldAccountUnprovenAt) {
 		fields = append(fields, globalprovider.FieldAccountUnprovenAt)
 	}
@@ -12777,6 +12997,9 @@ func (m *GlobalProviderMutation) ClearField(name string) error {
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		m.ClearWebhookSecretPreviousUntil()
 		return nil
+	case globalprovider.FieldMACSecretSealed:
+		m.ClearMACSecretSealed()
+		return nil
 	case globalprovider.FieldAccountUnprovenAt:
 		m.ClearAccountUnprovenAt()
 		return nil
@@ -12812,6 +13035,9 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 	case globalprovider.FieldMerchantCode:
 		m.ResetMerchantCode()
 		return nil
+	case globalprovider.FieldAuthType:
+		m.ResetAuthType()
+		return nil
 	case globalprovider.FieldSecretHint:
 		m.ResetSecretHint()
 		return nil
@@ -12826,6 +13052,15 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 		return nil
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		m.ResetWebhookSecretPreviousUntil()
+		return nil
+	case globalprovider.FieldMACSecretSealed:
+		m.ResetMACSecretSealed()
+		return nil
+	case globalprovider.FieldLegacyMAC:
+		m.ResetLegacyMAC()
+		return nil
+	case globalprovider.FieldEndpoint:
+		m.ResetEndpoint()
 		return nil
 	case globalprovider.FieldCredentialVersion:
 		m.ResetCredentialVersion()
@@ -35930,6 +36165,8 @@ type ProviderMutation struct {
 	account_unproven_at            *time.Time
 	webhook_token                  *string
 	webhook_endpoint_id            *string
+	return_problem                 *string
+	return_problem_at              *time.Time
 	global_provider_id             *string
 	clearedFields                  map[string]struct{}
 	done                           bool
@@ -37019,6 +37256,91 @@ func (m *ProviderMutation) ResetWebhookEndpointID() {
 	m.webhook_endpoint_id = nil
 }
 
+// SetReturnProblem sets the "return_problem" field.
+func (m *ProviderMutation) SetReturnProblem(s string) {
+	m.return_problem = &s
+}
+
+// ReturnProblem returns the value of the "return_problem" field in the mutation.
+func (m *ProviderMutation) ReturnProblem() (r string, exists bool) {
+	v := m.return_problem
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturnProblem returns the old "return_problem" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldReturnProblem(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturnProblem is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturnProblem requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturnProblem: %w", err)
+	}
+	return oldValue.ReturnProblem, nil
+}
+
+// ResetReturnProblem resets all changes to the "return_problem" field.
+func (m *ProviderMutation) ResetReturnProblem() {
+	m.return_problem = nil
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (m *ProviderMutation) SetReturnProblemAt(t time.Time) {
+	m.return_problem_at = &t
+}
+
+// ReturnProblemAt returns the value of the "return_problem_at" field in the mutation.
+func (m *ProviderMutation) ReturnProblemAt() (r time.Time, exists bool) {
+	v := m.return_problem_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturnProblemAt returns the old "return_problem_at" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldReturnProblemAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturnProblemAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturnProblemAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturnProblemAt: %w", err)
+	}
+	return oldValue.ReturnProblemAt, nil
+}
+
+// ClearReturnProblemAt clears the value of the "return_problem_at" field.
+func (m *ProviderMutation) ClearReturnProblemAt() {
+	m.return_problem_at = nil
+	m.clearedFields[provider.FieldReturnProblemAt] = struct{}{}
+}
+
+// ReturnProblemAtCleared returns if the "return_problem_at" field was cleared in this mutation.
+func (m *ProviderMutation) ReturnProblemAtCleared() bool {
+	_, ok := m.clearedFields[provider.FieldReturnProblemAt]
+	return ok
+}
+
+// ResetReturnProblemAt resets all changes to the "return_problem_at" field.
+func (m *ProviderMutation) ResetReturnProblemAt() {
+	m.return_problem_at = nil
+	delete(m.clearedFields, provider.FieldReturnProblemAt)
+}
+
 // SetGlobalProviderID sets the "global_provider_id" field.
 func (m *ProviderMutation) SetGlobalProviderID(s string) {
 	m.global_provider_id = &s
@@ -37102,7 +37424,7 @@ func (m *ProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProviderMutation) Fields() []string {
-	fields := make([]string, 0, 24)
+	fields := make([]string, 0, 26)
 	if m.organization_id != nil {
 		fields = append(fields, provider.FieldOrganizationID)
 	}
@@ -37172,6 +37494,12 @@ func (m *ProviderMutation) Fields() []string {
 	if m.webhook_endpoint_id != nil {
 		fields = append(fields, provider.FieldWebhookEndpointID)
 	}
+	if m.return_problem != nil {
+		fields = append(fields, provider.FieldReturnProblem)
+	}
+	if m.return_problem_at != nil {
+		fields = append(fields, provider.FieldReturnProblemAt)
+	}
 	if m.global_provider_id != nil {
 		fields = append(fields, provider.FieldGlobalProviderID)
 	}
@@ -37229,6 +37557,10 @@ func (m *ProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.WebhookToken()
 	case provider.FieldWebhookEndpointID:
 		return m.WebhookEndpointID()
+	case provider.FieldReturnProblem:
+		return m.ReturnProblem()
+	case provider.FieldReturnProblemAt:
+		return m.ReturnProblemAt()
 	case provider.FieldGlobalProviderID:
 		return m.GlobalProviderID()
 	}
@@ -37286,6 +37618,10 @@ func (m *ProviderMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldWebhookToken(ctx)
 	case provider.FieldWebhookEndpointID:
 		return m.OldWebhookEndpointID(ctx)
+	case provider.FieldReturnProblem:
+		return m.OldReturnProblem(ctx)
+	case provider.FieldReturnProblemAt:
+		return m.OldReturnProblemAt(ctx)
 	case provider.FieldGlobalProviderID:
 		return m.OldGlobalProviderID(ctx)
 	}
@@ -37458,6 +37794,20 @@ func (m *ProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWebhookEndpointID(v)
 		return nil
+	case provider.FieldReturnProblem:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturnProblem(v)
+		return nil
+	case provider.FieldReturnProblemAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturnProblemAt(v)
+		return nil
 	case provider.FieldGlobalProviderID:
 		v, ok := value.(string)
 		if !ok {
@@ -37540,6 +37890,9 @@ func (m *ProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(provider.FieldAccountUnprovenAt) {
 		fields = append(fields, provider.FieldAccountUnprovenAt)
 	}
+	if m.FieldCleared(provider.FieldReturnProblemAt) {
+		fields = append(fields, provider.FieldReturnProblemAt)
+	}
 	if m.FieldCleared(provider.FieldGlobalProviderID) {
 		fields = append(fields, provider.FieldGlobalProviderID)
 	}
@@ -37586,6 +37939,9 @@ func (m *ProviderMutation) ClearField(name string) error {
 		return nil
 	case provider.FieldAccountUnprovenAt:
 		m.ClearAccountUnprovenAt()
+		return nil
+	case provider.FieldReturnProblemAt:
+		m.ClearReturnProblemAt()
 		return nil
 	case provider.FieldGlobalProviderID:
 		m.ClearGlobalProviderID()
@@ -37666,6 +38022,12 @@ func (m *ProviderMutation) ResetField(name string) error {
 		return nil
 	case provider.FieldWebhookEndpointID:
 		m.ResetWebhookEndpointID()
+		return nil
+	case provider.FieldReturnProblem:
+		m.ResetReturnProblem()
+		return nil
+	case provider.FieldReturnProblemAt:
+		m.ResetReturnProblemAt()
 		return nil
 	case provider.FieldGlobalProviderID:
 		m.ResetGlobalProviderID()
@@ -43882,8 +44244,8 @@ type WebhookDeliveryMutation struct {
 	id              *string
 	organization_id *string
 	created_at      *time.Time
-	endpoint_id     *string
 	outbox_id       *string
+	event_type      *string
 	attempt         *int
 	addattempt      *int
 	status          *webhookdelivery.Status
@@ -43891,7 +44253,10 @@ type WebhookDeliveryMutation struct {
 	addhttp_status  *int
 	error           *string
 	next_attempt_at *time.Time
+	finished_at     *time.Time
 	clearedFields   map[string]struct{}
+	endpoint        *string
+	clearedendpoint bool
 	done            bool
 	oldValue        func(context.Context) (*WebhookDelivery, error)
 	predicates      []predicate.WebhookDelivery
@@ -44075,12 +44440,12 @@ func (m *WebhookDeliveryMutation) ResetCreatedAt() {
 
 // SetEndpointID sets the "endpoint_id" field.
 func (m *WebhookDeliveryMutation) SetEndpointID(s string) {
-	m.endpoint_id = &s
+	m.endpoint = &s
 }
 
 // EndpointID returns the value of the "endpoint_id" field in the mutation.
 func (m *WebhookDeliveryMutation) EndpointID() (r string, exists bool) {
-	v := m.endpoint_id
+	v := m.endpoint
 	if v == nil {
 		return
 	}
@@ -44106,7 +44471,7 @@ func (m *WebhookDeliveryMutation) OldEndpointID(ctx context.Context) (v string, 
 
 // ResetEndpointID resets all changes to the "endpoint_id" field.
 func (m *WebhookDeliveryMutation) ResetEndpointID() {
-	m.endpoint_id = nil
+	m.endpoint = nil
 }
 
 // SetOutboxID sets the "outbox_id" field.
@@ -44143,6 +44508,42 @@ func (m *WebhookDeliveryMutation) OldOutboxID(ctx context.Context) (v string, er
 // ResetOutboxID resets all changes to the "outbox_id" field.
 func (m *WebhookDeliveryMutation) ResetOutboxID() {
 	m.outbox_id = nil
+}
+
+// SetEventType sets the "event_type" field.
+func (m *WebhookDeliveryMutation) SetEventType(s string) {
+	m.event_type = &s
+}
+
+// EventType returns the value of the "event_type" field in the mutation.
+func (m *WebhookDeliveryMutation) EventType() (r string, exists bool) {
+	v := m.event_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEventType returns the old "event_type" field's value of the WebhookDelivery entity.
+// If the WebhookDelivery object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookDeliveryMutation) OldEventType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEventType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEventType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEventType: %w", err)
+	}
+	return oldValue.EventType, nil
+}
+
+// ResetEventType resets all changes to the "event_type" field.
+func (m *WebhookDeliveryMutation) ResetEventType() {
+	m.event_type = nil
 }
 
 // SetAttempt sets the "attempt" field.
@@ -44378,6 +44779,82 @@ func (m *WebhookDeliveryMutation) ResetNextAttemptAt() {
 	delete(m.clearedFields, webhookdelivery.FieldNextAttemptAt)
 }
 
+// SetFinishedAt sets the "finished_at" field.
+func (m *WebhookDeliveryMutation) SetFinishedAt(t time.Time) {
+	m.finished_at = &t
+}
+
+// FinishedAt returns the value of the "finished_at" field in the mutation.
+func (m *WebhookDeliveryMutation) FinishedAt() (r time.Time, exists bool) {
+	v := m.finished_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFinishedAt returns the old "finished_at" field's value of the WebhookDelivery entity.
+// If the WebhookDelivery object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookDeliveryMutation) OldFinishedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFinishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFinishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFinishedAt: %w", err)
+	}
+	return oldValue.FinishedAt, nil
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (m *WebhookDeliveryMutation) ClearFinishedAt() {
+	m.finished_at = nil
+	m.clearedFields[webhookdelivery.FieldFinishedAt] = struct{}{}
+}
+
+// FinishedAtCleared returns if the "finished_at" field was cleared in this mutation.
+func (m *WebhookDeliveryMutation) FinishedAtCleared() bool {
+	_, ok := m.clearedFields[webhookdelivery.FieldFinishedAt]
+	return ok
+}
+
+// ResetFinishedAt resets all changes to the "finished_at" field.
+func (m *WebhookDeliveryMutation) ResetFinishedAt() {
+	m.finished_at = nil
+	delete(m.clearedFields, webhookdelivery.FieldFinishedAt)
+}
+
+// ClearEndpoint clears the "endpoint" edge to the WebhookEndpoint entity.
+func (m *WebhookDeliveryMutation) ClearEndpoint() {
+	m.clearedendpoint = true
+	m.clearedFields[webhookdelivery.FieldEndpointID] = struct{}{}
+}
+
+// EndpointCleared reports if the "endpoint" edge to the WebhookEndpoint entity was cleared.
+func (m *WebhookDeliveryMutation) EndpointCleared() bool {
+	return m.clearedendpoint
+}
+
+// EndpointIDs returns the "endpoint" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// EndpointID instead. It exists only for internal usage by the builders.
+func (m *WebhookDeliveryMutation) EndpointIDs() (ids []string) {
+	if id := m.endpoint; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetEndpoint resets all changes to the "endpoint" edge.
+func (m *WebhookDeliveryMutation) ResetEndpoint() {
+	m.endpoint = nil
+	m.clearedendpoint = false
+}
+
 // Where appends a list predicates to the WebhookDeliveryMutation builder.
 func (m *WebhookDeliveryMutation) Where(ps ...predicate.WebhookDelivery) {
 	m.predicates = append(m.predicates, ps...)
@@ -44412,18 +44889,21 @@ func (m *WebhookDeliveryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *WebhookDeliveryMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 11)
 	if m.organization_id != nil {
 		fields = append(fields, webhookdelivery.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, webhookdelivery.FieldCreatedAt)
 	}
-	if m.endpoint_id != nil {
+	if m.endpoint != nil {
 		fields = append(fields, webhookdelivery.FieldEndpointID)
 	}
 	if m.outbox_id != nil {
 		fields = append(fields, webhookdelivery.FieldOutboxID)
+	}
+	if m.event_type != nil {
+		fields = append(fields, webhookdelivery.FieldEventType)
 	}
 	if m.attempt != nil {
 		fields = append(fields, webhookdelivery.FieldAttempt)
@@ -44439,6 +44919,9 @@ func (m *WebhookDeliveryMutation) Fields() []string {
 	}
 	if m.next_attempt_at != nil {
 		fields = append(fields, webhookdelivery.FieldNextAttemptAt)
+	}
+	if m.finished_at != nil {
+		fields = append(fields, webhookdelivery.FieldFinishedAt)
 	}
 	return fields
 }
@@ -44456,6 +44939,8 @@ func (m *WebhookDeliveryMutation) Field(name string) (ent.Value, bool) {
 		return m.EndpointID()
 	case webhookdelivery.FieldOutboxID:
 		return m.OutboxID()
+	case webhookdelivery.FieldEventType:
+		return m.EventType()
 	case webhookdelivery.FieldAttempt:
 		return m.Attempt()
 	case webhookdelivery.FieldStatus:
@@ -44466,6 +44951,8 @@ func (m *WebhookDeliveryMutation) Field(name string) (ent.Value, bool) {
 		return m.Error()
 	case webhookdelivery.FieldNextAttemptAt:
 		return m.NextAttemptAt()
+	case webhookdelivery.FieldFinishedAt:
+		return m.FinishedAt()
 	}
 	return nil, false
 }
@@ -44483,6 +44970,8 @@ func (m *WebhookDeliveryMutation) OldField(ctx context.Context, name string) (en
 		return m.OldEndpointID(ctx)
 	case webhookdelivery.FieldOutboxID:
 		return m.OldOutboxID(ctx)
+	case webhookdelivery.FieldEventType:
+		return m.OldEventType(ctx)
 	case webhookdelivery.FieldAttempt:
 		return m.OldAttempt(ctx)
 	case webhookdelivery.FieldStatus:
@@ -44493,6 +44982,8 @@ func (m *WebhookDeliveryMutation) OldField(ctx context.Context, name string) (en
 		return m.OldError(ctx)
 	case webhookdelivery.FieldNextAttemptAt:
 		return m.OldNextAttemptAt(ctx)
+	case webhookdelivery.FieldFinishedAt:
+		return m.OldFinishedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown WebhookDelivery field %s", name)
 }
@@ -44530,6 +45021,13 @@ func (m *WebhookDeliveryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetOutboxID(v)
 		return nil
+	case webhookdelivery.FieldEventType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEventType(v)
+		return nil
 	case webhookdelivery.FieldAttempt:
 		v, ok := value.(int)
 		if !ok {
@@ -44564,6 +45062,13 @@ func (m *WebhookDeliveryMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetNextAttemptAt(v)
+		return nil
+	case webhookdelivery.FieldFinishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFinishedAt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookDelivery field %s", name)
@@ -44625,6 +45130,9 @@ func (m *WebhookDeliveryMutation) ClearedFields() []string {
 	if m.FieldCleared(webhookdelivery.FieldNextAttemptAt) {
 		fields = append(fields, webhookdelivery.FieldNextAttemptAt)
 	}
+	if m.FieldCleared(webhookdelivery.FieldFinishedAt) {
+		fields = append(fields, webhookdelivery.FieldFinishedAt)
+	}
 	return fields
 }
 
@@ -44641,6 +45149,9 @@ func (m *WebhookDeliveryMutation) ClearField(name string) error {
 	switch name {
 	case webhookdelivery.FieldNextAttemptAt:
 		m.ClearNextAttemptAt()
+		return nil
+	case webhookdelivery.FieldFinishedAt:
+		m.ClearFinishedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookDelivery nullable field %s", name)
@@ -44662,6 +45173,9 @@ func (m *WebhookDeliveryMutation) ResetField(name string) error {
 	case webhookdelivery.FieldOutboxID:
 		m.ResetOutboxID()
 		return nil
+	case webhookdelivery.FieldEventType:
+		m.ResetEventType()
+		return nil
 	case webhookdelivery.FieldAttempt:
 		m.ResetAttempt()
 		return nil
@@ -44677,25 +45191,37 @@ func (m *WebhookDeliveryMutation) ResetField(name string) error {
 	case webhookdelivery.FieldNextAttemptAt:
 		m.ResetNextAttemptAt()
 		return nil
+	case webhookdelivery.FieldFinishedAt:
+		m.ResetFinishedAt()
+		return nil
 	}
 	return fmt.Errorf("unknown WebhookDelivery field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *WebhookDeliveryMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.endpoint != nil {
+		edges = append(edges, webhookdelivery.EdgeEndpoint)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *WebhookDeliveryMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		if id := m.endpoint; id != nil {
+			return []ent.Value{*id}
+		}
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *WebhookDeliveryMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
 	return edges
 }
 
@@ -44707,25 +45233,42 @@ func (m *WebhookDeliveryMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *WebhookDeliveryMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.clearedendpoint {
+		edges = append(edges, webhookdelivery.EdgeEndpoint)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *WebhookDeliveryMutation) EdgeCleared(name string) bool {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		return m.clearedendpoint
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *WebhookDeliveryMutation) ClearEdge(name string) error {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		m.ClearEndpoint()
+		return nil
+	}
 	return fmt.Errorf("unknown WebhookDelivery unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *WebhookDeliveryMutation) ResetEdge(name string) error {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		m.ResetEndpoint()
+		return nil
+	}
 	return fmt.Errorf("unknown WebhookDelivery edge %s", name)
 }
 
@@ -44737,13 +45280,19 @@ type WebhookEndpointMutation struct {
 	id                     *string
 	organization_id        *string
 	created_at             *time.Time
+	updated_at             *time.Time
 	url                    *string
+	description            *string
 	status                 *webhookendpoint.Status
 	event_types            *[]string
 	appendevent_types      []string
 	secret_sealed          *[]byte
 	secret_previous_sealed *[]byte
+	secret_previous_until  *time.Time
 	clearedFields          map[string]struct{}
+	deliveries             map[string]struct{}
+	removeddeliveries      map[string]struct{}
+	cleareddeliveries      bool
 	done                   bool
 	oldValue               func(context.Context) (*WebhookEndpoint, error)
 	predicates             []predicate.WebhookEndpoint
@@ -44925,6 +45474,42 @@ func (m *WebhookEndpointMutation) ResetCreatedAt() {
 	m.created_at = nil
 }
 
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WebhookEndpointMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WebhookEndpointMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the WebhookEndpoint entity.
+// If the WebhookEndpoint object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookEndpointMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WebhookEndpointMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
 // SetURL sets the "url" field.
 func (m *WebhookEndpointMutation) SetURL(s string) {
 	m.url = &s
@@ -44959,6 +45544,55 @@ func (m *WebhookEndpointMutation) OldURL(ctx context.Context) (v string, err err
 // ResetURL resets all changes to the "url" field.
 func (m *WebhookEndpointMutation) ResetURL() {
 	m.url = nil
+}
+
+// SetDescription sets the "description" field.
+func (m *WebhookEndpointMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *WebhookEndpointMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the WebhookEndpoint entity.
+// If the WebhookEndpoint object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookEndpointMutation) OldDescription(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ClearDescription clears the value of the "description" field.
+func (m *WebhookEndpointMutation) ClearDescription() {
+	m.description = nil
+	m.clearedFields[webhookendpoint.FieldDescription] = struct{}{}
+}
+
+// DescriptionCleared returns if the "description" field was cleared in this mutation.
+func (m *WebhookEndpointMutation) DescriptionCleared() bool {
+	_, ok := m.clearedFields[webhookendpoint.FieldDescription]
+	return ok
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *WebhookEndpointMutation) ResetDescription() {
+	m.description = nil
+	delete(m.clearedFields, webhookendpoint.FieldDescription)
 }
 
 // SetStatus sets the "status" field.
@@ -45079,9 +45713,22 @@ func (m *WebhookEndpointMutation) OldSecretSealed(ctx context.Context) (v []byte
 	return oldValue.SecretSealed, nil
 }
 
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (m *WebhookEndpointMutation) ClearSecretSealed() {
+	m.secret_sealed = nil
+	m.clearedFields[webhookendpoint.FieldSecretSealed] = struct{}{}
+}
+
+// SecretSealedCleared returns if the "secret_sealed" field was cleared in this mutation.
+func (m *WebhookEndpointMutation) SecretSealedCleared() bool {
+	_, ok := m.clearedFields[webhookendpoint.FieldSecretSealed]
+	return ok
+}
+
 // ResetSecretSealed resets all changes to the "secret_sealed" field.
 func (m *WebhookEndpointMutation) ResetSecretSealed() {
 	m.secret_sealed = nil
+	delete(m.clearedFields, webhookendpoint.FieldSecretSealed)
 }
 
 // SetSecretPreviousSealed sets the "secret_previous_sealed" field.
@@ -45133,6 +45780,109 @@ func (m *WebhookEndpointMutation) ResetSecretPreviousSealed() {
 	delete(m.clearedFields, webhookendpoint.FieldSecretPreviousSealed)
 }
 
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (m *WebhookEndpointMutation) SetSecretPreviousUntil(t time.Time) {
+	m.secret_previous_until = &t
+}
+
+// SecretPreviousUntil returns the value of the "secret_previous_until" field in the mutation.
+func (m *WebhookEndpointMutation) SecretPreviousUntil() (r time.Time, exists bool) {
+	v := m.secret_previous_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSecretPreviousUntil returns the old "secret_previous_until" field's value of the WebhookEndpoint entity.
+// If the WebhookEndpoint object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookEndpointMutation) OldSecretPreviousUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSecretPreviousUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSecretPreviousUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSecretPreviousUntil: %w", err)
+	}
+	return oldValue.SecretPreviousUntil, nil
+}
+
+// ClearSecretPreviousUntil clears the value of the "secret_previous_until" field.
+func (m *WebhookEndpointMutation) ClearSecretPreviousUntil() {
+	m.secret_previous_until = nil
+	m.clearedFields[webhookendpoint.FieldSecretPreviousUntil] = struct{}{}
+}
+
+// SecretPreviousUntilCleared returns if the "secret_previous_until" field was cleared in this mutation.
+func (m *WebhookEndpointMutation) SecretPreviousUntilCleared() bool {
+	_, ok := m.clearedFields[webhookendpoint.FieldSecretPreviousUntil]
+	return ok
+}
+
+// ResetSecretPreviousUntil resets all changes to the "secret_previous_until" field.
+func (m *WebhookEndpointMutation) ResetSecretPreviousUntil() {
+	m.secret_previous_until = nil
+	delete(m.clearedFields, webhookendpoint.FieldSecretPreviousUntil)
+}
+
+// AddDeliveryIDs adds the "deliveries" edge to the WebhookDelivery entity by ids.
+func (m *WebhookEndpointMutation) AddDeliveryIDs(ids ...string) {
+	if m.deliveries == nil {
+		m.deliveries = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.deliveries[ids[i]] = struct{}{}
+	}
+}
+
+// ClearDeliveries clears the "deliveries" edge to the WebhookDelivery entity.
+func (m *WebhookEndpointMutation) ClearDeliveries() {
+	m.cleareddeliveries = true
+}
+
+// DeliveriesCleared reports if the "deliveries" edge to the WebhookDelivery entity was cleared.
+func (m *WebhookEndpointMutation) DeliveriesCleared() bool {
+	return m.cleareddeliveries
+}
+
+// RemoveDeliveryIDs removes the "deliveries" edge to the WebhookDelivery entity by IDs.
+func (m *WebhookEndpointMutation) RemoveDeliveryIDs(ids ...string) {
+	if m.removeddeliveries == nil {
+		m.removeddeliveries = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.deliveries, ids[i])
+		m.removeddeliveries[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedDeliveries returns the removed IDs of the "deliveries" edge to the WebhookDelivery entity.
+func (m *WebhookEndpointMutation) RemovedDeliveriesIDs() (ids []string) {
+	for id := range m.removeddeliveries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// DeliveriesIDs returns the "deliveries" edge IDs in the mutation.
+func (m *WebhookEndpointMutation) DeliveriesIDs() (ids []string) {
+	for id := range m.deliveries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetDeliveries resets all changes to the "deliveries" edge.
+func (m *WebhookEndpointMutation) ResetDeliveries() {
+	m.deliveries = nil
+	m.cleareddeliveries = false
+	m.removeddeliveries = nil
+}
+
 // Where appends a list predicates to the WebhookEndpointMutation builder.
 func (m *WebhookEndpointMutation) Where(ps ...predicate.WebhookEndpoint) {
 	m.predicates = append(m.predicates, ps...)
@@ -45167,15 +45917,21 @@ func (m *WebhookEndpointMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *WebhookEndpointMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 10)
 	if m.organization_id != nil {
 		fields = append(fields, webhookendpoint.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, webhookendpoint.FieldCreatedAt)
 	}
+	if m.updated_at != nil {
+		fields = append(fields, webhookendpoint.FieldUpdatedAt)
+	}
 	if m.url != nil {
 		fields = append(fields, webhookendpoint.FieldURL)
+	}
+	if m.description != nil {
+		fields = append(fields, webhookendpoint.FieldDescription)
 	}
 	if m.status != nil {
 		fields = append(fields, webhookendpoint.FieldStatus)
@@ -45189,6 +45945,9 @@ func (m *WebhookEndpointMutation) Fields() []string {
 	if m.secret_previous_sealed != nil {
 		fields = append(fields, webhookendpoint.FieldSecretPreviousSealed)
 	}
+	if m.secret_previous_until != nil {
+		fields = append(fields, webhookendpoint.FieldSecretPreviousUntil)
+	}
 	return fields
 }
 
@@ -45201,8 +45960,12 @@ func (m *WebhookEndpointMutation) Field(name string) (ent.Value, bool) {
 		return m.OrganizationID()
 	case webhookendpoint.FieldCreatedAt:
 		return m.CreatedAt()
+	case webhookendpoint.FieldUpdatedAt:
+		return m.UpdatedAt()
 	case webhookendpoint.FieldURL:
 		return m.URL()
+	case webhookendpoint.FieldDescription:
+		return m.Description()
 	case webhookendpoint.FieldStatus:
 		return m.Status()
 	case webhookendpoint.FieldEventTypes:
@@ -45211,6 +45974,8 @@ func (m *WebhookEndpointMutation) Field(name string) (ent.Value, bool) {
 		return m.SecretSealed()
 	case webhookendpoint.FieldSecretPreviousSealed:
 		return m.SecretPreviousSealed()
+	case webhookendpoint.FieldSecretPreviousUntil:
+		return m.SecretPreviousUntil()
 	}
 	return nil, false
 }
@@ -45224,8 +45989,12 @@ func (m *WebhookEndpointMutation) OldField(ctx context.Context, name string) (en
 		return m.OldOrganizationID(ctx)
 	case webhookendpoint.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
+	case webhookendpoint.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
 	case webhookendpoint.FieldURL:
 		return m.OldURL(ctx)
+	case webhookendpoint.FieldDescription:
+		return m.OldDescription(ctx)
 	case webhookendpoint.FieldStatus:
 		return m.OldStatus(ctx)
 	case webhookendpoint.FieldEventTypes:
@@ -45234,6 +46003,8 @@ func (m *WebhookEndpointMutation) OldField(ctx context.Context, name string) (en
 		return m.OldSecretSealed(ctx)
 	case webhookendpoint.FieldSecretPreviousSealed:
 		return m.OldSecretPreviousSealed(ctx)
+	case webhookendpoint.FieldSecretPreviousUntil:
+		return m.OldSecretPreviousUntil(ctx)
 	}
 	return nil, fmt.Errorf("unknown WebhookEndpoint field %s", name)
 }
@@ -45257,12 +46028,26 @@ func (m *WebhookEndpointMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreatedAt(v)
 		return nil
+	case webhookendpoint.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
 	case webhookendpoint.FieldURL:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetURL(v)
+		return nil
+	case webhookendpoint.FieldDescription:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDescription(v)
 		return nil
 	case webhookendpoint.FieldStatus:
 		v, ok := value.(webhookendpoint.Status)
@@ -45291,6 +46076,13 @@ func (m *WebhookEndpointMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSecretPreviousSealed(v)
+		return nil
+	case webhookendpoint.FieldSecretPreviousUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSecretPreviousUntil(v)
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookEndpoint field %s", name)
@@ -45322,8 +46114,17 @@ func (m *WebhookEndpointMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *WebhookEndpointMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(webhookendpoint.FieldDescription) {
+		fields = append(fields, webhookendpoint.FieldDescription)
+	}
+	if m.FieldCleared(webhookendpoint.FieldSecretSealed) {
+		fields = append(fields, webhookendpoint.FieldSecretSealed)
+	}
 	if m.FieldCleared(webhookendpoint.FieldSecretPreviousSealed) {
 		fields = append(fields, webhookendpoint.FieldSecretPreviousSealed)
+	}
+	if m.FieldCleared(webhookendpoint.FieldSecretPreviousUntil) {
+		fields = append(fields, webhookendpoint.FieldSecretPreviousUntil)
 	}
 	return fields
 }
@@ -45339,8 +46140,17 @@ func (m *WebhookEndpointMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *WebhookEndpointMutation) ClearField(name string) error {
 	switch name {
+	case webhookendpoint.FieldDescription:
+		m.ClearDescription()
+		return nil
+	case webhookendpoint.FieldSecretSealed:
+		m.ClearSecretSealed()
+		return nil
 	case webhookendpoint.FieldSecretPreviousSealed:
 		m.ClearSecretPreviousSealed()
+		return nil
+	case webhookendpoint.FieldSecretPreviousUntil:
+		m.ClearSecretPreviousUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookEndpoint nullable field %s", name)
@@ -45356,8 +46166,14 @@ func (m *WebhookEndpointMutation) ResetField(name string) error {
 	case webhookendpoint.FieldCreatedAt:
 		m.ResetCreatedAt()
 		return nil
+	case webhookendpoint.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
 	case webhookendpoint.FieldURL:
 		m.ResetURL()
+		return nil
+	case webhookendpoint.FieldDescription:
+		m.ResetDescription()
 		return nil
 	case webhookendpoint.FieldStatus:
 		m.ResetStatus()
@@ -45371,54 +46187,93 @@ func (m *WebhookEndpointMutation) ResetField(name string) error {
 	case webhookendpoint.FieldSecretPreviousSealed:
 		m.ResetSecretPreviousSealed()
 		return nil
+	case webhookendpoint.FieldSecretPreviousUntil:
+		m.ResetSecretPreviousUntil()
+		return nil
 	}
 	return fmt.Errorf("unknown WebhookEndpoint field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *WebhookEndpointMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.deliveries != nil {
+		edges = append(edges, webhookendpoint.EdgeDeliveries)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *WebhookEndpointMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		ids := make([]ent.Value, 0, len(m.deliveries))
+		for id := range m.deliveries {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *WebhookEndpointMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.removeddeliveries != nil {
+		edges = append(edges, webhookendpoint.EdgeDeliveries)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *WebhookEndpointMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		ids := make([]ent.Value, 0, len(m.removeddeliveries))
+		for id := range m.removeddeliveries {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *WebhookEndpointMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.cleareddeliveries {
+		edges = append(edges, webhookendpoint.EdgeDeliveries)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *WebhookEndpointMutation) EdgeCleared(name string) bool {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		return m.cleareddeliveries
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *WebhookEndpointMutation) ClearEdge(name string) error {
+	switch name {
+	}
 	return fmt.Errorf("unknown WebhookEndpoint unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *WebhookEndpointMutation) ResetEdge(name string) error {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		m.ResetDeliveries()
+		return nil
+	}
 	return fmt.Errorf("unknown WebhookEndpoint edge %s", name)
 }

@@ -32,6 +32,8 @@ var _ = newestFirst(
 	&DefaultProductOrder.Direction,
 	&DefaultProviderOrder.Direction,
 	&DefaultQuoteOrder.Direction,
+	&DefaultWebhookDeliveryOrder.Direction,
+	&DefaultWebhookEndpointOrder.Direction,
 )
 
 // Entries are listed of one balance only, and in the order of their numbers,

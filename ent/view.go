@@ -167,3 +167,36 @@ func capOf(agreed *money.Units, one money.Units, times money.Units) money.Units 
 	}
 	return one * times
 }
+
+// Installation is the installation id of the account's payment pages, or nil.
+func (p *Provider) Installation() *string { return given(p.AuthType) }
+
+// GivenEndpoint is the address that was given for the account's gateway, or
+// nil.
+func (p *Provider) GivenEndpoint() *string { return given(p.Endpoint) }
+
+// Installation is the installation id of the account's payment pages, or nil.
+func (g *GlobalProvider) Installation() *string { return given(g.AuthType) }
+
+// GivenEndpoint is the address that was given for the account's gateway, or
+// nil.
+func (g *GlobalProvider) GivenEndpoint() *string { return given(g.Endpoint) }
+
+// AnsweredStatus is the status that the endpoint answered with, or nil.
+func (d *WebhookDelivery) AnsweredStatus() *int {
+	if d.HTTPStatus == 0 {
+		return nil
+	}
+	return &d.HTTPStatus
+}
+
+// Reason is why the delivery failed, or nil.
+func (d *WebhookDelivery) Reason() *string { return given(d.Error) }
+
+// given is a text, or nil where it is empty.
+func given(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}

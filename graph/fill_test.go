@@ -18,6 +18,7 @@ import (
 	"purser/ent/paymentattempt"
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
+	"purser/ent/webhookdelivery"
 	"purser/gateway"
 	"purser/money"
 )
@@ -156,6 +157,14 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		SetType("payment_intent.succeeded").SetStatus(gatewayevent.StatusIGNORED).SetObjectKind("payment").SetObjectID(f.mark).
 		SetReceivedAt(now).Exec(ctx))
 	add("GatewayEvent", id("evt", 0), nil)
+	must(raw.WebhookEndpoint.Create().SetID(id("whk", 0)).SetURL("https://" + slug + ".mark.example/hook").SetDescription(name("endpoint")).
+		SetEventTypes([]string{"balance.low"}).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
+	add("WebhookEndpoint", id("whk", 0), nil)
+	must(raw.Outbox.Create().SetID(id("out", 0)).SetKind("balance.low").SetSubject(f.mark).SetPayload([]byte(`{}`)).
+		SetAvailableAt(now).SetSentAt(now).SetCreatedAt(now).Exec(ctx))
+	must(raw.WebhookDelivery.Create().SetID(id("whd", 0)).SetEndpointID(id("whk", 0)).SetOutboxID(id("out", 0)).SetEventType("balance.low").
+		SetAttempt(1).SetStatus(webhookdelivery.StatusFAILED).SetError(name("delivery")).SetFinishedAt(now).SetCreatedAt(now).Exec(ctx))
+	add("WebhookDelivery", id("whd", 0), nil)
 	token, err := raw.AccessToken.Query().FirstID(ctx)
 	add("AccessToken", token, err)
 	w.clock.Advance(time.Second)

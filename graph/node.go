@@ -30,6 +30,8 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/refund"
+	"purser/ent/webhookdelivery"
+	"purser/ent/webhookendpoint"
 	"purser/graph/model"
 	"purser/graph/transport"
 )
@@ -66,6 +68,8 @@ func nodeTypes() map[string]nodeType {
 		"dsp": {"Dispute", dispute.Table, ofPayer},
 		"pmd": {"PaymentMethod", paymentmethod.Table, ofPayer},
 		"evt": {"GatewayEvent", gatewayevent.Table, ofBilling},
+		"whk": {"WebhookEndpoint", webhookendpoint.Table, []auth.Area{auth.AreaAccount}},
+		"whd": {"WebhookDelivery", webhookdelivery.Table, []auth.Area{auth.AreaAccount}},
 	}
 }
 

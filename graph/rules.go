@@ -80,7 +80,8 @@ func newRules() *rules {
 
 			"Organization": settings, "DunningPolicy": settings,
 			"Currency": shared,
-			"Provider": account, "GlobalProvider": settings,
+			"Provider": account, "GlobalProvider": settings, "ReturnProblem": account,
+			"WebhookEndpoint": account, "WebhookDelivery": account,
 			"AccessToken": token,
 
 			"Payer": payer, "Developer": payer, "Company": payer, "SpendCheck": payer, "Statement": payer,
@@ -105,7 +106,7 @@ func newRules() *rules {
 			"Query.organizations": system,
 			"Query.currencies":    account,
 			"Query.providers":     account, "Query.globalProviders": settings,
-			"Query.accessTokens": account,
+			"Query.accessTokens": account, "Query.webhookEndpoints": account,
 
 			"Query.payer": payer, "Query.balances": payer, "Query.quotes": payer,
 			"Query.invoices": payer, "Query.payments": payer,
@@ -119,15 +120,24 @@ func newRules() *rules {
 			"Mutation.globalProviderCreate":  writing(auth.AreaSystem),
 			"Mutation.globalProviderUpdate":  writing(auth.AreaSystem),
 			"Mutation.globalProviderDelete":  writing(auth.AreaSystem),
+			"Mutation.globalProviderTest":    writing(auth.AreaSystem),
 			"Mutation.payerExport":           writing(auth.AreaBilling),
 			"Mutation.payerErase":            writing(auth.AreaBilling),
 
-			"Mutation.currencySet":       writing(auth.AreaAccount),
-			"Mutation.currencyDelete":    writing(auth.AreaAccount),
-			"Mutation.providerCreate":    writing(auth.AreaAccount),
-			"Mutation.providerUpdate":    writing(auth.AreaAccount),
-			"Mutation.providerDelete":    writing(auth.AreaAccount),
-			"Mutation.providerTest":      writing(auth.AreaAccount),
+			"Mutation.currencySet":    writing(auth.AreaAccount),
+			"Mutation.currencyDelete": writing(auth.AreaAccount),
+			"Mutation.providerCreate": writing(auth.AreaAccount),
+			"Mutation.providerUpdate": writing(auth.AreaAccount),
+			"Mutation.providerDelete": writing(auth.AreaAccount),
+			"Mutation.providerTest":   writing(auth.AreaAccount),
+
+			"Mutation.providerTestPayment":         writing(auth.AreaAccount),
+			"Mutation.webhookEndpointCreate":       writing(auth.AreaAccount),
+			"Mutation.webhookEndpointUpdate":       writing(auth.AreaAccount),
+			"Mutation.webhookEndpointDelete":       writing(auth.AreaAccount),
+			"Mutation.webhookEndpointRotateSecret": writing(auth.AreaAccount),
+			"Mutation.webhookRedeliver":            writing(auth.AreaAccount),
+
 			"Mutation.accessTokenCreate": writing(auth.AreaAdmin),
 			"Mutation.accessTokenUpdate": writing(auth.AreaAdmin),
 			"Mutation.accessTokenRevoke": writing(auth.AreaAdmin),
@@ -196,6 +206,7 @@ func newRules() *rules {
 
 			// How the operator's accounts are set up.
 			"GlobalProvider.secretHint": system, "GlobalProvider.webhookUrl": system,
+			"GlobalProvider.merchantCode": system, "GlobalProvider.installationId": system, "GlobalProvider.endpoint": system,
 
 			// What a sale shows of the catalog: not what else there is.
 			"Product.prices": both, "Product.provider": both,

@@ -194,6 +194,7 @@ func prefixOf(arg string) string {
 	return map[string]string{
 		"payerId": "dev_", "providerId": "prv_", "defaultProviderId": "prv_", "productId": "prd_", "priceId": "prc_",
 		"paymentMethodId": "pmd_", "companyId": "com_", "developerId": "dev_", "testTwinOf": "org_", "globalProviderId": "gpr_",
+		"deliveryId": "whd_",
 	}[arg]
 }
 

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ type Config struct {
 	// the function, and server.go hands it over.
 	ApplyEvent func(ctx context.Context, eventID string) error
 	Logger     *slog.Logger
+	// Webhooks sends what organizations are told at addresses of their own; it
+	// must not be able to reach what stands beside this server.
+	Webhooks *http.Client
 	// Interval is the time between two looks for due work. Default 1 s.
 	Interval time.Duration
 	// Budget is how long a visit to an organization spends on one kind of

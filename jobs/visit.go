@@ -31,6 +31,7 @@ func (r *Runner) kinds() []kind {
 		{"check refund", r.Billing.DueRefunds, r.checkRefund},
 		{"check dispute", r.Billing.DueDisputes, r.checkDispute},
 		{"reload balance", r.Billing.DueReloads, r.reloadBalance},
+		{"deliver webhook", r.Billing.DueDeliveries, r.deliverWebhook},
 	}
 }
 
@@ -48,7 +49,8 @@ func (r *Runner) organization(ctx context.Context, id string) error {
 	}
 	problems = append(problems,
 		r.piece(ctx, id, kind{name: "seal entries", do: r.seal}, ""),
-		r.piece(ctx, id, kind{name: "remove old keys", do: r.removeKeys}, ""))
+		r.piece(ctx, id, kind{name: "remove old keys", do: r.removeKeys}, ""),
+		r.piece(ctx, id, kind{name: "remove old deliveries", do: r.removeDeliveries}, ""))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.found[id] = found

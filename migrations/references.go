@@ -38,7 +38,6 @@ func References() []Reference {
 		{"subscriptions", "latest_invoice_id", "invoices"},
 		{"subscription_items", "subscription_id", "subscriptions"},
 		{"subscription_items", "price_id", "prices"},
-		{"webhook_deliveries", "endpoint_id", "webhook_endpoints"},
 		{"webhook_deliveries", "outbox_id", "outboxes"},
 	}
 }

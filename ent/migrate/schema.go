@@ -385,11 +385,15 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "ARCHIVED"}, Default: "ACTIVE"},
 		{Name: "publishable_key", Type: field.TypeString, Nullable: true},
 		{Name: "merchant_code", Type: field.TypeString, Nullable: true},
+		{Name: "auth_type", Type: field.TypeString, Default: ""},
 		{Name: "secret_hint", Type: field.TypeString, Nullable: true},
 		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_previous_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_previous_until", Type: field.TypeTime, Nullable: true},
+		{Name: "mac_secret_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "legacy_mac", Type: field.TypeBool, Default: false},
+		{Name: "endpoint", Type: field.TypeString, Default: ""},
 		{Name: "credential_version", Type: field.TypeInt, Default: 1},
 		{Name: "gateway_account_id", Type: field.TypeString, Default: ""},
 		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
@@ -1400,6 +1404,8 @@ var (
 		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
 		{Name: "webhook_token", Type: field.TypeString},
 		{Name: "webhook_endpoint_id", Type: field.TypeString, Default: ""},
+		{Name: "return_problem", Type: field.TypeString, Default: ""},
+		{Name: "return_problem_at", Type: field.TypeTime, Nullable: true},
 		{Name: "global_provider_id", Type: field.TypeString, Nullable: true},
 	}
 	// ProvidersTable holds the schema information for the "providers" table.
@@ -1671,24 +1677,44 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "endpoint_id", Type: field.TypeString},
 		{Name: "outbox_id", Type: field.TypeString},
+		{Name: "event_type", Type: field.TypeString},
 		{Name: "attempt", Type: field.TypeInt},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PENDING", "DELIVERED", "FAILED"}, Default: "PENDING"},
 		{Name: "http_status", Type: field.TypeInt, Default: 0},
 		{Name: "error", Type: field.TypeString, Default: ""},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "endpoint_id", Type: field.TypeString},
 	}
 	// WebhookDeliveriesTable holds the schema information for the "webhook_deliveries" table.
 	WebhookDeliveriesTable = &schema.Table{
 		Name:       "webhook_deliveries",
 		Columns:    WebhookDeliveriesColumns,
 		PrimaryKey: []*schema.Column{WebhookDeliveriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "webhook_deliveries_webhook_endpoints_deliveries",
+				Columns:    []*schema.Column{WebhookDeliveriesColumns[11]},
+				RefColumns: []*schema.Column{WebhookEndpointsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt",
 				Unique:  true,
-				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[3], WebhookDeliveriesColumns[4], WebhookDeliveriesColumns[5]},
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[11], WebhookDeliveriesColumns[3], WebhookDeliveriesColumns[5]},
+			},
+			{
+				Name:    "webhookdelivery_organization_id_endpoint_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[11], WebhookDeliveriesColumns[0]},
+			},
+			{
+				Name:    "webhookdelivery_organization_id_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[2]},
 			},
 			{
 				Name:    "webhookdelivery_organization_id_next_attempt_at",
@@ -1705,17 +1731,27 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "url", Type: field.TypeString},
-		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "DISABLED"}, Default: "ACTIVE"},
+		{Name: "description", Type: field.TypeString, Nullable: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "DISABLED", "DELETED"}, Default: "ACTIVE"},
 		{Name: "event_types", Type: field.TypeJSON},
-		{Name: "secret_sealed", Type: field.TypeBytes},
+		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "secret_previous_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "secret_previous_until", Type: field.TypeTime, Nullable: true},
 	}
 	// WebhookEndpointsTable holds the schema information for the "webhook_endpoints" table.
 	WebhookEndpointsTable = &schema.Table{
 		Name:       "webhook_endpoints",
 		Columns:    WebhookEndpointsColumns,
 		PrimaryKey: []*schema.Column{WebhookEndpointsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "webhookendpoint_organization_id_status",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookEndpointsColumns[1], WebhookEndpointsColumns[6]},
+			},
+		},
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
@@ -1873,4 +1909,5 @@ func init() {
 	SubscriptionItemsTable.Annotation.Checks = map[string]string{
 		"subscription_items_quantity": "quantity >= 1",
 	}
+	WebhookDeliveriesTable.ForeignKeys[0].RefTable = WebhookEndpointsTable
 }

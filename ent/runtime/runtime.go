@@ -484,12 +484,24 @@ func init() {
 	globalproviderDescName := globalproviderFields[2].Descriptor()
 	// globalprovider.NameValidator is a validator for the "name" field. It is called by the builders before save.
 	globalprovider.NameValidator = globalproviderDescName.Validators[0].(func(string) error)
+	// globalproviderDescAuthType is the schema descriptor for auth_type field.
+	globalproviderDescAuthType := globalproviderFields[9].Descriptor()
+	// globalprovider.DefaultAuthType holds the default value on creation for the auth_type field.
+	globalprovider.DefaultAuthType = globalproviderDescAuthType.Default.(string)
+	// globalproviderDescLegacyMAC is the schema descriptor for legacy_mac field.
+	globalproviderDescLegacyMAC := globalproviderFields[16].Descriptor()
+	// globalprovider.DefaultLegacyMAC holds the default value on creation for the legacy_mac field.
+	globalprovider.DefaultLegacyMAC = globalproviderDescLegacyMAC.Default.(bool)
+	// globalproviderDescEndpoint is the schema descriptor for endpoint field.
+	globalproviderDescEndpoint := globalproviderFields[17].Descriptor()
+	// globalprovider.DefaultEndpoint holds the default value on creation for the endpoint field.
+	globalprovider.DefaultEndpoint = globalproviderDescEndpoint.Default.(string)
 	// globalproviderDescCredentialVersion is the schema descriptor for credential_version field.
-	globalproviderDescCredentialVersion := globalproviderFields[14].Descriptor()
+	globalproviderDescCredentialVersion := globalproviderFields[18].Descriptor()
 	// globalprovider.DefaultCredentialVersion holds the default value on creation for the credential_version field.
 	globalprovider.DefaultCredentialVersion = globalproviderDescCredentialVersion.Default.(int)
 	// globalproviderDescGatewayAccountID is the schema descriptor for gateway_account_id field.
-	globalproviderDescGatewayAccountID := globalproviderFields[15].Descriptor()
+	globalproviderDescGatewayAccountID := globalproviderFields[19].Descriptor()
 	// globalprovider.DefaultGatewayAccountID holds the default value on creation for the gateway_account_id field.
 	globalprovider.DefaultGatewayAccountID = globalproviderDescGatewayAccountID.Default.(string)
 	// globalproviderDescID is the schema descriptor for id field.
@@ -1283,6 +1295,10 @@ func init() {
 	providerDescWebhookEndpointID := providerFields[20].Descriptor()
 	// provider.DefaultWebhookEndpointID holds the default value on creation for the webhook_endpoint_id field.
 	provider.DefaultWebhookEndpointID = providerDescWebhookEndpointID.Default.(string)
+	// providerDescReturnProblem is the schema descriptor for return_problem field.
+	providerDescReturnProblem := providerFields[21].Descriptor()
+	// provider.DefaultReturnProblem holds the default value on creation for the return_problem field.
+	provider.DefaultReturnProblem = providerDescReturnProblem.Default.(string)
 	// providerDescID is the schema descriptor for id field.
 	providerDescID := providerMixinFields0[0].Descriptor()
 	// provider.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1500,11 +1516,11 @@ func init() {
 	// webhookdelivery.OutboxIDValidator is a validator for the "outbox_id" field. It is called by the builders before save.
 	webhookdelivery.OutboxIDValidator = webhookdeliveryDescOutboxID.Validators[0].(func(string) error)
 	// webhookdeliveryDescHTTPStatus is the schema descriptor for http_status field.
-	webhookdeliveryDescHTTPStatus := webhookdeliveryFields[4].Descriptor()
+	webhookdeliveryDescHTTPStatus := webhookdeliveryFields[5].Descriptor()
 	// webhookdelivery.DefaultHTTPStatus holds the default value on creation for the http_status field.
 	webhookdelivery.DefaultHTTPStatus = webhookdeliveryDescHTTPStatus.Default.(int)
 	// webhookdeliveryDescError is the schema descriptor for error field.
-	webhookdeliveryDescError := webhookdeliveryFields[5].Descriptor()
+	webhookdeliveryDescError := webhookdeliveryFields[6].Descriptor()
 	// webhookdelivery.DefaultError holds the default value on creation for the error field.
 	webhookdelivery.DefaultError = webhookdeliveryDescError.Default.(string)
 	// webhookdeliveryDescID is the schema descriptor for id field.

@@ -43,6 +43,8 @@ type ResolverRoot interface {
 	Query() QueryResolver
 	Quote() QuoteResolver
 	Stream() StreamResolver
+	WebhookDelivery() WebhookDeliveryResolver
+	WebhookEndpoint() WebhookEndpointResolver
 }
 
 type DirectiveRoot struct {
@@ -380,8 +382,11 @@ type ComplexityRoot struct {
 		CreatedAt         func(childComplexity int) int
 		Description       func(childComplexity int) int
 		Environment       func(childComplexity int) int
+		GivenEndpoint     func(childComplexity int) int
 		ID                func(childComplexity int) int
+		Installation      func(childComplexity int) int
 		Kind              func(childComplexity int) int
+		MerchantCode      func(childComplexity int) int
 		Name              func(childComplexity int) int
 		PublishableKey    func(childComplexity int) int
 		SecretHint        func(childComplexity int) int
@@ -400,6 +405,13 @@ type ComplexityRoot struct {
 		DeletedID      func(childComplexity int) int
 		GlobalProvider func(childComplexity int) int
 		UserErrors     func(childComplexity int) int
+	}
+
+	GlobalProviderTestPayload struct {
+		Code       func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Ok         func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	GlobalProviderUpdatePayload struct {
@@ -588,65 +600,72 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AccessTokenCreate       func(childComplexity int, input model.AccessTokenCreateInput) int
-		AccessTokenRevoke       func(childComplexity int, input model.AccessTokenRevokeInput) int
-		AccessTokenUpdate       func(childComplexity int, input model.AccessTokenUpdateInput) int
-		AutoReloadSet           func(childComplexity int, input model.AutoReloadSetInput) int
-		BalanceAdjust           func(childComplexity int, input model.BalanceAdjustInput) int
-		BalanceCredit           func(childComplexity int, input model.BalanceCreditInput) int
-		BalanceReload           func(childComplexity int, input model.BalanceReloadInput) int
-		BalanceTopUp            func(childComplexity int, input model.BalanceTopUpInput) int
-		CompanyClose            func(childComplexity int, input model.CompanyCloseInput) int
-		CompanyCreate           func(childComplexity int, input model.CompanyCreateInput) int
-		CompanyMemberAdd        func(childComplexity int, input model.CompanyMemberAddInput) int
-		CompanyMemberRemove     func(childComplexity int, input model.CompanyMemberRemoveInput) int
-		CompanyUpdate           func(childComplexity int, input model.CompanyUpdateInput) int
-		CreditLimitSet          func(childComplexity int, input model.CreditLimitSetInput) int
-		CurrencyDelete          func(childComplexity int, input model.CurrencyDeleteInput) int
-		CurrencySet             func(childComplexity int, input model.CurrencySetInput) int
-		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
-		DeveloperCreate         func(childComplexity int, input model.DeveloperCreateInput) int
-		DeveloperUpdate         func(childComplexity int, input model.DeveloperUpdateInput) int
-		GlobalProviderCreate    func(childComplexity int, input model.GlobalProviderCreateInput) int
-		GlobalProviderDelete    func(childComplexity int, input model.GlobalProviderDeleteInput) int
-		GlobalProviderUpdate    func(childComplexity int, input model.GlobalProviderUpdateInput) int
-		HoldCapture             func(childComplexity int, input model.HoldCaptureInput) int
-		HoldCreate              func(childComplexity int, input model.HoldCreateInput) int
-		HoldRelease             func(childComplexity int, input model.HoldReleaseInput) int
-		InvoiceCreate           func(childComplexity int, input model.InvoiceCreateInput) int
-		InvoiceFinalize         func(childComplexity int, input model.InvoiceFinalizeInput) int
-		InvoicePay              func(childComplexity int, input model.InvoicePayInput) int
-		InvoiceVoid             func(childComplexity int, input model.InvoiceVoidInput) int
-		LowBalanceNoticeSet     func(childComplexity int, input model.LowBalanceNoticeSetInput) int
-		OrganizationCreate      func(childComplexity int, input model.OrganizationCreateInput) int
-		OrganizationStatusSet   func(childComplexity int, input model.OrganizationStatusSetInput) int
-		OrganizationUpdate      func(childComplexity int, input model.OrganizationUpdateInput) int
-		PayerErase              func(childComplexity int, input model.PayerEraseInput) int
-		PayerExport             func(childComplexity int, input model.PayerExportInput) int
-		PayerSessionCreate      func(childComplexity int, input model.PayerSessionCreateInput) int
-		PaymentMethodAttach     func(childComplexity int, input model.PaymentMethodAttachInput) int
-		PaymentMethodDetach     func(childComplexity int, input model.PaymentMethodDetachInput) int
-		PaymentMethodSetDefault func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
-		PaymentMethodSetup      func(childComplexity int, input model.PaymentMethodSetupInput) int
-		PaymentRefund           func(childComplexity int, input model.PaymentRefundInput) int
-		PaymentStart            func(childComplexity int, input model.PaymentStartInput) int
-		PaymentSync             func(childComplexity int, input model.PaymentSyncInput) int
-		PriceArchive            func(childComplexity int, input model.PriceArchiveInput) int
-		PriceCreate             func(childComplexity int, input model.PriceCreateInput) int
-		ProductCreate           func(childComplexity int, input model.ProductCreateInput) int
-		ProductUpdate           func(childComplexity int, input model.ProductUpdateInput) int
-		ProviderCreate          func(childComplexity int, input model.ProviderCreateInput) int
-		ProviderDelete          func(childComplexity int, input model.ProviderDeleteInput) int
-		ProviderTest            func(childComplexity int, input model.ProviderTestInput) int
-		ProviderUpdate          func(childComplexity int, input model.ProviderUpdateInput) int
-		QuoteAccept             func(childComplexity int, input model.QuoteAcceptInput) int
-		QuoteCancel             func(childComplexity int, input model.QuoteCancelInput) int
-		QuoteCreate             func(childComplexity int, input model.QuoteCreateInput) int
-		QuoteFinalize           func(childComplexity int, input model.QuoteFinalizeInput) int
-		QuoteUpdate             func(childComplexity int, input model.QuoteUpdateInput) int
-		UsageRecord             func(childComplexity int, input model.UsageRecordInput) int
-		UsageRecordBatch        func(childComplexity int, input model.UsageRecordBatchInput) int
-		UsageReverse            func(childComplexity int, input model.UsageReverseInput) int
+		AccessTokenCreate           func(childComplexity int, input model.AccessTokenCreateInput) int
+		AccessTokenRevoke           func(childComplexity int, input model.AccessTokenRevokeInput) int
+		AccessTokenUpdate           func(childComplexity int, input model.AccessTokenUpdateInput) int
+		AutoReloadSet               func(childComplexity int, input model.AutoReloadSetInput) int
+		BalanceAdjust               func(childComplexity int, input model.BalanceAdjustInput) int
+		BalanceCredit               func(childComplexity int, input model.BalanceCreditInput) int
+		BalanceReload               func(childComplexity int, input model.BalanceReloadInput) int
+		BalanceTopUp                func(childComplexity int, input model.BalanceTopUpInput) int
+		CompanyClose                func(childComplexity int, input model.CompanyCloseInput) int
+		CompanyCreate               func(childComplexity int, input model.CompanyCreateInput) int
+		CompanyMemberAdd            func(childComplexity int, input model.CompanyMemberAddInput) int
+		CompanyMemberRemove         func(childComplexity int, input model.CompanyMemberRemoveInput) int
+		CompanyUpdate               func(childComplexity int, input model.CompanyUpdateInput) int
+		CreditLimitSet              func(childComplexity int, input model.CreditLimitSetInput) int
+		CurrencyDelete              func(childComplexity int, input model.CurrencyDeleteInput) int
+		CurrencySet                 func(childComplexity int, input model.CurrencySetInput) int
+		DeveloperClose              func(childComplexity int, input model.DeveloperCloseInput) int
+		DeveloperCreate             func(childComplexity int, input model.DeveloperCreateInput) int
+		DeveloperUpdate             func(childComplexity int, input model.DeveloperUpdateInput) int
+		GlobalProviderCreate        func(childComplexity int, input model.GlobalProviderCreateInput) int
+		GlobalProviderDelete        func(childComplexity int, input model.GlobalProviderDeleteInput) int
+		GlobalProviderTest          func(childComplexity int, input model.GlobalProviderTestInput) int
+		GlobalProviderUpdate        func(childComplexity int, input model.GlobalProviderUpdateInput) int
+		HoldCapture                 func(childComplexity int, input model.HoldCaptureInput) int
+		HoldCreate                  func(childComplexity int, input model.HoldCreateInput) int
+		HoldRelease                 func(childComplexity int, input model.HoldReleaseInput) int
+		InvoiceCreate               func(childComplexity int, input model.InvoiceCreateInput) int
+		InvoiceFinalize             func(childComplexity int, input model.InvoiceFinalizeInput) int
+		InvoicePay                  func(childComplexity int, input model.InvoicePayInput) int
+		InvoiceVoid                 func(childComplexity int, input model.InvoiceVoidInput) int
+		LowBalanceNoticeSet         func(childComplexity int, input model.LowBalanceNoticeSetInput) int
+		OrganizationCreate          func(childComplexity int, input model.OrganizationCreateInput) int
+		OrganizationStatusSet       func(childComplexity int, input model.OrganizationStatusSetInput) int
+		OrganizationUpdate          func(childComplexity int, input model.OrganizationUpdateInput) int
+		PayerErase                  func(childComplexity int, input model.PayerEraseInput) int
+		PayerExport                 func(childComplexity int, input model.PayerExportInput) int
+		PayerSessionCreate          func(childComplexity int, input model.PayerSessionCreateInput) int
+		PaymentMethodAttach         func(childComplexity int, input model.PaymentMethodAttachInput) int
+		PaymentMethodDetach         func(childComplexity int, input model.PaymentMethodDetachInput) int
+		PaymentMethodSetDefault     func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
+		PaymentMethodSetup          func(childComplexity int, input model.PaymentMethodSetupInput) int
+		PaymentRefund               func(childComplexity int, input model.PaymentRefundInput) int
+		PaymentStart                func(childComplexity int, input model.PaymentStartInput) int
+		PaymentSync                 func(childComplexity int, input model.PaymentSyncInput) int
+		PriceArchive                func(childComplexity int, input model.PriceArchiveInput) int
+		PriceCreate                 func(childComplexity int, input model.PriceCreateInput) int
+		ProductCreate               func(childComplexity int, input model.ProductCreateInput) int
+		ProductUpdate               func(childComplexity int, input model.ProductUpdateInput) int
+		ProviderCreate              func(childComplexity int, input model.ProviderCreateInput) int
+		ProviderDelete              func(childComplexity int, input model.ProviderDeleteInput) int
+		ProviderTest                func(childComplexity int, input model.ProviderTestInput) int
+		ProviderTestPayment         func(childComplexity int, input model.ProviderTestPaymentInput) int
+		ProviderUpdate              func(childComplexity int, input model.ProviderUpdateInput) int
+		QuoteAccept                 func(childComplexity int, input model.QuoteAcceptInput) int
+		QuoteCancel                 func(childComplexity int, input model.QuoteCancelInput) int
+		QuoteCreate                 func(childComplexity int, input model.QuoteCreateInput) int
+		QuoteFinalize               func(childComplexity int, input model.QuoteFinalizeInput) int
+		QuoteUpdate                 func(childComplexity int, input model.QuoteUpdateInput) int
+		UsageRecord                 func(childComplexity int, input model.UsageRecordInput) int
+		UsageRecordBatch            func(childComplexity int, input model.UsageRecordBatchInput) int
+		UsageReverse                func(childComplexity int, input model.UsageReverseInput) int
+		WebhookEndpointCreate       func(childComplexity int, input model.WebhookEndpointCreateInput) int
+		WebhookEndpointDelete       func(childComplexity int, input model.WebhookEndpointDeleteInput) int
+		WebhookEndpointRotateSecret func(childComplexity int, input model.WebhookEndpointRotateSecretInput) int
+		WebhookEndpointUpdate       func(childComplexity int, input model.WebhookEndpointUpdateInput) int
+		WebhookRedeliver            func(childComplexity int, input model.WebhookRedeliverInput) int
 	}
 
 	Organization struct {
@@ -907,12 +926,15 @@ type ComplexityRoot struct {
 		CreatedAt         func(childComplexity int) int
 		Description       func(childComplexity int) int
 		Environment       func(childComplexity int) int
+		GivenEndpoint     func(childComplexity int) int
 		GlobalProvider    func(childComplexity int) int
 		ID                func(childComplexity int) int
+		Installation      func(childComplexity int) int
 		Kind              func(childComplexity int) int
 		MerchantCode      func(childComplexity int) int
 		Name              func(childComplexity int) int
 		PublishableKey    func(childComplexity int) int
+		ReturnProblem     func(childComplexity int) int
 		SecretHint        func(childComplexity int) int
 		Slug              func(childComplexity int) int
 		Status            func(childComplexity int) int
@@ -932,8 +954,15 @@ type ComplexityRoot struct {
 	}
 
 	ProviderTestPayload struct {
+		Code       func(childComplexity int) int
 		Message    func(childComplexity int) int
 		Ok         func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ProviderTestPaymentPayload struct {
+		PageURL    func(childComplexity int) int
+		Payment    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -943,24 +972,25 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AccessTokens    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) int
-		Balances        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) int
-		Companies       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
-		Currencies      func(childComplexity int) int
-		Developers      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
-		GatewayEvents   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
-		GlobalProviders func(childComplexity int) int
-		Invoices        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
-		Node            func(childComplexity int, id string) int
-		Nodes           func(childComplexity int, ids []string) int
-		Organization    func(childComplexity int) int
-		Organizations   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) int
-		Payer           func(childComplexity int, by model.PayerLookup) int
-		Payments        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
-		Products        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
-		Providers       func(childComplexity int) int
-		Quotes          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
-		Viewer          func(childComplexity int) int
+		AccessTokens     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) int
+		Balances         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) int
+		Companies        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		Currencies       func(childComplexity int) int
+		Developers       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		GatewayEvents    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
+		GlobalProviders  func(childComplexity int) int
+		Invoices         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Node             func(childComplexity int, id string) int
+		Nodes            func(childComplexity int, ids []string) int
+		Organization     func(childComplexity int) int
+		Organizations    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) int
+		Payer            func(childComplexity int, by model.PayerLookup) int
+		Payments         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		Products         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
+		Providers        func(childComplexity int) int
+		Quotes           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		Viewer           func(childComplexity int) int
+		WebhookEndpoints func(childComplexity int) int
 	}
 
 	Quote struct {
@@ -1047,6 +1077,12 @@ type ComplexityRoot struct {
 		Status         func(childComplexity int) int
 	}
 
+	ReturnProblem struct {
+		Code    func(childComplexity int) int
+		Message func(childComplexity int) int
+		SeenAt  func(childComplexity int) int
+	}
+
 	SpendCheck struct {
 		Allowed func(childComplexity int) int
 		Details func(childComplexity int) int
@@ -1098,10 +1134,11 @@ type ComplexityRoot struct {
 	}
 
 	UserError struct {
-		Code    func(childComplexity int) int
-		Details func(childComplexity int) int
-		Field   func(childComplexity int) int
-		Message func(childComplexity int) int
+		Code        func(childComplexity int) int
+		Details     func(childComplexity int) int
+		Field       func(childComplexity int) int
+		GatewayCode func(childComplexity int) int
+		Message     func(childComplexity int) int
 	}
 
 	Viewer struct {
@@ -1109,6 +1146,70 @@ type ComplexityRoot struct {
 		Organization  func(childComplexity int) int
 		Payer         func(childComplexity int) int
 		ServerVersion func(childComplexity int) int
+	}
+
+	WebhookDelivery struct {
+		AnsweredStatus func(childComplexity int) int
+		Attempt        func(childComplexity int) int
+		CreatedAt      func(childComplexity int) int
+		Endpoint       func(childComplexity int) int
+		EventType      func(childComplexity int) int
+		FinishedAt     func(childComplexity int) int
+		ID             func(childComplexity int) int
+		NextAttemptAt  func(childComplexity int) int
+		OutboxID       func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Status         func(childComplexity int) int
+	}
+
+	WebhookDeliveryConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	WebhookDeliveryEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	WebhookEndpoint struct {
+		CreatedAt           func(childComplexity int) int
+		Deliveries          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.WebhookDeliveryOrder) int
+		Description         func(childComplexity int) int
+		EventTypes          func(childComplexity int) int
+		ID                  func(childComplexity int) int
+		PreviousSecretUntil func(childComplexity int) int
+		Status              func(childComplexity int) int
+		URL                 func(childComplexity int) int
+		UpdatedAt           func(childComplexity int) int
+	}
+
+	WebhookEndpointCreatePayload struct {
+		Endpoint   func(childComplexity int) int
+		Secret     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookEndpointDeletePayload struct {
+		DeletedID  func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookEndpointRotateSecretPayload struct {
+		Endpoint   func(childComplexity int) int
+		Secret     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookEndpointUpdatePayload struct {
+		Endpoint   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookRedeliverPayload struct {
+		Delivery   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 }
 
@@ -2485,18 +2586,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GlobalProvider.Environment(childComplexity), true
+	case "GlobalProvider.endpoint":
+		if e.ComplexityRoot.GlobalProvider.GivenEndpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.GivenEndpoint(childComplexity), true
 	case "GlobalProvider.id":
 		if e.ComplexityRoot.GlobalProvider.ID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.GlobalProvider.ID(childComplexity), true
+	case "GlobalProvider.installationId":
+		if e.ComplexityRoot.GlobalProvider.Installation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Installation(childComplexity), true
 	case "GlobalProvider.kind":
 		if e.ComplexityRoot.GlobalProvider.Kind == nil {
 			break
 		}
 
 		return e.ComplexityRoot.GlobalProvider.Kind(childComplexity), true
+	case "GlobalProvider.merchantCode":
+		if e.ComplexityRoot.GlobalProvider.MerchantCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.MerchantCode(childComplexity), true
 	case "GlobalProvider.name":
 		if e.ComplexityRoot.GlobalProvider.Name == nil {
 			break
@@ -2571,6 +2690,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GlobalProviderDeletePayload.UserErrors(childComplexity), true
+
+	case "GlobalProviderTestPayload.code":
+		if e.ComplexityRoot.GlobalProviderTestPayload.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.Code(childComplexity), true
+	case "GlobalProviderTestPayload.message":
+		if e.ComplexityRoot.GlobalProviderTestPayload.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.Message(childComplexity), true
+	case "GlobalProviderTestPayload.ok":
+		if e.ComplexityRoot.GlobalProviderTestPayload.Ok == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.Ok(childComplexity), true
+	case "GlobalProviderTestPayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderTestPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.UserErrors(childComplexity), true
 
 	case "GlobalProviderUpdatePayload.globalProvider":
 		if e.ComplexityRoot.GlobalProviderUpdatePayload.GlobalProvider == nil {
@@ -3510,6 +3654,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.GlobalProviderDelete(childComplexity, args["input"].(model.GlobalProviderDeleteInput)), true
+	case "Mutation.globalProviderTest":
+		if e.ComplexityRoot.Mutation.GlobalProviderTest == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderTest_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderTest(childComplexity, args["input"].(model.GlobalProviderTestInput)), true
 	case "Mutation.globalProviderUpdate":
 		if e.ComplexityRoot.Mutation.GlobalProviderUpdate == nil {
 			break
@@ -3829,6 +3984,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProviderTest(childComplexity, args["input"].(model.ProviderTestInput)), true
+	case "Mutation.providerTestPayment":
+		if e.ComplexityRoot.Mutation.ProviderTestPayment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_providerTestPayment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProviderTestPayment(childComplexity, args["input"].(model.ProviderTestPaymentInput)), true
 	case "Mutation.providerUpdate":
 		if e.ComplexityRoot.Mutation.ProviderUpdate == nil {
 			break
@@ -3928,6 +4094,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UsageReverse(childComplexity, args["input"].(model.UsageReverseInput)), true
+	case "Mutation.webhookEndpointCreate":
+		if e.ComplexityRoot.Mutation.WebhookEndpointCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointCreate(childComplexity, args["input"].(model.WebhookEndpointCreateInput)), true
+	case "Mutation.webhookEndpointDelete":
+		if e.ComplexityRoot.Mutation.WebhookEndpointDelete == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointDelete_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointDelete(childComplexity, args["input"].(model.WebhookEndpointDeleteInput)), true
+	case "Mutation.webhookEndpointRotateSecret":
+		if e.ComplexityRoot.Mutation.WebhookEndpointRotateSecret == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointRotateSecret_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointRotateSecret(childComplexity, args["input"].(model.WebhookEndpointRotateSecretInput)), true
+	case "Mutation.webhookEndpointUpdate":
+		if e.ComplexityRoot.Mutation.WebhookEndpointUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointUpdate(childComplexity, args["input"].(model.WebhookEndpointUpdateInput)), true
+	case "Mutation.webhookRedeliver":
+		if e.ComplexityRoot.Mutation.WebhookRedeliver == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookRedeliver_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookRedeliver(childComplexity, args["input"].(model.WebhookRedeliverInput)), true
 
 	case "Organization.addresses":
 		if e.ComplexityRoot.Organization.Addresses == nil {
@@ -4891,6 +5112,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.Environment(childComplexity), true
+	case "Provider.endpoint":
+		if e.ComplexityRoot.Provider.GivenEndpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.GivenEndpoint(childComplexity), true
 	case "Provider.globalProvider":
 		if e.ComplexityRoot.Provider.GlobalProvider == nil {
 			break
@@ -4903,6 +5130,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.ID(childComplexity), true
+	case "Provider.installationId":
+		if e.ComplexityRoot.Provider.Installation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Installation(childComplexity), true
 	case "Provider.kind":
 		if e.ComplexityRoot.Provider.Kind == nil {
 			break
@@ -4927,6 +5160,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.PublishableKey(childComplexity), true
+	case "Provider.returnProblem":
+		if e.ComplexityRoot.Provider.ReturnProblem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.ReturnProblem(childComplexity), true
 	case "Provider.secretHint":
 		if e.ComplexityRoot.Provider.SecretHint == nil {
 			break
@@ -4990,6 +5229,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProviderDeletePayload.UserErrors(childComplexity), true
 
+	case "ProviderTestPayload.code":
+		if e.ComplexityRoot.ProviderTestPayload.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPayload.Code(childComplexity), true
 	case "ProviderTestPayload.message":
 		if e.ComplexityRoot.ProviderTestPayload.Message == nil {
 			break
@@ -5008,6 +5253,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProviderTestPayload.UserErrors(childComplexity), true
+
+	case "ProviderTestPaymentPayload.pageUrl":
+		if e.ComplexityRoot.ProviderTestPaymentPayload.PageURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPaymentPayload.PageURL(childComplexity), true
+	case "ProviderTestPaymentPayload.payment":
+		if e.ComplexityRoot.ProviderTestPaymentPayload.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPaymentPayload.Payment(childComplexity), true
+	case "ProviderTestPaymentPayload.userErrors":
+		if e.ComplexityRoot.ProviderTestPaymentPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPaymentPayload.UserErrors(childComplexity), true
 
 	case "ProviderUpdatePayload.provider":
 		if e.ComplexityRoot.ProviderUpdatePayload.Provider == nil {
@@ -5196,6 +5460,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+	case "Query.webhookEndpoints":
+		if e.ComplexityRoot.Query.WebhookEndpoints == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.WebhookEndpoints(childComplexity), true
 
 	case "Quote.allowedActions":
 		if e.ComplexityRoot.Quote.AllowedActions == nil {
@@ -5497,6 +5767,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Refund.Status(childComplexity), true
 
+	case "ReturnProblem.code":
+		if e.ComplexityRoot.ReturnProblem.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnProblem.Code(childComplexity), true
+	case "ReturnProblem.message":
+		if e.ComplexityRoot.ReturnProblem.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnProblem.Message(childComplexity), true
+	case "ReturnProblem.seenAt":
+		if e.ComplexityRoot.ReturnProblem.SeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnProblem.SeenAt(childComplexity), true
+
 	case "SpendCheck.allowed":
 		if e.ComplexityRoot.SpendCheck.Allowed == nil {
 			break
@@ -5716,6 +6005,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserError.Field(childComplexity), true
+	case "UserError.gatewayCode":
+		if e.ComplexityRoot.UserError.GatewayCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserError.GatewayCode(childComplexity), true
 	case "UserError.message":
 		if e.ComplexityRoot.UserError.Message == nil {
 			break
@@ -5747,6 +6042,242 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.ServerVersion(childComplexity), true
+
+	case "WebhookDelivery.httpStatus":
+		if e.ComplexityRoot.WebhookDelivery.AnsweredStatus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.AnsweredStatus(childComplexity), true
+	case "WebhookDelivery.attempt":
+		if e.ComplexityRoot.WebhookDelivery.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Attempt(childComplexity), true
+	case "WebhookDelivery.createdAt":
+		if e.ComplexityRoot.WebhookDelivery.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.CreatedAt(childComplexity), true
+	case "WebhookDelivery.endpoint":
+		if e.ComplexityRoot.WebhookDelivery.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Endpoint(childComplexity), true
+	case "WebhookDelivery.eventType":
+		if e.ComplexityRoot.WebhookDelivery.EventType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.EventType(childComplexity), true
+	case "WebhookDelivery.finishedAt":
+		if e.ComplexityRoot.WebhookDelivery.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.FinishedAt(childComplexity), true
+	case "WebhookDelivery.id":
+		if e.ComplexityRoot.WebhookDelivery.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.ID(childComplexity), true
+	case "WebhookDelivery.nextAttemptAt":
+		if e.ComplexityRoot.WebhookDelivery.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.NextAttemptAt(childComplexity), true
+	case "WebhookDelivery.eventId":
+		if e.ComplexityRoot.WebhookDelivery.OutboxID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.OutboxID(childComplexity), true
+	case "WebhookDelivery.error":
+		if e.ComplexityRoot.WebhookDelivery.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Reason(childComplexity), true
+	case "WebhookDelivery.status":
+		if e.ComplexityRoot.WebhookDelivery.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Status(childComplexity), true
+
+	case "WebhookDeliveryConnection.edges":
+		if e.ComplexityRoot.WebhookDeliveryConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.Edges(childComplexity), true
+	case "WebhookDeliveryConnection.pageInfo":
+		if e.ComplexityRoot.WebhookDeliveryConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.PageInfo(childComplexity), true
+	case "WebhookDeliveryConnection.totalCount":
+		if e.ComplexityRoot.WebhookDeliveryConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.TotalCount(childComplexity), true
+
+	case "WebhookDeliveryEdge.cursor":
+		if e.ComplexityRoot.WebhookDeliveryEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryEdge.Cursor(childComplexity), true
+	case "WebhookDeliveryEdge.node":
+		if e.ComplexityRoot.WebhookDeliveryEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryEdge.Node(childComplexity), true
+
+	case "WebhookEndpoint.createdAt":
+		if e.ComplexityRoot.WebhookEndpoint.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.CreatedAt(childComplexity), true
+	case "WebhookEndpoint.deliveries":
+		if e.ComplexityRoot.WebhookEndpoint.Deliveries == nil {
+			break
+		}
+
+		args, err := ec.field_WebhookEndpoint_deliveries_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.Deliveries(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.WebhookDeliveryOrder)), true
+	case "WebhookEndpoint.description":
+		if e.ComplexityRoot.WebhookEndpoint.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.Description(childComplexity), true
+	case "WebhookEndpoint.eventTypes":
+		if e.ComplexityRoot.WebhookEndpoint.EventTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.EventTypes(childComplexity), true
+	case "WebhookEndpoint.id":
+		if e.ComplexityRoot.WebhookEndpoint.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.ID(childComplexity), true
+	case "WebhookEndpoint.previousSecretUntil":
+		if e.ComplexityRoot.WebhookEndpoint.PreviousSecretUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.PreviousSecretUntil(childComplexity), true
+	case "WebhookEndpoint.status":
+		if e.ComplexityRoot.WebhookEndpoint.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.Status(childComplexity), true
+	case "WebhookEndpoint.url":
+		if e.ComplexityRoot.WebhookEndpoint.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.URL(childComplexity), true
+	case "WebhookEndpoint.updatedAt":
+		if e.ComplexityRoot.WebhookEndpoint.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.UpdatedAt(childComplexity), true
+
+	case "WebhookEndpointCreatePayload.endpoint":
+		if e.ComplexityRoot.WebhookEndpointCreatePayload.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointCreatePayload.Endpoint(childComplexity), true
+	case "WebhookEndpointCreatePayload.secret":
+		if e.ComplexityRoot.WebhookEndpointCreatePayload.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointCreatePayload.Secret(childComplexity), true
+	case "WebhookEndpointCreatePayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointCreatePayload.UserErrors(childComplexity), true
+
+	case "WebhookEndpointDeletePayload.deletedId":
+		if e.ComplexityRoot.WebhookEndpointDeletePayload.DeletedID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointDeletePayload.DeletedID(childComplexity), true
+	case "WebhookEndpointDeletePayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointDeletePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointDeletePayload.UserErrors(childComplexity), true
+
+	case "WebhookEndpointRotateSecretPayload.endpoint":
+		if e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Endpoint(childComplexity), true
+	case "WebhookEndpointRotateSecretPayload.secret":
+		if e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Secret(childComplexity), true
+	case "WebhookEndpointRotateSecretPayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointRotateSecretPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointRotateSecretPayload.UserErrors(childComplexity), true
+
+	case "WebhookEndpointUpdatePayload.endpoint":
+		if e.ComplexityRoot.WebhookEndpointUpdatePayload.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointUpdatePayload.Endpoint(childComplexity), true
+	case "WebhookEndpointUpdatePayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointUpdatePayload.UserErrors(childComplexity), true
+
+	case "WebhookRedeliverPayload.delivery":
+		if e.ComplexityRoot.WebhookRedeliverPayload.Delivery == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookRedeliverPayload.Delivery(childComplexity), true
+	case "WebhookRedeliverPayload.userErrors":
+		if e.ComplexityRoot.WebhookRedeliverPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookRedeliverPayload.UserErrors(childComplexity), true
 
 	}
 	return 0, false
@@ -5782,6 +6313,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputGatewayEventOrder,
 		ec.unmarshalInputGlobalProviderCreateInput,
 		ec.unmarshalInputGlobalProviderDeleteInput,
+		ec.unmarshalInputGlobalProviderTestInput,
 		ec.unmarshalInputGlobalProviderUpdateInput,
 		ec.unmarshalInputHoldCaptureInput,
 		ec.unmarshalInputHoldCreateInput,
@@ -5832,6 +6364,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputProviderCredentialsInput,
 		ec.unmarshalInputProviderDeleteInput,
 		ec.unmarshalInputProviderTestInput,
+		ec.unmarshalInputProviderTestPaymentInput,
 		ec.unmarshalInputProviderUpdateInput,
 		ec.unmarshalInputQuoteAcceptInput,
 		ec.unmarshalInputQuoteCancelInput,
@@ -5846,6 +6379,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputUsageRecordBatchInput,
 		ec.unmarshalInputUsageRecordInput,
 		ec.unmarshalInputUsageReverseInput,
+		ec.unmarshalInputWebhookDeliveryOrder,
+		ec.unmarshalInputWebhookEndpointCreateInput,
+		ec.unmarshalInputWebhookEndpointDeleteInput,
+		ec.unmarshalInputWebhookEndpointRotateSecretInput,
+		ec.unmarshalInputWebhookEndpointUpdateInput,
+		ec.unmarshalInputWebhookRedeliverInput,
 		ec.unmarshalInputWorldpayCredentialsInput,
 	)
 	first := true
@@ -6491,6 +7030,8 @@ type UserError {
   field: [String!]
   "What a refusal for lack of funds is made of."
   details: FundsDetails
+  "The gateway's own code where it was the gateway that refused, such as testmode_charges_only; null where it gave none."
+  gatewayCode: String
 }
 
 "Why there is not enough."
@@ -8566,6 +9107,10 @@ type Provider implements Node {
   status: ProviderStatus!
   "Worldpay's merchant code."
   merchantCode: String
+  "Worldpay's installation id (authType at Apigee), which names the payment pages."
+  installationId: String
+  "The address of the gateway's service that was given for it; null: the gateway's own of the environment."
+  endpoint: URL
   "The key that the gateway's browser library needs; not a secret."
   publishableKey: String
   "The operator's account that it uses; null where it has keys of its own."
@@ -8576,10 +9121,34 @@ type Provider implements Node {
   webhookUrl: URL!
   "Whether events are taken: a signing secret is stored, or the gateway signs none and is asked instead."
   webhookConfigured: Boolean!
+  "What was wrong when a browser came back last from its payment pages; null when nothing was. Payments are settled all the same, by asking the gateway."
+  returnProblem: ReturnProblem
   "What can be done through it."
   capabilities: [ProviderCapability!]!
   "When it was made."
   createdAt: DateTime!
+}
+
+"Why what a browser brings back from a payment page proves nothing."
+type ReturnProblem {
+  "What is wrong."
+  code: ReturnProblemCode!
+  "One sentence for a person: what to do about it."
+  message: String!
+  "When a browser came back like this."
+  seenAt: DateTime!
+}
+
+"What is wrong with how browsers come back from payment pages."
+enum ReturnProblemCode {
+  "The provider has no MAC secret, so no signature can be checked."
+  NO_MAC_SECRET
+  "The gateway added nothing to the address: its installation does not send parameters, or was not published."
+  NO_PARAMETERS
+  "The signature does not fit: the MAC secrets here and at the gateway are two, or somebody has changed the address."
+  BAD_SIGNATURE
+  "The parameters are not those of a payment, or of another one."
+  WRONG_PARAMETERS
 }
 
 "A merchant account of the operator, which the organizations of its environment may use by a provider of their own."
@@ -8598,13 +9167,19 @@ type GlobalProvider implements Node {
   environment: Environment!
   "ARCHIVED is kept for its history and takes no new payments."
   status: ProviderStatus!
+  "Worldpay's merchant code; for the operator only."
+  merchantCode: String
+  "Worldpay's installation id, which names the payment pages; for the operator only."
+  installationId: String
+  "The address of the gateway's service that was given for it; null: the gateway's own of the environment. For the operator only."
+  endpoint: URL
   "The key that the gateway's browser library needs; not a secret."
   publishableKey: String
   "The first and last characters of the secret, to tell keys apart; for the operator only."
   secretHint: String
   "Where the gateway must send its events; for the operator only."
   webhookUrl: URL!
-  "Whether events can be verified: a signing secret is stored."
+  "Whether events are taken: a signing secret is stored, or the gateway signs none and is asked instead."
   webhookConfigured: Boolean!
   "When it was made."
   createdAt: DateTime!
@@ -8660,12 +9235,16 @@ extend type Mutation {
   providerDelete(input: ProviderDeleteInput!): ProviderDeletePayload!
   "Asks the gateway whether the credentials are good. No money moves."
   providerTest(input: ProviderTestInput!): ProviderTestPayload!
+  "Begins a payment of the smallest amount that goes to nobody's balance, to see a provider work from the page to the thank-you page. Not in LIVE."
+  providerTestPayment(input: ProviderTestPaymentInput!): ProviderTestPaymentPayload!
   "Connects a merchant account for many organizations; for the operator only."
   globalProviderCreate(input: GlobalProviderCreateInput!): GlobalProviderCreatePayload!
   "What is left out stays; new credentials replace the old ones, for all who use it. For the operator only."
   globalProviderUpdate(input: GlobalProviderUpdateInput!): GlobalProviderUpdatePayload!
   "Deletes a global provider that no organization uses, archives one in use; for the operator only."
   globalProviderDelete(input: GlobalProviderDeleteInput!): GlobalProviderDeletePayload!
+  "Asks the gateway whether the credentials are good. No money moves. For the operator only."
+  globalProviderTest(input: GlobalProviderTestInput!): GlobalProviderTestPayload!
 }
 
 "A merchant account to connect."
@@ -8712,6 +9291,8 @@ input WorldpayCredentialsInput {
   credential: String
   "The installation id (authType at Apigee), without which there are no payment pages."
   installationId: String
+  "The address of the XML service, with its path where it has one of its own: at Worldpay, in the organization's environment, or at a host that the operator allows. Worldpay's own where it is left out. SANDBOX has none to choose."
+  endpoint: URL
   "The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays."
   macSecret: String
   "Whether to take signatures of the old kind (MD5) where Worldpay sends no others."
@@ -8765,6 +9346,28 @@ type ProviderTestPayload {
   ok: Boolean!
   "What the gateway said, in words a person can act on."
   message: String!
+  "The gateway's own code where it refused, such as security_violation; null where it did not, or gave none."
+  code: String
+  userErrors: [UserError!]!
+}
+
+"Which provider to try with a payment, and where the browser goes afterwards."
+input ProviderTestPaymentInput {
+  "The provider's, which begins with prv_."
+  id: ID!
+  "In whole minor units. Left out, the smallest that the gateway takes in the organization's default currency."
+  amount: MoneyInput
+  "Where the browser goes afterwards, whatever became of it; only allowed origins. The organization's thank-you page, or ours, where it is left out."
+  returnUrl: URL
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type ProviderTestPaymentPayload {
+  "The payment, whose purpose is TEST; it shows its outcome like any other."
+  payment: Payment
+  "The gateway's page, to be opened in a browser; null when there is none to open (any more)."
+  pageUrl: URL
   userErrors: [UserError!]!
 }
 
@@ -8792,7 +9395,7 @@ input GlobalProviderUpdateInput {
   description: String
   "New keys of the same gateway account; they replace the old ones. The gateway must say whose they are."
   credentials: ProviderCredentialsInput
-  "Only the signing secret; the old one stays good for a day."
+  "Only the signing secret; the old one stays good for a day. Worldpay has none."
   webhookSecret: String
 }
 
@@ -8809,6 +9412,22 @@ type GlobalProviderDeletePayload {
   deletedId: ID
   "Set when it was archived instead."
   globalProvider: GlobalProvider
+  userErrors: [UserError!]!
+}
+
+"Which global provider to try."
+input GlobalProviderTestInput {
+  "The global provider's, which begins with gpr_."
+  id: ID!
+}
+
+type GlobalProviderTestPayload {
+  "Whether the keys are good and the account may take payments."
+  ok: Boolean!
+  "What the gateway said, in words a person can act on."
+  message: String!
+  "The gateway's own code where it refused; null where it did not, or gave none."
+  code: String
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
@@ -9028,6 +9647,195 @@ input QuoteCancelInput {
 }
 
 type QuoteCancelPayload { quote: Quote  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/webhook.graphql", Input: `"An address of the organization's own to which events are sent, signed (docs/webhooks.md)."
+type WebhookEndpoint implements Node {
+  "Begins with whk_; never changes."
+  id: ID!
+  "Where events are sent."
+  url: URL!
+  "A note for the organization's own people."
+  description: String
+  "Whether events are sent to it."
+  status: WebhookEndpointStatus!
+  "What it is told of."
+  eventTypes: [WebhookEventType!]!
+  "Until when deliveries are signed with the secret before this one as well; null when it has ended, or there was none."
+  previousSecretUntil: DateTime
+  "Every try at telling it something, newest first; kept for 30 days."
+  deliveries(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: WebhookDeliveryOrder): WebhookDeliveryConnection!
+  "When it was made."
+  createdAt: DateTime!
+  "When it last changed."
+  updatedAt: DateTime!
+}
+
+"Whether events are sent to an endpoint."
+enum WebhookEndpointStatus {
+  "They are."
+  ACTIVE
+  "They are not; what happens meanwhile is not kept for it."
+  DISABLED
+  "It is gone, and kept for its log."
+  DELETED
+}
+
+"What an endpoint can be told of."
+enum WebhookEventType {
+  "payment.changed: a payment was begun, or is in another state, refunds and disputes included."
+  PAYMENT_CHANGED
+  "invoice.changed: an invoice was made, or is in another state."
+  INVOICE_CHANGED
+  "quote.changed: a quote was made, or is in another state."
+  QUOTE_CHANGED
+  "balance.low: what is left of a balance has reached the level that was set for it."
+  BALANCE_LOW
+  "auto_reload.suspended: a balance is not reloaded any more."
+  AUTO_RELOAD_SUSPENDED
+}
+
+"One try at telling an endpoint about an event."
+type WebhookDelivery implements Node {
+  "Begins with whd_; never changes."
+  id: ID!
+  "Where it goes."
+  endpoint: WebhookEndpoint!
+  "The event's id, the same in all tries and at all endpoints."
+  eventId: ID!
+  "What happened."
+  eventType: WebhookEventType!
+  "1 for the first; those that were asked for count on."
+  attempt: Int!
+  "How it went."
+  status: WebhookDeliveryStatus!
+  "The status that the endpoint answered with; null where it did not answer."
+  httpStatus: Int
+  "Why it FAILED, in one sentence for a person."
+  error: String
+  "When it was decided on."
+  createdAt: DateTime!
+  "When it is sent, while PENDING."
+  nextAttemptAt: DateTime
+  "When it ended; null until then."
+  finishedAt: DateTime
+}
+
+"How a delivery went."
+enum WebhookDeliveryStatus {
+  "It is waiting, or on its way."
+  PENDING
+  "The endpoint answered with 200 to 299."
+  DELIVERED
+  "It did not. The next try is a delivery of its own, unless this was the last."
+  FAILED
+}
+
+"In which order deliveries are listed; newest first where none is given."
+input WebhookDeliveryOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: WebhookDeliveryOrderField!
+}
+
+"What deliveries can be ordered by."
+enum WebhookDeliveryOrderField {
+  "When it was decided on."
+  CREATED_AT
+}
+
+type WebhookDeliveryEdge { cursor: Cursor!  node: WebhookDelivery! }
+type WebhookDeliveryConnection { edges: [WebhookDeliveryEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Query {
+  "The organization's webhook endpoints, DISABLED ones included, oldest first."
+  webhookEndpoints: [WebhookEndpoint!]!
+}
+
+extend type Mutation {
+  "Has events sent to an address, from now on. The signing secret is shown here and never again."
+  webhookEndpointCreate(input: WebhookEndpointCreateInput!): WebhookEndpointCreatePayload!
+  "What is left out stays."
+  webhookEndpointUpdate(input: WebhookEndpointUpdateInput!): WebhookEndpointUpdatePayload!
+  "Ends an endpoint: what was not delivered to it yet is given up."
+  webhookEndpointDelete(input: WebhookEndpointDeleteInput!): WebhookEndpointDeletePayload!
+  "Makes a new signing secret, which is shown here and never again. For a day deliveries are signed with both."
+  webhookEndpointRotateSecret(input: WebhookEndpointRotateSecretInput!): WebhookEndpointRotateSecretPayload!
+  "Sends the event of a delivery to its endpoint once more, as a delivery of its own."
+  webhookRedeliver(input: WebhookRedeliverInput!): WebhookRedeliverPayload!
+}
+
+"An address to which events are to be sent."
+input WebhookEndpointCreateInput {
+  "https://…, reachable from the internet; no user name, no fragment. Redirects are not followed."
+  url: URL!
+  "A note for the organization's own people."
+  description: String
+  "What it is told of; at least one."
+  eventTypes: [WebhookEventType!]!
+}
+
+type WebhookEndpointCreatePayload {
+  "The new endpoint; null when it was refused."
+  endpoint: WebhookEndpoint
+  "The signing secret, whsec_…; it is not shown again."
+  secret: String
+  userErrors: [UserError!]!
+}
+
+"What to change of an endpoint."
+input WebhookEndpointUpdateInput {
+  "The endpoint's, which begins with whk_."
+  id: ID!
+  "The new address. What waits goes there as well."
+  url: URL
+  "The new description."
+  description: String
+  "The new list; at least one."
+  eventTypes: [WebhookEventType!]
+  "false makes it DISABLED and gives up what waits; true ACTIVE."
+  enabled: Boolean
+}
+
+type WebhookEndpointUpdatePayload { endpoint: WebhookEndpoint  userErrors: [UserError!]! }
+
+"Which endpoint to end."
+input WebhookEndpointDeleteInput {
+  "The endpoint's, which begins with whk_."
+  id: ID!
+}
+
+type WebhookEndpointDeletePayload {
+  "The id of the endpoint that is gone; null when it was refused."
+  deletedId: ID
+  userErrors: [UserError!]!
+}
+
+"Which endpoint gets another secret."
+input WebhookEndpointRotateSecretInput {
+  "The endpoint's, which begins with whk_."
+  id: ID!
+}
+
+type WebhookEndpointRotateSecretPayload {
+  "The endpoint; null when it was refused."
+  endpoint: WebhookEndpoint
+  "The new signing secret, whsec_…; it is not shown again."
+  secret: String
+  userErrors: [UserError!]!
+}
+
+"What to send once more."
+input WebhookRedeliverInput {
+  "A delivery that has ended; its id begins with whd_."
+  deliveryId: ID!
+}
+
+type WebhookRedeliverPayload {
+  "The new delivery; null when it was refused."
+  delivery: WebhookDelivery
+  userErrors: [UserError!]!
+}
 `, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -9696,6 +10504,12 @@ func (ec *executionContext) childFields_GlobalProvider(ctx context.Context, fiel
 		return ec.fieldContext_GlobalProvider_environment(ctx, field)
 	case "status":
 		return ec.fieldContext_GlobalProvider_status(ctx, field)
+	case "merchantCode":
+		return ec.fieldContext_GlobalProvider_merchantCode(ctx, field)
+	case "installationId":
+		return ec.fieldContext_GlobalProvider_installationId(ctx, field)
+	case "endpoint":
+		return ec.fieldContext_GlobalProvider_endpoint(ctx, field)
 	case "publishableKey":
 		return ec.fieldContext_GlobalProvider_publishableKey(ctx, field)
 	case "secretHint":
@@ -9730,6 +10544,20 @@ func (ec *executionContext) childFields_GlobalProviderDeletePayload(ctx context.
 		return ec.fieldContext_GlobalProviderDeletePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderDeletePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderTestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ok":
+		return ec.fieldContext_GlobalProviderTestPayload_ok(ctx, field)
+	case "message":
+		return ec.fieldContext_GlobalProviderTestPayload_message(ctx, field)
+	case "code":
+		return ec.fieldContext_GlobalProviderTestPayload_code(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderTestPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderTestPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_GlobalProviderUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10626,6 +11454,10 @@ func (ec *executionContext) childFields_Provider(ctx context.Context, field grap
 		return ec.fieldContext_Provider_status(ctx, field)
 	case "merchantCode":
 		return ec.fieldContext_Provider_merchantCode(ctx, field)
+	case "installationId":
+		return ec.fieldContext_Provider_installationId(ctx, field)
+	case "endpoint":
+		return ec.fieldContext_Provider_endpoint(ctx, field)
 	case "publishableKey":
 		return ec.fieldContext_Provider_publishableKey(ctx, field)
 	case "globalProvider":
@@ -10636,6 +11468,8 @@ func (ec *executionContext) childFields_Provider(ctx context.Context, field grap
 		return ec.fieldContext_Provider_webhookUrl(ctx, field)
 	case "webhookConfigured":
 		return ec.fieldContext_Provider_webhookConfigured(ctx, field)
+	case "returnProblem":
+		return ec.fieldContext_Provider_returnProblem(ctx, field)
 	case "capabilities":
 		return ec.fieldContext_Provider_capabilities(ctx, field)
 	case "createdAt":
@@ -10672,10 +11506,24 @@ func (ec *executionContext) childFields_ProviderTestPayload(ctx context.Context,
 		return ec.fieldContext_ProviderTestPayload_ok(ctx, field)
 	case "message":
 		return ec.fieldContext_ProviderTestPayload_message(ctx, field)
+	case "code":
+		return ec.fieldContext_ProviderTestPayload_code(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_ProviderTestPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProviderTestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ProviderTestPaymentPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "payment":
+		return ec.fieldContext_ProviderTestPaymentPayload_payment(ctx, field)
+	case "pageUrl":
+		return ec.fieldContext_ProviderTestPaymentPayload_pageUrl(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ProviderTestPaymentPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProviderTestPaymentPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ProviderUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10846,6 +11694,18 @@ func (ec *executionContext) childFields_Refund(ctx context.Context, field graphq
 	return nil, fmt.Errorf("no field named %q was found under type Refund", field.Name)
 }
 
+func (ec *executionContext) childFields_ReturnProblem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return ec.fieldContext_ReturnProblem_code(ctx, field)
+	case "message":
+		return ec.fieldContext_ReturnProblem_message(ctx, field)
+	case "seenAt":
+		return ec.fieldContext_ReturnProblem_seenAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReturnProblem", field.Name)
+}
+
 func (ec *executionContext) childFields_SpendCheck(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "allowed":
@@ -10942,6 +11802,8 @@ func (ec *executionContext) childFields_UserError(ctx context.Context, field gra
 		return ec.fieldContext_UserError_field(ctx, field)
 	case "details":
 		return ec.fieldContext_UserError_details(ctx, field)
+	case "gatewayCode":
+		return ec.fieldContext_UserError_gatewayCode(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserError", field.Name)
 }
@@ -10958,6 +11820,134 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_serverVersion(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDelivery(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_WebhookDelivery_id(ctx, field)
+	case "endpoint":
+		return ec.fieldContext_WebhookDelivery_endpoint(ctx, field)
+	case "eventId":
+		return ec.fieldContext_WebhookDelivery_eventId(ctx, field)
+	case "eventType":
+		return ec.fieldContext_WebhookDelivery_eventType(ctx, field)
+	case "attempt":
+		return ec.fieldContext_WebhookDelivery_attempt(ctx, field)
+	case "status":
+		return ec.fieldContext_WebhookDelivery_status(ctx, field)
+	case "httpStatus":
+		return ec.fieldContext_WebhookDelivery_httpStatus(ctx, field)
+	case "error":
+		return ec.fieldContext_WebhookDelivery_error(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_WebhookDelivery_createdAt(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_WebhookDelivery_nextAttemptAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_WebhookDelivery_finishedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDelivery", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDeliveryConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_WebhookDeliveryConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_WebhookDeliveryConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_WebhookDeliveryConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDeliveryConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDeliveryEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_WebhookDeliveryEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_WebhookDeliveryEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDeliveryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_WebhookEndpoint_id(ctx, field)
+	case "url":
+		return ec.fieldContext_WebhookEndpoint_url(ctx, field)
+	case "description":
+		return ec.fieldContext_WebhookEndpoint_description(ctx, field)
+	case "status":
+		return ec.fieldContext_WebhookEndpoint_status(ctx, field)
+	case "eventTypes":
+		return ec.fieldContext_WebhookEndpoint_eventTypes(ctx, field)
+	case "previousSecretUntil":
+		return ec.fieldContext_WebhookEndpoint_previousSecretUntil(ctx, field)
+	case "deliveries":
+		return ec.fieldContext_WebhookEndpoint_deliveries(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_WebhookEndpoint_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_WebhookEndpoint_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpoint", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endpoint":
+		return ec.fieldContext_WebhookEndpointCreatePayload_endpoint(ctx, field)
+	case "secret":
+		return ec.fieldContext_WebhookEndpointCreatePayload_secret(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointDeletePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedId":
+		return ec.fieldContext_WebhookEndpointDeletePayload_deletedId(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointDeletePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointDeletePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointRotateSecretPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endpoint":
+		return ec.fieldContext_WebhookEndpointRotateSecretPayload_endpoint(ctx, field)
+	case "secret":
+		return ec.fieldContext_WebhookEndpointRotateSecretPayload_secret(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointRotateSecretPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointRotateSecretPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endpoint":
+		return ec.fieldContext_WebhookEndpointUpdatePayload_endpoint(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointUpdatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookRedeliverPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "delivery":
+		return ec.fieldContext_WebhookRedeliverPayload_delivery(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookRedeliverPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookRedeliverPayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -505,6 +505,22 @@ type GlobalProviderDeletePayload struct {
 	UserErrors     []*UserError        `json:"userErrors"`
 }
 
+// Which global provider to try.
+type GlobalProviderTestInput struct {
+	// The global provider's, which begins with gpr_.
+	ID string `json:"id"`
+}
+
+type GlobalProviderTestPayload struct {
+	// Whether the keys are good and the account may take payments.
+	Ok bool `json:"ok"`
+	// What the gateway said, in words a person can act on.
+	Message string `json:"message"`
+	// The gateway's own code where it refused; null where it did not, or gave none.
+	Code       *string      `json:"code,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // What to change of a global provider.
 type GlobalProviderUpdateInput struct {
 	// The global provider's, which begins with gpr_.
@@ -515,7 +531,7 @@ type GlobalProviderUpdateInput struct {
 	Description *string `json:"description,omitempty"`
 	// New keys of the same gateway account; they replace the old ones. The gateway must say whose they are.
 	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
-	// Only the signing secret; the old one stays good for a day.
+	// Only the signing secret; the old one stays good for a day. Worldpay has none.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
@@ -1057,7 +1073,29 @@ type ProviderTestPayload struct {
 	// Whether the keys are good and the account may take payments.
 	Ok bool `json:"ok"`
 	// What the gateway said, in words a person can act on.
-	Message    string       `json:"message"`
+	Message string `json:"message"`
+	// The gateway's own code where it refused, such as security_violation; null where it did not, or gave none.
+	Code       *string      `json:"code,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which provider to try with a payment, and where the browser goes afterwards.
+type ProviderTestPaymentInput struct {
+	// The provider's, which begins with prv_.
+	ID string `json:"id"`
+	// In whole minor units. Left out, the smallest that the gateway takes in the organization's default currency.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Where the browser goes afterwards, whatever became of it; only allowed origins. The organization's thank-you page, or ours, where it is left out.
+	ReturnURL *string `json:"returnUrl,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type ProviderTestPaymentPayload struct {
+	// The payment, whose purpose is TEST; it shows its outcome like any other.
+	Payment *ent.Payment `json:"payment,omitempty"`
+	// The gateway's page, to be opened in a browser; null when there is none to open (any more).
+	PageURL    *string      `json:"pageUrl,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
@@ -1179,6 +1217,16 @@ type RedirectAction struct {
 }
 
 func (RedirectAction) IsNextAction() {}
+
+// Why what a browser brings back from a payment page proves nothing.
+type ReturnProblem struct {
+	// What is wrong.
+	Code ReturnProblemCode `json:"code"`
+	// One sentence for a person: what to do about it.
+	Message string `json:"message"`
+	// When a browser came back like this.
+	SeenAt time.Time `json:"seenAt"`
+}
 
 // Where the browser goes after the hosted page. Only allowed origins.
 type ReturnUrlsInput struct {
@@ -1318,6 +1366,8 @@ type UserError struct {
 	Field []string `json:"field,omitempty"`
 	// What a refusal for lack of funds is made of.
 	Details *FundsDetails `json:"details,omitempty"`
+	// The gateway's own code where it was the gateway that refused, such as testmode_charges_only; null where it gave none.
+	GatewayCode *string `json:"gatewayCode,omitempty"`
 }
 
 // Who is calling.
@@ -1332,6 +1382,81 @@ type Viewer struct {
 	ServerVersion string `json:"serverVersion"`
 }
 
+// An address to which events are to be sent.
+type WebhookEndpointCreateInput struct {
+	// https://…, reachable from the internet; no user name, no fragment. Redirects are not followed.
+	URL string `json:"url"`
+	// A note for the organization's own people.
+	Description *string `json:"description,omitempty"`
+	// What it is told of; at least one.
+	EventTypes []WebhookEventType `json:"eventTypes"`
+}
+
+type WebhookEndpointCreatePayload struct {
+	// The new endpoint; null when it was refused.
+	Endpoint *ent.WebhookEndpoint `json:"endpoint,omitempty"`
+	// The signing secret, whsec_…; it is not shown again.
+	Secret     *string      `json:"secret,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which endpoint to end.
+type WebhookEndpointDeleteInput struct {
+	// The endpoint's, which begins with whk_.
+	ID string `json:"id"`
+}
+
+type WebhookEndpointDeletePayload struct {
+	// The id of the endpoint that is gone; null when it was refused.
+	DeletedID  *string      `json:"deletedId,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which endpoint gets another secret.
+type WebhookEndpointRotateSecretInput struct {
+	// The endpoint's, which begins with whk_.
+	ID string `json:"id"`
+}
+
+type WebhookEndpointRotateSecretPayload struct {
+	// The endpoint; null when it was refused.
+	Endpoint *ent.WebhookEndpoint `json:"endpoint,omitempty"`
+	// The new signing secret, whsec_…; it is not shown again.
+	Secret     *string      `json:"secret,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What to change of an endpoint.
+type WebhookEndpointUpdateInput struct {
+	// The endpoint's, which begins with whk_.
+	ID string `json:"id"`
+	// The new address. What waits goes there as well.
+	URL *string `json:"url,omitempty"`
+	// The new description.
+	Description *string `json:"description,omitempty"`
+	// The new list; at least one.
+	EventTypes []WebhookEventType `json:"eventTypes,omitempty"`
+	// false makes it DISABLED and gives up what waits; true ACTIVE.
+	Enabled *bool `json:"enabled,omitempty"`
+}
+
+type WebhookEndpointUpdatePayload struct {
+	Endpoint   *ent.WebhookEndpoint `json:"endpoint,omitempty"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
+// What to send once more.
+type WebhookRedeliverInput struct {
+	// A delivery that has ended; its id begins with whd_.
+	DeliveryID string `json:"deliveryId"`
+}
+
+type WebhookRedeliverPayload struct {
+	// The new delivery; null when it was refused.
+	Delivery   *ent.WebhookDelivery `json:"delivery,omitempty"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
 // A merchant account at Worldpay. Give either xmlPassword or credential.
 type WorldpayCredentialsInput struct {
 	// The merchant code, in capital letters.
@@ -1342,6 +1467,8 @@ type WorldpayCredentialsInput struct {
 	Credential *string `json:"credential,omitempty"`
 	// The installation id (authType at Apigee), without which there are no payment pages.
 	InstallationID *string `json:"installationId,omitempty"`
+	// The address of the XML service, with its path where it has one of its own: at Worldpay, in the organization's environment, or at a host that the operator allows. Worldpay's own where it is left out. SANDBOX has none to choose.
+	Endpoint *string `json:"endpoint,omitempty"`
 	// The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays.
 	MacSecret *string `json:"macSecret,omitempty"`
 	// Whether to take signatures of the old kind (MD5) where Worldpay sends no others.
@@ -1665,6 +1792,70 @@ func (e RestBalance) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What is wrong with how browsers come back from payment pages.
+type ReturnProblemCode string
+
+const (
+	// The provider has no MAC secret, so no signature can be checked.
+	ReturnProblemCodeNoMacSecret ReturnProblemCode = "NO_MAC_SECRET"
+	// The gateway added nothing to the address: its installation does not send parameters, or was not published.
+	ReturnProblemCodeNoParameters ReturnProblemCode = "NO_PARAMETERS"
+	// The signature does not fit: the MAC secrets here and at the gateway are two, or somebody has changed the address.
+	ReturnProblemCodeBadSignature ReturnProblemCode = "BAD_SIGNATURE"
+	// The parameters are not those of a payment, or of another one.
+	ReturnProblemCodeWrongParameters ReturnProblemCode = "WRONG_PARAMETERS"
+)
+
+var AllReturnProblemCode = []ReturnProblemCode{
+	ReturnProblemCodeNoMacSecret,
+	ReturnProblemCodeNoParameters,
+	ReturnProblemCodeBadSignature,
+	ReturnProblemCodeWrongParameters,
+}
+
+func (e ReturnProblemCode) IsValid() bool {
+	switch e {
+	case ReturnProblemCodeNoMacSecret, ReturnProblemCodeNoParameters, ReturnProblemCodeBadSignature, ReturnProblemCodeWrongParameters:
+		return true
+	}
+	return false
+}
+
+func (e ReturnProblemCode) String() string {
+	return string(e)
+}
+
+func (e *ReturnProblemCode) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReturnProblemCode(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReturnProblemCode", str)
+	}
+	return nil
+}
+
+func (e ReturnProblemCode) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReturnProblemCode) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReturnProblemCode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
 // Why a mutation was refused.
 type UserErrorCode string
 
@@ -1769,6 +1960,73 @@ func (e *UserErrorCode) UnmarshalJSON(b []byte) error {
 }
 
 func (e UserErrorCode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What an endpoint can be told of.
+type WebhookEventType string
+
+const (
+	// payment.changed: a payment was begun, or is in another state, refunds and disputes included.
+	WebhookEventTypePaymentChanged WebhookEventType = "PAYMENT_CHANGED"
+	// invoice.changed: an invoice was made, or is in another state.
+	WebhookEventTypeInvoiceChanged WebhookEventType = "INVOICE_CHANGED"
+	// quote.changed: a quote was made, or is in another state.
+	WebhookEventTypeQuoteChanged WebhookEventType = "QUOTE_CHANGED"
+	// balance.low: what is left of a balance has reached the level that was set for it.
+	WebhookEventTypeBalanceLow WebhookEventType = "BALANCE_LOW"
+	// auto_reload.suspended: a balance is not reloaded any more.
+	WebhookEventTypeAutoReloadSuspended WebhookEventType = "AUTO_RELOAD_SUSPENDED"
+)
+
+var AllWebhookEventType = []WebhookEventType{
+	WebhookEventTypePaymentChanged,
+	WebhookEventTypeInvoiceChanged,
+	WebhookEventTypeQuoteChanged,
+	WebhookEventTypeBalanceLow,
+	WebhookEventTypeAutoReloadSuspended,
+}
+
+func (e WebhookEventType) IsValid() bool {
+	switch e {
+	case WebhookEventTypePaymentChanged, WebhookEventTypeInvoiceChanged, WebhookEventTypeQuoteChanged, WebhookEventTypeBalanceLow, WebhookEventTypeAutoReloadSuspended:
+		return true
+	}
+	return false
+}
+
+func (e WebhookEventType) String() string {
+	return string(e)
+}
+
+func (e *WebhookEventType) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = WebhookEventType(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid WebhookEventType", str)
+	}
+	return nil
+}
+
+func (e WebhookEventType) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *WebhookEventType) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e WebhookEventType) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -232,6 +232,8 @@ func DefaultLimits() *Limits {
 			"refunds":         2,
 			"results":         1000,
 			"userErrors":      1,
+
+			"webhookEndpoints": 5,
 		},
 		VariableBytes:     4 << 20,
 		QueryTimeout:      10 * time.Second,

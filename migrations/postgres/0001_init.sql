@@ -253,11 +253,15 @@ CREATE TABLE "global_providers" (
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
   "publishable_key" character varying NULL COLLATE "C",
   "merchant_code" character varying NULL COLLATE "C",
+  "auth_type" character varying NOT NULL DEFAULT '' COLLATE "C",
   "secret_hint" character varying NULL COLLATE "C",
   "secret_sealed" bytea NULL,
   "webhook_secret_sealed" bytea NULL,
   "webhook_secret_previous_sealed" bytea NULL,
   "webhook_secret_previous_until" timestamptz NULL,
+  "mac_secret_sealed" bytea NULL,
+  "legacy_mac" boolean NOT NULL DEFAULT false,
+  "endpoint" character varying NOT NULL DEFAULT '' COLLATE "C",
   "credential_version" bigint NOT NULL DEFAULT 1,
   "gateway_account_id" character varying NOT NULL DEFAULT '' COLLATE "C",
   "account_unproven_at" timestamptz NULL,
@@ -810,6 +814,8 @@ CREATE TABLE "providers" (
   "account_unproven_at" timestamptz NULL,
   "webhook_token" character varying NOT NULL COLLATE "C",
   "webhook_endpoint_id" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "return_problem" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "return_problem_at" timestamptz NULL,
   "global_provider_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "providers_kind_known" CHECK (kind IN ('STRIPE', 'WORLDPAY')),
@@ -957,16 +963,22 @@ CREATE TABLE "webhook_deliveries" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
-  "endpoint_id" character varying NOT NULL COLLATE "C",
   "outbox_id" character varying NOT NULL COLLATE "C",
+  "event_type" character varying NOT NULL COLLATE "C",
   "attempt" bigint NOT NULL,
   "status" character varying NOT NULL DEFAULT 'PENDING' COLLATE "C",
   "http_status" bigint NOT NULL DEFAULT 0,
   "error" character varying NOT NULL DEFAULT '' COLLATE "C",
   "next_attempt_at" timestamptz NULL,
+  "finished_at" timestamptz NULL,
+  "endpoint_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "webhook_deliveries_status_known" CHECK (status IN ('PENDING', 'DELIVERED', 'FAILED'))
 );
+-- create index "webhookdelivery_organization_id_created_at" to table: "webhook_deliveries"
+CREATE INDEX "webhookdelivery_organization_id_created_at" ON "webhook_deliveries" ("organization_id", "created_at");
+-- create index "webhookdelivery_organization_id_endpoint_id_id" to table: "webhook_deliveries"
+CREATE INDEX "webhookdelivery_organization_id_endpoint_id_id" ON "webhook_deliveries" ("organization_id", "endpoint_id", "id");
 -- create index "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" to table: "webhook_deliveries"
 CREATE UNIQUE INDEX "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" ON "webhook_deliveries" ("organization_id", "endpoint_id", "outbox_id", "attempt");
 -- create index "webhookdelivery_organization_id_next_attempt_at" to table: "webhook_deliveries"
@@ -976,14 +988,19 @@ CREATE TABLE "webhook_endpoints" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
+  "updated_at" timestamptz NOT NULL,
   "url" character varying NOT NULL COLLATE "C",
+  "description" character varying NULL COLLATE "C",
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
   "event_types" jsonb NOT NULL,
-  "secret_sealed" bytea NOT NULL,
+  "secret_sealed" bytea NULL,
   "secret_previous_sealed" bytea NULL,
+  "secret_previous_until" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "webhook_endpoints_status_known" CHECK (status IN ('ACTIVE', 'DISABLED'))
+  CONSTRAINT "webhook_endpoints_status_known" CHECK (status IN ('ACTIVE', 'DISABLED', 'DELETED'))
 );
+-- create index "webhookendpoint_organization_id_status" to table: "webhook_endpoints"
+CREATE INDEX "webhookendpoint_organization_id_status" ON "webhook_endpoints" ("organization_id", "status");
 -- modify "access_tokens" table
 ALTER TABLE "access_tokens" ADD
 CONSTRAINT "access_tokens_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
@@ -1138,9 +1155,9 @@ CONSTRAINT "subscription_items_price_id_fk" FOREIGN KEY ("organization_id", "pri
 CONSTRAINT "subscription_items_subscription_id_fk" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "webhook_deliveries" table
 ALTER TABLE "webhook_deliveries" ADD
-CONSTRAINT "webhook_deliveries_endpoint_id_fk" FOREIGN KEY ("organization_id", "endpoint_id") REFERENCES "webhook_endpoints" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "webhook_deliveries_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "webhook_deliveries_outbox_id_fk" FOREIGN KEY ("organization_id", "outbox_id") REFERENCES "outboxes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "webhook_deliveries_outbox_id_fk" FOREIGN KEY ("organization_id", "outbox_id") REFERENCES "outboxes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "webhook_deliveries_webhook_endpoints_deliveries" FOREIGN KEY ("organization_id", "endpoint_id") REFERENCES "webhook_endpoints" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "webhook_endpoints" table
 ALTER TABLE "webhook_endpoints" ADD
 CONSTRAINT "webhook_endpoints_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;

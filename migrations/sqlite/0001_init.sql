@@ -273,11 +273,15 @@ CREATE TABLE `global_providers` (
   `status` text NOT NULL DEFAULT ('ACTIVE'),
   `publishable_key` text NULL,
   `merchant_code` text NULL,
+  `auth_type` text NOT NULL DEFAULT (''),
   `secret_hint` text NULL,
   `secret_sealed` blob NULL,
   `webhook_secret_sealed` blob NULL,
   `webhook_secret_previous_sealed` blob NULL,
   `webhook_secret_previous_until` datetime NULL,
+  `mac_secret_sealed` blob NULL,
+  `legacy_mac` bool NOT NULL DEFAULT (false),
+  `endpoint` text NOT NULL DEFAULT (''),
   `credential_version` integer NOT NULL DEFAULT (1),
   `gateway_account_id` text NOT NULL DEFAULT (''),
   `account_unproven_at` datetime NULL,
@@ -876,6 +880,8 @@ CREATE TABLE `providers` (
   `account_unproven_at` datetime NULL,
   `webhook_token` text NOT NULL,
   `webhook_endpoint_id` text NOT NULL DEFAULT (''),
+  `return_problem` text NOT NULL DEFAULT (''),
+  `return_problem_at` datetime NULL,
   `global_provider_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `providers_global_provider_id_fk` FOREIGN KEY (`global_provider_id`) REFERENCES `global_providers` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -1045,21 +1051,27 @@ CREATE TABLE `webhook_deliveries` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
-  `endpoint_id` text NOT NULL,
   `outbox_id` text NOT NULL,
+  `event_type` text NOT NULL,
   `attempt` integer NOT NULL,
   `status` text NOT NULL DEFAULT ('PENDING'),
   `http_status` integer NOT NULL DEFAULT (0),
   `error` text NOT NULL DEFAULT (''),
   `next_attempt_at` datetime NULL,
+  `finished_at` datetime NULL,
+  `endpoint_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `webhook_deliveries_endpoint_id_fk` FOREIGN KEY (`organization_id`, `endpoint_id`) REFERENCES `webhook_endpoints` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `webhook_deliveries_webhook_endpoints_deliveries` FOREIGN KEY (`organization_id`, `endpoint_id`) REFERENCES `webhook_endpoints` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `webhook_deliveries_outbox_id_fk` FOREIGN KEY (`organization_id`, `outbox_id`) REFERENCES `outboxes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `webhook_deliveries_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `webhook_deliveries_status_known` CHECK (status IN ('PENDING', 'DELIVERED', 'FAILED'))
 );
 -- create index "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" to table: "webhook_deliveries"
 CREATE UNIQUE INDEX `webhookdelivery_organization_id_endpoint_id_outbox_id_attempt` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `outbox_id`, `attempt`);
+-- create index "webhookdelivery_organization_id_endpoint_id_id" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_endpoint_id_id` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `id`);
+-- create index "webhookdelivery_organization_id_created_at" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_created_at` ON `webhook_deliveries` (`organization_id`, `created_at`);
 -- create index "webhookdelivery_organization_id_next_attempt_at" to table: "webhook_deliveries"
 CREATE INDEX `webhookdelivery_organization_id_next_attempt_at` ON `webhook_deliveries` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
 -- create "webhook_endpoints" table
@@ -1067,12 +1079,17 @@ CREATE TABLE `webhook_endpoints` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
   `url` text NOT NULL,
+  `description` text NULL,
   `status` text NOT NULL DEFAULT ('ACTIVE'),
   `event_types` json NOT NULL,
-  `secret_sealed` blob NOT NULL,
+  `secret_sealed` blob NULL,
   `secret_previous_sealed` blob NULL,
+  `secret_previous_until` datetime NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `webhook_endpoints_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `webhook_endpoints_status_known` CHECK (status IN ('ACTIVE', 'DISABLED'))
+  CONSTRAINT `webhook_endpoints_status_known` CHECK (status IN ('ACTIVE', 'DISABLED', 'DELETED'))
 );
+-- create index "webhookendpoint_organization_id_status" to table: "webhook_endpoints"
+CREATE INDEX `webhookendpoint_organization_id_status` ON `webhook_endpoints` (`organization_id`, `status`);
