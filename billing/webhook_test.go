@@ -232,6 +232,18 @@ func TestWebhookIsSwitchedOff(t *testing.T) {
 			}
 			_, err := s.Redeliver(s.ctx, claimed)
 			wantCode(t, err, CodeInvalidState, "deliveryId")
+
+			// One that was decided on at the same moment ends as well.
+			s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+				return tx.newDelivery(id, rows[0].OutboxID, EventQuoteChanged, 2, tx.Now).Exec(ctx)
+			})
+			late := s.tries(t, id)[1].ID
+			if send, err := s.ClaimDelivery(s.ctx, late); err != nil || send != nil {
+				t.Errorf("it is sent, %v", err)
+			}
+			if d := s.tries(t, id)[1]; d.Status != webhookdelivery.StatusFAILED {
+				t.Errorf("it is %s", d.Status)
+			}
 		}
 	})
 }

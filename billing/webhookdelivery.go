@@ -117,8 +117,8 @@ func (s *Service) ClaimDelivery(ctx context.Context, id string) (*WebhookSend, e
 	if err != nil {
 		return nil, fmt.Errorf("read endpoint of delivery %s: %w", id, err)
 	}
-	if e.Status != webhookendpoint.StatusACTIVE { // since it was listed
-		return nil, nil
+	if e.Status != webhookendpoint.StatusACTIVE { // it was decided on while the endpoint was switched off
+		return nil, s.FinishDelivery(ctx, id, WebhookAnswer{Error: "the endpoint is not active"})
 	}
 	event, err := s.read.Outbox.Query().Where(outbox.ID(d.OutboxID)).Only(ctx)
 	if err != nil {

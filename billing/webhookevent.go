@@ -35,7 +35,7 @@ func (tx *Tx) announce(ctx context.Context) error {
 	var objects []Change
 	told := map[string]bool{}
 	for _, c := range tx.pending {
-		if eventOf(c.Kind) == "" || told[c.ID] || c.OrganizationID != tx.organizationID(ctx) {
+		if eventOf(c.Kind) == "" || told[c.ID] || c.OrganizationID == "" || c.OrganizationID != tx.organizationID(ctx) {
 			continue
 		}
 		told[c.ID] = true
