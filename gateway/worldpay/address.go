@@ -22,8 +22,9 @@ func ownHost(env gateway.Environment) string {
 		return testHost
 	case gateway.EnvironmentLive:
 		return liveHost
+	default:
+		return ""
 	}
-	return ""
 }
 
 // service is the address of an account's XML service: the one that was given
