@@ -41,9 +41,12 @@ type InvoiceAction string
 
 // The actions of invoices, in the words of the API.
 const (
-	InvoiceActionFinalize InvoiceAction = "FINALIZE"
-	InvoiceActionPay      InvoiceAction = "PAY"
-	InvoiceActionVoid     InvoiceAction = "VOID"
+	InvoiceActionUpdate            InvoiceAction = "UPDATE"
+	InvoiceActionFinalize          InvoiceAction = "FINALIZE"
+	InvoiceActionPay               InvoiceAction = "PAY"
+	InvoiceActionSend              InvoiceAction = "SEND"
+	InvoiceActionMarkUncollectible InvoiceAction = "MARK_UNCOLLECTIBLE"
+	InvoiceActionVoid              InvoiceAction = "VOID"
 )
 
 // InvoiceActions says what may be done with an invoice now; one that was
@@ -51,10 +54,14 @@ const (
 func InvoiceActions(i *ent.Invoice) []InvoiceAction {
 	switch {
 	case i.PendingCallID != nil:
+	case i.Status == invoice.StatusDRAFT && editable(i):
+		return []InvoiceAction{InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionVoid}
 	case i.Status == invoice.StatusDRAFT:
 		return []InvoiceAction{InvoiceActionFinalize, InvoiceActionVoid}
-	case unpaidStatus(i.Status):
-		return []InvoiceAction{InvoiceActionPay, InvoiceActionVoid}
+	case i.Status == invoice.StatusOPEN:
+		return []InvoiceAction{InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid}
+	case i.Status == invoice.StatusUNCOLLECTIBLE:
+		return []InvoiceAction{InvoiceActionPay, InvoiceActionSend, InvoiceActionVoid}
 	}
 	return nil
 }

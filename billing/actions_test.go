@@ -15,13 +15,13 @@ func TestAllowedActions(t *testing.T) {
 			}
 		}
 		id := s.invoiceOf(t, item(t, "API", "3", "USD", 1))
-		want(id, InvoiceActionFinalize, InvoiceActionVoid)
+		want(id, InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionVoid)
 		s.finalized(t, id)
-		want(id, InvoiceActionPay, InvoiceActionVoid)
+		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid)
 		if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, "uncollectible")); err != nil {
 			t.Fatal(err)
 		}
-		want(id, InvoiceActionPay, InvoiceActionVoid)
+		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionVoid)
 		begun, err := s.BeginInvoiceVoid(s.ctx, id)
 		if err != nil {
 			t.Fatal(err)

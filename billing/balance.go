@@ -91,7 +91,11 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 		SetPeriod(period).SetLastHash([]byte{}).SetLastBookedAt(tx.Now).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.BillingMode == payer.BillingModePOSTPAID {
-		create.SetNillableCreditLimitUnits(limit)
+		at, err := tx.usageInvoiceAt(ctx)
+		if err != nil {
+			return nil, err
+		}
+		create.SetNillableCreditLimitUnits(limit).SetUsageInvoiceAt(at)
 	}
 	b, err := create.Save(ctx)
 	if err != nil {

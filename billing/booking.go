@@ -26,6 +26,7 @@ const (
 	partTax       = "tax"
 	partRounding  = "rounding"
 	partOutOfBand = "out-of-band"
+	partDebt      = "debt"
 )
 
 func invoiceCause(invoiceID, part string) string { return "invoice:" + invoiceID + ":" + part }
@@ -79,8 +80,14 @@ func (tx *Tx) creditTopUp(ctx context.Context, p *ent.Payment, gatewayPaymentID 
 // transaction that makes the invoice OPEN (or PAID, when there is nothing to
 // pay).
 func (tx *Tx) bookInvoice(ctx context.Context, inv *ent.Invoice) error {
+	if inv.DebtUnits != nil {
+		return tx.bookDebt(ctx, inv)
+	}
+	if inv.TotalUnits < 0 {
+		return tx.bookBelowZero(ctx, inv)
+	}
 	if inv.SubtotalUnits < 0 || inv.TaxUnits < 0 || inv.TotalUnits < 0 {
-		return refuse(CodeInvalid, "", "the invoice's lines come to less than nothing: credit the payer instead")
+		return refuse(CodeInvalid, "", "the invoice's positions or their tax come to less than nothing, and its total does not: write two invoices")
 	}
 	rows := []posting{
 		{kind: ledgerentry.KindINVOICE, debit: accountReceivable, credit: accountRevenue, amount: inv.Subtotal(), causeKey: invoiceCause(inv.ID, partRevenue)},
@@ -165,7 +172,8 @@ func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error 
 // reverseInvoice takes back what finalizing an invoice booked: it was voided.
 func (tx *Tx) reverseInvoice(ctx context.Context, inv *ent.Invoice) error {
 	booked, err := tx.LedgerEntry.Query().
-		Where(ledgerentry.CauseKeyIn(invoiceCause(inv.ID, partRevenue), invoiceCause(inv.ID, partTax), invoiceCause(inv.ID, partRounding))).
+		Where(ledgerentry.CauseKeyIn(invoiceCause(inv.ID, partRevenue), invoiceCause(inv.ID, partDebt),
+			invoiceCause(inv.ID, partTax), invoiceCause(inv.ID, partRounding))).
 		Order(ent.Asc(ledgerentry.FieldID)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read bookings of invoice %s: %w", inv.ID, err)

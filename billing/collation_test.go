@@ -35,7 +35,7 @@ func TestTextIsComparedByBytes(t *testing.T) {
 		}
 		for id, code := range map[string]string{"bal_0aa": "JPY", "bal_0ab": "KWD"} {
 			err := tx.Balance.Create().SetID(id).SetPayerID(p.ID).SetCurrency(code).SetBillingMode(entbalance.BillingModePOSTPAID).
-				SetPeriod("2026-03").SetLastHash([]byte{}).SetLastBookedAt(tx.Now).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
+				SetPeriod("2026-03").SetUsageInvoiceAt(tx.Now).SetLastHash([]byte{}).SetLastBookedAt(tx.Now).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
 			if err != nil {
 				return err
 			}

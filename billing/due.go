@@ -42,9 +42,10 @@ func eventDue(now time.Time) predicate.GatewayEvent {
 	return gatewayevent.And(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(now))
 }
 
-// An invoice's payments are settled with the invoice.
+// The payments of an invoice that a gateway keeps are settled with it, and have
+// no such time.
 func paymentDue(now time.Time) predicate.Payment {
-	return payment.And(payment.NextCheckAtLTE(now), payment.InvoiceIDIsNil(),
+	return payment.And(payment.NextCheckAtLTE(now),
 		payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING))
 }
 
@@ -62,6 +63,14 @@ func invoiceDue(now time.Time) predicate.Invoice {
 
 func reloadIsDue(now time.Time) predicate.Balance {
 	return balance.AutoReloadDueAtLTE(now)
+}
+
+func usageIsDue(now time.Time) predicate.Balance {
+	return balance.UsageInvoiceAtLTE(now.Add(-usageRests))
+}
+
+func finalizationDue(now time.Time) predicate.Invoice {
+	return invoice.And(invoice.FinalizesAtLTE(now), invoice.StatusEQ(invoice.StatusDRAFT), invoice.PendingCallIDIsNil())
 }
 
 func refundDue(now time.Time) predicate.Refund {
@@ -109,6 +118,14 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		{"invoices", func(v *[]string) error {
 			return s.read.Invoice.Query().Where(invoiceDue(now)).
 				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"finalizations", func(v *[]string) error {
+			return s.read.Invoice.Query().Where(finalizationDue(now)).
+				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"usage invoices", func(v *[]string) error {
+			return s.read.Balance.Query().Where(usageIsDue(now)).
+				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"quotes", func(v *[]string) error {
 			return s.read.Quote.Query().Where(quoteDue(now)).

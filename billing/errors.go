@@ -121,3 +121,9 @@ func refusedAmount(err error, field string) error {
 
 // errRetry makes inTx run its closure again.
 var errRetry = errors.New("the row changed under the transaction")
+
+// isRefused reports whether an error is a refusal.
+func isRefused(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal)
+}

@@ -167,7 +167,7 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 		return first(s.read.Invoice.Query().Where(invoice.ProviderID(e.ProviderID),
 			invoice.Or(invoice.GatewayInvoiceID(e.ObjectID), invoice.ID(named(prefixInvoice)))).IDs(ctx))
 	case gateway.ObjectPayment:
-		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
+		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID),
 			payment.Or(payment.GatewayPaymentID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
 		if err != nil || id != "" {
 			return id, err

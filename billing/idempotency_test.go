@@ -43,8 +43,8 @@ func TestFingerprintsArePinned(t *testing.T) {
 		},
 		{"developerCreate", PayerDraft{
 			Email: "e", Slug: "s", TaxID: ptr("t"), Name: "n", ExternalID: ptr("x"), BillingMode: payer.BillingModePREPAID, BillingEmail: ptr("b"),
-			TaxRate: ptr(money.Decimal("20")), Address: address, Metadata: map[string]string{"b": "2", "a": "1"},
-		}, `{"Email":"e","Slug":"s","TaxID":"t","Name":"n","ExternalID":"x","BillingMode":"PREPAID","BillingEmail":"b","TaxRate":"20","Address":{"line1":"1","line2":"2","city":"c","region":"r","postalCode":"z","country":"GB","isPrimary":true},"Metadata":{"a":"1","b":"2"}}`},
+			TaxRate: ptr(money.Decimal("20")), ReverseCharge: true, Address: address, Metadata: map[string]string{"b": "2", "a": "1"},
+		}, `{"Email":"e","Slug":"s","TaxID":"t","Name":"n","ExternalID":"x","BillingMode":"PREPAID","BillingEmail":"b","TaxRate":"20","ReverseCharge":true,"Address":{"line1":"1","line2":"2","city":"c","region":"r","postalCode":"z","country":"GB","isPrimary":true},"Metadata":{"a":"1","b":"2"}}`},
 		{
 			"paymentMethodAttach",
 			CardDraft{PayerID: "p", ProviderID: "v", GatewayToken: "t", ReturnURL: "r", MakeDefault: true},
@@ -79,8 +79,14 @@ func TestFingerprintsArePinned(t *testing.T) {
 		},
 		{
 			"balanceReload",
-			Reload{PayerID: "p", Amount: amount, Reference: ptr("r")},
-			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reference":"r"}`,
+			Reload{PayerID: "p", Amount: amount, Reference: ptr("r"), ProviderTxID: ptr("x"), TxReference: ptr("y"), GatewayTxReference: ptr("z"), PriceID: "c"},
+			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reference":"r","ProviderTxID":"x","TxReference":"y","GatewayTxReference":"z","PriceID":"c"}`,
+		},
+		{"usageInvoice", UsageInvoiceDraft{PayerID: "p", Currency: "USD"}, `{"PayerID":"p","Currency":"USD"}`},
+		{
+			"invoiceLineAdd",
+			InvoiceLineDraft{InvoiceID: "i", Line: LineDraft{PriceID: "p", Description: "d", UnitAmount: &amount, Quantity: 2, TaxRate: ptr(money.Rate(70_000))}},
+			`{"InvoiceID":"i","Line":{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2,"TaxRate":70000}}`,
 		},
 		{
 			"balanceCredit",

@@ -35,6 +35,9 @@ type InvoicePayment struct {
 	OutOfBand bool
 	*Call
 	Request gateway.InvoicePayRequest
+	// Page is asked for where the gateway keeps no invoice: the payment is made
+	// on a page of its own, and finished by FinishPayment.
+	Page *gateway.HostedPaymentRequest
 }
 
 // BeginInvoicePayment stores the payment of an open invoice. Called again with
@@ -83,6 +86,8 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 			}
 		case d.OutOfBand:
 			out.Request, found, err = tx.beginOutOfBand(ctx, inv, callID)
+		case d.PaymentMethodID == "" && inv.GatewayInvoiceID == nil:
+			out.PaymentID, out.Page, found, err = tx.beginInvoicePage(ctx, inv, id, d.ReturnURL, callID)
 		case d.PaymentMethodID == "":
 			out.PaymentID, err = tx.beginHostedInvoice(ctx, inv, id, d.ReturnURL)
 		default:
@@ -501,7 +506,7 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).
 		SetStatus(invoice.StatusPAID).SetPaidAt(tx.Now).
-		SetAmountPaidUnits(inv.TotalUnits).SetAmountDueUnits(0).
+		SetAmountPaidUnits(dueOf(inv.Total())).SetAmountDueUnits(0).
 		SetDunning(invoice.DunningNONE).ClearNextAttemptAt().ClearNextCheckAt().
 		ClearHostedURL(). // there is nothing left to pay on it
 		SetUpdatedAt(tx.Now)

@@ -56,7 +56,8 @@ type posting struct {
 // decision 12); a reversal changes what it reverses.
 func columnOf(kind ledgerentry.Kind) string {
 	switch kind {
-	case ledgerentry.KindTOP_UP, ledgerentry.KindRELOAD, ledgerentry.KindREFUND, ledgerentry.KindDISPUTE, ledgerentry.KindINVOICE:
+	case ledgerentry.KindTOP_UP, ledgerentry.KindRELOAD, ledgerentry.KindREFUND, ledgerentry.KindDISPUTE,
+		ledgerentry.KindINVOICE, ledgerentry.KindROUNDING: // of a balance, the parts of a debt moved to an invoice
 		return balance.FieldAmountUnits
 	default:
 		return balance.FieldUsageUnits

@@ -17,8 +17,8 @@ import (
 
 // paymentOfOrder finds the payment of whose tries an order code is one, or "".
 func (s *Service) paymentOfOrder(ctx context.Context, providerID, code string) (string, error) {
-	ids, err := s.read.PaymentAttempt.Query().Where(paymentattempt.CallID(prefixCall+"_"+orderedID(code))).
-		QueryPayment().Where(payment.ProviderID(providerID), payment.InvoiceIDIsNil()).IDs(ctx)
+	ids, err := s.read.PaymentAttempt.Query().Where(paymentattempt.CallID(prefixCall + "_" + orderedID(code))).
+		QueryPayment().Where(payment.ProviderID(providerID)).IDs(ctx)
 	if err != nil {
 		return "", fmt.Errorf("find the payment of order %s: %w", code, err)
 	}

@@ -179,6 +179,8 @@ type OrganizationChange struct {
 	SupportEmail         *string
 	FinanceSupportEmail  *string
 	SenderEmail          *string
+	TaxID                *string
+	NumberPeriod         *organization.NumberPeriod
 	ThankYouURL          *string
 	ChargingEnabled      *bool
 	Dunning              *Dunning
@@ -379,6 +381,18 @@ func (u *organizationUpdate) billing(c OrganizationChange) error {
 	if c.BillingCycle != nil {
 		u.SetBillingCycle(*c.BillingCycle)
 		u.changes["billingCycle"] = string(*c.BillingCycle)
+	}
+	if c.TaxID != nil {
+		id, err := optionalLabel(c.TaxID, "taxId", "the tax number", taxIDMax)
+		if err != nil {
+			return err
+		}
+		setOrClear(id, u.SetTaxID, u.ClearTaxID)
+		u.changes["taxId"] = orEmpty(id)
+	}
+	if c.NumberPeriod != nil {
+		u.SetNumberPeriod(*c.NumberPeriod)
+		u.changes["numberPeriod"] = string(*c.NumberPeriod)
 	}
 	if c.TaxModel != nil {
 		u.SetTaxModel(*c.TaxModel)

@@ -24,24 +24,27 @@ type PayerDraft struct {
 	BillingMode  payer.BillingMode
 	BillingEmail *string
 	TaxRate      *money.Decimal // percent
-	Address      *schema.Address
-	Metadata     map[string]string
+	// ReverseCharge: the payer owes the tax itself.
+	ReverseCharge bool `json:",omitempty"`
+	Address       *schema.Address
+	Metadata      map[string]string
 }
 
 // PayerChange changes a developer or a company. What is nil stays; an empty
 // text clears.
 type PayerChange struct {
-	ID           string
-	Email        *string // developers only
-	TaxID        *string // companies only
-	Name         *string
-	ExternalID   *string
-	BillingEmail *string
-	TaxRate      *money.Decimal // percent
-	Address      *schema.Address
-	Metadata     map[string]string
-	Status       *payer.Status
-	BillingMode  *payer.BillingMode
+	ID            string
+	Email         *string // developers only
+	TaxID         *string // companies only
+	Name          *string
+	ExternalID    *string
+	BillingEmail  *string
+	TaxRate       *money.Decimal // percent
+	ReverseCharge *bool
+	Address       *schema.Address
+	Metadata      map[string]string
+	Status        *payer.Status
+	BillingMode   *payer.BillingMode
 }
 
 // payerTexts is what a draft or a change holds once it is checked.
@@ -156,7 +159,7 @@ func (s *Service) createPayer(ctx context.Context, op operation, prefix string, 
 			SetNillableEmail(t.email).SetNillableSlug(nonEmpty(d.Slug)).
 			SetNillableTaxID(t.taxID).SetNillableExternalID(t.externalID).
 			SetBillingMode(d.BillingMode).SetNillableBillingEmail(t.billingEmail).
-			SetNillableTaxRatePpm(t.rate).SetMetadata(d.Metadata).
+			SetNillableTaxRatePpm(t.rate).SetReverseCharge(d.ReverseCharge).SetMetadata(d.Metadata).
 			SetCreatedAt(tx.Now)
 		if t.address != nil {
 			c.SetAddress(t.address)
@@ -242,7 +245,7 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 		if c.Name != nil {
 			u.SetName(name)
 		}
-		u.SetNillableEmail(t.email).SetNillableStatus(c.Status)
+		u.SetNillableEmail(t.email).SetNillableStatus(c.Status).SetNillableReverseCharge(c.ReverseCharge)
 		if c.ExternalID != nil {
 			setOrClear(t.externalID, u.SetExternalID, u.ClearExternalID)
 		}

@@ -127,7 +127,7 @@ func (tx *Tx) settleRest(ctx context.Context, b *ent.Balance, what string, rest 
 	case RestBalancePayOut:
 		switch {
 		case remaining.Sign() < 0:
-			return refuse(CodeInvalidState, "restBalance", "the %s owes %s: have it paid, or write it off", what, owed)
+			return refuse(CodeInvalidState, "restBalance", "the %s owes %s: have it paid, invoice it, or write it off", what, owed)
 		case !money.IsISO(b.Currency):
 			return refuse(CodeInvalidState, "restBalance", "%s exists only here and cannot be paid back: write it off", b.Currency)
 		}

@@ -79,6 +79,14 @@ func (m Month) next() Month {
 	return Month{m.Year, m.Month + 1}
 }
 
+// before is the month before.
+func (m Month) before() Month {
+	if m.Month == time.January {
+		return Month{m.Year - 1, time.December}
+	}
+	return Month{m.Year, m.Month - 1}
+}
+
 // monthOf is the month that a time falls into. It is told by the month's
 // start, so that a clock that is put back over midnight opens no month twice.
 func monthOf(at time.Time, loc *time.Location) Month {

@@ -106,6 +106,9 @@ func newTrade(t *testing.T) *sale {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.useRecorded(t, s.payer.ID, usd(t, "30.5043"))
+	s.usageInvoiced(t)
+	s.openInvoiceOf(t, item(t, "Back", "-9.0013", "USD", 1))
 	s.useRecorded(t, s.payer.ID, usd(t, "0.5"))
 	if _, err := s.SetCreditLimit(s.ctx, CreditLimitChange{PayerID: s.payer.ID, Amount: ptr(usd(t, "500"))}); err != nil {
 		t.Fatal(err)
@@ -198,6 +201,7 @@ func provables() []provable {
 		}, untold: []string{
 			// Without payment, quote or debt, nothing else tells whose it was.
 			invoice.FieldPayerID, invoice.FieldProviderID,
+			invoice.FieldUsageMonth, invoice.FieldReverseCharge, invoice.FieldSeller, invoice.FieldSentAt,
 			invoice.FieldCollection, invoice.FieldDescription, invoice.FieldRecipient, invoice.FieldDueAt, invoice.FieldFinalizesAt,
 			invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldSubscriptionID,
 			invoice.FieldAttempts, invoice.FieldNextAttemptAt, invoice.FieldDunning, invoice.FieldPeriodStart, invoice.FieldPeriodEnd,
@@ -216,7 +220,7 @@ func provables() []provable {
 			balance.FieldAutoReloadDueAt, balance.FieldAutoReloadFailures, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadThresholdUnits,
 			balance.FieldLowBalanceLevelUnits, balance.FieldLowBalanceNoticedAt,
 			balance.FieldCreditLimitUnits, // of POSTPAID: it is agreed, not derived
-			balance.FieldVersion, balance.FieldCreatedAt, balance.FieldUpdatedAt,
+			balance.FieldUsageInvoiceAt, balance.FieldVersion, balance.FieldCreatedAt, balance.FieldUpdatedAt,
 		}},
 		{table: refund.Table, states: map[string][]string{
 			refund.FieldStatus: {"PROCESSING", "SUCCEEDED", "FAILED"},

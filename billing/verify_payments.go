@@ -240,7 +240,7 @@ func (v *verifier) paymentWatched(p *ent.Payment, named namedByPayments) error {
 	waits := p.Status == payment.StatusPROCESSING || p.Status == payment.StatusREQUIRES_ACTION
 	watched := p.NextCheckAt != nil
 	if p.InvoiceID != nil {
-		watched = named.invoices[*p.InvoiceID].NextCheckAt != nil || named.asked[*p.InvoiceID]
+		watched = watched || named.invoices[*p.InvoiceID].NextCheckAt != nil || named.asked[*p.InvoiceID]
 	}
 	switch {
 	case !waits && p.NextCheckAt != nil:

@@ -1116,6 +1116,21 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				selectedFields = append(selectedFields, invoice.FieldDescription)
 				fieldSeen[invoice.FieldDescription] = struct{}{}
 			}
+		case "reverseCharge":
+			if _, ok := fieldSeen[invoice.FieldReverseCharge]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldReverseCharge)
+				fieldSeen[invoice.FieldReverseCharge] = struct{}{}
+			}
+		case "usageMonth":
+			if _, ok := fieldSeen[invoice.FieldUsageMonth]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldUsageMonth)
+				fieldSeen[invoice.FieldUsageMonth] = struct{}{}
+			}
+		case "sentAt":
+			if _, ok := fieldSeen[invoice.FieldSentAt]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldSentAt)
+				fieldSeen[invoice.FieldSentAt] = struct{}{}
+			}
 		case "finalizesAt":
 			if _, ok := fieldSeen[invoice.FieldFinalizesAt]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldFinalizesAt)
@@ -1130,11 +1145,6 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[invoice.FieldPaidAt]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldPaidAt)
 				fieldSeen[invoice.FieldPaidAt] = struct{}{}
-			}
-		case "hostedURL":
-			if _, ok := fieldSeen[invoice.FieldHostedURL]; !ok {
-				selectedFields = append(selectedFields, invoice.FieldHostedURL)
-				fieldSeen[invoice.FieldHostedURL] = struct{}{}
 			}
 		case "receiptURL":
 			if _, ok := fieldSeen[invoice.FieldReceiptURL]; !ok {
@@ -1773,6 +1783,16 @@ func (_q *OrganizationQuery) collectField(ctx context.Context, oneNode bool, opC
 			if _, ok := fieldSeen[organization.FieldChargingEnabled]; !ok {
 				selectedFields = append(selectedFields, organization.FieldChargingEnabled)
 				fieldSeen[organization.FieldChargingEnabled] = struct{}{}
+			}
+		case "taxID":
+			if _, ok := fieldSeen[organization.FieldTaxID]; !ok {
+				selectedFields = append(selectedFields, organization.FieldTaxID)
+				fieldSeen[organization.FieldTaxID] = struct{}{}
+			}
+		case "numberPeriod":
+			if _, ok := fieldSeen[organization.FieldNumberPeriod]; !ok {
+				selectedFields = append(selectedFields, organization.FieldNumberPeriod)
+				fieldSeen[organization.FieldNumberPeriod] = struct{}{}
 			}
 		case "createdAt":
 			if _, ok := fieldSeen[organization.FieldCreatedAt]; !ok {
@@ -2559,6 +2579,11 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				if _, ok := fieldSeen[payer.FieldTaxID]; !ok {
 					selectedFields = append(selectedFields, payer.FieldTaxID)
 					fieldSeen[payer.FieldTaxID] = struct{}{}
+				}
+			case "reverseCharge":
+				if _, ok := fieldSeen[payer.FieldReverseCharge]; !ok {
+					selectedFields = append(selectedFields, payer.FieldReverseCharge)
+					fieldSeen[payer.FieldReverseCharge] = struct{}{}
 				}
 			case "erasedAt":
 				if _, ok := fieldSeen[payer.FieldErasedAt]; !ok {

@@ -424,6 +424,39 @@ type InvoiceWhereInput struct {
 	DescriptionEqualFold    *string  `json:"descriptionEqualFold,omitempty"`
 	DescriptionContainsFold *string  `json:"descriptionContainsFold,omitempty"`
 
+	// "reverse_charge" field predicates.
+	ReverseCharge    *bool `json:"reverseCharge,omitempty"`
+	ReverseChargeNEQ *bool `json:"reverseChargeNEQ,omitempty"`
+
+	// "usage_month" field predicates.
+	UsageMonth             *string  `json:"usageMonth,omitempty"`
+	UsageMonthNEQ          *string  `json:"usageMonthNEQ,omitempty"`
+	UsageMonthIn           []string `json:"usageMonthIn,omitempty"`
+	UsageMonthNotIn        []string `json:"usageMonthNotIn,omitempty"`
+	UsageMonthGT           *string  `json:"usageMonthGT,omitempty"`
+	UsageMonthGTE          *string  `json:"usageMonthGTE,omitempty"`
+	UsageMonthLT           *string  `json:"usageMonthLT,omitempty"`
+	UsageMonthLTE          *string  `json:"usageMonthLTE,omitempty"`
+	UsageMonthContains     *string  `json:"usageMonthContains,omitempty"`
+	UsageMonthHasPrefix    *string  `json:"usageMonthHasPrefix,omitempty"`
+	UsageMonthHasSuffix    *string  `json:"usageMonthHasSuffix,omitempty"`
+	UsageMonthIsNil        bool     `json:"usageMonthIsNil,omitempty"`
+	UsageMonthNotNil       bool     `json:"usageMonthNotNil,omitempty"`
+	UsageMonthEqualFold    *string  `json:"usageMonthEqualFold,omitempty"`
+	UsageMonthContainsFold *string  `json:"usageMonthContainsFold,omitempty"`
+
+	// "sent_at" field predicates.
+	SentAt       *time.Time  `json:"sentAt,omitempty"`
+	SentAtNEQ    *time.Time  `json:"sentAtNEQ,omitempty"`
+	SentAtIn     []time.Time `json:"sentAtIn,omitempty"`
+	SentAtNotIn  []time.Time `json:"sentAtNotIn,omitempty"`
+	SentAtGT     *time.Time  `json:"sentAtGT,omitempty"`
+	SentAtGTE    *time.Time  `json:"sentAtGTE,omitempty"`
+	SentAtLT     *time.Time  `json:"sentAtLT,omitempty"`
+	SentAtLTE    *time.Time  `json:"sentAtLTE,omitempty"`
+	SentAtIsNil  bool        `json:"sentAtIsNil,omitempty"`
+	SentAtNotNil bool        `json:"sentAtNotNil,omitempty"`
+
 	// "finalizes_at" field predicates.
 	FinalizesAt       *time.Time  `json:"finalizesAt,omitempty"`
 	FinalizesAtNEQ    *time.Time  `json:"finalizesAtNEQ,omitempty"`
@@ -459,23 +492,6 @@ type InvoiceWhereInput struct {
 	PaidAtLTE    *time.Time  `json:"paidAtLTE,omitempty"`
 	PaidAtIsNil  bool        `json:"paidAtIsNil,omitempty"`
 	PaidAtNotNil bool        `json:"paidAtNotNil,omitempty"`
-
-	// "hosted_url" field predicates.
-	HostedURL             *string  `json:"hostedURL,omitempty"`
-	HostedURLNEQ          *string  `json:"hostedURLNEQ,omitempty"`
-	HostedURLIn           []string `json:"hostedURLIn,omitempty"`
-	HostedURLNotIn        []string `json:"hostedURLNotIn,omitempty"`
-	HostedURLGT           *string  `json:"hostedURLGT,omitempty"`
-	HostedURLGTE          *string  `json:"hostedURLGTE,omitempty"`
-	HostedURLLT           *string  `json:"hostedURLLT,omitempty"`
-	HostedURLLTE          *string  `json:"hostedURLLTE,omitempty"`
-	HostedURLContains     *string  `json:"hostedURLContains,omitempty"`
-	HostedURLHasPrefix    *string  `json:"hostedURLHasPrefix,omitempty"`
-	HostedURLHasSuffix    *string  `json:"hostedURLHasSuffix,omitempty"`
-	HostedURLIsNil        bool     `json:"hostedURLIsNil,omitempty"`
-	HostedURLNotNil       bool     `json:"hostedURLNotNil,omitempty"`
-	HostedURLEqualFold    *string  `json:"hostedURLEqualFold,omitempty"`
-	HostedURLContainsFold *string  `json:"hostedURLContainsFold,omitempty"`
 
 	// "receipt_url" field predicates.
 	ReceiptURL             *string  `json:"receiptURL,omitempty"`
@@ -805,6 +821,87 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 	if i.DescriptionContainsFold != nil {
 		predicates = append(predicates, invoice.DescriptionContainsFold(*i.DescriptionContainsFold))
 	}
+	if i.ReverseCharge != nil {
+		predicates = append(predicates, invoice.ReverseChargeEQ(*i.ReverseCharge))
+	}
+	if i.ReverseChargeNEQ != nil {
+		predicates = append(predicates, invoice.ReverseChargeNEQ(*i.ReverseChargeNEQ))
+	}
+	if i.UsageMonth != nil {
+		predicates = append(predicates, invoice.UsageMonthEQ(*i.UsageMonth))
+	}
+	if i.UsageMonthNEQ != nil {
+		predicates = append(predicates, invoice.UsageMonthNEQ(*i.UsageMonthNEQ))
+	}
+	if len(i.UsageMonthIn) > 0 {
+		predicates = append(predicates, invoice.UsageMonthIn(i.UsageMonthIn...))
+	}
+	if len(i.UsageMonthNotIn) > 0 {
+		predicates = append(predicates, invoice.UsageMonthNotIn(i.UsageMonthNotIn...))
+	}
+	if i.UsageMonthGT != nil {
+		predicates = append(predicates, invoice.UsageMonthGT(*i.UsageMonthGT))
+	}
+	if i.UsageMonthGTE != nil {
+		predicates = append(predicates, invoice.UsageMonthGTE(*i.UsageMonthGTE))
+	}
+	if i.UsageMonthLT != nil {
+		predicates = append(predicates, invoice.UsageMonthLT(*i.UsageMonthLT))
+	}
+	if i.UsageMonthLTE != nil {
+		predicates = append(predicates, invoice.UsageMonthLTE(*i.UsageMonthLTE))
+	}
+	if i.UsageMonthContains != nil {
+		predicates = append(predicates, invoice.UsageMonthContains(*i.UsageMonthContains))
+	}
+	if i.UsageMonthHasPrefix != nil {
+		predicates = append(predicates, invoice.UsageMonthHasPrefix(*i.UsageMonthHasPrefix))
+	}
+	if i.UsageMonthHasSuffix != nil {
+		predicates = append(predicates, invoice.UsageMonthHasSuffix(*i.UsageMonthHasSuffix))
+	}
+	if i.UsageMonthIsNil {
+		predicates = append(predicates, invoice.UsageMonthIsNil())
+	}
+	if i.UsageMonthNotNil {
+		predicates = append(predicates, invoice.UsageMonthNotNil())
+	}
+	if i.UsageMonthEqualFold != nil {
+		predicates = append(predicates, invoice.UsageMonthEqualFold(*i.UsageMonthEqualFold))
+	}
+	if i.UsageMonthContainsFold != nil {
+		predicates = append(predicates, invoice.UsageMonthContainsFold(*i.UsageMonthContainsFold))
+	}
+	if i.SentAt != nil {
+		predicates = append(predicates, invoice.SentAtEQ(*i.SentAt))
+	}
+	if i.SentAtNEQ != nil {
+		predicates = append(predicates, invoice.SentAtNEQ(*i.SentAtNEQ))
+	}
+	if len(i.SentAtIn) > 0 {
+		predicates = append(predicates, invoice.SentAtIn(i.SentAtIn...))
+	}
+	if len(i.SentAtNotIn) > 0 {
+		predicates = append(predicates, invoice.SentAtNotIn(i.SentAtNotIn...))
+	}
+	if i.SentAtGT != nil {
+		predicates = append(predicates, invoice.SentAtGT(*i.SentAtGT))
+	}
+	if i.SentAtGTE != nil {
+		predicates = append(predicates, invoice.SentAtGTE(*i.SentAtGTE))
+	}
+	if i.SentAtLT != nil {
+		predicates = append(predicates, invoice.SentAtLT(*i.SentAtLT))
+	}
+	if i.SentAtLTE != nil {
+		predicates = append(predicates, invoice.SentAtLTE(*i.SentAtLTE))
+	}
+	if i.SentAtIsNil {
+		predicates = append(predicates, invoice.SentAtIsNil())
+	}
+	if i.SentAtNotNil {
+		predicates = append(predicates, invoice.SentAtNotNil())
+	}
 	if i.FinalizesAt != nil {
 		predicates = append(predicates, invoice.FinalizesAtEQ(*i.FinalizesAt))
 	}
@@ -894,51 +991,6 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 	}
 	if i.PaidAtNotNil {
 		predicates = append(predicates, invoice.PaidAtNotNil())
-	}
-	if i.HostedURL != nil {
-		predicates = append(predicates, invoice.HostedURLEQ(*i.HostedURL))
-	}
-	if i.HostedURLNEQ != nil {
-		predicates = append(predicates, invoice.HostedURLNEQ(*i.HostedURLNEQ))
-	}
-	if len(i.HostedURLIn) > 0 {
-		predicates = append(predicates, invoice.HostedURLIn(i.HostedURLIn...))
-	}
-	if len(i.HostedURLNotIn) > 0 {
-		predicates = append(predicates, invoice.HostedURLNotIn(i.HostedURLNotIn...))
-	}
-	if i.HostedURLGT != nil {
-		predicates = append(predicates, invoice.HostedURLGT(*i.HostedURLGT))
-	}
-	if i.HostedURLGTE != nil {
-		predicates = append(predicates, invoice.HostedURLGTE(*i.HostedURLGTE))
-	}
-	if i.HostedURLLT != nil {
-		predicates = append(predicates, invoice.HostedURLLT(*i.HostedURLLT))
-	}
-	if i.HostedURLLTE != nil {
-		predicates = append(predicates, invoice.HostedURLLTE(*i.HostedURLLTE))
-	}
-	if i.HostedURLContains != nil {
-		predicates = append(predicates, invoice.HostedURLContains(*i.HostedURLContains))
-	}
-	if i.HostedURLHasPrefix != nil {
-		predicates = append(predicates, invoice.HostedURLHasPrefix(*i.HostedURLHasPrefix))
-	}
-	if i.HostedURLHasSuffix != nil {
-		predicates = append(predicates, invoice.HostedURLHasSuffix(*i.HostedURLHasSuffix))
-	}
-	if i.HostedURLIsNil {
-		predicates = append(predicates, invoice.HostedURLIsNil())
-	}
-	if i.HostedURLNotNil {
-		predicates = append(predicates, invoice.HostedURLNotNil())
-	}
-	if i.HostedURLEqualFold != nil {
-		predicates = append(predicates, invoice.HostedURLEqualFold(*i.HostedURLEqualFold))
-	}
-	if i.HostedURLContainsFold != nil {
-		predicates = append(predicates, invoice.HostedURLContainsFold(*i.HostedURLContainsFold))
 	}
 	if i.ReceiptURL != nil {
 		predicates = append(predicates, invoice.ReceiptURLEQ(*i.ReceiptURL))
@@ -1702,6 +1754,10 @@ type PayerWhereInput struct {
 	TaxIDEqualFold    *string  `json:"taxIDEqualFold,omitempty"`
 	TaxIDContainsFold *string  `json:"taxIDContainsFold,omitempty"`
 
+	// "reverse_charge" field predicates.
+	ReverseCharge    *bool `json:"reverseCharge,omitempty"`
+	ReverseChargeNEQ *bool `json:"reverseChargeNEQ,omitempty"`
+
 	// "erased_at" field predicates.
 	ErasedAt       *time.Time  `json:"erasedAt,omitempty"`
 	ErasedAtNEQ    *time.Time  `json:"erasedAtNEQ,omitempty"`
@@ -2147,6 +2203,12 @@ func (i *PayerWhereInput) P() (predicate.Payer, error) {
 	}
 	if i.TaxIDContainsFold != nil {
 		predicates = append(predicates, payer.TaxIDContainsFold(*i.TaxIDContainsFold))
+	}
+	if i.ReverseCharge != nil {
+		predicates = append(predicates, payer.ReverseChargeEQ(*i.ReverseCharge))
+	}
+	if i.ReverseChargeNEQ != nil {
+		predicates = append(predicates, payer.ReverseChargeNEQ(*i.ReverseChargeNEQ))
 	}
 	if i.ErasedAt != nil {
 		predicates = append(predicates, payer.ErasedAtEQ(*i.ErasedAt))

@@ -55,6 +55,18 @@ type Invoice struct {
 	Description *string `json:"description,omitempty"`
 	// Recipient holds the value of the "recipient" field.
 	Recipient *schema.Recipient `json:"recipient,omitempty"`
+	// Seller holds the value of the "seller" field.
+	Seller *schema.Seller `json:"seller,omitempty"`
+	// tax_units by rate, from its issue on
+	Taxes []schema.TaxShare `json:"taxes,omitempty"`
+	// the payer owes the tax itself
+	ReverseCharge bool `json:"reverse_charge,omitempty"`
+	// DebtUnits holds the value of the "debt_units" field.
+	DebtUnits *money.Units `json:"debt_units,omitempty"`
+	// YYYY-MM, of the invoice that a month's end made
+	UsageMonth *string `json:"usage_month,omitempty"`
+	// SentAt holds the value of the "sent_at" field.
+	SentAt *time.Time `json:"sent_at,omitempty"`
 	// DueAt holds the value of the "due_at" field.
 	DueAt *time.Time `json:"due_at,omitempty"`
 	// FinalizesAt holds the value of the "finalizes_at" field.
@@ -65,7 +77,7 @@ type Invoice struct {
 	PaidAt *time.Time `json:"paid_at,omitempty"`
 	// VoidedAt holds the value of the "voided_at" field.
 	VoidedAt *time.Time `json:"voided_at,omitempty"`
-	// HostedURL holds the value of the "hosted_url" field.
+	// the gateway's page
 	HostedURL *string `json:"hosted_url,omitempty"`
 	// the gateway's own document
 	PdfURL *string `json:"pdf_url,omitempty"`
@@ -179,13 +191,15 @@ func (*Invoice) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case invoice.FieldRecipient:
+		case invoice.FieldRecipient, invoice.FieldSeller, invoice.FieldTaxes:
 			values[i] = new([]byte)
-		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldAttempts, invoice.FieldChecks:
+		case invoice.FieldReverseCharge:
+			values[i] = new(sql.NullBool)
+		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldDebtUnits, invoice.FieldAttempts, invoice.FieldChecks:
 			values[i] = new(sql.NullInt64)
-		case invoice.FieldID, invoice.FieldOrganizationID, invoice.FieldNumber, invoice.FieldStatus, invoice.FieldPayerID, invoice.FieldProviderID, invoice.FieldCollection, invoice.FieldCurrency, invoice.FieldDescription, invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldQuoteID, invoice.FieldSubscriptionID, invoice.FieldDunning, invoice.FieldGatewayInvoiceID, invoice.FieldPublicToken, invoice.FieldPendingCallID:
+		case invoice.FieldID, invoice.FieldOrganizationID, invoice.FieldNumber, invoice.FieldStatus, invoice.FieldPayerID, invoice.FieldProviderID, invoice.FieldCollection, invoice.FieldCurrency, invoice.FieldDescription, invoice.FieldUsageMonth, invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldQuoteID, invoice.FieldSubscriptionID, invoice.FieldDunning, invoice.FieldGatewayInvoiceID, invoice.FieldPublicToken, invoice.FieldPendingCallID:
 			values[i] = new(sql.NullString)
-		case invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldDueAt, invoice.FieldFinalizesAt, invoice.FieldFinalizedAt, invoice.FieldPaidAt, invoice.FieldVoidedAt, invoice.FieldNextAttemptAt, invoice.FieldPeriodStart, invoice.FieldPeriodEnd, invoice.FieldNextCheckAt:
+		case invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldSentAt, invoice.FieldDueAt, invoice.FieldFinalizesAt, invoice.FieldFinalizedAt, invoice.FieldPaidAt, invoice.FieldVoidedAt, invoice.FieldNextAttemptAt, invoice.FieldPeriodStart, invoice.FieldPeriodEnd, invoice.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -308,6 +322,49 @@ func (_m *Invoice) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Recipient); err != nil {
 					return fmt.Errorf("unmarshal field recipient: %w", err)
 				}
+			}
+		case invoice.FieldSeller:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field seller", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Seller); err != nil {
+					return fmt.Errorf("unmarshal field seller: %w", err)
+				}
+			}
+		case invoice.FieldTaxes:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field taxes", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Taxes); err != nil {
+					return fmt.Errorf("unmarshal field taxes: %w", err)
+				}
+			}
+		case invoice.FieldReverseCharge:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field reverse_charge", values[i])
+			} else if value.Valid {
+				_m.ReverseCharge = value.Bool
+			}
+		case invoice.FieldDebtUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field debt_units", values[i])
+			} else if value.Valid {
+				_m.DebtUnits = new(money.Units)
+				*_m.DebtUnits = money.Units(value.Int64)
+			}
+		case invoice.FieldUsageMonth:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field usage_month", values[i])
+			} else if value.Valid {
+				_m.UsageMonth = new(string)
+				*_m.UsageMonth = value.String
+			}
+		case invoice.FieldSentAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field sent_at", values[i])
+			} else if value.Valid {
+				_m.SentAt = new(time.Time)
+				*_m.SentAt = value.Time
 			}
 		case invoice.FieldDueAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -559,6 +616,30 @@ func (_m *Invoice) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("recipient=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Recipient))
+	builder.WriteString(", ")
+	builder.WriteString("seller=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Seller))
+	builder.WriteString(", ")
+	builder.WriteString("taxes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Taxes))
+	builder.WriteString(", ")
+	builder.WriteString("reverse_charge=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ReverseCharge))
+	builder.WriteString(", ")
+	if v := _m.DebtUnits; v != nil {
+		builder.WriteString("debt_units=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.UsageMonth; v != nil {
+		builder.WriteString("usage_month=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.SentAt; v != nil {
+		builder.WriteString("sent_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	if v := _m.DueAt; v != nil {
 		builder.WriteString("due_at=")

@@ -206,6 +206,74 @@ func (_c *InvoiceCreate) SetRecipient(v *schema.Recipient) *InvoiceCreate {
 	return _c
 }
 
+// SetSeller sets the "seller" field.
+func (_c *InvoiceCreate) SetSeller(v *schema.Seller) *InvoiceCreate {
+	_c.mutation.SetSeller(v)
+	return _c
+}
+
+// SetTaxes sets the "taxes" field.
+func (_c *InvoiceCreate) SetTaxes(v []schema.TaxShare) *InvoiceCreate {
+	_c.mutation.SetTaxes(v)
+	return _c
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (_c *InvoiceCreate) SetReverseCharge(v bool) *InvoiceCreate {
+	_c.mutation.SetReverseCharge(v)
+	return _c
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableReverseCharge(v *bool) *InvoiceCreate {
+	if v != nil {
+		_c.SetReverseCharge(*v)
+	}
+	return _c
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (_c *InvoiceCreate) SetDebtUnits(v money.Units) *InvoiceCreate {
+	_c.mutation.SetDebtUnits(v)
+	return _c
+}
+
+// SetNillableDebtUnits sets the "debt_units" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableDebtUnits(v *money.Units) *InvoiceCreate {
+	if v != nil {
+		_c.SetDebtUnits(*v)
+	}
+	return _c
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (_c *InvoiceCreate) SetUsageMonth(v string) *InvoiceCreate {
+	_c.mutation.SetUsageMonth(v)
+	return _c
+}
+
+// SetNillableUsageMonth sets the "usage_month" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableUsageMonth(v *string) *InvoiceCreate {
+	if v != nil {
+		_c.SetUsageMonth(*v)
+	}
+	return _c
+}
+
+// SetSentAt sets the "sent_at" field.
+func (_c *InvoiceCreate) SetSentAt(v time.Time) *InvoiceCreate {
+	_c.mutation.SetSentAt(v)
+	return _c
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableSentAt(v *time.Time) *InvoiceCreate {
+	if v != nil {
+		_c.SetSentAt(*v)
+	}
+	return _c
+}
+
 // SetDueAt sets the "due_at" field.
 func (_c *InvoiceCreate) SetDueAt(v time.Time) *InvoiceCreate {
 	_c.mutation.SetDueAt(v)
@@ -594,6 +662,10 @@ func (_c *InvoiceCreate) defaults() error {
 		v := invoice.DefaultAmountPaidUnits
 		_c.mutation.SetAmountPaidUnits(v)
 	}
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		v := invoice.DefaultReverseCharge
+		_c.mutation.SetReverseCharge(v)
+	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		v := invoice.DefaultAttempts
 		_c.mutation.SetAttempts(v)
@@ -671,6 +743,9 @@ func (_c *InvoiceCreate) check() error {
 	}
 	if _, ok := _c.mutation.AmountPaidUnits(); !ok {
 		return &ValidationError{Name: "amount_paid_units", err: errors.New(`ent: missing required field "Invoice.amount_paid_units"`)}
+	}
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		return &ValidationError{Name: "reverse_charge", err: errors.New(`ent: missing required field "Invoice.reverse_charge"`)}
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Invoice.attempts"`)}
@@ -788,6 +863,30 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Recipient(); ok {
 		_spec.SetField(invoice.FieldRecipient, field.TypeJSON, value)
 		_node.Recipient = value
+	}
+	if value, ok := _c.mutation.Seller(); ok {
+		_spec.SetField(invoice.FieldSeller, field.TypeJSON, value)
+		_node.Seller = value
+	}
+	if value, ok := _c.mutation.Taxes(); ok {
+		_spec.SetField(invoice.FieldTaxes, field.TypeJSON, value)
+		_node.Taxes = value
+	}
+	if value, ok := _c.mutation.ReverseCharge(); ok {
+		_spec.SetField(invoice.FieldReverseCharge, field.TypeBool, value)
+		_node.ReverseCharge = value
+	}
+	if value, ok := _c.mutation.DebtUnits(); ok {
+		_spec.SetField(invoice.FieldDebtUnits, field.TypeInt64, value)
+		_node.DebtUnits = &value
+	}
+	if value, ok := _c.mutation.UsageMonth(); ok {
+		_spec.SetField(invoice.FieldUsageMonth, field.TypeString, value)
+		_node.UsageMonth = &value
+	}
+	if value, ok := _c.mutation.SentAt(); ok {
+		_spec.SetField(invoice.FieldSentAt, field.TypeTime, value)
+		_node.SentAt = &value
 	}
 	if value, ok := _c.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)
@@ -1195,6 +1294,114 @@ func (u *InvoiceUpsert) UpdateRecipient() *InvoiceUpsert {
 // ClearRecipient clears the value of the "recipient" field.
 func (u *InvoiceUpsert) ClearRecipient() *InvoiceUpsert {
 	u.SetNull(invoice.FieldRecipient)
+	return u
+}
+
+// SetSeller sets the "seller" field.
+func (u *InvoiceUpsert) SetSeller(v *schema.Seller) *InvoiceUpsert {
+	u.Set(invoice.FieldSeller, v)
+	return u
+}
+
+// UpdateSeller sets the "seller" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateSeller() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldSeller)
+	return u
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (u *InvoiceUpsert) ClearSeller() *InvoiceUpsert {
+	u.SetNull(invoice.FieldSeller)
+	return u
+}
+
+// SetTaxes sets the "taxes" field.
+func (u *InvoiceUpsert) SetTaxes(v []schema.TaxShare) *InvoiceUpsert {
+	u.Set(invoice.FieldTaxes, v)
+	return u
+}
+
+// UpdateTaxes sets the "taxes" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateTaxes() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldTaxes)
+	return u
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (u *InvoiceUpsert) ClearTaxes() *InvoiceUpsert {
+	u.SetNull(invoice.FieldTaxes)
+	return u
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *InvoiceUpsert) SetReverseCharge(v bool) *InvoiceUpsert {
+	u.Set(invoice.FieldReverseCharge, v)
+	return u
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateReverseCharge() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldReverseCharge)
+	return u
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (u *InvoiceUpsert) SetDebtUnits(v money.Units) *InvoiceUpsert {
+	u.Set(invoice.FieldDebtUnits, v)
+	return u
+}
+
+// UpdateDebtUnits sets the "debt_units" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateDebtUnits() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldDebtUnits)
+	return u
+}
+
+// AddDebtUnits adds v to the "debt_units" field.
+func (u *InvoiceUpsert) AddDebtUnits(v money.Units) *InvoiceUpsert {
+	u.Add(invoice.FieldDebtUnits, v)
+	return u
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (u *InvoiceUpsert) ClearDebtUnits() *InvoiceUpsert {
+	u.SetNull(invoice.FieldDebtUnits)
+	return u
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (u *InvoiceUpsert) SetUsageMonth(v string) *InvoiceUpsert {
+	u.Set(invoice.FieldUsageMonth, v)
+	return u
+}
+
+// UpdateUsageMonth sets the "usage_month" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateUsageMonth() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldUsageMonth)
+	return u
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (u *InvoiceUpsert) ClearUsageMonth() *InvoiceUpsert {
+	u.SetNull(invoice.FieldUsageMonth)
+	return u
+}
+
+// SetSentAt sets the "sent_at" field.
+func (u *InvoiceUpsert) SetSentAt(v time.Time) *InvoiceUpsert {
+	u.Set(invoice.FieldSentAt, v)
+	return u
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateSentAt() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldSentAt)
+	return u
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (u *InvoiceUpsert) ClearSentAt() *InvoiceUpsert {
+	u.SetNull(invoice.FieldSentAt)
 	return u
 }
 
@@ -1825,6 +2032,132 @@ func (u *InvoiceUpsertOne) UpdateRecipient() *InvoiceUpsertOne {
 func (u *InvoiceUpsertOne) ClearRecipient() *InvoiceUpsertOne {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearRecipient()
+	})
+}
+
+// SetSeller sets the "seller" field.
+func (u *InvoiceUpsertOne) SetSeller(v *schema.Seller) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSeller(v)
+	})
+}
+
+// UpdateSeller sets the "seller" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateSeller() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSeller()
+	})
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (u *InvoiceUpsertOne) ClearSeller() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSeller()
+	})
+}
+
+// SetTaxes sets the "taxes" field.
+func (u *InvoiceUpsertOne) SetTaxes(v []schema.TaxShare) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetTaxes(v)
+	})
+}
+
+// UpdateTaxes sets the "taxes" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateTaxes() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateTaxes()
+	})
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (u *InvoiceUpsertOne) ClearTaxes() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearTaxes()
+	})
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *InvoiceUpsertOne) SetReverseCharge(v bool) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateReverseCharge() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateReverseCharge()
+	})
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (u *InvoiceUpsertOne) SetDebtUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetDebtUnits(v)
+	})
+}
+
+// AddDebtUnits adds v to the "debt_units" field.
+func (u *InvoiceUpsertOne) AddDebtUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddDebtUnits(v)
+	})
+}
+
+// UpdateDebtUnits sets the "debt_units" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateDebtUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateDebtUnits()
+	})
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (u *InvoiceUpsertOne) ClearDebtUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearDebtUnits()
+	})
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (u *InvoiceUpsertOne) SetUsageMonth(v string) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetUsageMonth(v)
+	})
+}
+
+// UpdateUsageMonth sets the "usage_month" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateUsageMonth() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateUsageMonth()
+	})
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (u *InvoiceUpsertOne) ClearUsageMonth() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearUsageMonth()
+	})
+}
+
+// SetSentAt sets the "sent_at" field.
+func (u *InvoiceUpsertOne) SetSentAt(v time.Time) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSentAt(v)
+	})
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateSentAt() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSentAt()
+	})
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (u *InvoiceUpsertOne) ClearSentAt() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSentAt()
 	})
 }
 
@@ -2678,6 +3011,132 @@ func (u *InvoiceUpsertBulk) UpdateRecipient() *InvoiceUpsertBulk {
 func (u *InvoiceUpsertBulk) ClearRecipient() *InvoiceUpsertBulk {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearRecipient()
+	})
+}
+
+// SetSeller sets the "seller" field.
+func (u *InvoiceUpsertBulk) SetSeller(v *schema.Seller) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSeller(v)
+	})
+}
+
+// UpdateSeller sets the "seller" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateSeller() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSeller()
+	})
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (u *InvoiceUpsertBulk) ClearSeller() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSeller()
+	})
+}
+
+// SetTaxes sets the "taxes" field.
+func (u *InvoiceUpsertBulk) SetTaxes(v []schema.TaxShare) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetTaxes(v)
+	})
+}
+
+// UpdateTaxes sets the "taxes" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateTaxes() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateTaxes()
+	})
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (u *InvoiceUpsertBulk) ClearTaxes() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearTaxes()
+	})
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *InvoiceUpsertBulk) SetReverseCharge(v bool) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateReverseCharge() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateReverseCharge()
+	})
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (u *InvoiceUpsertBulk) SetDebtUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetDebtUnits(v)
+	})
+}
+
+// AddDebtUnits adds v to the "debt_units" field.
+func (u *InvoiceUpsertBulk) AddDebtUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddDebtUnits(v)
+	})
+}
+
+// UpdateDebtUnits sets the "debt_units" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateDebtUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateDebtUnits()
+	})
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (u *InvoiceUpsertBulk) ClearDebtUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearDebtUnits()
+	})
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (u *InvoiceUpsertBulk) SetUsageMonth(v string) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetUsageMonth(v)
+	})
+}
+
+// UpdateUsageMonth sets the "usage_month" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateUsageMonth() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateUsageMonth()
+	})
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (u *InvoiceUpsertBulk) ClearUsageMonth() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearUsageMonth()
+	})
+}
+
+// SetSentAt sets the "sent_at" field.
+func (u *InvoiceUpsertBulk) SetSentAt(v time.Time) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSentAt(v)
+	})
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateSentAt() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSentAt()
+	})
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (u *InvoiceUpsertBulk) ClearSentAt() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSentAt()
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 )
 
@@ -251,6 +252,117 @@ func (_u *InvoiceUpdate) SetRecipient(v *schema.Recipient) *InvoiceUpdate {
 // ClearRecipient clears the value of the "recipient" field.
 func (_u *InvoiceUpdate) ClearRecipient() *InvoiceUpdate {
 	_u.mutation.ClearRecipient()
+	return _u
+}
+
+// SetSeller sets the "seller" field.
+func (_u *InvoiceUpdate) SetSeller(v *schema.Seller) *InvoiceUpdate {
+	_u.mutation.SetSeller(v)
+	return _u
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (_u *InvoiceUpdate) ClearSeller() *InvoiceUpdate {
+	_u.mutation.ClearSeller()
+	return _u
+}
+
+// SetTaxes sets the "taxes" field.
+func (_u *InvoiceUpdate) SetTaxes(v []schema.TaxShare) *InvoiceUpdate {
+	_u.mutation.SetTaxes(v)
+	return _u
+}
+
+// AppendTaxes appends value to the "taxes" field.
+func (_u *InvoiceUpdate) AppendTaxes(v []schema.TaxShare) *InvoiceUpdate {
+	_u.mutation.AppendTaxes(v)
+	return _u
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (_u *InvoiceUpdate) ClearTaxes() *InvoiceUpdate {
+	_u.mutation.ClearTaxes()
+	return _u
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *InvoiceUpdate) SetReverseCharge(v bool) *InvoiceUpdate {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableReverseCharge(v *bool) *InvoiceUpdate {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (_u *InvoiceUpdate) SetDebtUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.ResetDebtUnits()
+	_u.mutation.SetDebtUnits(v)
+	return _u
+}
+
+// SetNillableDebtUnits sets the "debt_units" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableDebtUnits(v *money.Units) *InvoiceUpdate {
+	if v != nil {
+		_u.SetDebtUnits(*v)
+	}
+	return _u
+}
+
+// AddDebtUnits adds value to the "debt_units" field.
+func (_u *InvoiceUpdate) AddDebtUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.AddDebtUnits(v)
+	return _u
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (_u *InvoiceUpdate) ClearDebtUnits() *InvoiceUpdate {
+	_u.mutation.ClearDebtUnits()
+	return _u
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (_u *InvoiceUpdate) SetUsageMonth(v string) *InvoiceUpdate {
+	_u.mutation.SetUsageMonth(v)
+	return _u
+}
+
+// SetNillableUsageMonth sets the "usage_month" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableUsageMonth(v *string) *InvoiceUpdate {
+	if v != nil {
+		_u.SetUsageMonth(*v)
+	}
+	return _u
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (_u *InvoiceUpdate) ClearUsageMonth() *InvoiceUpdate {
+	_u.mutation.ClearUsageMonth()
+	return _u
+}
+
+// SetSentAt sets the "sent_at" field.
+func (_u *InvoiceUpdate) SetSentAt(v time.Time) *InvoiceUpdate {
+	_u.mutation.SetSentAt(v)
+	return _u
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableSentAt(v *time.Time) *InvoiceUpdate {
+	if v != nil {
+		_u.SetSentAt(*v)
+	}
+	return _u
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (_u *InvoiceUpdate) ClearSentAt() *InvoiceUpdate {
+	_u.mutation.ClearSentAt()
 	return _u
 }
 
@@ -854,6 +966,47 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.RecipientCleared() {
 		_spec.ClearField(invoice.FieldRecipient, field.TypeJSON)
 	}
+	if value, ok := _u.mutation.Seller(); ok {
+		_spec.SetField(invoice.FieldSeller, field.TypeJSON, value)
+	}
+	if _u.mutation.SellerCleared() {
+		_spec.ClearField(invoice.FieldSeller, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Taxes(); ok {
+		_spec.SetField(invoice.FieldTaxes, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedTaxes(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, invoice.FieldTaxes, value)
+		})
+	}
+	if _u.mutation.TaxesCleared() {
+		_spec.ClearField(invoice.FieldTaxes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(invoice.FieldReverseCharge, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.DebtUnits(); ok {
+		_spec.SetField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDebtUnits(); ok {
+		_spec.AddField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if _u.mutation.DebtUnitsCleared() {
+		_spec.ClearField(invoice.FieldDebtUnits, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.UsageMonth(); ok {
+		_spec.SetField(invoice.FieldUsageMonth, field.TypeString, value)
+	}
+	if _u.mutation.UsageMonthCleared() {
+		_spec.ClearField(invoice.FieldUsageMonth, field.TypeString)
+	}
+	if value, ok := _u.mutation.SentAt(); ok {
+		_spec.SetField(invoice.FieldSentAt, field.TypeTime, value)
+	}
+	if _u.mutation.SentAtCleared() {
+		_spec.ClearField(invoice.FieldSentAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)
 	}
@@ -1345,6 +1498,117 @@ func (_u *InvoiceUpdateOne) SetRecipient(v *schema.Recipient) *InvoiceUpdateOne 
 // ClearRecipient clears the value of the "recipient" field.
 func (_u *InvoiceUpdateOne) ClearRecipient() *InvoiceUpdateOne {
 	_u.mutation.ClearRecipient()
+	return _u
+}
+
+// SetSeller sets the "seller" field.
+func (_u *InvoiceUpdateOne) SetSeller(v *schema.Seller) *InvoiceUpdateOne {
+	_u.mutation.SetSeller(v)
+	return _u
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (_u *InvoiceUpdateOne) ClearSeller() *InvoiceUpdateOne {
+	_u.mutation.ClearSeller()
+	return _u
+}
+
+// SetTaxes sets the "taxes" field.
+func (_u *InvoiceUpdateOne) SetTaxes(v []schema.TaxShare) *InvoiceUpdateOne {
+	_u.mutation.SetTaxes(v)
+	return _u
+}
+
+// AppendTaxes appends value to the "taxes" field.
+func (_u *InvoiceUpdateOne) AppendTaxes(v []schema.TaxShare) *InvoiceUpdateOne {
+	_u.mutation.AppendTaxes(v)
+	return _u
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (_u *InvoiceUpdateOne) ClearTaxes() *InvoiceUpdateOne {
+	_u.mutation.ClearTaxes()
+	return _u
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *InvoiceUpdateOne) SetReverseCharge(v bool) *InvoiceUpdateOne {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableReverseCharge(v *bool) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (_u *InvoiceUpdateOne) SetDebtUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.ResetDebtUnits()
+	_u.mutation.SetDebtUnits(v)
+	return _u
+}
+
+// SetNillableDebtUnits sets the "debt_units" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableDebtUnits(v *money.Units) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetDebtUnits(*v)
+	}
+	return _u
+}
+
+// AddDebtUnits adds value to the "debt_units" field.
+func (_u *InvoiceUpdateOne) AddDebtUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.AddDebtUnits(v)
+	return _u
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (_u *InvoiceUpdateOne) ClearDebtUnits() *InvoiceUpdateOne {
+	_u.mutation.ClearDebtUnits()
+	return _u
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (_u *InvoiceUpdateOne) SetUsageMonth(v string) *InvoiceUpdateOne {
+	_u.mutation.SetUsageMonth(v)
+	return _u
+}
+
+// SetNillableUsageMonth sets the "usage_month" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableUsageMonth(v *string) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetUsageMonth(*v)
+	}
+	return _u
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (_u *InvoiceUpdateOne) ClearUsageMonth() *InvoiceUpdateOne {
+	_u.mutation.ClearUsageMonth()
+	return _u
+}
+
+// SetSentAt sets the "sent_at" field.
+func (_u *InvoiceUpdateOne) SetSentAt(v time.Time) *InvoiceUpdateOne {
+	_u.mutation.SetSentAt(v)
+	return _u
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableSentAt(v *time.Time) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetSentAt(*v)
+	}
+	return _u
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (_u *InvoiceUpdateOne) ClearSentAt() *InvoiceUpdateOne {
+	_u.mutation.ClearSentAt()
 	return _u
 }
 
@@ -1977,6 +2241,47 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	}
 	if _u.mutation.RecipientCleared() {
 		_spec.ClearField(invoice.FieldRecipient, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Seller(); ok {
+		_spec.SetField(invoice.FieldSeller, field.TypeJSON, value)
+	}
+	if _u.mutation.SellerCleared() {
+		_spec.ClearField(invoice.FieldSeller, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Taxes(); ok {
+		_spec.SetField(invoice.FieldTaxes, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedTaxes(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, invoice.FieldTaxes, value)
+		})
+	}
+	if _u.mutation.TaxesCleared() {
+		_spec.ClearField(invoice.FieldTaxes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(invoice.FieldReverseCharge, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.DebtUnits(); ok {
+		_spec.SetField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDebtUnits(); ok {
+		_spec.AddField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if _u.mutation.DebtUnitsCleared() {
+		_spec.ClearField(invoice.FieldDebtUnits, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.UsageMonth(); ok {
+		_spec.SetField(invoice.FieldUsageMonth, field.TypeString, value)
+	}
+	if _u.mutation.UsageMonthCleared() {
+		_spec.ClearField(invoice.FieldUsageMonth, field.TypeString)
+	}
+	if value, ok := _u.mutation.SentAt(); ok {
+		_spec.SetField(invoice.FieldSentAt, field.TypeTime, value)
+	}
+	if _u.mutation.SentAtCleared() {
+		_spec.ClearField(invoice.FieldSentAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)

@@ -1641,6 +1641,7 @@ type BalanceMutation struct {
 	low_balance_percent              *int
 	addlow_balance_percent           *int
 	low_balance_noticed_at           *time.Time
+	usage_invoice_at                 *time.Time
 	period                           *string
 	version                          *int64
 	addversion                       *int64
@@ -3102,6 +3103,55 @@ func (m *BalanceMutation) ResetLowBalanceNoticedAt() {
 	delete(m.clearedFields, balance.FieldLowBalanceNoticedAt)
 }
 
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (m *BalanceMutation) SetUsageInvoiceAt(t time.Time) {
+	m.usage_invoice_at = &t
+}
+
+// UsageInvoiceAt returns the value of the "usage_invoice_at" field in the mutation.
+func (m *BalanceMutation) UsageInvoiceAt() (r time.Time, exists bool) {
+	v := m.usage_invoice_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsageInvoiceAt returns the old "usage_invoice_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldUsageInvoiceAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsageInvoiceAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsageInvoiceAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsageInvoiceAt: %w", err)
+	}
+	return oldValue.UsageInvoiceAt, nil
+}
+
+// ClearUsageInvoiceAt clears the value of the "usage_invoice_at" field.
+func (m *BalanceMutation) ClearUsageInvoiceAt() {
+	m.usage_invoice_at = nil
+	m.clearedFields[balance.FieldUsageInvoiceAt] = struct{}{}
+}
+
+// UsageInvoiceAtCleared returns if the "usage_invoice_at" field was cleared in this mutation.
+func (m *BalanceMutation) UsageInvoiceAtCleared() bool {
+	_, ok := m.clearedFields[balance.FieldUsageInvoiceAt]
+	return ok
+}
+
+// ResetUsageInvoiceAt resets all changes to the "usage_invoice_at" field.
+func (m *BalanceMutation) ResetUsageInvoiceAt() {
+	m.usage_invoice_at = nil
+	delete(m.clearedFields, balance.FieldUsageInvoiceAt)
+}
+
 // SetPeriod sets the "period" field.
 func (m *BalanceMutation) SetPeriod(s string) {
 	m.period = &s
@@ -3437,7 +3487,7 @@ func (m *BalanceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BalanceMutation) Fields() []string {
-	fields := make([]string, 0, 31)
+	fields := make([]string, 0, 32)
 	if m.organization_id != nil {
 		fields = append(fields, balance.FieldOrganizationID)
 	}
@@ -3516,6 +3566,9 @@ func (m *BalanceMutation) Fields() []string {
 	if m.low_balance_noticed_at != nil {
 		fields = append(fields, balance.FieldLowBalanceNoticedAt)
 	}
+	if m.usage_invoice_at != nil {
+		fields = append(fields, balance.FieldUsageInvoiceAt)
+	}
 	if m.period != nil {
 		fields = append(fields, balance.FieldPeriod)
 	}
@@ -3591,6 +3644,8 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.LowBalancePercent()
 	case balance.FieldLowBalanceNoticedAt:
 		return m.LowBalanceNoticedAt()
+	case balance.FieldUsageInvoiceAt:
+		return m.UsageInvoiceAt()
 	case balance.FieldPeriod:
 		return m.Period()
 	case balance.FieldVersion:
@@ -3662,6 +3717,8 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLowBalancePercent(ctx)
 	case balance.FieldLowBalanceNoticedAt:
 		return m.OldLowBalanceNoticedAt(ctx)
+	case balance.FieldUsageInvoiceAt:
+		return m.OldUsageInvoiceAt(ctx)
 	case balance.FieldPeriod:
 		return m.OldPeriod(ctx)
 	case balance.FieldVersion:
@@ -3862,6 +3919,13 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLowBalanceNoticedAt(v)
+		return nil
+	case balance.FieldUsageInvoiceAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsageInvoiceAt(v)
 		return nil
 	case balance.FieldPeriod:
 		v, ok := value.(string)
@@ -4135,6 +4199,9 @@ func (m *BalanceMutation) ClearedFields() []string {
 	if m.FieldCleared(balance.FieldLowBalanceNoticedAt) {
 		fields = append(fields, balance.FieldLowBalanceNoticedAt)
 	}
+	if m.FieldCleared(balance.FieldUsageInvoiceAt) {
+		fields = append(fields, balance.FieldUsageInvoiceAt)
+	}
 	return fields
 }
 
@@ -4184,6 +4251,9 @@ func (m *BalanceMutation) ClearField(name string) error {
 		return nil
 	case balance.FieldLowBalanceNoticedAt:
 		m.ClearLowBalanceNoticedAt()
+		return nil
+	case balance.FieldUsageInvoiceAt:
+		m.ClearUsageInvoiceAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Balance nullable field %s", name)
@@ -4270,6 +4340,9 @@ func (m *BalanceMutation) ResetField(name string) error {
 		return nil
 	case balance.FieldLowBalanceNoticedAt:
 		m.ResetLowBalanceNoticedAt()
+		return nil
+	case balance.FieldUsageInvoiceAt:
+		m.ResetUsageInvoiceAt()
 		return nil
 	case balance.FieldPeriod:
 		m.ResetPeriod()
@@ -14811,6 +14884,14 @@ type InvoiceMutation struct {
 	addamount_paid_units *money.Units
 	description          *string
 	recipient            **schema.Recipient
+	seller               **schema.Seller
+	taxes                *[]schema.TaxShare
+	appendtaxes          []schema.TaxShare
+	reverse_charge       *bool
+	debt_units           *money.Units
+	adddebt_units        *money.Units
+	usage_month          *string
+	sent_at              *time.Time
 	due_at               *time.Time
 	finalizes_at         *time.Time
 	finalized_at         *time.Time
@@ -15680,6 +15761,324 @@ func (m *InvoiceMutation) RecipientCleared() bool {
 func (m *InvoiceMutation) ResetRecipient() {
 	m.recipient = nil
 	delete(m.clearedFields, invoice.FieldRecipient)
+}
+
+// SetSeller sets the "seller" field.
+func (m *InvoiceMutation) SetSeller(s *schema.Seller) {
+	m.seller = &s
+}
+
+// Seller returns the value of the "seller" field in the mutation.
+func (m *InvoiceMutation) Seller() (r *schema.Seller, exists bool) {
+	v := m.seller
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeller returns the old "seller" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldSeller(ctx context.Context) (v *schema.Seller, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeller is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeller requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeller: %w", err)
+	}
+	return oldValue.Seller, nil
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (m *InvoiceMutation) ClearSeller() {
+	m.seller = nil
+	m.clearedFields[invoice.FieldSeller] = struct{}{}
+}
+
+// SellerCleared returns if the "seller" field was cleared in this mutation.
+func (m *InvoiceMutation) SellerCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldSeller]
+	return ok
+}
+
+// ResetSeller resets all changes to the "seller" field.
+func (m *InvoiceMutation) ResetSeller() {
+	m.seller = nil
+	delete(m.clearedFields, invoice.FieldSeller)
+}
+
+// SetTaxes sets the "taxes" field.
+func (m *InvoiceMutation) SetTaxes(ss []schema.TaxShare) {
+	m.taxes = &ss
+	m.appendtaxes = nil
+}
+
+// Taxes returns the value of the "taxes" field in the mutation.
+func (m *InvoiceMutation) Taxes() (r []schema.TaxShare, exists bool) {
+	v := m.taxes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxes returns the old "taxes" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldTaxes(ctx context.Context) (v []schema.TaxShare, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxes: %w", err)
+	}
+	return oldValue.Taxes, nil
+}
+
+// AppendTaxes adds ss to the "taxes" field.
+func (m *InvoiceMutation) AppendTaxes(ss []schema.TaxShare) {
+	m.appendtaxes = append(m.appendtaxes, ss...)
+}
+
+// AppendedTaxes returns the list of values that were appended to the "taxes" field in this mutation.
+func (m *InvoiceMutation) AppendedTaxes() ([]schema.TaxShare, bool) {
+	if len(m.appendtaxes) == 0 {
+		return nil, false
+	}
+	return m.appendtaxes, true
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (m *InvoiceMutation) ClearTaxes() {
+	m.taxes = nil
+	m.appendtaxes = nil
+	m.clearedFields[invoice.FieldTaxes] = struct{}{}
+}
+
+// TaxesCleared returns if the "taxes" field was cleared in this mutation.
+func (m *InvoiceMutation) TaxesCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldTaxes]
+	return ok
+}
+
+// ResetTaxes resets all changes to the "taxes" field.
+func (m *InvoiceMutation) ResetTaxes() {
+	m.taxes = nil
+	m.appendtaxes = nil
+	delete(m.clearedFields, invoice.FieldTaxes)
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (m *InvoiceMutation) SetReverseCharge(b bool) {
+	m.reverse_charge = &b
+}
+
+// ReverseCharge returns the value of the "reverse_charge" field in the mutation.
+func (m *InvoiceMutation) ReverseCharge() (r bool, exists bool) {
+	v := m.reverse_charge
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReverseCharge returns the old "reverse_charge" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldReverseCharge(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReverseCharge is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReverseCharge requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReverseCharge: %w", err)
+	}
+	return oldValue.ReverseCharge, nil
+}
+
+// ResetReverseCharge resets all changes to the "reverse_charge" field.
+func (m *InvoiceMutation) ResetReverseCharge() {
+	m.reverse_charge = nil
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (m *InvoiceMutation) SetDebtUnits(value money.Units) {
+	m.debt_units = &value
+	m.adddebt_units = nil
+}
+
+// DebtUnits returns the value of the "debt_units" field in the mutation.
+func (m *InvoiceMutation) DebtUnits() (r money.Units, exists bool) {
+	v := m.debt_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDebtUnits returns the old "debt_units" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldDebtUnits(ctx context.Context) (v *money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDebtUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDebtUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDebtUnits: %w", err)
+	}
+	return oldValue.DebtUnits, nil
+}
+
+// AddDebtUnits adds value to the "debt_units" field.
+func (m *InvoiceMutation) AddDebtUnits(value money.Units) {
+	if m.adddebt_units != nil {
+		*m.adddebt_units += value
+	} else {
+		m.adddebt_units = &value
+	}
+}
+
+// AddedDebtUnits returns the value that was added to the "debt_units" field in this mutation.
+func (m *InvoiceMutation) AddedDebtUnits() (r money.Units, exists bool) {
+	v := m.adddebt_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (m *InvoiceMutation) ClearDebtUnits() {
+	m.debt_units = nil
+	m.adddebt_units = nil
+	m.clearedFields[invoice.FieldDebtUnits] = struct{}{}
+}
+
+// DebtUnitsCleared returns if the "debt_units" field was cleared in this mutation.
+func (m *InvoiceMutation) DebtUnitsCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldDebtUnits]
+	return ok
+}
+
+// ResetDebtUnits resets all changes to the "debt_units" field.
+func (m *InvoiceMutation) ResetDebtUnits() {
+	m.debt_units = nil
+	m.adddebt_units = nil
+	delete(m.clearedFields, invoice.FieldDebtUnits)
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (m *InvoiceMutation) SetUsageMonth(s string) {
+	m.usage_month = &s
+}
+
+// UsageMonth returns the value of the "usage_month" field in the mutation.
+func (m *InvoiceMutation) UsageMonth() (r string, exists bool) {
+	v := m.usage_month
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsageMonth returns the old "usage_month" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldUsageMonth(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsageMonth is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsageMonth requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsageMonth: %w", err)
+	}
+	return oldValue.UsageMonth, nil
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (m *InvoiceMutation) ClearUsageMonth() {
+	m.usage_month = nil
+	m.clearedFields[invoice.FieldUsageMonth] = struct{}{}
+}
+
+// UsageMonthCleared returns if the "usage_month" field was cleared in this mutation.
+func (m *InvoiceMutation) UsageMonthCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldUsageMonth]
+	return ok
+}
+
+// ResetUsageMonth resets all changes to the "usage_month" field.
+func (m *InvoiceMutation) ResetUsageMonth() {
+	m.usage_month = nil
+	delete(m.clearedFields, invoice.FieldUsageMonth)
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *InvoiceMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *InvoiceMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldSentAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (m *InvoiceMutation) ClearSentAt() {
+	m.sent_at = nil
+	m.clearedFields[invoice.FieldSentAt] = struct{}{}
+}
+
+// SentAtCleared returns if the "sent_at" field was cleared in this mutation.
+func (m *InvoiceMutation) SentAtCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldSentAt]
+	return ok
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *InvoiceMutation) ResetSentAt() {
+	m.sent_at = nil
+	delete(m.clearedFields, invoice.FieldSentAt)
 }
 
 // SetDueAt sets the "due_at" field.
@@ -16873,7 +17272,7 @@ func (m *InvoiceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceMutation) Fields() []string {
-	fields := make([]string, 0, 36)
+	fields := make([]string, 0, 42)
 	if m.organization_id != nil {
 		fields = append(fields, invoice.FieldOrganizationID)
 	}
@@ -16921,6 +17320,24 @@ func (m *InvoiceMutation) Fields() []string {
 	}
 	if m.recipient != nil {
 		fields = append(fields, invoice.FieldRecipient)
+	}
+	if m.seller != nil {
+		fields = append(fields, invoice.FieldSeller)
+	}
+	if m.taxes != nil {
+		fields = append(fields, invoice.FieldTaxes)
+	}
+	if m.reverse_charge != nil {
+		fields = append(fields, invoice.FieldReverseCharge)
+	}
+	if m.debt_units != nil {
+		fields = append(fields, invoice.FieldDebtUnits)
+	}
+	if m.usage_month != nil {
+		fields = append(fields, invoice.FieldUsageMonth)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, invoice.FieldSentAt)
 	}
 	if m.due_at != nil {
 		fields = append(fields, invoice.FieldDueAt)
@@ -17022,6 +17439,18 @@ func (m *InvoiceMutation) Field(name string) (ent.Value, bool) {
 		return m.Description()
 	case invoice.FieldRecipient:
 		return m.Recipient()
+	case invoice.FieldSeller:
+		return m.Seller()
+	case invoice.FieldTaxes:
+		return m.Taxes()
+	case invoice.FieldReverseCharge:
+		return m.ReverseCharge()
+	case invoice.FieldDebtUnits:
+		return m.DebtUnits()
+	case invoice.FieldUsageMonth:
+		return m.UsageMonth()
+	case invoice.FieldSentAt:
+		return m.SentAt()
 	case invoice.FieldDueAt:
 		return m.DueAt()
 	case invoice.FieldFinalizesAt:
@@ -17103,6 +17532,18 @@ func (m *InvoiceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldDescription(ctx)
 	case invoice.FieldRecipient:
 		return m.OldRecipient(ctx)
+	case invoice.FieldSeller:
+		return m.OldSeller(ctx)
+	case invoice.FieldTaxes:
+		return m.OldTaxes(ctx)
+	case invoice.FieldReverseCharge:
+		return m.OldReverseCharge(ctx)
+	case invoice.FieldDebtUnits:
+		return m.OldDebtUnits(ctx)
+	case invoice.FieldUsageMonth:
+		return m.OldUsageMonth(ctx)
+	case invoice.FieldSentAt:
+		return m.OldSentAt(ctx)
 	case invoice.FieldDueAt:
 		return m.OldDueAt(ctx)
 	case invoice.FieldFinalizesAt:
@@ -17263,6 +17704,48 @@ func (m *InvoiceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetRecipient(v)
+		return nil
+	case invoice.FieldSeller:
+		v, ok := value.(*schema.Seller)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeller(v)
+		return nil
+	case invoice.FieldTaxes:
+		v, ok := value.([]schema.TaxShare)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxes(v)
+		return nil
+	case invoice.FieldReverseCharge:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReverseCharge(v)
+		return nil
+	case invoice.FieldDebtUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDebtUnits(v)
+		return nil
+	case invoice.FieldUsageMonth:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsageMonth(v)
+		return nil
+	case invoice.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
 		return nil
 	case invoice.FieldDueAt:
 		v, ok := value.(time.Time)
@@ -17427,6 +17910,9 @@ func (m *InvoiceMutation) AddedFields() []string {
 	if m.addamount_paid_units != nil {
 		fields = append(fields, invoice.FieldAmountPaidUnits)
 	}
+	if m.adddebt_units != nil {
+		fields = append(fields, invoice.FieldDebtUnits)
+	}
 	if m.addattempts != nil {
 		fields = append(fields, invoice.FieldAttempts)
 	}
@@ -17451,6 +17937,8 @@ func (m *InvoiceMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAmountDueUnits()
 	case invoice.FieldAmountPaidUnits:
 		return m.AddedAmountPaidUnits()
+	case invoice.FieldDebtUnits:
+		return m.AddedDebtUnits()
 	case invoice.FieldAttempts:
 		return m.AddedAttempts()
 	case invoice.FieldChecks:
@@ -17499,6 +17987,13 @@ func (m *InvoiceMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountPaidUnits(v)
 		return nil
+	case invoice.FieldDebtUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDebtUnits(v)
+		return nil
 	case invoice.FieldAttempts:
 		v, ok := value.(int)
 		if !ok {
@@ -17532,6 +18027,21 @@ func (m *InvoiceMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(invoice.FieldRecipient) {
 		fields = append(fields, invoice.FieldRecipient)
+	}
+	if m.FieldCleared(invoice.FieldSeller) {
+		fields = append(fields, invoice.FieldSeller)
+	}
+	if m.FieldCleared(invoice.FieldTaxes) {
+		fields = append(fields, invoice.FieldTaxes)
+	}
+	if m.FieldCleared(invoice.FieldDebtUnits) {
+		fields = append(fields, invoice.FieldDebtUnits)
+	}
+	if m.FieldCleared(invoice.FieldUsageMonth) {
+		fields = append(fields, invoice.FieldUsageMonth)
+	}
+	if m.FieldCleared(invoice.FieldSentAt) {
+		fields = append(fields, invoice.FieldSentAt)
 	}
 	if m.FieldCleared(invoice.FieldDueAt) {
 		fields = append(fields, invoice.FieldDueAt)
@@ -17606,6 +18116,21 @@ func (m *InvoiceMutation) ClearField(name string) error {
 		return nil
 	case invoice.FieldRecipient:
 		m.ClearRecipient()
+		return nil
+	case invoice.FieldSeller:
+		m.ClearSeller()
+		return nil
+	case invoice.FieldTaxes:
+		m.ClearTaxes()
+		return nil
+	case invoice.FieldDebtUnits:
+		m.ClearDebtUnits()
+		return nil
+	case invoice.FieldUsageMonth:
+		m.ClearUsageMonth()
+		return nil
+	case invoice.FieldSentAt:
+		m.ClearSentAt()
 		return nil
 	case invoice.FieldDueAt:
 		m.ClearDueAt()
@@ -17710,6 +18235,24 @@ func (m *InvoiceMutation) ResetField(name string) error {
 		return nil
 	case invoice.FieldRecipient:
 		m.ResetRecipient()
+		return nil
+	case invoice.FieldSeller:
+		m.ResetSeller()
+		return nil
+	case invoice.FieldTaxes:
+		m.ResetTaxes()
+		return nil
+	case invoice.FieldReverseCharge:
+		m.ResetReverseCharge()
+		return nil
+	case invoice.FieldDebtUnits:
+		m.ResetDebtUnits()
+		return nil
+	case invoice.FieldUsageMonth:
+		m.ResetUsageMonth()
+		return nil
+	case invoice.FieldSentAt:
+		m.ResetSentAt()
 		return nil
 	case invoice.FieldDueAt:
 		m.ResetDueAt()
@@ -17956,6 +18499,8 @@ type InvoiceLineMutation struct {
 	addunit_amount_units *money.Units
 	amount_units         *money.Units
 	addamount_units      *money.Units
+	tax_rate_ppm         *money.Rate
+	addtax_rate_ppm      *money.Rate
 	clearedFields        map[string]struct{}
 	invoice              *string
 	clearedinvoice       bool
@@ -18487,6 +19032,76 @@ func (m *InvoiceLineMutation) ResetInvoiceID() {
 	m.invoice = nil
 }
 
+// SetTaxRatePpm sets the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) SetTaxRatePpm(value money.Rate) {
+	m.tax_rate_ppm = &value
+	m.addtax_rate_ppm = nil
+}
+
+// TaxRatePpm returns the value of the "tax_rate_ppm" field in the mutation.
+func (m *InvoiceLineMutation) TaxRatePpm() (r money.Rate, exists bool) {
+	v := m.tax_rate_ppm
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxRatePpm returns the old "tax_rate_ppm" field's value of the InvoiceLine entity.
+// If the InvoiceLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceLineMutation) OldTaxRatePpm(ctx context.Context) (v *money.Rate, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxRatePpm is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxRatePpm requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxRatePpm: %w", err)
+	}
+	return oldValue.TaxRatePpm, nil
+}
+
+// AddTaxRatePpm adds value to the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) AddTaxRatePpm(value money.Rate) {
+	if m.addtax_rate_ppm != nil {
+		*m.addtax_rate_ppm += value
+	} else {
+		m.addtax_rate_ppm = &value
+	}
+}
+
+// AddedTaxRatePpm returns the value that was added to the "tax_rate_ppm" field in this mutation.
+func (m *InvoiceLineMutation) AddedTaxRatePpm() (r money.Rate, exists bool) {
+	v := m.addtax_rate_ppm
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearTaxRatePpm clears the value of the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) ClearTaxRatePpm() {
+	m.tax_rate_ppm = nil
+	m.addtax_rate_ppm = nil
+	m.clearedFields[invoiceline.FieldTaxRatePpm] = struct{}{}
+}
+
+// TaxRatePpmCleared returns if the "tax_rate_ppm" field was cleared in this mutation.
+func (m *InvoiceLineMutation) TaxRatePpmCleared() bool {
+	_, ok := m.clearedFields[invoiceline.FieldTaxRatePpm]
+	return ok
+}
+
+// ResetTaxRatePpm resets all changes to the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) ResetTaxRatePpm() {
+	m.tax_rate_ppm = nil
+	m.addtax_rate_ppm = nil
+	delete(m.clearedFields, invoiceline.FieldTaxRatePpm)
+}
+
 // ClearInvoice clears the "invoice" edge to the Invoice entity.
 func (m *InvoiceLineMutation) ClearInvoice() {
 	m.clearedinvoice = true
@@ -18575,7 +19190,7 @@ func (m *InvoiceLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceLineMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.organization_id != nil {
 		fields = append(fields, invoiceline.FieldOrganizationID)
 	}
@@ -18603,6 +19218,9 @@ func (m *InvoiceLineMutation) Fields() []string {
 	if m.invoice != nil {
 		fields = append(fields, invoiceline.FieldInvoiceID)
 	}
+	if m.tax_rate_ppm != nil {
+		fields = append(fields, invoiceline.FieldTaxRatePpm)
+	}
 	return fields
 }
 
@@ -18629,6 +19247,8 @@ func (m *InvoiceLineMutation) Field(name string) (ent.Value, bool) {
 		return m.AmountUnits()
 	case invoiceline.FieldInvoiceID:
 		return m.InvoiceID()
+	case invoiceline.FieldTaxRatePpm:
+		return m.TaxRatePpm()
 	}
 	return nil, false
 }
@@ -18656,6 +19276,8 @@ func (m *InvoiceLineMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldAmountUnits(ctx)
 	case invoiceline.FieldInvoiceID:
 		return m.OldInvoiceID(ctx)
+	case invoiceline.FieldTaxRatePpm:
+		return m.OldTaxRatePpm(ctx)
 	}
 	return nil, fmt.Errorf("unknown InvoiceLine field %s", name)
 }
@@ -18728,6 +19350,13 @@ func (m *InvoiceLineMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetInvoiceID(v)
 		return nil
+	case invoiceline.FieldTaxRatePpm:
+		v, ok := value.(money.Rate)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxRatePpm(v)
+		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine field %s", name)
 }
@@ -18748,6 +19377,9 @@ func (m *InvoiceLineMutation) AddedFields() []string {
 	if m.addamount_units != nil {
 		fields = append(fields, invoiceline.FieldAmountUnits)
 	}
+	if m.addtax_rate_ppm != nil {
+		fields = append(fields, invoiceline.FieldTaxRatePpm)
+	}
 	return fields
 }
 
@@ -18764,6 +19396,8 @@ func (m *InvoiceLineMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedUnitAmountUnits()
 	case invoiceline.FieldAmountUnits:
 		return m.AddedAmountUnits()
+	case invoiceline.FieldTaxRatePpm:
+		return m.AddedTaxRatePpm()
 	}
 	return nil, false
 }
@@ -18801,6 +19435,13 @@ func (m *InvoiceLineMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountUnits(v)
 		return nil
+	case invoiceline.FieldTaxRatePpm:
+		v, ok := value.(money.Rate)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTaxRatePpm(v)
+		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine numeric field %s", name)
 }
@@ -18811,6 +19452,9 @@ func (m *InvoiceLineMutation) ClearedFields() []string {
 	var fields []string
 	if m.FieldCleared(invoiceline.FieldPriceID) {
 		fields = append(fields, invoiceline.FieldPriceID)
+	}
+	if m.FieldCleared(invoiceline.FieldTaxRatePpm) {
+		fields = append(fields, invoiceline.FieldTaxRatePpm)
 	}
 	return fields
 }
@@ -18828,6 +19472,9 @@ func (m *InvoiceLineMutation) ClearField(name string) error {
 	switch name {
 	case invoiceline.FieldPriceID:
 		m.ClearPriceID()
+		return nil
+	case invoiceline.FieldTaxRatePpm:
+		m.ClearTaxRatePpm()
 		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine nullable field %s", name)
@@ -18863,6 +19510,9 @@ func (m *InvoiceLineMutation) ResetField(name string) error {
 		return nil
 	case invoiceline.FieldInvoiceID:
 		m.ResetInvoiceID()
+		return nil
+	case invoiceline.FieldTaxRatePpm:
+		m.ResetTaxRatePpm()
 		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine field %s", name)
@@ -23382,6 +24032,9 @@ type OrganizationMutation struct {
 	dunning_final                *organization.DunningFinal
 	send_net_days                *int
 	addsend_net_days             *int
+	usage_net_days               *int
+	addusage_net_days            *int
+	tax_id                       *string
 	number_period                *organization.NumberPeriod
 	allowed_return_origins       *[]string
 	appendallowed_return_origins []string
@@ -24358,6 +25011,111 @@ func (m *OrganizationMutation) ResetSendNetDays() {
 	m.addsend_net_days = nil
 }
 
+// SetUsageNetDays sets the "usage_net_days" field.
+func (m *OrganizationMutation) SetUsageNetDays(i int) {
+	m.usage_net_days = &i
+	m.addusage_net_days = nil
+}
+
+// UsageNetDays returns the value of the "usage_net_days" field in the mutation.
+func (m *OrganizationMutation) UsageNetDays() (r int, exists bool) {
+	v := m.usage_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsageNetDays returns the old "usage_net_days" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldUsageNetDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsageNetDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsageNetDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsageNetDays: %w", err)
+	}
+	return oldValue.UsageNetDays, nil
+}
+
+// AddUsageNetDays adds i to the "usage_net_days" field.
+func (m *OrganizationMutation) AddUsageNetDays(i int) {
+	if m.addusage_net_days != nil {
+		*m.addusage_net_days += i
+	} else {
+		m.addusage_net_days = &i
+	}
+}
+
+// AddedUsageNetDays returns the value that was added to the "usage_net_days" field in this mutation.
+func (m *OrganizationMutation) AddedUsageNetDays() (r int, exists bool) {
+	v := m.addusage_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUsageNetDays resets all changes to the "usage_net_days" field.
+func (m *OrganizationMutation) ResetUsageNetDays() {
+	m.usage_net_days = nil
+	m.addusage_net_days = nil
+}
+
+// SetTaxID sets the "tax_id" field.
+func (m *OrganizationMutation) SetTaxID(s string) {
+	m.tax_id = &s
+}
+
+// TaxID returns the value of the "tax_id" field in the mutation.
+func (m *OrganizationMutation) TaxID() (r string, exists bool) {
+	v := m.tax_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxID returns the old "tax_id" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldTaxID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxID: %w", err)
+	}
+	return oldValue.TaxID, nil
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (m *OrganizationMutation) ClearTaxID() {
+	m.tax_id = nil
+	m.clearedFields[organization.FieldTaxID] = struct{}{}
+}
+
+// TaxIDCleared returns if the "tax_id" field was cleared in this mutation.
+func (m *OrganizationMutation) TaxIDCleared() bool {
+	_, ok := m.clearedFields[organization.FieldTaxID]
+	return ok
+}
+
+// ResetTaxID resets all changes to the "tax_id" field.
+func (m *OrganizationMutation) ResetTaxID() {
+	m.tax_id = nil
+	delete(m.clearedFields, organization.FieldTaxID)
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (m *OrganizationMutation) SetNumberPeriod(op organization.NumberPeriod) {
 	m.number_period = &op
@@ -24613,7 +25371,7 @@ func (m *OrganizationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrganizationMutation) Fields() []string {
-	fields := make([]string, 0, 25)
+	fields := make([]string, 0, 27)
 	if m.slug != nil {
 		fields = append(fields, organization.FieldSlug)
 	}
@@ -24673,6 +25431,12 @@ func (m *OrganizationMutation) Fields() []string {
 	}
 	if m.send_net_days != nil {
 		fields = append(fields, organization.FieldSendNetDays)
+	}
+	if m.usage_net_days != nil {
+		fields = append(fields, organization.FieldUsageNetDays)
+	}
+	if m.tax_id != nil {
+		fields = append(fields, organization.FieldTaxID)
 	}
 	if m.number_period != nil {
 		fields = append(fields, organization.FieldNumberPeriod)
@@ -24737,6 +25501,10 @@ func (m *OrganizationMutation) Field(name string) (ent.Value, bool) {
 		return m.DunningFinal()
 	case organization.FieldSendNetDays:
 		return m.SendNetDays()
+	case organization.FieldUsageNetDays:
+		return m.UsageNetDays()
+	case organization.FieldTaxID:
+		return m.TaxID()
 	case organization.FieldNumberPeriod:
 		return m.NumberPeriod()
 	case organization.FieldAllowedReturnOrigins:
@@ -24796,6 +25564,10 @@ func (m *OrganizationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldDunningFinal(ctx)
 	case organization.FieldSendNetDays:
 		return m.OldSendNetDays(ctx)
+	case organization.FieldUsageNetDays:
+		return m.OldUsageNetDays(ctx)
+	case organization.FieldTaxID:
+		return m.OldTaxID(ctx)
 	case organization.FieldNumberPeriod:
 		return m.OldNumberPeriod(ctx)
 	case organization.FieldAllowedReturnOrigins:
@@ -24955,6 +25727,20 @@ func (m *OrganizationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSendNetDays(v)
 		return nil
+	case organization.FieldUsageNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsageNetDays(v)
+		return nil
+	case organization.FieldTaxID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxID(v)
+		return nil
 	case organization.FieldNumberPeriod:
 		v, ok := value.(organization.NumberPeriod)
 		if !ok {
@@ -25007,6 +25793,9 @@ func (m *OrganizationMutation) AddedFields() []string {
 	if m.addsend_net_days != nil {
 		fields = append(fields, organization.FieldSendNetDays)
 	}
+	if m.addusage_net_days != nil {
+		fields = append(fields, organization.FieldUsageNetDays)
+	}
 	return fields
 }
 
@@ -25021,6 +25810,8 @@ func (m *OrganizationMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedDunningAttemptsMax()
 	case organization.FieldSendNetDays:
 		return m.AddedSendNetDays()
+	case organization.FieldUsageNetDays:
+		return m.AddedUsageNetDays()
 	}
 	return nil, false
 }
@@ -25051,6 +25842,13 @@ func (m *OrganizationMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddSendNetDays(v)
 		return nil
+	case organization.FieldUsageNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUsageNetDays(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Organization numeric field %s", name)
 }
@@ -25073,6 +25871,9 @@ func (m *OrganizationMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(organization.FieldThankYouURL) {
 		fields = append(fields, organization.FieldThankYouURL)
+	}
+	if m.FieldCleared(organization.FieldTaxID) {
+		fields = append(fields, organization.FieldTaxID)
 	}
 	if m.FieldCleared(organization.FieldDefaultProviderID) {
 		fields = append(fields, organization.FieldDefaultProviderID)
@@ -25108,6 +25909,9 @@ func (m *OrganizationMutation) ClearField(name string) error {
 		return nil
 	case organization.FieldThankYouURL:
 		m.ClearThankYouURL()
+		return nil
+	case organization.FieldTaxID:
+		m.ClearTaxID()
 		return nil
 	case organization.FieldDefaultProviderID:
 		m.ClearDefaultProviderID()
@@ -25182,6 +25986,12 @@ func (m *OrganizationMutation) ResetField(name string) error {
 		return nil
 	case organization.FieldSendNetDays:
 		m.ResetSendNetDays()
+		return nil
+	case organization.FieldUsageNetDays:
+		m.ResetUsageNetDays()
+		return nil
+	case organization.FieldTaxID:
+		m.ResetTaxID()
 		return nil
 	case organization.FieldNumberPeriod:
 		m.ResetNumberPeriod()
@@ -26107,6 +26917,7 @@ type PayerMutation struct {
 	tax_rate_ppm           *money.Rate
 	addtax_rate_ppm        *money.Rate
 	tax_id                 *string
+	reverse_charge         *bool
 	locale                 *string
 	address                **schema.Address
 	metadata               *map[string]string
@@ -26776,6 +27587,42 @@ func (m *PayerMutation) ResetTaxID() {
 	delete(m.clearedFields, payer.FieldTaxID)
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (m *PayerMutation) SetReverseCharge(b bool) {
+	m.reverse_charge = &b
+}
+
+// ReverseCharge returns the value of the "reverse_charge" field in the mutation.
+func (m *PayerMutation) ReverseCharge() (r bool, exists bool) {
+	v := m.reverse_charge
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReverseCharge returns the old "reverse_charge" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldReverseCharge(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReverseCharge is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReverseCharge requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReverseCharge: %w", err)
+	}
+	return oldValue.ReverseCharge, nil
+}
+
+// ResetReverseCharge resets all changes to the "reverse_charge" field.
+func (m *PayerMutation) ResetReverseCharge() {
+	m.reverse_charge = nil
+}
+
 // SetLocale sets the "locale" field.
 func (m *PayerMutation) SetLocale(s string) {
 	m.locale = &s
@@ -27412,7 +28259,7 @@ func (m *PayerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PayerMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 17)
 	if m.organization_id != nil {
 		fields = append(fields, payer.FieldOrganizationID)
 	}
@@ -27448,6 +28295,9 @@ func (m *PayerMutation) Fields() []string {
 	}
 	if m.tax_id != nil {
 		fields = append(fields, payer.FieldTaxID)
+	}
+	if m.reverse_charge != nil {
+		fields = append(fields, payer.FieldReverseCharge)
 	}
 	if m.locale != nil {
 		fields = append(fields, payer.FieldLocale)
@@ -27493,6 +28343,8 @@ func (m *PayerMutation) Field(name string) (ent.Value, bool) {
 		return m.TaxRatePpm()
 	case payer.FieldTaxID:
 		return m.TaxID()
+	case payer.FieldReverseCharge:
+		return m.ReverseCharge()
 	case payer.FieldLocale:
 		return m.Locale()
 	case payer.FieldAddress:
@@ -27534,6 +28386,8 @@ func (m *PayerMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldTaxRatePpm(ctx)
 	case payer.FieldTaxID:
 		return m.OldTaxID(ctx)
+	case payer.FieldReverseCharge:
+		return m.OldReverseCharge(ctx)
 	case payer.FieldLocale:
 		return m.OldLocale(ctx)
 	case payer.FieldAddress:
@@ -27634,6 +28488,13 @@ func (m *PayerMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTaxID(v)
+		return nil
+	case payer.FieldReverseCharge:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReverseCharge(v)
 		return nil
 	case payer.FieldLocale:
 		v, ok := value.(string)
@@ -27813,6 +28674,9 @@ func (m *PayerMutation) ResetField(name string) error {
 		return nil
 	case payer.FieldTaxID:
 		m.ResetTaxID()
+		return nil
+	case payer.FieldReverseCharge:
+		m.ResetReverseCharge()
 		return nil
 	case payer.FieldLocale:
 		m.ResetLocale()

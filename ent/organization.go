@@ -59,6 +59,10 @@ type Organization struct {
 	DunningFinal organization.DunningFinal `json:"dunning_final,omitempty"`
 	// SendNetDays holds the value of the "send_net_days" field.
 	SendNetDays int `json:"send_net_days,omitempty"`
+	// UsageNetDays holds the value of the "usage_net_days" field.
+	UsageNetDays int `json:"usage_net_days,omitempty"`
+	// TaxID holds the value of the "tax_id" field.
+	TaxID *string `json:"tax_id,omitempty"`
 	// NumberPeriod holds the value of the "number_period" field.
 	NumberPeriod organization.NumberPeriod `json:"number_period,omitempty"`
 	// AllowedReturnOrigins holds the value of the "allowed_return_origins" field.
@@ -81,9 +85,9 @@ func (*Organization) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case organization.FieldChargingEnabled:
 			values[i] = new(sql.NullBool)
-		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays:
+		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays, organization.FieldUsageNetDays:
 			values[i] = new(sql.NullInt64)
-		case organization.FieldID, organization.FieldSlug, organization.FieldName, organization.FieldStatus, organization.FieldEnvironment, organization.FieldDefaultCurrency, organization.FieldTimeZone, organization.FieldCountry, organization.FieldBillingType, organization.FieldBillingCycle, organization.FieldTaxModel, organization.FieldSupportEmail, organization.FieldFinanceSupportEmail, organization.FieldSenderEmail, organization.FieldThankYouURL, organization.FieldDunningFinal, organization.FieldNumberPeriod, organization.FieldDefaultProviderID, organization.FieldTestTwinOf:
+		case organization.FieldID, organization.FieldSlug, organization.FieldName, organization.FieldStatus, organization.FieldEnvironment, organization.FieldDefaultCurrency, organization.FieldTimeZone, organization.FieldCountry, organization.FieldBillingType, organization.FieldBillingCycle, organization.FieldTaxModel, organization.FieldSupportEmail, organization.FieldFinanceSupportEmail, organization.FieldSenderEmail, organization.FieldThankYouURL, organization.FieldDunningFinal, organization.FieldTaxID, organization.FieldNumberPeriod, organization.FieldDefaultProviderID, organization.FieldTestTwinOf:
 			values[i] = new(sql.NullString)
 		case organization.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -235,6 +239,19 @@ func (_m *Organization) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.SendNetDays = int(value.Int64)
 			}
+		case organization.FieldUsageNetDays:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field usage_net_days", values[i])
+			} else if value.Valid {
+				_m.UsageNetDays = int(value.Int64)
+			}
+		case organization.FieldTaxID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tax_id", values[i])
+			} else if value.Valid {
+				_m.TaxID = new(string)
+				*_m.TaxID = value.String
+			}
 		case organization.FieldNumberPeriod:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field number_period", values[i])
@@ -374,6 +391,14 @@ func (_m *Organization) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("send_net_days=")
 	builder.WriteString(fmt.Sprintf("%v", _m.SendNetDays))
+	builder.WriteString(", ")
+	builder.WriteString("usage_net_days=")
+	builder.WriteString(fmt.Sprintf("%v", _m.UsageNetDays))
+	builder.WriteString(", ")
+	if v := _m.TaxID; v != nil {
+		builder.WriteString("tax_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("number_period=")
 	builder.WriteString(fmt.Sprintf("%v", _m.NumberPeriod))

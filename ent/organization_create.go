@@ -264,6 +264,34 @@ func (_c *OrganizationCreate) SetNillableSendNetDays(v *int) *OrganizationCreate
 	return _c
 }
 
+// SetUsageNetDays sets the "usage_net_days" field.
+func (_c *OrganizationCreate) SetUsageNetDays(v int) *OrganizationCreate {
+	_c.mutation.SetUsageNetDays(v)
+	return _c
+}
+
+// SetNillableUsageNetDays sets the "usage_net_days" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableUsageNetDays(v *int) *OrganizationCreate {
+	if v != nil {
+		_c.SetUsageNetDays(*v)
+	}
+	return _c
+}
+
+// SetTaxID sets the "tax_id" field.
+func (_c *OrganizationCreate) SetTaxID(v string) *OrganizationCreate {
+	_c.mutation.SetTaxID(v)
+	return _c
+}
+
+// SetNillableTaxID sets the "tax_id" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableTaxID(v *string) *OrganizationCreate {
+	if v != nil {
+		_c.SetTaxID(*v)
+	}
+	return _c
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_c *OrganizationCreate) SetNumberPeriod(v organization.NumberPeriod) *OrganizationCreate {
 	_c.mutation.SetNumberPeriod(v)
@@ -401,6 +429,10 @@ func (_c *OrganizationCreate) defaults() error {
 		v := organization.DefaultSendNetDays
 		_c.mutation.SetSendNetDays(v)
 	}
+	if _, ok := _c.mutation.UsageNetDays(); !ok {
+		v := organization.DefaultUsageNetDays
+		_c.mutation.SetUsageNetDays(v)
+	}
 	if _, ok := _c.mutation.NumberPeriod(); !ok {
 		v := organization.DefaultNumberPeriod
 		_c.mutation.SetNumberPeriod(v)
@@ -494,6 +526,9 @@ func (_c *OrganizationCreate) check() error {
 	}
 	if _, ok := _c.mutation.SendNetDays(); !ok {
 		return &ValidationError{Name: "send_net_days", err: errors.New(`ent: missing required field "Organization.send_net_days"`)}
+	}
+	if _, ok := _c.mutation.UsageNetDays(); !ok {
+		return &ValidationError{Name: "usage_net_days", err: errors.New(`ent: missing required field "Organization.usage_net_days"`)}
 	}
 	if _, ok := _c.mutation.NumberPeriod(); !ok {
 		return &ValidationError{Name: "number_period", err: errors.New(`ent: missing required field "Organization.number_period"`)}
@@ -629,6 +664,14 @@ func (_c *OrganizationCreate) createSpec() (*Organization, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.SendNetDays(); ok {
 		_spec.SetField(organization.FieldSendNetDays, field.TypeInt, value)
 		_node.SendNetDays = value
+	}
+	if value, ok := _c.mutation.UsageNetDays(); ok {
+		_spec.SetField(organization.FieldUsageNetDays, field.TypeInt, value)
+		_node.UsageNetDays = value
+	}
+	if value, ok := _c.mutation.TaxID(); ok {
+		_spec.SetField(organization.FieldTaxID, field.TypeString, value)
+		_node.TaxID = &value
 	}
 	if value, ok := _c.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)
@@ -963,6 +1006,42 @@ func (u *OrganizationUpsert) UpdateSendNetDays() *OrganizationUpsert {
 // AddSendNetDays adds v to the "send_net_days" field.
 func (u *OrganizationUpsert) AddSendNetDays(v int) *OrganizationUpsert {
 	u.Add(organization.FieldSendNetDays, v)
+	return u
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (u *OrganizationUpsert) SetUsageNetDays(v int) *OrganizationUpsert {
+	u.Set(organization.FieldUsageNetDays, v)
+	return u
+}
+
+// UpdateUsageNetDays sets the "usage_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateUsageNetDays() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldUsageNetDays)
+	return u
+}
+
+// AddUsageNetDays adds v to the "usage_net_days" field.
+func (u *OrganizationUpsert) AddUsageNetDays(v int) *OrganizationUpsert {
+	u.Add(organization.FieldUsageNetDays, v)
+	return u
+}
+
+// SetTaxID sets the "tax_id" field.
+func (u *OrganizationUpsert) SetTaxID(v string) *OrganizationUpsert {
+	u.Set(organization.FieldTaxID, v)
+	return u
+}
+
+// UpdateTaxID sets the "tax_id" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateTaxID() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldTaxID)
+	return u
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (u *OrganizationUpsert) ClearTaxID() *OrganizationUpsert {
+	u.SetNull(organization.FieldTaxID)
 	return u
 }
 
@@ -1373,6 +1452,48 @@ func (u *OrganizationUpsertOne) AddSendNetDays(v int) *OrganizationUpsertOne {
 func (u *OrganizationUpsertOne) UpdateSendNetDays() *OrganizationUpsertOne {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.UpdateSendNetDays()
+	})
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (u *OrganizationUpsertOne) SetUsageNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetUsageNetDays(v)
+	})
+}
+
+// AddUsageNetDays adds v to the "usage_net_days" field.
+func (u *OrganizationUpsertOne) AddUsageNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddUsageNetDays(v)
+	})
+}
+
+// UpdateUsageNetDays sets the "usage_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateUsageNetDays() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateUsageNetDays()
+	})
+}
+
+// SetTaxID sets the "tax_id" field.
+func (u *OrganizationUpsertOne) SetTaxID(v string) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetTaxID(v)
+	})
+}
+
+// UpdateTaxID sets the "tax_id" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateTaxID() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateTaxID()
+	})
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (u *OrganizationUpsertOne) ClearTaxID() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearTaxID()
 	})
 }
 
@@ -1957,6 +2078,48 @@ func (u *OrganizationUpsertBulk) AddSendNetDays(v int) *OrganizationUpsertBulk {
 func (u *OrganizationUpsertBulk) UpdateSendNetDays() *OrganizationUpsertBulk {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.UpdateSendNetDays()
+	})
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (u *OrganizationUpsertBulk) SetUsageNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetUsageNetDays(v)
+	})
+}
+
+// AddUsageNetDays adds v to the "usage_net_days" field.
+func (u *OrganizationUpsertBulk) AddUsageNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddUsageNetDays(v)
+	})
+}
+
+// UpdateUsageNetDays sets the "usage_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateUsageNetDays() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateUsageNetDays()
+	})
+}
+
+// SetTaxID sets the "tax_id" field.
+func (u *OrganizationUpsertBulk) SetTaxID(v string) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetTaxID(v)
+	})
+}
+
+// UpdateTaxID sets the "tax_id" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateTaxID() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateTaxID()
+	})
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (u *OrganizationUpsertBulk) ClearTaxID() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearTaxID()
 	})
 }
 

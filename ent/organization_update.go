@@ -331,6 +331,47 @@ func (_u *OrganizationUpdate) AddSendNetDays(v int) *OrganizationUpdate {
 	return _u
 }
 
+// SetUsageNetDays sets the "usage_net_days" field.
+func (_u *OrganizationUpdate) SetUsageNetDays(v int) *OrganizationUpdate {
+	_u.mutation.ResetUsageNetDays()
+	_u.mutation.SetUsageNetDays(v)
+	return _u
+}
+
+// SetNillableUsageNetDays sets the "usage_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableUsageNetDays(v *int) *OrganizationUpdate {
+	if v != nil {
+		_u.SetUsageNetDays(*v)
+	}
+	return _u
+}
+
+// AddUsageNetDays adds value to the "usage_net_days" field.
+func (_u *OrganizationUpdate) AddUsageNetDays(v int) *OrganizationUpdate {
+	_u.mutation.AddUsageNetDays(v)
+	return _u
+}
+
+// SetTaxID sets the "tax_id" field.
+func (_u *OrganizationUpdate) SetTaxID(v string) *OrganizationUpdate {
+	_u.mutation.SetTaxID(v)
+	return _u
+}
+
+// SetNillableTaxID sets the "tax_id" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableTaxID(v *string) *OrganizationUpdate {
+	if v != nil {
+		_u.SetTaxID(*v)
+	}
+	return _u
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (_u *OrganizationUpdate) ClearTaxID() *OrganizationUpdate {
+	_u.mutation.ClearTaxID()
+	return _u
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_u *OrganizationUpdate) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpdate {
 	_u.mutation.SetNumberPeriod(v)
@@ -554,6 +595,18 @@ func (_u *OrganizationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if value, ok := _u.mutation.AddedSendNetDays(); ok {
 		_spec.AddField(organization.FieldSendNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UsageNetDays(); ok {
+		_spec.SetField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUsageNetDays(); ok {
+		_spec.AddField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.TaxID(); ok {
+		_spec.SetField(organization.FieldTaxID, field.TypeString, value)
+	}
+	if _u.mutation.TaxIDCleared() {
+		_spec.ClearField(organization.FieldTaxID, field.TypeString)
 	}
 	if value, ok := _u.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)
@@ -898,6 +951,47 @@ func (_u *OrganizationUpdateOne) AddSendNetDays(v int) *OrganizationUpdateOne {
 	return _u
 }
 
+// SetUsageNetDays sets the "usage_net_days" field.
+func (_u *OrganizationUpdateOne) SetUsageNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.ResetUsageNetDays()
+	_u.mutation.SetUsageNetDays(v)
+	return _u
+}
+
+// SetNillableUsageNetDays sets the "usage_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableUsageNetDays(v *int) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetUsageNetDays(*v)
+	}
+	return _u
+}
+
+// AddUsageNetDays adds value to the "usage_net_days" field.
+func (_u *OrganizationUpdateOne) AddUsageNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.AddUsageNetDays(v)
+	return _u
+}
+
+// SetTaxID sets the "tax_id" field.
+func (_u *OrganizationUpdateOne) SetTaxID(v string) *OrganizationUpdateOne {
+	_u.mutation.SetTaxID(v)
+	return _u
+}
+
+// SetNillableTaxID sets the "tax_id" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableTaxID(v *string) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetTaxID(*v)
+	}
+	return _u
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (_u *OrganizationUpdateOne) ClearTaxID() *OrganizationUpdateOne {
+	_u.mutation.ClearTaxID()
+	return _u
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_u *OrganizationUpdateOne) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpdateOne {
 	_u.mutation.SetNumberPeriod(v)
@@ -1151,6 +1245,18 @@ func (_u *OrganizationUpdateOne) sqlSave(ctx context.Context) (_node *Organizati
 	}
 	if value, ok := _u.mutation.AddedSendNetDays(); ok {
 		_spec.AddField(organization.FieldSendNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UsageNetDays(); ok {
+		_spec.SetField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUsageNetDays(); ok {
+		_spec.AddField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.TaxID(); ok {
+		_spec.SetField(organization.FieldTaxID, field.TypeString, value)
+	}
+	if _u.mutation.TaxIDCleared() {
+		_spec.ClearField(organization.FieldTaxID, field.TypeString)
 	}
 	if value, ok := _u.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)

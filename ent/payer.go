@@ -44,6 +44,8 @@ type Payer struct {
 	TaxRatePpm *money.Rate `json:"tax_rate_ppm,omitempty"`
 	// TaxID holds the value of the "tax_id" field.
 	TaxID *string `json:"tax_id,omitempty"`
+	// ReverseCharge holds the value of the "reverse_charge" field.
+	ReverseCharge bool `json:"reverse_charge,omitempty"`
 	// Locale holds the value of the "locale" field.
 	Locale string `json:"locale,omitempty"`
 	// Address holds the value of the "address" field.
@@ -171,6 +173,8 @@ func (*Payer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case payer.FieldAddress, payer.FieldMetadata:
 			values[i] = new([]byte)
+		case payer.FieldReverseCharge:
+			values[i] = new(sql.NullBool)
 		case payer.FieldTaxRatePpm:
 			values[i] = new(sql.NullInt64)
 		case payer.FieldID, payer.FieldOrganizationID, payer.FieldKind, payer.FieldEmail, payer.FieldSlug, payer.FieldName, payer.FieldBillingEmail, payer.FieldExternalID, payer.FieldBillingMode, payer.FieldStatus, payer.FieldTaxID, payer.FieldLocale:
@@ -275,6 +279,12 @@ func (_m *Payer) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.TaxID = new(string)
 				*_m.TaxID = value.String
+			}
+		case payer.FieldReverseCharge:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field reverse_charge", values[i])
+			} else if value.Valid {
+				_m.ReverseCharge = value.Bool
 			}
 		case payer.FieldLocale:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -428,6 +438,9 @@ func (_m *Payer) String() string {
 		builder.WriteString("tax_id=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	builder.WriteString("reverse_charge=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ReverseCharge))
 	builder.WriteString(", ")
 	builder.WriteString("locale=")
 	builder.WriteString(_m.Locale)

@@ -168,6 +168,20 @@ func (_c *PayerCreate) SetNillableTaxID(v *string) *PayerCreate {
 	return _c
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (_c *PayerCreate) SetReverseCharge(v bool) *PayerCreate {
+	_c.mutation.SetReverseCharge(v)
+	return _c
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_c *PayerCreate) SetNillableReverseCharge(v *bool) *PayerCreate {
+	if v != nil {
+		_c.SetReverseCharge(*v)
+	}
+	return _c
+}
+
 // SetLocale sets the "locale" field.
 func (_c *PayerCreate) SetLocale(v string) *PayerCreate {
 	_c.mutation.SetLocale(v)
@@ -379,6 +393,10 @@ func (_c *PayerCreate) defaults() error {
 		v := payer.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		v := payer.DefaultReverseCharge
+		_c.mutation.SetReverseCharge(v)
+	}
 	if _, ok := _c.mutation.Locale(); !ok {
 		v := payer.DefaultLocale
 		_c.mutation.SetLocale(v)
@@ -425,6 +443,9 @@ func (_c *PayerCreate) check() error {
 		if err := payer.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Payer.status": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		return &ValidationError{Name: "reverse_charge", err: errors.New(`ent: missing required field "Payer.reverse_charge"`)}
 	}
 	if _, ok := _c.mutation.Locale(); !ok {
 		return &ValidationError{Name: "locale", err: errors.New(`ent: missing required field "Payer.locale"`)}
@@ -520,6 +541,10 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.TaxID(); ok {
 		_spec.SetField(payer.FieldTaxID, field.TypeString, value)
 		_node.TaxID = &value
+	}
+	if value, ok := _c.mutation.ReverseCharge(); ok {
+		_spec.SetField(payer.FieldReverseCharge, field.TypeBool, value)
+		_node.ReverseCharge = value
 	}
 	if value, ok := _c.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
@@ -867,6 +892,18 @@ func (u *PayerUpsert) ClearTaxID() *PayerUpsert {
 	return u
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *PayerUpsert) SetReverseCharge(v bool) *PayerUpsert {
+	u.Set(payer.FieldReverseCharge, v)
+	return u
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateReverseCharge() *PayerUpsert {
+	u.SetExcluded(payer.FieldReverseCharge)
+	return u
+}
+
 // SetLocale sets the "locale" field.
 func (u *PayerUpsert) SetLocale(v string) *PayerUpsert {
 	u.Set(payer.FieldLocale, v)
@@ -1156,6 +1193,20 @@ func (u *PayerUpsertOne) UpdateTaxID() *PayerUpsertOne {
 func (u *PayerUpsertOne) ClearTaxID() *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
 		s.ClearTaxID()
+	})
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *PayerUpsertOne) SetReverseCharge(v bool) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateReverseCharge() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateReverseCharge()
 	})
 }
 
@@ -1625,6 +1676,20 @@ func (u *PayerUpsertBulk) UpdateTaxID() *PayerUpsertBulk {
 func (u *PayerUpsertBulk) ClearTaxID() *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
 		s.ClearTaxID()
+	})
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *PayerUpsertBulk) SetReverseCharge(v bool) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateReverseCharge() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateReverseCharge()
 	})
 }
 

@@ -207,6 +207,20 @@ func (_u *PayerUpdate) ClearTaxID() *PayerUpdate {
 	return _u
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *PayerUpdate) SetReverseCharge(v bool) *PayerUpdate {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableReverseCharge(v *bool) *PayerUpdate {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
 // SetLocale sets the "locale" field.
 func (_u *PayerUpdate) SetLocale(v string) *PayerUpdate {
 	_u.mutation.SetLocale(v)
@@ -659,6 +673,9 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.TaxIDCleared() {
 		_spec.ClearField(payer.FieldTaxID, field.TypeString)
+	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(payer.FieldReverseCharge, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
@@ -1229,6 +1246,20 @@ func (_u *PayerUpdateOne) ClearTaxID() *PayerUpdateOne {
 	return _u
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *PayerUpdateOne) SetReverseCharge(v bool) *PayerUpdateOne {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableReverseCharge(v *bool) *PayerUpdateOne {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
 // SetLocale sets the "locale" field.
 func (_u *PayerUpdateOne) SetLocale(v string) *PayerUpdateOne {
 	_u.mutation.SetLocale(v)
@@ -1711,6 +1742,9 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	}
 	if _u.mutation.TaxIDCleared() {
 		_spec.ClearField(payer.FieldTaxID, field.TypeString)
+	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(payer.FieldReverseCharge, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)

@@ -167,3 +167,31 @@ func capOf(agreed *money.Units, one money.Units, times money.Units) money.Units 
 	}
 	return one * times
 }
+
+// InvoiceTax is the tax of an invoice at one rate.
+type InvoiceTax struct {
+	Rate    money.Decimal
+	Taxable money.Amount
+	Amount  money.Amount
+}
+
+// ShownTaxes are the invoice's taxes by rate.
+func (i *Invoice) ShownTaxes() []*InvoiceTax {
+	out := make([]*InvoiceTax, len(i.Taxes))
+	for n, t := range i.Taxes {
+		out[n] = &InvoiceTax{Rate: t.RatePpm.Decimal(), Taxable: amount(t.TaxableUnits, i.Currency), Amount: amount(t.TaxUnits, i.Currency)}
+	}
+	return out
+}
+
+// ShownTaxRate is the line's own tax in percent, or nil.
+func (l *InvoiceLine) ShownTaxRate() *money.Decimal {
+	if l.TaxRatePpm == nil {
+		return nil
+	}
+	rate := l.TaxRatePpm.Decimal()
+	return &rate
+}
+
+// Debt is what the invoice moves off the payer's balance, or nil.
+func (i *Invoice) Debt() *money.Amount { return optionalAmount(i.DebtUnits, i.Currency) }

@@ -172,6 +172,7 @@ func organizationChange(in model.OrganizationUpdateInput) (billing.OrganizationC
 		Name: in.Name, DefaultCurrency: in.DefaultCurrency, TimeZone: in.TimeZone, Country: in.Country,
 		BillingCycle: in.BillingCycle, TaxModel: in.TaxModel,
 		SupportEmail: in.SupportEmail, FinanceSupportEmail: in.FinanceSupportEmail, SenderEmail: in.SenderEmail,
+		TaxID: in.TaxID, NumberPeriod: in.NumberPeriod,
 		ThankYouURL: in.ThankYouURL, ChargingEnabled: in.ChargingEnabled,
 		DefaultProviderID: in.DefaultProviderID, AllowedReturnOrigins: in.AllowedReturnOrigins,
 	}

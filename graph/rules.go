@@ -89,7 +89,7 @@ func newRules() *rules {
 			"Balance": payer, "BalanceSnapshot": payer, "LedgerEntry": payer, "UsageRecordResult": billing,
 			"Hold": payer, "LowBalanceNotice": payer, "AutoReload": payer,
 			"Quote": payer, "QuoteLine": payer,
-			"Invoice": payer, "InvoiceLine": payer,
+			"Invoice": payer, "InvoiceLine": payer, "InvoiceTax": payer,
 			"Payment": payer, "PaymentAttempt": payer, "PaymentFailure": payer, "Refund": payer, "Dispute": payer,
 			"RedirectAction": payer, "ClientSecretAction": payer,
 			"PaymentMethod": payer, "Card": payer,
@@ -163,6 +163,11 @@ func newRules() *rules {
 			"Mutation.invoiceCreate":       writing(auth.AreaBilling),
 			"Mutation.invoiceFinalize":     writing(auth.AreaBilling),
 			"Mutation.invoiceVoid":         writing(auth.AreaBilling),
+
+			"Mutation.usageInvoice": writing(auth.AreaBilling), "Mutation.invoiceUpdate": writing(auth.AreaBilling),
+			"Mutation.invoiceLineAdd": writing(auth.AreaBilling), "Mutation.invoiceLineUpdate": writing(auth.AreaBilling),
+			"Mutation.invoiceLineRemove": writing(auth.AreaBilling), "Mutation.invoiceSend": writing(auth.AreaBilling),
+			"Mutation.invoiceMarkUncollectible": writing(auth.AreaBilling),
 
 			// What a payer does for itself.
 			"Mutation.quoteAccept":             writing(auth.AreaPayer),

@@ -13,6 +13,7 @@ import (
 	"purser/ent/quote"
 	"purser/ent/refund"
 	"purser/ent/schema"
+	"purser/gateway"
 	"purser/graph/model"
 	"purser/money"
 )
@@ -25,6 +26,17 @@ func (r *Resolver) quotePayload(ctx context.Context, id string, err error) (*ent
 	}
 	q, err := show(ctx, r.client().Quote.Query().Where(quote.ID(id)), "quote", "Quote")
 	return q, refusals, err
+}
+
+// payOnPage asks the gateway for a page on which a payment is made.
+func (r *Resolver) payOnPage(ctx context.Context, c *billing.Call, page gateway.HostedPaymentRequest) error {
+	ctx, cancel := r.calling(ctx)
+	defer cancel()
+	result := gateway.PaymentResult{Outcome: gateway.Unsupported(c.Kind, "show a payment page")}
+	if pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, c.Kind); ok {
+		result = pages.StartHostedPayment(ctx, c.Account, c.Call, page)
+	}
+	return r.Billing.FinishPayment(ctx, c.ID, result)
 }
 
 // invoicePayload shows the invoice after a mutation, or its refusal.
@@ -122,17 +134,32 @@ func (r *Resolver) paymentMethodAndAction(ctx context.Context, id string) (*ent.
 func lineDrafts(inputs []*model.LineItemInput) ([]billing.LineDraft, error) {
 	drafts := make([]billing.LineDraft, len(inputs))
 	for i, in := range inputs {
-		d := billing.LineDraft{PriceID: text(in.PriceID), Description: text(in.Description), Quantity: in.Quantity}
-		if in.UnitAmount != nil {
-			a, err := money.ParseLine(in.UnitAmount.Amount, in.UnitAmount.Currency)
-			if err != nil {
-				return nil, amountRefused(err, fmt.Sprintf("lineItems.%d.unitAmount", i))
-			}
-			d.UnitAmount = &a
+		var err error
+		if drafts[i], err = lineDraft(in, fmt.Sprintf("lineItems.%d", i)); err != nil {
+			return nil, err
 		}
-		drafts[i] = d
 	}
 	return drafts, nil
+}
+
+// lineDraft reads a position with its amount and rate.
+func lineDraft(in *model.LineItemInput, field string) (billing.LineDraft, error) {
+	d := billing.LineDraft{PriceID: text(in.PriceID), Description: text(in.Description), Quantity: in.Quantity}
+	if in.UnitAmount != nil {
+		a, err := money.ParseLine(in.UnitAmount.Amount, in.UnitAmount.Currency)
+		if err != nil {
+			return d, amountRefused(err, field+".unitAmount")
+		}
+		d.UnitAmount = &a
+	}
+	if in.TaxRate != nil {
+		r, err := money.ParseRate(*in.TaxRate)
+		if err != nil {
+			return d, rateRefused(err, field+".taxRate")
+		}
+		d.TaxRate = &r
+	}
+	return d, nil
 }
 
 // minorAmount reads an amount that a gateway is to move: whole minor units.

@@ -26,6 +26,8 @@ func (r *Runner) kinds() []kind {
 		{"check payment", r.Billing.DuePayments, r.checkPayment},
 		{"check invoice", r.Billing.DueInvoices, r.checkInvoice},
 		{"check card", r.Billing.DueCards, r.checkCard},
+		{"invoice usage", r.Billing.DueUsage, r.Billing.InvoiceUsage},
+		{"finalize invoice", r.Billing.DueFinalizations, r.finalizeInvoice},
 		{"expire quote", r.Billing.QuotesToExpire, r.Billing.ExpireQuote},
 		{"expire holds", r.Billing.BalancesWithOldHolds, r.Billing.ExpireHolds},
 		{"check refund", r.Billing.DueRefunds, r.checkRefund},

@@ -50,6 +50,18 @@ const (
 	FieldDescription = "description"
 	// FieldRecipient holds the string denoting the recipient field in the database.
 	FieldRecipient = "recipient"
+	// FieldSeller holds the string denoting the seller field in the database.
+	FieldSeller = "seller"
+	// FieldTaxes holds the string denoting the taxes field in the database.
+	FieldTaxes = "taxes"
+	// FieldReverseCharge holds the string denoting the reverse_charge field in the database.
+	FieldReverseCharge = "reverse_charge"
+	// FieldDebtUnits holds the string denoting the debt_units field in the database.
+	FieldDebtUnits = "debt_units"
+	// FieldUsageMonth holds the string denoting the usage_month field in the database.
+	FieldUsageMonth = "usage_month"
+	// FieldSentAt holds the string denoting the sent_at field in the database.
+	FieldSentAt = "sent_at"
 	// FieldDueAt holds the string denoting the due_at field in the database.
 	FieldDueAt = "due_at"
 	// FieldFinalizesAt holds the string denoting the finalizes_at field in the database.
@@ -158,6 +170,12 @@ var Columns = []string{
 	FieldAmountPaidUnits,
 	FieldDescription,
 	FieldRecipient,
+	FieldSeller,
+	FieldTaxes,
+	FieldReverseCharge,
+	FieldDebtUnits,
+	FieldUsageMonth,
+	FieldSentAt,
 	FieldDueAt,
 	FieldFinalizesAt,
 	FieldFinalizedAt,
@@ -215,6 +233,8 @@ var (
 	DefaultAmountDueUnits money.Units
 	// DefaultAmountPaidUnits holds the default value on creation for the "amount_paid_units" field.
 	DefaultAmountPaidUnits money.Units
+	// DefaultReverseCharge holds the default value on creation for the "reverse_charge" field.
+	DefaultReverseCharge bool
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
 	// DefaultChecks holds the default value on creation for the "checks" field.
@@ -387,6 +407,26 @@ func ByAmountPaidUnits(opts ...sql.OrderTermOption) OrderOption {
 // ByDescription orders the results by the description field.
 func ByDescription(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDescription, opts...).ToFunc()
+}
+
+// ByReverseCharge orders the results by the reverse_charge field.
+func ByReverseCharge(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReverseCharge, opts...).ToFunc()
+}
+
+// ByDebtUnits orders the results by the debt_units field.
+func ByDebtUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDebtUnits, opts...).ToFunc()
+}
+
+// ByUsageMonth orders the results by the usage_month field.
+func ByUsageMonth(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUsageMonth, opts...).ToFunc()
+}
+
+// BySentAt orders the results by the sent_at field.
+func BySentAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSentAt, opts...).ToFunc()
 }
 
 // ByDueAt orders the results by the due_at field.

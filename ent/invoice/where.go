@@ -136,6 +136,27 @@ func Description(v string) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldDescription, v))
 }
 
+// ReverseCharge applies equality check predicate on the "reverse_charge" field. It's identical to ReverseChargeEQ.
+func ReverseCharge(v bool) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldReverseCharge, v))
+}
+
+// DebtUnits applies equality check predicate on the "debt_units" field. It's identical to DebtUnitsEQ.
+func DebtUnits(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldDebtUnits, vc))
+}
+
+// UsageMonth applies equality check predicate on the "usage_month" field. It's identical to UsageMonthEQ.
+func UsageMonth(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldUsageMonth, v))
+}
+
+// SentAt applies equality check predicate on the "sent_at" field. It's identical to SentAtEQ.
+func SentAt(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldSentAt, v))
+}
+
 // DueAt applies equality check predicate on the "due_at" field. It's identical to DueAtEQ.
 func DueAt(v time.Time) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldDueAt, v))
@@ -1049,6 +1070,225 @@ func RecipientIsNil() predicate.Invoice {
 // RecipientNotNil applies the NotNil predicate on the "recipient" field.
 func RecipientNotNil() predicate.Invoice {
 	return predicate.Invoice(sql.FieldNotNull(FieldRecipient))
+}
+
+// SellerIsNil applies the IsNil predicate on the "seller" field.
+func SellerIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldSeller))
+}
+
+// SellerNotNil applies the NotNil predicate on the "seller" field.
+func SellerNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldSeller))
+}
+
+// TaxesIsNil applies the IsNil predicate on the "taxes" field.
+func TaxesIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldTaxes))
+}
+
+// TaxesNotNil applies the NotNil predicate on the "taxes" field.
+func TaxesNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldTaxes))
+}
+
+// ReverseChargeEQ applies the EQ predicate on the "reverse_charge" field.
+func ReverseChargeEQ(v bool) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldReverseCharge, v))
+}
+
+// ReverseChargeNEQ applies the NEQ predicate on the "reverse_charge" field.
+func ReverseChargeNEQ(v bool) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldReverseCharge, v))
+}
+
+// DebtUnitsEQ applies the EQ predicate on the "debt_units" field.
+func DebtUnitsEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldDebtUnits, vc))
+}
+
+// DebtUnitsNEQ applies the NEQ predicate on the "debt_units" field.
+func DebtUnitsNEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldNEQ(FieldDebtUnits, vc))
+}
+
+// DebtUnitsIn applies the In predicate on the "debt_units" field.
+func DebtUnitsIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldIn(FieldDebtUnits, v...))
+}
+
+// DebtUnitsNotIn applies the NotIn predicate on the "debt_units" field.
+func DebtUnitsNotIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldNotIn(FieldDebtUnits, v...))
+}
+
+// DebtUnitsGT applies the GT predicate on the "debt_units" field.
+func DebtUnitsGT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGT(FieldDebtUnits, vc))
+}
+
+// DebtUnitsGTE applies the GTE predicate on the "debt_units" field.
+func DebtUnitsGTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGTE(FieldDebtUnits, vc))
+}
+
+// DebtUnitsLT applies the LT predicate on the "debt_units" field.
+func DebtUnitsLT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLT(FieldDebtUnits, vc))
+}
+
+// DebtUnitsLTE applies the LTE predicate on the "debt_units" field.
+func DebtUnitsLTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLTE(FieldDebtUnits, vc))
+}
+
+// DebtUnitsIsNil applies the IsNil predicate on the "debt_units" field.
+func DebtUnitsIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldDebtUnits))
+}
+
+// DebtUnitsNotNil applies the NotNil predicate on the "debt_units" field.
+func DebtUnitsNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldDebtUnits))
+}
+
+// UsageMonthEQ applies the EQ predicate on the "usage_month" field.
+func UsageMonthEQ(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldUsageMonth, v))
+}
+
+// UsageMonthNEQ applies the NEQ predicate on the "usage_month" field.
+func UsageMonthNEQ(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldUsageMonth, v))
+}
+
+// UsageMonthIn applies the In predicate on the "usage_month" field.
+func UsageMonthIn(vs ...string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldIn(FieldUsageMonth, vs...))
+}
+
+// UsageMonthNotIn applies the NotIn predicate on the "usage_month" field.
+func UsageMonthNotIn(vs ...string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotIn(FieldUsageMonth, vs...))
+}
+
+// UsageMonthGT applies the GT predicate on the "usage_month" field.
+func UsageMonthGT(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGT(FieldUsageMonth, v))
+}
+
+// UsageMonthGTE applies the GTE predicate on the "usage_month" field.
+func UsageMonthGTE(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGTE(FieldUsageMonth, v))
+}
+
+// UsageMonthLT applies the LT predicate on the "usage_month" field.
+func UsageMonthLT(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLT(FieldUsageMonth, v))
+}
+
+// UsageMonthLTE applies the LTE predicate on the "usage_month" field.
+func UsageMonthLTE(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLTE(FieldUsageMonth, v))
+}
+
+// UsageMonthContains applies the Contains predicate on the "usage_month" field.
+func UsageMonthContains(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldContains(FieldUsageMonth, v))
+}
+
+// UsageMonthHasPrefix applies the HasPrefix predicate on the "usage_month" field.
+func UsageMonthHasPrefix(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldHasPrefix(FieldUsageMonth, v))
+}
+
+// UsageMonthHasSuffix applies the HasSuffix predicate on the "usage_month" field.
+func UsageMonthHasSuffix(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldHasSuffix(FieldUsageMonth, v))
+}
+
+// UsageMonthIsNil applies the IsNil predicate on the "usage_month" field.
+func UsageMonthIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldUsageMonth))
+}
+
+// UsageMonthNotNil applies the NotNil predicate on the "usage_month" field.
+func UsageMonthNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldUsageMonth))
+}
+
+// UsageMonthEqualFold applies the EqualFold predicate on the "usage_month" field.
+func UsageMonthEqualFold(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEqualFold(FieldUsageMonth, v))
+}
+
+// UsageMonthContainsFold applies the ContainsFold predicate on the "usage_month" field.
+func UsageMonthContainsFold(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldContainsFold(FieldUsageMonth, v))
+}
+
+// SentAtEQ applies the EQ predicate on the "sent_at" field.
+func SentAtEQ(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldSentAt, v))
+}
+
+// SentAtNEQ applies the NEQ predicate on the "sent_at" field.
+func SentAtNEQ(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldSentAt, v))
+}
+
+// SentAtIn applies the In predicate on the "sent_at" field.
+func SentAtIn(vs ...time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldIn(FieldSentAt, vs...))
+}
+
+// SentAtNotIn applies the NotIn predicate on the "sent_at" field.
+func SentAtNotIn(vs ...time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotIn(FieldSentAt, vs...))
+}
+
+// SentAtGT applies the GT predicate on the "sent_at" field.
+func SentAtGT(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGT(FieldSentAt, v))
+}
+
+// SentAtGTE applies the GTE predicate on the "sent_at" field.
+func SentAtGTE(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGTE(FieldSentAt, v))
+}
+
+// SentAtLT applies the LT predicate on the "sent_at" field.
+func SentAtLT(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLT(FieldSentAt, v))
+}
+
+// SentAtLTE applies the LTE predicate on the "sent_at" field.
+func SentAtLTE(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLTE(FieldSentAt, v))
+}
+
+// SentAtIsNil applies the IsNil predicate on the "sent_at" field.
+func SentAtIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldSentAt))
+}
+
+// SentAtNotNil applies the NotNil predicate on the "sent_at" field.
+func SentAtNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldSentAt))
 }
 
 // DueAtEQ applies the EQ predicate on the "due_at" field.

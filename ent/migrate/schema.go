@@ -80,6 +80,7 @@ var (
 		{Name: "low_balance_level_units", Type: field.TypeInt64, Nullable: true},
 		{Name: "low_balance_percent", Type: field.TypeInt, Nullable: true},
 		{Name: "low_balance_noticed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "usage_invoice_at", Type: field.TypeTime, Nullable: true},
 		{Name: "period", Type: field.TypeString},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
@@ -95,7 +96,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "balances_payers_balances",
-				Columns:    []*schema.Column{BalancesColumns[31]},
+				Columns:    []*schema.Column{BalancesColumns[32]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -104,7 +105,7 @@ var (
 			{
 				Name:    "balance_organization_id_payer_id_currency",
 				Unique:  true,
-				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[31], BalancesColumns[4]},
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[32], BalancesColumns[4]},
 			},
 			{
 				Name:    "balance_organization_id_auto_reload_due_at",
@@ -112,6 +113,14 @@ var (
 				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[22]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "auto_reload_due_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "balance_organization_id_usage_invoice_at",
+				Unique:  false,
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "usage_invoice_at IS NOT NULL",
 				},
 			},
 		},
@@ -510,6 +519,12 @@ var (
 		{Name: "amount_paid_units", Type: field.TypeInt64, Default: 0},
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "recipient", Type: field.TypeJSON, Nullable: true},
+		{Name: "seller", Type: field.TypeJSON, Nullable: true},
+		{Name: "taxes", Type: field.TypeJSON, Nullable: true},
+		{Name: "reverse_charge", Type: field.TypeBool, Default: false},
+		{Name: "debt_units", Type: field.TypeInt64, Nullable: true},
+		{Name: "usage_month", Type: field.TypeString, Nullable: true},
+		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalizes_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalized_at", Type: field.TypeTime, Nullable: true},
@@ -541,19 +556,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoices_providers_provider",
-				Columns:    []*schema.Column{InvoicesColumns[34]},
+				Columns:    []*schema.Column{InvoicesColumns[40]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_quotes_quote",
-				Columns:    []*schema.Column{InvoicesColumns[35]},
+				Columns:    []*schema.Column{InvoicesColumns[41]},
 				RefColumns: []*schema.Column{QuotesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_payers_invoices",
-				Columns:    []*schema.Column{InvoicesColumns[36]},
+				Columns:    []*schema.Column{InvoicesColumns[42]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -567,22 +582,27 @@ var (
 			{
 				Name:    "invoice_organization_id_provider_id_gateway_invoice_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34], InvoicesColumns[29]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[40], InvoicesColumns[35]},
 			},
 			{
 				Name:    "invoice_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[41]},
 			},
 			{
 				Name:    "invoice_organization_id_public_token",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[38]},
 			},
 			{
 				Name:    "invoice_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[0]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[42], InvoicesColumns[0]},
+			},
+			{
+				Name:    "invoice_organization_id_payer_id_currency_usage_month",
+				Unique:  true,
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[42], InvoicesColumns[7], InvoicesColumns[19]},
 			},
 			{
 				Name:    "invoice_organization_id_status_id",
@@ -592,7 +612,7 @@ var (
 			{
 				Name:    "invoice_organization_id_finalizes_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[16]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[22]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "finalizes_at IS NOT NULL",
 				},
@@ -600,7 +620,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[25]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[31]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -608,7 +628,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[30]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -630,6 +650,7 @@ var (
 		{Name: "currency", Type: field.TypeString},
 		{Name: "unit_amount_units", Type: field.TypeInt64},
 		{Name: "amount_units", Type: field.TypeInt64},
+		{Name: "tax_rate_ppm", Type: field.TypeInt64, Nullable: true},
 		{Name: "invoice_id", Type: field.TypeString},
 		{Name: "price_id", Type: field.TypeString, Nullable: true},
 	}
@@ -641,13 +662,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoice_lines_invoices_lines",
-				Columns:    []*schema.Column{InvoiceLinesColumns[8]},
+				Columns:    []*schema.Column{InvoiceLinesColumns[9]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "invoice_lines_prices_price",
-				Columns:    []*schema.Column{InvoiceLinesColumns[9]},
+				Columns:    []*schema.Column{InvoiceLinesColumns[10]},
 				RefColumns: []*schema.Column{PricesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -656,7 +677,7 @@ var (
 			{
 				Name:    "invoiceline_organization_id_invoice_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{InvoiceLinesColumns[1], InvoiceLinesColumns[8], InvoiceLinesColumns[2]},
+				Columns: []*schema.Column{InvoiceLinesColumns[1], InvoiceLinesColumns[9], InvoiceLinesColumns[2]},
 			},
 		},
 	}
@@ -922,6 +943,8 @@ var (
 		{Name: "dunning_attempts_max", Type: field.TypeInt, Default: 3},
 		{Name: "dunning_final", Type: field.TypeEnum, Enums: []string{"LEAVE", "MARK_UNCOLLECTIBLE", "CANCEL_SUBSCRIPTION"}, Default: "LEAVE"},
 		{Name: "send_net_days", Type: field.TypeInt, Default: 14},
+		{Name: "usage_net_days", Type: field.TypeInt, Default: 2},
+		{Name: "tax_id", Type: field.TypeString, Nullable: true},
 		{Name: "number_period", Type: field.TypeEnum, Enums: []string{"MONTHLY", "YEARLY"}, Default: "MONTHLY"},
 		{Name: "allowed_return_origins", Type: field.TypeJSON},
 		{Name: "default_provider_id", Type: field.TypeString, Nullable: true},
@@ -978,6 +1001,7 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "SUSPENDED", "CLOSED"}, Default: "ACTIVE"},
 		{Name: "tax_rate_ppm", Type: field.TypeInt64, Nullable: true},
 		{Name: "tax_id", Type: field.TypeString, Nullable: true},
+		{Name: "reverse_charge", Type: field.TypeBool, Default: false},
 		{Name: "locale", Type: field.TypeString, Default: ""},
 		{Name: "address", Type: field.TypeJSON, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON},
@@ -1795,15 +1819,18 @@ func init() {
 	InvoicesTable.ForeignKeys[2].RefTable = PayersTable
 	InvoicesTable.Annotation = &entsql.Annotation{}
 	InvoicesTable.Annotation.Checks = map[string]string{
-		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
+		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND (tax_units >= 0 OR total_units <= 0)",
+		"invoices_debt":    "debt_units IS NULL OR debt_units > 0",
 		"invoices_number":  "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
 		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
+		"invoices_usage":   "usage_month IS NULL OR debt_units IS NOT NULL",
 	}
 	InvoiceLinesTable.ForeignKeys[0].RefTable = InvoicesTable
 	InvoiceLinesTable.ForeignKeys[1].RefTable = PricesTable
 	InvoiceLinesTable.Annotation = &entsql.Annotation{}
 	InvoiceLinesTable.Annotation.Checks = map[string]string{
 		"invoice_lines_quantity": "quantity >= 1",
+		"invoice_lines_tax_rate": "tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000",
 	}
 	LedgerEntriesTable.ForeignKeys[0].RefTable = BalancesTable
 	LedgerEntriesTable.ForeignKeys[1].RefTable = PaymentsTable

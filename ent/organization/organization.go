@@ -56,6 +56,10 @@ const (
 	FieldDunningFinal = "dunning_final"
 	// FieldSendNetDays holds the string denoting the send_net_days field in the database.
 	FieldSendNetDays = "send_net_days"
+	// FieldUsageNetDays holds the string denoting the usage_net_days field in the database.
+	FieldUsageNetDays = "usage_net_days"
+	// FieldTaxID holds the string denoting the tax_id field in the database.
+	FieldTaxID = "tax_id"
 	// FieldNumberPeriod holds the string denoting the number_period field in the database.
 	FieldNumberPeriod = "number_period"
 	// FieldAllowedReturnOrigins holds the string denoting the allowed_return_origins field in the database.
@@ -93,6 +97,8 @@ var Columns = []string{
 	FieldDunningAttemptsMax,
 	FieldDunningFinal,
 	FieldSendNetDays,
+	FieldUsageNetDays,
+	FieldTaxID,
 	FieldNumberPeriod,
 	FieldAllowedReturnOrigins,
 	FieldDefaultProviderID,
@@ -133,6 +139,8 @@ var (
 	DefaultDunningAttemptsMax int
 	// DefaultSendNetDays holds the default value on creation for the "send_net_days" field.
 	DefaultSendNetDays int
+	// DefaultUsageNetDays holds the default value on creation for the "usage_net_days" field.
+	DefaultUsageNetDays int
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -421,6 +429,16 @@ func ByDunningFinal(opts ...sql.OrderTermOption) OrderOption {
 // BySendNetDays orders the results by the send_net_days field.
 func BySendNetDays(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSendNetDays, opts...).ToFunc()
+}
+
+// ByUsageNetDays orders the results by the usage_net_days field.
+func ByUsageNetDays(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUsageNetDays, opts...).ToFunc()
+}
+
+// ByTaxID orders the results by the tax_id field.
+func ByTaxID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTaxID, opts...).ToFunc()
 }
 
 // ByNumberPeriod orders the results by the number_period field.

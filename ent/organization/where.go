@@ -129,6 +129,16 @@ func SendNetDays(v int) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldSendNetDays, v))
 }
 
+// UsageNetDays applies equality check predicate on the "usage_net_days" field. It's identical to UsageNetDaysEQ.
+func UsageNetDays(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldUsageNetDays, v))
+}
+
+// TaxID applies equality check predicate on the "tax_id" field. It's identical to TaxIDEQ.
+func TaxID(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldTaxID, v))
+}
+
 // DefaultProviderID applies equality check predicate on the "default_provider_id" field. It's identical to DefaultProviderIDEQ.
 func DefaultProviderID(v string) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldDefaultProviderID, v))
@@ -1027,6 +1037,121 @@ func SendNetDaysLT(v int) predicate.Organization {
 // SendNetDaysLTE applies the LTE predicate on the "send_net_days" field.
 func SendNetDaysLTE(v int) predicate.Organization {
 	return predicate.Organization(sql.FieldLTE(FieldSendNetDays, v))
+}
+
+// UsageNetDaysEQ applies the EQ predicate on the "usage_net_days" field.
+func UsageNetDaysEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysNEQ applies the NEQ predicate on the "usage_net_days" field.
+func UsageNetDaysNEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysIn applies the In predicate on the "usage_net_days" field.
+func UsageNetDaysIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldUsageNetDays, vs...))
+}
+
+// UsageNetDaysNotIn applies the NotIn predicate on the "usage_net_days" field.
+func UsageNetDaysNotIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldUsageNetDays, vs...))
+}
+
+// UsageNetDaysGT applies the GT predicate on the "usage_net_days" field.
+func UsageNetDaysGT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysGTE applies the GTE predicate on the "usage_net_days" field.
+func UsageNetDaysGTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysLT applies the LT predicate on the "usage_net_days" field.
+func UsageNetDaysLT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysLTE applies the LTE predicate on the "usage_net_days" field.
+func UsageNetDaysLTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldUsageNetDays, v))
+}
+
+// TaxIDEQ applies the EQ predicate on the "tax_id" field.
+func TaxIDEQ(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldTaxID, v))
+}
+
+// TaxIDNEQ applies the NEQ predicate on the "tax_id" field.
+func TaxIDNEQ(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldTaxID, v))
+}
+
+// TaxIDIn applies the In predicate on the "tax_id" field.
+func TaxIDIn(vs ...string) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldTaxID, vs...))
+}
+
+// TaxIDNotIn applies the NotIn predicate on the "tax_id" field.
+func TaxIDNotIn(vs ...string) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldTaxID, vs...))
+}
+
+// TaxIDGT applies the GT predicate on the "tax_id" field.
+func TaxIDGT(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldTaxID, v))
+}
+
+// TaxIDGTE applies the GTE predicate on the "tax_id" field.
+func TaxIDGTE(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldTaxID, v))
+}
+
+// TaxIDLT applies the LT predicate on the "tax_id" field.
+func TaxIDLT(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldTaxID, v))
+}
+
+// TaxIDLTE applies the LTE predicate on the "tax_id" field.
+func TaxIDLTE(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldTaxID, v))
+}
+
+// TaxIDContains applies the Contains predicate on the "tax_id" field.
+func TaxIDContains(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldContains(FieldTaxID, v))
+}
+
+// TaxIDHasPrefix applies the HasPrefix predicate on the "tax_id" field.
+func TaxIDHasPrefix(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldHasPrefix(FieldTaxID, v))
+}
+
+// TaxIDHasSuffix applies the HasSuffix predicate on the "tax_id" field.
+func TaxIDHasSuffix(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldHasSuffix(FieldTaxID, v))
+}
+
+// TaxIDIsNil applies the IsNil predicate on the "tax_id" field.
+func TaxIDIsNil() predicate.Organization {
+	return predicate.Organization(sql.FieldIsNull(FieldTaxID))
+}
+
+// TaxIDNotNil applies the NotNil predicate on the "tax_id" field.
+func TaxIDNotNil() predicate.Organization {
+	return predicate.Organization(sql.FieldNotNull(FieldTaxID))
+}
+
+// TaxIDEqualFold applies the EqualFold predicate on the "tax_id" field.
+func TaxIDEqualFold(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldEqualFold(FieldTaxID, v))
+}
+
+// TaxIDContainsFold applies the ContainsFold predicate on the "tax_id" field.
+func TaxIDContainsFold(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldContainsFold(FieldTaxID, v))
 }
 
 // NumberPeriodEQ applies the EQ predicate on the "number_period" field.

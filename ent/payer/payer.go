@@ -41,6 +41,8 @@ const (
 	FieldTaxRatePpm = "tax_rate_ppm"
 	// FieldTaxID holds the string denoting the tax_id field in the database.
 	FieldTaxID = "tax_id"
+	// FieldReverseCharge holds the string denoting the reverse_charge field in the database.
+	FieldReverseCharge = "reverse_charge"
 	// FieldLocale holds the string denoting the locale field in the database.
 	FieldLocale = "locale"
 	// FieldAddress holds the string denoting the address field in the database.
@@ -140,6 +142,7 @@ var Columns = []string{
 	FieldStatus,
 	FieldTaxRatePpm,
 	FieldTaxID,
+	FieldReverseCharge,
 	FieldLocale,
 	FieldAddress,
 	FieldMetadata,
@@ -167,6 +170,8 @@ var (
 	Policy       ent.Policy
 	// OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	OrganizationIDValidator func(string) error
+	// DefaultReverseCharge holds the default value on creation for the "reverse_charge" field.
+	DefaultReverseCharge bool
 	// DefaultLocale holds the default value on creation for the "locale" field.
 	DefaultLocale string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -315,6 +320,11 @@ func ByTaxRatePpm(opts ...sql.OrderTermOption) OrderOption {
 // ByTaxID orders the results by the tax_id field.
 func ByTaxID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTaxID, opts...).ToFunc()
+}
+
+// ByReverseCharge orders the results by the reverse_charge field.
+func ByReverseCharge(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReverseCharge, opts...).ToFunc()
 }
 
 // ByLocale orders the results by the locale field.

@@ -112,6 +112,11 @@ func TaxID(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEQ(FieldTaxID, v))
 }
 
+// ReverseCharge applies equality check predicate on the "reverse_charge" field. It's identical to ReverseChargeEQ.
+func ReverseCharge(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldReverseCharge, v))
+}
+
 // Locale applies equality check predicate on the "locale" field. It's identical to LocaleEQ.
 func Locale(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEQ(FieldLocale, v))
@@ -789,6 +794,16 @@ func TaxIDEqualFold(v string) predicate.Payer {
 // TaxIDContainsFold applies the ContainsFold predicate on the "tax_id" field.
 func TaxIDContainsFold(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldContainsFold(FieldTaxID, v))
+}
+
+// ReverseChargeEQ applies the EQ predicate on the "reverse_charge" field.
+func ReverseChargeEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldReverseCharge, v))
+}
+
+// ReverseChargeNEQ applies the NEQ predicate on the "reverse_charge" field.
+func ReverseChargeNEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldNEQ(FieldReverseCharge, v))
 }
 
 // LocaleEQ applies the EQ predicate on the "locale" field.

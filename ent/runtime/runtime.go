@@ -179,11 +179,11 @@ func init() {
 	// balance.DefaultAutoReloadFailures holds the default value on creation for the auto_reload_failures field.
 	balance.DefaultAutoReloadFailures = balanceDescAutoReloadFailures.Default.(int)
 	// balanceDescVersion is the schema descriptor for version field.
-	balanceDescVersion := balanceFields[24].Descriptor()
+	balanceDescVersion := balanceFields[25].Descriptor()
 	// balance.DefaultVersion holds the default value on creation for the version field.
 	balance.DefaultVersion = balanceDescVersion.Default.(int64)
 	// balanceDescLastSeq is the schema descriptor for last_seq field.
-	balanceDescLastSeq := balanceFields[25].Descriptor()
+	balanceDescLastSeq := balanceFields[26].Descriptor()
 	// balance.DefaultLastSeq holds the default value on creation for the last_seq field.
 	balance.DefaultLastSeq = balanceDescLastSeq.Default.(int64)
 	// balanceDescID is the schema descriptor for id field.
@@ -631,12 +631,16 @@ func init() {
 	invoiceDescAmountPaidUnits := invoiceFields[10].Descriptor()
 	// invoice.DefaultAmountPaidUnits holds the default value on creation for the amount_paid_units field.
 	invoice.DefaultAmountPaidUnits = money.Units(invoiceDescAmountPaidUnits.Default.(int64))
+	// invoiceDescReverseCharge is the schema descriptor for reverse_charge field.
+	invoiceDescReverseCharge := invoiceFields[15].Descriptor()
+	// invoice.DefaultReverseCharge holds the default value on creation for the reverse_charge field.
+	invoice.DefaultReverseCharge = invoiceDescReverseCharge.Default.(bool)
 	// invoiceDescAttempts is the schema descriptor for attempts field.
-	invoiceDescAttempts := invoiceFields[23].Descriptor()
+	invoiceDescAttempts := invoiceFields[29].Descriptor()
 	// invoice.DefaultAttempts holds the default value on creation for the attempts field.
 	invoice.DefaultAttempts = invoiceDescAttempts.Default.(int)
 	// invoiceDescChecks is the schema descriptor for checks field.
-	invoiceDescChecks := invoiceFields[30].Descriptor()
+	invoiceDescChecks := invoiceFields[36].Descriptor()
 	// invoice.DefaultChecks holds the default value on creation for the checks field.
 	invoice.DefaultChecks = invoiceDescChecks.Default.(int)
 	// invoiceDescID is the schema descriptor for id field.
@@ -840,6 +844,10 @@ func init() {
 	organizationDescSendNetDays := organizationFields[20].Descriptor()
 	// organization.DefaultSendNetDays holds the default value on creation for the send_net_days field.
 	organization.DefaultSendNetDays = organizationDescSendNetDays.Default.(int)
+	// organizationDescUsageNetDays is the schema descriptor for usage_net_days field.
+	organizationDescUsageNetDays := organizationFields[21].Descriptor()
+	// organization.DefaultUsageNetDays holds the default value on creation for the usage_net_days field.
+	organization.DefaultUsageNetDays = organizationDescUsageNetDays.Default.(int)
 	// organizationDescID is the schema descriptor for id field.
 	organizationDescID := organizationFields[0].Descriptor()
 	// organization.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -907,8 +915,12 @@ func init() {
 	payerDescOrganizationID := payerMixinFields0[1].Descriptor()
 	// payer.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	payer.OrganizationIDValidator = payerDescOrganizationID.Validators[0].(func(string) error)
+	// payerDescReverseCharge is the schema descriptor for reverse_charge field.
+	payerDescReverseCharge := payerFields[10].Descriptor()
+	// payer.DefaultReverseCharge holds the default value on creation for the reverse_charge field.
+	payer.DefaultReverseCharge = payerDescReverseCharge.Default.(bool)
 	// payerDescLocale is the schema descriptor for locale field.
-	payerDescLocale := payerFields[10].Descriptor()
+	payerDescLocale := payerFields[11].Descriptor()
 	// payer.DefaultLocale holds the default value on creation for the locale field.
 	payer.DefaultLocale = payerDescLocale.Default.(string)
 	// payerDescID is the schema descriptor for id field.

@@ -42,6 +42,7 @@ func (Payer) Fields() []ent.Field {
 		field.Enum("status").Values("ACTIVE", "SUSPENDED", "CLOSED").Default("ACTIVE"),
 		field.Int64("tax_rate_ppm").GoType(money.Rate(0)).Optional().Nillable().Annotations(hidden()),
 		optionalText("tax_id"),
+		field.Bool("reverse_charge").Default(false),
 		hiddenText("locale"),
 		field.JSON("address", &Address{}).Optional().Annotations(hidden()),
 		field.JSON("metadata", map[string]string{}).Annotations(hidden()),

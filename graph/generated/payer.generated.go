@@ -994,6 +994,29 @@ func (ec *executionContext) fieldContext_Company_taxRate(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("Company", field, true, true, errors.New("field of type Decimal does not have child fields"))
 }
 
+func (ec *executionContext) _Company_reverseCharge(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Company_reverseCharge(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReverseCharge, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Company_reverseCharge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Company", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _Company_address(ctx context.Context, field graphql.CollectedField, obj *model.Company) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2259,6 +2282,29 @@ func (ec *executionContext) _Developer_taxRate(ctx context.Context, field graphq
 }
 func (ec *executionContext) fieldContext_Developer_taxRate(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Developer", field, true, true, errors.New("field of type Decimal does not have child fields"))
+}
+
+func (ec *executionContext) _Developer_reverseCharge(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Developer_reverseCharge(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReverseCharge, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Developer_reverseCharge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Developer", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
 func (ec *executionContext) _Developer_address(ctx context.Context, field graphql.CollectedField, obj *model.Developer) (ret graphql.Marshaler) {
@@ -4136,8 +4182,11 @@ func (ec *executionContext) unmarshalInputCompanyCreateInput(ctx context.Context
 	if _, present := asMap["billingMode"]; !present {
 		asMap["billingMode"] = "PREPAID"
 	}
+	if _, present := asMap["reverseCharge"]; !present {
+		asMap["reverseCharge"] = false
+	}
 
-	fieldsInOrder := [...]string{"slug", "name", "externalId", "billingMode", "billingEmail", "taxId", "taxRate", "address", "metadata", "idempotencyKey"}
+	fieldsInOrder := [...]string{"slug", "name", "externalId", "billingMode", "billingEmail", "taxId", "taxRate", "reverseCharge", "address", "metadata", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4193,6 +4242,13 @@ func (ec *executionContext) unmarshalInputCompanyCreateInput(ctx context.Context
 				return it, err
 			}
 			it.TaxRate = data
+		case "reverseCharge":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reverseCharge"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReverseCharge = data
 		case "address":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("address"))
 			data, err := ec.unmarshalOAddressInput2ᚖpurserᚋgraphᚋmodelᚐAddressInput(ctx, v)
@@ -4315,7 +4371,7 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "address", "metadata", "billingMode", "status"}
+	fieldsInOrder := [...]string{"id", "name", "externalId", "billingEmail", "taxId", "taxRate", "reverseCharge", "address", "metadata", "billingMode", "status"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4364,6 +4420,13 @@ func (ec *executionContext) unmarshalInputCompanyUpdateInput(ctx context.Context
 				return it, err
 			}
 			it.TaxRate = data
+		case "reverseCharge":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reverseCharge"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReverseCharge = data
 		case "address":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("address"))
 			data, err := ec.unmarshalOAddressInput2ᚖpurserᚋgraphᚋmodelᚐAddressInput(ctx, v)
@@ -4452,8 +4515,11 @@ func (ec *executionContext) unmarshalInputDeveloperCreateInput(ctx context.Conte
 	if _, present := asMap["billingMode"]; !present {
 		asMap["billingMode"] = "PREPAID"
 	}
+	if _, present := asMap["reverseCharge"]; !present {
+		asMap["reverseCharge"] = false
+	}
 
-	fieldsInOrder := [...]string{"email", "name", "externalId", "billingMode", "billingEmail", "taxRate", "address", "metadata", "idempotencyKey"}
+	fieldsInOrder := [...]string{"email", "name", "externalId", "billingMode", "billingEmail", "taxRate", "reverseCharge", "address", "metadata", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4502,6 +4568,13 @@ func (ec *executionContext) unmarshalInputDeveloperCreateInput(ctx context.Conte
 				return it, err
 			}
 			it.TaxRate = data
+		case "reverseCharge":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reverseCharge"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReverseCharge = data
 		case "address":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("address"))
 			data, err := ec.unmarshalOAddressInput2ᚖpurserᚋgraphᚋmodelᚐAddressInput(ctx, v)
@@ -4539,7 +4612,7 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "address", "metadata", "billingMode", "status"}
+	fieldsInOrder := [...]string{"id", "email", "name", "externalId", "billingEmail", "taxRate", "reverseCharge", "address", "metadata", "billingMode", "status"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4588,6 +4661,13 @@ func (ec *executionContext) unmarshalInputDeveloperUpdateInput(ctx context.Conte
 				return it, err
 			}
 			it.TaxRate = data
+		case "reverseCharge":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reverseCharge"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReverseCharge = data
 		case "address":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("address"))
 			data, err := ec.unmarshalOAddressInput2ᚖpurserᚋgraphᚋmodelᚐAddressInput(ctx, v)
@@ -4954,6 +5034,11 @@ func (ec *executionContext) _Company(ctx context.Context, sel ast.SelectionSet, 
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "reverseCharge":
+			out.Values[i] = ec._Company_reverseCharge(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "address":
 			out.Values[i] = ec._Company_address(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -5809,6 +5894,11 @@ func (ec *executionContext) _Developer(ctx context.Context, sel ast.SelectionSet
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "reverseCharge":
+			out.Values[i] = ec._Developer_reverseCharge(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "address":
 			out.Values[i] = ec._Developer_address(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {

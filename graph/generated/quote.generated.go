@@ -1115,7 +1115,7 @@ func (ec *executionContext) unmarshalInputLineItemInput(ctx context.Context, obj
 		asMap["quantity"] = 1
 	}
 
-	fieldsInOrder := [...]string{"priceId", "description", "unitAmount", "quantity"}
+	fieldsInOrder := [...]string{"priceId", "description", "unitAmount", "quantity", "taxRate"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -1150,6 +1150,13 @@ func (ec *executionContext) unmarshalInputLineItemInput(ctx context.Context, obj
 				return it, err
 			}
 			it.Quantity = data
+		case "taxRate":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taxRate"))
+			data, err := ec.unmarshalODecimal2ᚖpurserᚋmoneyᚐDecimal(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaxRate = data
 		}
 	}
 	return it, nil

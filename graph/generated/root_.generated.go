@@ -210,6 +210,7 @@ type ComplexityRoot struct {
 		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		ReverseCharge        func(childComplexity int) int
 		Slug                 func(childComplexity int) int
 		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
@@ -301,6 +302,7 @@ type ComplexityRoot struct {
 		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		ReverseCharge        func(childComplexity int) int
 		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
@@ -472,12 +474,17 @@ type ComplexityRoot struct {
 		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Provider       func(childComplexity int) int
 		Quote          func(childComplexity int) int
+		ReceiptPDFURL  func(childComplexity int) int
 		ReceiptURL     func(childComplexity int) int
+		ReverseCharge  func(childComplexity int) int
+		SentAt         func(childComplexity int) int
+		ShownTaxes     func(childComplexity int) int
 		Status         func(childComplexity int) int
 		Subtotal       func(childComplexity int) int
 		Tax            func(childComplexity int) int
 		Total          func(childComplexity int) int
 		UpdatedAt      func(childComplexity int) int
+		UsageMonth     func(childComplexity int) int
 	}
 
 	InvoiceConnection struct {
@@ -502,17 +509,54 @@ type ComplexityRoot struct {
 	}
 
 	InvoiceLine struct {
-		Amount      func(childComplexity int) int
-		Description func(childComplexity int) int
-		ID          func(childComplexity int) int
-		Price       func(childComplexity int) int
-		Quantity    func(childComplexity int) int
-		UnitAmount  func(childComplexity int) int
+		Amount       func(childComplexity int) int
+		Description  func(childComplexity int) int
+		ID           func(childComplexity int) int
+		Price        func(childComplexity int) int
+		Quantity     func(childComplexity int) int
+		ShownTaxRate func(childComplexity int) int
+		UnitAmount   func(childComplexity int) int
+	}
+
+	InvoiceLineAddPayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceLineRemovePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceLineUpdatePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceMarkUncollectiblePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	InvoicePayPayload struct {
 		Invoice    func(childComplexity int) int
 		Payment    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceSendPayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceTax struct {
+		Amount  func(childComplexity int) int
+		Rate    func(childComplexity int) int
+		Taxable func(childComplexity int) int
+	}
+
+	InvoiceUpdatePayload struct {
+		Invoice    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -588,65 +632,72 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AccessTokenCreate       func(childComplexity int, input model.AccessTokenCreateInput) int
-		AccessTokenRevoke       func(childComplexity int, input model.AccessTokenRevokeInput) int
-		AccessTokenUpdate       func(childComplexity int, input model.AccessTokenUpdateInput) int
-		AutoReloadSet           func(childComplexity int, input model.AutoReloadSetInput) int
-		BalanceAdjust           func(childComplexity int, input model.BalanceAdjustInput) int
-		BalanceCredit           func(childComplexity int, input model.BalanceCreditInput) int
-		BalanceReload           func(childComplexity int, input model.BalanceReloadInput) int
-		BalanceTopUp            func(childComplexity int, input model.BalanceTopUpInput) int
-		CompanyClose            func(childComplexity int, input model.CompanyCloseInput) int
-		CompanyCreate           func(childComplexity int, input model.CompanyCreateInput) int
-		CompanyMemberAdd        func(childComplexity int, input model.CompanyMemberAddInput) int
-		CompanyMemberRemove     func(childComplexity int, input model.CompanyMemberRemoveInput) int
-		CompanyUpdate           func(childComplexity int, input model.CompanyUpdateInput) int
-		CreditLimitSet          func(childComplexity int, input model.CreditLimitSetInput) int
-		CurrencyDelete          func(childComplexity int, input model.CurrencyDeleteInput) int
-		CurrencySet             func(childComplexity int, input model.CurrencySetInput) int
-		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
-		DeveloperCreate         func(childComplexity int, input model.DeveloperCreateInput) int
-		DeveloperUpdate         func(childComplexity int, input model.DeveloperUpdateInput) int
-		GlobalProviderCreate    func(childComplexity int, input model.GlobalProviderCreateInput) int
-		GlobalProviderDelete    func(childComplexity int, input model.GlobalProviderDeleteInput) int
-		GlobalProviderUpdate    func(childComplexity int, input model.GlobalProviderUpdateInput) int
-		HoldCapture             func(childComplexity int, input model.HoldCaptureInput) int
-		HoldCreate              func(childComplexity int, input model.HoldCreateInput) int
-		HoldRelease             func(childComplexity int, input model.HoldReleaseInput) int
-		InvoiceCreate           func(childComplexity int, input model.InvoiceCreateInput) int
-		InvoiceFinalize         func(childComplexity int, input model.InvoiceFinalizeInput) int
-		InvoicePay              func(childComplexity int, input model.InvoicePayInput) int
-		InvoiceVoid             func(childComplexity int, input model.InvoiceVoidInput) int
-		LowBalanceNoticeSet     func(childComplexity int, input model.LowBalanceNoticeSetInput) int
-		OrganizationCreate      func(childComplexity int, input model.OrganizationCreateInput) int
-		OrganizationStatusSet   func(childComplexity int, input model.OrganizationStatusSetInput) int
-		OrganizationUpdate      func(childComplexity int, input model.OrganizationUpdateInput) int
-		PayerErase              func(childComplexity int, input model.PayerEraseInput) int
-		PayerExport             func(childComplexity int, input model.PayerExportInput) int
-		PayerSessionCreate      func(childComplexity int, input model.PayerSessionCreateInput) int
-		PaymentMethodAttach     func(childComplexity int, input model.PaymentMethodAttachInput) int
-		PaymentMethodDetach     func(childComplexity int, input model.PaymentMethodDetachInput) int
-		PaymentMethodSetDefault func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
-		PaymentMethodSetup      func(childComplexity int, input model.PaymentMethodSetupInput) int
-		PaymentRefund           func(childComplexity int, input model.PaymentRefundInput) int
-		PaymentStart            func(childComplexity int, input model.PaymentStartInput) int
-		PaymentSync             func(childComplexity int, input model.PaymentSyncInput) int
-		PriceArchive            func(childComplexity int, input model.PriceArchiveInput) int
-		PriceCreate             func(childComplexity int, input model.PriceCreateInput) int
-		ProductCreate           func(childComplexity int, input model.ProductCreateInput) int
-		ProductUpdate           func(childComplexity int, input model.ProductUpdateInput) int
-		ProviderCreate          func(childComplexity int, input model.ProviderCreateInput) int
-		ProviderDelete          func(childComplexity int, input model.ProviderDeleteInput) int
-		ProviderTest            func(childComplexity int, input model.ProviderTestInput) int
-		ProviderUpdate          func(childComplexity int, input model.ProviderUpdateInput) int
-		QuoteAccept             func(childComplexity int, input model.QuoteAcceptInput) int
-		QuoteCancel             func(childComplexity int, input model.QuoteCancelInput) int
-		QuoteCreate             func(childComplexity int, input model.QuoteCreateInput) int
-		QuoteFinalize           func(childComplexity int, input model.QuoteFinalizeInput) int
-		QuoteUpdate             func(childComplexity int, input model.QuoteUpdateInput) int
-		UsageRecord             func(childComplexity int, input model.UsageRecordInput) int
-		UsageRecordBatch        func(childComplexity int, input model.UsageRecordBatchInput) int
-		UsageReverse            func(childComplexity int, input model.UsageReverseInput) int
+		AccessTokenCreate        func(childComplexity int, input model.AccessTokenCreateInput) int
+		AccessTokenRevoke        func(childComplexity int, input model.AccessTokenRevokeInput) int
+		AccessTokenUpdate        func(childComplexity int, input model.AccessTokenUpdateInput) int
+		AutoReloadSet            func(childComplexity int, input model.AutoReloadSetInput) int
+		BalanceAdjust            func(childComplexity int, input model.BalanceAdjustInput) int
+		BalanceCredit            func(childComplexity int, input model.BalanceCreditInput) int
+		BalanceReload            func(childComplexity int, input model.BalanceReloadInput) int
+		BalanceTopUp             func(childComplexity int, input model.BalanceTopUpInput) int
+		CompanyClose             func(childComplexity int, input model.CompanyCloseInput) int
+		CompanyCreate            func(childComplexity int, input model.CompanyCreateInput) int
+		CompanyMemberAdd         func(childComplexity int, input model.CompanyMemberAddInput) int
+		CompanyMemberRemove      func(childComplexity int, input model.CompanyMemberRemoveInput) int
+		CompanyUpdate            func(childComplexity int, input model.CompanyUpdateInput) int
+		CreditLimitSet           func(childComplexity int, input model.CreditLimitSetInput) int
+		CurrencyDelete           func(childComplexity int, input model.CurrencyDeleteInput) int
+		CurrencySet              func(childComplexity int, input model.CurrencySetInput) int
+		DeveloperClose           func(childComplexity int, input model.DeveloperCloseInput) int
+		DeveloperCreate          func(childComplexity int, input model.DeveloperCreateInput) int
+		DeveloperUpdate          func(childComplexity int, input model.DeveloperUpdateInput) int
+		GlobalProviderCreate     func(childComplexity int, input model.GlobalProviderCreateInput) int
+		GlobalProviderDelete     func(childComplexity int, input model.GlobalProviderDeleteInput) int
+		GlobalProviderUpdate     func(childComplexity int, input model.GlobalProviderUpdateInput) int
+		HoldCapture              func(childComplexity int, input model.HoldCaptureInput) int
+		HoldCreate               func(childComplexity int, input model.HoldCreateInput) int
+		HoldRelease              func(childComplexity int, input model.HoldReleaseInput) int
+		InvoiceCreate            func(childComplexity int, input model.InvoiceCreateInput) int
+		InvoiceFinalize          func(childComplexity int, input model.InvoiceFinalizeInput) int
+		InvoiceLineAdd           func(childComplexity int, input model.InvoiceLineAddInput) int
+		InvoiceLineRemove        func(childComplexity int, input model.InvoiceLineRemoveInput) int
+		InvoiceLineUpdate        func(childComplexity int, input model.InvoiceLineUpdateInput) int
+		InvoiceMarkUncollectible func(childComplexity int, input model.InvoiceMarkUncollectibleInput) int
+		InvoicePay               func(childComplexity int, input model.InvoicePayInput) int
+		InvoiceSend              func(childComplexity int, input model.InvoiceSendInput) int
+		InvoiceUpdate            func(childComplexity int, input model.InvoiceUpdateInput) int
+		InvoiceVoid              func(childComplexity int, input model.InvoiceVoidInput) int
+		LowBalanceNoticeSet      func(childComplexity int, input model.LowBalanceNoticeSetInput) int
+		OrganizationCreate       func(childComplexity int, input model.OrganizationCreateInput) int
+		OrganizationStatusSet    func(childComplexity int, input model.OrganizationStatusSetInput) int
+		OrganizationUpdate       func(childComplexity int, input model.OrganizationUpdateInput) int
+		PayerErase               func(childComplexity int, input model.PayerEraseInput) int
+		PayerExport              func(childComplexity int, input model.PayerExportInput) int
+		PayerSessionCreate       func(childComplexity int, input model.PayerSessionCreateInput) int
+		PaymentMethodAttach      func(childComplexity int, input model.PaymentMethodAttachInput) int
+		PaymentMethodDetach      func(childComplexity int, input model.PaymentMethodDetachInput) int
+		PaymentMethodSetDefault  func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
+		PaymentMethodSetup       func(childComplexity int, input model.PaymentMethodSetupInput) int
+		PaymentRefund            func(childComplexity int, input model.PaymentRefundInput) int
+		PaymentStart             func(childComplexity int, input model.PaymentStartInput) int
+		PaymentSync              func(childComplexity int, input model.PaymentSyncInput) int
+		PriceArchive             func(childComplexity int, input model.PriceArchiveInput) int
+		PriceCreate              func(childComplexity int, input model.PriceCreateInput) int
+		ProductCreate            func(childComplexity int, input model.ProductCreateInput) int
+		ProductUpdate            func(childComplexity int, input model.ProductUpdateInput) int
+		ProviderCreate           func(childComplexity int, input model.ProviderCreateInput) int
+		ProviderDelete           func(childComplexity int, input model.ProviderDeleteInput) int
+		ProviderTest             func(childComplexity int, input model.ProviderTestInput) int
+		ProviderUpdate           func(childComplexity int, input model.ProviderUpdateInput) int
+		QuoteAccept              func(childComplexity int, input model.QuoteAcceptInput) int
+		QuoteCancel              func(childComplexity int, input model.QuoteCancelInput) int
+		QuoteCreate              func(childComplexity int, input model.QuoteCreateInput) int
+		QuoteFinalize            func(childComplexity int, input model.QuoteFinalizeInput) int
+		QuoteUpdate              func(childComplexity int, input model.QuoteUpdateInput) int
+		UsageInvoice             func(childComplexity int, input model.UsageInvoiceInput) int
+		UsageRecord              func(childComplexity int, input model.UsageRecordInput) int
+		UsageRecordBatch         func(childComplexity int, input model.UsageRecordBatchInput) int
+		UsageReverse             func(childComplexity int, input model.UsageReverseInput) int
 	}
 
 	Organization struct {
@@ -667,11 +718,13 @@ type ComplexityRoot struct {
 		FinanceSupportEmail  func(childComplexity int) int
 		ID                   func(childComplexity int) int
 		Name                 func(childComplexity int) int
+		NumberPeriod         func(childComplexity int) int
 		Providers            func(childComplexity int) int
 		SenderEmail          func(childComplexity int) int
 		Slug                 func(childComplexity int) int
 		Status               func(childComplexity int) int
 		SupportEmail         func(childComplexity int) int
+		TaxID                func(childComplexity int) int
 		TaxModel             func(childComplexity int) int
 		TestTwinOfID         func(childComplexity int) int
 		ThankYouURL          func(childComplexity int) int
@@ -1073,6 +1126,11 @@ type ComplexityRoot struct {
 		InvoiceChanged func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
 		PaymentChanged func(childComplexity int, id *string, payerID *string, after *entgql.Cursor[string]) int
 		QuoteChanged   func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
+	}
+
+	UsageInvoicePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	UsageRecordBatchPayload struct {
@@ -1818,6 +1876,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Company.reverseCharge":
+		if e.ComplexityRoot.Company.ReverseCharge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.ReverseCharge(childComplexity), true
 	case "Company.slug":
 		if e.ComplexityRoot.Company.Slug == nil {
 			break
@@ -2210,6 +2274,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Developer.reverseCharge":
+		if e.ComplexityRoot.Developer.ReverseCharge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.ReverseCharge(childComplexity), true
 	case "Developer.statement":
 		if e.ComplexityRoot.Developer.Statement == nil {
 			break
@@ -2872,12 +2942,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.Quote(childComplexity), true
+	case "Invoice.receiptPdfUrl":
+		if e.ComplexityRoot.Invoice.ReceiptPDFURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.ReceiptPDFURL(childComplexity), true
 	case "Invoice.receiptUrl":
 		if e.ComplexityRoot.Invoice.ReceiptURL == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Invoice.ReceiptURL(childComplexity), true
+	case "Invoice.reverseCharge":
+		if e.ComplexityRoot.Invoice.ReverseCharge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.ReverseCharge(childComplexity), true
+	case "Invoice.sentAt":
+		if e.ComplexityRoot.Invoice.SentAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.SentAt(childComplexity), true
+	case "Invoice.taxes":
+		if e.ComplexityRoot.Invoice.ShownTaxes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.ShownTaxes(childComplexity), true
 	case "Invoice.status":
 		if e.ComplexityRoot.Invoice.Status == nil {
 			break
@@ -2908,6 +3002,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.UpdatedAt(childComplexity), true
+	case "Invoice.usageMonth":
+		if e.ComplexityRoot.Invoice.UsageMonth == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.UsageMonth(childComplexity), true
 
 	case "InvoiceConnection.edges":
 		if e.ComplexityRoot.InvoiceConnection.Edges == nil {
@@ -2997,12 +3097,70 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.InvoiceLine.Quantity(childComplexity), true
+	case "InvoiceLine.taxRate":
+		if e.ComplexityRoot.InvoiceLine.ShownTaxRate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLine.ShownTaxRate(childComplexity), true
 	case "InvoiceLine.unitAmount":
 		if e.ComplexityRoot.InvoiceLine.UnitAmount == nil {
 			break
 		}
 
 		return e.ComplexityRoot.InvoiceLine.UnitAmount(childComplexity), true
+
+	case "InvoiceLineAddPayload.invoice":
+		if e.ComplexityRoot.InvoiceLineAddPayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineAddPayload.Invoice(childComplexity), true
+	case "InvoiceLineAddPayload.userErrors":
+		if e.ComplexityRoot.InvoiceLineAddPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineAddPayload.UserErrors(childComplexity), true
+
+	case "InvoiceLineRemovePayload.invoice":
+		if e.ComplexityRoot.InvoiceLineRemovePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineRemovePayload.Invoice(childComplexity), true
+	case "InvoiceLineRemovePayload.userErrors":
+		if e.ComplexityRoot.InvoiceLineRemovePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineRemovePayload.UserErrors(childComplexity), true
+
+	case "InvoiceLineUpdatePayload.invoice":
+		if e.ComplexityRoot.InvoiceLineUpdatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineUpdatePayload.Invoice(childComplexity), true
+	case "InvoiceLineUpdatePayload.userErrors":
+		if e.ComplexityRoot.InvoiceLineUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineUpdatePayload.UserErrors(childComplexity), true
+
+	case "InvoiceMarkUncollectiblePayload.invoice":
+		if e.ComplexityRoot.InvoiceMarkUncollectiblePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceMarkUncollectiblePayload.Invoice(childComplexity), true
+	case "InvoiceMarkUncollectiblePayload.userErrors":
+		if e.ComplexityRoot.InvoiceMarkUncollectiblePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceMarkUncollectiblePayload.UserErrors(childComplexity), true
 
 	case "InvoicePayPayload.invoice":
 		if e.ComplexityRoot.InvoicePayPayload.Invoice == nil {
@@ -3022,6 +3180,51 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.InvoicePayPayload.UserErrors(childComplexity), true
+
+	case "InvoiceSendPayload.invoice":
+		if e.ComplexityRoot.InvoiceSendPayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceSendPayload.Invoice(childComplexity), true
+	case "InvoiceSendPayload.userErrors":
+		if e.ComplexityRoot.InvoiceSendPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceSendPayload.UserErrors(childComplexity), true
+
+	case "InvoiceTax.amount":
+		if e.ComplexityRoot.InvoiceTax.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceTax.Amount(childComplexity), true
+	case "InvoiceTax.rate":
+		if e.ComplexityRoot.InvoiceTax.Rate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceTax.Rate(childComplexity), true
+	case "InvoiceTax.taxable":
+		if e.ComplexityRoot.InvoiceTax.Taxable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceTax.Taxable(childComplexity), true
+
+	case "InvoiceUpdatePayload.invoice":
+		if e.ComplexityRoot.InvoiceUpdatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceUpdatePayload.Invoice(childComplexity), true
+	case "InvoiceUpdatePayload.userErrors":
+		if e.ComplexityRoot.InvoiceUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceUpdatePayload.UserErrors(childComplexity), true
 
 	case "InvoiceVoidPayload.invoice":
 		if e.ComplexityRoot.InvoiceVoidPayload.Invoice == nil {
@@ -3576,6 +3779,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.InvoiceFinalize(childComplexity, args["input"].(model.InvoiceFinalizeInput)), true
+	case "Mutation.invoiceLineAdd":
+		if e.ComplexityRoot.Mutation.InvoiceLineAdd == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceLineAdd_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceLineAdd(childComplexity, args["input"].(model.InvoiceLineAddInput)), true
+	case "Mutation.invoiceLineRemove":
+		if e.ComplexityRoot.Mutation.InvoiceLineRemove == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceLineRemove_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceLineRemove(childComplexity, args["input"].(model.InvoiceLineRemoveInput)), true
+	case "Mutation.invoiceLineUpdate":
+		if e.ComplexityRoot.Mutation.InvoiceLineUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceLineUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceLineUpdate(childComplexity, args["input"].(model.InvoiceLineUpdateInput)), true
+	case "Mutation.invoiceMarkUncollectible":
+		if e.ComplexityRoot.Mutation.InvoiceMarkUncollectible == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceMarkUncollectible_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceMarkUncollectible(childComplexity, args["input"].(model.InvoiceMarkUncollectibleInput)), true
 	case "Mutation.invoicePay":
 		if e.ComplexityRoot.Mutation.InvoicePay == nil {
 			break
@@ -3587,6 +3834,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.InvoicePay(childComplexity, args["input"].(model.InvoicePayInput)), true
+	case "Mutation.invoiceSend":
+		if e.ComplexityRoot.Mutation.InvoiceSend == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceSend_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceSend(childComplexity, args["input"].(model.InvoiceSendInput)), true
+	case "Mutation.invoiceUpdate":
+		if e.ComplexityRoot.Mutation.InvoiceUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceUpdate(childComplexity, args["input"].(model.InvoiceUpdateInput)), true
 	case "Mutation.invoiceVoid":
 		if e.ComplexityRoot.Mutation.InvoiceVoid == nil {
 			break
@@ -3895,6 +4164,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.QuoteUpdate(childComplexity, args["input"].(model.QuoteUpdateInput)), true
+	case "Mutation.usageInvoice":
+		if e.ComplexityRoot.Mutation.UsageInvoice == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_usageInvoice_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UsageInvoice(childComplexity, args["input"].(model.UsageInvoiceInput)), true
 	case "Mutation.usageRecord":
 		if e.ComplexityRoot.Mutation.UsageRecord == nil {
 			break
@@ -4041,6 +4321,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Name(childComplexity), true
+	case "Organization.numberPeriod":
+		if e.ComplexityRoot.Organization.NumberPeriod == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.NumberPeriod(childComplexity), true
 	case "Organization.providers":
 		if e.ComplexityRoot.Organization.Providers == nil {
 			break
@@ -4071,6 +4357,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.SupportEmail(childComplexity), true
+	case "Organization.taxId":
+		if e.ComplexityRoot.Organization.TaxID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.TaxID(childComplexity), true
 	case "Organization.taxModel":
 		if e.ComplexityRoot.Organization.TaxModel == nil {
 			break
@@ -5634,6 +5926,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Stream.QuoteChanged(childComplexity, args["payerId"].(*string), args["after"].(*entgql.Cursor[string])), true
 
+	case "UsageInvoicePayload.invoice":
+		if e.ComplexityRoot.UsageInvoicePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageInvoicePayload.Invoice(childComplexity), true
+	case "UsageInvoicePayload.userErrors":
+		if e.ComplexityRoot.UsageInvoicePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageInvoicePayload.UserErrors(childComplexity), true
+
 	case "UsageRecordBatchPayload.results":
 		if e.ComplexityRoot.UsageRecordBatchPayload.Results == nil {
 			break
@@ -5791,8 +6096,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputInvoiceCreateInput,
 		ec.unmarshalInputInvoiceFilter,
 		ec.unmarshalInputInvoiceFinalizeInput,
+		ec.unmarshalInputInvoiceLineAddInput,
+		ec.unmarshalInputInvoiceLineRemoveInput,
+		ec.unmarshalInputInvoiceLineUpdateInput,
+		ec.unmarshalInputInvoiceMarkUncollectibleInput,
 		ec.unmarshalInputInvoiceOrder,
 		ec.unmarshalInputInvoicePayInput,
+		ec.unmarshalInputInvoiceSendInput,
+		ec.unmarshalInputInvoiceUpdateInput,
 		ec.unmarshalInputInvoiceVoidInput,
 		ec.unmarshalInputLedgerEntryFilter,
 		ec.unmarshalInputLedgerEntryOrder,
@@ -5843,6 +6154,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRecurrenceInput,
 		ec.unmarshalInputReturnUrlsInput,
 		ec.unmarshalInputStripeCredentialsInput,
+		ec.unmarshalInputUsageInvoiceInput,
 		ec.unmarshalInputUsageRecordBatchInput,
 		ec.unmarshalInputUsageRecordInput,
 		ec.unmarshalInputUsageReverseInput,
@@ -6287,6 +6599,14 @@ input BalanceReloadInput {
   amount: MoneyInput!
   "What the payment is called where it was made, shown on its entry."
   reference: String
+  "What the payment provider calls the transaction; up to 200 bytes, kept in the entry's metadata."
+  providerTxId: String
+  "What your own books call the transaction; up to 200 bytes, kept in the entry's metadata."
+  txReference: String
+  "What the gateway behind the provider calls the transaction; up to 200 bytes, kept in the entry's metadata."
+  gatewayTxReference: String
+  "The price that the payer has bought or is about to buy: the amount must be in its currency. It is kept in the entry's metadata."
+  priceId: ID
   "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
@@ -6953,12 +7273,18 @@ type Invoice implements Node {
   description: String
   "What it is for, in order."
   lineItems: [InvoiceLine!]!
-  "The sum of its lines."
+  "The sum of its lines, without tax."
   subtotal: Money!
   "Tax on top of the subtotal."
   tax: Money!
-  "subtotal + tax, in whole minor units."
+  "The tax by rate, highest first; empty for a draft, and where there is none."
+  taxes: [InvoiceTax!]!
+  "Whether the payer owes the tax itself, as it was when the invoice was issued."
+  reverseCharge: Boolean!
+  "subtotal + tax, in whole minor units. Less than zero only where an invoice takes back more than it sells; the payer is then credited with it."
   total: Money!
+  "The month, YYYY-MM, whose end made the invoice of what a POSTPAID payer owed on its balance; null for any other invoice."
+  usageMonth: String
   "What is still to be paid."
   amountDue: Money!
   "What has been paid of it."
@@ -6971,12 +7297,16 @@ type Invoice implements Node {
   finalizedAt: DateTime
   "When the last of it was paid."
   paidAt: DateTime
-  "The gateway's page on which the payer can pay it, while OPEN; null where there is none."
+  "When it was last sent to the payer by invoiceSend."
+  sentAt: DateTime
+  "The page on which the payer sees it and can pay it, while it is unpaid: the gateway's where it keeps the invoice, else our own. The address is a secret of its own and needs no token."
   hostedUrl: URL
   "The document, from finalization on. The address is a secret of its own and needs no token."
   pdfUrl: URL
   "The gateway's proof of payment; null until it is paid."
   receiptUrl: URL
+  "Our own proof of payment as a document, once something was paid. The address is a secret of its own and needs no token."
+  receiptPdfUrl: URL
   "The quote it was made from; null where there was none."
   quote: Quote
   "The payments towards it, newest first."
@@ -7029,12 +7359,28 @@ enum DunningState {
   EXHAUSTED
 }
 
+"The tax of an invoice at one rate."
+type InvoiceTax {
+  "In percent, such as \"19\"."
+  rate: Decimal!
+  "What it is on, without tax."
+  taxable: Money!
+  "The tax, in whole minor units."
+  amount: Money!
+}
+
 "What may be done with an invoice."
 enum InvoiceAction {
+  "invoiceUpdate, invoiceLineAdd, invoiceLineUpdate and invoiceLineRemove change it."
+  UPDATE
   "invoiceFinalize makes it payable."
   FINALIZE
   "invoicePay pays it."
   PAY
+  "invoiceSend sends it to its payer."
+  SEND
+  "invoiceMarkUncollectible gives it up as a bad debt."
+  MARK_UNCOLLECTIBLE
   "invoiceVoid takes it back."
   VOID
 }
@@ -7053,6 +7399,8 @@ type InvoiceLine implements LineItem {
   unitAmount: Money!
   "quantity × unitAmount."
   amount: Money!
+  "Tax in percent in place of the payer's; null where it is the payer's."
+  taxRate: Decimal
 }
 
 "Narrows a list of invoices."
@@ -7156,6 +7504,83 @@ input InvoiceVoidInput {
 
 type InvoiceVoidPayload { invoice: Invoice  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/invoiceedit.graphql", Input: `extend type Mutation {
+  "Changes a draft; what is left out stays."
+  invoiceUpdate(input: InvoiceUpdateInput!): InvoiceUpdatePayload!
+  "Adds a position to a draft, after the others."
+  invoiceLineAdd(input: InvoiceLineAddInput!): InvoiceLineAddPayload!
+  "Replaces a position of a draft; it keeps its place and its id."
+  invoiceLineUpdate(input: InvoiceLineUpdateInput!): InvoiceLineUpdatePayload!
+  "Takes a position out of a draft; the last one stays."
+  invoiceLineRemove(input: InvoiceLineRemoveInput!): InvoiceLineRemovePayload!
+  "Sends an unpaid invoice to its payer, again where it was sent before."
+  invoiceSend(input: InvoiceSendInput!): InvoiceSendPayload!
+  "Gives an invoice up as a bad debt: OPEN → UNCOLLECTIBLE. It still counts against the credit limit, and can still be paid."
+  invoiceMarkUncollectible(input: InvoiceMarkUncollectibleInput!): InvoiceMarkUncollectiblePayload!
+}
+
+"What to change of a draft."
+input InvoiceUpdateInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+  "Replaces all positions: 1 to 250 of the invoice's currency."
+  lineItems: [LineItemInput!]
+  "The merchant account it is paid through."
+  providerId: ID
+  "A note that appears on the document; an empty text clears it."
+  description: String
+  "How it is to be paid."
+  collection: InvoiceCollection
+}
+
+type InvoiceUpdatePayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"A position to add."
+input InvoiceLineAddInput {
+  "The invoice's, which begins with inv_."
+  invoiceId: ID!
+  "In the invoice's currency. A unit amount below zero takes something back."
+  lineItem: LineItemInput!
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type InvoiceLineAddPayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"What a position is to be."
+input InvoiceLineUpdateInput {
+  "The position's, which begins with ili_."
+  id: ID!
+  "Replaces all of it, in the invoice's currency."
+  lineItem: LineItemInput!
+}
+
+type InvoiceLineUpdatePayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"Which position to take out."
+input InvoiceLineRemoveInput {
+  "The position's, which begins with ili_."
+  id: ID!
+}
+
+type InvoiceLineRemovePayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"Which invoice to send."
+input InvoiceSendInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+}
+
+type InvoiceSendPayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"Which invoice to give up."
+input InvoiceMarkUncollectibleInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+}
+
+type InvoiceMarkUncollectiblePayload { invoice: Invoice  userErrors: [UserError!]! }
+`, BuiltIn: false},
 	{Name: "../../schema/limit.graphql", Input: `"From which level on a balance is called low. It is noticed once each time that what is left reaches the level; what is left is remaining, and of postpaid payers remaining + credit limit − unpaid. Holds do not count."
 type LowBalanceNotice {
   "The level as an amount; null where it is a percentage."
@@ -7239,6 +7664,10 @@ type Organization implements Node {
   chargingEnabled: Boolean!
   "How failed charges are tried again."
   dunning: DunningPolicy!
+  "Its tax number, printed on invoices."
+  taxId: String
+  "When the numbers of its invoices begin anew."
+  numberPeriod: NumberPeriod!
   "Its merchant accounts, archived ones included."
   providers: [Provider!]!
   "The merchant account used where none is given."
@@ -7307,6 +7736,14 @@ type DunningPolicy {
   attemptsMax: Int!
   "What happens after the last."
   finalAction: DunningFinalAction!
+}
+
+"When the numbers of invoices begin anew."
+enum NumberPeriod {
+  "With every month: YYYY-MM-########."
+  MONTHLY
+  "With every year: YYYY-########."
+  YEARLY
 }
 
 "What happens to an invoice after the last failed try."
@@ -7440,6 +7877,10 @@ input OrganizationUpdateInput {
   thankYouUrl: URL
   "false stops charging saved cards; payers can still pay by themselves."
   chargingEnabled: Boolean
+  "Its tax number, printed on invoices from then on."
+  taxId: String
+  "When the numbers of its invoices begin anew; those that were given stay."
+  numberPeriod: NumberPeriod
   "How failed charges are tried again; replaces the whole policy."
   dunning: DunningPolicyInput
   "The merchant account used where none is given; one of its ACTIVE providers."
@@ -7520,6 +7961,8 @@ interface Payer implements Node {
   status: PayerStatus!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices carry none and say so."
+  reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
   "The caller's own data."
@@ -7582,6 +8025,8 @@ type Developer implements Node & Payer {
   status: PayerStatus!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices carry none and say so."
+  reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
   "The caller's own data."
@@ -7648,6 +8093,8 @@ type Company implements Node & Payer {
   status: PayerStatus!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices carry none and say so."
+  reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
   "The caller's own data."
@@ -7910,6 +8357,8 @@ input DeveloperCreateInput {
   billingEmail: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
   "The caller's own data."
@@ -7934,6 +8383,8 @@ input DeveloperUpdateInput {
   billingEmail: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
   "The caller's own data; replaces all of it."
@@ -7972,6 +8423,8 @@ input CompanyCreateInput {
   taxId: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
   "The caller's own data."
@@ -7996,6 +8449,8 @@ input CompanyUpdateInput {
   taxId: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
   "The caller's own data; replaces all of it."
@@ -8957,6 +9412,8 @@ input LineItemInput {
   unitAmount: MoneyInput
   "How many, 1 or more."
   quantity: Int! = 1
+  "Tax in percent, 0 to 100, in place of the payer's. Of invoices alone."
+  taxRate: Decimal
 }
 
 "A new draft."
@@ -9028,6 +9485,23 @@ input QuoteCancelInput {
 }
 
 type QuoteCancelPayload { quote: Quote  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/usageinvoice.graphql", Input: `extend type Mutation {
+  "Invoices what a POSTPAID payer owes on its balance now, without waiting for the end of the month; what the end of a month has invoiced is not invoiced again."
+  usageInvoice(input: UsageInvoiceInput!): UsageInvoicePayload!
+}
+
+"Whose debt to invoice."
+input UsageInvoiceInput {
+  "A POSTPAID payer."
+  payerId: ID!
+  "The balance's currency."
+  currency: CurrencyCode!
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type UsageInvoicePayload { invoice: Invoice  userErrors: [UserError!]! }
 `, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -9324,6 +9798,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_status(ctx, field)
 	case "taxRate":
 		return ec.fieldContext_Company_taxRate(ctx, field)
+	case "reverseCharge":
+		return ec.fieldContext_Company_reverseCharge(ctx, field)
 	case "address":
 		return ec.fieldContext_Company_address(ctx, field)
 	case "metadata":
@@ -9504,6 +9980,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_status(ctx, field)
 	case "taxRate":
 		return ec.fieldContext_Developer_taxRate(ctx, field)
+	case "reverseCharge":
+		return ec.fieldContext_Developer_reverseCharge(ctx, field)
 	case "address":
 		return ec.fieldContext_Developer_address(ctx, field)
 	case "metadata":
@@ -9848,8 +10326,14 @@ func (ec *executionContext) childFields_Invoice(ctx context.Context, field graph
 		return ec.fieldContext_Invoice_subtotal(ctx, field)
 	case "tax":
 		return ec.fieldContext_Invoice_tax(ctx, field)
+	case "taxes":
+		return ec.fieldContext_Invoice_taxes(ctx, field)
+	case "reverseCharge":
+		return ec.fieldContext_Invoice_reverseCharge(ctx, field)
 	case "total":
 		return ec.fieldContext_Invoice_total(ctx, field)
+	case "usageMonth":
+		return ec.fieldContext_Invoice_usageMonth(ctx, field)
 	case "amountDue":
 		return ec.fieldContext_Invoice_amountDue(ctx, field)
 	case "amountPaid":
@@ -9862,12 +10346,16 @@ func (ec *executionContext) childFields_Invoice(ctx context.Context, field graph
 		return ec.fieldContext_Invoice_finalizedAt(ctx, field)
 	case "paidAt":
 		return ec.fieldContext_Invoice_paidAt(ctx, field)
+	case "sentAt":
+		return ec.fieldContext_Invoice_sentAt(ctx, field)
 	case "hostedUrl":
 		return ec.fieldContext_Invoice_hostedUrl(ctx, field)
 	case "pdfUrl":
 		return ec.fieldContext_Invoice_pdfUrl(ctx, field)
 	case "receiptUrl":
 		return ec.fieldContext_Invoice_receiptUrl(ctx, field)
+	case "receiptPdfUrl":
+		return ec.fieldContext_Invoice_receiptPdfUrl(ctx, field)
 	case "quote":
 		return ec.fieldContext_Invoice_quote(ctx, field)
 	case "payments":
@@ -9944,8 +10432,50 @@ func (ec *executionContext) childFields_InvoiceLine(ctx context.Context, field g
 		return ec.fieldContext_InvoiceLine_unitAmount(ctx, field)
 	case "amount":
 		return ec.fieldContext_InvoiceLine_amount(ctx, field)
+	case "taxRate":
+		return ec.fieldContext_InvoiceLine_taxRate(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type InvoiceLine", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceLineAddPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceLineAddPayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceLineAddPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceLineAddPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceLineRemovePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceLineRemovePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceLineRemovePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceLineRemovePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceLineUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceLineUpdatePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceLineUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceLineUpdatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceMarkUncollectiblePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceMarkUncollectiblePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceMarkUncollectiblePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceMarkUncollectiblePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_InvoicePayPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9958,6 +10488,38 @@ func (ec *executionContext) childFields_InvoicePayPayload(ctx context.Context, f
 		return ec.fieldContext_InvoicePayPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type InvoicePayPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceSendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceSendPayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceSendPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceSendPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceTax(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rate":
+		return ec.fieldContext_InvoiceTax_rate(ctx, field)
+	case "taxable":
+		return ec.fieldContext_InvoiceTax_taxable(ctx, field)
+	case "amount":
+		return ec.fieldContext_InvoiceTax_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceTax", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceUpdatePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceUpdatePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_InvoiceVoidPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10142,6 +10704,10 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_chargingEnabled(ctx, field)
 	case "dunning":
 		return ec.fieldContext_Organization_dunning(ctx, field)
+	case "taxId":
+		return ec.fieldContext_Organization_taxId(ctx, field)
+	case "numberPeriod":
+		return ec.fieldContext_Organization_numberPeriod(ctx, field)
 	case "providers":
 		return ec.fieldContext_Organization_providers(ctx, field)
 	case "defaultProvider":
@@ -10886,6 +11452,16 @@ func (ec *executionContext) childFields_Statement(ctx context.Context, field gra
 		return ec.fieldContext_Statement_approxTaxRate(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Statement", field.Name)
+}
+
+func (ec *executionContext) childFields_UsageInvoicePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_UsageInvoicePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageInvoicePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageInvoicePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UsageRecordBatchPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

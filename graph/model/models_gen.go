@@ -167,6 +167,14 @@ type BalanceReloadInput struct {
 	Amount *MoneyInput `json:"amount"`
 	// What the payment is called where it was made, shown on its entry.
 	Reference *string `json:"reference,omitempty"`
+	// What the payment provider calls the transaction; up to 200 bytes, kept in the entry's metadata.
+	ProviderTxID *string `json:"providerTxId,omitempty"`
+	// What your own books call the transaction; up to 200 bytes, kept in the entry's metadata.
+	TxReference *string `json:"txReference,omitempty"`
+	// What the gateway behind the provider calls the transaction; up to 200 bytes, kept in the entry's metadata.
+	GatewayTxReference *string `json:"gatewayTxReference,omitempty"`
+	// The price that the payer has bought or is about to buy: the amount must be in its currency. It is kept in the entry's metadata.
+	PriceID *string `json:"priceId,omitempty"`
 	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
@@ -250,6 +258,8 @@ type CompanyCreateInput struct {
 	TaxID *string `json:"taxId,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge bool `json:"reverseCharge"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data.
@@ -306,6 +316,8 @@ type CompanyUpdateInput struct {
 	TaxID *string `json:"taxId,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge *bool `json:"reverseCharge,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data; replaces all of it.
@@ -400,6 +412,8 @@ type DeveloperCreateInput struct {
 	BillingEmail *string `json:"billingEmail,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge bool `json:"reverseCharge"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data.
@@ -427,6 +441,8 @@ type DeveloperUpdateInput struct {
 	BillingEmail *string `json:"billingEmail,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge *bool `json:"reverseCharge,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
 	// The caller's own data; replaces all of it.
@@ -618,6 +634,56 @@ type InvoiceFinalizePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A position to add.
+type InvoiceLineAddInput struct {
+	// The invoice's, which begins with inv_.
+	InvoiceID string `json:"invoiceId"`
+	// In the invoice's currency. A unit amount below zero takes something back.
+	LineItem *LineItemInput `json:"lineItem"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type InvoiceLineAddPayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which position to take out.
+type InvoiceLineRemoveInput struct {
+	// The position's, which begins with ili_.
+	ID string `json:"id"`
+}
+
+type InvoiceLineRemovePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What a position is to be.
+type InvoiceLineUpdateInput struct {
+	// The position's, which begins with ili_.
+	ID string `json:"id"`
+	// Replaces all of it, in the invoice's currency.
+	LineItem *LineItemInput `json:"lineItem"`
+}
+
+type InvoiceLineUpdatePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which invoice to give up.
+type InvoiceMarkUncollectibleInput struct {
+	// The invoice's, which begins with inv_.
+	ID string `json:"id"`
+}
+
+type InvoiceMarkUncollectiblePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which invoice to pay, and how. At most one of paymentMethodId, fromBalance and outOfBand.
 type InvoicePayInput struct {
 	// The invoice's, which begins with inv_.
@@ -642,6 +708,36 @@ type InvoicePayPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which invoice to send.
+type InvoiceSendInput struct {
+	// The invoice's, which begins with inv_.
+	ID string `json:"id"`
+}
+
+type InvoiceSendPayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What to change of a draft.
+type InvoiceUpdateInput struct {
+	// The invoice's, which begins with inv_.
+	ID string `json:"id"`
+	// Replaces all positions: 1 to 250 of the invoice's currency.
+	LineItems []*LineItemInput `json:"lineItems,omitempty"`
+	// The merchant account it is paid through.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A note that appears on the document; an empty text clears it.
+	Description *string `json:"description,omitempty"`
+	// How it is to be paid.
+	Collection *invoice.Collection `json:"collection,omitempty"`
+}
+
+type InvoiceUpdatePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which invoice to take back.
 type InvoiceVoidInput struct {
 	// The invoice's, which begins with inv_.
@@ -663,6 +759,8 @@ type LineItemInput struct {
 	UnitAmount *MoneyInput `json:"unitAmount,omitempty"`
 	// How many, 1 or more.
 	Quantity int `json:"quantity"`
+	// Tax in percent, 0 to 100, in place of the payer's. Of invoices alone.
+	TaxRate *money.Decimal `json:"taxRate,omitempty"`
 }
 
 // From when on a balance is low. At most one of level and percent; with none there are no more notices.
@@ -754,6 +852,10 @@ type OrganizationUpdateInput struct {
 	ThankYouURL *string `json:"thankYouUrl,omitempty"`
 	// false stops charging saved cards; payers can still pay by themselves.
 	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
+	// Its tax number, printed on invoices from then on.
+	TaxID *string `json:"taxId,omitempty"`
+	// When the numbers of its invoices begin anew; those that were given stay.
+	NumberPeriod *organization.NumberPeriod `json:"numberPeriod,omitempty"`
 	// How failed charges are tried again; replaces the whole policy.
 	Dunning *DunningPolicyInput `json:"dunning,omitempty"`
 	// The merchant account used where none is given; one of its ACTIVE providers.
@@ -1246,6 +1348,21 @@ type StripeCredentialsInput struct {
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
+// Whose debt to invoice.
+type UsageInvoiceInput struct {
+	// A POSTPAID payer.
+	PayerID string `json:"payerId"`
+	// The balance's currency.
+	Currency string `json:"currency"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type UsageInvoicePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Many events of usage.
 type UsageRecordBatchInput struct {
 	// 1 to 1,000 events, decided in this order. Each needs its own idempotencyKey; the header Idempotency-Key fills in none of them. After an answer that was lost, send the same events again.
@@ -1352,23 +1469,32 @@ type WorldpayCredentialsInput struct {
 type InvoiceAction string
 
 const (
+	// invoiceUpdate, invoiceLineAdd, invoiceLineUpdate and invoiceLineRemove change it.
+	InvoiceActionUpdate InvoiceAction = "UPDATE"
 	// invoiceFinalize makes it payable.
 	InvoiceActionFinalize InvoiceAction = "FINALIZE"
 	// invoicePay pays it.
 	InvoiceActionPay InvoiceAction = "PAY"
+	// invoiceSend sends it to its payer.
+	InvoiceActionSend InvoiceAction = "SEND"
+	// invoiceMarkUncollectible gives it up as a bad debt.
+	InvoiceActionMarkUncollectible InvoiceAction = "MARK_UNCOLLECTIBLE"
 	// invoiceVoid takes it back.
 	InvoiceActionVoid InvoiceAction = "VOID"
 )
 
 var AllInvoiceAction = []InvoiceAction{
+	InvoiceActionUpdate,
 	InvoiceActionFinalize,
 	InvoiceActionPay,
+	InvoiceActionSend,
+	InvoiceActionMarkUncollectible,
 	InvoiceActionVoid,
 }
 
 func (e InvoiceAction) IsValid() bool {
 	switch e {
-	case InvoiceActionFinalize, InvoiceActionPay, InvoiceActionVoid:
+	case InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid:
 		return true
 	}
 	return false

@@ -231,6 +231,7 @@ func DefaultLimits() *Limits {
 			"providers":       5,
 			"refunds":         2,
 			"results":         1000,
+			"taxes":           3,
 			"userErrors":      1,
 		},
 		VariableBytes:     4 << 20,

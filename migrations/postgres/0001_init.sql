@@ -55,6 +55,7 @@ CREATE TABLE "balances" (
   "low_balance_level_units" bigint NULL,
   "low_balance_percent" bigint NULL,
   "low_balance_noticed_at" timestamptz NULL,
+  "usage_invoice_at" timestamptz NULL,
   "period" character varying NOT NULL COLLATE "C",
   "version" bigint NOT NULL DEFAULT 0,
   "last_seq" bigint NOT NULL DEFAULT 0,
@@ -84,6 +85,8 @@ CREATE TABLE "balances" (
 CREATE INDEX "balance_organization_id_auto_reload_due_at" ON "balances" ("organization_id", "auto_reload_due_at") WHERE (auto_reload_due_at IS NOT NULL);
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX "balance_organization_id_payer_id_currency" ON "balances" ("organization_id", "payer_id", "currency");
+-- create index "balance_organization_id_usage_invoice_at" to table: "balances"
+CREATE INDEX "balance_organization_id_usage_invoice_at" ON "balances" ("organization_id", "usage_invoice_at") WHERE (usage_invoice_at IS NOT NULL);
 -- create "credit_notes" table
 CREATE TABLE "credit_notes" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -340,6 +343,12 @@ CREATE TABLE "invoices" (
   "amount_paid_units" bigint NOT NULL DEFAULT 0,
   "description" character varying NULL COLLATE "C",
   "recipient" jsonb NULL,
+  "seller" jsonb NULL,
+  "taxes" jsonb NULL,
+  "reverse_charge" boolean NOT NULL DEFAULT false,
+  "debt_units" bigint NULL,
+  "usage_month" character varying NULL COLLATE "C",
+  "sent_at" timestamptz NULL,
   "due_at" timestamptz NULL,
   "finalizes_at" timestamptz NULL,
   "finalized_at" timestamptz NULL,
@@ -365,15 +374,18 @@ CREATE TABLE "invoices" (
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "invoices_amount_due_units_range" CHECK (amount_due_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_amount_paid_units_range" CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT "invoices_amounts" CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
+  CONSTRAINT "invoices_amounts" CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND (tax_units >= 0 OR total_units <= 0)),
   CONSTRAINT "invoices_collection_known" CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT "invoices_debt" CHECK (debt_units IS NULL OR debt_units > 0),
+  CONSTRAINT "invoices_debt_units_range" CHECK (debt_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_dunning_known" CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
   CONSTRAINT "invoices_number" CHECK (status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT "invoices_paid" CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
   CONSTRAINT "invoices_status_known" CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
   CONSTRAINT "invoices_subtotal_units_range" CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_tax_units_range" CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT "invoices_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+  CONSTRAINT "invoices_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "invoices_usage" CHECK (usage_month IS NULL OR debt_units IS NOT NULL)
 );
 -- create index "invoice_organization_id_finalizes_at" to table: "invoices"
 CREATE INDEX "invoice_organization_id_finalizes_at" ON "invoices" ("organization_id", "finalizes_at") WHERE (finalizes_at IS NOT NULL);
@@ -383,6 +395,8 @@ CREATE INDEX "invoice_organization_id_next_attempt_at" ON "invoices" ("organizat
 CREATE INDEX "invoice_organization_id_next_check_at" ON "invoices" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "invoice_organization_id_number" to table: "invoices"
 CREATE UNIQUE INDEX "invoice_organization_id_number" ON "invoices" ("organization_id", "number");
+-- create index "invoice_organization_id_payer_id_currency_usage_month" to table: "invoices"
+CREATE UNIQUE INDEX "invoice_organization_id_payer_id_currency_usage_month" ON "invoices" ("organization_id", "payer_id", "currency", "usage_month");
 -- create index "invoice_organization_id_payer_id_id" to table: "invoices"
 CREATE INDEX "invoice_organization_id_payer_id_id" ON "invoices" ("organization_id", "payer_id", "id");
 -- create index "invoice_organization_id_provider_id_gateway_invoice_id" to table: "invoices"
@@ -405,11 +419,13 @@ CREATE TABLE "invoice_lines" (
   "currency" character varying NOT NULL COLLATE "C",
   "unit_amount_units" bigint NOT NULL,
   "amount_units" bigint NOT NULL,
+  "tax_rate_ppm" bigint NULL,
   "invoice_id" character varying NOT NULL COLLATE "C",
   "price_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "invoice_lines_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoice_lines_quantity" CHECK (quantity >= 1),
+  CONSTRAINT "invoice_lines_tax_rate" CHECK (tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000),
   CONSTRAINT "invoice_lines_unit_amount_units_range" CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoiceline_organization_id_invoice_id_position" to table: "invoice_lines"
@@ -540,6 +556,8 @@ CREATE TABLE "organizations" (
   "dunning_attempts_max" bigint NOT NULL DEFAULT 3,
   "dunning_final" character varying NOT NULL DEFAULT 'LEAVE' COLLATE "C",
   "send_net_days" bigint NOT NULL DEFAULT 14,
+  "usage_net_days" bigint NOT NULL DEFAULT 2,
+  "tax_id" character varying NULL COLLATE "C",
   "number_period" character varying NOT NULL DEFAULT 'MONTHLY' COLLATE "C",
   "allowed_return_origins" jsonb NOT NULL,
   "default_provider_id" character varying NULL COLLATE "C",
@@ -588,6 +606,7 @@ CREATE TABLE "payers" (
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
   "tax_rate_ppm" bigint NULL,
   "tax_id" character varying NULL COLLATE "C",
+  "reverse_charge" boolean NOT NULL DEFAULT false,
   "locale" character varying NOT NULL DEFAULT '' COLLATE "C",
   "address" jsonb NULL,
   "metadata" jsonb NOT NULL,

@@ -57,6 +57,7 @@ CREATE TABLE `balances` (
   `low_balance_level_units` integer NULL,
   `low_balance_percent` integer NULL,
   `low_balance_noticed_at` datetime NULL,
+  `usage_invoice_at` datetime NULL,
   `period` text NOT NULL,
   `version` integer NOT NULL DEFAULT (0),
   `last_seq` integer NOT NULL DEFAULT (0),
@@ -91,6 +92,8 @@ CREATE TABLE `balances` (
 CREATE UNIQUE INDEX `balance_organization_id_payer_id_currency` ON `balances` (`organization_id`, `payer_id`, `currency`);
 -- create index "balance_organization_id_auto_reload_due_at" to table: "balances"
 CREATE INDEX `balance_organization_id_auto_reload_due_at` ON `balances` (`organization_id`, `auto_reload_due_at`) WHERE auto_reload_due_at IS NOT NULL;
+-- create index "balance_organization_id_usage_invoice_at" to table: "balances"
+CREATE INDEX `balance_organization_id_usage_invoice_at` ON `balances` (`organization_id`, `usage_invoice_at`) WHERE usage_invoice_at IS NOT NULL;
 -- create "credit_notes" table
 CREATE TABLE `credit_notes` (
   `organization_id` text NOT NULL,
@@ -364,6 +367,12 @@ CREATE TABLE `invoices` (
   `amount_paid_units` integer NOT NULL DEFAULT (0),
   `description` text NULL,
   `recipient` json NULL,
+  `seller` json NULL,
+  `taxes` json NULL,
+  `reverse_charge` bool NOT NULL DEFAULT (false),
+  `debt_units` integer NULL,
+  `usage_month` text NULL,
+  `sent_at` datetime NULL,
   `due_at` datetime NULL,
   `finalizes_at` datetime NULL,
   `finalized_at` datetime NULL,
@@ -394,15 +403,18 @@ CREATE TABLE `invoices` (
   CONSTRAINT `invoices_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_amount_due_units_range` CHECK (amount_due_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_amount_paid_units_range` CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT `invoices_amounts` CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
+  CONSTRAINT `invoices_amounts` CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND (tax_units >= 0 OR total_units <= 0)),
   CONSTRAINT `invoices_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT `invoices_debt` CHECK (debt_units IS NULL OR debt_units > 0),
+  CONSTRAINT `invoices_debt_units_range` CHECK (debt_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_dunning_known` CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
   CONSTRAINT `invoices_number` CHECK (status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT `invoices_paid` CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
   CONSTRAINT `invoices_status_known` CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
   CONSTRAINT `invoices_subtotal_units_range` CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_tax_units_range` CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT `invoices_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+  CONSTRAINT `invoices_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_usage` CHECK (usage_month IS NULL OR debt_units IS NOT NULL)
 );
 -- create index "invoice_organization_id_number" to table: "invoices"
 CREATE UNIQUE INDEX `invoice_organization_id_number` ON `invoices` (`organization_id`, `number`);
@@ -414,6 +426,8 @@ CREATE UNIQUE INDEX `invoice_organization_id_quote_id` ON `invoices` (`organizat
 CREATE UNIQUE INDEX `invoice_organization_id_public_token` ON `invoices` (`organization_id`, `public_token`);
 -- create index "invoice_organization_id_payer_id_id" to table: "invoices"
 CREATE INDEX `invoice_organization_id_payer_id_id` ON `invoices` (`organization_id`, `payer_id`, `id`);
+-- create index "invoice_organization_id_payer_id_currency_usage_month" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_payer_id_currency_usage_month` ON `invoices` (`organization_id`, `payer_id`, `currency`, `usage_month`);
 -- create index "invoice_organization_id_status_id" to table: "invoices"
 CREATE INDEX `invoice_organization_id_status_id` ON `invoices` (`organization_id`, `status`, `id`);
 -- create index "invoice_organization_id_finalizes_at" to table: "invoices"
@@ -434,6 +448,7 @@ CREATE TABLE `invoice_lines` (
   `currency` text NOT NULL,
   `unit_amount_units` integer NOT NULL,
   `amount_units` integer NOT NULL,
+  `tax_rate_ppm` integer NULL,
   `invoice_id` text NOT NULL,
   `price_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
@@ -442,6 +457,7 @@ CREATE TABLE `invoice_lines` (
   CONSTRAINT `invoice_lines_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoice_lines_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoice_lines_quantity` CHECK (quantity >= 1),
+  CONSTRAINT `invoice_lines_tax_rate` CHECK (tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000),
   CONSTRAINT `invoice_lines_unit_amount_units_range` CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoiceline_organization_id_invoice_id_position" to table: "invoice_lines"
@@ -587,6 +603,8 @@ CREATE TABLE `organizations` (
   `dunning_attempts_max` integer NOT NULL DEFAULT (3),
   `dunning_final` text NOT NULL DEFAULT ('LEAVE'),
   `send_net_days` integer NOT NULL DEFAULT (14),
+  `usage_net_days` integer NOT NULL DEFAULT (2),
+  `tax_id` text NULL,
   `number_period` text NOT NULL DEFAULT ('MONTHLY'),
   `allowed_return_origins` json NOT NULL,
   `default_provider_id` text NULL,
@@ -636,6 +654,7 @@ CREATE TABLE `payers` (
   `status` text NOT NULL DEFAULT ('ACTIVE'),
   `tax_rate_ppm` integer NULL,
   `tax_id` text NULL,
+  `reverse_charge` bool NOT NULL DEFAULT (false),
   `locale` text NOT NULL DEFAULT (''),
   `address` json NULL,
   `metadata` json NOT NULL,
