@@ -23,6 +23,7 @@ const (
 	pathWebhooks = "/webhooks/"
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
+	pathInvoices = "/invoices/"
 	pathDocument = "/documents/"
 	pathExport   = "/export/"
 	pathExports  = "/exports/"
@@ -47,6 +48,7 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathWebhooks, d.webhook)
 	mux.Handle(pathReturn, d.webhook)
 	mux.Handle(pathThanks, d.webhook)
+	mux.Handle(pathInvoices, d.webhook)
 	mux.Handle(pathDocument, d.webhook)
 	mux.Handle(pathExport, d.export)
 	mux.Handle(pathExports, d.webhook)

@@ -42,7 +42,8 @@ const (
 // Handler serves POST /webhooks/{organization}/{path},
 // POST /webhooks/global/{path}, GET /exports/{organization}/{token},
 // GET /return/{organization}/{payment}/{outcome},
-// GET /thanks/{organization}/{payment} and
+// GET /thanks/{organization}/{payment},
+// GET and POST /invoices/{organization}/{token} and
 // GET /documents/{organization}/{kind}/{file}.
 type Handler struct {
 	Config
@@ -62,6 +63,8 @@ func New(c Config) *Handler {
 	h.mux.HandleFunc("GET /exports/{organization}/{token}", h.export)
 	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
+	h.mux.HandleFunc("GET /invoices/{organization}/{token}", h.invoice)
+	h.mux.HandleFunc("POST /invoices/{organization}/{token}", h.payInvoice)
 	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
 	return h
 }
