@@ -75,7 +75,7 @@ func exportedPayer(p *ent.Payer) fields {
 	f := fields{
 		"id": p.ID, "kind": p.Kind, "name": p.Name, "email": p.Email, "slug": p.Slug, "billingEmail": p.BillingEmail,
 		"externalId": p.ExternalID, "taxId": p.TaxID, "address": p.Address, "locale": p.Locale, "metadata": p.Metadata,
-		"billingMode": p.BillingMode, "status": p.Status, "createdAt": p.CreatedAt, "erasedAt": p.ErasedAt,
+		"billingMode": p.BillingMode, "reverseCharge": p.ReverseCharge, "status": p.Status, "createdAt": p.CreatedAt, "erasedAt": p.ErasedAt,
 	}
 	if p.TaxRatePpm != nil {
 		f["taxRate"] = p.TaxRatePpm.Decimal()
@@ -152,9 +152,14 @@ func (x *PayerExport) invoices(ctx context.Context, after string) ([]any, string
 		for n, l := range i.Edges.Lines {
 			lines[n] = fields{"description": l.Description, "quantity": l.Quantity, "unitAmount": l.UnitAmount(), "amount": l.Amount()}
 		}
+		taxes := make([]fields, len(i.Taxes))
+		for n, t := range i.ShownTaxes() {
+			taxes[n] = fields{"rate": t.Rate, "taxable": t.Taxable, "amount": t.Amount}
+		}
 		return fields{
 			"id": i.ID, "number": i.Number, "status": i.Status, "collection": i.Collection, "providerId": i.ProviderID, "currency": i.Currency,
-			"recipient": i.Recipient, "description": i.Description, "lineItems": lines,
+			"recipient": i.Recipient, "seller": i.Seller, "description": i.Description, "lineItems": lines,
+			"taxes": taxes, "reverseCharge": i.ReverseCharge, "usageMonth": i.UsageMonth, "sentAt": i.SentAt,
 			"subtotal": i.Subtotal(), "tax": i.Tax(), "total": i.Total(), "amountDue": i.AmountDue(), "amountPaid": i.AmountPaid(),
 			"dueAt": i.DueAt, "finalizedAt": i.FinalizedAt, "paidAt": i.PaidAt, "voidedAt": i.VoidedAt, "createdAt": i.CreatedAt,
 			"hostedUrl": i.HostedURL, "receiptUrl": i.ReceiptURL, "quoteId": i.QuoteID,

@@ -68,6 +68,7 @@ func NotReferences() map[string]string {
 		"ledger_entries.transaction_id":         "it groups entries; there is no row for the group",
 		"organizations.default_provider_id":     "a table that is complete on every machine cannot refer to one that is spread",
 		"payers.external_id":                    clientNames,
+		"organizations.tax_id":                  "a tax office gave this number",
 		"payers.tax_id":                         "a tax office gave this number",
 		"payment_attempts.call_id":              callsGo,
 		"payment_attempts.gateway_request_id":   gatewayNames,

@@ -44,6 +44,7 @@ var businessRules = []string{
 	"idempotency_records scope key",
 	"invoice_lines invoice_id position",
 	"invoices number",
+	"invoices payer_id currency usage_month",
 	"invoices provider_id gateway_invoice_id",
 	"invoices public_token",
 	"invoices quote_id",
