@@ -213,7 +213,13 @@ func (tx *Tx) keptAtGateway(ctx context.Context, inv *ent.Invoice) (bool, error)
 	if p.Kind != provider.KindSTRIPE || tooSmall(inv.Total(), p.Kind) {
 		return false, nil
 	}
-	return true, chargeable(inv.Total(), p.Kind, "id")
+	if err := chargeable(inv.Total(), p.Kind, "id"); err != nil {
+		if inv.DebtUnits != nil && isRefused(err) {
+			return false, nil // nobody has chosen the amount: it was used
+		}
+		return false, err
+	}
+	return true, nil
 }
 
 // invoiceRequest is what the gateway is asked to finalize: the draft it has,

@@ -339,5 +339,15 @@ func TestUsageInvoiceAtTheGateway(t *testing.T) {
 		if b := s.balanceOf(t, s.payer.ID, "USD"); !b.Remaining().IsZero() || b.Unpaid() != usd(t, "24") {
 			t.Errorf("at last the balance is %+v", b)
 		}
+
+		// What the gateway cannot charge is owed all the same.
+		s.useRecorded(t, s.payer.ID, in(t, "1.234", "KWD"))
+		begun, err = s.BeginUsageInvoice(s.ctx, UsageInvoiceDraft{PayerID: s.payer.ID, Currency: "KWD", Key: ptr("kwd")})
+		if err != nil || begun.Call != nil {
+			t.Fatalf("begun %+v, %v", begun, err)
+		}
+		if i := s.invoiced(t, begun.InvoiceID); i.Status != invoice.StatusOPEN || i.GatewayInvoiceID != nil || i.Total() != in(t, "1.234", "KWD") {
+			t.Errorf("invoice %+v", i)
+		}
 	})
 }
