@@ -44,6 +44,8 @@ type arena struct {
 
 	mu     sync.Mutex
 	server *testServer
+	// survivor is a server that the case before has left running.
+	survivor *testServer
 	// revived is closed when a server comes up.
 	revived chan struct{}
 }
@@ -66,13 +68,24 @@ func eachArena(t *testing.T, run func(t *testing.T, a *arena)) {
 // newArena prepares the data and the gateway and starts no server yet.
 func newArena(t *testing.T, dialectName string) *arena {
 	t.Helper()
-	a := &arena{dialect: dialectName, data: t.TempDir(), clock: &movingClock{}, revived: make(chan struct{})}
+	if dialectName == dialect.SQLite {
+		return newArenaOn(t, dialectName, "")
+	}
 	dir, err := migrations.Dir(dialectName)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dialectName == dialect.Postgres {
-		a.databaseURL = testdb.MigratedURL(t, dialectName, dir)
+	return newArenaOn(t, dialectName, testdb.MigratedURL(t, dialectName, dir))
+}
+
+// newArenaOn is newArena on the database with that URL; none is the embedded
+// one.
+func newArenaOn(t *testing.T, dialectName, url string) *arena {
+	t.Helper()
+	a := &arena{dialect: dialectName, databaseURL: url, data: t.TempDir(), clock: &movingClock{}, revived: make(chan struct{})}
+	dir, err := migrations.Dir(dialectName)
+	if err != nil {
+		t.Fatal(err)
 	}
 	a.addr = freeAddress(t) // the same over all lives, as webhooks need it
 	a.sandbox, err = stripesandbox.Open(t.Context(), stripesandbox.Config{
@@ -103,9 +116,7 @@ func newArena(t *testing.T, dialectName string) *arena {
 		http:     &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
 	}
 	a.within(t, func(s *billing.Service, ctx context.Context, db *database.DB) {
-		if dialectName == dialect.SQLite {
-			testdb.Migrate(t, db, dir)
-		}
+		testdb.Migrate(t, db, dir) // unless it is a copy of the template
 		a.setUp(t, s)
 	})
 	return a
@@ -215,7 +226,7 @@ func (a *arena) launchAt(t *testing.T, addr, crashAt string, lead time.Duration)
 		DatabaseURL: a.databaseURL, Data: a.data, Addr: addr, Process: true, Crash: crashAt, Ahead: a.clock.aheadBy() + lead,
 		Env: []string{
 			"PURSER_MASTER_KEY=" + base64.StdEncoding.EncodeToString(arenaKey), "PURSER_SANDBOX_URL=" + a.control.address,
-			"PURSER_LOG_FORMAT=json",
+			"PURSER_LOG_FORMAT=json", "PURSER_RATE=100000",
 		},
 	})
 }

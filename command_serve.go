@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +25,7 @@ import (
 	"purser/graph"
 	"purser/graph/transport"
 	"purser/jobs"
+	"purser/mail"
 	"purser/metrics"
 	"purser/outbound"
 	"purser/web"
@@ -90,7 +94,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 	}
 
 	// The domain and its gateways.
-	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address})
+	domain := billing.New(billing.Config{DB: db.DB, Sealer: sealer, Logger: log, Now: c.now, Random: rand.Reader, PublicURL: address, OneOrganization: cfg.DatabaseSpread, WebhookAddresses: cfg.WebhookAddresses})
 	if err := checkMasterKey(ctx, cfg, domain, log); err != nil {
 		return err
 	}
@@ -107,18 +111,27 @@ func serve(ctx context.Context, c invocation) (err error) {
 	if err != nil {
 		return err
 	}
+	// Whose addresses organizations name is another matter than where gateways are.
+	endpoints, err := outbound.Client(outbound.Options{Local: cfg.WebhookAddresses})
+	if err != nil {
+		return err
+	}
 	gateways := gateway.NewDirectory(
 		stripe.New(stripe.Config{
 			BaseURL: stripeAddress(cfg, sandbox), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
 		}),
 		worldpay.New(worldpay.Config{
-			BaseURL: worldpayAddress(cfg, sandbox), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
+			BaseURL: worldpayAddress(cfg, sandbox), CheckEndpoint: endpointCheck(cfg), HTTPClient: client, Logger: log, Now: domain.Now, Observe: numbers.GatewayOperation,
 		}),
 	)
 
 	// The front doors.
 	door := webhook.New(webhook.Config{Billing: domain, Gateways: gateways, Logger: log})
-	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: log})
+	mailer, err := newMailer(cfg)
+	if err != nil {
+		return err
+	}
+	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Mail: mailer, Webhooks: endpoints, Logger: log})
 	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, UsageWaiting: domain.UsageWaiting, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
@@ -265,6 +278,14 @@ func worldpayAddress(cfg config.Config, sandbox *builtInSandbox) func(gateway.En
 	}
 }
 
+// endpointCheck refuses an address that a provider names as its gateway's: it
+// must be the gateway's own or on the operator's list.
+func endpointCheck(cfg config.Config) func(endpoint, own string) error {
+	return func(endpoint, own string) error {
+		return outbound.CheckEndpoint(endpoint, append([]string{own}, cfg.GatewayAddresses...))
+	}
+}
+
 // outboundClient makes the requests to gateways. Only the sandbox, whose address
 // is the operator's own setting, may be on this machine or in its network.
 func outboundClient(cfg config.Config, sandbox *builtInSandbox) (*http.Client, error) {
@@ -276,6 +297,19 @@ func outboundClient(cfg config.Config, sandbox *builtInSandbox) (*http.Client, e
 		o.Local = []string{cfg.SandboxURL}
 	}
 	return outbound.Client(o)
+}
+
+// newMailer sends mails by the server that was set, or keeps them in the data
+// folder.
+func newMailer(cfg config.Config) (*mail.Sender, error) {
+	c := mail.Config{Folder: filepath.Join(cfg.Data, "mail"), From: cmp.Or(cfg.MailFrom, "no-reply@localhost")}
+	if cfg.SMTPURL != "" {
+		var err error
+		if c.Server, err = url.Parse(cfg.SMTPURL); err != nil {
+			return nil, errors.New("the mail server's address cannot be read")
+		}
+	}
+	return mail.NewSender(c), nil
 }
 
 // httpClient calls the sandbox's API for what the adapter has no operation

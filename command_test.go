@@ -177,7 +177,7 @@ func TestCommandsBesideTheServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stdout, _, err := program(t, []string{"PURSER_DATA=" + filepath.Dir(path)}, "verify"); err != nil || !strings.Contains(stdout, "1 organizations fit") {
+		if stdout, _, err := program(t, []string{"PURSER_DATA=" + filepath.Dir(path)}, "verify"); err != nil || !strings.Contains(stdout, "1 organization fits") {
 			t.Errorf("verify of the copy: %q, %v", stdout, err)
 		}
 		if _, _, err := program(t, env, "backup", path); err == nil {

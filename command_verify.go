@@ -35,7 +35,11 @@ func verify(ctx context.Context, c invocation) (err error) {
 	if err := errors.Join(err, reviewList(ctx, c.stdout, domain)); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(c.stdout, "%d organizations fit\n", len(reports)); err != nil {
+	fit := "organizations fit"
+	if len(reports) == 1 {
+		fit = "organization fits"
+	}
+	if _, err := fmt.Fprintf(c.stdout, "%d %s\n", len(reports), fit); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil

@@ -68,7 +68,7 @@ func TestCrashPoints(t *testing.T) {
 		}
 		customers := a.customers(t, 1, 1)
 		customers[0].resolute = true // or the gateway has nothing to tell
-		server.Kill()
+		a.survivor = server
 		cases := crashes()
 		first, step := 0, 1
 		if !full() {
@@ -82,6 +82,7 @@ func TestCrashPoints(t *testing.T) {
 				t.Fatalf("%s, crashed at %v: %v", cases[i].errand, cases[i].lives, err)
 			}
 		}
+		a.survivor.Kill()
 		a.settle(t)
 		a.compare(t, customers)
 	})
@@ -95,9 +96,14 @@ func (a *arena) crashAt(t *testing.T, c *customer, at crashed) error {
 	var server *testServer
 	started, finished := false, false
 	for _, moment := range at.lives {
-		a.later(50 * time.Second)
-		server = a.launch(t, moment)
-		a.ready(server) // or dead already: work that is due begins at once
+		if a.survivor != nil {
+			server, a.survivor = a.survivor, nil
+			server.Arm(moment)
+		} else {
+			a.later(50 * time.Second)
+			server = a.launch(t, moment)
+			a.ready(server) // or dead already: work that is due begins at once
+		}
 		if !started {
 			started = true
 			go func() { done <- c.run(t.Context(), at.errand) }()
@@ -127,7 +133,7 @@ func (a *arena) crashAt(t *testing.T, c *customer, at crashed) error {
 	if !a.ready(server) {
 		return fmt.Errorf("the server ended: %w\n%s", server.err, server.Output())
 	}
-	defer server.Kill()
+	a.survivor = server // of the next case's moment
 	if finished {
 		return nil
 	}

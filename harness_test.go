@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -30,7 +31,11 @@ const (
 	envAhead  = "PURSER_TEST_AHEAD"
 )
 
+// armedLine is what a server says when it has heard of a moment.
+const armedLine = "armed for %s\n"
+
 func TestMain(m *testing.M) {
+	tuneMemory() // as the program does
 	if os.Getenv(envServer) == "" {
 		os.Exit(m.Run())
 	}
@@ -39,9 +44,15 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	// The test holds the other end of this pipe: however it ends, no server
-	// is left behind.
+	// is left behind. What it writes is another moment to end at.
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for moments := bufio.NewScanner(os.Stdin); moments.Scan(); {
+			if err := crash.Arm(moments.Text()); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(2)
+			}
+			fmt.Printf(armedLine, moments.Text())
+		}
 		os.Exit(crash.ExitCode)
 	}()
 	ahead, err := time.ParseDuration(os.Getenv(envAhead))
@@ -86,7 +97,7 @@ type testServer struct {
 	output  *output
 	cancel  context.CancelFunc // of run, in this process
 	cmd     *exec.Cmd          // of a process of its own
-	stdin   io.Closer
+	stdin   io.WriteCloser
 	ended   chan struct{}
 	err     error // how it ended; to be read after ended is closed
 }
@@ -225,6 +236,27 @@ func (s *testServer) Wait() error {
 		return s.err
 	case <-time.After(endMax):
 		return fmt.Errorf("it was still running after %s", endMax)
+	}
+}
+
+// Arm makes a running process end at a moment of package crash.
+func (s *testServer) Arm(moment string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.stdin, moment+"\n"); err != nil {
+		s.t.Fatalf("arm the server: %v", err)
+	}
+	for {
+		text, changed := s.output.read()
+		if strings.Contains(text, fmt.Sprintf(armedLine, moment)) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-s.ended:
+			return // at that moment already
+		case <-time.After(startMax):
+			s.t.Fatalf("the server was not armed for %s after %s:\n%s", moment, startMax, s.Output())
+		}
 	}
 }
 

@@ -15,14 +15,14 @@ import (
 )
 
 var (
-	killCycles = flag.Int("kill.cycles", 0, "how often TestKill kills the server (PURSER_TEST_KILLS; default 150, 120 on PostgreSQL)")
+	killCycles = flag.Int("kill.cycles", 0, "how often TestKill kills the server (PURSER_TEST_KILLS; default 75, 60 on PostgreSQL)")
 	killSeed   = flag.Uint64("kill.seed", 0, "seed of TestKill's schedule (default: a new one)")
 )
 
 // On a slow machine the default number of kills ends early.
 const (
-	killsLeast = 40
-	killTime   = 30 * time.Second
+	killsLeast = 20
+	killTime   = 15 * time.Second
 )
 
 // kills is how often the server is killed, and whether a slow machine may
@@ -39,7 +39,7 @@ func kills(t *testing.T, dialectName string) (n int, bounded bool) {
 		}
 		return n, false
 	}
-	return map[string]int{dialect.SQLite: 150, dialect.Postgres: 120}[dialectName], true
+	return map[string]int{dialect.SQLite: 75, dialect.Postgres: 60}[dialectName], true
 }
 
 // customersMax is how many callers are at work while the server dies.

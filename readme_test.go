@@ -148,7 +148,7 @@ func TestReadme(t *testing.T) {
 	})
 	t.Run("operate", func(t *testing.T) {
 		out := string(runScript(t, folder, blocks["operate"].script(t), "PURSER_ADDR="+addr))
-		for _, want := range []string{"1 organizations fit", "purser-backup.db", "pur_demo_", "token create"} {
+		for _, want := range []string{"1 organization fits", "purser-backup.db", "pur_demo_", "token create"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%q is missing in:\n%s", want, out)
 			}

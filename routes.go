@@ -23,9 +23,10 @@ const (
 	pathWebhooks = "/webhooks/"
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
+	pathInvoices = "/invoices/"
 	pathDocument = "/documents/"
 	pathExport   = "/export/"
-	pathExports  = "/exports/"
+	pathPersonal = "/personal-data/"
 )
 
 // doors are the handlers that the server's paths lead to.
@@ -47,9 +48,10 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathWebhooks, d.webhook)
 	mux.Handle(pathReturn, d.webhook)
 	mux.Handle(pathThanks, d.webhook)
+	mux.Handle(pathInvoices, d.webhook)
 	mux.Handle(pathDocument, d.webhook)
 	mux.Handle(pathExport, d.export)
-	mux.Handle(pathExports, d.webhook)
+	mux.Handle(pathPersonal, d.webhook)
 	if d.sandbox != nil {
 		mux.Handle(pathSandbox+"/", http.StripPrefix(pathSandbox, d.sandbox))
 	}

@@ -76,6 +76,10 @@ func (g *gatewayControl) do(ctx context.Context, line string) (map[string]string
 		return nil, g.refund(ctx, words[1])
 	case len(words) == 2 && words[0] == "dispute":
 		return nil, g.decide(ctx, words[1])
+	case len(words) == 2 && words[0] == "payout":
+		return nil, g.form(ctx, "/v1/payouts", url.Values{"amount": {words[1]}, "currency": {"usd"}})
+	case len(words) == 4 && words[0] == "card" && words[2] == "expires":
+		return nil, g.cardExpires(ctx, words[1], words[3])
 	case len(words) > 2 && words[0] == "expect":
 		return nil, g.expect(ctx, words[1:])
 	}
@@ -238,6 +242,39 @@ func (g *gatewayControl) refund(ctx context.Context, amount string) error {
 	}
 	newest := s.Charges[len(s.Charges)-1]
 	return g.form(ctx, "/v1/refunds", url.Values{"payment_intent": {newest.PaymentIntent}, "amount": {amount}})
+}
+
+// cardExpires gives the newest saved card with these last digits another last
+// month, such as 11/39, as a bank does that replaces it.
+func (g *gatewayControl) cardExpires(ctx context.Context, last4, end string) error {
+	var customers struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := g.ask(ctx, http.MethodGet, "/v1/customers?limit=100", nil, &customers); err != nil {
+		return err
+	}
+	month, year, _ := strings.Cut(end, "/")
+	for _, c := range customers.Data {
+		var cards struct {
+			Data []struct {
+				ID   string `json:"id"`
+				Card struct {
+					Last4 string `json:"last4"`
+				} `json:"card"`
+			} `json:"data"`
+		}
+		if err := g.ask(ctx, http.MethodGet, "/v1/customers/"+c.ID+"/payment_methods?limit=100", nil, &cards); err != nil {
+			return err
+		}
+		for _, card := range cards.Data {
+			if card.Card.Last4 == last4 {
+				return g.form(ctx, "/v1/payment_methods/"+card.ID, url.Values{"card[exp_month]": {month}, "card[exp_year]": {"20" + year}})
+			}
+		}
+	}
+	return fmt.Errorf("the gateway keeps no card that ends in %s", last4)
 }
 
 // decide ends the newest dispute: won or lost.

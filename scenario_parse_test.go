@@ -28,6 +28,7 @@ const (
 	kindBrowser  = "browser"
 	kindGateway  = "gateway"
 	kindClock    = "clock"
+	kindMail     = "mail"
 	kindHTTP     = "http"
 )
 
@@ -53,7 +54,7 @@ type step struct {
 }
 
 // stepFile splits the name of a step's file.
-var stepFile = regexp.MustCompile(`^(\d\d[a-z]? [^.]+)\.(graphql|until\.graphql|together\.graphql|browser|gateway|clock|http|vars\.json|want\.json|want\.http)$`)
+var stepFile = regexp.MustCompile(`^(\d\d[a-z]? [^.]+)\.(graphql|until\.graphql|together\.graphql|browser|gateway|clock|mail|http|vars\.json|want\.json|want\.http)$`)
 
 // parseScenario reads a story. It refuses what the runner would otherwise
 // pass over in silence: files of no known kind, steps out of order, answers
@@ -109,7 +110,7 @@ func parseScenario(name, path string, data []byte, writing bool) (*scenario, err
 // answers reports whether a step of this kind has an answer to compare.
 func (s *step) answers() bool {
 	switch s.kind {
-	case kindBrowser, kindGateway, kindClock:
+	case kindBrowser, kindGateway, kindClock, kindMail:
 		return false
 	}
 	return true

@@ -44,6 +44,8 @@ type stage struct {
 	worldpay *worldpaysandbox.Server
 	clock    *storyClock
 	jobs     *jobs.Runner
+	// mails are what has been sent.
+	mails *mailbox
 	// token is the organization's first token, which may do everything.
 	token string
 	// lazy are the people and things that come to be when a story first
@@ -131,7 +133,7 @@ func newStage(t testing.TB, db *database.DB) *stage {
 		Logger: logger, Now: clock.Now, PublicURL: server.URL + pathWorldpay, RetryBase: 100 * time.Millisecond,
 	})
 	must(t, err)
-	domain := billing.New(billing.Config{DB: db, Sealer: sealer, Logger: logger, Now: clock.Now, PublicURL: server.URL})
+	domain := billing.New(billing.Config{DB: db, Sealer: sealer, Logger: logger, Now: clock.Now, PublicURL: server.URL, WebhookAddresses: []string{server.URL}})
 	gateways := gateway.NewDirectory(
 		stripe.New(stripe.Config{
 			BaseURL: func(gateway.Environment) (string, error) { return server.URL + pathSandbox, nil }, Logger: logger, Now: clock.Now,
@@ -153,10 +155,11 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	handler = routes(doors{
 		graphql: api, webhook: door, sandbox: sandbox.Handler(), worldpay: other.Handler(),
 		export: api.Guard(export.New(export.Config{Billing: domain, Logger: logger})),
-		web:    http.NotFoundHandler(), metrics: http.NotFoundHandler(), readiness: &readiness{},
+		web:    inbox{}, metrics: http.NotFoundHandler(), readiness: &readiness{},
 	}, logger)
 
-	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Logger: logger, Interval: 100 * time.Millisecond})
+	mails := &mailbox{folder: t.TempDir()}
+	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Mail: mails.sender(), Webhooks: server.Client(), Logger: logger, Interval: time.Second})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { runner.Run(ctx) })
@@ -175,8 +178,8 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	})
 
 	s := &stage{
-		worldpay: other,
-		t:        t, url: server.URL, db: db, domain: domain, client: server.Client(), clock: clock, jobs: runner, failures: failures,
+		worldpay: other, mails: mails,
+		t: t, url: server.URL, db: db, domain: domain, client: server.Client(), clock: clock, jobs: runner, failures: failures,
 		values: &values{known: map[string]string{}, now: clock.Now},
 	}
 	// A server that is being stopped must not wait for idle connections.
@@ -186,6 +189,18 @@ func newStage(t testing.TB, db *database.DB) *stage {
 	s.founding()
 	s.castOfCharacters()
 	return s
+}
+
+// inbox is an organization's own system: it takes every event that is sent to
+// /inbox, and knows nothing else.
+type inbox struct{}
+
+func (inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost || r.URL.Path != "/inbox" || r.Header.Get("Webhook-Signature") == "" {
+		http.NotFound(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func must(t testing.TB, err error) {
@@ -256,6 +271,23 @@ func (s *stage) castOfCharacters() {
 			return "", err
 		}
 		s.known["worldpayPath"] = strings.TrimPrefix(m.NotificationURL, s.url)
+		return id, s.worldpay.SetMerchant(s.t.Context(), m)
+	})
+	add("globalWorldpay", func() (string, error) {
+		m := worldpaysandbox.DemoMerchant()
+		id, err := s.ask1(storyOperator, "globalProviderCreate.globalProvider.id", `mutation { globalProviderCreate(input: {
+			name: "Worldwide WorldPay", environment: SANDBOX, credentials: {worldpay: {
+				merchantCode: "`+m.Code+`", xmlPassword: "`+m.Password+`", installationId: "`+m.InstallationID+`", macSecret: "`+m.MACSecret+`"
+			}}
+		}) { globalProvider { id } userErrors { code field message } } }`)
+		if err != nil {
+			return "", err
+		}
+		s.known["globalWorldpay"] = id
+		m.NotificationURL, err = s.ask1(storyOperator, "node.webhookUrl", `{ node(id: "{{globalWorldpay}}") { ... on GlobalProvider { webhookUrl } } }`)
+		if err != nil {
+			return "", err
+		}
 		return id, s.worldpay.SetMerchant(s.t.Context(), m)
 	})
 	add("ada", one(own, "developerCreate.developer.id", `mutation { developerCreate(input: {

@@ -229,7 +229,7 @@ func (v *values) expect(earlier, got any) any {
 
 // Texts that no two runs have in common.
 var (
-	anyID     = regexp.MustCompile(`^(org|cur|dev|com|mem|prv|tok|prd|prc|bal|ent|hld|quo|inv|pmt|att|pmd|rfd|dsp|evt)_[0-9a-f]{32}$`)
+	anyID     = regexp.MustCompile(`^(org|cur|dev|com|mem|prv|tok|prd|prc|bal|ent|hld|quo|inv|pmt|att|pmd|rfd|dsp|evt|eml)_[0-9a-f]{32}$`)
 	orderText = regexp.MustCompile(`^[A-Z2-7]{26}$`)
 	secretful = regexp.MustCompile(`^(pur_|cs_test_|pi_|seti_|whsec_|evt_)\w+$|^[A-Za-z0-9_-]{40,}$`)
 )

@@ -101,7 +101,7 @@ func TestFirstStartShowsTheDemo(t *testing.T) {
 
 		env := []string{"PURSER_DATA=" + s.Data, "DATABASE_URL=" + o.DatabaseURL}
 		stdout, _, err := program(t, env, "verify")
-		if err != nil || !strings.Contains(stdout, "1 organizations fit") {
+		if err != nil || !strings.Contains(stdout, "1 organization fits") {
 			t.Errorf("verify beside the server: %v\n%s", err, stdout)
 		}
 		s.Stop()
@@ -123,7 +123,7 @@ func TestFirstStartShowsTheDemo(t *testing.T) {
 		}
 		again.Query(`{ developers { totalCount } companies { totalCount } products { totalCount } quotes { totalCount } invoices { totalCount } payments { totalCount } }`, nil, &counts)
 		if counts.Developers.TotalCount != 2 || counts.Companies.TotalCount != 1 || counts.Products.TotalCount != 4 ||
-			counts.Quotes.TotalCount != 2 || counts.Invoices.TotalCount != 2 || counts.Payments.TotalCount != 1 {
+			counts.Quotes.TotalCount != 3 || counts.Invoices.TotalCount != 3 || counts.Payments.TotalCount != 1 {
 			t.Errorf("after the restart there are %+v", counts)
 		}
 	})

@@ -5,12 +5,15 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +32,7 @@ import (
 	"purser/jobs"
 	"purser/migrations"
 	stripesandbox "purser/sandbox/stripe"
+	worldpaysandbox "purser/sandbox/worldpay"
 	"purser/testdb"
 	"purser/webhook"
 )
@@ -47,12 +51,17 @@ type stack struct {
 	// gateway sees every request on its way to the sandbox.
 	gateway *gatewayTap
 	control *gatewayControl
+	adapter *stripe.Adapter
 	// hook is the path of the provider's webhook.
 	hook string
 	// ctx is the program itself inside the organization.
 	ctx context.Context
 	// told are the gateway's events that were fetched already.
 	told map[string]bool
+	// worldpay is the other gateway; its provider is made by addWorldpay.
+	worldpay worldpayStack
+	// reloaders are payers whose balances reload themselves, by gateway.
+	reloaders map[gateway.Kind]*cast
 	// named counts the payers of which only the existence matters.
 	named int
 }
@@ -75,29 +84,90 @@ func (c *movingClock) Advance(d time.Duration) {
 	c.ahead += d
 }
 
-// gatewayTap stands before the sandbox and lets a test look at, or spoil, the
-// requests that reach it.
+// gatewayTap stands before the sandboxes and lets a test look at, hold back or
+// spoil the requests that reach them.
 type gatewayTap struct {
 	next http.Handler
 	mu   sync.Mutex
-	// seen are method and path of the requests below /v1, in order.
+	// seen are method and path of the requests of the API, in order.
 	seen []string
 	// arrived is closed when the request with that index has come.
 	arrived chan struct{}
 	index   int
+	// held is the next request that is held back, nil where none is.
+	held *heldRequest
+	// rewrite changes what is replied; nil: nothing.
+	rewrite func(reply []byte) []byte
+}
+
+// heldRequest is one request that is held back: before it is processed or
+// after it, with nobody having its reply.
+type heldRequest struct {
+	index     int
+	processed bool
+	// reached is closed when it is there, to be let go by closing release.
+	reached, release chan struct{}
 }
 
 func (g *gatewayTap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/v1/") {
-		g.mu.Lock()
-		if g.arrived != nil && len(g.seen) == g.index {
-			close(g.arrived)
-			g.arrived = nil
-		}
-		g.seen = append(g.seen, r.Method+" "+r.URL.Path)
-		g.mu.Unlock()
+	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasSuffix(r.URL.Path, worldpaysandbox.ServicePath) || r.URL.Path == "/v1/events" {
+		g.next.ServeHTTP(w, r)
+		return
 	}
-	g.next.ServeHTTP(w, r)
+	g.mu.Lock()
+	if g.arrived != nil && len(g.seen) == g.index {
+		close(g.arrived)
+		g.arrived = nil
+	}
+	held := g.held
+	if held != nil && len(g.seen) == held.index {
+		g.held = nil
+	} else {
+		held = nil
+	}
+	rewrite := g.rewrite
+	g.seen = append(g.seen, r.Method+" "+r.URL.Path)
+	g.mu.Unlock()
+	if held != nil && !held.processed {
+		close(held.reached)
+		<-held.release
+		held = nil
+	}
+	if held == nil && rewrite == nil {
+		g.next.ServeHTTP(w, r)
+		return
+	}
+	reply := httptest.NewRecorder()
+	g.next.ServeHTTP(reply, r)
+	if held != nil {
+		close(held.reached)
+		<-held.release
+	}
+	body := reply.Body.Bytes()
+	if rewrite != nil {
+		body = rewrite(body)
+	}
+	maps.Copy(w.Header(), reply.Header())
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(reply.Code)
+	_, _ = w.Write(body)
+}
+
+// hold forgets what was seen, and holds back the request with that index from
+// now on.
+func (g *gatewayTap) hold(index int, processed bool) *heldRequest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen = nil
+	g.held = &heldRequest{index: index, processed: processed, reached: make(chan struct{}), release: make(chan struct{})}
+	return g.held
+}
+
+// rewriting changes all replies from now on; nil changes none.
+func (g *gatewayTap) rewriting(f func(reply []byte) []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.rewrite = f
 }
 
 // take returns the requests seen since it was called last.
@@ -152,16 +222,19 @@ func stackDatabase(t testing.TB, dialectName string) *database.DB {
 // of its own. The options change how its API is served.
 func newStack(t testing.TB, db *database.DB, options ...func(*graph.HandlerConfig)) *stack {
 	t.Helper()
-	s := &stack{db: db, clock: &movingClock{}, told: map[string]bool{}}
+	s := &stack{db: db, clock: &movingClock{}, told: map[string]bool{}, reloaders: map[gateway.Kind]*cast{}}
 	logger := slog.New(slog.NewTextHandler(stackLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	sandbox, err := stripesandbox.Open(t.Context(), stripesandbox.Config{Now: s.clock.Now, Path: t.TempDir() + "/sandbox.db"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.sandbox = sandbox
-	s.gateway = &gatewayTap{next: sandbox.Handler()}
+	both := http.NewServeMux()
+	both.Handle("/", sandbox.Handler())
+	s.gateway = &gatewayTap{next: both}
 	gatewayServer := httptest.NewServer(s.gateway)
 	sandbox.SetPublicURL(gatewayServer.URL)
+	other := s.worldpay.open(t, both, gatewayServer.URL, s.clock.Now)
 	s.control = &gatewayControl{client: gatewayServer.Client(), address: gatewayServer.URL, key: stackSecretKey}
 	sealer, err := auth.NewSealer([]byte(strings.Repeat("k", auth.MasterKeyBytes)))
 	if err != nil {
@@ -173,7 +246,8 @@ func newStack(t testing.TB, db *database.DB, options ...func(*graph.HandlerConfi
 	adapter := stripe.New(stripe.Config{Now: s.clock.Now, BusyPause: time.Millisecond, BaseURL: func(gateway.Environment) (string, error) {
 		return gatewayServer.URL, nil
 	}})
-	gateways := gateway.NewDirectory(adapter)
+	s.adapter = adapter
+	gateways := gateway.NewDirectory(adapter, other)
 	s.webhook = webhook.New(webhook.Config{Billing: s.billing, Gateways: gateways, Logger: logger})
 	s.jobs = jobs.New(jobs.Config{Billing: s.billing, Gateways: gateways, ApplyEvent: s.webhook.Apply, Logger: logger})
 	limits := transport.DefaultLimits()
@@ -192,7 +266,7 @@ func newStack(t testing.TB, db *database.DB, options ...func(*graph.HandlerConfi
 	t.Cleanup(func() {
 		api.Close()
 		gatewayServer.Close()
-		if err := sandbox.Close(); err != nil {
+		if err := errors.Join(sandbox.Close(), s.worldpay.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -364,12 +438,16 @@ func (s *stack) deliverSigned(t testing.TB, body []byte, signature string) int {
 // same thing, and due work be done.
 func (s *stack) settle(t testing.TB) {
 	t.Helper()
-	for _, pause := range []time.Duration{0, 50 * time.Second, 2 * time.Minute, 6 * time.Minute, 16 * time.Minute, time.Hour} {
+	for _, pause := range settlePauses() {
 		s.clock.Advance(pause)
 		if err := s.jobs.Round(t.Context()); err != nil {
 			t.Fatalf("due work: %v", err)
 		}
 	}
+}
+
+func settlePauses() []time.Duration {
+	return []time.Duration{0, 50 * time.Second, 2 * time.Minute, 6 * time.Minute, 16 * time.Minute, time.Hour}
 }
 
 // mustVerify fails the test when a row does not fit the others.

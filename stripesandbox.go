@@ -62,9 +62,13 @@ func openSandbox(ctx context.Context, cfg config.Config, publicURL string, log *
 	if err != nil {
 		return nil, fmt.Errorf("open the sandbox: %w", err)
 	}
-	b.worldpay, err = openWorldpay(ctx, cfg, worldpayFile, worldpaysandbox.Config{
-		Logger: log, PublicURL: publicURL + pathWorldpay, Target: ownTarget(cfg, publicURL),
-	})
+	merchants := worldpaysandbox.Config{Logger: log, PublicURL: publicURL + pathWorldpay, Target: ownTarget(cfg, publicURL)}
+	if cfg.Production() {
+		// The demo's login is known to everybody: whoever used it would have the
+		// orders and cards of all others that do.
+		merchants.Merchants, merchants.OwnMerchants = []worldpaysandbox.Merchant{}, true
+	}
+	b.worldpay, err = openWorldpay(ctx, cfg, worldpayFile, merchants)
 	if err != nil {
 		return nil, errors.Join(err, b.Server.Close())
 	}

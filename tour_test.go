@@ -46,6 +46,10 @@ func takeTour(t *testing.T, s *testServer) {
 			return uuid.NewString(), nil
 		case name == "origin":
 			return s.URL, nil
+		case name == "month":
+			return time.Now().UTC().Format("1"), nil
+		case name == "year":
+			return time.Now().UTC().Format("2006"), nil
 		case ok:
 			return value, nil
 		default:
@@ -54,8 +58,8 @@ func takeTour(t *testing.T, s *testServer) {
 	}
 	ended := map[string]string{
 		"2": "DRAFT", "3": "OPEN", "4": "ACCEPTED", "5": "OPEN", "6": "SUCCEEDED", "7": "FAILED", "8": "REQUIRES_ACTION", "9": "REQUIRES_ACTION",
-		"13": "OPEN", "14": "CAPTURED", "15": "CREDIT_LIMIT_EXCEEDED",
-		"16": "REQUIRES_ACTION", "17": "REQUIRES_ACTION",
+		"10": "RELOAD", "13": "OPEN", "14": "CAPTURED", "15": "4.99", "16": "CREDIT_LIMIT_EXCEEDED", "17": "14.99",
+		"18": "REQUIRES_ACTION", "19": "REQUIRES_ACTION",
 	}
 	for _, tab := range tabs {
 		if strings.Contains(tab.Query, "subscription ") {
@@ -74,7 +78,19 @@ func takeTour(t *testing.T, s *testServer) {
 			t.Fatalf("tab %q was refused: %+v\n%s", tab.Name, answer.Errors, text)
 		}
 		number, _, _ := strings.Cut(tab.Name, " ")
-		if want := ended[number]; want != "" && !strings.Contains(text, `"`+want+`"`) {
+		want := `"` + ended[number] + `"`
+		if number == "17" {
+			// The card is charged by due work, a moment after tab 15.
+			await(t, "the automatic reload is in the statement", func() bool {
+				again, err := s.Do(t.Context(), tab.Query, variables)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text = string(again.Data)
+				return strings.Contains(text, want)
+			})
+		}
+		if ended[number] != "" && !strings.Contains(text, want) {
 			t.Errorf("tab %q does not end %s:\n%s", tab.Name, want, text)
 		}
 		captures, err := tab.Captures()

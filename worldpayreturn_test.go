@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -78,6 +80,37 @@ func TestSignedReturns(t *testing.T) {
 		t.Helper()
 		return s.make(s.token, "node.status", `{ node(id: "`+id+`") { ... on Payment { status } } }`)
 	}
+	problem := func() string {
+		t.Helper()
+		document, err := s.fill(`{ node(id: "{{worldpay}}") { ... on Provider { returnProblem { code message seenAt } } } }`)
+		must(t, err)
+		_, raw, err := s.ask(s.token, document, nil, nil)
+		must(t, err)
+		var answer struct {
+			Data struct {
+				Node struct {
+					ReturnProblem *struct{ Code, Message, SeenAt string }
+				}
+			}
+		}
+		must(t, json.Unmarshal(raw, &answer))
+		p := answer.Data.Node.ReturnProblem
+		if p == nil {
+			return ""
+		}
+		if p.Message == "" || p.SeenAt == "" {
+			t.Errorf("the problem is not told: %s", raw)
+		}
+		return p.Code
+	}
+	shown := func(address string) string {
+		t.Helper()
+		answer, err := client.Get(address)
+		must(t, err)
+		text, err := io.ReadAll(answer.Body)
+		must(t, errors.Join(err, answer.Body.Close()))
+		return string(text)
+	}
 	first, firstPage := start("50.00", "r-1")
 	second, secondPage := start("7.00", "r-2")
 	back, other := pay(firstPage), pay(secondPage)
@@ -93,8 +126,29 @@ func TestSignedReturns(t *testing.T) {
 		}
 		return q
 	}
+	if p := problem(); p != "" {
+		t.Errorf("before anybody has come back there is the problem %s", p)
+	}
+	// A39: an installation that sends no parameters is told of, also on the page.
+	bare := *back
+	bare.RawQuery = ""
+	thanks := follow(http.MethodGet, bare.String(), nil)
+	if p := problem(); p != "NO_PARAMETERS" {
+		t.Errorf("without parameters the problem is %q", p)
+	}
+	if page := shown(s.url + thanks.String()); !strings.Contains(page, "Send URL") || !strings.Contains(page, "TEST") {
+		t.Errorf("the page says nothing of it: %s", page)
+	}
+	for name, want := range map[string]string{"mac2": "BAD_SIGNATURE", "paymentCurrency": "BAD_SIGNATURE"} {
+		forged := *back
+		forged.RawQuery = changed(name, strings.Repeat("0", 64)).Encode()
+		follow(http.MethodGet, forged.String(), nil)
+		if p := problem(); p != want {
+			t.Errorf("with another %s the problem is %q", name, p)
+		}
+	}
+
 	for name, q := range map[string]url.Values{
-		"nothing":           {},
 		"another sum":       changed("paymentAmount", "500000"),
 		"another order":     changed("orderKey", other.Query().Get("orderKey")),
 		"another signature": changed("mac2", other.Query().Get("mac2")),
@@ -127,6 +181,9 @@ func TestSignedReturns(t *testing.T) {
 		document, err := s.fill(`{ payer(by: {id: "{{ada}}"}) { balance(currency: "USD") { remaining { amount } } } }`)
 		must(t, err)
 		return s.make(s.token, "payer.balance.remaining.amount", document)
+	}
+	if p := problem(); p != "" {
+		t.Errorf("after a good return there is still the problem %s", p)
 	}
 	if got := balance(); got != "50.00" {
 		t.Errorf("the balance is %s", got)

@@ -47,7 +47,7 @@ func (s *Service) CreateToken(ctx context.Context, d TokenDraft) (id string, tok
 	if d.ExpiresAt != nil {
 		expires = d.ExpiresAt.UTC().Truncate(time.Microsecond)
 		d.ExpiresAt = &expires
-		if !expires.After(s.now()) {
+		if !expires.After(s.machine()) {
 			return "", token, refuse(CodeExpired, "expiresAt", "the token would have ended already")
 		}
 	}

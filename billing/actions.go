@@ -1,6 +1,8 @@
 package billing
 
 import (
+	"context"
+
 	"purser/ent"
 	"purser/ent/invoice"
 	"purser/ent/quote"
@@ -23,14 +25,14 @@ const (
 
 // QuoteActions says what may be done with a quote now. Nothing while a gateway
 // is changing it.
-func (s *Service) QuoteActions(q *ent.Quote) []QuoteAction {
+func (s *Service) QuoteActions(ctx context.Context, q *ent.Quote) []QuoteAction {
 	switch {
 	case q.PendingCallID != nil:
 	case q.Status == quote.StatusDRAFT && q.PayerID != nil && q.Currency != nil:
 		return []QuoteAction{QuoteActionUpdate, QuoteActionFinalize, QuoteActionCancel}
 	case q.Status == quote.StatusDRAFT:
 		return []QuoteAction{QuoteActionUpdate, QuoteActionCancel}
-	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || q.ExpiresAt.After(s.now())):
+	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || q.ExpiresAt.After(s.now(ctx))):
 		return []QuoteAction{QuoteActionAccept, QuoteActionCancel}
 	}
 	return nil
@@ -41,9 +43,12 @@ type InvoiceAction string
 
 // The actions of invoices, in the words of the API.
 const (
-	InvoiceActionFinalize InvoiceAction = "FINALIZE"
-	InvoiceActionPay      InvoiceAction = "PAY"
-	InvoiceActionVoid     InvoiceAction = "VOID"
+	InvoiceActionUpdate            InvoiceAction = "UPDATE"
+	InvoiceActionFinalize          InvoiceAction = "FINALIZE"
+	InvoiceActionPay               InvoiceAction = "PAY"
+	InvoiceActionSend              InvoiceAction = "SEND"
+	InvoiceActionMarkUncollectible InvoiceAction = "MARK_UNCOLLECTIBLE"
+	InvoiceActionVoid              InvoiceAction = "VOID"
 )
 
 // InvoiceActions says what may be done with an invoice now; one that was
@@ -51,10 +56,14 @@ const (
 func InvoiceActions(i *ent.Invoice) []InvoiceAction {
 	switch {
 	case i.PendingCallID != nil:
+	case i.Status == invoice.StatusDRAFT && editable(i):
+		return []InvoiceAction{InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionVoid}
 	case i.Status == invoice.StatusDRAFT:
 		return []InvoiceAction{InvoiceActionFinalize, InvoiceActionVoid}
-	case unpaidStatus(i.Status):
-		return []InvoiceAction{InvoiceActionPay, InvoiceActionVoid}
+	case i.Status == invoice.StatusOPEN:
+		return []InvoiceAction{InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid}
+	case i.Status == invoice.StatusUNCOLLECTIBLE:
+		return []InvoiceAction{InvoiceActionPay, InvoiceActionSend, InvoiceActionVoid}
 	}
 	return nil
 }

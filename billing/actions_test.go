@@ -15,13 +15,13 @@ func TestAllowedActions(t *testing.T) {
 			}
 		}
 		id := s.invoiceOf(t, item(t, "API", "3", "USD", 1))
-		want(id, InvoiceActionFinalize, InvoiceActionVoid)
+		want(id, InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionVoid)
 		s.finalized(t, id)
-		want(id, InvoiceActionPay, InvoiceActionVoid)
+		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid)
 		if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, "uncollectible")); err != nil {
 			t.Fatal(err)
 		}
-		want(id, InvoiceActionPay, InvoiceActionVoid)
+		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionVoid)
 		begun, err := s.BeginInvoiceVoid(s.ctx, id)
 		if err != nil {
 			t.Fatal(err)
@@ -33,11 +33,11 @@ func TestAllowedActions(t *testing.T) {
 		want(id)
 
 		quoteID := s.openQuoteOf(t, item(t, "API", "3", "USD", 1))
-		if got := s.QuoteActions(s.quoted(t, quoteID)); !slices.Equal(got, []QuoteAction{QuoteActionAccept, QuoteActionCancel}) {
+		if got := s.QuoteActions(t.Context(), s.quoted(t, quoteID)); !slices.Equal(got, []QuoteAction{QuoteActionAccept, QuoteActionCancel}) {
 			t.Errorf("an open quote: %v", got)
 		}
 		s.clock.Advance(quoteLife)
-		if got := s.QuoteActions(s.quoted(t, quoteID)); len(got) != 0 {
+		if got := s.QuoteActions(t.Context(), s.quoted(t, quoteID)); len(got) != 0 {
 			t.Errorf("a quote past its day: %v", got)
 		}
 	})

@@ -36,7 +36,7 @@ func (s Snapshot) Remaining() money.Amount {
 // The answer for a time never changes, but for the moment just gone: what was
 // being booked then may come to it. Balances that do not exist have no answer.
 func (s *Service) BalancesAsOf(ctx context.Context, balanceIDs []string, at time.Time) (map[string]Snapshot, error) {
-	if now := s.now(); at.After(now) {
+	if now := s.now(ctx); at.After(now) {
 		at = now
 	}
 	at = at.UTC().Truncate(time.Microsecond)
@@ -104,6 +104,11 @@ type positionKey struct {
 //
 // The ids must be those of balances that the caller may see.
 func (s *Service) positions(ctx context.Context, balances map[string]string, times []time.Time) (map[positionKey]position, error) {
+	return s.positionsOn(ctx, s.db.Read, balances, times)
+}
+
+// positionsOn is positions on a connection, or in a transaction.
+func (s *Service) positionsOn(ctx context.Context, db queryer, balances map[string]string, times []time.Time) (map[positionKey]position, error) {
 	out := make(map[positionKey]position, len(balances)*len(times))
 	if len(balances) == 0 || len(times) == 0 {
 		return out, nil
@@ -131,7 +136,7 @@ func (s *Service) positions(ctx context.Context, balances map[string]string, tim
 	SELECT s.balance_id, s.n, e.id, e.seq, e.amount_after_units, e.usage_after_units, e.booked_at
 	FROM search s, ledger_entries e
 	WHERE s.low = s.high AND e.organization_id = `).value(org).text(" AND e.balance_id = s.balance_id AND e.seq = s.low")
-	err := q.rows(ctx, s.db.Read, func(rows *sql.Rows) error {
+	err := q.rows(ctx, db, func(rows *sql.Rows) error {
 		var k positionKey
 		var p position
 		if err := rows.Scan(&k.balanceID, &k.at, &p.entryID, &p.seq, &p.amount, &p.usage, &p.bookedAt); err != nil {

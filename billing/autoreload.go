@@ -80,9 +80,9 @@ func (tx *Tx) endAutoReload(ctx context.Context, d AutoReloadDraft) (string, err
 	if b, err = tx.lockBalance(ctx, b.ID); err != nil {
 		return "", err
 	}
-	u := tx.changeBalance(b).SetAutoReloadEnabled(false).
-		SetAutoReloadSuspendedReason("").SetAutoReloadFailures(0).ClearAutoReloadDueAt()
-	if err := tx.saveBalance(ctx, b, u); err != nil {
+	after := *b
+	after.AutoReloadEnabled, after.AutoReloadSuspendedReason, after.AutoReloadFailures, after.AutoReloadDueAt = false, "", 0, nil
+	if err := tx.writeBalance(ctx, b, &after, ""); err != nil {
 		return "", err
 	}
 	return b.ID, tx.audit(ctx, "autoReload.end", b.ID, nil)
@@ -110,37 +110,31 @@ func (tx *Tx) setAutoReload(ctx context.Context, d AutoReloadDraft) (string, err
 	if b, err = tx.lockBalance(ctx, b.ID); err != nil {
 		return "", err
 	}
-	if err := tx.fillAutoReload(ctx, b, d); err != nil {
+	after := *b
+	if err := tx.fillAutoReload(ctx, &after, d); err != nil {
 		return "", err
 	}
-	account, err := tx.usableProvider(ctx, *b.AutoReloadProviderID, "providerId")
+	account, err := tx.usableProvider(ctx, *after.AutoReloadProviderID, "providerId")
 	if err != nil {
 		return "", err
 	}
-	if err := checkReloadAmounts(b, c, account.Kind); err != nil {
+	if err := checkReloadAmounts(&after, c, account.Kind); err != nil {
 		return "", err
 	}
-	if card, err := tx.reloadCard(ctx, b); err != nil {
+	if card, err := tx.reloadCard(ctx, &after); err != nil {
 		return "", err
 	} else if card == nil {
 		return "", refuse(CodePaymentMethodRequired, "paymentMethodId", "the payer has no saved card at %s that could be charged: save one with paymentMethodAttach, paymentMethodSetup or a payment that saves it", account.Name)
 	}
-	b.AutoReloadEnabled, b.AutoReloadSuspendedReason, b.AutoReloadDueAt = true, "", nil
-	u := tx.changeBalance(b).SetAutoReloadEnabled(true).
-		SetAutoReloadThresholdUnits(*b.AutoReloadThresholdUnits).SetAutoReloadAmountUnits(*b.AutoReloadAmountUnits).
-		SetAutoReloadProviderID(*b.AutoReloadProviderID).
-		SetAutoReloadSuspendedReason("").SetAutoReloadFailures(0)
-	setOrClear(b.AutoReloadPaymentMethodID, u.SetAutoReloadPaymentMethodID, u.ClearAutoReloadPaymentMethodID)
-	setOrClear(b.AutoReloadDailyCapUnits, u.SetAutoReloadDailyCapUnits, u.ClearAutoReloadDailyCapUnits)
-	setOrClear(b.AutoReloadMonthlyCapUnits, u.SetAutoReloadMonthlyCapUnits, u.ClearAutoReloadMonthlyCapUnits)
-	if err := tx.setReloadNow(ctx, u, b); err != nil {
+	after.AutoReloadEnabled = true
+	if err := tx.reloadNow(ctx, &after); err != nil {
 		return "", err
 	}
-	if err := tx.saveBalance(ctx, b, u); err != nil {
+	if err := tx.writeBalance(ctx, b, &after, ""); err != nil {
 		return "", err
 	}
 	return b.ID, tx.audit(ctx, "autoReload.set", b.ID, map[string]string{
-		"threshold": b.AutoReload().Threshold.String(), "amount": b.AutoReload().Amount.String(),
+		"threshold": after.AutoReload().Threshold.String(), "amount": after.AutoReload().Amount.String(),
 	})
 }
 
@@ -270,38 +264,45 @@ func reloadDue(b *ent.Balance, kind ledgerentry.Kind, now time.Time) *time.Time 
 	}
 }
 
-// setReloadNow makes a reload due at once whose balance is below its threshold.
-// One that waits for its payer is given up for it.
-func (tx *Tx) setReloadNow(ctx context.Context, u *ent.BalanceUpdate, b *ent.Balance) error {
-	due := reloadDue(b, "", tx.Now)
-	if b.AutoReloadPaymentID != nil {
-		waits, err := tx.Payment.Query().
-			Where(payment.ID(*b.AutoReloadPaymentID), payment.StatusEQ(payment.StatusREQUIRES_ACTION)).Exist(ctx)
-		if err != nil {
-			return fmt.Errorf("read payment %s: %w", *b.AutoReloadPaymentID, err)
-		}
-		if due = nil; waits {
-			due = &tx.Now
-		}
+// reloadNow ends what kept the reload of a balance from being tried, and makes
+// it due at once where the balance is below its threshold. One that waits for
+// its payer is given up for it.
+func (tx *Tx) reloadNow(ctx context.Context, b *ent.Balance) error {
+	b.AutoReloadSuspendedReason, b.AutoReloadFailures, b.AutoReloadDueAt = "", 0, nil
+	if b.AutoReloadPaymentID == nil {
+		b.AutoReloadDueAt = reloadDue(b, "", tx.Now)
+		return nil
 	}
-	setOrClear(due, u.SetAutoReloadDueAt, u.ClearAutoReloadDueAt)
+	waits, err := tx.Payment.Query().
+		Where(payment.ID(*b.AutoReloadPaymentID), payment.StatusEQ(payment.StatusREQUIRES_ACTION)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("read payment %s: %w", *b.AutoReloadPaymentID, err)
+	}
+	if waits {
+		b.AutoReloadDueAt = &tx.Now
+	}
 	return nil
 }
 
-// changeBalance begins a change of a balance as lockBalance has returned it.
-func (tx *Tx) changeBalance(b *ent.Balance) *ent.BalanceUpdate {
-	return tx.Balance.Update().Where(balance.ID(b.ID), balance.Version(b.Version)).
-		SetAmountUnits(b.AmountUnits).SetUsageUnits(b.UsageUnits).SetPeriod(b.Period).
-		SetVersion(b.Version + 1).SetUpdatedAt(tx.Now)
-}
-
-// saveBalance makes the change and tells of it.
-func (tx *Tx) saveBalance(ctx context.Context, b *ent.Balance, u *ent.BalanceUpdate) error {
-	if err := cas(u.Save(ctx)); err != nil {
-		return fmt.Errorf("change balance %s: %w", b.ID, err)
+// writeReload writes what a change of a balance has made different in its
+// automatic reload, but for when it is due, which is among movedColumns.
+func writeReload(u *ent.BalanceUpdate, before, after *ent.Balance) {
+	if after.AutoReloadEnabled != before.AutoReloadEnabled {
+		u.SetAutoReloadEnabled(after.AutoReloadEnabled)
 	}
-	tx.changed(ctx, ChangeBalance, b.ID, b.PayerID)
-	return nil
+	if after.AutoReloadSuspendedReason != before.AutoReloadSuspendedReason {
+		u.SetAutoReloadSuspendedReason(after.AutoReloadSuspendedReason)
+	}
+	if after.AutoReloadFailures != before.AutoReloadFailures {
+		u.SetAutoReloadFailures(after.AutoReloadFailures)
+	}
+	setChanged(before.AutoReloadThresholdUnits, after.AutoReloadThresholdUnits, u.SetAutoReloadThresholdUnits, u.ClearAutoReloadThresholdUnits)
+	setChanged(before.AutoReloadAmountUnits, after.AutoReloadAmountUnits, u.SetAutoReloadAmountUnits, u.ClearAutoReloadAmountUnits)
+	setChanged(before.AutoReloadDailyCapUnits, after.AutoReloadDailyCapUnits, u.SetAutoReloadDailyCapUnits, u.ClearAutoReloadDailyCapUnits)
+	setChanged(before.AutoReloadMonthlyCapUnits, after.AutoReloadMonthlyCapUnits, u.SetAutoReloadMonthlyCapUnits, u.ClearAutoReloadMonthlyCapUnits)
+	setChanged(before.AutoReloadProviderID, after.AutoReloadProviderID, u.SetAutoReloadProviderID, u.ClearAutoReloadProviderID)
+	setChanged(before.AutoReloadPaymentMethodID, after.AutoReloadPaymentMethodID, u.SetAutoReloadPaymentMethodID, u.ClearAutoReloadPaymentMethodID)
+	setChanged(before.AutoReloadPaymentID, after.AutoReloadPaymentID, u.SetAutoReloadPaymentID, u.ClearAutoReloadPaymentID)
 }
 
 // A new card may do what the one before could not: reloads of the payer that
@@ -323,12 +324,11 @@ func (tx *Tx) retryReloads(ctx context.Context, payerID, cardID string) error {
 		if err != nil {
 			return err
 		}
-		b.AutoReloadSuspendedReason, b.AutoReloadDueAt = "", nil
-		u := tx.changeBalance(b).SetAutoReloadSuspendedReason("").SetAutoReloadFailures(0)
-		if err := tx.setReloadNow(ctx, u, b); err != nil {
+		after := *b
+		if err := tx.reloadNow(ctx, &after); err != nil {
 			return err
 		}
-		if err := tx.saveBalance(ctx, b, u); err != nil {
+		if err := tx.writeBalance(ctx, b, &after, ""); err != nil {
 			return err
 		}
 	}

@@ -288,14 +288,30 @@ func TestSwitchingOffInFlight(t *testing.T) {
 
 // A reload moves to another provider with a card there; what is in flight at
 // the old one is credited from there.
+// A63: from an account at either gateway to one at the other, or to another one
+// at the same.
 func TestReloadMovesToAnotherProvider(t *testing.T) {
+	for _, way := range [][2]provider.Kind{
+		{provider.KindSTRIPE, provider.KindSTRIPE},
+		{provider.KindSTRIPE, provider.KindWORLDPAY},
+		{provider.KindWORLDPAY, provider.KindSTRIPE},
+		{provider.KindWORLDPAY, provider.KindWORLDPAY},
+	} {
+		t.Run(string(way[0])+" to "+string(way[1]), func(t *testing.T) { reloadMoves(t, way[0], way[1]) })
+	}
+}
+
+func reloadMoves(t *testing.T, from, to provider.Kind) {
+	t.Helper()
 	eachSale(t, func(t *testing.T, s *sale) {
+		s.provider = s.newKind(t, from)
+		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
 		s.card(t)
 		s.reloading(t, nil)
 		s.spend(t, "1")
 		begun := s.begin(t)
 		old := s.provider
-		s.provider = s.newKind(t, provider.KindSTRIPE)
+		s.provider = s.newKind(t, to)
 		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
 		card := s.card(t)
 		s.reloading(t, func(d *AutoReloadDraft) { d.ProviderID = &s.provider })

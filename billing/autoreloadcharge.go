@@ -55,7 +55,7 @@ func reloadAgainIn(failures int) (time.Duration, bool) {
 // DueReloads lists balances of the viewer's organization that are to be
 // reloaded, the longest waiting first.
 func (s *Service) DueReloads(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Balance.Query().Where(reloadIsDue(s.now())).
+	ids, err := s.read.Balance.Query().Where(reloadIsDue(s.now(ctx))).
 		Order(ent.Asc(balance.FieldAutoReloadDueAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due reloads: %w", err)
@@ -288,19 +288,20 @@ func (tx *Tx) pastReloads(ctx context.Context, b *ent.Balance, zone string) (pas
 // putOff writes of a reload that is due, and that nothing is charged for, when
 // it is looked at again, or why it is not.
 func (tx *Tx) putOff(ctx context.Context, b *ent.Balance, plan reloadPlan) error {
-	u := tx.changeBalance(b).ClearAutoReloadDueAt()
+	after := *b
+	after.AutoReloadDueAt = nil
 	switch {
 	case plan.suspend != "":
-		u.SetAutoReloadSuspendedReason(plan.suspend)
-		if err := tx.tellSuspended(ctx, b, plan.suspend, nil); err != nil {
+		after.AutoReloadSuspendedReason = plan.suspend
+		if err := tx.tellSuspended(ctx, b, plan.suspend, nil, ""); err != nil {
 			return err
 		}
 	case !plan.later.IsZero():
-		u = tx.changeBalance(b).SetAutoReloadDueAt(plan.later)
+		after.AutoReloadDueAt = &plan.later
 	case needsPayer(b):
-		u.SetAutoReloadSuspendedReason("") // the next turn asks anew
+		after.AutoReloadSuspendedReason = "" // the next turn asks anew
 	}
-	return tx.saveBalance(ctx, b, u)
+	return tx.writeBalance(ctx, b, &after, "")
 }
 
 func (tx *Tx) beginReload(ctx context.Context, id, callID string, b *ent.Balance, p *ent.Payer, plan reloadPlan) (*BegunReload, error) {
@@ -312,8 +313,9 @@ func (tx *Tx) beginReload(ctx context.Context, id, callID string, b *ent.Balance
 	if err != nil {
 		return nil, err
 	}
-	u := tx.changeBalance(b).SetAutoReloadPaymentID(id).SetAutoReloadSuspendedReason(plan.suspend).ClearAutoReloadDueAt()
-	if err := tx.saveBalance(ctx, b, u); err != nil {
+	after := *b
+	after.AutoReloadPaymentID, after.AutoReloadSuspendedReason, after.AutoReloadDueAt = &id, plan.suspend, nil
+	if err := tx.writeBalance(ctx, b, &after, ""); err != nil {
 		return nil, err
 	}
 	if plan.page {
@@ -339,37 +341,38 @@ func (tx *Tx) settleReload(ctx context.Context, p *ent.Payment, to payment.Statu
 	if orEmpty(b.AutoReloadPaymentID) != p.ID {
 		return nil // given up before; its money is booked all the same
 	}
-	u := tx.changeBalance(b)
 	if to == payment.StatusREQUIRES_ACTION {
-		return tx.reloadNeedsPayer(ctx, u, b, p, r)
+		return tx.reloadNeedsPayer(ctx, b, p, r)
 	}
-	u.ClearAutoReloadPaymentID()
+	after := *b
+	after.AutoReloadPaymentID = nil
 	switch {
 	case to == payment.StatusSUCCEEDED:
-		u.SetAutoReloadFailures(0)
+		after.AutoReloadFailures = 0
 		if needsPayer(b) {
-			u.SetAutoReloadSuspendedReason("")
+			after.AutoReloadSuspendedReason = ""
 		}
 	case to == payment.StatusCANCELED && b.AutoReloadEnabled && (b.AutoReloadSuspendedReason == "" || p.ActionURL == "" && needsPayer(b)):
 		// Given up for what follows: another card, or a page. A page that was
 		// closed is followed by nothing.
-		u.SetAutoReloadDueAt(tx.Now)
+		after.AutoReloadDueAt = &tx.Now
 	case !b.AutoReloadEnabled || b.AutoReloadSuspendedReason != "":
 	case r.Status == gateway.StatusUnavailable:
-		u.SetAutoReloadDueAt(tx.Now.Add(reloadUnreached)) // nobody has said no
+		again := tx.Now.Add(reloadUnreached) // nobody has said no
+		after.AutoReloadDueAt = &again
 	default:
-		if err := tx.reloadFailed(ctx, u, b, p, r); err != nil {
+		if err := tx.reloadFailed(ctx, &after, p, r); err != nil {
 			return err
 		}
 	}
-	return tx.saveBalance(ctx, b, u)
+	return tx.writeBalance(ctx, b, &after, "")
 }
 
-// reloadFailed decides whether a reload that failed is tried again.
-func (tx *Tx) reloadFailed(ctx context.Context, u *ent.BalanceUpdate, b *ent.Balance, p *ent.Payment, r gateway.PaymentResult) error {
-	failures := b.AutoReloadFailures + 1
-	u.SetAutoReloadFailures(failures)
-	again, more := reloadAgainIn(failures)
+// reloadFailed decides whether a reload that failed is tried again, and puts
+// that into the balance.
+func (tx *Tx) reloadFailed(ctx context.Context, b *ent.Balance, p *ent.Payment, r gateway.PaymentResult) error {
+	b.AutoReloadFailures++
+	again, more := reloadAgainIn(b.AutoReloadFailures)
 	reason := SuspendedDeclined
 	if r.Status == gateway.StatusRejected {
 		reason = SuspendedRefused
@@ -378,11 +381,12 @@ func (tx *Tx) reloadFailed(ctx context.Context, u *ent.BalanceUpdate, b *ent.Bal
 		more = more && r.Failure != nil && r.Failure.Credentials
 	}
 	if more && (r.Failure == nil || !r.Failure.Final) {
-		u.SetAutoReloadDueAt(tx.Now.Add(again))
-		return nil
+		next := tx.Now.Add(again)
+		b.AutoReloadDueAt = &next
+		return tx.tellReloadFailed(ctx, b, p, r, next)
 	}
-	u.SetAutoReloadSuspendedReason(reason)
-	return tx.tellSuspended(ctx, b, reason, p)
+	b.AutoReloadSuspendedReason = reason
+	return tx.tellSuspended(ctx, b, reason, p, failureMessage(r))
 }
 
 // suspendReload suspends the automatic reload of a balance, if it has one.
@@ -391,10 +395,12 @@ func (tx *Tx) suspendReload(ctx context.Context, balanceID, reason string) error
 	if err != nil || !b.AutoReloadEnabled || b.AutoReloadSuspendedReason != "" {
 		return err
 	}
-	if err := tx.tellSuspended(ctx, b, reason, nil); err != nil {
+	if err := tx.tellSuspended(ctx, b, reason, nil, ""); err != nil {
 		return err
 	}
-	return tx.saveBalance(ctx, b, tx.changeBalance(b).SetAutoReloadSuspendedReason(reason).ClearAutoReloadDueAt())
+	after := *b
+	after.AutoReloadSuspendedReason, after.AutoReloadDueAt = reason, nil
+	return tx.writeBalance(ctx, b, &after, "")
 }
 
 // reloadSuspended is what is told of an automatic reload that stopped.
@@ -410,9 +416,10 @@ type reloadSuspended struct {
 // noticeReloadSuspended is the kind of the notice.
 const noticeReloadSuspended = "auto_reload.suspended"
 
-// tellSuspended puts the notice of a suspension into the outbox. p is the
-// payment that led to it, nil where none did.
-func (tx *Tx) tellSuspended(ctx context.Context, b *ent.Balance, reason string, p *ent.Payment) error {
+// tellSuspended puts the notice of a suspension into the outbox, and a mail to
+// the payer. p is the payment that led to it, nil where none did; why is what
+// the bank said.
+func (tx *Tx) tellSuspended(ctx context.Context, b *ent.Balance, reason string, p *ent.Payment, why string) error {
 	n := reloadSuspended{BalanceID: b.ID, PayerID: b.PayerID, Reason: reason}
 	if p != nil {
 		o, err := tx.tenant(ctx)
@@ -421,5 +428,8 @@ func (tx *Tx) tellSuspended(ctx context.Context, b *ent.Balance, reason string, 
 		}
 		n.PaymentID, n.PayURL = p.ID, tx.s.publicLink("thanks", o.Slug, p.PublicToken)
 	}
-	return tx.notice(ctx, noticeReloadSuspended, b.ID, n)
+	if err := tx.notice(ctx, noticeReloadSuspended, b.ID, n); err != nil {
+		return err
+	}
+	return tx.tellReloadStopped(ctx, n, p, why)
 }

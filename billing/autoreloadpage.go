@@ -37,21 +37,20 @@ func (tx *Tx) beginReloadPage(ctx context.Context, callID string, p *ent.Payer, 
 
 // reloadNeedsPayer notes that a reload waits for its payer: with a page to go
 // to, of which the payer is told, or else for a page to be made.
-func (tx *Tx) reloadNeedsPayer(ctx context.Context, u *ent.BalanceUpdate, b *ent.Balance, p *ent.Payment, r gateway.PaymentResult) error {
-	reason := b.AutoReloadSuspendedReason
-	if reason == "" {
-		reason = SuspendedAuthentication
+func (tx *Tx) reloadNeedsPayer(ctx context.Context, b *ent.Balance, p *ent.Payment, r gateway.PaymentResult) error {
+	after := *b
+	if after.AutoReloadSuspendedReason == "" {
+		after.AutoReloadSuspendedReason = SuspendedAuthentication
 	}
-	u.SetAutoReloadSuspendedReason(reason)
 	switch {
 	case r.NextAction.RedirectURL == "":
-		u.SetAutoReloadDueAt(tx.Now)
+		after.AutoReloadDueAt = &tx.Now
 	case p.ActionURL == "": // it was not told before
-		if err := tx.tellSuspended(ctx, b, reason, p); err != nil {
+		if err := tx.tellSuspended(ctx, b, after.AutoReloadSuspendedReason, p, ""); err != nil {
 			return err
 		}
 	}
-	return tx.saveBalance(ctx, b, u)
+	return tx.writeBalance(ctx, b, &after, "")
 }
 
 // beginReloadCancel stores that the payment which is in flight for a balance is
@@ -61,7 +60,9 @@ func (tx *Tx) beginReloadCancel(ctx context.Context, callID string, b *ent.Balan
 	if err != nil {
 		return nil, fmt.Errorf("read payment %s: %w", *b.AutoReloadPaymentID, err)
 	}
-	if err := tx.saveBalance(ctx, b, tx.changeBalance(b).ClearAutoReloadDueAt()); err != nil {
+	after := *b
+	after.AutoReloadDueAt = nil
+	if err := tx.writeBalance(ctx, b, &after, ""); err != nil {
 		return nil, err
 	}
 	if p.Status != payment.StatusREQUIRES_ACTION {
@@ -83,7 +84,10 @@ func (tx *Tx) cancelLater(ctx context.Context, id string) error {
 	if err != nil || orEmpty(b.AutoReloadPaymentID) != id {
 		return err
 	}
-	return tx.saveBalance(ctx, b, tx.changeBalance(b).SetAutoReloadDueAt(tx.Now.Add(reloadUnreached)))
+	due := tx.Now.Add(reloadUnreached)
+	after := *b
+	after.AutoReloadDueAt = &due
+	return tx.writeBalance(ctx, b, &after, "")
 }
 
 // FinishReloadCancel applies what became of giving up a reload. It may be

@@ -91,7 +91,11 @@ func (tx *Tx) createBalance(ctx context.Context, p *ent.Payer, code string, limi
 		SetPeriod(period).SetLastHash([]byte{}).SetLastBookedAt(tx.Now).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if p.BillingMode == payer.BillingModePOSTPAID {
-		create.SetNillableCreditLimitUnits(limit)
+		at, err := tx.usageInvoiceAt(ctx)
+		if err != nil {
+			return nil, err
+		}
+		create.SetNillableCreditLimitUnits(limit).SetUsageInvoiceAt(at)
 	}
 	b, err := create.Save(ctx)
 	if err != nil {
@@ -166,15 +170,20 @@ func orNull[T any](v *T) any {
 func (tx *Tx) moved(ctx context.Context, before, after *ent.Balance, kind ledgerentry.Kind) error {
 	w := watch(before, after, tx.Now)
 	after.LowBalanceNoticedAt = w.lowBalanceNoticedAt
-	after.AutoReloadDueAt = reloadDue(after, kind, tx.Now)
+	// Who has said by the change when a reload is tried knows more than its
+	// balance tells: that a card was declined, or that nobody is left to charge.
+	if same(before.AutoReloadDueAt, after.AutoReloadDueAt) {
+		after.AutoReloadDueAt = reloadDue(after, kind, tx.Now)
+	}
 	tx.changed(ctx, ChangeBalance, after.ID, after.PayerID)
 	return tx.tell(ctx, w.notices)
 }
 
 // writeBalance writes what of a balance a change has made different, with what
 // follows from it. before is the balance as lockBalance has returned it, after
-// a copy with the change, and kind that of the entry, if one is booked. Every change of a balance comes by here, but for
-// usage, which the committers write.
+// a copy with the change, and kind that of the entry, if one is booked. Every
+// change of one balance comes by here, but for usage, which the committers
+// write; followLimit alone changes many at once.
 func (tx *Tx) writeBalance(ctx context.Context, before, after *ent.Balance, kind ledgerentry.Kind) error {
 	if err := tx.moved(ctx, before, after, kind); err != nil {
 		return err
@@ -188,24 +197,34 @@ func (tx *Tx) writeBalance(ctx context.Context, before, after *ent.Balance, kind
 			}
 		})
 	// What seldom changes is left out.
+	if after.BillingMode != before.BillingMode {
+		u.SetBillingMode(after.BillingMode)
+	}
 	if after.HeldUnits != before.HeldUnits {
 		u.SetHeldUnits(after.HeldUnits)
 	}
 	if after.UnpaidUnits != before.UnpaidUnits {
 		u.SetUnpaidUnits(after.UnpaidUnits)
 	}
-	if !same(after.CreditLimitUnits, before.CreditLimitUnits) || after.CreditLimitOwn != before.CreditLimitOwn {
-		setOrClear(after.CreditLimitUnits, u.SetCreditLimitUnits, u.ClearCreditLimitUnits)
+	setChanged(before.CreditLimitUnits, after.CreditLimitUnits, u.SetCreditLimitUnits, u.ClearCreditLimitUnits)
+	if after.CreditLimitOwn != before.CreditLimitOwn {
 		u.SetCreditLimitOwn(after.CreditLimitOwn)
 	}
-	if !same(after.LowBalanceLevelUnits, before.LowBalanceLevelUnits) || !same(after.LowBalancePercent, before.LowBalancePercent) {
-		setOrClear(after.LowBalanceLevelUnits, u.SetLowBalanceLevelUnits, u.ClearLowBalanceLevelUnits)
-		setOrClear(after.LowBalancePercent, u.SetLowBalancePercent, u.ClearLowBalancePercent)
-	}
+	setChanged(before.LowBalanceLevelUnits, after.LowBalanceLevelUnits, u.SetLowBalanceLevelUnits, u.ClearLowBalanceLevelUnits)
+	setChanged(before.LowBalancePercent, after.LowBalancePercent, u.SetLowBalancePercent, u.ClearLowBalancePercent)
+	setChanged(before.UsageInvoiceAt, after.UsageInvoiceAt, u.SetUsageInvoiceAt, u.ClearUsageInvoiceAt)
+	writeReload(u, before, after)
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("write balance %s: %w", before.ID, err)
 	}
 	return nil
+}
+
+// setChanged sets or clears an optional column that a change has made different.
+func setChanged[T comparable, U any](before, after *T, set func(T) U, clear func() U) {
+	if !same(before, after) {
+		setOrClear(after, set, clear)
+	}
 }
 
 // unpaid sums what is due on those of the payer's open and uncollectible

@@ -38,8 +38,8 @@ func newStand(b *testing.B, dialectName string, organizations, payersEach int) [
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := newFixtureOn(b, testdb.Migrated(b, dialectName, dir))
-	f.now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	f := newFixture(b, testdb.Migrated(b, dialectName, dir))
+	f.machineClock = time.Now
 	var all []*stand
 	for n := range organizations {
 		s := &stand{fixture: f}

@@ -19,6 +19,7 @@
 package billing
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/url"
@@ -46,6 +47,9 @@ type Config struct {
 	// PublicURL is the address under which browsers and gateways reach this
 	// server, without a slash at the end.
 	PublicURL string
+	// WebhookAddresses are addresses, scheme://host[:port], that an organization
+	// may have events sent to beside those of the internet.
+	WebhookAddresses []string
 	// OneOrganization keeps the statements that book usage to one organization
 	// each, as a database needs it that is spread over machines.
 	OneOrganization bool
@@ -53,15 +57,19 @@ type Config struct {
 
 // Service offers the domain's operations. It is safe for concurrent use.
 type Service struct {
-	db         *database.DB
-	read       *ent.Client
-	sealer     *auth.Sealer
-	log        *slog.Logger
-	now        func() time.Time
-	random     io.Reader
-	publicURL  string
-	changes    *Changes
-	committers committers
+	db     *database.DB
+	read   *ent.Client
+	sealer *auth.Sealer
+	log    *slog.Logger
+	// machineClock is the machine's clock (clock.go).
+	machineClock func() time.Time
+	clocks       orgClocks
+	random       io.Reader
+	publicURL    string
+	// webhookAddresses is Config.WebhookAddresses.
+	webhookAddresses []string
+	changes          *Changes
+	committers       committers
 }
 
 // New returns the domain over an open, migrated database.
@@ -74,12 +82,15 @@ func New(c Config) *Service {
 		random:    c.Random,
 		publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		changes:   newChanges(),
+
+		webhookAddresses: c.WebhookAddresses,
 	}
-	s.now = func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }
-	if c.Now == nil {
-		s.now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	if s.machineClock = c.Now; c.Now == nil {
+		s.machineClock = time.Now
 	}
-	RollOverReads(s.read, s.now)
+	RollOverReads(s.read, func(ctx context.Context, organizationID string) time.Time {
+		return s.clockOf(ctx, organizationID).tell(s.machine())
+	})
 	s.committers = newCommitters(s, c.OneOrganization)
 	return s
 }
@@ -87,9 +98,6 @@ func New(c Config) *Service {
 // Client returns the client for queries. It cannot write: on SQLite its
 // connections refuse to, and tests refuse it everywhere.
 func (s *Service) Client() *ent.Client { return s.read }
-
-// Now returns the domain's time: UTC, in microseconds.
-func (s *Service) Now() time.Time { return s.now() }
 
 // Changes returns the live feed of changed objects.
 func (s *Service) Changes() *Changes { return s.changes }

@@ -26,6 +26,7 @@ const (
 	partTax       = "tax"
 	partRounding  = "rounding"
 	partOutOfBand = "out-of-band"
+	partDebt      = "debt"
 )
 
 func invoiceCause(invoiceID, part string) string { return "invoice:" + invoiceID + ":" + part }
@@ -79,8 +80,14 @@ func (tx *Tx) creditTopUp(ctx context.Context, p *ent.Payment, gatewayPaymentID 
 // transaction that makes the invoice OPEN (or PAID, when there is nothing to
 // pay).
 func (tx *Tx) bookInvoice(ctx context.Context, inv *ent.Invoice) error {
+	if inv.DebtUnits != nil {
+		return tx.bookDebt(ctx, inv)
+	}
+	if inv.TotalUnits < 0 {
+		return tx.bookBelowZero(ctx, inv)
+	}
 	if inv.SubtotalUnits < 0 || inv.TaxUnits < 0 || inv.TotalUnits < 0 {
-		return refuse(CodeInvalid, "", "the invoice's lines come to less than nothing: credit the payer instead")
+		return refuse(CodeInvalid, "", "the invoice's positions or their tax come to less than nothing, and its total does not: write two invoices")
 	}
 	rows := []posting{
 		{kind: ledgerentry.KindINVOICE, debit: accountReceivable, credit: accountRevenue, amount: inv.Subtotal(), causeKey: invoiceCause(inv.ID, partRevenue)},
@@ -138,11 +145,11 @@ func (tx *Tx) creditInvoicePayment(ctx context.Context, inv *ent.Invoice, p *ent
 // paid elsewhere.
 func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error {
 	paid, err := tx.Payment.Query().
-		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusSUCCEEDED)).All(ctx)
+		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusSUCCEEDED), payment.RefusedAtIsNil()).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read payments of invoice %s: %w", inv.ID, err)
 	}
-	rest := inv.Total()
+	rest := money.Amount{Units: inv.TotalUnits - inv.WaivedUnits, Currency: inv.Currency}
 	for _, p := range paid {
 		if rest, err = rest.Sub(p.Amount()); err != nil {
 			return fmt.Errorf("book invoice %s as paid: %w", inv.ID, err)
@@ -165,7 +172,8 @@ func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error 
 // reverseInvoice takes back what finalizing an invoice booked: it was voided.
 func (tx *Tx) reverseInvoice(ctx context.Context, inv *ent.Invoice) error {
 	booked, err := tx.LedgerEntry.Query().
-		Where(ledgerentry.CauseKeyIn(invoiceCause(inv.ID, partRevenue), invoiceCause(inv.ID, partTax), invoiceCause(inv.ID, partRounding))).
+		Where(ledgerentry.CauseKeyIn(invoiceCause(inv.ID, partRevenue), invoiceCause(inv.ID, partDebt),
+			invoiceCause(inv.ID, partTax), invoiceCause(inv.ID, partRounding))).
 		Order(ent.Asc(ledgerentry.FieldID)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read bookings of invoice %s: %w", inv.ID, err)
@@ -195,7 +203,7 @@ func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID str
 		debit: e.CreditAccount, credit: e.DebitAccount, balanceID: orEmpty(e.BalanceID),
 		amount:    money.Amount{Units: e.AmountUnits, Currency: e.Currency},
 		paymentID: orEmpty(e.PaymentID), invoiceID: orEmpty(e.InvoiceID), providerID: orEmpty(e.ProviderID),
-		refundID: orEmpty(e.RefundID), disputeID: orEmpty(e.DisputeID),
+		refundID: orEmpty(e.RefundID), disputeID: orEmpty(e.DisputeID), creditNoteID: orEmpty(e.CreditNoteID),
 		causeKey: reversalPart(e.ID, 1),
 	})
 }

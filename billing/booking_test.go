@@ -11,6 +11,7 @@ import (
 	"purser/ent/ledgerentry"
 	"purser/ent/payer"
 	"purser/ent/payment"
+	"purser/ent/schema"
 	"purser/money"
 )
 
@@ -61,9 +62,13 @@ func (f *fixture) newInvoice(t testing.TB, p *ent.Payer, net, tax money.Amount, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	taxes := []schema.TaxShare{}
+	if !tax.IsZero() {
+		taxes = append(taxes, schema.TaxShare{RatePpm: money.Rate(tax.Units / (net.Units / 1_000_000)), TaxableUnits: net.Units, TaxUnits: tax.Units})
+	}
 	var inv *ent.Invoice
 	f.must(t, f.ctx, func(ctx context.Context, tx *Tx) (err error) {
-		inv, err = tx.Invoice.Create().
+		inv, err = tx.Invoice.Create().SetTaxes(taxes).
 			SetID(id).SetPayerID(p.ID).SetProviderID(f.provider).SetCurrency(net.Currency).SetPublicToken(id).
 			SetSubtotalUnits(net.Units).SetTaxUnits(tax.Units).SetTotalUnits(total.Units).SetAmountDueUnits(total.Units).
 			SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Save(ctx)
@@ -241,7 +246,7 @@ func TestInvoiceIsBookedByItsParts(t *testing.T) {
 				wantBooked(t, f.booked(t, inv.ID), c.want...)
 			}
 		}
-		negative := &ent.Invoice{ID: "inv_x", PayerID: p.ID, Currency: "USD", SubtotalUnits: -1, TotalUnits: -1}
+		negative := &ent.Invoice{ID: "inv_x", PayerID: p.ID, Currency: "USD", SubtotalUnits: -1}
 		err := f.inTx(f.ctx, func(ctx context.Context, tx *Tx) error { return tx.bookInvoice(ctx, negative) })
 		wantCode(t, err, CodeInvalid, "")
 	})

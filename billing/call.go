@@ -52,6 +52,10 @@ func (tx *Tx) openCall(ctx context.Context, id, providerID string, op gatewaycal
 	if err != nil {
 		return fmt.Errorf("store intent %s: %w", op, err)
 	}
+	if op == gatewaycall.OperationHOSTED_PAYMENT || op == gatewaycall.OperationCHARGE {
+		// A gateway that knows payments by order codes has one of each call.
+		return tx.keepOwnerAt(ctx, providerID, orderCode(id))
+	}
 	return nil
 }
 
@@ -107,7 +111,7 @@ func (s *Service) awaitCall(ctx context.Context, id string) error {
 	defer deadline.Stop()
 	for wait := callWaitFirst; ; wait = min(2*wait, callWaitEach) {
 		open, err := s.read.GatewayCall.Query().
-			Where(gatewaycall.ID(id), gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.LeaseUntilGT(s.now())).Exist(ctx)
+			Where(gatewaycall.ID(id), gatewaycall.StateEQ(gatewaycall.StateOPEN), gatewaycall.LeaseUntilGT(s.now(ctx))).Exist(ctx)
 		if err != nil {
 			return fmt.Errorf("wait for call %s: %w", id, err)
 		}
@@ -222,7 +226,11 @@ func callRefusal(field string, o gateway.Outcome) error {
 	case o.Failure != nil && o.Failure.Code == gateway.CodeUnsupported:
 		return refuse(CodeProviderUnsupported, field, "%s", message)
 	default:
-		return refuse(CodeProviderRefused, field, "%s", message)
+		e := refuse(CodeProviderRefused, field, "%s", message)
+		if o.Failure != nil {
+			e.GatewayCode = o.Failure.Code
+		}
+		return e
 	}
 }
 
@@ -293,7 +301,7 @@ const callLeases = 10
 // DueCalls lists open calls of the viewer's organization that nobody has
 // finished in time, the longest waiting first.
 func (s *Service) DueCalls(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.GatewayCall.Query().Where(callDue(s.now())).
+	ids, err := s.read.GatewayCall.Query().Where(callDue(s.now(ctx))).
 		Order(ent.Asc(gatewaycall.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due calls: %w", err)

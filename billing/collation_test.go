@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
+
 	"purser/auth"
 	"purser/ent"
 	entbalance "purser/ent/balance"
@@ -17,7 +19,9 @@ import (
 // which "aa" comes after "z": its order of ids has to be the program's.
 func TestTextIsComparedByBytes(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testdb.PostgresIn(t, "da-DK"))
+	db := testdb.PostgresIn(t, "da-DK")
+	testdb.Migrate(t, db, migrationsOf(t, dialect.Postgres))
+	f := newFixture(t, db)
 	if n := testdb.Count(t, f.db.Read, "SELECT count(*) WHERE 'aa' > 'z'"); n != 1 {
 		t.Fatal("the database does not know Danish")
 	}
@@ -35,7 +39,7 @@ func TestTextIsComparedByBytes(t *testing.T) {
 		}
 		for id, code := range map[string]string{"bal_0aa": "JPY", "bal_0ab": "KWD"} {
 			err := tx.Balance.Create().SetID(id).SetPayerID(p.ID).SetCurrency(code).SetBillingMode(entbalance.BillingModePOSTPAID).
-				SetPeriod("2026-03").SetLastHash([]byte{}).SetLastBookedAt(tx.Now).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
+				SetPeriod("2026-03").SetUsageInvoiceAt(tx.Now).SetLastHash([]byte{}).SetLastBookedAt(tx.Now).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
 			if err != nil {
 				return err
 			}

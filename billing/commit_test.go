@@ -217,7 +217,7 @@ func TestKeysMeetInTheQueue(t *testing.T) {
 // What the database itself does not take fails alone.
 func TestPoisonFailsAlone(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testdb.Postgres(t))
+	f := newFixture(t, newPostgres(t))
 	p := f.newPayer(t, payer.BillingModePREPAID)
 	f.reload(t, p.ID, usd(t, "100"))
 	release := f.block(t)
@@ -248,7 +248,7 @@ func TestPoisonFailsAlone(t *testing.T) {
 func TestBatchesOfOneOrganization(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(testing.TB, ...database.Option) *database.DB{
-		"sqlite": testdb.SQLite, "postgres": testdb.Postgres,
+		"sqlite": newSQLite, "postgres": newPostgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -289,7 +289,7 @@ func TestBatchesOfOneOrganization(t *testing.T) {
 // among them: each event is booked once and its caller hears of it.
 func TestEveryLostReplyOfABatch(t *testing.T) {
 	t.Parallel()
-	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	proxy := testdb.NewProxy(t, newPostgresURL(t))
 	f := newFixture(t, testdb.Open(t, proxy.URL()))
 	p, q := f.newPayer(t, payer.BillingModePREPAID), f.newPayer(t, payer.BillingModePREPAID)
 	f.reload(t, p.ID, usd(t, "100000"))

@@ -91,11 +91,20 @@ func (s *Service) ApplyDispute(ctx context.Context, paymentID string, r gateway.
 
 func (tx *Tx) applyDispute(ctx context.Context, newID string, p *ent.Payment, r gateway.DisputeResult) error {
 	to, ok := disputeStatus(r.State)
+	var err error
 	switch {
 	case !ok:
 		return nil
 	case p.Status != payment.StatusSUCCEEDED:
 		return errWaiting // what is contested is not here yet
+	case p.RefusedAt != nil:
+		return fmt.Errorf("payment %s is contested, which the gateway had refused: %w", p.ID, errMismatch)
+	case r.DisputeID == "" && to == dispute.StatusWON:
+		if r.DisputeID, err = tx.latestTaken(ctx, p, r.Amount); err != nil {
+			return err
+		}
+	}
+	switch {
 	case r.GatewayPaymentID != orEmpty(p.GatewayPaymentID) || r.DisputeID == "" || r.Amount.Currency != p.Currency || r.Amount.Units <= 0:
 		return fmt.Errorf("dispute %q of %s of %q does not fit payment %s of %s: %w", r.DisputeID, r.Amount, r.GatewayPaymentID, p.ID, p.Amount(), errMismatch)
 	}
@@ -137,6 +146,21 @@ func (tx *Tx) applyDispute(ctx context.Context, newID string, p *ent.Payment, r 
 		return nil
 	}
 	return tx.bookDispute(ctx, p, row, before, to)
+}
+
+// latestTaken names the latest dispute that took the amount of a payment, for a
+// gateway that does not say which one has ended. It may be told before the one
+// that it ends.
+func (tx *Tx) latestTaken(ctx context.Context, p *ent.Payment, amount money.Amount) (string, error) {
+	row, err := tx.Dispute.Query().Where(dispute.PaymentID(p.ID), dispute.AmountUnits(amount.Units), dispute.StatusIn(tookMoney()...)).
+		Order(ent.Desc(dispute.FieldID)).First(ctx)
+	if ent.IsNotFound(err) {
+		return "", errEarly
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the dispute of payment %s that has ended: %w", p.ID, err)
+	}
+	return row.GatewayDisputeID, nil
 }
 
 // bookDispute books what a dispute's new state means: the money leaves with
@@ -200,7 +224,7 @@ type DueDispute struct {
 // DueDisputes lists disputes of the viewer's organization that are not decided
 // and were not asked for in a day, the longest waiting first.
 func (s *Service) DueDisputes(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Dispute.Query().Where(disputeDue(s.now())).
+	ids, err := s.read.Dispute.Query().Where(disputeDue(s.now(ctx))).
 		Order(ent.Asc(dispute.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	return ids, wrapped(err, "list due disputes")
 }

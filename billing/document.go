@@ -8,10 +8,13 @@ import (
 
 	"purser/document"
 	"purser/ent"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/organization"
 	"purser/ent/payer"
+	"purser/ent/payment"
+	"purser/ent/paymentmethod"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/schema"
@@ -21,6 +24,8 @@ import (
 const (
 	quoteDocuments   = "quotes"
 	invoiceDocuments = "invoices"
+	receiptDocuments = "receipts"
+	noteDocuments    = "credit-notes"
 )
 
 // QuoteDocumentURL is where the document of a finalized quote is, by an
@@ -35,7 +40,23 @@ func (s *Service) InvoiceDocumentURL(slug string, i *ent.Invoice) string {
 	return s.publicLink("documents", slug, invoiceDocuments, i.PublicToken+".pdf")
 }
 
-// Document draws the quote or invoice of the viewer's organization that the
+// ReceiptURL is where the receipt of an invoice is on which something was paid,
+// by an unguessable link; nil for any other.
+func (s *Service) ReceiptURL(slug string, i *ent.Invoice) *string {
+	if i.PaidAt == nil || i.AmountPaidUnits == 0 {
+		return nil
+	}
+	link := s.publicLink("documents", slug, receiptDocuments, i.PublicToken+".pdf")
+	return &link
+}
+
+// CreditNoteDocumentURL is where the document of a credit note is, by an
+// unguessable link.
+func (s *Service) CreditNoteDocumentURL(slug string, n *ent.CreditNote) string {
+	return s.publicLink("documents", slug, noteDocuments, n.PublicToken+".pdf")
+}
+
+// Document draws the quote, invoice, receipt or credit note of the viewer's organization that the
 // last two parts of its address name, and returns the file with a name for it.
 // Whoever has the link may see it. The code is NOT_FOUND also for what was not
 // finalized.
@@ -46,6 +67,10 @@ func (s *Service) Document(ctx context.Context, kind, token string) (name string
 		d, err = s.quoteDocument(ctx, token)
 	case invoiceDocuments:
 		d, err = s.invoiceDocument(ctx, token)
+	case receiptDocuments:
+		d, err = s.receiptDocument(ctx, token)
+	case noteDocuments:
+		d, err = s.noteDocument(ctx, token)
 	default:
 		err = notFound("kind", "document", kind)
 	}
@@ -55,7 +80,7 @@ func (s *Service) Document(ctx context.Context, kind, token string) (name string
 	if file, err = document.PDF(d); err != nil {
 		return "", nil, err
 	}
-	return strings.ToLower(string(d.Kind)) + "-" + d.Number + ".pdf", file, nil
+	return strings.ReplaceAll(strings.ToLower(string(d.Kind)), " ", "-") + "-" + d.Number + ".pdf", file, nil
 }
 
 func (s *Service) quoteDocument(ctx context.Context, token string) (document.Document, error) {
@@ -69,7 +94,7 @@ func (s *Service) quoteDocument(ctx context.Context, token string) (document.Doc
 	}
 	d.Number, d.Description = orEmpty(q.Number), orEmpty(q.Description)
 	switch {
-	case q.Status == quote.StatusOPEN && q.ExpiresAt != nil && !q.ExpiresAt.After(s.now()):
+	case q.Status == quote.StatusOPEN && q.ExpiresAt != nil && !q.ExpiresAt.After(s.now(ctx)):
 		d.Mark = string(quote.StatusEXPIRED)
 	case q.Status != quote.StatusOPEN:
 		d.Mark = string(q.Status)
@@ -87,7 +112,7 @@ func (s *Service) quoteDocument(ctx context.Context, token string) (document.Doc
 		})
 	}
 	// What a gateway mirrors carries no tax; any other gets it when accepted.
-	if q.GatewayQuoteID != nil || p.TaxRatePpm == nil || *p.TaxRatePpm == 0 {
+	if q.GatewayQuoteID != nil || p.ReverseCharge || p.TaxRatePpm == nil || *p.TaxRatePpm == 0 {
 		d.Sums = []document.Sum{{Name: "Total", Amount: *q.Total()}}
 		return d, nil
 	}
@@ -120,23 +145,88 @@ func (s *Service) invoiceDocument(ctx context.Context, token string) (document.D
 	if err != nil {
 		return document.Document{}, orNotFound(err, "token", "document", "")
 	}
-	d, _, zone, err := s.newDocument(ctx, document.KindInvoice, i.PayerID, *i.FinalizedAt)
+	d, zone, err := s.documentOf(ctx, document.KindInvoice, i, *i.FinalizedAt)
 	if err != nil {
 		return d, err
 	}
-	if i.Recipient != nil {
-		d.Payer = partyOf(i.Recipient)
-	}
-	d.Number, d.Description = orEmpty(i.Number), orEmpty(i.Description)
 	if i.DueAt != nil {
 		d.Facts = append(d.Facts, document.Fact{Name: "Due", Value: i.DueAt.In(zone).Format(time.DateOnly)})
 	}
 	if i.PaidAt != nil {
 		d.Facts = append(d.Facts, document.Fact{Name: "Paid", Value: i.PaidAt.In(zone).Format(time.DateOnly)})
 	}
+	switch i.Status {
+	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
+		if d.PaymentURL, err = s.pageOf(ctx, i); err != nil {
+			return d, err
+		}
+		d.Sums = append(d.Sums, document.Sum{Name: "Amount due", Amount: i.AmountDue()})
+	default:
+		d.Mark = string(i.Status)
+	}
+	return d, nil
+}
+
+// receiptDocument is the proof that an invoice was paid.
+func (s *Service) receiptDocument(ctx context.Context, token string) (document.Document, error) {
+	i, err := s.read.Invoice.Query().Where(invoice.PublicToken(token), invoice.PaidAtNotNil(), invoice.AmountPaidUnitsGT(0)).Only(ctx)
+	if err != nil {
+		return document.Document{}, orNotFound(err, "token", "document", "")
+	}
+	d, zone, err := s.documentOf(ctx, document.KindReceipt, i, *i.PaidAt)
+	if err != nil {
+		return d, err
+	}
+	by, err := s.paidBy(ctx, i)
+	if err != nil {
+		return d, err
+	}
+	d.Facts = append(d.Facts,
+		document.Fact{Name: "Invoice", Value: orEmpty(i.Number) + " of " + i.FinalizedAt.In(zone).Format(time.DateOnly)},
+		document.Fact{Name: "Paid", Value: i.PaidAt.In(zone).Format(time.DateOnly)},
+		document.Fact{Name: "Paid with", Value: by})
+	d.Sums = append(d.Sums, document.Sum{Name: "Amount paid", Amount: i.AmountPaid()})
+	return d, nil
+}
+
+// paidBy says with what an invoice was paid.
+func (s *Service) paidBy(ctx context.Context, i *ent.Invoice) (string, error) {
+	p, err := s.read.Payment.Query().Where(payment.InvoiceID(i.ID), payment.StatusEQ(payment.StatusSUCCEEDED)).
+		Order(ent.Desc(payment.FieldID)).First(ctx)
+	switch {
+	case ent.IsNotFound(err) && i.Collection == invoice.CollectionBALANCE:
+		return "Balance", nil
+	case ent.IsNotFound(err):
+		return "Paid directly", nil
+	case err != nil:
+		return "", fmt.Errorf("read payment of invoice %s: %w", i.ID, err)
+	case p.PaymentMethodID == nil:
+		return "Online payment " + p.OrderCode, nil
+	}
+	card, err := s.read.PaymentMethod.Query().Where(paymentmethod.ID(*p.PaymentMethodID)).Only(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read card of payment %s: %w", p.ID, err)
+	}
+	return strings.TrimSpace(card.Brand + " •••• " + card.Last4), nil
+}
+
+// documentOf begins the document of an issued invoice: its two sides as they
+// stood then, its positions and its sums.
+func (s *Service) documentOf(ctx context.Context, kind document.Kind, i *ent.Invoice, at time.Time) (document.Document, *time.Location, error) {
+	d, _, zone, err := s.newDocument(ctx, kind, i.PayerID, at)
+	if err != nil {
+		return d, nil, err
+	}
+	if i.Recipient != nil {
+		d.Payer = partyOf(i.Recipient)
+	}
+	if i.Seller != nil {
+		d.Seller = partyOf((*schema.Recipient)(i.Seller))
+	}
+	d.Number, d.Description = orEmpty(i.Number), orEmpty(i.Description)
 	rows, err := s.read.InvoiceLine.Query().Where(invoiceline.InvoiceID(i.ID)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
 	if err != nil {
-		return d, fmt.Errorf("read positions of invoice %s: %w", i.ID, err)
+		return d, nil, fmt.Errorf("read positions of invoice %s: %w", i.ID, err)
 	}
 	for _, l := range rows {
 		d.Lines = append(d.Lines, document.Line{Description: l.Description, Quantity: l.Quantity, UnitAmount: l.UnitAmount(), Amount: l.Amount()})
@@ -144,17 +234,54 @@ func (s *Service) invoiceDocument(ctx context.Context, token string) (document.D
 	if i.TaxUnits != 0 || i.SubtotalUnits != i.TotalUnits {
 		d.Sums = append(d.Sums, document.Sum{Name: "Subtotal", Amount: i.Subtotal()})
 	}
-	if i.TaxUnits != 0 {
+	for _, t := range i.ShownTaxes() {
+		d.Sums = append(d.Sums, document.Sum{Name: fmt.Sprintf("Tax (%s %% of %s)", t.Rate, t.Taxable.Decimal()), Amount: t.Amount})
+	}
+	if i.TaxUnits != 0 && len(i.Taxes) == 0 {
 		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: i.Tax()})
 	}
 	d.Sums = append(d.Sums, document.Sum{Name: "Total", Amount: i.Total()})
-	switch i.Status {
-	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
-		d.PaymentURL = orEmpty(i.HostedURL)
-		d.Sums = append(d.Sums, document.Sum{Name: "Amount due", Amount: i.AmountDue()})
-	default:
-		d.Mark = string(i.Status)
+	if i.CreditedUnits != 0 {
+		d.Sums = append(d.Sums, document.Sum{Name: "Credited", Amount: i.Credited()})
 	}
+	if i.ReverseCharge {
+		d.Notes = append(d.Notes, "Reverse charge: the tax on this supply is owed by its recipient.")
+	}
+	if i.DebtUnits != nil && i.TaxUnits != 0 {
+		d.Notes = append(d.Notes, "The amounts of the positions include tax.")
+	}
+	return d, zone, nil
+}
+
+func (s *Service) noteDocument(ctx context.Context, token string) (document.Document, error) {
+	n, err := s.read.CreditNote.Query().Where(creditnote.PublicToken(token)).Only(ctx)
+	if err != nil {
+		return document.Document{}, orNotFound(err, "token", "document", "")
+	}
+	i, err := s.read.Invoice.Query().Where(invoice.ID(n.InvoiceID)).Only(ctx)
+	if err != nil {
+		return document.Document{}, fmt.Errorf("read invoice %s: %w", n.InvoiceID, err)
+	}
+	d, _, zone, err := s.newDocument(ctx, document.KindCreditNote, i.PayerID, n.CreatedAt)
+	if err != nil {
+		return d, err
+	}
+	if i.Recipient != nil {
+		d.Payer = partyOf(i.Recipient)
+	}
+	d.Number = n.Number
+	d.Facts = []document.Fact{
+		{Name: "Invoice", Value: orEmpty(i.Number)},
+		{Name: "Issued", Value: i.FinalizedAt.In(zone).Format(time.DateOnly)},
+	}
+	d.Lines = []document.Line{{Description: n.Reason, Quantity: 1, UnitAmount: n.Subtotal(), Amount: n.Subtotal()}}
+	if n.TaxUnits != 0 || n.SubtotalUnits != n.TotalUnits {
+		d.Sums = append(d.Sums, document.Sum{Name: "Subtotal", Amount: n.Subtotal()})
+	}
+	if n.TaxUnits != 0 {
+		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: n.Tax()})
+	}
+	d.Sums = append(d.Sums, document.Sum{Name: "Total credited", Amount: n.Total()})
 	return d, nil
 }
 
@@ -175,14 +302,9 @@ func (s *Service) newDocument(ctx context.Context, kind document.Kind, payerID s
 		return d, nil, nil, fmt.Errorf("time zone %q: %w", o.TimeZone, err)
 	}
 	d = document.Document{
-		Kind: kind, Test: o.Environment != organization.EnvironmentLIVE, IssuedAt: issuedAt.In(zone),
-		Seller: document.Party{Name: o.Name, Details: postal(primaryAddress(o.Addresses))},
+		Kind: kind, Test: testOf(o), IssuedAt: issuedAt.In(zone),
+		Seller: partyOf((*schema.Recipient)(sellerOf(o))),
 		Payer:  partyOf(recipientOf(p)),
-	}
-	if e := orEmpty(o.FinanceSupportEmail); e != "" {
-		d.Seller.Details = append(d.Seller.Details, e)
-	} else if e := orEmpty(o.SupportEmail); e != "" {
-		d.Seller.Details = append(d.Seller.Details, e)
 	}
 	return d, p, zone, nil
 }

@@ -99,7 +99,7 @@ func TestDocumentsSayWhatWasSold(t *testing.T) {
 			t.Errorf("mark %q", d.Mark)
 		}
 		fractions := s.openInvoiceOf(t, item(t, "Calls", "0.0025", "USD", 401))
-		if d := said(drawn(invoiceDocuments, s.invoiced(t, fractions).PublicToken)); !strings.Contains(d, "Subtotal | 1.0025 USD\nTax | 0.20 USD\nTotal | 1.20 USD\nAmount due | 1.20 USD\n") {
+		if d := said(drawn(invoiceDocuments, s.invoiced(t, fractions).PublicToken)); !strings.Contains(d, "Subtotal | 1.0025 USD\nTax (20 % of 1.0025) | 0.20 USD\nTotal | 1.20 USD\nAmount due | 1.20 USD\n") {
 			t.Errorf("the document says\n%s", d)
 		}
 	})

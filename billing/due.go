@@ -8,8 +8,10 @@ import (
 
 	entsql "entgo.io/ent/dialect/sql"
 
+	"purser/auth"
 	"purser/ent/balance"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewayevent"
 	"purser/ent/hold"
@@ -22,6 +24,8 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/quote"
 	"purser/ent/refund"
+	"purser/ent/subscription"
+	"purser/ent/webhookdelivery"
 )
 
 // quoteIsOpen finds open quotes by a word that stands in the statement, as it
@@ -42,9 +46,10 @@ func eventDue(now time.Time) predicate.GatewayEvent {
 	return gatewayevent.And(gatewayevent.StatusIn(gatewayevent.StatusRECEIVED, gatewayevent.StatusWAITING), gatewayevent.NextAttemptAtLTE(now))
 }
 
-// An invoice's payments are settled with the invoice.
+// The payments of an invoice that a gateway keeps are settled with it, and have
+// no such time.
 func paymentDue(now time.Time) predicate.Payment {
-	return payment.And(payment.NextCheckAtLTE(now), payment.InvoiceIDIsNil(),
+	return payment.And(payment.NextCheckAtLTE(now),
 		payment.StatusIn(payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING))
 }
 
@@ -60,8 +65,35 @@ func invoiceDue(now time.Time) predicate.Invoice {
 		invoice.StatusIn(invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE))
 }
 
+func chargeDue(now time.Time) predicate.Invoice {
+	return invoice.And(invoice.NextAttemptAtLTE(now), invoice.PendingCallIDIsNil())
+}
+
+// charging keeps the invoices of organizations that have cards charged by
+// themselves: no invoice of another one is due, however old it is.
+func charging(s *entsql.Selector) {
+	d := entsql.Dialect(s.Dialect())
+	o := d.Table(organization.Table)
+	s.Where(entsql.Exists(d.Select(o.C(organization.FieldID)).From(o).Where(entsql.And(
+		entsql.ColumnsEQ(o.C(organization.FieldID), s.C(invoice.FieldOrganizationID)),
+		entsql.EQ(o.C(organization.FieldChargingEnabled), true), entsql.EQ(o.C(organization.FieldStatus), organization.StatusACTIVE),
+	))))
+}
+
+func cardExpires(now time.Time) predicate.PaymentMethod {
+	return paymentmethod.ExpiryNoticeAtLTE(now)
+}
+
 func reloadIsDue(now time.Time) predicate.Balance {
 	return balance.AutoReloadDueAtLTE(now)
+}
+
+func usageIsDue(now time.Time) predicate.Balance {
+	return balance.UsageInvoiceAtLTE(now.Add(-usageRests))
+}
+
+func finalizationDue(now time.Time) predicate.Invoice {
+	return invoice.And(invoice.FinalizesAtLTE(now), invoice.StatusEQ(invoice.StatusDRAFT), invoice.PendingCallIDIsNil())
 }
 
 func refundDue(now time.Time) predicate.Refund {
@@ -76,20 +108,71 @@ func quoteDue(now time.Time) predicate.Quote {
 	return quote.And(quoteIsOpen, quote.ExpiresAtLTE(now), quote.PendingCallIDIsNil())
 }
 
-// The word stands in the statement as it does for quoteIsOpen.
+// holdIsOpenRow: the word stands in the statement as it does for quoteIsOpen.
+func holdIsOpenRow(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'OPEN'")) }
+
 func holdDue(now time.Time) predicate.Hold {
-	return hold.And(func(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'OPEN'")) }, hold.ExpiresAtLTE(now))
+	return hold.And(holdIsOpenRow, hold.ExpiresAtLTE(now))
+}
+
+func subscriptionDue(now time.Time) predicate.Subscription {
+	return subscription.DueAtLTE(now)
 }
 
 // OrganizationsWithDueWork lists the organizations in which something is due.
 // It is one of the few statements that span organizations; the work itself is
 // taken organization by organization.
 func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error) {
-	now := s.now()
-	scans := []struct {
-		what string
-		scan func(v *[]string) error
-	}{
+	set, found, err := s.readClocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, scan := range s.dueScans(ctx, s.machine()) {
+		var ids []string
+		if err := scan.scan(&ids); err != nil {
+			return nil, fmt.Errorf("scan for due %s: %w", scan.what, err)
+		}
+		found = append(found, ids...)
+	}
+	for _, id := range set {
+		if slices.Contains(found, id) {
+			continue
+		}
+		due, err := s.dueInside(auth.Internal(ctx, "jobs", id))
+		if err != nil {
+			return nil, err
+		}
+		if due {
+			found = append(found, id)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
+}
+
+// dueInside reports whether anything is due by the clock of the viewer's
+// organization, which is ahead.
+func (s *Service) dueInside(ctx context.Context) (bool, error) {
+	for _, scan := range s.dueScans(ctx, s.now(ctx)) {
+		var ids []string
+		if err := scan.scan(&ids); err != nil {
+			return false, fmt.Errorf("scan for due %s: %w", scan.what, err)
+		}
+		if len(ids) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// dueScan looks for the organizations in which something of one kind is due.
+type dueScan struct {
+	what string
+	scan func(v *[]string) error
+}
+
+func (s *Service) dueScans(ctx context.Context, now time.Time) []dueScan {
+	return []dueScan{
 		{"calls", func(v *[]string) error {
 			return s.read.GatewayCall.Query().Where(callDue(now)).
 				Unique(true).Select(gatewaycall.FieldOrganizationID).Scan(ctx, v)
@@ -110,6 +193,14 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 			return s.read.Invoice.Query().Where(invoiceDue(now)).
 				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
 		}},
+		{"finalizations", func(v *[]string) error {
+			return s.read.Invoice.Query().Where(finalizationDue(now)).
+				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"usage invoices", func(v *[]string) error {
+			return s.read.Balance.Query().Where(usageIsDue(now)).
+				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
+		}},
 		{"quotes", func(v *[]string) error {
 			return s.read.Quote.Query().Where(quoteDue(now)).
 				Unique(true).Select(quote.FieldOrganizationID).Scan(ctx, v)
@@ -126,21 +217,31 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 			return s.read.Dispute.Query().Where(disputeDue(now)).
 				Unique(true).Select(dispute.FieldOrganizationID).Scan(ctx, v)
 		}},
+		{"charges", func(v *[]string) error {
+			return s.read.Invoice.Query().Where(chargeDue(now), charging).
+				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"expiring cards", func(v *[]string) error {
+			return s.read.PaymentMethod.Query().Where(cardExpires(now)).
+				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"deliveries", func(v *[]string) error {
+			return s.read.WebhookDelivery.Query().Where(deliveryDue(now)).
+				Unique(true).Select(webhookdelivery.FieldOrganizationID).Scan(ctx, v)
+		}},
 		{"reloads", func(v *[]string) error {
 			return s.read.Balance.Query().Where(reloadIsDue(now)).
 				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
 		}},
+		{"mails", func(v *[]string) error {
+			return s.read.Email.Query().Where(mailDue(now)).
+				Unique(true).Select(email.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"subscriptions", func(v *[]string) error {
+			return s.read.Subscription.Query().Where(subscriptionDue(now)).
+				Unique(true).Select(subscription.FieldOrganizationID).Scan(ctx, v)
+		}},
 	}
-	var found []string
-	for _, scan := range scans {
-		var ids []string
-		if err := scan.scan(&ids); err != nil {
-			return nil, fmt.Errorf("scan for due %s: %w", scan.what, err)
-		}
-		found = append(found, ids...)
-	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
 }
 
 // sealScanReach is how much longer ago than the last scan an entry may have
@@ -164,12 +265,20 @@ func (s *Service) OrganizationsToSeal(ctx context.Context, since time.Time) ([]s
 	var ids []string
 	err := s.read.LedgerEntry.Query().
 		Where(ledgerentry.BalanceIDIsNil(), ledgerentry.IDGT(idAt(prefixEntry, since.Add(-sealScanReach))),
-			ledgerentry.BookedAtLTE(s.now().Add(-sealAfter)), unsealedAnywhere).
+			ledgerentry.Or(ledgerentry.BookedAtLTE(s.machine().Add(-sealAfter)), bookedAhead), unsealedAnywhere).
 		Unique(true).Select(ledgerentry.FieldOrganizationID).Scan(ctx, &ids)
 	if err != nil {
 		return nil, fmt.Errorf("scan for entries to seal: %w", err)
 	}
 	return ids, nil
+}
+
+// bookedAhead keeps the entries of organizations whose clocks are ahead: they
+// may have rested there although they are not made yet by the machine's.
+func bookedAhead(s *entsql.Selector) {
+	d := entsql.Dialect(s.Dialect())
+	all := d.Table(organization.Table)
+	s.Where(entsql.In(s.C(ledgerentry.FieldOrganizationID), d.Select(all.C(organization.FieldID)).From(all).Where(entsql.ExprP("clock_ahead <> 0"))))
 }
 
 // unsealedAnywhere keeps the entries of all organizations that no seal names.

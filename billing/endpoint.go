@@ -2,7 +2,9 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"purser/auth"
 	"purser/ent/gatewaycall"
@@ -70,14 +72,14 @@ func (s *Service) FinishEndpointRegistration(ctx context.Context, callID string,
 		}
 		switch v {
 		case verdictFreed:
-			refusal = callRefusal("registerWebhook", r.Outcome)
+			refusal = registerYourself(callRefusal("registerWebhook", r.Outcome))
 			return nil
 		case verdictDone:
 		default:
 			return nil
 		}
 		if r.Status != gateway.StatusSucceeded || r.Secret == "" {
-			refusal = callRefusal("registerWebhook", r.Outcome)
+			refusal = registerYourself(callRefusal("registerWebhook", r.Outcome))
 			return nil
 		}
 		p, err := tx.Provider.Query().Where(provider.ID(c.Subject)).Only(ctx)
@@ -97,4 +99,19 @@ func (s *Service) FinishEndpointRegistration(ctx context.Context, callID string,
 		return fmt.Errorf("finish call %s: %w", callID, err)
 	}
 	return refusal
+}
+
+// registerYourself adds to a refusal what the organization can do where the
+// gateway, or the key, does not let us register the address.
+func registerYourself(err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Code == CodeProviderUnavailable {
+		return err
+	}
+	more := *e
+	more.Message = strings.TrimSuffix(e.Message, ".") + ". Enter the provider's webhookUrl at the gateway yourself, for all events"
+	if e.Code == CodeProviderRefused {
+		more.Message += ", and give the provider the signing secret that you are shown (providerUpdate, webhookSecret)"
+	}
+	return &more
 }

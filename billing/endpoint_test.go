@@ -37,7 +37,7 @@ func TestEndpointRegistration(t *testing.T) {
 			return gateway.Outcome{Status: s, Failure: &gateway.Failure{Code: "x", Message: "The address is not public."}}
 		}
 		err = f.FinishEndpointRegistration(f.ctx, begin().ID, gateway.EndpointResult{Outcome: outcome(gateway.StatusRejected)})
-		if e := wantCode(t, err, CodeProviderRefused, "registerWebhook"); e.Message != "The address is not public." {
+		if e := wantCode(t, err, CodeProviderRefused, "registerWebhook"); !strings.HasPrefix(e.Message, "The address is not public. Enter the provider's webhookUrl at the gateway yourself") {
 			t.Errorf("got %q", e.Message)
 		}
 		err = f.FinishEndpointRegistration(f.ctx, begin().ID, gateway.EndpointResult{Outcome: outcome(gateway.StatusUnavailable)})

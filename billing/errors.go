@@ -41,7 +41,9 @@ type Error struct {
 	Message string   // one sentence for a person: what was wrong and what to do
 	Field   []string // where in the input, without the leading "input"
 	Details *Funds   // what a refusal for lack of funds is made of
-	Err     error    // what caused it; for the log only
+	// GatewayCode is the gateway's own code, where it refused and gave one.
+	GatewayCode string
+	Err         error // what caused it; for the log only
 }
 
 // Funds says what a refusal for lack of funds is made of.
@@ -96,6 +98,12 @@ func orNotFound(err error, field, what, id string) error {
 	return err
 }
 
+// isRefusal reports whether an error is for the caller to act on.
+func isRefusal(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal)
+}
+
 // wrapped says of an error what was attempted; nil stays nil.
 func wrapped(err error, attempted string) error {
 	if err == nil {
@@ -121,3 +129,9 @@ func refusedAmount(err error, field string) error {
 
 // errRetry makes inTx run its closure again.
 var errRetry = errors.New("the row changed under the transaction")
+
+// isRefused reports whether an error is a refusal.
+func isRefused(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal)
+}

@@ -22,7 +22,11 @@ import (
 // when it is given up.
 const (
 	eventTriesMax = 12
-	eventLease    = 45 * time.Second
+	// unconfirmedTriesMax is how often the gateway is asked, within some
+	// minutes, for what it denies. What was made up must not wait until it
+	// happens to look true.
+	unconfirmedTriesMax = 4
+	eventLease          = 45 * time.Second
 )
 
 // StoreEvent keeps a verified notification, once per provider and event id,
@@ -48,11 +52,15 @@ func (s *Service) StoreEvent(ctx context.Context, providerID string, e gateway.E
 		if err != nil {
 			return err
 		}
+		told, err := toldOf(e)
+		if err != nil {
+			return err
+		}
 		c := tx.GatewayEvent.Create().
 			SetID(id).SetProviderID(providerID).SetGatewayEventID(e.ID).SetType(cut(e.Type, 100)).
 			SetObjectKind(string(e.Object.Kind)).SetObjectID(e.Object.ID).
 			SetCallID(e.Object.CallID).SetSubject(e.Object.Subject).SetObjectPayment(e.Object.PaymentID).
-			SetSavedCard(saved).SetReceivedAt(tx.Now)
+			SetSavedCard(saved).SetTold(told).SetReceivedAt(tx.Now)
 		if owner := e.Object.ProviderID; owner != "" && owner != providerID {
 			stored = ""
 			return c.SetStatus(gatewayevent.StatusIGNORED).Exec(ctx)
@@ -73,9 +81,13 @@ type EventToApply struct {
 	Subject string // our object, "" when the event is of nothing that we know
 	// Later is set where our object may still come to be known: of a payment
 	// whose outcome the gateway has not told yet.
-	Later   bool
-	Object  gateway.Object
-	Saved   *gateway.SavedCard // a card of which the gateway tells nowhere else
+	Later  bool
+	Object gateway.Object
+	Saved  *gateway.SavedCard // a card of which the gateway tells nowhere else
+	Told   *gateway.Told      // what it says of money that went back, to be confirmed
+	// Settled is set of a payment that had succeeded before anybody asks how it
+	// stands now.
+	Settled bool
 	Kind    gateway.Kind
 	Account gateway.Account
 }
@@ -121,7 +133,10 @@ func (s *Service) ClaimEvent(ctx context.Context, id string) (*EventToApply, err
 			return nil, fmt.Errorf("read the card of event %s: %w", row.ID, err)
 		}
 	}
-	if out.Subject, err = s.subjectOf(ctx, row); err != nil || out.Subject == "" || out.Object.Kind != gateway.ObjectSetup {
+	if out.Subject, err = s.subjectOf(ctx, row); err != nil || out.Subject == "" {
+		return out, err
+	}
+	if err := s.fillTold(ctx, row, out); err != nil || out.Object.Kind != gateway.ObjectSetup {
 		return out, err
 	}
 	// A card refused on a page that is still open is not the setup's end: the
@@ -167,7 +182,7 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 		return first(s.read.Invoice.Query().Where(invoice.ProviderID(e.ProviderID),
 			invoice.Or(invoice.GatewayInvoiceID(e.ObjectID), invoice.ID(named(prefixInvoice)))).IDs(ctx))
 	case gateway.ObjectPayment:
-		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID), payment.InvoiceIDIsNil(),
+		id, err := first(s.read.Payment.Query().Where(payment.ProviderID(e.ProviderID),
 			payment.Or(payment.GatewayPaymentID(e.ObjectID), payment.ID(named(prefixPayment)))).IDs(ctx))
 		if err != nil || id != "" {
 			return id, err
@@ -181,6 +196,8 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 	case gateway.ObjectSetup:
 		return first(s.read.PaymentMethod.Query().Where(paymentmethod.ProviderID(e.ProviderID),
 			paymentmethod.Or(paymentmethod.SetupReference(e.ObjectID), paymentmethod.ID(named(prefixPaymentMethod)))).IDs(ctx))
+	case gateway.ObjectCard:
+		return first(s.read.PaymentMethod.Query().Where(paymentmethod.ProviderID(e.ProviderID), paymentmethod.GatewayID(e.ObjectID)).IDs(ctx))
 	default:
 		return "", nil
 	}
@@ -204,7 +221,7 @@ func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error
 		case errors.Is(cause, errMismatch):
 			u.SetStatus(gatewayevent.StatusMISMATCHED).SetError(cut(cause.Error(), 500)).ClearNextAttemptAt()
 			s.log.ErrorContext(ctx, "gateway event does not fit", "event_id", id, "error", cause)
-		case e.Attempts >= eventTriesMax:
+		case e.Attempts >= eventTriesMax, e.Attempts >= unconfirmedTriesMax && errors.Is(cause, ErrUnconfirmed):
 			u.SetStatus(gatewayevent.StatusFAILED).SetError(cut(cause.Error(), 500)).ClearNextAttemptAt()
 			s.log.ErrorContext(ctx, "gateway event given up", "event_id", id, "error", cause)
 		case errors.Is(cause, errWaiting):
@@ -229,7 +246,7 @@ func (s *Service) FinishEvent(ctx context.Context, id string, cause error) error
 // DueEvents lists events that wait to be applied.
 func (s *Service) DueEvents(ctx context.Context, limit int) ([]string, error) {
 	ids, err := s.read.GatewayEvent.Query().
-		Where(eventDue(s.now())).
+		Where(eventDue(s.now(ctx))).
 		Order(ent.Asc(gatewayevent.FieldNextAttemptAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due events: %w", err)
@@ -275,6 +292,20 @@ func (s *Service) mayBeOurs(ctx context.Context, e *ent.GatewayEvent) (bool, err
 
 // ErrForeign says that an event's object is none of ours.
 var ErrForeign = errors.New("the object is none of ours")
+
+// ErrUnconfirmed says that the gateway, asked for what an event tells, denies
+// it.
+var ErrUnconfirmed = errors.New("the gateway does not confirm what was told")
+
+// IsWaiting reports whether an event could not be applied yet and is looked at
+// again, which is no trouble before it is given up.
+func IsWaiting(err error) bool {
+	return errors.Is(err, errWaiting) || errors.Is(err, errEarly) || errors.Is(err, ErrUnconfirmed)
+}
+
+// errEarly says that an event is about the end of what was not told yet. Other
+// than with errWaiting, its payment is known, and nothing wakes it.
+var errEarly = errors.New("what it ends was not told yet")
 
 // errWaiting says that an event's object should be ours but is not there yet.
 var errWaiting = errors.New("the object is not known yet")

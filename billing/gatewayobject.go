@@ -71,7 +71,7 @@ func (s *Service) GlobalWebhookTarget(ctx context.Context, token string) (*Webho
 
 func (s *Service) globalWebhookSecrets(g *ent.GlobalProvider) ([]string, error) {
 	stored := [][]byte{g.WebhookSecretSealed}
-	if until := g.WebhookSecretPreviousUntil; until != nil && s.now().Before(*until) {
+	if until := g.WebhookSecretPreviousUntil; until != nil && s.machine().Before(*until) {
 		stored = append(stored, g.WebhookSecretPreviousSealed)
 	}
 	var secrets []string
@@ -94,7 +94,9 @@ func (s *Service) globalWebhookSecrets(g *ent.GlobalProvider) ([]string, error) 
 func (s *Service) EventOwner(ctx context.Context, part, globalProviderID string, o gateway.Object) (inside context.Context, providerID string, err error) {
 	id := o.OrganizationID
 	if id == "" {
-		row, err := s.read.GatewayObject.Query().Where(gatewayobject.ID(o.ID)).Only(ctx)
+		// A refund or a dispute is whose its payment is.
+		row, err := s.read.GatewayObject.Query().Where(gatewayobject.IDIn(named([]string{o.ID, o.PaymentID})...)).
+			Order(ent.Asc(gatewayobject.FieldID)).First(ctx)
 		if ent.IsNotFound(err) {
 			return ctx, "", nil
 		}
@@ -129,7 +131,7 @@ func (s *Service) EventOwner(ctx context.Context, part, globalProviderID string,
 	case 1:
 		return inside, ids[0], nil
 	}
-	providerID, err = s.providerOfObject(inside, ids, o.ID)
+	providerID, err = s.providerOfObject(inside, ids, named([]string{o.ID, o.PaymentID}))
 	if providerID == "" && err == nil {
 		providerID = ids[0]
 	}
@@ -138,14 +140,21 @@ func (s *Service) EventOwner(ctx context.Context, part, globalProviderID string,
 
 // providerOfObject is through which of the providers a payment was made, by
 // one of its names; empty where there is none.
-func (s *Service) providerOfObject(ctx context.Context, providerIDs []string, objectID string) (string, error) {
+func (s *Service) providerOfObject(ctx context.Context, providerIDs, names []string) (string, error) {
 	p, err := s.read.Payment.Query().
-		Where(payment.ProviderIDIn(providerIDs...), payment.Or(payment.OrderCode(objectID), payment.GatewayPaymentID(objectID))).First(ctx)
-	if ent.IsNotFound(err) {
-		return "", nil
+		Where(payment.ProviderIDIn(providerIDs...), payment.Or(payment.OrderCodeIn(names...), payment.GatewayPaymentIDIn(names...))).First(ctx)
+	if err == nil {
+		return p.ProviderID, nil
 	}
-	if err != nil {
-		return "", fmt.Errorf("look up payment %s: %w", objectID, err)
+	if !ent.IsNotFound(err) {
+		return "", fmt.Errorf("look up payment %s: %w", names, err)
 	}
-	return p.ProviderID, nil
+	for _, providerID := range providerIDs { // by the code of one of its tries
+		for _, name := range names {
+			if id, err := s.paymentOfOrder(ctx, providerID, name); err != nil || id != "" {
+				return providerID, err
+			}
+		}
+	}
+	return "", nil
 }

@@ -69,10 +69,6 @@ func (s *Service) CreateGlobalProvider(ctx context.Context, d GlobalProviderDraf
 	if err != nil {
 		return "", err
 	}
-	if d.Credentials.Kind != gateway.KindStripe {
-		// A row here has no place for the other parts of an account.
-		return "", unsupportedKind(provider.Kind(d.Credentials.Kind), "credentials")
-	}
 	if err := checkCredentials(keys, &ent.Organization{Environment: d.Environment}, d.Credentials, "credentials"); err != nil {
 		return "", err
 	}
@@ -101,6 +97,9 @@ func (s *Service) CreateGlobalProvider(ctx context.Context, d GlobalProviderDraf
 				return err
 			}
 			c.SetWebhookSecretSealed(sealed)
+		}
+		if err := s.sealAccount(c.Mutation(), globalPlace(g, ""), d.Credentials); err != nil {
+			return err
 		}
 		if err := c.Exec(ctx); err != nil {
 			return fmt.Errorf("store global provider: %w", err)
@@ -215,9 +214,12 @@ func (tx *Tx) changeGlobalKeys(u *ent.GlobalProviderUpdate, g *ent.GlobalProvide
 	if err := checkCredentials(keys, &ent.Organization{Environment: organization.Environment(g.Environment)}, *cr, "credentials"); err != nil {
 		return err
 	}
+	if code := orEmpty(g.MerchantCode); code != cr.MerchantCode {
+		return refuse(CodeInvalid, "credentials", "the provider is the merchant %s: make another provider for another one", code)
+	}
 	switch {
 	case c.AccountID == "":
-		return refuse(CodeInvalidState, "credentials", "the gateway did not say whose the keys are: they must be allowed to read their account. Try again later")
+		return refuse(CodeInvalidState, "credentials", "the gateway did not say whose the keys are: they must be good, and allowed to read their account. Try again later")
 	case g.GatewayAccountID == "":
 		u.SetAccountUnprovenAt(tx.Now)
 	case g.GatewayAccountID != c.AccountID:
@@ -228,8 +230,8 @@ func (tx *Tx) changeGlobalKeys(u *ent.GlobalProviderUpdate, g *ent.GlobalProvide
 		return err
 	}
 	u.SetGatewayAccountID(c.AccountID).SetSecretSealed(sealed).SetSecretHint(auth.Hint(cr.SecretKey.Reveal())).
-		SetPublishableKey(cr.PublishableKey).AddCredentialVersion(1)
-	return nil
+		SetNillablePublishableKey(nonEmpty(cr.PublishableKey)).AddCredentialVersion(1)
+	return tx.s.sealAccount(u.Mutation(), globalPlace(g, ""), *cr)
 }
 
 // changeGlobalWebhookSecret is rotateWebhookSecret for a global provider.
@@ -330,10 +332,10 @@ func (s *Service) globalAccount(g *ent.GlobalProvider) (gateway.Account, error) 
 	if err != nil {
 		return gateway.Account{}, err
 	}
-	return gateway.Account{
+	return s.openGlobalParts(g, gateway.Account{
 		ProviderID: g.ID, Kind: gateway.Kind(g.Kind), Environment: gateway.Environment(g.Environment),
 		CredentialVersion: g.CredentialVersion, SecretKey: secret.Reveal(), PublishableKey: orEmpty(g.PublishableKey),
-	}, nil
+	})
 }
 
 // KeepGlobalAccount remembers whose a global provider's keys are, as the

@@ -208,7 +208,9 @@ func TestOwnerOfAnEvent(t *testing.T) {
 			{"by its metadata", gateway.Object{ID: "pi_x", OrganizationID: otherID, ProviderID: theirs}, otherID, theirs},
 			{"by its organization alone", gateway.Object{ID: "pi_x", OrganizationID: otherID}, otherID, theirs},
 			{"by the order code", gateway.Object{ID: order}, f.org, ours},
+			{"by the order code of its try", gateway.Object{ID: orderCode(begun.ID)}, f.org, ours},
 			{"by the gateway's id", gateway.Object{ID: "pi_1"}, f.org, ours},
+			{"a refund, by its payment", gateway.Object{Kind: gateway.ObjectRefund, ID: "re_1", PaymentID: "pi_1"}, f.org, ours},
 			{"of nobody", gateway.Object{ID: "pi_x"}, "", ""},
 			{"of an organization that is not there", gateway.Object{ID: "pi_x", OrganizationID: "org_none"}, "", ""},
 			{"of one that does not use the account", gateway.Object{ID: "pi_x", OrganizationID: third}, "", ""},
@@ -227,6 +229,75 @@ func TestOwnerOfAnEvent(t *testing.T) {
 		own, err := f.Client().GatewayObject.Query().Where(gatewayobject.Organization(otherID)).Count(f.ctx)
 		if own != 0 || err != nil {
 			t.Errorf("%d objects, %v", own, err)
+		}
+	})
+}
+
+// worldpayKeys are the parts of an account at Worldpay.
+func worldpayKeys(code string) Credentials {
+	return Credentials{
+		Kind: gateway.KindWorldpay, SecretKey: auth.Secret(code + ":password"), MerchantCode: code, InstallationID: "1234567",
+		MACSecret: "mac-secret-of-the-installation", LegacyMAC: true, Endpoint: "https://secure-test.worldpay.com/service",
+	}
+}
+
+// TestGlobalProviderAtWorldpay: all parts of such an account are kept, sealed,
+// and opened for whoever uses it; another master key opens them as well.
+func TestGlobalProviderAtWorldpay(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		id, err := f.CreateGlobalProvider(f.operator(t), GlobalProviderDraft{
+			Name: "Worldwide WorldPay", Environment: organization.EnvironmentSANDBOX, Credentials: worldpayKeys("SHOP"),
+		}, merchantKeys{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := f.globalRow(t, id)
+		if orEmpty(g.SecretHint) != "SHOP:…" || orEmpty(g.MerchantCode) != "SHOP" || g.PublishableKey != nil ||
+			strings.Contains(string(g.MACSecretSealed), "installation") {
+			t.Errorf("got %+v", g)
+		}
+		ours, err := f.CreateProvider(f.ctx, ProviderDraft{Name: "Cards", GlobalProviderID: id}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened := func(installation, mac, endpoint string) {
+			t.Helper()
+			a, err := f.OpenAccount(f.ctx, ours)
+			if err != nil || a.ProviderID != ours || a.OrganizationID != f.org || a.Kind != gateway.KindWorldpay || a.SecretKey != "SHOP:password" ||
+				a.MerchantCode != "SHOP" || a.InstallationID != installation || a.MACSecret != mac || a.Endpoint != endpoint || a.LegacyMAC != (endpoint != "") {
+				t.Errorf("account %+v, %v", a, err)
+			}
+		}
+		opened("1234567", "mac-secret-of-the-installation", "https://secure-test.worldpay.com/service")
+		report, err := f.RotateKeys(auth.AllTenants(t.Context(), rotatePart))
+		if err != nil || len(report.Closed) != 0 || report.Sealed < 2 {
+			t.Errorf("rotation %+v, %v", report, err)
+		}
+
+		// The MAC secret that is left out stays, the rest is what is given.
+		next := Credentials{Kind: gateway.KindWorldpay, SecretKey: "SHOP:password", MerchantCode: "SHOP", InstallationID: "7654321"}
+		update := func(c Credentials) error {
+			return f.UpdateGlobalProvider(f.operator(t), GlobalProviderChange{ID: id, Credentials: &c, AccountID: c.MerchantCode}, merchantKeys{})
+		}
+		if err := update(next); err != nil {
+			t.Fatal(err)
+		}
+		opened("7654321", "mac-secret-of-the-installation", "")
+		wantCode(t, update(worldpayKeys("OTHER")), CodeInvalid, "credentials")
+
+		// A notification names an order, which is made of the call's id; both of
+		// two uses of the account are told apart by it.
+		if _, err := f.CreateProvider(f.ctx, ProviderDraft{Name: "Another use", GlobalProviderID: id}, nil); err != nil {
+			t.Fatal(err)
+		}
+		p := f.newPayer(t, payer.BillingModePREPAID)
+		begun, err := f.BeginHostedPayment(f.ctx, HostedPaymentDraft{PayerID: p.ID, Amount: usd(t, "10"), ProviderID: ours, Key: ptr("k")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inside, providerID, err := f.EventOwner(t.Context(), operatorPart, id, gateway.Object{ID: orderCode(begun.ID)})
+		if err != nil || providerID != ours || auth.FromContext(inside).OrganizationID != f.org {
+			t.Errorf("its notification is %s's, %v", providerID, err)
 		}
 	})
 }

@@ -3,14 +3,16 @@ package billing
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	entsql "entgo.io/ent/dialect/sql"
-	"entgo.io/ent/dialect/sql/schema"
+	"entgo.io/ent/dialect"
 
 	"purser/auth"
 	"purser/database"
@@ -25,6 +27,13 @@ import (
 	"purser/money"
 	"purser/testdb"
 )
+
+// TestMain has memory collected as seldom as the program does: a quarter of the
+// time went into it.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // fixture is the domain over a fresh database that holds one organization
 // with some currencies and a provider.
@@ -80,30 +89,39 @@ func eachDatabase(t *testing.T, run func(t *testing.T, f *fixture)) {
 	}
 }
 
-// eitherDatabase opens empty databases of each kind.
+// eitherDatabase opens databases of each kind, with tables and no rows.
 func eitherDatabase() map[string]func(testing.TB, ...database.Option) *database.DB {
-	return map[string]func(testing.TB, ...database.Option) *database.DB{"sqlite": testdb.SQLite, "postgres": testdb.Postgres}
+	return map[string]func(testing.TB, ...database.Option) *database.DB{"sqlite": newSQLite, "postgres": newPostgres}
 }
 
-// newFixture makes the tables in an empty database and an organization.
-func newFixture(t testing.TB, db *database.DB) *fixture {
+// newSQLite opens a SQLite database with tables and no rows.
+func newSQLite(t testing.TB, opts ...database.Option) *database.DB {
 	t.Helper()
-	tables, err := migrations.Tables()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := schema.NewMigrate(entsql.OpenDB(db.Dialect, db.Write))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Create(t.Context(), tables...); err != nil {
-		t.Fatalf("make tables: %v", err)
-	}
-	return newFixtureOn(t, db)
+	return testdb.Migrated(t, dialect.SQLite, migrationsOf(t, dialect.SQLite), opts...)
 }
 
-// newFixtureOn makes an organization in a database that has its tables.
-func newFixtureOn(t testing.TB, db *database.DB) *fixture {
+// newPostgres opens a PostgreSQL database with tables and no rows.
+func newPostgres(t testing.TB, opts ...database.Option) *database.DB {
+	t.Helper()
+	return testdb.Open(t, newPostgresURL(t), opts...)
+}
+
+func newPostgresURL(t testing.TB) string {
+	t.Helper()
+	return testdb.MigratedURL(t, dialect.Postgres, migrationsOf(t, dialect.Postgres))
+}
+
+func migrationsOf(t testing.TB, dialectName string) fs.FS {
+	t.Helper()
+	dir, err := migrations.Dir(dialectName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// newFixture makes an organization in a database that has its tables.
+func newFixture(t testing.TB, db *database.DB) *fixture {
 	t.Helper()
 	clock := &testClock{at: fixtureStart}
 	sealer, err := auth.NewSealer([]byte(strings.Repeat("k", 32)))

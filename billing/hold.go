@@ -234,7 +234,7 @@ func (s *Service) BalancesWithOldHolds(ctx context.Context, limit int) ([]string
 		BalanceID string `json:"balance_id"`
 	}
 	// A balance may have many.
-	err := s.read.Hold.Query().Where(holdDue(s.now())).Order(ent.Asc(hold.FieldExpiresAt)).Limit(expireBite).
+	err := s.read.Hold.Query().Where(holdDue(s.now(ctx))).Order(ent.Asc(hold.FieldExpiresAt)).Limit(expireBite).
 		Select(hold.FieldBalanceID).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("list old holds: %w", err)

@@ -14,7 +14,7 @@ import (
 // told of it is told once.
 func TestEveryLostReplyMovesAHoldOnce(t *testing.T) {
 	t.Parallel()
-	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	proxy := testdb.NewProxy(t, newPostgresURL(t))
 	f := newFixture(t, testdb.Open(t, proxy.URL()))
 	for _, c := range []struct {
 		name string

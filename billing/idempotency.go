@@ -125,7 +125,7 @@ const (
 // any time.
 func (s *Service) RemoveOldKeys(ctx context.Context) (int, error) {
 	ids, err := s.read.IdempotencyRecord.Query().
-		Where(idempotencyrecord.CreatedAtLT(s.now().Add(-keyLife)), ofNoOpenCall(auth.FromContext(ctx).OrganizationID)).
+		Where(idempotencyrecord.CreatedAtLT(s.now(ctx).Add(-keyLife)), ofNoOpenCall(auth.FromContext(ctx).OrganizationID)).
 		Order(ent.Asc(idempotencyrecord.FieldCreatedAt)).Limit(keysBite).IDs(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("list old keys: %w", err)

@@ -12,16 +12,16 @@ import (
 	"purser/ent/payer"
 	"purser/ent/price"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/gateway"
 	"purser/money"
-	"purser/testdb"
 )
 
 // What keys were used with is compared with what was stored by an earlier
 // version of the program, too: none of these texts may ever change.
 func TestFingerprintsArePinned(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testdb.SQLite(t))
+	f := newFixture(t, newSQLite(t))
 	amount := money.Amount{Units: 1_500_000, Currency: "USD"}
 	at := time.Date(2026, time.March, 10, 12, 0, 0, 0, time.UTC)
 	lines := []LineDraft{{PriceID: "p", Description: "d", UnitAmount: &amount, Quantity: 2}}
@@ -43,8 +43,8 @@ func TestFingerprintsArePinned(t *testing.T) {
 		},
 		{"developerCreate", PayerDraft{
 			Email: "e", Slug: "s", TaxID: ptr("t"), Name: "n", ExternalID: ptr("x"), BillingMode: payer.BillingModePREPAID, BillingEmail: ptr("b"),
-			TaxRate: ptr(money.Decimal("20")), Address: address, Metadata: map[string]string{"b": "2", "a": "1"},
-		}, `{"Email":"e","Slug":"s","TaxID":"t","Name":"n","ExternalID":"x","BillingMode":"PREPAID","BillingEmail":"b","TaxRate":"20","Address":{"line1":"1","line2":"2","city":"c","region":"r","postalCode":"z","country":"GB","isPrimary":true},"Metadata":{"a":"1","b":"2"}}`},
+			TaxRate: ptr(money.Decimal("20")), ReverseCharge: true, Address: address, Locale: ptr("uk"), Metadata: map[string]string{"b": "2", "a": "1"},
+		}, `{"Email":"e","Slug":"s","TaxID":"t","Name":"n","ExternalID":"x","BillingMode":"PREPAID","BillingEmail":"b","TaxRate":"20","ReverseCharge":true,"Address":{"line1":"1","line2":"2","city":"c","region":"r","postalCode":"z","country":"GB","isPrimary":true},"Locale":"uk","Metadata":{"a":"1","b":"2"}}`},
 		{
 			"paymentMethodAttach",
 			CardDraft{PayerID: "p", ProviderID: "v", GatewayToken: "t", ReturnURL: "r", MakeDefault: true},
@@ -52,8 +52,18 @@ func TestFingerprintsArePinned(t *testing.T) {
 		},
 		{
 			"quoteCreate",
-			QuoteDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), ExpiresAt: &at},
-			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","ExpiresAt":"2026-03-10T12:00:00Z"}`,
+			QuoteDraft{PayerID: "p", ProviderID: "v", Lines: lines, Description: ptr("d"), ExpiresAt: &at, StartsAt: &at},
+			`{"PayerID":"p","ProviderID":"v","Lines":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Description":"d","ExpiresAt":"2026-03-10T12:00:00Z","StartsAt":"2026-03-10T12:00:00Z"}`,
+		},
+		{
+			"subscriptionCreate",
+			SubscriptionDraft{PayerID: "p", ProviderID: "v", PaymentMethodID: "m", Items: lines, Collection: subscription.CollectionSEND, TrialDays: 7, StartsAt: &at},
+			`{"PayerID":"p","ProviderID":"v","PaymentMethodID":"m","Items":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Collection":"SEND","TrialDays":7,"StartsAt":"2026-03-10T12:00:00Z"}`,
+		},
+		{
+			"subscriptionUpdate",
+			SubscriptionChange{ID: "i", Items: lines, Proration: ProrationInvoiceNow},
+			`{"ID":"i","Items":[{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2}],"Proration":"INVOICE_NOW"}`,
 		},
 		{"quoteFinalize", QuoteFinalizeDraft{ID: "i"}, `{"ID":"i"}`},
 		{"quoteAccept", QuoteAcceptDraft{ID: "i"}, `{"ID":"i"}`},
@@ -79,8 +89,14 @@ func TestFingerprintsArePinned(t *testing.T) {
 		},
 		{
 			"balanceReload",
-			Reload{PayerID: "p", Amount: amount, Reference: ptr("r")},
-			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reference":"r"}`,
+			Reload{PayerID: "p", Amount: amount, Reference: ptr("r"), ProviderTxID: ptr("x"), TxReference: ptr("y"), GatewayTxReference: ptr("z"), PriceID: "c"},
+			`{"PayerID":"p","Amount":{"Units":1500000,"Currency":"USD"},"Reference":"r","ProviderTxID":"x","TxReference":"y","GatewayTxReference":"z","PriceID":"c"}`,
+		},
+		{"usageInvoice", UsageInvoiceDraft{PayerID: "p", Currency: "USD"}, `{"PayerID":"p","Currency":"USD"}`},
+		{
+			"invoiceLineAdd",
+			InvoiceLineDraft{InvoiceID: "i", Line: LineDraft{PriceID: "p", Description: "d", UnitAmount: &amount, Quantity: 2, TaxRate: ptr(money.Rate(70_000))}},
+			`{"InvoiceID":"i","Line":{"PriceID":"p","Description":"d","UnitAmount":{"Units":1500000,"Currency":"USD"},"Quantity":2,"TaxRate":70000}}`,
 		},
 		{
 			"balanceCredit",

@@ -34,6 +34,7 @@ const (
 	prefixQuoteLine      = "qli"
 	prefixInvoice        = "inv"
 	prefixInvoiceLine    = "ili"
+	prefixCreditNote     = "crn"
 	prefixPayment        = "pmt"
 	prefixAttempt        = "att"
 	prefixPaymentMethod  = "pmd"
@@ -46,6 +47,14 @@ const (
 	prefixCounter        = "num"
 	prefixAudit          = "aud"
 	prefixOutbox         = "out"
+	prefixEmail          = "eml"
+	prefixTemplate       = "etp"
+	prefixSubscription   = "sub"
+
+	prefixSubscriptionItem = "sit"
+
+	prefixWebhookEndpoint = "whk"
+	prefixWebhookDelivery = "whd"
 )
 
 // newID returns a time-ordered random id such as quo_0193…; it does not

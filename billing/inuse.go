@@ -62,5 +62,6 @@ func (tx *Tx) currencyInUse(ctx context.Context, code string) (bool, error) {
 		tx.Quote.Query().Where(quote.Currency(code)),
 		tx.Invoice.Query().Where(invoice.Currency(code)),
 		tx.Payment.Query().Where(payment.Currency(code)),
+		tx.Subscription.Query().Where(subscription.Currency(code)),
 	)
 }

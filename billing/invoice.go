@@ -7,7 +7,6 @@ import (
 	"purser/ent"
 	"purser/ent/invoice"
 	"purser/ent/payer"
-	"purser/ent/quoteline"
 	"purser/money"
 )
 
@@ -41,9 +40,6 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 			id = earlier.Subject
 			return nil
 		}
-		if len(d.Lines) == 0 {
-			return refuse(CodeRequired, "lineItems", "an invoice needs at least one position")
-		}
 		p, err := tx.payerToSell(ctx, d.PayerID, "payerId")
 		if err != nil {
 			return err
@@ -51,14 +47,9 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 		if d.Collection == invoice.CollectionBALANCE && p.BillingMode != payer.BillingModePREPAID {
 			return refuse(CodeInvalid, "collection", "the payer is POSTPAID: only the invoices of prepaid payers are paid from a balance")
 		}
-		lines, subtotal, err := tx.lines(ctx, d.Lines, "lineItems")
+		lines, err := tx.invoiceLines(ctx, d.Lines, "lineItems")
 		if err != nil {
 			return err
-		}
-		for i, l := range lines {
-			if l.interval != nil {
-				return refuse(CodeInvalid, fmt.Sprintf("lineItems.%d.priceId", i), "the price of %q is paid again and again: an invoice takes one-off prices", l.description)
-			}
 		}
 		description, err := optionalNote(d.Description, "description", "the description")
 		if err != nil {
@@ -68,11 +59,11 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 		if err != nil {
 			return err
 		}
-		sums, err := sumUp(subtotal, p.TaxRatePpm)
+		t, err := taxLines(lines, p, false)
 		if err != nil {
 			return err
 		}
-		c := tx.newInvoice(id, p.ID, sums, description).SetCollection(d.Collection)
+		c := tx.newInvoice(id, p.ID, t.invoiceSums, description).SetCollection(d.Collection)
 		if provider != nil {
 			c.SetProviderID(provider.ID)
 		}
@@ -127,7 +118,7 @@ func (tx *Tx) newInvoice(id, payerID string, s invoiceSums, description *string)
 	return tx.Invoice.Create().
 		SetID(id).SetPayerID(payerID).SetCurrency(s.subtotal.Currency).SetNillableDescription(description).
 		SetSubtotalUnits(s.subtotal.Units).SetTaxUnits(s.tax.Units).
-		SetTotalUnits(s.total.Units).SetAmountDueUnits(s.total.Units).
+		SetTotalUnits(s.total.Units).SetAmountDueUnits(dueOf(s.total)).
 		SetPublicToken(tx.s.newSecret(24)).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 }
 
@@ -148,16 +139,12 @@ func (tx *Tx) invoiceOfQuote(ctx context.Context, q *ent.Quote, id, gatewayInvoi
 	if err != nil {
 		return err
 	}
-	positions, err := tx.QuoteLine.Query().Where(quoteline.QuoteID(q.ID)).Order(ent.Asc(quoteline.FieldPosition)).All(ctx)
+	lines, err := tx.quoteLines(ctx, q.ID)
 	if err != nil {
-		return fmt.Errorf("read positions: %w", err)
-	}
-	lines := make([]line, len(positions))
-	for i, l := range positions {
-		lines[i] = line{description: l.Description, priceID: l.PriceID, quantity: l.Quantity, unitAmount: l.UnitAmount(), amount: l.Amount()}
+		return err
 	}
 	rate := p.TaxRatePpm
-	if gatewayInvoiceID != "" {
+	if gatewayInvoiceID != "" || p.ReverseCharge {
 		rate = nil
 	}
 	sums, err := sumUp(*q.Total(), rate)

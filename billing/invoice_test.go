@@ -93,12 +93,13 @@ func TestInvoiceThatStaysHere(t *testing.T) {
 			provider string
 			line     LineDraft
 			want     invoice.Status
+			page     Code // why it has none of the gateway's
 		}{
-			{"another gateway", worldpay, item(t, "A", "10", "USD", 1), invoice.StatusOPEN},
-			{"a currency of ours", "", item(t, "A", "10", "POINTS", 1), invoice.StatusOPEN},
-			{"nothing to pay", "", item(t, "A", "0", "USD", 1), invoice.StatusPAID},
-			{"less than the gateway charges", "", item(t, "A", "0.49", "USD", 1), invoice.StatusOPEN},
-			{"less than a cent", "", item(t, "A", "0.0049", "USD", 1), invoice.StatusPAID},
+			{"another gateway", worldpay, item(t, "A", "10", "USD", 1), invoice.StatusOPEN, ""},
+			{"a currency of ours", "", item(t, "A", "10", "POINTS", 1), invoice.StatusOPEN, CodeProviderUnsupported},
+			{"nothing to pay", "", item(t, "A", "0", "USD", 1), invoice.StatusPAID, ""},
+			{"less than the gateway charges", "", item(t, "A", "0.49", "USD", 1), invoice.StatusOPEN, CodeBelowMinimum},
+			{"less than a cent", "", item(t, "A", "0.0049", "USD", 1), invoice.StatusPAID, ""},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				id, err := s.CreateInvoice(s.ctx, InvoiceDraft{PayerID: s.payer.ID, ProviderID: c.provider, Lines: []LineDraft{c.line}, Collection: invoice.CollectionSEND})
@@ -122,8 +123,12 @@ func TestInvoiceThatStaysHere(t *testing.T) {
 					}
 					return
 				}
-				_, err = s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, Key: ptr(id)})
-				wantCode(t, err, CodeProviderUnsupported, "id")
+				paid, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, Key: ptr(id)})
+				if c.page != "" {
+					wantCode(t, err, c.page, "id")
+				} else {
+					s.leftPage(t, paid, err)
+				}
 				for range 2 {
 					paid, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, OutOfBand: true, Key: ptr(id + "-cash")})
 					if err != nil || paid.Call != nil || paid.PaymentID != "" {
@@ -152,7 +157,6 @@ func TestBadInvoices(t *testing.T) {
 			{"no payer", InvoiceDraft{Lines: good}, CodeNotFound, "payerId"},
 			{"no positions", InvoiceDraft{PayerID: s.payer.ID}, CodeRequired, "lineItems"},
 			{"unknown provider", InvoiceDraft{PayerID: s.payer.ID, ProviderID: "prv_none", Lines: good}, CodeNotFound, "providerId"},
-			{"negative", InvoiceDraft{PayerID: s.payer.ID, Lines: []LineDraft{item(t, "A", "-1", "USD", 1)}}, CodeInvalid, "lineItems.0.unitAmount.amount"},
 			{"two currencies", InvoiceDraft{PayerID: s.payer.ID, Lines: append(good, item(t, "A", "1", "JPY", 1))}, CodeCurrencyMismatch, "lineItems.1"},
 			{"recurring", InvoiceDraft{PayerID: s.payer.ID, Lines: []LineDraft{{PriceID: monthly, Quantity: 1}}}, CodeInvalid, "lineItems.0.priceId"},
 			{"from the balance of a postpaid payer", InvoiceDraft{PayerID: s.newPayer(t, payer.BillingModePOSTPAID).ID, Lines: good, Collection: invoice.CollectionBALANCE}, CodeInvalid, "collection"},

@@ -53,6 +53,10 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 	if err := tx.endTry(ctx, inv, r); err != nil {
 		return err
 	}
+	// With its last try the invoice may have been given up.
+	if inv, err = tx.lockInvoice(ctx, id); err != nil {
+		return err
+	}
 	switch {
 	case r.State == gateway.InvoiceUncollectible && inv.Status == invoice.StatusOPEN:
 		if err := tx.writeOff(ctx, inv); err != nil {
@@ -86,6 +90,10 @@ func (tx *Tx) leadToInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Inv
 		if err != nil {
 			return err
 		}
+		p.ActionURL = r.HostedURL
+		if err := tx.tellChargeFailed(ctx, inv, p, r.Payment.Failure); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -104,7 +112,10 @@ func (tx *Tx) keepInvoice(ctx context.Context, inv *ent.Invoice, to invoice.Stat
 		u.SetUpdatedAt(tx.Now)
 		tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
 	}
-	return cas(u.Save(ctx))
+	if err := cas(u.Save(ctx)); err != nil || to == inv.Status {
+		return err
+	}
+	return tx.subscriptionInvoiceChanged(ctx, inv.ID)
 }
 
 // ApplyInvoice brings an invoice to what the gateway said when asked. It may
@@ -145,7 +156,7 @@ func (s *Service) InvoiceToCheck(ctx context.Context, id string) (*DueInvoice, e
 // DueInvoices lists invoices of the viewer's organization that nobody has
 // told anything about for too long, the longest waiting first.
 func (s *Service) DueInvoices(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Invoice.Query().Where(invoiceDue(s.now())).
+	ids, err := s.read.Invoice.Query().Where(invoiceDue(s.now(ctx))).
 		Order(ent.Asc(invoice.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due invoices: %w", err)

@@ -3,13 +3,13 @@ package billing
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"purser/ent"
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payer"
-	"purser/ent/provider"
 	"purser/gateway"
 	"purser/money"
 )
@@ -56,40 +56,10 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT); err != nil {
 			return err
 		}
-		if _, err := tx.organization(ctx); err != nil {
+		if out.Request, found, err = tx.beginFinalization(ctx, inv, callID); err != nil {
 			return err
 		}
-		if err := tx.mayBeInvoiced(ctx, inv); err != nil {
-			return err
-		}
-		if err := tx.freezeTax(ctx, inv); err != nil {
-			return err
-		}
-		found = ""
-		kept, err := tx.keptAtGateway(ctx, inv)
-		if err != nil {
-			return err
-		}
-		if !kept {
-			if err := tx.openInvoice(ctx, inv, gateway.InvoiceResult{}); err != nil {
-				return err
-			}
-			return tx.remember(ctx, op, inv.ID, "", "")
-		}
-		if err := tx.reserveNumber(ctx, inv); err != nil {
-			return err
-		}
-		if out.Request, err = tx.invoiceRequest(ctx, inv); err != nil {
-			return err
-		}
-		found = callID
-		if err := tx.openCall(ctx, callID, *inv.ProviderID, gatewaycall.OperationINVOICE_FINALIZE, inv.ID, out.Request); err != nil {
-			return err
-		}
-		if err := tx.reserveInvoice(ctx, inv, callID); err != nil {
-			return err
-		}
-		return tx.remember(ctx, op, inv.ID, "", callID)
+		return tx.remember(ctx, op, inv.ID, "", found)
 	})
 	if err != nil {
 		return nil, err
@@ -98,9 +68,96 @@ func (s *Service) BeginInvoiceFinalization(ctx context.Context, d InvoiceFinaliz
 	return &out, err
 }
 
+// beginFinalization finalizes a draft that no gateway keeps, or stores the
+// intent to have its gateway do so: then it returns the call with its request.
+func (tx *Tx) beginFinalization(ctx context.Context, inv *ent.Invoice, callID string) (request gateway.InvoiceRequest, call string, err error) {
+	if _, err := tx.organization(ctx); err != nil {
+		return request, "", err
+	}
+	if err := tx.mayBeInvoiced(ctx, inv); err != nil {
+		return request, "", err
+	}
+	if err := tx.freezeTax(ctx, inv); err != nil {
+		return request, "", err
+	}
+	kept, err := tx.keptAtGateway(ctx, inv)
+	if err != nil {
+		return request, "", err
+	}
+	if !kept {
+		return request, "", tx.openInvoice(ctx, inv, gateway.InvoiceResult{})
+	}
+	if err := tx.reserveNumber(ctx, inv); err != nil {
+		return request, "", err
+	}
+	if request, err = tx.invoiceRequest(ctx, inv); err != nil {
+		return request, "", err
+	}
+	if err := tx.openCall(ctx, callID, *inv.ProviderID, gatewaycall.OperationINVOICE_FINALIZE, inv.ID, request); err != nil {
+		return request, "", err
+	}
+	return request, callID, tx.reserveInvoice(ctx, inv, callID)
+}
+
+// finalizeAgainIn is when a draft is tried again that was to finalize itself
+// and could not.
+const finalizeAgainIn = 24 * time.Hour
+
+// DueFinalizations lists drafts of the viewer's organization that finalize
+// themselves now, the longest waiting first.
+func (s *Service) DueFinalizations(ctx context.Context, limit int) ([]string, error) {
+	ids, err := s.read.Invoice.Query().Where(finalizationDue(s.now(ctx))).
+		Order(ent.Asc(invoice.FieldFinalizesAt)).Limit(limit).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list drafts to finalize: %w", err)
+	}
+	return ids, nil
+}
+
+// BeginDueFinalization is BeginInvoiceFinalization for a draft whose time has
+// come; it returns nil when somebody else has taken it. What is refused now is
+// tried again later.
+func (s *Service) BeginDueFinalization(ctx context.Context, id string) (*InvoiceFinalization, error) {
+	callID := s.newID(prefixCall)
+	out := InvoiceFinalization{InvoiceID: id}
+	var found string
+	later := func(ctx context.Context, tx *Tx) (bool, error) {
+		n, err := tx.Invoice.Update().Where(invoice.ID(id), finalizationDue(tx.Now)).SetFinalizesAt(tx.Now.Add(finalizeAgainIn)).Save(ctx)
+		if err != nil {
+			return false, fmt.Errorf("claim draft %s: %w", id, err)
+		}
+		return n == 1, nil
+	}
+	taken := false
+	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+		var err error
+		if taken, err = later(ctx, tx); !taken || err != nil {
+			return err
+		}
+		inv, err := tx.lockInvoice(ctx, id)
+		if err != nil {
+			return err
+		}
+		out.Request, found, err = tx.beginFinalization(ctx, inv, callID)
+		return err
+	})
+	if isRefusal(err) {
+		s.log.WarnContext(ctx, "draft cannot be finalized", "invoice_id", id, "reason", err)
+		return nil, s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
+			_, err := later(ctx, tx)
+			return err
+		})
+	}
+	if err != nil || !taken {
+		return nil, err
+	}
+	out.Call, err = s.begun(ctx, found, callID)
+	return &out, err
+}
+
 // mayBeInvoiced refuses to issue an invoice to a payer that is closed, or in a
 // currency that the organization does not sell in any more. A suspended payer
-// is billed for what it had before.
+// is billed for what it had before, and what was used is billed in any currency.
 func (tx *Tx) mayBeInvoiced(ctx context.Context, inv *ent.Invoice) error {
 	p, err := tx.payer(ctx, inv.PayerID, "id")
 	if err != nil {
@@ -109,35 +166,12 @@ func (tx *Tx) mayBeInvoiced(ctx context.Context, inv *ent.Invoice) error {
 	if p.Status == payer.StatusCLOSED {
 		return refuse(CodeInvalidState, "id", "the payer is %s", p.Status)
 	}
-	if _, err := tx.usableCurrency(ctx, inv.Currency, "id"); err != nil {
-		return err
+	if inv.DebtUnits == nil {
+		if _, err := tx.usableCurrency(ctx, inv.Currency, "id"); err != nil {
+			return err
+		}
 	}
 	return tx.keepStatus(ctx, p)
-}
-
-// freezeTax takes the payer's tax rate as it is now, for good, when a draft
-// that is only ours is issued. The sums of inv are brought up to date.
-func (tx *Tx) freezeTax(ctx context.Context, inv *ent.Invoice) error {
-	if inv.GatewayInvoiceID != nil {
-		return nil
-	}
-	p, err := tx.payer(ctx, inv.PayerID, "id")
-	if err != nil {
-		return err
-	}
-	sums, err := sumUp(inv.Subtotal(), p.TaxRatePpm)
-	if err != nil || sums.total == inv.Total() && sums.tax == inv.Tax() {
-		return err
-	}
-	n, err := tx.Invoice.Update().
-		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT), invoice.PendingCallIDIsNil()).
-		SetTaxUnits(sums.tax.Units).SetTotalUnits(sums.total.Units).SetAmountDueUnits(sums.total.Units).
-		SetUpdatedAt(tx.Now).Save(ctx)
-	if err := cas(n, err); err != nil {
-		return fmt.Errorf("write tax of invoice %s: %w", inv.ID, err)
-	}
-	inv.TaxUnits, inv.TotalUnits, inv.AmountDueUnits = sums.tax.Units, sums.total.Units, sums.total.Units
-	return nil
 }
 
 // lockInvoice reads an invoice for a change.
@@ -168,17 +202,23 @@ func (tx *Tx) keptAtGateway(ctx context.Context, inv *ent.Invoice) (bool, error)
 	if inv.GatewayInvoiceID != nil {
 		return true, nil
 	}
-	if inv.ProviderID == nil || inv.TotalUnits == 0 || inv.Collection == invoice.CollectionBALANCE || !money.IsISO(inv.Currency) {
+	if inv.ProviderID == nil || inv.TotalUnits <= 0 || inv.Collection == invoice.CollectionBALANCE || !money.IsISO(inv.Currency) {
 		return false, nil
 	}
 	p, err := tx.usableProvider(ctx, *inv.ProviderID, "providerId")
 	if err != nil {
 		return false, err
 	}
-	if p.Kind != provider.KindSTRIPE || tooSmall(inv.Total(), p.Kind) {
+	if !gateway.Kind(p.Kind).Terms().Invoices || tooSmall(inv.Total(), p.Kind) {
 		return false, nil
 	}
-	return true, chargeable(inv.Total(), p.Kind, "id")
+	if err := chargeable(inv.Total(), p.Kind, "id"); err != nil {
+		if inv.DebtUnits != nil && isRefused(err) {
+			return false, nil // nobody has chosen the amount: it was used
+		}
+		return false, err
+	}
+	return true, nil
 }
 
 // invoiceRequest is what the gateway is asked to finalize: the draft it has,
@@ -196,8 +236,14 @@ func (tx *Tx) invoiceRequest(ctx context.Context, inv *ent.Invoice) (gateway.Inv
 	r := gateway.InvoiceRequest{
 		InvoiceID: orEmpty(inv.GatewayInvoiceID), Number: orEmpty(inv.Number), Customer: customer, Currency: inv.Currency,
 		Tax: inv.Tax(), Total: inv.Total(), Description: orEmpty(inv.Description),
+		SaveCard: inv.SubscriptionID != nil && inv.Collection == invoice.CollectionAUTOMATIC,
 	}
 	if r.InvoiceID != "" {
+		return r, nil
+	}
+	if inv.DebtUnits != nil {
+		// Its positions include tax, which the gateway shows as one of its own.
+		r.Lines = []gateway.Line{gatewayLine("Usage", 1, inv.Subtotal(), inv.Subtotal())}
 		return r, nil
 	}
 	lines, err := tx.InvoiceLine.Query().Where(invoiceline.InvoiceID(inv.ID)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
@@ -226,13 +272,18 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return err
 	}
 	due := tx.Now
-	if inv.Collection == invoice.CollectionSEND {
+	switch {
+	case inv.Collection == invoice.CollectionSEND:
 		due = due.AddDate(0, 0, o.SendNetDays)
+	case inv.DebtUnits != nil:
+		due = due.AddDate(0, 0, o.UsageNetDays)
+	case inv.Collection == invoice.CollectionAUTOMATIC:
+		due = due.AddDate(0, 0, o.AutomaticNetDays)
 	}
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusDRAFT)).
 		SetStatus(invoice.StatusOPEN).SetFinalizedAt(tx.Now).SetDueAt(due).
-		SetRecipient(recipientOf(p)).
+		SetRecipient(recipientOf(p)).SetSeller(sellerOf(o)).
 		ClearFinalizesAt().ClearPendingCallID().SetUpdatedAt(tx.Now)
 	if r.InvoiceID != "" {
 		u.SetGatewayInvoiceID(r.InvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
@@ -255,15 +306,20 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 		return tx.markPaid(ctx, opened, "")
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	if opened.Collection != invoice.CollectionBALANCE {
-		return nil
-	}
-	b, err := tx.settledBalance(ctx, opened.PayerID, opened.Currency)
-	if err != nil || postpaid(b) {
+	if opened.Collection == invoice.CollectionBALANCE {
+		b, err := tx.settledBalance(ctx, opened.PayerID, opened.Currency)
+		if err != nil {
+			return err
+		}
+		if !postpaid(b) {
+			if _, err := tx.payFromBalance(ctx, opened, b.ID); err != nil {
+				return err
+			}
+		}
+	} else if err := tx.scheduleCharge(ctx, opened, o); err != nil {
 		return err
 	}
-	_, err = tx.payFromBalance(ctx, opened, b.ID)
-	return err
+	return tx.subscriptionInvoiceChanged(ctx, opened.ID)
 }
 
 // reserveNumber gives a draft its number when it is first tried to issue it,

@@ -35,6 +35,9 @@ type InvoicePayment struct {
 	OutOfBand bool
 	*Call
 	Request gateway.InvoicePayRequest
+	// Page is asked for where the gateway keeps no invoice: the payment is made
+	// on a page of its own, and finished by FinishPayment.
+	Page *gateway.HostedPaymentRequest
 }
 
 // BeginInvoicePayment stores the payment of an open invoice. Called again with
@@ -83,6 +86,8 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 			}
 		case d.OutOfBand:
 			out.Request, found, err = tx.beginOutOfBand(ctx, inv, callID)
+		case d.PaymentMethodID == "" && inv.GatewayInvoiceID == nil:
+			out.PaymentID, out.Page, found, err = tx.beginInvoicePage(ctx, inv, id, d.ReturnURL, callID)
 		case d.PaymentMethodID == "":
 			out.PaymentID, err = tx.beginHostedInvoice(ctx, inv, id, d.ReturnURL)
 		default:
@@ -289,7 +294,10 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 		if v == verdictAgain {
 			r.Status = gateway.StatusUnknown // whatever this try says, an earlier one may have arrived
 		}
-		return tx.finishInvoiceTry(ctx, callID, r)
+		if err := tx.finishInvoiceTry(ctx, callID, r); err != nil {
+			return err
+		}
+		return tx.subscriptionInvoiceChanged(ctx, c.Subject)
 	})
 	if err != nil {
 		return s.finishFailed(ctx, callID, err)
@@ -297,9 +305,7 @@ func (s *Service) FinishInvoicePayment(ctx context.Context, callID string, r gat
 	return refusal
 }
 
-// freeInvoice takes the invoice back from a call that is over. A charge that
-// reached the gateway was a try; one that did not, or a payment made
-// elsewhere, was none.
+// freeInvoice takes the invoice back from a call that is over.
 func (tx *Tx) freeInvoice(ctx context.Context, c *ent.GatewayCall, v verdict) error {
 	if v == verdictAgain {
 		return nil
@@ -307,12 +313,6 @@ func (tx *Tx) freeInvoice(ctx context.Context, c *ent.GatewayCall, v verdict) er
 	u := tx.Invoice.Update().Where(invoice.ID(c.Subject), invoice.PendingCallID(c.ID)).ClearPendingCallID().SetUpdatedAt(tx.Now)
 	if _, err := u.Save(ctx); err != nil {
 		return fmt.Errorf("free invoice: %w", err)
-	}
-	if v != verdictDone || c.Operation != gatewaycall.OperationINVOICE_PAY {
-		return nil
-	}
-	if _, err := tx.Invoice.Update().Where(invoice.ID(c.Subject)).AddAttempts(1).Save(ctx); err != nil {
-		return fmt.Errorf("count the try: %w", err)
 	}
 	return nil
 }
@@ -501,7 +501,7 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).
 		SetStatus(invoice.StatusPAID).SetPaidAt(tx.Now).
-		SetAmountPaidUnits(inv.TotalUnits).SetAmountDueUnits(0).
+		SetAmountPaidUnits(dueOf(inv.Total()) - inv.WaivedUnits).SetAmountDueUnits(0).
 		SetDunning(invoice.DunningNONE).ClearNextAttemptAt().ClearNextCheckAt().
 		ClearHostedURL(). // there is nothing left to pay on it
 		SetUpdatedAt(tx.Now)
@@ -512,7 +512,12 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 		return fmt.Errorf("mark invoice %s paid: %w", inv.ID, err)
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return nil
+	if inv.AmountDueUnits > 0 {
+		if err := tx.tellInvoicePaid(ctx, inv); err != nil {
+			return err
+		}
+	}
+	return tx.subscriptionInvoiceChanged(ctx, inv.ID)
 }
 
 // invoiceCheckIn is when an open invoice is looked at again although no event

@@ -52,14 +52,17 @@ func (s *Service) BeginInvoiceVoid(ctx context.Context, id string) (*InvoiceVoid
 		if err := tx.invoiceIs(ctx, inv, invoice.StatusDRAFT, invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE); err != nil {
 			return err
 		}
+		if inv.CreditedUnits > 0 {
+			return refuse(CodeInvalidState, "id", "a part of the invoice is credited: credit the rest with creditNoteCreate")
+		}
+		if err := tx.noPaymentUnderWay(ctx, inv); err != nil {
+			return err
+		}
 		if inv.GatewayInvoiceID == nil {
 			if err := tx.voidInvoice(ctx, inv); err != nil {
 				return err
 			}
 			return tx.remember(ctx, op, id, "", "")
-		}
-		if err := tx.noPaymentUnderWay(ctx, inv); err != nil {
-			return err
 		}
 		found, out.GatewayInvoiceID, out.Draft = callID, *inv.GatewayInvoiceID, inv.Status == invoice.StatusDRAFT
 		kind := gatewaycall.OperationINVOICE_VOID
@@ -121,5 +124,8 @@ func (tx *Tx) voidInvoice(ctx context.Context, inv *ent.Invoice) error {
 		return fmt.Errorf("void invoice %s: %w", inv.ID, err)
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	return tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING)
+	if err := tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING); err != nil {
+		return err
+	}
+	return tx.subscriptionInvoiceChanged(ctx, inv.ID)
 }

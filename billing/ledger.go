@@ -14,7 +14,7 @@ import (
 
 // Accounts of the provider's side. They are names in ledger entries, not
 // rows: a movement locks no more than the one balance it touches. Per
-// provider there is a clearing account, clearing:<provider id>.
+// provider there is a clearing account, clearing:<provider id>, and one of fees.
 const (
 	accountBank        = "bank"
 	accountRevenue     = "revenue"
@@ -27,6 +27,9 @@ const (
 
 // clearingAccount holds what a gateway has taken and not yet paid out.
 func clearingAccount(providerID string) string { return "clearing:" + providerID }
+
+// feesAccount holds what a gateway has kept for its work.
+func feesAccount(providerID string) string { return "fees:" + providerID }
 
 // posting is one transfer to be booked.
 type posting struct {
@@ -56,7 +59,8 @@ type posting struct {
 // decision 12); a reversal changes what it reverses.
 func columnOf(kind ledgerentry.Kind) string {
 	switch kind {
-	case ledgerentry.KindTOP_UP, ledgerentry.KindRELOAD, ledgerentry.KindREFUND, ledgerentry.KindDISPUTE, ledgerentry.KindINVOICE:
+	case ledgerentry.KindTOP_UP, ledgerentry.KindRELOAD, ledgerentry.KindREFUND, ledgerentry.KindDISPUTE,
+		ledgerentry.KindINVOICE, ledgerentry.KindROUNDING: // of a balance, the parts of a debt moved to an invoice
 		return balance.FieldAmountUnits
 	default:
 		return balance.FieldUsageUnits

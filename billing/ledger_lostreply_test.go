@@ -21,7 +21,7 @@ import (
 // them: the caller hears of success, and everything is booked once.
 func TestEveryLostReplyLeavesOneEntry(t *testing.T) {
 	t.Parallel()
-	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	proxy := testdb.NewProxy(t, newPostgresURL(t))
 	f := newFixture(t, testdb.Open(t, proxy.URL()))
 	p := f.newPayer(t, payer.BillingModePREPAID)
 	f.reload(t, p.ID, usd(t, "1000"))
@@ -84,7 +84,7 @@ func TestEveryLostReplyLeavesOneEntry(t *testing.T) {
 // caller has its name, and a credential's value is in the hand of who made it.
 func TestLostCommitMakesOneThing(t *testing.T) {
 	t.Parallel()
-	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	proxy := testdb.NewProxy(t, newPostgresURL(t))
 	s := &sale{fixture: newFixture(t, testdb.Open(t, proxy.URL()))}
 	s.provider = s.newKind(t, provider.KindSTRIPE)
 	s.payer = s.newPayer(t, payer.BillingModePREPAID)
@@ -178,7 +178,7 @@ func (f *fixture) entriesOf(t testing.TB, kind ledgerentry.Kind) int {
 // COMMIT was lost, and the run after it found everything done.
 func TestChangeWithALostReplyIsTold(t *testing.T) {
 	t.Parallel()
-	proxy := testdb.NewProxy(t, testdb.PostgresURL(t))
+	proxy := testdb.NewProxy(t, newPostgresURL(t))
 	f := newFixture(t, testdb.Open(t, proxy.URL()))
 	p := f.newPayer(t, payer.BillingModePREPAID)
 	f.reload(t, p.ID, usd(t, "1000"))

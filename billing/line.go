@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"purser/ent"
 	"purser/ent/price"
@@ -25,6 +26,9 @@ type LineDraft struct {
 	Description string
 	UnitAmount  *money.Amount
 	Quantity    int
+	TaxRate     *money.Rate `json:",omitempty"` // in place of the payer's; of invoices alone
+	// ofInvoice allows what only an invoice's positions may have.
+	ofInvoice bool `json:"-"`
 }
 
 // line is a position with everything filled in.
@@ -38,6 +42,7 @@ type line struct {
 	amount      money.Amount
 	interval    *price.RecurrenceInterval
 	count       int
+	taxRate     *money.Rate // in place of the payer's
 }
 
 // lines fills positions in from the catalog and adds them up: one currency,
@@ -71,10 +76,35 @@ func (tx *Tx) lines(ctx context.Context, drafts []LineDraft, field string) ([]li
 	return out, total, nil
 }
 
+// invoiceLines are lines of an invoice: bought once, perhaps with a tax rate of
+// their own, or taking something back.
+func (tx *Tx) invoiceLines(ctx context.Context, drafts []LineDraft, field string) ([]line, error) {
+	if len(drafts) == 0 {
+		return nil, refuse(CodeRequired, field, "an invoice needs at least one position")
+	}
+	drafts = slices.Clone(drafts)
+	for i := range drafts {
+		drafts[i].ofInvoice = true
+	}
+	lines, _, err := tx.lines(ctx, drafts, field)
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range lines {
+		if l.interval != nil {
+			return nil, refuse(CodeInvalid, fmt.Sprintf("%s.%d.priceId", field, i), "the price of %q is paid again and again: an invoice takes one-off prices", l.description)
+		}
+	}
+	return lines, nil
+}
+
 func (tx *Tx) line(ctx context.Context, d LineDraft, field string) (line, error) {
-	l := line{quantity: d.Quantity, count: 1}
+	l := line{quantity: d.Quantity, count: 1, taxRate: d.TaxRate}
 	if d.Quantity < 1 || d.Quantity > quantityMax {
 		return l, refuse(CodeInvalid, field+".quantity", "the quantity must be between 1 and %d", quantityMax)
+	}
+	if d.TaxRate != nil && !d.ofInvoice {
+		return l, refuse(CodeInvalid, field+".taxRate", "what is offered is taxed at its payer's rate: give a position its own rate on the invoice")
 	}
 	description, err := optionalLabel(&d.Description, field+".description", "the description", descriptionMax)
 	if err != nil {
@@ -92,7 +122,7 @@ func (tx *Tx) line(ctx context.Context, d LineDraft, field string) (line, error)
 		return l, refuse(CodeRequired, field+".unitAmount", "a position needs priceId, or description and unitAmount")
 	case l.description == "":
 		return l, refuse(CodeRequired, field+".description", "a position without priceId needs a description")
-	case d.UnitAmount.Sign() < 0:
+	case d.UnitAmount.Sign() < 0 && !d.ofInvoice:
 		return l, refuse(CodeInvalid, field+".unitAmount.amount", "a unit amount must not be negative")
 	default:
 		l.unitAmount = *d.UnitAmount
@@ -163,19 +193,44 @@ func (tx *Tx) writeQuoteLines(ctx context.Context, quoteID string, lines []line)
 	return nil
 }
 
+// linesOfQuote are a quote's positions as they were written.
+func linesOfQuote(rows []*ent.QuoteLine) []line {
+	lines := make([]line, len(rows))
+	for i, l := range rows {
+		lines[i] = line{
+			description: l.Description, priceID: l.PriceID, quantity: l.Quantity, unitAmount: l.UnitAmount(), amount: l.Amount(),
+			interval: (*price.RecurrenceInterval)(l.RecurrenceInterval), count: l.RecurrenceCount,
+		}
+	}
+	return lines
+}
+
 // writeInvoiceLines writes an invoice's positions.
 func (tx *Tx) writeInvoiceLines(ctx context.Context, invoiceID string, lines []line) error {
 	rows := make([]*ent.InvoiceLineCreate, len(lines))
 	for i, l := range lines {
-		rows[i] = tx.InvoiceLine.Create().
-			SetID(tx.s.newID(prefixInvoiceLine)).SetInvoiceID(invoiceID).SetPosition(i).
-			SetDescription(l.description).SetNillablePriceID(l.priceID).SetQuantity(l.quantity).
-			SetCurrency(l.amount.Currency).SetUnitAmountUnits(l.unitAmount.Units).SetAmountUnits(l.amount.Units)
+		rows[i] = tx.newInvoiceLine(tx.s.newID(prefixInvoiceLine), invoiceID, i, l)
 	}
 	if err := tx.InvoiceLine.CreateBulk(rows...).Exec(ctx); err != nil {
 		return fmt.Errorf("write positions: %w", err)
 	}
 	return nil
+}
+
+// writeInvoiceLine writes one position of an invoice.
+func (tx *Tx) writeInvoiceLine(ctx context.Context, id, invoiceID string, position int, l line) error {
+	if err := tx.newInvoiceLine(id, invoiceID, position, l).Exec(ctx); err != nil {
+		return fmt.Errorf("write position: %w", err)
+	}
+	return nil
+}
+
+func (tx *Tx) newInvoiceLine(id, invoiceID string, position int, l line) *ent.InvoiceLineCreate {
+	return tx.InvoiceLine.Create().
+		SetID(id).SetInvoiceID(invoiceID).SetPosition(position).
+		SetDescription(l.description).SetNillablePriceID(l.priceID).SetQuantity(l.quantity).
+		SetCurrency(l.amount.Currency).SetUnitAmountUnits(l.unitAmount.Units).SetAmountUnits(l.amount.Units).
+		SetNillableTaxRatePpm(l.taxRate)
 }
 
 // gatewayLine is a position as a gateway is told of it.

@@ -9,6 +9,7 @@ import (
 	"purser/ent/organization"
 	"purser/ent/payer"
 	"purser/ent/provider"
+	"purser/gateway"
 	"purser/money"
 )
 
@@ -140,7 +141,7 @@ func chargeable(a money.Amount, kind provider.Kind, field string) error {
 	if _, err := a.Minor(); err != nil {
 		return refusedAmount(err, field)
 	}
-	scale, err := gatewayScale(a.Currency, kind)
+	scale, err := gateway.Kind(kind).Terms().Scale(a.Currency)
 	if err != nil {
 		return refusedAmount(err, field)
 	}
@@ -150,21 +151,10 @@ func chargeable(a money.Amount, kind provider.Kind, field string) error {
 	return nil
 }
 
-// gatewayScale is how a provider's gateway counts a currency.
-func gatewayScale(currency string, kind provider.Kind) (money.GatewayScale, error) {
-	if kind == provider.KindWORLDPAY {
-		return money.WorldpayScale(currency)
-	}
-	return money.StripeScale(currency)
-}
-
 // gatewayMinimum is the smallest amount that a provider's gateway charges in a
 // currency; false where none is known.
 func gatewayMinimum(currency string, kind provider.Kind) (money.Amount, bool) {
-	if kind != provider.KindSTRIPE {
-		return money.Amount{}, false
-	}
-	return money.StripeMinimum(currency)
+	return gateway.Kind(kind).Terms().Minimum(currency)
 }
 
 // tooSmall says whether a gateway would not charge an amount: it would take an

@@ -44,6 +44,11 @@ func (tx *Tx) quoteNumber(ctx context.Context, o *ent.Organization) (string, err
 	return tx.datedNumber(ctx, o, "quote")
 }
 
+// creditNoteNumber is the next number of a credit note: CN-YYYY-#######.
+func (tx *Tx) creditNoteNumber(ctx context.Context, o *ent.Organization) (string, error) {
+	return tx.datedNumber(ctx, o, "creditNote")
+}
+
 func (tx *Tx) datedNumber(ctx context.Context, o *ent.Organization, kind string) (string, error) {
 	zone, err := time.LoadLocation(o.TimeZone)
 	if err != nil {
@@ -63,8 +68,8 @@ func (tx *Tx) datedNumber(ctx context.Context, o *ent.Organization, kind string)
 
 // How the numbers of a kind of document begin, and their least digits.
 var (
-	numberPrefix = map[string]string{"invoice": "", "quote": "Q-"}
-	numberDigits = map[string]int{"invoice": 8, "quote": 7}
+	numberPrefix = map[string]string{"invoice": "", "quote": "Q-", "creditNote": "CN-"}
+	numberDigits = map[string]int{"invoice": 8, "quote": 7, "creditNote": 7}
 )
 
 func formatNumber(kind, period string, n int64) string {

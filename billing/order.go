@@ -6,9 +6,11 @@ import (
 	"fmt"
 
 	"purser/ent"
+	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
+	"purser/ent/refund"
 	"purser/gateway"
 )
 
@@ -17,8 +19,8 @@ import (
 
 // paymentOfOrder finds the payment of whose tries an order code is one, or "".
 func (s *Service) paymentOfOrder(ctx context.Context, providerID, code string) (string, error) {
-	ids, err := s.read.PaymentAttempt.Query().Where(paymentattempt.CallID(prefixCall+"_"+orderedID(code))).
-		QueryPayment().Where(payment.ProviderID(providerID), payment.InvoiceIDIsNil()).IDs(ctx)
+	ids, err := s.read.PaymentAttempt.Query().Where(paymentattempt.CallID(prefixCall + "_" + orderedID(code))).
+		QueryPayment().Where(payment.ProviderID(providerID)).IDs(ctx)
 	if err != nil {
 		return "", fmt.Errorf("find the payment of order %s: %w", code, err)
 	}
@@ -26,6 +28,54 @@ func (s *Service) paymentOfOrder(ctx context.Context, providerID, code string) (
 		return "", nil
 	}
 	return ids[0], nil
+}
+
+// refundOfOrder finds the refund that was sent under an order code, or "".
+func refundOfOrder(ctx context.Context, client *ent.Client, providerID, code string) (string, error) {
+	calls, err := client.GatewayCall.Query().Where(gatewaycall.ID(prefixCall+"_"+orderedID(code)),
+		gatewaycall.ProviderID(providerID), gatewaycall.OperationEQ(gatewaycall.OperationREFUND)).All(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find the refund of order %s: %w", code, err)
+	}
+	if len(calls) == 0 {
+		return "", nil
+	}
+	return calls[0].Subject, nil
+}
+
+// toldOf is what an event says of money that went back, as it is stored.
+func toldOf(e gateway.Event) (json.RawMessage, error) {
+	if e.Told == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(e.Told)
+	if err != nil {
+		return nil, fmt.Errorf("encode what event %s tells: %w", e.ID, err)
+	}
+	return raw, nil
+}
+
+// fillTold reads what a stored event says of money that went back, and what is
+// known here about it.
+func (s *Service) fillTold(ctx context.Context, row *ent.GatewayEvent, e *EventToApply) error {
+	if e.Object.Kind == gateway.ObjectPayment {
+		var err error
+		e.Settled, err = s.read.Payment.Query().Where(payment.ID(e.Subject), payment.StatusEQ(payment.StatusSUCCEEDED)).Exist(ctx)
+		return wrapped(err, "read payment "+e.Subject)
+	}
+	if len(row.Told) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(row.Told, &e.Told); err != nil || e.Told == nil {
+		return wrapped(err, "read what event "+row.ID+" tells")
+	}
+	id, err := refundOfOrder(ctx, s.read, row.ProviderID, e.Told.Reference)
+	if err != nil || id == "" {
+		return err
+	}
+	e.Told.Ours, err = s.read.Refund.Query().Where(refund.ID(id), refund.PaymentID(e.Subject),
+		refund.Currency(e.Told.Amount.Currency), refund.AmountUnits(e.Told.Amount.Units)).Exist(ctx)
+	return wrapped(err, "read refund "+id)
 }
 
 // ConfirmReturn turns what a gateway has signed about a payment into a result

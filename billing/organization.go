@@ -179,9 +179,13 @@ type OrganizationChange struct {
 	SupportEmail         *string
 	FinanceSupportEmail  *string
 	SenderEmail          *string
+	TaxID                *string
+	NumberPeriod         *organization.NumberPeriod
 	ThankYouURL          *string
 	ChargingEnabled      *bool
+	PayersMayCancel      *bool
 	Dunning              *Dunning
+	DueDays              *DueDays
 	DefaultProviderID    *string
 	AllowedReturnOrigins []string // nil stays, empty clears
 }
@@ -193,8 +197,12 @@ type Dunning struct {
 	Final       organization.DunningFinal
 }
 
-// Bounds of dunning: days between two tries, and tries.
+// DueDays is how long invoices have to be paid, in days.
+type DueDays struct{ Automatic, Send, Usage int }
+
+// Bounds of dunning: days between two tries, and tries; and of due dates.
 const (
+	dueDaysMax      = 90
 	dunningDaysMax  = 30
 	dunningTriesMax = 10
 	originsMax      = 50
@@ -380,6 +388,18 @@ func (u *organizationUpdate) billing(c OrganizationChange) error {
 		u.SetBillingCycle(*c.BillingCycle)
 		u.changes["billingCycle"] = string(*c.BillingCycle)
 	}
+	if c.TaxID != nil {
+		id, err := optionalLabel(c.TaxID, "taxId", "the tax number", taxIDMax)
+		if err != nil {
+			return err
+		}
+		setOrClear(id, u.SetTaxID, u.ClearTaxID)
+		u.changes["taxId"] = orEmpty(id)
+	}
+	if c.NumberPeriod != nil {
+		u.SetNumberPeriod(*c.NumberPeriod)
+		u.changes["numberPeriod"] = string(*c.NumberPeriod)
+	}
 	if c.TaxModel != nil {
 		u.SetTaxModel(*c.TaxModel)
 		u.changes["taxModel"] = string(*c.TaxModel)
@@ -387,6 +407,10 @@ func (u *organizationUpdate) billing(c OrganizationChange) error {
 	if c.ChargingEnabled != nil {
 		u.SetChargingEnabled(*c.ChargingEnabled)
 		u.changes["chargingEnabled"] = strconv.FormatBool(*c.ChargingEnabled)
+	}
+	if c.PayersMayCancel != nil {
+		u.SetPayersMayCancel(*c.PayersMayCancel)
+		u.changes["payersMayCancel"] = strconv.FormatBool(*c.PayersMayCancel)
 	}
 	if d := c.Dunning; d != nil {
 		if d.RetryDays < 1 || d.RetryDays > dunningDaysMax {
@@ -397,6 +421,18 @@ func (u *organizationUpdate) billing(c OrganizationChange) error {
 		}
 		u.SetDunningRetryDays(d.RetryDays).SetDunningAttemptsMax(d.AttemptsMax).SetDunningFinal(d.Final)
 		u.changes["dunning"] = fmt.Sprintf("%d × %d d, %s", d.AttemptsMax, d.RetryDays, d.Final)
+	}
+	if d := c.DueDays; d != nil {
+		for _, days := range []struct {
+			field string
+			n     int
+		}{{"automatic", d.Automatic}, {"send", d.Send}, {"usage", d.Usage}} {
+			if days.n < 0 || days.n > dueDaysMax {
+				return refuse(CodeInvalid, "dueDays."+days.field, "an invoice is due 0 to %d days after it was finalized", dueDaysMax)
+			}
+		}
+		u.SetAutomaticNetDays(d.Automatic).SetSendNetDays(d.Send).SetUsageNetDays(d.Usage)
+		u.changes["dueDays"] = fmt.Sprintf("%d, %d, %d", d.Automatic, d.Send, d.Usage)
 	}
 	return nil
 }

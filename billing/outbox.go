@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // notice puts what somebody is to be told into the outbox, in the transaction
@@ -13,12 +14,20 @@ func (tx *Tx) notice(ctx context.Context, kind, subject string, payload any) err
 	if err != nil {
 		return fmt.Errorf("encode notice %s: %w", kind, err)
 	}
+	id := tx.s.newID(prefixOutbox)
 	err = tx.Outbox.Create().
-		SetID(tx.s.newID(prefixOutbox)).SetKind(kind).SetSubject(subject).SetPayload(body).
+		SetID(id).SetKind(kind).SetSubject(subject).SetPayload(body).
 		SetAvailableAt(tx.Now).SetCreatedAt(tx.Now).
 		Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("store notice %s: %w", kind, err)
 	}
-	return nil
+	if !slices.Contains(WebhookEventTypes(), kind) {
+		return nil
+	}
+	endpoints, err := tx.activeEndpoints(ctx)
+	if err != nil {
+		return err
+	}
+	return tx.deliver(ctx, id, kind, endpoints)
 }

@@ -24,24 +24,31 @@ type PayerDraft struct {
 	BillingMode  payer.BillingMode
 	BillingEmail *string
 	TaxRate      *money.Decimal // percent
-	Address      *schema.Address
-	Metadata     map[string]string
+	// ReverseCharge: the payer owes the tax itself.
+	ReverseCharge bool `json:",omitempty"`
+	Address       *schema.Address
+	Locale        *string `json:",omitempty"`
+	Metadata      map[string]string
 }
 
 // PayerChange changes a developer or a company. What is nil stays; an empty
 // text clears.
 type PayerChange struct {
-	ID           string
-	Email        *string // developers only
-	TaxID        *string // companies only
-	Name         *string
-	ExternalID   *string
-	BillingEmail *string
-	TaxRate      *money.Decimal // percent
-	Address      *schema.Address
-	Metadata     map[string]string
-	Status       *payer.Status
-	BillingMode  *payer.BillingMode
+	ID            string
+	Email         *string // developers only
+	TaxID         *string // companies only
+	Name          *string
+	ExternalID    *string
+	BillingEmail  *string
+	TaxRate       *money.Decimal // percent
+	ReverseCharge *bool
+	Address       *schema.Address
+	Locale        *string
+	Metadata      map[string]string
+	Status        *payer.Status
+	BillingMode   *payer.BillingMode
+	// ChargingEnabled is whether its saved card is charged for invoices.
+	ChargingEnabled *bool
 }
 
 // payerTexts is what a draft or a change holds once it is checked.
@@ -126,6 +133,10 @@ func (s *Service) createPayer(ctx context.Context, op operation, prefix string, 
 	if err != nil {
 		return "", err
 	}
+	locale, err := optionalLocale(d.Locale, "locale")
+	if err != nil {
+		return "", err
+	}
 	if d.Metadata == nil {
 		d.Metadata = map[string]string{}
 	}
@@ -156,8 +167,9 @@ func (s *Service) createPayer(ctx context.Context, op operation, prefix string, 
 			SetNillableEmail(t.email).SetNillableSlug(nonEmpty(d.Slug)).
 			SetNillableTaxID(t.taxID).SetNillableExternalID(t.externalID).
 			SetBillingMode(d.BillingMode).SetNillableBillingEmail(t.billingEmail).
-			SetNillableTaxRatePpm(t.rate).SetMetadata(d.Metadata).
+			SetNillableTaxRatePpm(t.rate).SetReverseCharge(d.ReverseCharge).SetMetadata(d.Metadata).
 			SetCreatedAt(tx.Now)
+		c.SetNillableLocale(locale)
 		if t.address != nil {
 			c.SetAddress(t.address)
 		}
@@ -216,6 +228,10 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 	if c.Status != nil && *c.Status == payer.StatusCLOSED {
 		return refuse(CodeInvalid, "status", "use %sClose to close it", what)
 	}
+	locale, err := optionalLocale(c.Locale, "locale")
+	if err != nil {
+		return err
+	}
 	var name string
 	if c.Name != nil {
 		if name, err = label(*c.Name, "name", "the name", nameMax); err != nil {
@@ -242,7 +258,8 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 		if c.Name != nil {
 			u.SetName(name)
 		}
-		u.SetNillableEmail(t.email).SetNillableStatus(c.Status)
+		u.SetNillableEmail(t.email).SetNillableStatus(c.Status).
+			SetNillableChargingEnabled(c.ChargingEnabled).SetNillableReverseCharge(c.ReverseCharge)
 		if c.ExternalID != nil {
 			setOrClear(t.externalID, u.SetExternalID, u.ClearExternalID)
 		}
@@ -261,6 +278,9 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 			} else {
 				u.ClearAddress()
 			}
+		}
+		if c.Locale != nil {
+			setOrClear(locale, u.SetLocale, u.ClearLocale)
 		}
 		if c.Metadata != nil {
 			u.SetMetadata(c.Metadata)

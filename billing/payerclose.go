@@ -11,6 +11,7 @@ import (
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 	"purser/money"
 )
 
@@ -89,6 +90,13 @@ func (tx *Tx) refuseUnsettled(ctx context.Context, p *ent.Payer, what string, re
 	if drafts > 0 {
 		return refuse(CodeInvalidState, "id", "the %s has %d invoices in draft: finalize or void them first", what, drafts)
 	}
+	running, err := tx.Subscription.Query().Where(subscription.PayerID(p.ID), subscription.StatusNEQ(subscription.StatusCANCELED)).Count(ctx)
+	if err != nil {
+		return fmt.Errorf("count subscriptions of %s: %w", p.ID, err)
+	}
+	if running > 0 {
+		return refuse(CodeInvalidState, "id", "the %s has %d subscriptions: cancel them first", what, running)
+	}
 	offers, err := tx.Quote.Query().Where(quote.PayerID(p.ID), quote.StatusEQ(quote.StatusOPEN)).Count(ctx)
 	if err != nil {
 		return fmt.Errorf("count open quotes of %s: %w", p.ID, err)
@@ -127,7 +135,7 @@ func (tx *Tx) settleRest(ctx context.Context, b *ent.Balance, what string, rest 
 	case RestBalancePayOut:
 		switch {
 		case remaining.Sign() < 0:
-			return refuse(CodeInvalidState, "restBalance", "the %s owes %s: have it paid, or write it off", what, owed)
+			return refuse(CodeInvalidState, "restBalance", "the %s owes %s: have it paid, invoice it, or write it off", what, owed)
 		case !money.IsISO(b.Currency):
 			return refuse(CodeInvalidState, "restBalance", "%s exists only here and cannot be paid back: write it off", b.Currency)
 		}

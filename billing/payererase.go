@@ -78,7 +78,7 @@ func (s *Service) ErasePayer(ctx context.Context, id string) error {
 			return fmt.Errorf("end sessions of %s: %w", id, err)
 		}
 		u := tx.Payer.Update().Where(payer.ID(id), payer.StatusEQ(payer.StatusCLOSED), payer.ErasedAtIsNil()).
-			SetName(erasedName).ClearBillingEmail().ClearTaxID().ClearExternalID().ClearAddress().SetLocale("").
+			SetName(erasedName).ClearBillingEmail().ClearTaxID().ClearExternalID().ClearAddress().ClearLocale().
 			SetMetadata(map[string]string{}).SetErasedAt(tx.Now)
 		if p.Kind == payer.KindCOMPANY {
 			u.SetSlug(id)
@@ -198,7 +198,7 @@ func (tx *Tx) eraseCards(ctx context.Context, payerID string) error {
 		return refuse(CodeInvalidState, "id", "the payer has %d saved cards, or cards that are being saved: detach them first, so that the gateway forgets them as well", kept)
 	}
 	_, err = tx.PaymentMethod.Update().Where(paymentmethod.PayerID(payerID)).
-		SetBrand("").SetLast4("").SetExpMonth(0).SetExpYear(0).SetFailureMessage("").SetSchemeReference("").Save(ctx)
+		SetBrand("").SetLast4("").SetExpMonth(0).SetExpYear(0).ClearExpiryNoticeAt().SetFailureMessage("").SetSchemeReference("").Save(ctx)
 	if err != nil {
 		return fmt.Errorf("forget cards of %s: %w", payerID, err)
 	}

@@ -280,7 +280,7 @@ func TestExportPayer(t *testing.T) {
 			s.useRecorded(t, id, usd(t, "0.25"))
 		}
 		link, expires, err := s.ExportPayer(s.ctx, id)
-		if err != nil || !expires.Equal(s.clock.Now().Add(exportLife)) || !strings.HasPrefix(link, "http://purser.test/exports/demo/") {
+		if err != nil || !expires.Equal(s.clock.Now().Add(exportLife)) || !strings.HasPrefix(link, "http://purser.test/personal-data/demo/") {
 			t.Fatalf("link %s until %s, %v", link, expires, err)
 		}
 		token := link[strings.LastIndex(link, "/")+1:]

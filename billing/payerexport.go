@@ -57,7 +57,7 @@ func (s *Service) ExportPayer(ctx context.Context, id string) (link string, expi
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("seal link: %w", err)
 	}
-	return s.publicLink("exports", slug, base64.RawURLEncoding.EncodeToString(sealed)), expiresAt, nil
+	return s.publicLink("personal-data", slug, base64.RawURLEncoding.EncodeToString(sealed)), expiresAt, nil
 }
 
 // exportPlace is where the link of an export can be opened: in its own
@@ -91,7 +91,7 @@ func (s *Service) OpenPayerExport(ctx context.Context, token string) (*PayerExpo
 	if err := json.Unmarshal([]byte(text.Reveal()), &link); err != nil {
 		return nil, unknown
 	}
-	if !s.now().Before(link.ExpiresAt) {
+	if !s.now(ctx).Before(link.ExpiresAt) {
 		return nil, unknown
 	}
 	x := &PayerExport{PayerID: link.PayerID, s: s}
@@ -114,7 +114,7 @@ func (x *PayerExport) Write(ctx context.Context, w io.Writer, breath func()) err
 	d.text(`{"format":`)
 	d.value(exportFormat)
 	d.text(`,"exportedAt":`)
-	d.value(x.s.now())
+	d.value(x.s.now(ctx))
 	d.text(`,"organization":`)
 	d.value(map[string]string{"slug": x.seller.Slug, "name": x.seller.Name})
 	d.text(`,"payer":`)
@@ -126,8 +126,10 @@ func (x *PayerExport) Write(ctx context.Context, w io.Writer, breath func()) err
 		{"memberships", x.memberships},
 		{"gatewayCustomers", x.customers},
 		{"paymentMethods", x.cards},
+		{"mails", x.mails},
 		{"quotes", x.quotes},
 		{"invoices", x.invoices},
+		{"subscriptions", x.subscriptions},
 		{"payments", x.payments},
 		{"holds", x.holds},
 		{"sessions", x.sessions},

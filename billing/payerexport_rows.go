@@ -9,6 +9,7 @@ import (
 	"purser/ent"
 	"purser/ent/auditevent"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/hold"
 	"purser/ent/invoice"
@@ -19,6 +20,7 @@ import (
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 )
 
@@ -75,7 +77,7 @@ func exportedPayer(p *ent.Payer) fields {
 	f := fields{
 		"id": p.ID, "kind": p.Kind, "name": p.Name, "email": p.Email, "slug": p.Slug, "billingEmail": p.BillingEmail,
 		"externalId": p.ExternalID, "taxId": p.TaxID, "address": p.Address, "locale": p.Locale, "metadata": p.Metadata,
-		"billingMode": p.BillingMode, "status": p.Status, "createdAt": p.CreatedAt, "erasedAt": p.ErasedAt,
+		"billingMode": p.BillingMode, "reverseCharge": p.ReverseCharge, "status": p.Status, "createdAt": p.CreatedAt, "erasedAt": p.ErasedAt,
 	}
 	if p.TaxRatePpm != nil {
 		f["taxRate"] = p.TaxRatePpm.Decimal()
@@ -128,6 +130,15 @@ func (x *PayerExport) cards(ctx context.Context, after string) ([]any, string, e
 	})
 }
 
+// mails are those that were sent, and those that are going to be.
+func (x *PayerExport) mails(ctx context.Context, after string) ([]any, string, error) {
+	rows, err := x.s.read.Email.Query().Where(email.PayerID(x.PayerID), email.IDGT(after)).
+		Order(ent.Asc(email.FieldID)).Limit(exportPage).All(ctx)
+	return exported(rows, err, "mails", func(e *ent.Email) string { return e.ID }, func(e *ent.Email) fields {
+		return fields{"id": e.ID, "kind": e.Kind, "status": e.Status, "facts": e.Facts, "sentAt": e.SentAt, "failure": e.Failure, "createdAt": e.CreatedAt}
+	})
+}
+
 func (x *PayerExport) quotes(ctx context.Context, after string) ([]any, string, error) {
 	rows, err := x.s.read.Quote.Query().Where(quote.PayerID(x.PayerID), quote.IDGT(after)).WithLines().
 		Order(ent.Asc(quote.FieldID)).Limit(exportPage).All(ctx)
@@ -145,19 +156,47 @@ func (x *PayerExport) quotes(ctx context.Context, after string) ([]any, string, 
 }
 
 func (x *PayerExport) invoices(ctx context.Context, after string) ([]any, string, error) {
-	rows, err := x.s.read.Invoice.Query().Where(invoice.PayerID(x.PayerID), invoice.IDGT(after)).WithLines().
+	rows, err := x.s.read.Invoice.Query().Where(invoice.PayerID(x.PayerID), invoice.IDGT(after)).WithLines().WithCreditNotes().
 		Order(ent.Asc(invoice.FieldID)).Limit(exportPage).All(ctx)
 	return exported(rows, err, "invoices", func(i *ent.Invoice) string { return i.ID }, func(i *ent.Invoice) fields {
 		lines := make([]fields, len(i.Edges.Lines))
 		for n, l := range i.Edges.Lines {
 			lines[n] = fields{"description": l.Description, "quantity": l.Quantity, "unitAmount": l.UnitAmount(), "amount": l.Amount()}
 		}
+		taxes := make([]fields, len(i.Taxes))
+		for n, t := range i.ShownTaxes() {
+			taxes[n] = fields{"rate": t.Rate, "taxable": t.Taxable, "amount": t.Amount}
+		}
+		notes := make([]fields, len(i.Edges.CreditNotes))
+		for n, c := range i.Edges.CreditNotes {
+			notes[n] = fields{"id": c.ID, "number": c.Number, "tax": c.Tax(), "total": c.Total(), "reason": c.Reason, "settlement": c.Settlement, "createdAt": c.CreatedAt}
+		}
 		return fields{
 			"id": i.ID, "number": i.Number, "status": i.Status, "collection": i.Collection, "providerId": i.ProviderID, "currency": i.Currency,
-			"recipient": i.Recipient, "description": i.Description, "lineItems": lines,
-			"subtotal": i.Subtotal(), "tax": i.Tax(), "total": i.Total(), "amountDue": i.AmountDue(), "amountPaid": i.AmountPaid(),
+			"recipient": i.Recipient, "seller": i.Seller, "description": i.Description, "lineItems": lines,
+			"taxes": taxes, "reverseCharge": i.ReverseCharge, "usageMonth": i.UsageMonth, "sentAt": i.SentAt,
+			"subtotal": i.Subtotal(), "tax": i.Tax(), "total": i.Total(), "amountDue": i.AmountDue(), "amountPaid": i.AmountPaid(), "creditNotes": notes,
 			"dueAt": i.DueAt, "finalizedAt": i.FinalizedAt, "paidAt": i.PaidAt, "voidedAt": i.VoidedAt, "createdAt": i.CreatedAt,
-			"hostedUrl": i.HostedURL, "receiptUrl": i.ReceiptURL, "quoteId": i.QuoteID,
+			"hostedUrl": i.HostedURL, "receiptUrl": i.ReceiptURL, "quoteId": i.QuoteID, "subscriptionId": i.SubscriptionID,
+			"periodStart": i.PeriodStart, "periodEnd": i.PeriodEnd,
+		}
+	})
+}
+
+func (x *PayerExport) subscriptions(ctx context.Context, after string) ([]any, string, error) {
+	rows, err := x.s.read.Subscription.Query().Where(subscription.PayerID(x.PayerID), subscription.IDGT(after)).WithItems().
+		Order(ent.Asc(subscription.FieldID)).Limit(exportPage).All(ctx)
+	return exported(rows, err, "subscriptions", func(s *ent.Subscription) string { return s.ID }, func(s *ent.Subscription) fields {
+		items := make([]fields, len(s.Edges.Items))
+		for n, i := range s.Edges.Items {
+			items[n] = fields{"description": i.Description, "quantity": i.Quantity, "unitAmount": i.UnitAmount(), "amount": i.Amount()}
+		}
+		return fields{
+			"id": s.ID, "status": s.Status, "collection": s.Collection, "providerId": s.ProviderID, "paymentMethodId": s.PaymentMethodID,
+			"quoteId": s.QuoteID, "currency": s.Currency, "amount": s.Amount(), "items": items,
+			"recurrenceInterval": s.RecurrenceInterval, "recurrenceCount": s.RecurrenceCount, "timeZone": s.TimeZone,
+			"startsAt": s.StartsAt, "trialEndsAt": s.TrialEndsAt, "currentPeriodStart": s.CurrentPeriodStart, "currentPeriodEnd": s.CurrentPeriodEnd,
+			"cancelAtPeriodEnd": s.CancelAtPeriodEnd, "canceledAt": s.CanceledAt, "createdAt": s.CreatedAt,
 		}
 	})
 }
@@ -181,7 +220,7 @@ func (x *PayerExport) payments(ctx context.Context, after string) ([]any, string
 			"id": p.ID, "status": p.Status, "purpose": p.Purpose, "currency": p.Currency, "amount": p.Amount(), "refunded": p.Refunded(),
 			"providerId": p.ProviderID, "invoiceId": p.InvoiceID, "balanceId": p.BalanceID, "paymentMethodId": p.PaymentMethodID,
 			"orderCode": p.OrderCode, "referenceId": p.ReferenceID, "gatewayPaymentId": p.GatewayPaymentID, "receiptUrl": p.ReceiptURL,
-			"failureCode": p.FailureCode, "failureMessage": p.FailureMessage, "createdAt": p.CreatedAt, "settledAt": p.SettledAt,
+			"failureCode": p.FailureCode, "failureMessage": p.FailureMessage, "createdAt": p.CreatedAt, "settledAt": p.SettledAt, "refusedAt": p.RefusedAt,
 			"attempts": attempts, "refunds": refunds, "disputes": disputes,
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"purser/ent/currency"
 	"purser/ent/organization"
 	"purser/ent/payer"
+	"purser/gateway"
 	"purser/money"
 )
 
@@ -20,9 +21,10 @@ import (
 // is used from then on. The currency's credit limit applies, and automatic
 // reloads end, because only prepaid balances have them.
 //
-// To PREPAID the limit ends at once. What it had covered must have been
-// settled before: a balance that is less than what is held of it would be in
-// debt from its first moment. Invoices that are open stay due.
+// To PREPAID the limit ends at once. What it had covered is invoiced in the
+// same transaction; where a gateway keeps the invoice, the balance is in debt
+// until the gateway has it. What is held must be covered: else the balance
+// would be in debt from its first moment. Invoices that are open stay due.
 func (tx *Tx) changeBillingMode(ctx context.Context, p *ent.Payer, mode payer.BillingMode) error {
 	o, err := tx.organization(ctx)
 	if err != nil {
@@ -43,37 +45,62 @@ func (tx *Tx) changeBillingMode(ctx context.Context, p *ent.Payer, mode payer.Bi
 	if err != nil {
 		return fmt.Errorf("read balances of %s: %w", p.ID, err)
 	}
+	period, err := tx.period(ctx)
+	if err != nil {
+		return err
+	}
 	limits, err := tx.creditLimits(ctx)
 	if err != nil {
 		return err
 	}
+	monthEnds, err := tx.usageInvoiceAt(ctx)
+	if err != nil {
+		return err
+	}
 	for _, b := range balances {
-		u := tx.Balance.Update().Where(balance.ID(b.ID), balance.Version(b.Version)).
-			SetBillingMode(balance.BillingMode(mode)).SetVersion(b.Version + 1).SetUpdatedAt(tx.Now)
+		rollOver(b, period)
+		after := *b
+		after.BillingMode, after.CreditLimitUnits, after.CreditLimitOwn, after.UsageInvoiceAt = balance.BillingMode(mode), nil, false, nil
 		if mode == payer.BillingModePOSTPAID {
-			setOrClear(limits[b.Currency], u.SetCreditLimitUnits, u.ClearCreditLimitUnits)
-			u.SetCreditLimitOwn(false).SetAutoReloadEnabled(false).ClearAutoReloadDueAt()
-		} else {
-			if err := coversItself(b); err != nil {
+			after.CreditLimitUnits, after.UsageInvoiceAt = limits[b.Currency], &monthEnds
+			after.AutoReloadEnabled, after.AutoReloadDueAt = false, nil
+		} else if err := coversItself(b); err != nil {
+			return err
+		}
+		if err := tx.writeBalance(ctx, b, &after, ""); err != nil {
+			return err
+		}
+		if mode == payer.BillingModePREPAID && b.Remaining().Sign() < 0 {
+			if err := tx.invoiceDebt(ctx, b); err != nil {
 				return err
 			}
-			u.ClearCreditLimitUnits().SetCreditLimitOwn(false)
 		}
-		if err := cas(u.Save(ctx)); err != nil {
-			return fmt.Errorf("change billing mode of balance %s: %w", b.ID, err)
-		}
-		tx.changed(ctx, ChangeBalance, b.ID, p.ID)
 	}
 	return nil
 }
 
-// coversItself refuses a balance that only a credit limit covers.
+// invoiceDebt invoices what is owed on a balance: at once where no gateway
+// keeps the invoice, else by a draft that finalizes itself.
+func (tx *Tx) invoiceDebt(ctx context.Context, b *ent.Balance) error {
+	inv, err := tx.draftOfDebt(ctx, tx.s.newID(prefixInvoice), b.ID)
+	if inv == nil || err != nil {
+		return err
+	}
+	kept, err := tx.keptAtGateway(ctx, inv)
+	if kept || err != nil {
+		return err
+	}
+	if err := tx.freezeTax(ctx, inv); err != nil {
+		return err
+	}
+	return tx.openInvoice(ctx, inv, gateway.InvoiceResult{})
+}
+
+// coversItself refuses a balance of which more is held than is there, debt not
+// counted: that is invoiced.
 func coversItself(b *ent.Balance) error {
 	remaining := b.Remaining()
-	switch {
-	case remaining.Sign() < 0:
-		return refuse(CodeInvalidState, "billingMode", "%s are owed on the balance in %s: invoice the debt, or have it paid, before the payer pays ahead", money.Amount{Units: -remaining.Units, Currency: b.Currency}, b.Currency)
-	case remaining.Units < b.HeldUnits:
+	if max(remaining.Units, 0) < b.HeldUnits {
 		return refuse(CodeInvalidState, "billingMode", "%s are held and %s remain on the balance in %s: capture or release holds, or top it up first", b.Held(), remaining, b.Currency)
 	}
 	return nil

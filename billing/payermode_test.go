@@ -11,9 +11,11 @@ import (
 	"purser/ent/balance"
 	"purser/ent/currency"
 	"purser/ent/hold"
+	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
 	"purser/ent/organization"
 	"purser/ent/payer"
+	"purser/ent/provider"
 	"purser/money"
 )
 
@@ -48,13 +50,8 @@ func TestChangeOfBillingMode(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		// Debt must be settled first, and nothing is changed by the refusal.
-		wantCode(t, f.setMode(p.ID, payer.BillingModePREPAID), CodeInvalidState, "billingMode")
-		if b := f.balanceOf(t, p.ID, "JPY"); b.BillingMode != balance.BillingModePOSTPAID {
-			t.Errorf("a refusal left %+v", b)
-		}
 		f.reload(t, p.ID, usd(t, "35"))
-		// So must what is held and only the limit covers.
+		// What is held must be there, and nothing is changed by the refusal.
 		hold := func(units money.Units, status hold.Status) {
 			t.Helper()
 			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
@@ -74,6 +71,9 @@ func TestChangeOfBillingMode(t *testing.T) {
 		})
 		hold(usd(t, "6").Units, "OPEN")
 		wantCode(t, f.setMode(p.ID, payer.BillingModePREPAID), CodeInvalidState, "billingMode")
+		if b := f.balanceOf(t, p.ID, "JPY"); b.BillingMode != balance.BillingModePOSTPAID {
+			t.Errorf("a refusal left %+v", b)
+		}
 		hold(0, "RELEASED")
 		if err := f.setMode(p.ID, payer.BillingModePREPAID); err != nil {
 			t.Fatal(err)
@@ -93,6 +93,35 @@ func TestChangeOfBillingMode(t *testing.T) {
 			t.Errorf("the mode that it has: %v", err)
 		}
 	})
+}
+
+// TestDebtIsInvoicedFirst: who comes to pay ahead begins at nothing, and owes
+// an invoice.
+func TestDebtIsInvoicedFirst(t *testing.T) {
+	for name, kind := range map[string]provider.Kind{"kept here": provider.KindWORLDPAY, "kept at the gateway": provider.KindSTRIPE} {
+		t.Run(name, func(t *testing.T) {
+			eachSale(t, func(t *testing.T, s *sale) {
+				s.provider = s.newKind(t, kind)
+				s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
+				s.payer = s.newPayer(t, payer.BillingModePOSTPAID)
+				s.useRecorded(t, s.payer.ID, usd(t, "15"))
+				s.useRecorded(t, s.payer.ID, in(t, "0.3", "JPY")) // cannot be invoiced
+				if err := s.setMode(s.payer.ID, payer.BillingModePREPAID); err != nil {
+					t.Fatal(err)
+				}
+				s.mustVerify(t)
+				s.monthEnds(t)
+				all := s.usageInvoices(t)
+				if len(all) != 1 || all[0].Status != invoice.StatusOPEN || all[0].Total() != usd(t, "15") || all[0].UsageMonth != nil {
+					t.Fatalf("invoices %+v", all)
+				}
+				b := s.balanceOf(t, s.payer.ID, "USD")
+				if b.BillingMode != balance.BillingModePREPAID || !b.Available().IsZero() || b.Unpaid() != usd(t, "15") || b.UsageInvoiceAt != nil {
+					t.Errorf("balance %+v", b)
+				}
+			})
+		})
+	}
 }
 
 // TestUnpaidInvoicesStayDue: who comes to pay ahead owes what was invoiced

@@ -31,7 +31,7 @@ func (s *Service) CreatePayerSession(ctx context.Context, payerID string, life t
 	if err != nil {
 		return auth.Token{}, time.Time{}, err
 	}
-	expires := s.now().Add(life)
+	expires := s.machine().Add(life)
 	if !viewer.ExpiresAt.IsZero() && viewer.ExpiresAt.Before(expires) {
 		expires = viewer.ExpiresAt
 	}

@@ -9,6 +9,7 @@ import (
 	"purser/ent"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/idempotencyrecord"
+	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
 	"purser/gateway"
@@ -35,10 +36,15 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 	c := tx.Payment.Create().
 		SetID(p.id).SetPurpose(p.purpose).SetStatus(p.status).
 		SetCurrency(p.draft.Currency).SetAmountUnits(p.draft.AmountUnits).
-		SetPayerID(p.payer.ID).SetProviderID(p.provider.ID).
-		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard).SetRecurring(p.draft.Recurring).
+		SetProviderID(p.provider.ID).
+		SetOrderCode(orderCode(p.id)).SetSaveCard(p.draft.SaveCard || savesCard(p.invoice)).SetRecurring(p.draft.Recurring).
 		SetActionURL(p.actionURL).SetPublicToken(tx.s.newSecret(24)).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
+	payerID := ""
+	if p.payer != nil { // a test is for nobody
+		payerID = p.payer.ID
+		c.SetPayerID(payerID)
+	}
 	if p.draft.ReturnUrls != nil {
 		c.SetReturnUrls(p.draft.ReturnUrls)
 	}
@@ -63,8 +69,19 @@ func (tx *Tx) createPayment(ctx context.Context, p paymentStart) (*ent.Payment, 
 	if err := tx.keepOwner(ctx, p.provider, row.OrderCode); err != nil {
 		return nil, err
 	}
-	tx.changed(ctx, ChangePayment, row.ID, p.payer.ID)
+	if p.callID != "" { // a gateway may know it by the code of its try
+		if err := tx.keepOwner(ctx, p.provider, orderCode(p.callID)); err != nil {
+			return nil, err
+		}
+	}
+	tx.changed(ctx, ChangePayment, row.ID, payerID)
 	return row, nil
+}
+
+// savesCard: what a subscription is paid with first is charged again for each
+// further period.
+func savesCard(inv *ent.Invoice) bool {
+	return inv != nil && inv.SubscriptionID != nil && inv.Collection == invoice.CollectionAUTOMATIC
 }
 
 func (tx *Tx) createAttempt(ctx context.Context, paymentID, callID string) error {
@@ -175,11 +192,11 @@ func mayBecome(from, to payment.Status) bool {
 
 // isNews says whether a result tells anything about a payment that was not
 // known before.
-func isNews(p *ent.Payment, to payment.Status, r gateway.PaymentResult) bool {
+func isNews(p *ent.Payment, alone bool, to payment.Status, r gateway.PaymentResult) bool {
 	unread := r.Status == gateway.StatusUnknown && p.Status == payment.StatusREQUIRES_ACTION
 	// A gateway that tells its page's address once says no more than that nobody
 	// has paid.
-	unread = unread || p.InvoiceID == nil && r.Known() && r.Silent()
+	unread = unread || alone && r.Known() && r.Silent()
 	return !unread && (to != p.Status ||
 		r.ReferenceID != "" && r.ReferenceID != orEmpty(p.ReferenceID) ||
 		r.Payment.GatewayPaymentID != "" && r.Payment.GatewayPaymentID != orEmpty(p.GatewayPaymentID) ||
@@ -191,8 +208,8 @@ func isNews(p *ent.Payment, to payment.Status, r gateway.PaymentResult) bool {
 // stays open. A payment that is reported later counts all the same.
 const pageForgotten = 7 * 24 * time.Hour
 
-func abandoned(p *ent.Payment, r gateway.PaymentResult, now time.Time) bool {
-	return p.InvoiceID == nil && p.Status == payment.StatusREQUIRES_ACTION && r.Known() && r.Silent() && now.After(p.CreatedAt.Add(pageForgotten))
+func abandoned(p *ent.Payment, alone bool, r gateway.PaymentResult, now time.Time) bool {
+	return alone && p.Status == payment.StatusREQUIRES_ACTION && r.Known() && r.Silent() && now.After(p.CreatedAt.Add(pageForgotten))
 }
 
 // applyPayment brings a payment to what the gateway says of it. It may be
@@ -208,17 +225,21 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 	if !mayBecome(p.Status, to) {
 		return nil
 	}
+	alone, err := tx.standsAlone(ctx, p)
+	if err != nil {
+		return err
+	}
 	switch {
-	case abandoned(p, r, tx.Now):
+	case abandoned(p, alone, r, tx.Now):
 		to = payment.StatusCANCELED
-	case !isNews(p, to, r):
+	case !isNews(p, alone, to, r):
 		return nil // no reason to tell anybody
 	}
 	u := tx.Payment.Update().Where(payment.ID(id), payment.StatusEQ(p.Status)).SetStatus(to).SetUpdatedAt(tx.Now)
 	if r.ReferenceID != "" {
 		u.SetReferenceID(r.ReferenceID)
 	}
-	if r.Payment.GatewayPaymentID != "" && p.InvoiceID == nil {
+	if r.Payment.GatewayPaymentID != "" && alone {
 		// An invoice keeps one payment at the gateway over all our tries; it
 		// is ours only once it has succeeded.
 		u.SetGatewayPaymentID(r.Payment.GatewayPaymentID)
@@ -250,7 +271,7 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 		// One that the gateway has no name for is its call's to settle; an
 		// invoice's payment is settled with its invoice.
 		named := r.ReferenceID != "" || p.ReferenceID != nil || r.Payment.GatewayPaymentID != "" || p.GatewayPaymentID != nil
-		if named && p.InvoiceID == nil {
+		if named && alone {
 			u.SetNextCheckAt(tx.Now.Add(checkIn(p.Checks)))
 		} else {
 			u.ClearNextCheckAt()
@@ -272,6 +293,12 @@ func (tx *Tx) applyPayment(ctx context.Context, id string, r gateway.PaymentResu
 		if err := tx.settleReload(ctx, p, to, r); err != nil {
 			return fmt.Errorf("settle reload %s: %w", id, err)
 		}
+	}
+	if err := tx.settleCharge(ctx, p, to, r); err != nil {
+		return fmt.Errorf("settle charge %s: %w", id, err)
+	}
+	if err := tx.tellInvoiceTry(ctx, p, to, r); err != nil {
+		return err
 	}
 	if err := tx.keepOwnerAt(ctx, p.ProviderID, r.Payment.GatewayPaymentID); err != nil {
 		return err
@@ -296,9 +323,21 @@ func (tx *Tx) creditPayment(ctx context.Context, p *ent.Payment, r gateway.Payme
 	case payment.PurposeTOP_UP, payment.PurposeAUTO_RELOAD:
 		_, err := tx.creditTopUp(ctx, p, r.Payment.GatewayPaymentID)
 		return err
+	case payment.PurposeINVOICE:
+		return tx.settleDirect(ctx, p, r) // a gateway's invoice is settled by applyInvoice
 	default:
-		return nil // an invoice is settled by applyInvoice; a test credits nobody
+		return nil // a test credits nobody
 	}
+}
+
+// standsAlone says whether a gateway is asked for the payment itself, and not
+// for an invoice that it keeps.
+func (tx *Tx) standsAlone(ctx context.Context, p *ent.Payment) (bool, error) {
+	if p.InvoiceID == nil {
+		return true, nil
+	}
+	kept, err := tx.Invoice.Query().Where(invoice.ID(*p.InvoiceID), invoice.GatewayInvoiceIDNotNil()).Exist(ctx)
+	return !kept, wrapped(err, "read invoice of payment "+p.ID)
 }
 
 // setAction stores what the payer must do, sealed where it is a secret, and

@@ -95,6 +95,7 @@ func (s *Service) beginCard(ctx context.Context, name string, kind gatewaycall.O
 		}
 		err = tx.PaymentMethod.Create().
 			SetID(id).SetPayerID(payer.ID).SetProviderID(provider.ID).SetMakeDefault(d.MakeDefault).
+			SetConsentedAt(tx.Now).SetConsentedBy(auth.FromContext(ctx).Actor()).
 			SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("store card: %w", err)
@@ -210,7 +211,8 @@ func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) er
 		}
 		u.SetStatus(paymentmethod.StatusACTIVE).SetGatewayID(r.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 			SetBrand(r.Card.Brand).SetLast4(r.Card.Last4).SetExpMonth(r.Card.ExpMonth).SetExpYear(r.Card.ExpYear).
-			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt()
+			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt().
+			SetNillableExpiryNoticeAt(expiryNotice(r.Card.ExpYear, r.Card.ExpMonth, tx.Now))
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("save card %s: %w", id, err)
 		}
@@ -294,6 +296,8 @@ func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentRes
 		SetGatewayID(r.Payment.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 		SetBrand(card.Brand).SetLast4(card.Last4).SetExpMonth(card.ExpMonth).SetExpYear(card.ExpYear).
 		SetSchemeReference(r.Payment.SchemeReference).
+		SetConsentedAt(p.CreatedAt).SetConsentedBy(p.ID). // by paying on a page that saves it
+		SetNillableExpiryNoticeAt(expiryNotice(card.ExpYear, card.ExpMonth, tx.Now)).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 	if err := c.Exec(ctx); err != nil {
 		return fmt.Errorf("keep card: %w", err)
@@ -327,6 +331,9 @@ func (tx *Tx) defaultCard(ctx context.Context, payerID, id string, wanted bool) 
 		Where(paymentmethod.ID(id), paymentmethod.StatusEQ(paymentmethod.StatusACTIVE)).
 		SetIsDefault(true).SetUpdatedAt(tx.Now).Save(ctx)
 	if err := cas(n, err); err != nil {
+		return err
+	}
+	if err := tx.retryCharges(ctx, payerID, id); err != nil {
 		return err
 	}
 	return tx.retryReloads(ctx, payerID, id)
@@ -444,7 +451,7 @@ type DueCard struct {
 // DueCards lists cards of the viewer's organization whose saving nobody has
 // told anything about for too long, the longest waiting first.
 func (s *Service) DueCards(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.PaymentMethod.Query().Where(cardDue(s.now())).
+	ids, err := s.read.PaymentMethod.Query().Where(cardDue(s.now(ctx))).
 		Order(ent.Asc(paymentmethod.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due cards: %w", err)

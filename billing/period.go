@@ -79,6 +79,14 @@ func (m Month) next() Month {
 	return Month{m.Year, m.Month + 1}
 }
 
+// before is the month before.
+func (m Month) before() Month {
+	if m.Month == time.January {
+		return Month{m.Year - 1, time.December}
+	}
+	return Month{m.Year, m.Month - 1}
+}
+
 // monthOf is the month that a time falls into. It is told by the month's
 // start, so that a clock that is put back over midnight opens no month twice.
 func monthOf(at time.Time, loc *time.Location) Month {
@@ -139,25 +147,27 @@ func periodsAround(at time.Time) (earliest, latest string) {
 // its next change will leave it. Nothing is written. One more statement reads
 // the time zones, and only where a balance of an earlier period is among the
 // rows.
-func RollOverReads(c *ent.Client, now func() time.Time) {
+func RollOverReads(c *ent.Client, now func(ctx context.Context, organizationID string) time.Time) {
 	c.Balance.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
 		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
 			v, err := next.Query(ctx, q)
 			if rows, ok := v.([]*ent.Balance); ok && err == nil {
-				err = rollOverRows(ctx, c, rows, now())
+				err = rollOverRows(ctx, c, rows, now)
 			}
 			return v, err
 		})
 	}))
 }
 
-func rollOverRows(ctx context.Context, c *ent.Client, rows []*ent.Balance, now time.Time) error {
-	_, latest := periodsAround(now)
+func rollOverRows(ctx context.Context, c *ent.Client, rows []*ent.Balance, now func(ctx context.Context, organizationID string) time.Time) error {
 	var old []*ent.Balance
 	var organizations []string
 	for _, b := range rows {
 		// A query may have left the columns out.
-		if b.Period != "" && b.OrganizationID != "" && b.Period < latest {
+		if b.Period == "" || b.OrganizationID == "" {
+			continue
+		}
+		if _, latest := periodsAround(now(ctx, b.OrganizationID)); b.Period < latest {
 			old = append(old, b)
 			organizations = append(organizations, b.OrganizationID)
 		}
@@ -172,7 +182,7 @@ func rollOverRows(ctx context.Context, c *ent.Client, rows []*ent.Balance, now t
 	}
 	periods := make(map[string]string, len(found))
 	for _, o := range found {
-		if periods[o.ID], err = periodAt(now, o.TimeZone); err != nil {
+		if periods[o.ID], err = periodAt(now(ctx, o.ID), o.TimeZone); err != nil {
 			return err
 		}
 	}

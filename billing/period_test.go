@@ -218,7 +218,7 @@ func TestReadsShowTheOpenPeriod(t *testing.T) {
 		f.use(t, p.ID, usd(t, "30"))
 		f.clock.Set(time.Date(2026, time.April, 2, 0, 0, 0, 0, time.UTC))
 		client := f.Client()
-		RollOverReads(client, f.clock.Now)
+		RollOverReads(client, func(context.Context, string) time.Time { return f.clock.Now() })
 		b, err := client.Balance.Query().Where(balance.PayerID(p.ID)).Only(f.ctx)
 		if err != nil {
 			t.Fatal(err)

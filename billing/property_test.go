@@ -18,7 +18,6 @@ import (
 	"purser/ent/outbox"
 	"purser/ent/payer"
 	"purser/money"
-	"purser/testdb"
 )
 
 // modelBalance is what a balance ought to be, without a ledger, a database or
@@ -327,7 +326,7 @@ func (k *book) agree(rt *rapid.T) {
 // and the ledger proves it.
 func TestRandomOperationsAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, testdb.SQLite(t))
+	f := newFixture(t, newSQLite(t))
 	rapid.Check(t, func(rt *rapid.T) {
 		mode := rapid.SampledFrom([]payer.BillingMode{payer.BillingModePREPAID, payer.BillingModePOSTPAID}).Draw(rt, "mode")
 		k := &book{

@@ -43,6 +43,7 @@ type Credentials struct {
 	InstallationID string
 	MACSecret      auth.Secret // empty: the one before stays
 	LegacyMAC      bool
+	Endpoint       string // empty: the gateway's own
 }
 
 // ProviderChange changes a provider. What is nil stays.
@@ -119,6 +120,8 @@ func (s *Service) CreateProvider(ctx context.Context, d ProviderDraft, keys gate
 			SetWebhookToken(token).SetCreatedAt(tx.Now)
 		if shared != nil {
 			c.SetKind(provider.Kind(shared.Kind)).SetGlobalProviderID(shared.ID)
+		} else if err := tx.claimMerchant(ctx, o, d.Credentials); err != nil {
+			return err
 		} else if err := s.sealCredentials(ctx, c, id, d.Credentials); err != nil {
 			return err
 		}
@@ -153,7 +156,7 @@ func (s *Service) sealCredentials(ctx context.Context, c *ent.ProviderCreate, id
 		}
 		c.SetWebhookSecretSealed(sealed)
 	}
-	return s.sealAccount(ctx, c.Mutation(), id, keys)
+	return s.sealAccount(c.Mutation(), providerPlace(ctx, id), keys)
 }
 
 // UpdateProvider changes a merchant account. New keys count from the next
@@ -219,8 +222,8 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 				return err
 			}
 			u.SetSecretSealed(sealed).SetSecretHint(auth.Hint(cr.SecretKey.Reveal())).
-				SetPublishableKey(cr.PublishableKey).AddCredentialVersion(1)
-			if err := s.sealAccount(ctx, u.Mutation(), p.ID, *cr); err != nil {
+				SetNillablePublishableKey(nonEmpty(cr.PublishableKey)).AddCredentialVersion(1)
+			if err := s.sealAccount(u.Mutation(), providerPlace(ctx, p.ID), *cr); err != nil {
 				return err
 			}
 			changes["credentials"] = "rotated"
@@ -453,7 +456,9 @@ func unsupportedKind(kind provider.Kind, field string) error {
 }
 
 func (s *Service) seal(ctx context.Context, id, column string, secret auth.Secret) ([]byte, error) {
-	sealed, err := s.sealer.Seal(secret, auth.Place{OrganizationID: auth.FromContext(ctx).OrganizationID, EntityID: id, Column: column})
+	at := providerPlace(ctx, id)
+	at.Column = column
+	sealed, err := s.sealer.Seal(secret, at)
 	if err != nil {
 		return nil, fmt.Errorf("seal %s of %s: %w", column, id, err)
 	}
@@ -510,7 +515,7 @@ func (s *Service) WebhookSecrets(ctx context.Context, p *ent.Provider) ([]string
 		return nil, nil // its gateway reports to the operator's address
 	}
 	stored := [][]byte{p.WebhookSecretSealed}
-	if until := p.WebhookSecretPreviousUntil; until != nil && s.now().Before(*until) {
+	if until := p.WebhookSecretPreviousUntil; until != nil && s.now(ctx).Before(*until) {
 		stored = append(stored, p.WebhookSecretPreviousSealed)
 	}
 	var secrets []string

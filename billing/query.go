@@ -52,8 +52,13 @@ func (q *query) typed(name string) *query {
 	return q
 }
 
+// queryer is a connection, or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // rows runs the query and hands out its rows.
-func (q *query) rows(ctx context.Context, db *sql.DB, each func(*sql.Rows) error) (err error) {
+func (q *query) rows(ctx context.Context, db queryer, each func(*sql.Rows) error) (err error) {
 	rows, err := db.QueryContext(ctx, q.String(), q.args...)
 	if err != nil {
 		return err

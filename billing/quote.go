@@ -19,7 +19,8 @@ type QuoteDraft struct {
 	Lines       []LineDraft
 	Description *string
 	ExpiresAt   *time.Time
-	Key         *string `json:"-"`
+	StartsAt    *time.Time `json:",omitempty"` // of the subscription that it sells
+	Key         *string    `json:"-"`
 }
 
 // storedTime is an instant as it is stored and compared: in UTC, to the
@@ -38,7 +39,7 @@ func storedTime(at *time.Time) *time.Time {
 // Codes: INVALID, REQUIRED, NOT_FOUND, INVALID_STATE, CURRENCY_MISMATCH,
 // LIMIT_EXCEEDED, IDEMPOTENCY_KEY_REUSED.
 func (s *Service) CreateQuote(ctx context.Context, d QuoteDraft) (string, error) {
-	d.ExpiresAt = storedTime(d.ExpiresAt)
+	d.ExpiresAt, d.StartsAt = storedTime(d.ExpiresAt), storedTime(d.StartsAt)
 	op, err := s.newOperation("quoteCreate", d.Key, keyOptional, d)
 	if err != nil {
 		return "", err
@@ -60,7 +61,7 @@ func (s *Service) CreateQuote(ctx context.Context, d QuoteDraft) (string, error)
 		}
 		if err := tx.fillQuote(ctx, id, QuoteChange{
 			ID: id, PayerID: &d.PayerID, ProviderID: &d.ProviderID, Lines: &d.Lines,
-			Description: d.Description, ExpiresAt: d.ExpiresAt,
+			Description: d.Description, ExpiresAt: d.ExpiresAt, StartsAt: d.StartsAt,
 		}); err != nil {
 			return err
 		}
@@ -77,6 +78,7 @@ type QuoteChange struct {
 	Lines       *[]LineDraft // replaced as a whole
 	Description *string
 	ExpiresAt   *time.Time
+	StartsAt    *time.Time
 }
 
 // UpdateQuote changes a draft. It may be called twice.
@@ -127,6 +129,12 @@ func (tx *Tx) fillQuote(ctx context.Context, id string, c QuoteChange) error {
 			return refuse(CodeInvalid, "expiresAt", "the quote would have expired already")
 		}
 		u.SetExpiresAt(*storedTime(c.ExpiresAt))
+	}
+	if c.StartsAt != nil {
+		if c.StartsAt.After(tx.Now.Add(startsMax)) {
+			return refuse(CodeInvalid, "startsAt", "a subscription begins within three years")
+		}
+		u.SetStartsAt(*storedTime(c.StartsAt))
 	}
 	if c.Lines != nil {
 		lines, total, err := tx.lines(ctx, *c.Lines, "lineItems")

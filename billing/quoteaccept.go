@@ -3,12 +3,12 @@ package billing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"purser/ent"
 	"purser/ent/gatewaycall"
 	"purser/ent/quote"
-	"purser/ent/quoteline"
 	"purser/gateway"
 )
 
@@ -92,13 +92,6 @@ func (tx *Tx) acceptableQuote(ctx context.Context, id string) (*ent.Quote, error
 	if _, err := tx.payerToSell(ctx, orEmpty(q.PayerID), "id"); err != nil {
 		return nil, err
 	}
-	recurring, err := tx.QuoteLine.Query().Where(quoteline.QuoteID(id), quoteline.RecurrenceIntervalNotNil()).Exist(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read positions: %w", err)
-	}
-	if recurring {
-		return nil, refuse(CodeInvalidState, "id", "the quote has recurring positions: subscriptions cannot be sold yet, only one-off positions")
-	}
 	return q, nil
 }
 
@@ -110,8 +103,16 @@ func (tx *Tx) reserveQuote(ctx context.Context, q *ent.Quote, callID string) err
 	return cas(n, err)
 }
 
-// acceptQuote makes the invoice, in DRAFT, and moves the quote to ACCEPTED.
+// acceptQuote makes the invoice, in DRAFT, and moves the quote to ACCEPTED. Of
+// recurring positions it makes a subscription.
 func (tx *Tx) acceptQuote(ctx context.Context, q *ent.Quote, invoiceID, gatewayInvoiceID string) error {
+	lines, err := tx.quoteLines(ctx, q.ID)
+	if err != nil {
+		return err
+	}
+	if gatewayInvoiceID == "" && slices.ContainsFunc(lines, func(l line) bool { return l.interval != nil }) {
+		return tx.sellSubscription(ctx, q, lines, invoiceID)
+	}
 	if err := tx.invoiceOfQuote(ctx, q, invoiceID, gatewayInvoiceID); err != nil {
 		return err
 	}
@@ -121,6 +122,24 @@ func (tx *Tx) acceptQuote(ctx context.Context, q *ent.Quote, invoiceID, gatewayI
 		ClearPendingCallID().Save(ctx)
 	if err := cas(n, err); err != nil {
 		return fmt.Errorf("accept quote %s: %w", q.ID, err)
+	}
+	return tx.quoteChanged(ctx, q.ID)
+}
+
+// sellSubscription moves a quote to ACCEPTED and makes its subscription.
+func (tx *Tx) sellSubscription(ctx context.Context, q *ent.Quote, lines []line, invoiceID string) error {
+	n, err := tx.Quote.Update().
+		Where(quote.ID(q.ID), quote.StatusEQ(q.Status), quoteReservedBy(q.PendingCallID)).
+		SetStatus(quote.StatusACCEPTED).SetAcceptedAt(tx.Now).SetUpdatedAt(tx.Now).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("accept quote %s: %w", q.ID, err)
+	}
+	id := tx.s.newID(prefixSubscription)
+	if err := tx.subscriptionOfQuote(ctx, q, lines, id, invoiceID); err != nil {
+		return err
+	}
+	if _, err := tx.Quote.Update().Where(quote.ID(q.ID)).SetSubscriptionID(id).Save(ctx); err != nil {
+		return fmt.Errorf("name the subscription of quote %s: %w", q.ID, err)
 	}
 	return tx.quoteChanged(ctx, q.ID)
 }
@@ -292,7 +311,7 @@ func (s *Service) ApplyQuote(ctx context.Context, id string, r gateway.QuoteResu
 // QuotesToExpire lists open quotes of the viewer's organization that have
 // passed their day.
 func (s *Service) QuotesToExpire(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Quote.Query().Where(quoteDue(s.now())).Order(ent.Asc(quote.FieldExpiresAt)).Limit(limit).IDs(ctx)
+	ids, err := s.read.Quote.Query().Where(quoteDue(s.now(ctx))).Order(ent.Asc(quote.FieldExpiresAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list expired quotes: %w", err)
 	}

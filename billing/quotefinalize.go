@@ -11,7 +11,6 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/price"
 	"purser/ent/product"
-	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/gateway"
@@ -122,6 +121,9 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	if _, err := tx.usableCurrency(ctx, *q.Currency, "lineItems"); err != nil {
 		return nil, nil, nil, err
 	}
+	if _, err := recurrenceOfLines(linesOfQuote(lines), "lineItems"); err != nil {
+		return nil, nil, nil, err
+	}
 	if _, err := q.Total().Minor(); err != nil {
 		return nil, nil, nil, refuse(CodeInvalid, "lineItems", "the positions come to %s, which is not a whole number of the currency's smallest unit", q.Total())
 	}
@@ -165,7 +167,7 @@ func (tx *Tx) providerOfLines(ctx context.Context, lines []*ent.QuoteLine) (stri
 // positions with unit amounts that it can take exactly, no tax of ours, and
 // enough to pay that it can be charged.
 func mirrored(prov *ent.Provider, p *ent.Payer, lines []*ent.QuoteLine, total money.Amount) bool {
-	if prov.Kind != provider.KindSTRIPE || (p.TaxRatePpm != nil && *p.TaxRatePpm > 0) {
+	if !gateway.Kind(prov.Kind).Terms().Quotes || (p.TaxRatePpm != nil && *p.TaxRatePpm > 0) {
 		return false
 	}
 	if chargeable(total, prov.Kind, "") != nil || tooSmall(total, prov.Kind) {

@@ -112,6 +112,8 @@ func (tx *Tx) refundable(ctx context.Context, d RefundDraft) (*ent.Payment, mone
 	switch {
 	case p.Status != payment.StatusSUCCEEDED:
 		return nil, none, refuse(CodeInvalidState, "id", "the payment is %s: only money that has arrived can be given back", p.Status)
+	case p.RefusedAt != nil:
+		return nil, none, refuse(CodeInvalidState, "id", "the gateway has refused the payment after all: no money has come that could be given back")
 	case p.Purpose == payment.PurposeINVOICE:
 		return nil, none, refuse(CodeInvalidState, "id", "the payment is of an invoice: such a one is given back with a credit note")
 	}
@@ -165,22 +167,27 @@ func (s *Service) FinishRefund(ctx context.Context, callID string, r gateway.Ref
 			return err
 		}
 		refusal = nil
+		back, err := tx.Refund.Query().Where(refund.ID(c.Subject)).Only(ctx)
+		if err != nil {
+			return fmt.Errorf("read refund %s: %w", c.Subject, err)
+		}
 		switch v {
 		case verdictKnown:
-			refusal = refusalOf("", c)
+			if back.CreditNoteID == nil {
+				refusal = refusalOf("", c)
+			}
 			return nil
 		case verdictAgain:
 			return nil // it stays PROCESSING
 		case verdictFreed:
+			if back.CreditNoteID != nil {
+				break // the note stands, and bears a refund that has failed
+			}
 			refusal = callRefusal("", r.Outcome)
 			if err := tx.forgetKey(ctx, callID); err != nil {
 				return err
 			}
 		case verdictDone: // as the gateway has it
-		}
-		back, err := tx.Refund.Query().Where(refund.ID(c.Subject)).Only(ctx)
-		if err != nil {
-			return fmt.Errorf("read refund %s: %w", c.Subject, err)
 		}
 		p, err := tx.lockPayment(ctx, back.PaymentID)
 		if err != nil {
@@ -209,7 +216,7 @@ type DueRefund struct {
 // DueRefunds lists refunds of the viewer's organization of which nobody has
 // told for too long, the longest waiting first.
 func (s *Service) DueRefunds(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Refund.Query().Where(refundDue(s.now())).
+	ids, err := s.read.Refund.Query().Where(refundDue(s.now(ctx))).
 		Order(ent.Asc(refund.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	return ids, wrapped(err, "list due refunds")
 }
@@ -261,11 +268,17 @@ func (s *Service) ApplyRefund(ctx context.Context, paymentID, refundID string, r
 	if !r.Known() {
 		return nil
 	}
-	newID := s.newID(prefixRefund)
+	newID, told := s.newID(prefixRefund), r
 	return s.finishTx(ctx, func(ctx context.Context, tx *Tx) error {
 		p, err := tx.lockPayment(ctx, paymentID)
 		if err != nil {
 			return fmt.Errorf("read payment %s: %w", paymentID, err)
+		}
+		r := told
+		if r.RefundID == "" {
+			if r.RefundID, err = tx.latestForeign(ctx, p, r); err != nil || r.RefundID == "" {
+				return err
+			}
 		}
 		id, err := tx.refundOf(ctx, p, refundID, r)
 		if err != nil {

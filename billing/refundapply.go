@@ -24,13 +24,41 @@ func refundCause(providerID, gatewayRefundID string) string {
 func (tx *Tx) refundOf(ctx context.Context, p *ent.Payment, refundID string, r gateway.RefundResult) (string, error) {
 	row, err := tx.Refund.Query().Where(refund.PaymentID(p.ID),
 		refund.Or(refund.GatewayRefundID(r.RefundID), refund.And(refund.ID(refundID), refund.GatewayRefundIDIsNil()))).Only(ctx)
-	if ent.IsNotFound(err) {
-		return "", nil
+	if err == nil {
+		return row.ID, nil
 	}
-	if err != nil {
+	if !ent.IsNotFound(err) {
 		return "", fmt.Errorf("find refund %s: %w", r.RefundID, err)
 	}
-	return row.ID, nil
+	// The gateway may tell of it before it has answered the call.
+	id, err := refundOfOrder(ctx, tx.Client, p.ProviderID, r.RefundID)
+	if err != nil || id == "" {
+		return "", err
+	}
+	ids, err := tx.Refund.Query().Where(refund.ID(id), refund.PaymentID(p.ID), refund.GatewayRefundIDIsNil()).IDs(ctx)
+	if err != nil || len(ids) == 0 {
+		return "", wrapped(err, "find refund "+id)
+	}
+	return ids[0], nil
+}
+
+// latestForeign names a refund that was made at the gateway, for one that does
+// not name it: the latest of the amount that has not failed. What is under way
+// there is told again when it is done.
+func (tx *Tx) latestForeign(ctx context.Context, p *ent.Payment, r gateway.RefundResult) (string, error) {
+	if r.State != gateway.RefundFailed {
+		return "", nil
+	}
+	row, err := tx.Refund.Query().Where(refund.PaymentID(p.ID), refund.AmountUnits(r.Amount.Units),
+		refund.StatusEQ(refund.StatusSUCCEEDED), refund.HoldIDIsNil(), refund.GatewayRefundIDNotNil()).
+		Order(ent.Desc(refund.FieldID)).First(ctx)
+	if ent.IsNotFound(err) {
+		return "", nil // it was never booked
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the refund of payment %s that has failed: %w", p.ID, err)
+	}
+	return *row.GatewayRefundID, nil
 }
 
 // foreignRefund stores a refund that was made at the gateway. One that gave
@@ -41,6 +69,8 @@ func (tx *Tx) foreignRefund(ctx context.Context, id string, p *ent.Payment, r ga
 		return "", nil
 	case p.Status != payment.StatusSUCCEEDED:
 		return "", errWaiting // what it gives back is not here yet
+	case p.RefusedAt != nil:
+		return "", fmt.Errorf("refund %s gives back payment %s, which the gateway had refused: %w", r.RefundID, p.ID, errMismatch)
 	case p.Purpose == payment.PurposeINVOICE:
 		return "", fmt.Errorf("refund %s gives back payment %s of an invoice without a credit note: %w", r.RefundID, p.ID, errMismatch)
 	case r.Amount.Currency != p.Currency || r.Amount.Units <= 0:
@@ -122,6 +152,9 @@ func (tx *Tx) bookRefund(ctx context.Context, p *ent.Payment, row *ent.Refund, g
 	}
 	if p.Purpose == payment.PurposeTEST {
 		return nil
+	}
+	if row.CreditNoteID != nil {
+		return tx.bookNoteRefund(ctx, p, row, gatewayRefundID)
 	}
 	if err := tx.giveBack(ctx, row); err != nil {
 		return err

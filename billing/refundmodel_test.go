@@ -12,14 +12,13 @@ import (
 	"purser/ent/refund"
 	"purser/gateway"
 	"purser/money"
-	"purser/testdb"
 )
 
 // In whatever order, and however often, the states of refunds and disputes are
 // told: the balance is what is left of the payment, and the books agree.
 func TestRandomRefundsAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	s := &sale{fixture: newFixture(t, testdb.SQLite(t))}
+	s := &sale{fixture: newFixture(t, newSQLite(t))}
 	s.provider = s.newKind(t, provider.KindSTRIPE)
 	s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
 	rapid.Check(t, func(rt *rapid.T) {

@@ -5,6 +5,7 @@ import (
 
 	"purser/ent/ledgerentry"
 	"purser/ent/payer"
+	"purser/ent/price"
 	"purser/money"
 )
 
@@ -14,7 +15,14 @@ type Reload struct {
 	PayerID   string
 	Amount    money.Amount // whole minor units; a virtual currency's in full precision
 	Reference *string      // what the payment is called where it was made
-	Key       *string      `json:"-"`
+	// What the payment is called by the provider, in one's own books, and at
+	// the gateway behind the provider.
+	ProviderTxID       *string `json:",omitempty"`
+	TxReference        *string `json:",omitempty"`
+	GatewayTxReference *string `json:",omitempty"`
+	// PriceID is what it is to pay for, in whose currency it must be.
+	PriceID string  `json:",omitempty"`
+	Key     *string `json:"-"`
 }
 
 // referenceMax bounds the reference of a reload.
@@ -34,6 +42,11 @@ func (s *Service) ReloadBalance(ctx context.Context, r Reload) (Booking, error) 
 	var err error
 	if r.Reference, err = optionalLabel(r.Reference, "reference", "the reference", referenceMax); err != nil {
 		return Booking{}, err
+	}
+	for _, r := range r.references() {
+		if *r.value, err = optionalLabel(*r.value, r.field, "the reference", referenceMax); err != nil {
+			return Booking{}, err
+		}
 	}
 	op, err := s.newOperation("balanceReload", r.Key, keyRequired, r)
 	if err != nil {
@@ -58,6 +71,48 @@ func (s *Service) ReloadBalance(ctx context.Context, r Reload) (Booking, error) 
 		return Booking{}, err
 	}
 	return out, nil
+}
+
+// reference is one of the names of a reload's payment.
+type reference struct {
+	field string
+	value **string
+}
+
+func (r *Reload) references() []reference {
+	return []reference{{"providerTxId", &r.ProviderTxID}, {"txReference", &r.TxReference}, {"gatewayTxReference", &r.GatewayTxReference}}
+}
+
+// metadata is what the entry of a reload keeps of it beside its reference, or
+// nil.
+func (r *Reload) metadata() map[string]string {
+	priced := nonEmpty(r.PriceID)
+	var out map[string]string
+	for _, f := range append(r.references(), reference{"priceId", &priced}) {
+		if *f.value == nil {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[f.field] = **f.value
+	}
+	return out
+}
+
+// paysFor refuses money for a price in another currency.
+func (tx *Tx) paysFor(ctx context.Context, priceID string, amount money.Amount) error {
+	if priceID == "" {
+		return nil
+	}
+	p, err := tx.Price.Query().Where(price.ID(priceID)).Only(ctx)
+	if err != nil {
+		return orNotFound(err, "priceId", "price", priceID)
+	}
+	if p.Currency != amount.Currency {
+		return refuse(CodeCurrencyMismatch, "amount.currency", "the price is in %s, the amount in %s: reload in the currency of what is bought", p.Currency, amount.Currency)
+	}
+	return nil
 }
 
 func (tx *Tx) reload(ctx context.Context, r Reload) (Booking, error) {
@@ -86,6 +141,9 @@ func (tx *Tx) reload(ctx context.Context, r Reload) (Booking, error) {
 	if least := c.MinimumTopUp(); least != nil && r.Amount.Units < least.Units {
 		return Booking{}, refuse(CodeBelowMinimum, "amount.amount", "the smallest top-up is %s", least)
 	}
+	if err := tx.paysFor(ctx, r.PriceID, r.Amount); err != nil {
+		return Booking{}, err
+	}
 	b, err := tx.ensureBalance(ctx, p, r.Amount.Currency, "amount.currency")
 	if err != nil {
 		return Booking{}, err
@@ -95,6 +153,7 @@ func (tx *Tx) reload(ctx context.Context, r Reload) (Booking, error) {
 		debit: accountBank, credit: b.Account(), balanceID: b.ID,
 		amount:      r.Amount,
 		description: r.Reference,
+		metadata:    r.metadata(),
 	})
 	if err != nil {
 		return Booking{}, err

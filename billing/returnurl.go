@@ -10,6 +10,7 @@ import (
 	"purser/ent"
 	"purser/ent/organization"
 	"purser/ent/payment"
+	"purser/ent/provider"
 	"purser/ent/schema"
 	"purser/money"
 )
@@ -103,6 +104,7 @@ const (
 type PublicPayment struct {
 	PaymentID      string
 	Token          string
+	ProviderID     string
 	OrderCode      string
 	Status         PaymentStatus
 	Amount         money.Amount
@@ -116,6 +118,9 @@ type PublicPayment struct {
 	Seller string
 	// Test says that no real money is meant.
 	Test bool
+	// ReturnProblem is, for whoever tries the page out and not in LIVE, what is
+	// wrong with how browsers come back from the provider's pages.
+	ReturnProblem string
 }
 
 // PublicPayment finds a payment by the unguessable part of its return address,
@@ -132,7 +137,7 @@ func (s *Service) PublicPayment(ctx context.Context, token string) (*PublicPayme
 		return nil, fmt.Errorf("read organization: %w", err)
 	}
 	out := &PublicPayment{
-		PaymentID: p.ID, Token: p.PublicToken, OrderCode: p.OrderCode, Status: p.Status, Amount: p.Amount(),
+		PaymentID: p.ID, Token: p.PublicToken, ProviderID: p.ProviderID, OrderCode: p.OrderCode, Status: p.Status, Amount: p.Amount(),
 		ReceiptURL: orEmpty(p.ReceiptURL), FailureMessage: p.FailureMessage,
 		Seller: o.Name, Test: o.Environment != organization.EnvironmentLIVE,
 	}
@@ -142,6 +147,14 @@ func (s *Service) PublicPayment(ctx context.Context, token string) (*PublicPayme
 	if p.ReturnUrls != nil {
 		out.ReturnURLs = *p.ReturnUrls
 	}
+	if !out.Test {
+		return out, nil
+	}
+	account, err := s.read.Provider.Query().Where(provider.ID(p.ProviderID)).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read provider of payment %s: %w", p.ID, err)
+	}
+	out.ReturnProblem = ReturnProblem(account.ReturnProblem).Message()
 	return out, nil
 }
 

@@ -86,7 +86,7 @@ func (f *fixture) analyze(t testing.TB) {
 func TestDueScansAreFlat(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(testing.TB, ...database.Option) *database.DB{
-		"sqlite": testdb.SQLite, "postgres": testdb.Postgres,
+		"sqlite": newSQLite, "postgres": newPostgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,7 +110,8 @@ func TestDueScansAreFlat(t *testing.T) {
 					continue
 				}
 				for _, step := range testdb.Plan(t, f.db, s) {
-					if !strings.HasPrefix(step, "SCAN ") && !strings.HasPrefix(step, "SEARCH ") {
+					if !strings.HasPrefix(step, "SCAN ") && !strings.HasPrefix(step, "SEARCH ") ||
+						strings.HasPrefix(step, "SEARCH organizations ") { // one, by its key, of a row that is due
 						continue
 					}
 					_, index, _ := strings.Cut(step, "INDEX ")

@@ -104,7 +104,7 @@ func (s *Service) statements(ctx context.Context, payerIDs []string, currency st
 	if err != nil {
 		return nil, fmt.Errorf("time zone %q: %w", o.TimeZone, err)
 	}
-	now := s.now()
+	now := s.now(ctx)
 	months = slices.DeleteFunc(slices.Clone(months), func(m Month) bool { return m.start(zone).After(now) })
 	if len(months) == 0 {
 		return nil, nil

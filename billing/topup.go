@@ -7,6 +7,7 @@ import (
 
 	"purser/ent"
 	"purser/ent/gatewaycall"
+	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/paymentmethod"
 	"purser/ent/schema"
@@ -298,12 +299,18 @@ func (s *Service) PaymentToCheck(ctx context.Context, id string) (*DuePayment, e
 		return nil, nil
 	}
 	if p.InvoiceID != nil {
-		inv, err := s.InvoiceToCheck(ctx, *p.InvoiceID)
-		if err != nil || inv == nil {
-			return nil, err
+		kept, err := s.read.Invoice.Query().Where(invoice.ID(*p.InvoiceID), invoice.GatewayInvoiceIDNotNil()).Exist(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read invoice of payment %s: %w", id, err)
 		}
-		due.InvoiceID, due.GatewayInvoiceID, due.Account = inv.InvoiceID, inv.GatewayInvoiceID, inv.Account
-		return due, nil
+		if kept {
+			inv, err := s.InvoiceToCheck(ctx, *p.InvoiceID)
+			if err != nil || inv == nil {
+				return nil, err
+			}
+			due.InvoiceID, due.GatewayInvoiceID, due.Account = inv.InvoiceID, inv.GatewayInvoiceID, inv.Account
+			return due, nil
+		}
 	}
 	if due.ReferenceID == "" && due.GatewayPaymentID == "" {
 		return nil, nil
@@ -317,7 +324,7 @@ func (s *Service) PaymentToCheck(ctx context.Context, id string) (*DuePayment, e
 // DuePayments lists payments of the viewer's organization that nobody has
 // told anything about for too long, the longest waiting first.
 func (s *Service) DuePayments(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.Payment.Query().Where(paymentDue(s.now())).
+	ids, err := s.read.Payment.Query().Where(paymentDue(s.now(ctx))).
 		Order(ent.Asc(payment.FieldNextCheckAt)).Limit(limit).IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due payments: %w", err)

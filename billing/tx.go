@@ -113,6 +113,7 @@ func (s *Service) storedMeanwhile(ctx context.Context, sought *operation, err er
 // runTx runs f once. It returns the operation of which f found no earlier run,
 // and what was changed: for certain without an error, perhaps with one.
 func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (sought *operation, changed []Change, err error) {
+	clock := s.clock(ctx) // read while no connection is held
 	stx, release, err := s.db.BeginTx(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("begin: %w", err)
@@ -127,11 +128,15 @@ func (s *Service) runTx(ctx context.Context, f func(ctx context.Context, tx *Tx)
 	}()
 	tx := &Tx{
 		Client: ent.NewClient(ent.Driver(txDriver{entsql.NewDriver(s.db.Dialect, entsql.Conn{ExecQuerier: stx})})),
-		Now:    s.now(),
+		Now:    clock.tell(s.machine()),
 		s:      s,
 		sql:    stx,
 	}
-	if err := f(schema.WithinDomain(ctx), tx); err != nil {
+	inside := schema.WithinDomain(ctx)
+	if err := f(inside, tx); err != nil {
+		return tx.sought, nil, err
+	}
+	if err := tx.announce(inside); err != nil {
 		return tx.sought, nil, err
 	}
 	crash.Point(crash.Committing)

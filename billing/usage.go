@@ -109,7 +109,7 @@ func (s *Service) recordEach(ctx context.Context, all []Usage) ([]UsageOutcome, 
 	outcomes := make([]UsageOutcome, len(all))
 	events := make([]*usageEvent, 0, len(all))
 	replies := make(chan *usageEvent, len(all))
-	now := s.now()
+	now := s.now(ctx)
 	for i, u := range all {
 		// The draft is a copy: its form is changed here.
 		if outcomes[i].Err = u.check(now); outcomes[i].Err != nil {
@@ -129,11 +129,14 @@ func (s *Service) recordEach(ctx context.Context, all []Usage) ([]UsageOutcome, 
 	if len(events) == 0 {
 		return outcomes, nil
 	}
-	if err := s.committers.submit(events); err != nil {
+	var alone, together []*usageEvent
+	if together = events; s.clock(ctx) != (orgClock{}) {
+		// A batch has one time, which is the machine's.
+		alone, together = events, nil
+	} else if err := s.committers.submit(events); err != nil {
 		return nil, err
 	}
-	var alone []*usageEvent
-	for range events {
+	for range together {
 		select {
 		case e := <-replies:
 			var refusal *Error

@@ -13,7 +13,6 @@ import (
 	"purser/ent"
 	"purser/ent/ledgerentry"
 	"purser/ent/payer"
-	"purser/testdb"
 )
 
 func TestUsageIsGivenBackInParts(t *testing.T) {
@@ -119,7 +118,7 @@ func TestUsageIsGivenBackOnce(t *testing.T) {
 func TestVerifyCountsWhatWasGivenBack(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(testing.TB, ...database.Option) *database.DB{
-		"sqlite": testdb.SQLite, "postgres": testdb.Postgres,
+		"sqlite": newSQLite, "postgres": newPostgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -49,6 +49,7 @@ type VerifyReport struct {
 	Holds          int
 	Payments       int // that succeeded
 	Invoices       int
+	Subscriptions  int
 	Quotes         int
 	OpenCalls      int
 }
@@ -98,9 +99,11 @@ func (s *Service) VerifyAll(ctx context.Context, o VerifyOptions) ([]VerifyRepor
 //   - every payment against its entry, its invoice or balance, what the
 //     gateway was asked for, and its refunds;
 //   - every invoice against its lines, its entries (subtotal, tax, rounding,
-//     payments, write-off; what of it stands, by its state), its payments and
-//     its quote; every quote against its lines and its invoice;
-//   - the numbers of invoices and quotes against their series: none is missing;
+//     payments, write-off; what of it stands, by its state), its payments, its
+//     credit notes and its quote; every credit note against its entries and
+//     refunds; every quote against its lines and its invoice;
+//   - the numbers of invoices, quotes and credit notes against their series: none
+//     is missing;
 //   - gateway calls, and the rows that wait for them, against the rule that
 //     somebody looks at everything again that has not ended.
 //
@@ -125,6 +128,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		// keeps to one by itself.
 		isolation = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	}
+	now := s.now(ctx) // read while no connection is held
 	stx, err := s.db.Read.BeginTx(ctx, isolation)
 	if err != nil {
 		return report, fmt.Errorf("begin verification: %w", err)
@@ -141,7 +145,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		Client:   ent.NewClient(ent.Driver(txDriver{entsql.NewDriver(s.db.Dialect, entsql.Conn{ExecQuerier: stx})})),
 		options:  o,
 		report:   &report,
-		now:      s.now(),
+		now:      now,
 		clearing: sums{},
 		shapes:   shapes(),
 	}
@@ -162,6 +166,7 @@ func (s *Service) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, er
 		{"payments", v.payments},
 		{"invoices", v.invoices},
 		{"quotes", v.quotes},
+		{"subscriptions", v.subscriptions},
 		{"numbers", v.numbers},
 		{"gateway calls", v.calls},
 	} {

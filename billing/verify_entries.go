@@ -172,6 +172,9 @@ func (v *verifier) balances(ctx context.Context) error {
 			if b.BillingMode == balance.BillingModePREPAID && b.CreditLimitUnits != nil {
 				return v.fault(balance.Table, b.ID, "credit_limit_units, being PREPAID", "none", *b.CreditLimitUnits)
 			}
+			if postpaid(b) != (b.UsageInvoiceAt != nil) {
+				return v.fault(balance.Table, b.ID, fmt.Sprintf("usage_invoice_at, being %s", b.BillingMode), presence(postpaid(b)), presence(!postpaid(b)))
+			}
 			if b.CreditLimitOwn && b.CreditLimitUnits == nil {
 				return v.fault(balance.Table, b.ID, "credit_limit_units, being its payer's own", "a limit", "none")
 			}
@@ -427,15 +430,34 @@ func shapes() map[ledgerentry.Kind][][2]string {
 		ledgerentry.KindTOP_UP:          {{clearing, onBalance}},
 		ledgerentry.KindRELOAD:          {{accountBank, onBalance}},
 		ledgerentry.KindUSAGE:           {{onBalance, accountRevenue}},
-		ledgerentry.KindCREDIT:          {{accountPromotions, onBalance}, {onBalance, accountPromotions}},
+		ledgerentry.KindCREDIT:          {{accountPromotions, onBalance}, {onBalance, accountPromotions}, {accountRevenue, onBalance}},
 		ledgerentry.KindADJUSTMENT:      {{accountAdjustments, onBalance}, {onBalance, accountAdjustments}},
 		ledgerentry.KindINVOICE:         {{accountReceivable, accountRevenue}, {accountReceivable, onBalance}},
-		ledgerentry.KindTAX:             {{accountReceivable, accountTax}},
-		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}},
+		ledgerentry.KindTAX:             {{accountReceivable, accountTax}, {accountRevenue, accountTax}, {accountTax, onBalance}, {onBalance, accountTax}},
+		ledgerentry.KindROUNDING:        {{accountReceivable, accountRounding}, {accountRounding, accountReceivable}, {accountRounding, onBalance}, {onBalance, accountRounding}},
 		ledgerentry.KindINVOICE_PAYMENT: {{clearing, accountReceivable}, {accountBank, accountReceivable}, {onBalance, accountReceivable}},
 		ledgerentry.KindWRITE_OFF:       {{accountWriteOff, accountReceivable}, {accountWriteOff, accountDisputes}, {onBalance, accountWriteOff}, {accountWriteOff, onBalance}},
-		ledgerentry.KindREFUND:          {{onBalance, clearing}, {onBalance, accountBank}},
-		ledgerentry.KindDISPUTE:         {{onBalance, clearing}, {accountDisputes, clearing}},
+		ledgerentry.KindREFUND:          {{onBalance, clearing}, {onBalance, accountBank}, {accountReceivable, clearing}},
+		ledgerentry.KindCREDIT_NOTE: {
+			{accountRevenue, accountReceivable},
+			{accountTax, accountReceivable},
+			{accountRounding, accountReceivable},
+			{accountReceivable, accountRounding},
+			{accountReceivable, accountRevenue},
+			{accountRevenue, accountBank},
+			{accountTax, accountBank},
+			{accountRounding, accountBank},
+			{accountBank, accountRounding},
+			{accountBank, accountRevenue},
+			{accountRevenue, onBalance},
+			{accountTax, onBalance},
+			{accountRounding, onBalance},
+			{onBalance, accountRounding},
+			{onBalance, accountRevenue},
+		},
+		ledgerentry.KindDISPUTE: {{onBalance, clearing}, {accountDisputes, clearing}},
+		ledgerentry.KindFEE:     {{feesAccount(""), clearing}, {clearing, feesAccount("")}},
+		ledgerentry.KindPAYOUT:  {{accountBank, clearing}, {clearing, accountBank}},
 	}
 }
 
@@ -496,6 +518,10 @@ func (v *verifier) confirms(e *ent.LedgerEntry, b *ent.Balance, p *ent.Payment) 
 	}
 	switch p.Purpose {
 	case payment.PurposeINVOICE:
+		if e.Kind == ledgerentry.KindTOP_UP && b != nil { // its invoice was paid already
+			want.kind, want.subject, found.subject = string(e.Kind), orEmpty(p.PayerID), b.PayerID
+			break
+		}
 		want.kind = string(ledgerentry.KindINVOICE_PAYMENT)
 		want.subject, found.subject = orEmpty(p.InvoiceID), orEmpty(e.InvoiceID)
 	case payment.PurposeTOP_UP, payment.PurposeAUTO_RELOAD:

@@ -9,6 +9,7 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 
 	"purser/ent"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/ledgerentry"
@@ -71,6 +72,7 @@ type namedByInvoices struct {
 	lines  map[string]money.Units // their sum, by invoice
 	quotes map[string]*ent.Quote
 	calls  map[string]*ent.GatewayCall
+	notes  creditNotes
 }
 
 func (v *verifier) namedByInvoices(ctx context.Context, page []*ent.Invoice) (namedByInvoices, error) {
@@ -91,6 +93,9 @@ func (v *verifier) namedByInvoices(ctx context.Context, page []*ent.Invoice) (na
 	}
 	for _, q := range quotes {
 		out.quotes[q.ID] = q
+	}
+	if out.notes, err = v.creditNotes(ctx, page); err != nil {
+		return out, err
 	}
 	out.calls, err = v.callsByID(ctx, callIDs)
 	return out, err
@@ -154,10 +159,7 @@ func (v *verifier) bookedOn(ctx context.Context, i *ent.Invoice, entries *entryS
 		if e.Currency != i.Currency {
 			return out, v.fault(invoice.Table, i.ID, "currency of its entry "+e.ID, e.Currency, i.Currency)
 		}
-		owed := e.AmountUnits
-		if e.CreditAccount == accountReceivable {
-			owed = -owed
-		}
+		owed := owedBy(e)
 		out.latest[e.Kind] = e.EffectiveAt
 		if e.Kind == ledgerentry.KindREVERSAL {
 			out.net[ledgerentry.Kind(orEmpty(e.ReversedKind))] += owed
@@ -169,12 +171,47 @@ func (v *verifier) bookedOn(ctx context.Context, i *ent.Invoice, entries *entryS
 	}
 }
 
+// owedBy is what an entry of an invoice adds to what its payer owes, by the
+// invoice or on its balance, or takes from it. The tax that usage includes is
+// owed by nobody, and counted as it is booked.
+func owedBy(e *ent.LedgerEntry) money.Units {
+	onBalance := e.BalanceID != nil && e.CreditAccount == ent.BalanceAccount(*e.BalanceID) && e.DebitAccount != accountReceivable
+	if e.CreditAccount == accountReceivable || e.DebitAccount == accountTax || onBalance {
+		return -e.AmountUnits
+	}
+	return e.AmountUnits
+}
+
+// invoiceTaxes checks the tax of an issued invoice by its rates.
+func (v *verifier) invoiceTaxes(i *ent.Invoice) error {
+	if i.FinalizedAt == nil {
+		return nil
+	}
+	var sum money.Units
+	for _, t := range i.Taxes {
+		of := money.Amount{Units: t.TaxableUnits, Currency: i.Currency}
+		if i.DebtUnits != nil {
+			of.Units += t.TaxUnits
+		}
+		want, err := shareOf(of, t.RatePpm, i.DebtUnits != nil)
+		if err != nil || want != t {
+			return v.fault(invoice.Table, i.ID, "taxes at "+string(t.RatePpm.Decimal())+" %", want, t)
+		}
+		sum += t.TaxUnits
+	}
+	if sum != i.TaxUnits {
+		return v.fault(invoice.Table, i.ID, "tax_units against its taxes", sum, i.TaxUnits)
+	}
+	return nil
+}
+
 // invoice checks one invoice.
 func (v *verifier) invoice(i *ent.Invoice, named namedByInvoices, booked bookedInvoice) error {
 	for _, check := range []func() error{
 		func() error { return v.invoiceSums(i, named.lines[i.ID]) },
 		func() error { return v.invoiceBooked(i, booked) },
-		func() error { return v.invoiceTimes(i, booked) },
+		func() error { return v.invoiceTimes(i, booked, named.notes.of[i.ID]) },
+		func() error { return v.credited(i, named.notes) },
 		func() error { return v.invoiceQuote(i, named.quotes) },
 		func() error { return v.pendingCall(invoice.Table, i.ID, i.PendingCallID, named.calls) },
 	} {
@@ -188,6 +225,12 @@ func (v *verifier) invoice(i *ent.Invoice, named namedByInvoices, booked bookedI
 // invoiceSums checks the amounts of an invoice against its lines and each
 // other.
 func (v *verifier) invoiceSums(i *ent.Invoice, lines money.Units) error {
+	if i.DebtUnits != nil {
+		if *i.DebtUnits != lines {
+			return v.fault(invoice.Table, i.ID, "debt_units against its lines", lines, *i.DebtUnits)
+		}
+		lines -= i.TaxUnits // they include it
+	}
 	if i.SubtotalUnits != lines {
 		return v.fault(invoice.Table, i.ID, "subtotal_units against its lines", lines, i.SubtotalUnits)
 	}
@@ -199,13 +242,16 @@ func (v *verifier) invoiceSums(i *ent.Invoice, lines money.Units) error {
 	if err != nil || total != i.Total() {
 		return v.fault(invoice.Table, i.ID, "total_units as subtotal and tax in whole minor units", total, i.Total())
 	}
-	paid, due := money.Units(0), i.TotalUnits
+	if err := v.invoiceTaxes(i); err != nil {
+		return err
+	}
+	paid, due := money.Units(0), dueOf(i.Total())
 	switch i.Status {
 	case invoice.StatusDRAFT:
 	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
-		paid, due = i.AmountPaidUnits, i.TotalUnits-i.AmountPaidUnits
+		paid, due = i.AmountPaidUnits, i.TotalUnits-i.AmountPaidUnits-i.WaivedUnits
 	case invoice.StatusPAID:
-		paid, due = i.TotalUnits, 0
+		paid, due = dueOf(i.Total())-i.WaivedUnits, 0
 	case invoice.StatusVOID:
 		due = 0
 	}
@@ -220,9 +266,18 @@ func (v *verifier) invoiceSums(i *ent.Invoice, lines money.Units) error {
 
 // invoiceBooked checks an invoice's amounts and state against its entries.
 func (v *verifier) invoiceBooked(i *ent.Invoice, booked bookedInvoice) error {
-	var subtotal, tax, rounding, writtenOff money.Units
-	if i.FinalizedAt != nil {
+	// What is owed by its subtotal, of usage by the debt; the tax that usage
+	// includes is owed by nobody.
+	var subtotal, tax, rounding, writtenOff, credited money.Units
+	switch {
+	case i.FinalizedAt == nil:
+	case i.DebtUnits != nil:
+		subtotal, tax, rounding = min(*i.DebtUnits, i.TotalUnits), i.TaxUnits, i.TotalUnits-*i.DebtUnits
+	default:
 		subtotal, tax, rounding = i.SubtotalUnits, i.TaxUnits, i.TotalUnits-i.SubtotalUnits-i.TaxUnits
+	}
+	if i.TotalUnits < 0 {
+		subtotal, credited = 0, subtotal
 	}
 	if i.Status == invoice.StatusUNCOLLECTIBLE {
 		writtenOff = i.AmountDueUnits
@@ -241,6 +296,7 @@ func (v *verifier) invoiceBooked(i *ent.Invoice, booked bookedInvoice) error {
 		{"what stands of its subtotal", stands * subtotal, booked.net[ledgerentry.KindINVOICE]},
 		{"what stands of its tax", stands * tax, booked.net[ledgerentry.KindTAX]},
 		{"what stands of its rounding", stands * rounding, booked.net[ledgerentry.KindROUNDING]},
+		{"what was credited", credited, booked.net[ledgerentry.KindCREDIT]},
 		{"its booked payments", i.AmountPaidUnits, -booked.net[ledgerentry.KindINVOICE_PAYMENT]},
 		{"what was written off", writtenOff, -booked.net[ledgerentry.KindWRITE_OFF]},
 	} {
@@ -253,15 +309,22 @@ func (v *verifier) invoiceBooked(i *ent.Invoice, booked bookedInvoice) error {
 
 // invoiceTimes checks that an invoice has the times that its state has, and
 // that they are those at which it was booked.
-func (v *verifier) invoiceTimes(i *ent.Invoice, booked bookedInvoice) error {
+func (v *verifier) invoiceTimes(i *ent.Invoice, booked bookedInvoice, notes []*ent.CreditNote) error {
 	issued := i.Status != invoice.StatusDRAFT && (i.Status != invoice.StatusVOID || i.FinalizedAt != nil)
 	issuedAt := booked.latest[ledgerentry.KindINVOICE]
-	if issuedAt.IsZero() {
-		issuedAt = booked.latest[ledgerentry.KindTAX]
+	for _, kind := range []ledgerentry.Kind{ledgerentry.KindTAX, ledgerentry.KindCREDIT} {
+		if issuedAt.IsZero() {
+			issuedAt = booked.latest[kind]
+		}
 	}
 	paidAt := booked.latest[ledgerentry.KindINVOICE_PAYMENT]
-	if i.TotalUnits == 0 && i.FinalizedAt != nil {
+	if i.TotalUnits <= 0 && i.FinalizedAt != nil {
 		paidAt = *i.FinalizedAt // nothing was to be paid
+	}
+	for _, n := range notes {
+		if n.Settlement == creditnote.SettlementDUE && i.WaivedUnits == i.TotalUnits {
+			paidAt = n.CreatedAt // the last one has left nothing to be paid
+		}
 	}
 	for _, c := range []struct {
 		column string

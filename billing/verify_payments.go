@@ -49,6 +49,9 @@ func (v *verifier) payments(ctx context.Context) error {
 				return err
 			}
 			if p.Status == payment.StatusSUCCEEDED && p.Purpose != payment.PurposeTEST {
+				if p.RefusedAt != nil {
+					gone += p.AmountUnits
+				}
 				paid.add(clearingAccount(p.ProviderID), p.Currency, p.AmountUnits)
 				paid.add(clearingAccount(p.ProviderID), p.Currency, -gone)
 				v.report.Payments++
@@ -70,6 +73,7 @@ func (v *verifier) payments(ctx context.Context) error {
 // namedByPayments is what belongs to a page of payments.
 type namedByPayments struct {
 	entries  map[string]*ent.LedgerEntry // by cause
+	reversed map[string]*ent.LedgerEntry // by the entry that they take back
 	invoices map[string]*ent.Invoice
 	balances map[string]*ent.Balance
 	refunded map[string]money.Units        // by payment
@@ -79,7 +83,7 @@ type namedByPayments struct {
 
 func (v *verifier) namedByPayments(ctx context.Context, page []*ent.Payment) (namedByPayments, error) {
 	out := namedByPayments{
-		entries: map[string]*ent.LedgerEntry{}, invoices: map[string]*ent.Invoice{}, balances: map[string]*ent.Balance{},
+		entries: map[string]*ent.LedgerEntry{}, reversed: map[string]*ent.LedgerEntry{}, invoices: map[string]*ent.Invoice{}, balances: map[string]*ent.Balance{},
 		refunded: map[string]money.Units{}, asked: map[string]bool{}, calls: map[string][]*ent.GatewayCall{},
 	}
 	var ids, causes, invoices, balances []string
@@ -93,8 +97,17 @@ func (v *verifier) namedByPayments(ctx context.Context, page []*ent.Payment) (na
 	if err != nil {
 		return out, fmt.Errorf("read entries of payments: %w", err)
 	}
+	var reversals []string
 	for _, e := range entries {
 		out.entries[orEmpty(e.CauseKey)] = e
+		reversals = append(reversals, reversalPart(e.ID, 1))
+	}
+	again, err := v.LedgerEntry.Query().Where(ledgerentry.CauseKeyIn(reversals...)).All(ctx)
+	if err != nil {
+		return out, fmt.Errorf("read reversals of payments: %w", err)
+	}
+	for _, e := range again {
+		out.reversed[orEmpty(e.ReversesID)] = e
 	}
 	invoices = named(invoices)
 	rows, err := v.Invoice.Query().Where(invoice.IDIn(invoices...)).All(ctx)
@@ -180,6 +193,11 @@ func (v *verifier) payment(p *ent.Payment, named namedByPayments) error {
 		case !e.EffectiveAt.Equal(*p.SettledAt):
 			return v.fault(payment.Table, p.ID, "settled_at against its entry "+e.ID, e.EffectiveAt, p.SettledAt.Format(time.RFC3339Nano))
 		}
+		if err := v.refused(p, named.reversed[e.ID]); err != nil {
+			return err
+		}
+	} else if p.RefusedAt != nil && !succeeded {
+		return v.fault(payment.Table, p.ID, fmt.Sprintf("refused_at, being %s", p.Status), presence(false), presence(true))
 	}
 	if err := v.paymentInvoice(p, named.invoices); err != nil {
 		return err
@@ -188,6 +206,18 @@ func (v *verifier) payment(p *ent.Payment, named namedByPayments) error {
 		return err
 	}
 	return v.paymentWatched(p, named)
+}
+
+// refused checks that what a payment booked is taken back exactly if the
+// gateway has refused it after all.
+func (v *verifier) refused(p *ent.Payment, reversal *ent.LedgerEntry) error {
+	switch {
+	case (p.RefusedAt != nil) != (reversal != nil):
+		return v.fault(payment.Table, p.ID, "refused_at against a reversal of its entry", presence(reversal != nil), presence(p.RefusedAt != nil))
+	case reversal != nil && !reversal.EffectiveAt.Equal(*p.RefusedAt):
+		return v.fault(payment.Table, p.ID, "refused_at against the reversal "+reversal.ID, reversal.EffectiveAt, p.RefusedAt.Format(time.RFC3339Nano))
+	}
+	return nil
 }
 
 // paymentBalance checks a payment against the balance that it is for, and
@@ -227,7 +257,12 @@ func (v *verifier) paymentInvoice(p *ent.Payment, invoices map[string]*ent.Invoi
 	if i == nil {
 		return v.fault(payment.Table, p.ID, "invoice_id", "an invoice that exists", *p.InvoiceID)
 	}
-	want := facts{i.PayerID, orEmpty(i.ProviderID), i.Total().String()}
+	amount := i.Total()
+	amount.Units -= i.WaivedUnits // before it was paid
+	want := facts{i.PayerID, orEmpty(i.ProviderID), amount.String()}
+	if p.Status != payment.StatusSUCCEEDED && i.WaivedUnits != 0 {
+		want.amount = p.Amount().String() // one that waited while less came to be due
+	}
 	if found := (facts{orEmpty(p.PayerID), p.ProviderID, p.Amount().String()}); want != found {
 		return v.fault(payment.Table, p.ID, "payer, provider and amount of its invoice "+i.ID, want, found)
 	}
@@ -240,7 +275,7 @@ func (v *verifier) paymentWatched(p *ent.Payment, named namedByPayments) error {
 	waits := p.Status == payment.StatusPROCESSING || p.Status == payment.StatusREQUIRES_ACTION
 	watched := p.NextCheckAt != nil
 	if p.InvoiceID != nil {
-		watched = named.invoices[*p.InvoiceID].NextCheckAt != nil || named.asked[*p.InvoiceID]
+		watched = watched || named.invoices[*p.InvoiceID].NextCheckAt != nil || named.asked[*p.InvoiceID]
 	}
 	switch {
 	case !waits && p.NextCheckAt != nil:

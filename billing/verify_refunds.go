@@ -169,6 +169,8 @@ func (v *verifier) refund(p *ent.Payment, r *ent.Refund, back moneyBack) error {
 		return v.fault(refund.Table, r.ID, fmt.Sprintf("next_check_at, being %s", r.Status), "none", r.NextCheckAt)
 	case r.Currency != p.Currency:
 		return v.fault(refund.Table, r.ID, "currency of its payment", p.Currency, r.Currency)
+	case (r.CreditNoteID != nil) != (p.Purpose == payment.PurposeINVOICE):
+		return v.fault(refund.Table, r.ID, "credit_note_id, of a payment for "+string(p.Purpose), presence(p.Purpose == payment.PurposeINVOICE), presence(r.CreditNoteID != nil))
 	case r.HoldID == nil:
 		return nil
 	}
@@ -226,14 +228,21 @@ func (v *verifier) namesBack(e *ent.LedgerEntry, causes map[string]backCause) er
 	return nil
 }
 
-// clearingMoved is by how much an entry for a refund or a dispute changes a
-// clearing account, and which; zero for any other.
+// clearingMoved is by how much an entry for a refund or a dispute, or for a
+// payment that was refused late, changes a clearing account, and which; zero for
+// any other.
 func clearingMoved(e *ent.LedgerEntry) (name string, by money.Units) {
 	kind := string(e.Kind)
 	if e.Kind == ledgerentry.KindREVERSAL {
 		kind = orEmpty(e.ReversedKind)
 	}
-	if kind != string(ledgerentry.KindREFUND) && kind != string(ledgerentry.KindDISPUTE) {
+	switch ledgerentry.Kind(kind) {
+	case ledgerentry.KindREFUND, ledgerentry.KindDISPUTE:
+	case ledgerentry.KindTOP_UP, ledgerentry.KindINVOICE_PAYMENT:
+		if e.Kind != ledgerentry.KindREVERSAL {
+			return "", 0 // booksPayment counts it
+		}
+	default:
 		return "", 0
 	}
 	switch clearing := clearingAccount(""); {

@@ -52,7 +52,7 @@ type books struct {
 
 func newBooks(t *testing.T) *books {
 	t.Helper()
-	f := newFixture(t, testdb.SQLite(t))
+	f := newFixture(t, newSQLite(t))
 	p, other := f.newPayer(t, payer.BillingModePOSTPAID), f.newPayer(t, payer.BillingModePREPAID)
 	w := &books{fixture: f, payer: p.ID, other: other.ID}
 	f.reload(t, other.ID, usd(t, "3"))

@@ -90,6 +90,11 @@ func (tx *Tx) tell(ctx context.Context, notices []notice) error {
 		if err := tx.notice(ctx, n.kind, n.subject, n.payload); err != nil {
 			return err
 		}
+		if low, ok := n.payload.(lowBalance); ok {
+			if err := tx.tellLowBalance(ctx, low); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

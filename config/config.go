@@ -59,6 +59,12 @@ type Config struct {
 	// Defaults to ./data.
 	Data string
 
+	// DatabaseSpread says that the PostgreSQL database is spread over machines
+	// by organization, as Citus does it: usage is then booked organization by
+	// organization.
+	// Defaults to false.
+	DatabaseSpread bool
+
 	// DatabaseURL names a PostgreSQL database, postgres://….
 	// Defaults to empty: SQLite in the data folder.
 	DatabaseURL string
@@ -71,6 +77,11 @@ type Config struct {
 	// LogFormat is how log lines are written.
 	// Defaults to text in dev, json in production.
 	LogFormat LogFormat
+
+	// MailFrom is the address that mails come from where an organization has no
+	// senderEmail, and that what cannot be delivered comes back to.
+	// Defaults to empty: no-reply@localhost, which only the folder takes.
+	MailFrom string
 
 	// MasterKeys seal the secrets of providers, 32 bytes each. The first
 	// seals, the others open what was sealed before the keys were changed.
@@ -102,10 +113,19 @@ type Config struct {
 	// Defaults to empty: the built-in one.
 	SandboxURL string
 
+	// SMTPURL is the mail server, smtp:// or smtps://.
+	// Defaults to empty: mails are kept as files in the data folder.
+	SMTPURL string
+
 	// SystemToken is the operator's token, `pur_system_<id>_<secret of at
 	// least 32 characters>`.
 	// Defaults to empty: there is no operator.
 	SystemToken string
+
+	// WebhookAddresses are addresses, scheme://host[:port], of the operator's
+	// own network to which organizations may have events sent.
+	// Defaults to none.
+	WebhookAddresses []string
 }
 
 // Default returns the settings of the dev profile.
@@ -206,6 +226,9 @@ func (c Config) check() error {
 	var problems []error
 	if c.SandboxURL != "" && !c.Sandbox {
 		problems = append(problems, fmt.Errorf("%s is set, but %s is false", envSandboxURL, envSandbox))
+	}
+	if c.SMTPURL != "" && c.MailFrom == "" {
+		problems = append(problems, fmt.Errorf("%s is set, but %s is not: a mail server needs to know who sends", envSMTPURL, envMailFrom))
 	}
 	return errors.Join(problems...)
 }

@@ -82,7 +82,11 @@ func TestEverySetting(t *testing.T) {
 		"PURSER_SANDBOX_URL":       "http://127.0.0.1:9090",
 		"PURSER_GATEWAY_ADDRESSES": "https://Second.example.com, https://third.example.com:8443",
 		"PURSER_LOG_FORMAT":        "text",
+		"PURSER_WEBHOOK_ADDRESSES": "http://10.0.0.7:9000, https://events.example.com",
+		"PURSER_DATABASE_SPREAD":   "true",
 		"PURSER_RATE":              "2500",
+		"PURSER_SMTP_URL":          "smtps://purser:pw@mail.example.com",
+		"PURSER_MAIL_FROM":         "billing@example.com",
 	}
 	want := config.Config{
 		Addr:             ":9000",
@@ -98,7 +102,11 @@ func TestEverySetting(t *testing.T) {
 		SandboxURL:       "http://127.0.0.1:9090",
 		SystemToken:      system,
 		GatewayAddresses: []string{"https://second.example.com", "https://third.example.com:8443"},
+		WebhookAddresses: []string{"http://10.0.0.7:9000", "https://events.example.com"},
+		DatabaseSpread:   true,
 		Rate:             2500,
+		SMTPURL:          "smtps://purser:pw@mail.example.com",
+		MailFrom:         "billing@example.com",
 	}
 	if fields := reflect.TypeFor[config.Config]().NumField(); fields != len(values) {
 		t.Fatalf("the Config has %d fields, this test %d settings", fields, len(values))
@@ -223,6 +231,10 @@ func TestRefused(t *testing.T) {
 		{"PURSER_SANDBOX_URL=localhost:9090", "begin with http"},
 		{"PURSER_GATEWAY_ADDRESSES=https://a.example,http://b.example", "address 2: it must begin with https://"},
 		{"PURSER_GATEWAY_ADDRESSES=https://a.example/path", "end after the host"},
+		{"PURSER_SMTP_URL=http://u:hunter2@mail.example.com", "smtp://user:password@host:port"},
+		{"PURSER_SMTP_URL=smtp://u:hunter2@", "smtp://user:password@host:port"},
+		{"PURSER_SMTP_URL=smtp://u:hunter2@mail.example.com/inbox", "smtp://user:password@host:port"},
+		{"PURSER_MAIL_FROM=Demo <a@example.com>", "is not an e-mail address"},
 		{"PURSER_RATE=0", "no whole number from 1 to 1000000"},
 		{"PURSER_RATE=fast", `"fast" is no whole number`},
 		{"PURSER_LOG_FORMAT=xml", `"xml" is neither text nor json`},
@@ -251,6 +263,14 @@ func TestSandboxElsewhereNeedsTheSandbox(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load(nil, []string{"PURSER_SANDBOX=false", "PURSER_SANDBOX_URL=http://localhost:9090"})
 	if err == nil || !strings.Contains(err.Error(), "PURSER_SANDBOX_URL is set, but PURSER_SANDBOX is false") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestMailServerNeedsASender(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load(nil, []string{"PURSER_SMTP_URL=smtp://u:hunter2@mail.example.com"})
+	if err == nil || !strings.Contains(err.Error(), "PURSER_MAIL_FROM is not") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -21,6 +21,7 @@ func TestPrintingMasksSecrets(t *testing.T) {
 		"PURSER_MASTER_KEY=" + hex.EncodeToString(keyA) + "," + hex.EncodeToString(keyB),
 		"PURSER_BOOTSTRAP_TOKEN=pur_demo_a1_hunter2hunter2hunter2hunter2hunter2",
 		"PURSER_SYSTEM_TOKEN=pur_system_a1_hunter2hunter2hunter2hunter2hunter2",
+		"PURSER_SMTP_URL=smtp://purser:hunter2@mail.example.com:587", "PURSER_MAIL_FROM=billing@example.com",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,12 +49,16 @@ PURSER_PUBLIC_URL=(not set)
 PURSER_ALLOWED_ORIGINS=(not set)
 PURSER_DATA=./data
 DATABASE_URL=postgres://purser:***@db:5432/purser?***
+PURSER_DATABASE_SPREAD=false
 PURSER_MASTER_KEY=***,***
 PURSER_BOOTSTRAP_TOKEN=***
 PURSER_SYSTEM_TOKEN=***
 PURSER_SANDBOX=true
 PURSER_SANDBOX_URL=(not set)
 PURSER_GATEWAY_ADDRESSES=(not set)
+PURSER_SMTP_URL=smtp://purser:***@mail.example.com:587
+PURSER_MAIL_FROM=billing@example.com
+PURSER_WEBHOOK_ADDRESSES=(not set)
 PURSER_RATE=50
 PURSER_LOG_FORMAT=text
 `

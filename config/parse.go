@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"regexp"
 	"slices"
@@ -205,4 +206,21 @@ func parseRate(v string) (int, error) {
 		return 0, fmt.Errorf("%.20q is no whole number from 1 to %d", v, rateMax)
 	}
 	return n, nil
+}
+
+// checkSMTPURL checks the form of a mail server's address. The error does not
+// repeat it: there may be a password in it.
+func checkSMTPURL(v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("it must have the form smtp://user:password@host:port or smtps://…")
+	}
+	return nil
+}
+
+func checkMailAddress(v string) error {
+	if a, err := mail.ParseAddress(v); err != nil || a.Address != v {
+		return fmt.Errorf("%q is not an e-mail address", v)
+	}
+	return nil
 }

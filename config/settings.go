@@ -12,6 +12,8 @@ const (
 	envMasterKey  = "PURSER_MASTER_KEY"
 	envSandbox    = "PURSER_SANDBOX"
 	envSandboxURL = "PURSER_SANDBOX_URL"
+	envSMTPURL    = "PURSER_SMTP_URL"
+	envMailFrom   = "PURSER_MAIL_FROM"
 )
 
 // setting is one line of the table: how a setting is called, read, shown and
@@ -94,6 +96,13 @@ func settings() []setting {
 			show:    func(c Config) string { return showDatabaseURL(c.DatabaseURL) },
 		},
 		{
+			env: "PURSER_DATABASE_SPREAD", boolean: true, initial: "`false`", values: "`true`, `false`",
+			summary: "whether the PostgreSQL database is spread over machines by organization",
+			details: "As Citus does it. Usage of many organizations is then booked organization by organization, so that no transaction spans machines; on one machine that is slower for no gain.",
+			set:     func(c *Config, v string) (err error) { c.DatabaseSpread, err = parseBool(v); return err },
+			show:    func(c Config) string { return strconv.FormatBool(c.DatabaseSpread) },
+		},
+		{
 			env: envMasterKey, initial: "made and kept in the data folder (dev), required (production)", values: "32 bytes in base64 or hex",
 			summary: "key that seals the secrets of providers",
 			details: "`openssl rand -base64 32` makes one. Whoever loses it has to enter the secrets of all providers again. To change it, put the new key before the old one, separated by a comma: the first seals, all of them open.",
@@ -134,6 +143,27 @@ func settings() []setting {
 			details: "Each is `https://host` or `https://host:port`, for instance of a gateway's second data center. What a provider names is reached over https alone, redirects are not followed, and an address in a private network, on this machine or of a cloud's metadata is never dialled, whether it is listed here or not. The sandbox has a setting of its own.",
 			set:     func(c *Config, v string) (err error) { c.GatewayAddresses, err = parseSecureOrigins(v); return err },
 			show:    func(c Config) string { return strings.Join(c.GatewayAddresses, ",") },
+		},
+		{
+			env: envSMTPURL, initial: "none: mails are kept as files", values: "`smtp://…`, `smtps://…`",
+			summary: "mail server that takes the mails to payers",
+			details: "The form is `smtp://user:password@host:port`. `smtp` insists on STARTTLS unless the server is on this machine, `smtps` encrypts from the start. Without it every mail becomes a readable file in the folder `mail` of the data folder, as the mails of organizations in SANDBOX always do. It needs `PURSER_MAIL_FROM`.",
+			set:     func(c *Config, v string) error { c.SMTPURL = v; return checkSMTPURL(v) },
+			show:    func(c Config) string { return showDatabaseURL(c.SMTPURL) },
+		},
+		{
+			env: envMailFrom, initial: "none", values: "an e-mail address",
+			summary: "address that mails come from",
+			details: "It is the sender of organizations without a `senderEmail`, and where mails come back to that cannot be delivered. Other senders are named beside it in the header `Sender`.",
+			set:     func(c *Config, v string) error { c.MailFrom = v; return checkMailAddress(v) },
+			show:    func(c Config) string { return c.MailFrom },
+		},
+		{
+			env: "PURSER_WEBHOOK_ADDRESSES", initial: "none", values: "addresses, separated by commas",
+			summary: "addresses in the operator's network to which organizations may have events sent",
+			details: "Each is `http://host:port` or `https://host:port`, and is reached wherever it leads: every organization of this server may name it. Everything else that an organization names is reached over https alone and in the internet alone, whatever its name leads to; redirects are not followed (docs/webhooks.md).",
+			set:     func(c *Config, v string) (err error) { c.WebhookAddresses, err = parseOrigins(v); return err },
+			show:    func(c Config) string { return strings.Join(c.WebhookAddresses, ",") },
 		},
 		{
 			env: "PURSER_RATE", initial: "50", values: "1 to 1000000",

@@ -25,7 +25,7 @@ func (s *seeder) catalog(ctx context.Context) error {
 		prices                  []sale
 	}{
 		{"weather", "Weather API", "Forecasts for every place on earth", []sale{
-			{"weather-starter", "Starter, monthly", "29.00", "USD", "MONTH"},
+			{"weather-starter", priceStarter, "29.00", "USD", "MONTH"},
 			{"weather-pro", pricePro, "99.00", "USD", "MONTH"},
 			{"weather-pro-eur", "Pro, monthly, euros", "92.00", "EUR", "MONTH"},
 		}},

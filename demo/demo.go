@@ -113,6 +113,7 @@ func Seed(ctx context.Context, c Config) error {
 		{"balances", s.balances},
 		{"quotes", s.quotes},
 		{"invoices", s.invoices},
+		{"subscriptions", s.subscriptions},
 		{"events", s.delivered},
 	} {
 		if err := step.make(inside); err != nil {

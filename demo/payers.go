@@ -59,6 +59,7 @@ func (s *seeder) balances(ctx context.Context) error {
 	for _, r := range []struct{ step, payer, amount, currency, reference string }{
 		{"reload-ada", s.ada, "335.50", "USD", "Bank transfer 2041"},
 		{"reload-ada-points", s.ada, "1000", "PTS", "Welcome bonus"},
+		{"reload-ada-euros", s.ada, "14.99", "EUR", "Bank transfer 2043"},
 		{"reload-acme", s.acme, "1200.00", "EUR", "Bank transfer 2042"},
 	} {
 		amount, err := money.Parse(money.Decimal(r.amount), r.currency)

@@ -1,4 +1,4 @@
-// Package document draws quotes and invoices as PDF.
+// Package document draws quotes, invoices, receipts and credit notes as PDF.
 //
 // It is a pure function from what a document says to its bytes: the same
 // document is the same file, whenever and wherever it is drawn. It knows no
@@ -6,7 +6,8 @@
 // added up here.
 //
 // The letters are DejaVu Sans's (Latin with all of Vietnamese, Cyrillic,
-// Greek and more); what it has no letter for is shown as a box.
+// Greek and more), and for Chinese, Japanese and Korean Droid Sans Fallback's;
+// what neither has a letter for is shown as a box.
 package document
 
 import (
@@ -22,8 +23,10 @@ type Kind string
 
 // What can be drawn.
 const (
-	KindQuote   Kind = "Quote"
-	KindInvoice Kind = "Invoice"
+	KindQuote      Kind = "Quote"
+	KindInvoice    Kind = "Invoice"
+	KindReceipt    Kind = "Receipt"
+	KindCreditNote Kind = "Credit note"
 )
 
 // Document is what a document says.
@@ -45,6 +48,8 @@ type Document struct {
 	Lines       []Line
 	// Sums are shown under the lines; the last one stands out.
 	Sums []Sum
+	// Notes are sentences under the sums.
+	Notes []string
 	// PaymentURL is where it can be paid; empty for nowhere.
 	PaymentURL string
 }
@@ -88,6 +93,7 @@ func PDF(d Document) (file []byte, err error) {
 	p.parties()
 	p.lines()
 	p.sums()
+	p.notes()
 	p.payment()
 	var b bytes.Buffer
 	if err := p.pdf.Output(&b); err != nil {

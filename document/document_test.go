@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"compress/zlib"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"regexp"
@@ -46,8 +47,8 @@ var (
 	shown   = regexp.MustCompile(`(?s)Td \((.*?)\)Tj ET`)
 )
 
-// words reads the texts of a PDF in the order in which they are drawn.
-func words(t testing.TB, file []byte) []string {
+// drawn reads the texts of a PDF in the order in which they are drawn.
+func drawn(t testing.TB, file []byte) []string {
 	t.Helper()
 	var all []string
 	for _, m := range streams.FindAllSubmatch(file, -1) {
@@ -85,7 +86,7 @@ func TestDocumentShowsWhatItSays(t *testing.T) {
 	if !bytes.HasPrefix(file, []byte("%PDF-")) || !bytes.Contains(file, []byte("%%EOF")) {
 		t.Fatal("the file is no PDF")
 	}
-	text := strings.Join(words(t, file), "\n")
+	text := strings.Join(drawn(t, file), "\n")
 	for _, want := range []string{
 		"Invoice 2026-03-00000001", "VOID", "TEST", "Đại lý Hà Nội", "1 Main Street", "10115 Berlin", "Ада Лавлейс", "ada@example.com",
 		"2026-03-10", "Due\n2026-03-24", "Dịch vụ tháng ba – (March) \\ services",
@@ -132,7 +133,7 @@ func TestLongDocumentHasPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := words(t, file)
+	all := drawn(t, file)
 	text := strings.Join(all, "\n")
 	heads, last := 0, ""
 	for _, w := range all {
@@ -170,7 +171,7 @@ func TestOddTexts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Join(words(t, file), "\n"); !strings.Contains(got, "Total\n24.99 USD") {
+			if got := strings.Join(drawn(t, file), "\n"); !strings.Contains(got, "Total\n24.99 USD") {
 				t.Errorf("the total is missing in\n%s", got)
 			}
 		})
@@ -182,4 +183,91 @@ func TestEmptyDocument(t *testing.T) {
 	if _, err := PDF(Document{}); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestNamesOfEverywhere: each letter is drawn from a font that has it, and a
+// long line ends where its script lets it.
+func TestNamesOfEverywhere(t *testing.T) {
+	t.Parallel()
+	d := example(t)
+	d.Seller.Name = "株式会社 Sông Hồng 東京支店"
+	d.Payer = Party{Name: "김민준", Details: []string{"北京市朝阳区建国路88号现代城5号楼1801室接口计费部门收", "Đường Nguyễn Huệ, TP. Hồ Chí Minh"}}
+	d.Lines[0].Description = "カレンダー API " + strings.Repeat("呼び出し", 30)
+	file, err := PDF(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(drawn(t, file), "")
+	for _, want := range []string{"株式会社 ", "Sông Hồng ", "東京支店", "김민준", "北京市朝阳区", "Đường Nguyễn Huệ, TP. Hồ", "カレンダー API 呼び出し"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in %s", want, text)
+		}
+	}
+	if n := strings.Count(text, "呼び出し"); n < 24 { // some are cut at the end of a line
+		t.Errorf("%d of 30 words are drawn whole", n)
+	}
+	if len(file) > 300_000 {
+		t.Errorf("the file has %d bytes: its fonts are not cut down to its letters", len(file))
+	}
+	again, err := PDF(d)
+	if err != nil || !bytes.Equal(file, again) {
+		t.Errorf("drawn again it is another file, %v", err)
+	}
+}
+
+// TestFontsHaveTheLetters: what is drawn from a font is no box.
+func TestFontsHaveTheLetters(t *testing.T) {
+	t.Parallel()
+	regular, bold, east := letters(t, regularFont), letters(t, boldFont), letters(t, eastFont)
+	for _, text := range []string{
+		"Nguyễn Thị Ánh Đặng Ưu Ỵ ỹ", "Zoë Ærø Łódź Straße", "Ада Щукин Ґедзь", "株式会社カレンダー東京ひらがな", "北京市朝阳区建国路，龍門", "김민준 서울특별시 쀍", "（株）：１２３。、「」",
+	} {
+		for _, r := range plain(text) {
+			switch {
+			case eastern(r) && !east[r]:
+				t.Errorf("%q of %s is in no font", r, text)
+			case !eastern(r) && (!regular[r] || !bold[r]):
+				t.Errorf("%q of %s is not in both fonts", r, text)
+			}
+		}
+	}
+}
+
+// letters are those that a font file has a picture of, by its table of
+// characters.
+func letters(t testing.TB, font []byte) map[rune]bool {
+	t.Helper()
+	u16 := func(at int) int { return int(binary.BigEndian.Uint16(font[at:])) }
+	u32 := func(at int) int { return int(binary.BigEndian.Uint32(font[at:])) }
+	table := 0
+	for n := range u16(4) {
+		if at := 12 + 16*n; string(font[at:at+4]) == "cmap" {
+			table = u32(at + 8)
+		}
+	}
+	out := map[rune]bool{}
+	for n := range u16(table + 2) {
+		at := table + u32(table+4+8*n+4)
+		if u16(at) != 4 { // the form for the first 65,536 characters
+			continue
+		}
+		segments := u16(at+6) / 2
+		ends, starts := at+14, at+16+2*segments
+		deltas, ranges := starts+2*segments, starts+4*segments
+		for s := range segments {
+			for c := u16(starts + 2*s); c <= u16(ends+2*s) && c != 0xffff; c++ {
+				glyph := c
+				if offset := u16(ranges + 2*s); offset != 0 {
+					glyph = u16(ranges + 2*s + offset + 2*(c-u16(starts+2*s)))
+				}
+				if (glyph+u16(deltas+2*s))&0xffff != 0 {
+					out[rune(c)] = true
+				}
+			}
+		}
+	}
+	if len(out) < 1000 {
+		t.Fatalf("the font has %d letters", len(out))
+	}
+	return out
 }

@@ -36,8 +36,9 @@ var columns = [4]float64{width - 22 - 38 - 38, 22, 38, 38}
 
 // page is a document being drawn.
 type page struct {
-	pdf *fpdf.Fpdf
-	d   Document
+	pdf   *fpdf.Fpdf
+	d     Document
+	style string // of the letters, now
 }
 
 func newPage(d Document) *page {
@@ -54,6 +55,9 @@ func newPage(d Document) *page {
 	pdf.AliasNbPages("{pages}")
 	pdf.AddUTF8FontFromBytes(family, "", regularFont)
 	pdf.AddUTF8FontFromBytes(family, "B", boldFont)
+	if d.hasEastern() {
+		pdf.AddUTF8FontFromBytes(eastFamily, "", eastFont)
+	}
 	pdf.SetFooterFunc(p.foot)
 	pdf.AddPage()
 	return p
@@ -75,18 +79,28 @@ func plain(s string) string {
 	}, s)
 }
 
-func (p *page) font(style string, size float64) { p.pdf.SetFont(family, style, size) }
+func (p *page) font(style string, size float64) {
+	p.style = style
+	p.pdf.SetFont(family, style, size)
+}
 
 func (p *page) ink(level int) { p.pdf.SetTextColor(level, level, level) }
 
 // text draws one line of text in a cell and stays in the line.
 func (p *page) text(w float64, s, align string) {
-	p.pdf.CellFormat(w, lineHigh, plain(s), "", 0, align, false, 0, "")
+	if s = plain(s); isEastern(s) {
+		p.mixed(w, s, align)
+		return
+	}
+	p.pdf.CellFormat(w, lineHigh, s, "", 0, align, false, 0, "")
 }
 
 // wrapped is the text in lines that fit into a width.
 func (p *page) wrapped(s string, w float64) []string {
-	lines := p.pdf.SplitText(plain(s), w)
+	if s = plain(s); isEastern(s) {
+		return p.wrapMixed(s, w)
+	}
+	lines := p.pdf.SplitText(s, w)
 	if len(lines) == 0 {
 		return []string{""}
 	}
@@ -256,6 +270,19 @@ func (p *page) sums() {
 		p.pdf.Ln(lineHigh + 1)
 	}
 	p.pdf.Ln(gap / 2)
+}
+
+func (p *page) notes() {
+	p.font("", sizeText)
+	for _, note := range p.d.Notes {
+		for _, line := range p.wrapped(note, width) {
+			p.text(width, line, "L")
+			p.pdf.Ln(lineHigh)
+		}
+	}
+	if len(p.d.Notes) > 0 {
+		p.pdf.Ln(gap / 2)
+	}
 }
 
 func amount(a money.Amount) string { return string(a.Decimal()) + " " + a.Currency }

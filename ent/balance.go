@@ -71,6 +71,8 @@ type Balance struct {
 	LowBalancePercent *int `json:"low_balance_percent,omitempty"`
 	// LowBalanceNoticedAt holds the value of the "low_balance_noticed_at" field.
 	LowBalanceNoticedAt *time.Time `json:"low_balance_noticed_at,omitempty"`
+	// when what is owed on it becomes an invoice
+	UsageInvoiceAt *time.Time `json:"usage_invoice_at,omitempty"`
 	// the open billing period, YYYY-MM in the organization's time zone
 	Period string `json:"period,omitempty"`
 	// Version holds the value of the "version" field.
@@ -135,7 +137,7 @@ func (*Balance) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case balance.FieldID, balance.FieldOrganizationID, balance.FieldPayerID, balance.FieldCurrency, balance.FieldBillingMode, balance.FieldAutoReloadProviderID, balance.FieldAutoReloadPaymentMethodID, balance.FieldAutoReloadSuspendedReason, balance.FieldAutoReloadPaymentID, balance.FieldPeriod:
 			values[i] = new(sql.NullString)
-		case balance.FieldCreatedAt, balance.FieldUpdatedAt, balance.FieldAutoReloadDueAt, balance.FieldLowBalanceNoticedAt, balance.FieldLastBookedAt:
+		case balance.FieldCreatedAt, balance.FieldUpdatedAt, balance.FieldAutoReloadDueAt, balance.FieldLowBalanceNoticedAt, balance.FieldUsageInvoiceAt, balance.FieldLastBookedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -326,6 +328,13 @@ func (_m *Balance) assignValues(columns []string, values []any) error {
 				_m.LowBalanceNoticedAt = new(time.Time)
 				*_m.LowBalanceNoticedAt = value.Time
 			}
+		case balance.FieldUsageInvoiceAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field usage_invoice_at", values[i])
+			} else if value.Valid {
+				_m.UsageInvoiceAt = new(time.Time)
+				*_m.UsageInvoiceAt = value.Time
+			}
 		case balance.FieldPeriod:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field period", values[i])
@@ -501,6 +510,11 @@ func (_m *Balance) String() string {
 	builder.WriteString(", ")
 	if v := _m.LowBalanceNoticedAt; v != nil {
 		builder.WriteString("low_balance_noticed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.UsageInvoiceAt; v != nil {
+		builder.WriteString("usage_invoice_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

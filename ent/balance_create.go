@@ -342,6 +342,20 @@ func (_c *BalanceCreate) SetNillableLowBalanceNoticedAt(v *time.Time) *BalanceCr
 	return _c
 }
 
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (_c *BalanceCreate) SetUsageInvoiceAt(v time.Time) *BalanceCreate {
+	_c.mutation.SetUsageInvoiceAt(v)
+	return _c
+}
+
+// SetNillableUsageInvoiceAt sets the "usage_invoice_at" field if the given value is not nil.
+func (_c *BalanceCreate) SetNillableUsageInvoiceAt(v *time.Time) *BalanceCreate {
+	if v != nil {
+		_c.SetUsageInvoiceAt(*v)
+	}
+	return _c
+}
+
 // SetPeriod sets the "period" field.
 func (_c *BalanceCreate) SetPeriod(v string) *BalanceCreate {
 	_c.mutation.SetPeriod(v)
@@ -716,6 +730,10 @@ func (_c *BalanceCreate) createSpec() (*Balance, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LowBalanceNoticedAt(); ok {
 		_spec.SetField(balance.FieldLowBalanceNoticedAt, field.TypeTime, value)
 		_node.LowBalanceNoticedAt = &value
+	}
+	if value, ok := _c.mutation.UsageInvoiceAt(); ok {
+		_spec.SetField(balance.FieldUsageInvoiceAt, field.TypeTime, value)
+		_node.UsageInvoiceAt = &value
 	}
 	if value, ok := _c.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)
@@ -1227,6 +1245,24 @@ func (u *BalanceUpsert) UpdateLowBalanceNoticedAt() *BalanceUpsert {
 // ClearLowBalanceNoticedAt clears the value of the "low_balance_noticed_at" field.
 func (u *BalanceUpsert) ClearLowBalanceNoticedAt() *BalanceUpsert {
 	u.SetNull(balance.FieldLowBalanceNoticedAt)
+	return u
+}
+
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (u *BalanceUpsert) SetUsageInvoiceAt(v time.Time) *BalanceUpsert {
+	u.Set(balance.FieldUsageInvoiceAt, v)
+	return u
+}
+
+// UpdateUsageInvoiceAt sets the "usage_invoice_at" field to the value that was provided on create.
+func (u *BalanceUpsert) UpdateUsageInvoiceAt() *BalanceUpsert {
+	u.SetExcluded(balance.FieldUsageInvoiceAt)
+	return u
+}
+
+// ClearUsageInvoiceAt clears the value of the "usage_invoice_at" field.
+func (u *BalanceUpsert) ClearUsageInvoiceAt() *BalanceUpsert {
+	u.SetNull(balance.FieldUsageInvoiceAt)
 	return u
 }
 
@@ -1835,6 +1871,27 @@ func (u *BalanceUpsertOne) UpdateLowBalanceNoticedAt() *BalanceUpsertOne {
 func (u *BalanceUpsertOne) ClearLowBalanceNoticedAt() *BalanceUpsertOne {
 	return u.Update(func(s *BalanceUpsert) {
 		s.ClearLowBalanceNoticedAt()
+	})
+}
+
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (u *BalanceUpsertOne) SetUsageInvoiceAt(v time.Time) *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetUsageInvoiceAt(v)
+	})
+}
+
+// UpdateUsageInvoiceAt sets the "usage_invoice_at" field to the value that was provided on create.
+func (u *BalanceUpsertOne) UpdateUsageInvoiceAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateUsageInvoiceAt()
+	})
+}
+
+// ClearUsageInvoiceAt clears the value of the "usage_invoice_at" field.
+func (u *BalanceUpsertOne) ClearUsageInvoiceAt() *BalanceUpsertOne {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearUsageInvoiceAt()
 	})
 }
 
@@ -2622,6 +2679,27 @@ func (u *BalanceUpsertBulk) UpdateLowBalanceNoticedAt() *BalanceUpsertBulk {
 func (u *BalanceUpsertBulk) ClearLowBalanceNoticedAt() *BalanceUpsertBulk {
 	return u.Update(func(s *BalanceUpsert) {
 		s.ClearLowBalanceNoticedAt()
+	})
+}
+
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (u *BalanceUpsertBulk) SetUsageInvoiceAt(v time.Time) *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.SetUsageInvoiceAt(v)
+	})
+}
+
+// UpdateUsageInvoiceAt sets the "usage_invoice_at" field to the value that was provided on create.
+func (u *BalanceUpsertBulk) UpdateUsageInvoiceAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.UpdateUsageInvoiceAt()
+	})
+}
+
+// ClearUsageInvoiceAt clears the value of the "usage_invoice_at" field.
+func (u *BalanceUpsertBulk) ClearUsageInvoiceAt() *BalanceUpsertBulk {
+	return u.Update(func(s *BalanceUpsert) {
+		s.ClearUsageInvoiceAt()
 	})
 }
 

@@ -30,7 +30,9 @@ type BalanceQuery struct {
 	withPayer   *PayerQuery
 	withEntries *LedgerEntryQuery
 	// collected is what field collection has added so far.
-	collected        collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents          *parents
 	loadTotal        []func(context.Context, []*Balance) error
 	modifiers        []func(*sql.Selector)
 	withNamedEntries map[string]*LedgerEntryQuery
@@ -518,7 +520,7 @@ func (_q *BalanceQuery) loadEntries(ctx context.Context, query *LedgerEntryQuery
 		query.ctx.AppendFieldOnce(ledgerentry.FieldBalanceID)
 	}
 	query.Where(predicate.LedgerEntry(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(balance.EntriesColumn), fks...))
+		s.Where(query.parents.are(s.C(balance.EntriesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

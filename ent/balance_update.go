@@ -495,6 +495,26 @@ func (_u *BalanceUpdate) ClearLowBalanceNoticedAt() *BalanceUpdate {
 	return _u
 }
 
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (_u *BalanceUpdate) SetUsageInvoiceAt(v time.Time) *BalanceUpdate {
+	_u.mutation.SetUsageInvoiceAt(v)
+	return _u
+}
+
+// SetNillableUsageInvoiceAt sets the "usage_invoice_at" field if the given value is not nil.
+func (_u *BalanceUpdate) SetNillableUsageInvoiceAt(v *time.Time) *BalanceUpdate {
+	if v != nil {
+		_u.SetUsageInvoiceAt(*v)
+	}
+	return _u
+}
+
+// ClearUsageInvoiceAt clears the value of the "usage_invoice_at" field.
+func (_u *BalanceUpdate) ClearUsageInvoiceAt() *BalanceUpdate {
+	_u.mutation.ClearUsageInvoiceAt()
+	return _u
+}
+
 // SetPeriod sets the "period" field.
 func (_u *BalanceUpdate) SetPeriod(v string) *BalanceUpdate {
 	_u.mutation.SetPeriod(v)
@@ -807,6 +827,12 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.LowBalanceNoticedAtCleared() {
 		_spec.ClearField(balance.FieldLowBalanceNoticedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.UsageInvoiceAt(); ok {
+		_spec.SetField(balance.FieldUsageInvoiceAt, field.TypeTime, value)
+	}
+	if _u.mutation.UsageInvoiceAtCleared() {
+		_spec.ClearField(balance.FieldUsageInvoiceAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)
@@ -1360,6 +1386,26 @@ func (_u *BalanceUpdateOne) ClearLowBalanceNoticedAt() *BalanceUpdateOne {
 	return _u
 }
 
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (_u *BalanceUpdateOne) SetUsageInvoiceAt(v time.Time) *BalanceUpdateOne {
+	_u.mutation.SetUsageInvoiceAt(v)
+	return _u
+}
+
+// SetNillableUsageInvoiceAt sets the "usage_invoice_at" field if the given value is not nil.
+func (_u *BalanceUpdateOne) SetNillableUsageInvoiceAt(v *time.Time) *BalanceUpdateOne {
+	if v != nil {
+		_u.SetUsageInvoiceAt(*v)
+	}
+	return _u
+}
+
+// ClearUsageInvoiceAt clears the value of the "usage_invoice_at" field.
+func (_u *BalanceUpdateOne) ClearUsageInvoiceAt() *BalanceUpdateOne {
+	_u.mutation.ClearUsageInvoiceAt()
+	return _u
+}
+
 // SetPeriod sets the "period" field.
 func (_u *BalanceUpdateOne) SetPeriod(v string) *BalanceUpdateOne {
 	_u.mutation.SetPeriod(v)
@@ -1702,6 +1748,12 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	}
 	if _u.mutation.LowBalanceNoticedAtCleared() {
 		_spec.ClearField(balance.FieldLowBalanceNoticedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.UsageInvoiceAt(); ok {
+		_spec.SetField(balance.FieldUsageInvoiceAt, field.TypeTime, value)
+	}
+	if _u.mutation.UsageInvoiceAtCleared() {
+		_spec.ClearField(balance.FieldUsageInvoiceAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Period(); ok {
 		_spec.SetField(balance.FieldPeriod, field.TypeString, value)

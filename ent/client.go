@@ -17,6 +17,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -74,6 +75,8 @@ type Client struct {
 	Currency *CurrencyClient
 	// Dispute is the client for interacting with the Dispute builders.
 	Dispute *DisputeClient
+	// Email is the client for interacting with the Email builders.
+	Email *EmailClient
 	// EmailTemplate is the client for interacting with the EmailTemplate builders.
 	EmailTemplate *EmailTemplateClient
 	// GatewayCall is the client for interacting with the GatewayCall builders.
@@ -153,6 +156,7 @@ func (c *Client) init() {
 	c.CreditNote = NewCreditNoteClient(c.config)
 	c.Currency = NewCurrencyClient(c.config)
 	c.Dispute = NewDisputeClient(c.config)
+	c.Email = NewEmailClient(c.config)
 	c.EmailTemplate = NewEmailTemplateClient(c.config)
 	c.GatewayCall = NewGatewayCallClient(c.config)
 	c.GatewayCustomer = NewGatewayCustomerClient(c.config)
@@ -282,6 +286,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		CreditNote:        NewCreditNoteClient(cfg),
 		Currency:          NewCurrencyClient(cfg),
 		Dispute:           NewDisputeClient(cfg),
+		Email:             NewEmailClient(cfg),
 		EmailTemplate:     NewEmailTemplateClient(cfg),
 		GatewayCall:       NewGatewayCallClient(cfg),
 		GatewayCustomer:   NewGatewayCustomerClient(cfg),
@@ -338,6 +343,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		CreditNote:        NewCreditNoteClient(cfg),
 		Currency:          NewCurrencyClient(cfg),
 		Dispute:           NewDisputeClient(cfg),
+		Email:             NewEmailClient(cfg),
 		EmailTemplate:     NewEmailTemplateClient(cfg),
 		GatewayCall:       NewGatewayCallClient(cfg),
 		GatewayCustomer:   NewGatewayCustomerClient(cfg),
@@ -399,7 +405,7 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.AccessToken, c.AuditEvent, c.Balance, c.CreditNote, c.Currency, c.Dispute,
-		c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
+		c.Email, c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
 		c.GatewayObject, c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice,
 		c.InvoiceLine, c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter,
 		c.Organization, c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
@@ -416,7 +422,7 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.AccessToken, c.AuditEvent, c.Balance, c.CreditNote, c.Currency, c.Dispute,
-		c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
+		c.Email, c.EmailTemplate, c.GatewayCall, c.GatewayCustomer, c.GatewayEvent,
 		c.GatewayObject, c.GlobalProvider, c.Hold, c.IdempotencyRecord, c.Invoice,
 		c.InvoiceLine, c.LedgerEntry, c.LedgerSeal, c.Membership, c.NumberCounter,
 		c.Organization, c.Outbox, c.Payer, c.PayerSession, c.Payment, c.PaymentAttempt,
@@ -443,6 +449,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Currency.mutate(ctx, m)
 	case *DisputeMutation:
 		return c.Dispute.mutate(ctx, m)
+	case *EmailMutation:
+		return c.Email.mutate(ctx, m)
 	case *EmailTemplateMutation:
 		return c.EmailTemplate.mutate(ctx, m)
 	case *GatewayCallMutation:
@@ -1055,6 +1063,38 @@ func (c *CreditNoteClient) GetX(ctx context.Context, id string) *CreditNote {
 	return obj
 }
 
+// QueryInvoice queries the invoice edge of a CreditNote.
+func (c *CreditNoteClient) QueryInvoice(_m *CreditNote) *InvoiceQuery {
+	query := (&InvoiceClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(creditnote.Table, creditnote.FieldID, id),
+			sqlgraph.To(invoice.Table, invoice.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, creditnote.InvoiceTable, creditnote.InvoiceColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRefunds queries the refunds edge of a CreditNote.
+func (c *CreditNoteClient) QueryRefunds(_m *CreditNote) *RefundQuery {
+	query := (&RefundClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(creditnote.Table, creditnote.FieldID, id),
+			sqlgraph.To(refund.Table, refund.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, creditnote.RefundsTable, creditnote.RefundsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *CreditNoteClient) Hooks() []Hook {
 	hooks := c.hooks.CreditNote
@@ -1365,6 +1405,157 @@ func (c *DisputeClient) mutate(ctx context.Context, m *DisputeMutation) (Value, 
 		return (&DisputeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Dispute mutation op: %q", m.Op())
+	}
+}
+
+// EmailClient is a client for the Email schema.
+type EmailClient struct {
+	config
+}
+
+// NewEmailClient returns a client for the Email from the given config.
+func NewEmailClient(c config) *EmailClient {
+	return &EmailClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `email.Hooks(f(g(h())))`.
+func (c *EmailClient) Use(hooks ...Hook) {
+	c.hooks.Email = append(c.hooks.Email, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `email.Intercept(f(g(h())))`.
+func (c *EmailClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Email = append(c.inters.Email, interceptors...)
+}
+
+// Create returns a builder for creating a Email entity.
+func (c *EmailClient) Create() *EmailCreate {
+	mutation := newEmailMutation(c.config, OpCreate)
+	return &EmailCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Email entities.
+func (c *EmailClient) CreateBulk(builders ...*EmailCreate) *EmailCreateBulk {
+	return &EmailCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *EmailClient) MapCreateBulk(slice any, setFunc func(*EmailCreate, int)) *EmailCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &EmailCreateBulk{err: fmt.Errorf("calling to EmailClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*EmailCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &EmailCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Email.
+func (c *EmailClient) Update() *EmailUpdate {
+	mutation := newEmailMutation(c.config, OpUpdate)
+	return &EmailUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *EmailClient) UpdateOne(_m *Email) *EmailUpdateOne {
+	mutation := newEmailMutation(c.config, OpUpdateOne, withEmail(_m))
+	return &EmailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *EmailClient) UpdateOneID(id string) *EmailUpdateOne {
+	mutation := newEmailMutation(c.config, OpUpdateOne, withEmailID(id))
+	return &EmailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Email.
+func (c *EmailClient) Delete() *EmailDelete {
+	mutation := newEmailMutation(c.config, OpDelete)
+	return &EmailDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *EmailClient) DeleteOne(_m *Email) *EmailDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *EmailClient) DeleteOneID(id string) *EmailDeleteOne {
+	builder := c.Delete().Where(email.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &EmailDeleteOne{builder}
+}
+
+// Query returns a query builder for Email.
+func (c *EmailClient) Query() *EmailQuery {
+	return &EmailQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeEmail},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Email entity by its id.
+func (c *EmailClient) Get(ctx context.Context, id string) (*Email, error) {
+	return c.Query().Where(email.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *EmailClient) GetX(ctx context.Context, id string) *Email {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryPayer queries the payer edge of a Email.
+func (c *EmailClient) QueryPayer(_m *Email) *PayerQuery {
+	query := (&PayerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(email.Table, email.FieldID, id),
+			sqlgraph.To(payer.Table, payer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, email.PayerTable, email.PayerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *EmailClient) Hooks() []Hook {
+	hooks := c.hooks.Email
+	return append(hooks[:len(hooks):len(hooks)], email.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *EmailClient) Interceptors() []Interceptor {
+	inters := c.inters.Email
+	return append(inters[:len(inters):len(inters)], email.Interceptors[:]...)
+}
+
+func (c *EmailClient) mutate(ctx context.Context, m *EmailMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&EmailCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&EmailUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&EmailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&EmailDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Email mutation op: %q", m.Op())
 	}
 }
 
@@ -2616,6 +2807,22 @@ func (c *InvoiceClient) QueryQuote(_m *Invoice) *QuoteQuery {
 	return query
 }
 
+// QuerySubscription queries the subscription edge of a Invoice.
+func (c *InvoiceClient) QuerySubscription(_m *Invoice) *SubscriptionQuery {
+	query := (&SubscriptionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(invoice.Table, invoice.FieldID, id),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, invoice.SubscriptionTable, invoice.SubscriptionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryLines queries the lines edge of a Invoice.
 func (c *InvoiceClient) QueryLines(_m *Invoice) *InvoiceLineQuery {
 	query := (&InvoiceLineClient{config: c.config}).Query()
@@ -2641,6 +2848,22 @@ func (c *InvoiceClient) QueryPayments(_m *Invoice) *PaymentQuery {
 			sqlgraph.From(invoice.Table, invoice.FieldID, id),
 			sqlgraph.To(payment.Table, payment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, invoice.PaymentsTable, invoice.PaymentsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCreditNotes queries the credit_notes edge of a Invoice.
+func (c *InvoiceClient) QueryCreditNotes(_m *Invoice) *CreditNoteQuery {
+	query := (&CreditNoteClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(invoice.Table, invoice.FieldID, id),
+			sqlgraph.To(creditnote.Table, creditnote.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, invoice.CreditNotesTable, invoice.CreditNotesColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -3952,6 +4175,22 @@ func (c *PayerClient) QueryInvoices(_m *Payer) *InvoiceQuery {
 	return query
 }
 
+// QuerySubscriptions queries the subscriptions edge of a Payer.
+func (c *PayerClient) QuerySubscriptions(_m *Payer) *SubscriptionQuery {
+	query := (&SubscriptionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, id),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.SubscriptionsTable, payer.SubscriptionsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryPayments queries the payments edge of a Payer.
 func (c *PayerClient) QueryPayments(_m *Payer) *PaymentQuery {
 	query := (&PaymentClient{config: c.config}).Query()
@@ -3977,6 +4216,22 @@ func (c *PayerClient) QueryHolds(_m *Payer) *HoldQuery {
 			sqlgraph.From(payer.Table, payer.FieldID, id),
 			sqlgraph.To(hold.Table, hold.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, payer.HoldsTable, payer.HoldsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryEmails queries the emails edge of a Payer.
+func (c *PayerClient) QueryEmails(_m *Payer) *EmailQuery {
+	query := (&EmailClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, id),
+			sqlgraph.To(email.Table, email.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.EmailsTable, payer.EmailsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -5368,6 +5623,22 @@ func (c *QuoteClient) QueryInvoice(_m *Quote) *InvoiceQuery {
 	return query
 }
 
+// QuerySubscription queries the subscription edge of a Quote.
+func (c *QuoteClient) QuerySubscription(_m *Quote) *SubscriptionQuery {
+	query := (&SubscriptionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quote.Table, quote.FieldID, id),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, quote.SubscriptionTable, quote.SubscriptionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryLines queries the lines edge of a Quote.
 func (c *QuoteClient) QueryLines(_m *Quote) *QuoteLineQuery {
 	query := (&QuoteLineClient{config: c.config}).Query()
@@ -5686,6 +5957,22 @@ func (c *RefundClient) GetX(ctx context.Context, id string) *Refund {
 	return obj
 }
 
+// QueryCreditNote queries the credit_note edge of a Refund.
+func (c *RefundClient) QueryCreditNote(_m *Refund) *CreditNoteQuery {
+	query := (&CreditNoteClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(refund.Table, refund.FieldID, id),
+			sqlgraph.To(creditnote.Table, creditnote.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, refund.CreditNoteTable, refund.CreditNoteColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryPayment queries the payment edge of a Refund.
 func (c *RefundClient) QueryPayment(_m *Refund) *PaymentQuery {
 	query := (&PaymentClient{config: c.config}).Query()
@@ -5837,6 +6124,118 @@ func (c *SubscriptionClient) GetX(ctx context.Context, id string) *Subscription 
 	return obj
 }
 
+// QueryPayer queries the payer edge of a Subscription.
+func (c *SubscriptionClient) QueryPayer(_m *Subscription) *PayerQuery {
+	query := (&PayerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, id),
+			sqlgraph.To(payer.Table, payer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, subscription.PayerTable, subscription.PayerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryProvider queries the provider edge of a Subscription.
+func (c *SubscriptionClient) QueryProvider(_m *Subscription) *ProviderQuery {
+	query := (&ProviderClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, id),
+			sqlgraph.To(provider.Table, provider.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.ProviderTable, subscription.ProviderColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPaymentMethod queries the payment_method edge of a Subscription.
+func (c *SubscriptionClient) QueryPaymentMethod(_m *Subscription) *PaymentMethodQuery {
+	query := (&PaymentMethodClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, id),
+			sqlgraph.To(paymentmethod.Table, paymentmethod.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.PaymentMethodTable, subscription.PaymentMethodColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryQuote queries the quote edge of a Subscription.
+func (c *SubscriptionClient) QueryQuote(_m *Subscription) *QuoteQuery {
+	query := (&QuoteClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, id),
+			sqlgraph.To(quote.Table, quote.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.QuoteTable, subscription.QuoteColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryLatestInvoice queries the latest_invoice edge of a Subscription.
+func (c *SubscriptionClient) QueryLatestInvoice(_m *Subscription) *InvoiceQuery {
+	query := (&InvoiceClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, id),
+			sqlgraph.To(invoice.Table, invoice.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.LatestInvoiceTable, subscription.LatestInvoiceColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryItems queries the items edge of a Subscription.
+func (c *SubscriptionClient) QueryItems(_m *Subscription) *SubscriptionItemQuery {
+	query := (&SubscriptionItemClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, id),
+			sqlgraph.To(subscriptionitem.Table, subscriptionitem.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, subscription.ItemsTable, subscription.ItemsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryInvoices queries the invoices edge of a Subscription.
+func (c *SubscriptionClient) QueryInvoices(_m *Subscription) *InvoiceQuery {
+	query := (&InvoiceClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, id),
+			sqlgraph.To(invoice.Table, invoice.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, subscription.InvoicesTable, subscription.InvoicesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *SubscriptionClient) Hooks() []Hook {
 	hooks := c.hooks.Subscription
@@ -5970,6 +6369,38 @@ func (c *SubscriptionItemClient) GetX(ctx context.Context, id string) *Subscript
 		panic(err)
 	}
 	return obj
+}
+
+// QuerySubscription queries the subscription edge of a SubscriptionItem.
+func (c *SubscriptionItemClient) QuerySubscription(_m *SubscriptionItem) *SubscriptionQuery {
+	query := (&SubscriptionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscriptionitem.Table, subscriptionitem.FieldID, id),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, subscriptionitem.SubscriptionTable, subscriptionitem.SubscriptionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPrice queries the price edge of a SubscriptionItem.
+func (c *SubscriptionItemClient) QueryPrice(_m *SubscriptionItem) *PriceQuery {
+	query := (&PriceClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscriptionitem.Table, subscriptionitem.FieldID, id),
+			sqlgraph.To(price.Table, price.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscriptionitem.PriceTable, subscriptionitem.PriceColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
 }
 
 // Hooks returns the client hooks.
@@ -6107,6 +6538,22 @@ func (c *WebhookDeliveryClient) GetX(ctx context.Context, id string) *WebhookDel
 	return obj
 }
 
+// QueryEndpoint queries the endpoint edge of a WebhookDelivery.
+func (c *WebhookDeliveryClient) QueryEndpoint(_m *WebhookDelivery) *WebhookEndpointQuery {
+	query := (&WebhookEndpointClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(webhookdelivery.Table, webhookdelivery.FieldID, id),
+			sqlgraph.To(webhookendpoint.Table, webhookendpoint.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, webhookdelivery.EndpointTable, webhookdelivery.EndpointColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *WebhookDeliveryClient) Hooks() []Hook {
 	hooks := c.hooks.WebhookDelivery
@@ -6242,6 +6689,22 @@ func (c *WebhookEndpointClient) GetX(ctx context.Context, id string) *WebhookEnd
 	return obj
 }
 
+// QueryDeliveries queries the deliveries edge of a WebhookEndpoint.
+func (c *WebhookEndpointClient) QueryDeliveries(_m *WebhookEndpoint) *WebhookDeliveryQuery {
+	query := (&WebhookDeliveryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(webhookendpoint.Table, webhookendpoint.FieldID, id),
+			sqlgraph.To(webhookdelivery.Table, webhookdelivery.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, webhookendpoint.DeliveriesTable, webhookendpoint.DeliveriesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *WebhookEndpointClient) Hooks() []Hook {
 	hooks := c.hooks.WebhookEndpoint
@@ -6272,21 +6735,21 @@ func (c *WebhookEndpointClient) mutate(ctx context.Context, m *WebhookEndpointMu
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, EmailTemplate,
-		GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject, GlobalProvider,
-		Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal,
-		Membership, NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
-		PaymentAttempt, PaymentMethod, Price, Product, Provider, Quote, QuoteLine,
-		Refund, Subscription, SubscriptionItem, WebhookDelivery,
+		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, Email,
+		EmailTemplate, GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject,
+		GlobalProvider, Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry,
+		LedgerSeal, Membership, NumberCounter, Organization, Outbox, Payer,
+		PayerSession, Payment, PaymentAttempt, PaymentMethod, Price, Product, Provider,
+		Quote, QuoteLine, Refund, Subscription, SubscriptionItem, WebhookDelivery,
 		WebhookEndpoint []ent.Hook
 	}
 	inters struct {
-		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, EmailTemplate,
-		GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject, GlobalProvider,
-		Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry, LedgerSeal,
-		Membership, NumberCounter, Organization, Outbox, Payer, PayerSession, Payment,
-		PaymentAttempt, PaymentMethod, Price, Product, Provider, Quote, QuoteLine,
-		Refund, Subscription, SubscriptionItem, WebhookDelivery,
+		AccessToken, AuditEvent, Balance, CreditNote, Currency, Dispute, Email,
+		EmailTemplate, GatewayCall, GatewayCustomer, GatewayEvent, GatewayObject,
+		GlobalProvider, Hold, IdempotencyRecord, Invoice, InvoiceLine, LedgerEntry,
+		LedgerSeal, Membership, NumberCounter, Organization, Outbox, Payer,
+		PayerSession, Payment, PaymentAttempt, PaymentMethod, Price, Product, Provider,
+		Quote, QuoteLine, Refund, Subscription, SubscriptionItem, WebhookDelivery,
 		WebhookEndpoint []ent.Interceptor
 	}
 )

@@ -5,6 +5,7 @@ package ent
 import (
 	"fmt"
 	"purser/ent/creditnote"
+	"purser/ent/invoice"
 	"purser/money"
 	"strings"
 	"time"
@@ -32,9 +33,53 @@ type CreditNote struct {
 	TotalUnits money.Units `json:"total_units,omitempty"`
 	// TaxUnits holds the value of the "tax_units" field.
 	TaxUnits money.Units `json:"tax_units,omitempty"`
+	// SubtotalUnits holds the value of the "subtotal_units" field.
+	SubtotalUnits money.Units `json:"subtotal_units,omitempty"`
+	// Settlement holds the value of the "settlement" field.
+	Settlement creditnote.Settlement `json:"settlement,omitempty"`
 	// Reason holds the value of the "reason" field.
-	Reason       string `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// PublicToken holds the value of the "public_token" field.
+	PublicToken string `json:"-"`
+	// Edges holds the relations/edges for other nodes in the graph.
+	// The values are being populated by the CreditNoteQuery when eager-loading is set.
+	Edges        CreditNoteEdges `json:"edges"`
 	selectValues sql.SelectValues
+}
+
+// CreditNoteEdges holds the relations/edges for other nodes in the graph.
+type CreditNoteEdges struct {
+	// Invoice holds the value of the invoice edge.
+	Invoice *Invoice `json:"invoice,omitempty"`
+	// Refunds holds the value of the refunds edge.
+	Refunds []*Refund `json:"refunds,omitempty"`
+	// loadedTypes holds the information for reporting if a
+	// type was loaded (or requested) in eager-loading or not.
+	loadedTypes [2]bool
+	// totalCount holds the count of the edges above.
+	totalCount [2]map[string]int
+
+	namedRefunds map[string][]*Refund
+}
+
+// InvoiceOrErr returns the Invoice value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e CreditNoteEdges) InvoiceOrErr() (*Invoice, error) {
+	if e.Invoice != nil {
+		return e.Invoice, nil
+	} else if e.loadedTypes[0] {
+		return nil, &NotFoundError{label: invoice.Label}
+	}
+	return nil, &NotLoadedError{edge: "invoice"}
+}
+
+// RefundsOrErr returns the Refunds value or an error if the edge
+// was not loaded in eager-loading.
+func (e CreditNoteEdges) RefundsOrErr() ([]*Refund, error) {
+	if e.loadedTypes[1] {
+		return e.Refunds, nil
+	}
+	return nil, &NotLoadedError{edge: "refunds"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -42,9 +87,9 @@ func (*CreditNote) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case creditnote.FieldTotalUnits, creditnote.FieldTaxUnits:
+		case creditnote.FieldTotalUnits, creditnote.FieldTaxUnits, creditnote.FieldSubtotalUnits:
 			values[i] = new(sql.NullInt64)
-		case creditnote.FieldID, creditnote.FieldOrganizationID, creditnote.FieldInvoiceID, creditnote.FieldNumber, creditnote.FieldCurrency, creditnote.FieldReason:
+		case creditnote.FieldID, creditnote.FieldOrganizationID, creditnote.FieldInvoiceID, creditnote.FieldNumber, creditnote.FieldCurrency, creditnote.FieldSettlement, creditnote.FieldReason, creditnote.FieldPublicToken:
 			values[i] = new(sql.NullString)
 		case creditnote.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -111,11 +156,29 @@ func (_m *CreditNote) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.TaxUnits = money.Units(value.Int64)
 			}
+		case creditnote.FieldSubtotalUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field subtotal_units", values[i])
+			} else if value.Valid {
+				_m.SubtotalUnits = money.Units(value.Int64)
+			}
+		case creditnote.FieldSettlement:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field settlement", values[i])
+			} else if value.Valid {
+				_m.Settlement = creditnote.Settlement(value.String)
+			}
 		case creditnote.FieldReason:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field reason", values[i])
 			} else if value.Valid {
 				_m.Reason = value.String
+			}
+		case creditnote.FieldPublicToken:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field public_token", values[i])
+			} else if value.Valid {
+				_m.PublicToken = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -128,6 +191,16 @@ func (_m *CreditNote) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *CreditNote) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryInvoice queries the "invoice" edge of the CreditNote entity.
+func (_m *CreditNote) QueryInvoice() *InvoiceQuery {
+	return NewCreditNoteClient(_m.config).QueryInvoice(_m)
+}
+
+// QueryRefunds queries the "refunds" edge of the CreditNote entity.
+func (_m *CreditNote) QueryRefunds() *RefundQuery {
+	return NewCreditNoteClient(_m.config).QueryRefunds(_m)
 }
 
 // Update returns a builder for updating this CreditNote.
@@ -174,10 +247,42 @@ func (_m *CreditNote) String() string {
 	builder.WriteString("tax_units=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TaxUnits))
 	builder.WriteString(", ")
+	builder.WriteString("subtotal_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.SubtotalUnits))
+	builder.WriteString(", ")
+	builder.WriteString("settlement=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Settlement))
+	builder.WriteString(", ")
 	builder.WriteString("reason=")
 	builder.WriteString(_m.Reason)
+	builder.WriteString(", ")
+	builder.WriteString("public_token=<sensitive>")
 	builder.WriteByte(')')
 	return builder.String()
+}
+
+// NamedRefunds returns the Refunds named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *CreditNote) NamedRefunds(name string) ([]*Refund, error) {
+	if _m.Edges.namedRefunds == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedRefunds[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *CreditNote) appendNamedRefunds(name string, edges ...*Refund) {
+	if _m.Edges.namedRefunds == nil {
+		_m.Edges.namedRefunds = make(map[string][]*Refund)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedRefunds[name] = []*Refund{}
+	} else {
+		_m.Edges.namedRefunds[name] = append(_m.Edges.namedRefunds[name], edges...)
+	}
 }
 
 // CreditNotes is a parsable slice of CreditNote.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/creditnote"
+	"purser/ent/invoice"
+	"purser/ent/refund"
 	"purser/money"
 	"time"
 
@@ -66,9 +68,27 @@ func (_c *CreditNoteCreate) SetTaxUnits(v money.Units) *CreditNoteCreate {
 	return _c
 }
 
+// SetSubtotalUnits sets the "subtotal_units" field.
+func (_c *CreditNoteCreate) SetSubtotalUnits(v money.Units) *CreditNoteCreate {
+	_c.mutation.SetSubtotalUnits(v)
+	return _c
+}
+
+// SetSettlement sets the "settlement" field.
+func (_c *CreditNoteCreate) SetSettlement(v creditnote.Settlement) *CreditNoteCreate {
+	_c.mutation.SetSettlement(v)
+	return _c
+}
+
 // SetReason sets the "reason" field.
 func (_c *CreditNoteCreate) SetReason(v string) *CreditNoteCreate {
 	_c.mutation.SetReason(v)
+	return _c
+}
+
+// SetPublicToken sets the "public_token" field.
+func (_c *CreditNoteCreate) SetPublicToken(v string) *CreditNoteCreate {
+	_c.mutation.SetPublicToken(v)
 	return _c
 }
 
@@ -76,6 +96,26 @@ func (_c *CreditNoteCreate) SetReason(v string) *CreditNoteCreate {
 func (_c *CreditNoteCreate) SetID(v string) *CreditNoteCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// SetInvoice sets the "invoice" edge to the Invoice entity.
+func (_c *CreditNoteCreate) SetInvoice(v *Invoice) *CreditNoteCreate {
+	return _c.SetInvoiceID(v.ID)
+}
+
+// AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
+func (_c *CreditNoteCreate) AddRefundIDs(ids ...string) *CreditNoteCreate {
+	_c.mutation.AddRefundIDs(ids...)
+	return _c
+}
+
+// AddRefunds adds the "refunds" edges to the Refund entity.
+func (_c *CreditNoteCreate) AddRefunds(v ...*Refund) *CreditNoteCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddRefundIDs(ids...)
 }
 
 // Mutation returns the CreditNoteMutation object of the builder.
@@ -143,13 +183,30 @@ func (_c *CreditNoteCreate) check() error {
 	if _, ok := _c.mutation.TaxUnits(); !ok {
 		return &ValidationError{Name: "tax_units", err: errors.New(`ent: missing required field "CreditNote.tax_units"`)}
 	}
+	if _, ok := _c.mutation.SubtotalUnits(); !ok {
+		return &ValidationError{Name: "subtotal_units", err: errors.New(`ent: missing required field "CreditNote.subtotal_units"`)}
+	}
+	if _, ok := _c.mutation.Settlement(); !ok {
+		return &ValidationError{Name: "settlement", err: errors.New(`ent: missing required field "CreditNote.settlement"`)}
+	}
+	if v, ok := _c.mutation.Settlement(); ok {
+		if err := creditnote.SettlementValidator(v); err != nil {
+			return &ValidationError{Name: "settlement", err: fmt.Errorf(`ent: validator failed for field "CreditNote.settlement": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Reason(); !ok {
 		return &ValidationError{Name: "reason", err: errors.New(`ent: missing required field "CreditNote.reason"`)}
+	}
+	if _, ok := _c.mutation.PublicToken(); !ok {
+		return &ValidationError{Name: "public_token", err: errors.New(`ent: missing required field "CreditNote.public_token"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := creditnote.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "CreditNote.id": %w`, err)}
 		}
+	}
+	if len(_c.mutation.InvoiceIDs()) == 0 {
+		return &ValidationError{Name: "invoice", err: errors.New(`ent: missing required edge "CreditNote.invoice"`)}
 	}
 	return nil
 }
@@ -195,10 +252,6 @@ func (_c *CreditNoteCreate) createSpec() (*CreditNote, *sqlgraph.CreateSpec) {
 		_spec.SetField(creditnote.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
 	}
-	if value, ok := _c.mutation.InvoiceID(); ok {
-		_spec.SetField(creditnote.FieldInvoiceID, field.TypeString, value)
-		_node.InvoiceID = value
-	}
 	if value, ok := _c.mutation.Number(); ok {
 		_spec.SetField(creditnote.FieldNumber, field.TypeString, value)
 		_node.Number = value
@@ -215,9 +268,54 @@ func (_c *CreditNoteCreate) createSpec() (*CreditNote, *sqlgraph.CreateSpec) {
 		_spec.SetField(creditnote.FieldTaxUnits, field.TypeInt64, value)
 		_node.TaxUnits = value
 	}
+	if value, ok := _c.mutation.SubtotalUnits(); ok {
+		_spec.SetField(creditnote.FieldSubtotalUnits, field.TypeInt64, value)
+		_node.SubtotalUnits = value
+	}
+	if value, ok := _c.mutation.Settlement(); ok {
+		_spec.SetField(creditnote.FieldSettlement, field.TypeEnum, value)
+		_node.Settlement = value
+	}
 	if value, ok := _c.mutation.Reason(); ok {
 		_spec.SetField(creditnote.FieldReason, field.TypeString, value)
 		_node.Reason = value
+	}
+	if value, ok := _c.mutation.PublicToken(); ok {
+		_spec.SetField(creditnote.FieldPublicToken, field.TypeString, value)
+		_node.PublicToken = value
+	}
+	if nodes := _c.mutation.InvoiceIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   creditnote.InvoiceTable,
+			Columns: []string{creditnote.InvoiceColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.InvoiceID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   creditnote.RefundsTable,
+			Columns: []string{creditnote.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
 }
@@ -309,8 +407,17 @@ func (u *CreditNoteUpsertOne) UpdateNewValues() *CreditNoteUpsertOne {
 		if _, exists := u.create.mutation.TaxUnits(); exists {
 			s.SetIgnore(creditnote.FieldTaxUnits)
 		}
+		if _, exists := u.create.mutation.SubtotalUnits(); exists {
+			s.SetIgnore(creditnote.FieldSubtotalUnits)
+		}
+		if _, exists := u.create.mutation.Settlement(); exists {
+			s.SetIgnore(creditnote.FieldSettlement)
+		}
 		if _, exists := u.create.mutation.Reason(); exists {
 			s.SetIgnore(creditnote.FieldReason)
+		}
+		if _, exists := u.create.mutation.PublicToken(); exists {
+			s.SetIgnore(creditnote.FieldPublicToken)
 		}
 	}))
 	return u
@@ -546,8 +653,17 @@ func (u *CreditNoteUpsertBulk) UpdateNewValues() *CreditNoteUpsertBulk {
 			if _, exists := b.mutation.TaxUnits(); exists {
 				s.SetIgnore(creditnote.FieldTaxUnits)
 			}
+			if _, exists := b.mutation.SubtotalUnits(); exists {
+				s.SetIgnore(creditnote.FieldSubtotalUnits)
+			}
+			if _, exists := b.mutation.Settlement(); exists {
+				s.SetIgnore(creditnote.FieldSettlement)
+			}
 			if _, exists := b.mutation.Reason(); exists {
 				s.SetIgnore(creditnote.FieldReason)
+			}
+			if _, exists := b.mutation.PublicToken(); exists {
+				s.SetIgnore(creditnote.FieldPublicToken)
 			}
 		}
 	}))

@@ -4,11 +4,14 @@ package ent
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
 	"purser/ent/creditnote"
+	"purser/ent/invoice"
 	"purser/ent/predicate"
+	"purser/ent/refund"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -20,14 +23,19 @@ import (
 // CreditNoteQuery is the builder for querying CreditNote entities.
 type CreditNoteQuery struct {
 	config
-	ctx        *QueryContext
-	order      []creditnote.OrderOption
-	inters     []Interceptor
-	predicates []predicate.CreditNote
+	ctx         *QueryContext
+	order       []creditnote.OrderOption
+	inters      []Interceptor
+	predicates  []predicate.CreditNote
+	withInvoice *InvoiceQuery
+	withRefunds *RefundQuery
 	// collected is what field collection has added so far.
 	collected collection
-	loadTotal []func(context.Context, []*CreditNote) error
-	modifiers []func(*sql.Selector)
+	// parents are those whose list is read, where it is a page of each.
+	parents          *parents
+	loadTotal        []func(context.Context, []*CreditNote) error
+	modifiers        []func(*sql.Selector)
+	withNamedRefunds map[string]*RefundQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -62,6 +70,50 @@ func (_q *CreditNoteQuery) Unique(unique bool) *CreditNoteQuery {
 func (_q *CreditNoteQuery) Order(o ...creditnote.OrderOption) *CreditNoteQuery {
 	_q.order = append(_q.order, o...)
 	return _q
+}
+
+// QueryInvoice chains the current query on the "invoice" edge.
+func (_q *CreditNoteQuery) QueryInvoice() *InvoiceQuery {
+	query := (&InvoiceClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(creditnote.Table, creditnote.FieldID, selector),
+			sqlgraph.To(invoice.Table, invoice.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, creditnote.InvoiceTable, creditnote.InvoiceColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRefunds chains the current query on the "refunds" edge.
+func (_q *CreditNoteQuery) QueryRefunds() *RefundQuery {
+	query := (&RefundClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(creditnote.Table, creditnote.FieldID, selector),
+			sqlgraph.To(refund.Table, refund.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, creditnote.RefundsTable, creditnote.RefundsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
 }
 
 // First returns the first CreditNote entity from the query.
@@ -251,16 +303,40 @@ func (_q *CreditNoteQuery) Clone() *CreditNoteQuery {
 		return nil
 	}
 	return &CreditNoteQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]creditnote.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.CreditNote{}, _q.predicates...),
+		config:      _q.config,
+		ctx:         _q.ctx.Clone(),
+		order:       append([]creditnote.OrderOption{}, _q.order...),
+		inters:      append([]Interceptor{}, _q.inters...),
+		predicates:  append([]predicate.CreditNote{}, _q.predicates...),
+		withInvoice: _q.withInvoice.Clone(),
+		withRefunds: _q.withRefunds.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
 		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
 	}
+}
+
+// WithInvoice tells the query-builder to eager-load the nodes that are connected to
+// the "invoice" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *CreditNoteQuery) WithInvoice(opts ...func(*InvoiceQuery)) *CreditNoteQuery {
+	query := (&InvoiceClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withInvoice = query
+	return _q
+}
+
+// WithRefunds tells the query-builder to eager-load the nodes that are connected to
+// the "refunds" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *CreditNoteQuery) WithRefunds(opts ...func(*RefundQuery)) *CreditNoteQuery {
+	query := (&RefundClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRefunds = query
+	return _q
 }
 
 // GroupBy is used to group vertices by one or more fields/columns.
@@ -345,8 +421,12 @@ func (_q *CreditNoteQuery) prepareQuery(ctx context.Context) error {
 
 func (_q *CreditNoteQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*CreditNote, error) {
 	var (
-		nodes = []*CreditNote{}
-		_spec = _q.querySpec()
+		nodes       = []*CreditNote{}
+		_spec       = _q.querySpec()
+		loadedTypes = [2]bool{
+			_q.withInvoice != nil,
+			_q.withRefunds != nil,
+		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
 		return (*CreditNote).scanValues(nil, columns)
@@ -354,6 +434,7 @@ func (_q *CreditNoteQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*C
 	_spec.Assign = func(columns []string, values []any) error {
 		node := &CreditNote{config: _q.config}
 		nodes = append(nodes, node)
+		node.Edges.loadedTypes = loadedTypes
 		return node.assignValues(columns, values)
 	}
 	if len(_q.modifiers) > 0 {
@@ -368,12 +449,95 @@ func (_q *CreditNoteQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*C
 	if len(nodes) == 0 {
 		return nodes, nil
 	}
+	if query := _q.withInvoice; query != nil {
+		if err := _q.loadInvoice(ctx, query, nodes, nil,
+			func(n *CreditNote, e *Invoice) { n.Edges.Invoice = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withRefunds; query != nil {
+		if err := _q.loadRefunds(ctx, query, nodes,
+			func(n *CreditNote) { n.Edges.Refunds = []*Refund{} },
+			func(n *CreditNote, e *Refund) { n.Edges.Refunds = append(n.Edges.Refunds, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedRefunds {
+		if err := _q.loadRefunds(ctx, query, nodes,
+			func(n *CreditNote) { n.appendNamedRefunds(name) },
+			func(n *CreditNote, e *Refund) { n.appendNamedRefunds(name, e) }); err != nil {
+			return nil, err
+		}
+	}
 	for i := range _q.loadTotal {
 		if err := _q.loadTotal[i](ctx, nodes); err != nil {
 			return nil, err
 		}
 	}
 	return nodes, nil
+}
+
+func (_q *CreditNoteQuery) loadInvoice(ctx context.Context, query *InvoiceQuery, nodes []*CreditNote, init func(*CreditNote), assign func(*CreditNote, *Invoice)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*CreditNote)
+	for i := range nodes {
+		fk := nodes[i].InvoiceID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(invoice.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "invoice_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *CreditNoteQuery) loadRefunds(ctx context.Context, query *RefundQuery, nodes []*CreditNote, init func(*CreditNote), assign func(*CreditNote, *Refund)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*CreditNote)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(refund.FieldCreditNoteID)
+	}
+	query.Where(predicate.Refund(func(s *sql.Selector) {
+		s.Where(query.parents.are(s.C(creditnote.RefundsColumn), fks))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CreditNoteID
+		if fk == nil {
+			return fmt.Errorf(`foreign-key "credit_note_id" is nil for node %v`, n.ID)
+		}
+		node, ok := nodeids[*fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "credit_note_id" returned %v for node %v`, *fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
 }
 
 func (_q *CreditNoteQuery) sqlCount(ctx context.Context) (int, error) {
@@ -403,6 +567,9 @@ func (_q *CreditNoteQuery) querySpec() *sqlgraph.QuerySpec {
 			if fields[i] != creditnote.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
+		}
+		if _q.withInvoice != nil {
+			_spec.Node.AddColumnOnce(creditnote.FieldInvoiceID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {
@@ -493,6 +660,20 @@ func (_q *CreditNoteQuery) ForShare(opts ...sql.LockOption) *CreditNoteQuery {
 func (_q *CreditNoteQuery) Modify(modifiers ...func(s *sql.Selector)) *CreditNoteSelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
+}
+
+// WithNamedRefunds tells the query-builder to eager-load the nodes that are connected to the "refunds"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *CreditNoteQuery) WithNamedRefunds(name string, opts ...func(*RefundQuery)) *CreditNoteQuery {
+	query := (&RefundClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedRefunds == nil {
+		_q.withNamedRefunds = make(map[string]*RefundQuery)
+	}
+	_q.withNamedRefunds[name] = query
+	return _q
 }
 
 // WhereP adds predicates given as plain selector functions.

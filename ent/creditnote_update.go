@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"purser/ent/creditnote"
 	"purser/ent/predicate"
+	"purser/ent/refund"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -28,9 +29,45 @@ func (_u *CreditNoteUpdate) Where(ps ...predicate.CreditNote) *CreditNoteUpdate 
 	return _u
 }
 
+// AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
+func (_u *CreditNoteUpdate) AddRefundIDs(ids ...string) *CreditNoteUpdate {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the Refund entity.
+func (_u *CreditNoteUpdate) AddRefunds(v ...*Refund) *CreditNoteUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
 // Mutation returns the CreditNoteMutation object of the builder.
 func (_u *CreditNoteUpdate) Mutation() *CreditNoteMutation {
 	return _u.mutation
+}
+
+// ClearRefunds clears all "refunds" edges to the Refund entity.
+func (_u *CreditNoteUpdate) ClearRefunds() *CreditNoteUpdate {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to Refund entities by IDs.
+func (_u *CreditNoteUpdate) RemoveRefundIDs(ids ...string) *CreditNoteUpdate {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to Refund entities.
+func (_u *CreditNoteUpdate) RemoveRefunds(v ...*Refund) *CreditNoteUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -60,6 +97,14 @@ func (_u *CreditNoteUpdate) ExecX(ctx context.Context) {
 	}
 }
 
+// check runs all checks and user-defined validators on the builder.
+func (_u *CreditNoteUpdate) check() error {
+	if _u.mutation.InvoiceCleared() && len(_u.mutation.InvoiceIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "CreditNote.invoice"`)
+	}
+	return nil
+}
+
 // Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
 func (_u *CreditNoteUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *CreditNoteUpdate {
 	_u.modifiers = append(_u.modifiers, modifiers...)
@@ -67,6 +112,9 @@ func (_u *CreditNoteUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *Cre
 }
 
 func (_u *CreditNoteUpdate) sqlSave(ctx context.Context) (_node int, err error) {
+	if err := _u.check(); err != nil {
+		return _node, err
+	}
 	_spec := sqlgraph.NewUpdateSpec(creditnote.Table, creditnote.Columns, sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
@@ -74,6 +122,51 @@ func (_u *CreditNoteUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   creditnote.RefundsTable,
+			Columns: []string{creditnote.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   creditnote.RefundsTable,
+			Columns: []string{creditnote.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   creditnote.RefundsTable,
+			Columns: []string{creditnote.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -97,9 +190,45 @@ type CreditNoteUpdateOne struct {
 	modifiers []func(*sql.UpdateBuilder)
 }
 
+// AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
+func (_u *CreditNoteUpdateOne) AddRefundIDs(ids ...string) *CreditNoteUpdateOne {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the Refund entity.
+func (_u *CreditNoteUpdateOne) AddRefunds(v ...*Refund) *CreditNoteUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
 // Mutation returns the CreditNoteMutation object of the builder.
 func (_u *CreditNoteUpdateOne) Mutation() *CreditNoteMutation {
 	return _u.mutation
+}
+
+// ClearRefunds clears all "refunds" edges to the Refund entity.
+func (_u *CreditNoteUpdateOne) ClearRefunds() *CreditNoteUpdateOne {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to Refund entities by IDs.
+func (_u *CreditNoteUpdateOne) RemoveRefundIDs(ids ...string) *CreditNoteUpdateOne {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to Refund entities.
+func (_u *CreditNoteUpdateOne) RemoveRefunds(v ...*Refund) *CreditNoteUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
 }
 
 // Where appends a list predicates to the CreditNoteUpdate builder.
@@ -142,6 +271,14 @@ func (_u *CreditNoteUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
+// check runs all checks and user-defined validators on the builder.
+func (_u *CreditNoteUpdateOne) check() error {
+	if _u.mutation.InvoiceCleared() && len(_u.mutation.InvoiceIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "CreditNote.invoice"`)
+	}
+	return nil
+}
+
 // Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
 func (_u *CreditNoteUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *CreditNoteUpdateOne {
 	_u.modifiers = append(_u.modifiers, modifiers...)
@@ -149,6 +286,9 @@ func (_u *CreditNoteUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *
 }
 
 func (_u *CreditNoteUpdateOne) sqlSave(ctx context.Context) (_node *CreditNote, err error) {
+	if err := _u.check(); err != nil {
+		return _node, err
+	}
 	_spec := sqlgraph.NewUpdateSpec(creditnote.Table, creditnote.Columns, sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
 	if !ok {
@@ -173,6 +313,51 @@ func (_u *CreditNoteUpdateOne) sqlSave(ctx context.Context) (_node *CreditNote, 
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   creditnote.RefundsTable,
+			Columns: []string{creditnote.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   creditnote.RefundsTable,
+			Columns: []string{creditnote.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   creditnote.RefundsTable,
+			Columns: []string{creditnote.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &CreditNote{config: _u.config}

@@ -30,7 +30,9 @@ type EmailTemplate struct {
 	// Subject holds the value of the "subject" field.
 	Subject string `json:"subject,omitempty"`
 	// Body holds the value of the "body" field.
-	Body         string `json:"body,omitempty"`
+	Body string `json:"body,omitempty"`
+	// empty: made of the body
+	HTML         string `json:"html,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -39,7 +41,7 @@ func (*EmailTemplate) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case emailtemplate.FieldID, emailtemplate.FieldOrganizationID, emailtemplate.FieldKind, emailtemplate.FieldLocale, emailtemplate.FieldSubject, emailtemplate.FieldBody:
+		case emailtemplate.FieldID, emailtemplate.FieldOrganizationID, emailtemplate.FieldKind, emailtemplate.FieldLocale, emailtemplate.FieldSubject, emailtemplate.FieldBody, emailtemplate.FieldHTML:
 			values[i] = new(sql.NullString)
 		case emailtemplate.FieldCreatedAt, emailtemplate.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -106,6 +108,12 @@ func (_m *EmailTemplate) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Body = value.String
 			}
+		case emailtemplate.FieldHTML:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field html", values[i])
+			} else if value.Valid {
+				_m.HTML = value.String
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -162,6 +170,9 @@ func (_m *EmailTemplate) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("body=")
 	builder.WriteString(_m.Body)
+	builder.WriteString(", ")
+	builder.WriteString("html=")
+	builder.WriteString(_m.HTML)
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -65,6 +65,20 @@ func (_c *EmailTemplateCreate) SetBody(v string) *EmailTemplateCreate {
 	return _c
 }
 
+// SetHTML sets the "html" field.
+func (_c *EmailTemplateCreate) SetHTML(v string) *EmailTemplateCreate {
+	_c.mutation.SetHTML(v)
+	return _c
+}
+
+// SetNillableHTML sets the "html" field if the given value is not nil.
+func (_c *EmailTemplateCreate) SetNillableHTML(v *string) *EmailTemplateCreate {
+	if v != nil {
+		_c.SetHTML(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *EmailTemplateCreate) SetID(v string) *EmailTemplateCreate {
 	_c.mutation.SetID(v)
@@ -78,6 +92,9 @@ func (_c *EmailTemplateCreate) Mutation() *EmailTemplateMutation {
 
 // Save creates the EmailTemplate in the database.
 func (_c *EmailTemplateCreate) Save(ctx context.Context) (*EmailTemplate, error) {
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -101,6 +118,15 @@ func (_c *EmailTemplateCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
 	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *EmailTemplateCreate) defaults() error {
+	if _, ok := _c.mutation.HTML(); !ok {
+		v := emailtemplate.DefaultHTML
+		_c.mutation.SetHTML(v)
+	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -130,6 +156,9 @@ func (_c *EmailTemplateCreate) check() error {
 	}
 	if _, ok := _c.mutation.Body(); !ok {
 		return &ValidationError{Name: "body", err: errors.New(`ent: missing required field "EmailTemplate.body"`)}
+	}
+	if _, ok := _c.mutation.HTML(); !ok {
+		return &ValidationError{Name: "html", err: errors.New(`ent: missing required field "EmailTemplate.html"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := emailtemplate.IDValidator(v); err != nil {
@@ -199,6 +228,10 @@ func (_c *EmailTemplateCreate) createSpec() (*EmailTemplate, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.Body(); ok {
 		_spec.SetField(emailtemplate.FieldBody, field.TypeString, value)
 		_node.Body = value
+	}
+	if value, ok := _c.mutation.HTML(); ok {
+		_spec.SetField(emailtemplate.FieldHTML, field.TypeString, value)
+		_node.HTML = value
 	}
 	return _node, _spec
 }
@@ -285,6 +318,18 @@ func (u *EmailTemplateUpsert) SetBody(v string) *EmailTemplateUpsert {
 // UpdateBody sets the "body" field to the value that was provided on create.
 func (u *EmailTemplateUpsert) UpdateBody() *EmailTemplateUpsert {
 	u.SetExcluded(emailtemplate.FieldBody)
+	return u
+}
+
+// SetHTML sets the "html" field.
+func (u *EmailTemplateUpsert) SetHTML(v string) *EmailTemplateUpsert {
+	u.Set(emailtemplate.FieldHTML, v)
+	return u
+}
+
+// UpdateHTML sets the "html" field to the value that was provided on create.
+func (u *EmailTemplateUpsert) UpdateHTML() *EmailTemplateUpsert {
+	u.SetExcluded(emailtemplate.FieldHTML)
 	return u
 }
 
@@ -390,6 +435,20 @@ func (u *EmailTemplateUpsertOne) UpdateBody() *EmailTemplateUpsertOne {
 	})
 }
 
+// SetHTML sets the "html" field.
+func (u *EmailTemplateUpsertOne) SetHTML(v string) *EmailTemplateUpsertOne {
+	return u.Update(func(s *EmailTemplateUpsert) {
+		s.SetHTML(v)
+	})
+}
+
+// UpdateHTML sets the "html" field to the value that was provided on create.
+func (u *EmailTemplateUpsertOne) UpdateHTML() *EmailTemplateUpsertOne {
+	return u.Update(func(s *EmailTemplateUpsert) {
+		s.UpdateHTML()
+	})
+}
+
 // Exec executes the query.
 func (u *EmailTemplateUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -447,6 +506,7 @@ func (_c *EmailTemplateCreateBulk) Save(ctx context.Context) ([]*EmailTemplate, 
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*EmailTemplateMutation)
 				if !ok {
@@ -655,6 +715,20 @@ func (u *EmailTemplateUpsertBulk) SetBody(v string) *EmailTemplateUpsertBulk {
 func (u *EmailTemplateUpsertBulk) UpdateBody() *EmailTemplateUpsertBulk {
 	return u.Update(func(s *EmailTemplateUpsert) {
 		s.UpdateBody()
+	})
+}
+
+// SetHTML sets the "html" field.
+func (u *EmailTemplateUpsertBulk) SetHTML(v string) *EmailTemplateUpsertBulk {
+	return u.Update(func(s *EmailTemplateUpsert) {
+		s.SetHTML(v)
+	})
+}
+
+// UpdateHTML sets the "html" field to the value that was provided on create.
+func (u *EmailTemplateUpsertBulk) UpdateHTML() *EmailTemplateUpsertBulk {
+	return u.Update(func(s *EmailTemplateUpsert) {
+		s.UpdateHTML()
 	})
 }
 

@@ -71,6 +71,20 @@ func (_u *EmailTemplateUpdate) SetNillableBody(v *string) *EmailTemplateUpdate {
 	return _u
 }
 
+// SetHTML sets the "html" field.
+func (_u *EmailTemplateUpdate) SetHTML(v string) *EmailTemplateUpdate {
+	_u.mutation.SetHTML(v)
+	return _u
+}
+
+// SetNillableHTML sets the "html" field if the given value is not nil.
+func (_u *EmailTemplateUpdate) SetNillableHTML(v *string) *EmailTemplateUpdate {
+	if v != nil {
+		_u.SetHTML(*v)
+	}
+	return _u
+}
+
 // Mutation returns the EmailTemplateMutation object of the builder.
 func (_u *EmailTemplateUpdate) Mutation() *EmailTemplateMutation {
 	return _u.mutation
@@ -126,6 +140,9 @@ func (_u *EmailTemplateUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if value, ok := _u.mutation.Body(); ok {
 		_spec.SetField(emailtemplate.FieldBody, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.HTML(); ok {
+		_spec.SetField(emailtemplate.FieldHTML, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -187,6 +204,20 @@ func (_u *EmailTemplateUpdateOne) SetBody(v string) *EmailTemplateUpdateOne {
 func (_u *EmailTemplateUpdateOne) SetNillableBody(v *string) *EmailTemplateUpdateOne {
 	if v != nil {
 		_u.SetBody(*v)
+	}
+	return _u
+}
+
+// SetHTML sets the "html" field.
+func (_u *EmailTemplateUpdateOne) SetHTML(v string) *EmailTemplateUpdateOne {
+	_u.mutation.SetHTML(v)
+	return _u
+}
+
+// SetNillableHTML sets the "html" field if the given value is not nil.
+func (_u *EmailTemplateUpdateOne) SetNillableHTML(v *string) *EmailTemplateUpdateOne {
+	if v != nil {
+		_u.SetHTML(*v)
 	}
 	return _u
 }
@@ -276,6 +307,9 @@ func (_u *EmailTemplateUpdateOne) sqlSave(ctx context.Context) (_node *EmailTemp
 	}
 	if value, ok := _u.mutation.Body(); ok {
 		_spec.SetField(emailtemplate.FieldBody, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.HTML(); ok {
+		_spec.SetField(emailtemplate.FieldHTML, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &EmailTemplate{config: _u.config}

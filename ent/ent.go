@@ -12,6 +12,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -115,6 +116,7 @@ func checkColumn(t, c string) error {
 			creditnote.Table:        creditnote.ValidColumn,
 			currency.Table:          currency.ValidColumn,
 			dispute.Table:           dispute.ValidColumn,
+			email.Table:             email.ValidColumn,
 			emailtemplate.Table:     emailtemplate.ValidColumn,
 			gatewaycall.Table:       gatewaycall.ValidColumn,
 			gatewaycustomer.Table:   gatewaycustomer.ValidColumn,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -56,6 +57,36 @@ func main() {
 	if err := trim("./ent/gql_pagination.go"); err != nil {
 		log.Fatalf("ent: %v", err)
 	}
+	if err := askParents("./ent/*_query.go"); err != nil {
+		log.Fatalf("ent: %v", err)
+	}
+}
+
+// askParents lets ent/limit.go say how the rows of a list are held to those
+// whose list it is.
+func askParents(pattern string) error {
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return err
+	}
+	held, found := regexp.MustCompile(`sql\.InValues\((s\.C\(\w+\.\w+Column\)), fks\.\.\.\)`), false
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if !held.Match(b) {
+			continue
+		}
+		found = true
+		if err := os.WriteFile(path, held.ReplaceAll(b, []byte("query.parents.are($1, fks)")), 0o644); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fmt.Errorf("%s: no list is held to its parents", pattern)
+	}
+	return nil
 }
 
 // trim takes out of the generated pagination how it finds the parts of a

@@ -38,6 +38,8 @@ type GatewayEvent struct {
 	Subject string `json:"subject,omitempty"`
 	// a card that the gateway tells of nowhere else
 	SavedCard json.RawMessage `json:"saved_card,omitempty"`
+	// what it says of money that went back, to be confirmed
+	Told json.RawMessage `json:"told,omitempty"`
 	// ObjectPayment holds the value of the "object_payment" field.
 	ObjectPayment string `json:"object_payment,omitempty"`
 	// Error holds the value of the "error" field.
@@ -58,7 +60,7 @@ func (*GatewayEvent) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case gatewayevent.FieldSavedCard:
+		case gatewayevent.FieldSavedCard, gatewayevent.FieldTold:
 			values[i] = new([]byte)
 		case gatewayevent.FieldAttempts:
 			values[i] = new(sql.NullInt64)
@@ -147,6 +149,14 @@ func (_m *GatewayEvent) assignValues(columns []string, values []any) error {
 			} else if value != nil && len(*value) > 0 {
 				if err := json.Unmarshal(*value, &_m.SavedCard); err != nil {
 					return fmt.Errorf("unmarshal field saved_card: %w", err)
+				}
+			}
+		case gatewayevent.FieldTold:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field told", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Told); err != nil {
+					return fmt.Errorf("unmarshal field told: %w", err)
 				}
 			}
 		case gatewayevent.FieldObjectPayment:
@@ -253,6 +263,9 @@ func (_m *GatewayEvent) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("saved_card=")
 	builder.WriteString(fmt.Sprintf("%v", _m.SavedCard))
+	builder.WriteString(", ")
+	builder.WriteString("told=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Told))
 	builder.WriteString(", ")
 	builder.WriteString("object_payment=")
 	builder.WriteString(_m.ObjectPayment)

@@ -108,6 +108,12 @@ func (_c *GatewayEventCreate) SetSavedCard(v json.RawMessage) *GatewayEventCreat
 	return _c
 }
 
+// SetTold sets the "told" field.
+func (_c *GatewayEventCreate) SetTold(v json.RawMessage) *GatewayEventCreate {
+	_c.mutation.SetTold(v)
+	return _c
+}
+
 // SetObjectPayment sets the "object_payment" field.
 func (_c *GatewayEventCreate) SetObjectPayment(v string) *GatewayEventCreate {
 	_c.mutation.SetObjectPayment(v)
@@ -384,6 +390,10 @@ func (_c *GatewayEventCreate) createSpec() (*GatewayEvent, *sqlgraph.CreateSpec)
 		_spec.SetField(gatewayevent.FieldSavedCard, field.TypeJSON, value)
 		_node.SavedCard = value
 	}
+	if value, ok := _c.mutation.Told(); ok {
+		_spec.SetField(gatewayevent.FieldTold, field.TypeJSON, value)
+		_node.Told = value
+	}
 	if value, ok := _c.mutation.ObjectPayment(); ok {
 		_spec.SetField(gatewayevent.FieldObjectPayment, field.TypeString, value)
 		_node.ObjectPayment = value
@@ -602,6 +612,9 @@ func (u *GatewayEventUpsertOne) UpdateNewValues() *GatewayEventUpsertOne {
 		}
 		if _, exists := u.create.mutation.Subject(); exists {
 			s.SetIgnore(gatewayevent.FieldSubject)
+		}
+		if _, exists := u.create.mutation.Told(); exists {
+			s.SetIgnore(gatewayevent.FieldTold)
 		}
 		if _, exists := u.create.mutation.ObjectPayment(); exists {
 			s.SetIgnore(gatewayevent.FieldObjectPayment)
@@ -965,6 +978,9 @@ func (u *GatewayEventUpsertBulk) UpdateNewValues() *GatewayEventUpsertBulk {
 			}
 			if _, exists := b.mutation.Subject(); exists {
 				s.SetIgnore(gatewayevent.FieldSubject)
+			}
+			if _, exists := b.mutation.Told(); exists {
+				s.SetIgnore(gatewayevent.FieldTold)
 			}
 			if _, exists := b.mutation.ObjectPayment(); exists {
 				s.SetIgnore(gatewayevent.FieldObjectPayment)

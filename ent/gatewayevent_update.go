@@ -218,6 +218,9 @@ func (_u *GatewayEventUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if _u.mutation.SavedCardCleared() {
 		_spec.ClearField(gatewayevent.FieldSavedCard, field.TypeJSON)
 	}
+	if _u.mutation.ToldCleared() {
+		_spec.ClearField(gatewayevent.FieldTold, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)
 	}
@@ -480,6 +483,9 @@ func (_u *GatewayEventUpdateOne) sqlSave(ctx context.Context) (_node *GatewayEve
 	}
 	if _u.mutation.SavedCardCleared() {
 		_spec.ClearField(gatewayevent.FieldSavedCard, field.TypeJSON)
+	}
+	if _u.mutation.ToldCleared() {
+		_spec.ClearField(gatewayevent.FieldTold, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Error(); ok {
 		_spec.SetField(gatewayevent.FieldError, field.TypeString, value)

@@ -33,6 +33,8 @@ type GlobalProvider struct {
 	PublishableKey *string `json:"publishable_key,omitempty"`
 	// MerchantCode holds the value of the "merchant_code" field.
 	MerchantCode *string `json:"merchant_code,omitempty"`
+	// AuthType holds the value of the "auth_type" field.
+	AuthType string `json:"auth_type,omitempty"`
 	// SecretHint holds the value of the "secret_hint" field.
 	SecretHint *string `json:"secret_hint,omitempty"`
 	// SecretSealed holds the value of the "secret_sealed" field.
@@ -43,6 +45,12 @@ type GlobalProvider struct {
 	WebhookSecretPreviousSealed []byte `json:"-"`
 	// WebhookSecretPreviousUntil holds the value of the "webhook_secret_previous_until" field.
 	WebhookSecretPreviousUntil *time.Time `json:"webhook_secret_previous_until,omitempty"`
+	// MACSecretSealed holds the value of the "mac_secret_sealed" field.
+	MACSecretSealed []byte `json:"-"`
+	// LegacyMAC holds the value of the "legacy_mac" field.
+	LegacyMAC bool `json:"legacy_mac,omitempty"`
+	// Endpoint holds the value of the "endpoint" field.
+	Endpoint string `json:"endpoint,omitempty"`
 	// CredentialVersion holds the value of the "credential_version" field.
 	CredentialVersion int `json:"credential_version,omitempty"`
 	// GatewayAccountID holds the value of the "gateway_account_id" field.
@@ -61,11 +69,13 @@ func (*GlobalProvider) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case globalprovider.FieldSecretSealed, globalprovider.FieldWebhookSecretSealed, globalprovider.FieldWebhookSecretPreviousSealed:
+		case globalprovider.FieldSecretSealed, globalprovider.FieldWebhookSecretSealed, globalprovider.FieldWebhookSecretPreviousSealed, globalprovider.FieldMACSecretSealed:
 			values[i] = new([]byte)
+		case globalprovider.FieldLegacyMAC:
+			values[i] = new(sql.NullBool)
 		case globalprovider.FieldCredentialVersion:
 			values[i] = new(sql.NullInt64)
-		case globalprovider.FieldID, globalprovider.FieldSlug, globalprovider.FieldName, globalprovider.FieldDescription, globalprovider.FieldKind, globalprovider.FieldEnvironment, globalprovider.FieldStatus, globalprovider.FieldPublishableKey, globalprovider.FieldMerchantCode, globalprovider.FieldSecretHint, globalprovider.FieldGatewayAccountID, globalprovider.FieldWebhookToken:
+		case globalprovider.FieldID, globalprovider.FieldSlug, globalprovider.FieldName, globalprovider.FieldDescription, globalprovider.FieldKind, globalprovider.FieldEnvironment, globalprovider.FieldStatus, globalprovider.FieldPublishableKey, globalprovider.FieldMerchantCode, globalprovider.FieldAuthType, globalprovider.FieldSecretHint, globalprovider.FieldEndpoint, globalprovider.FieldGatewayAccountID, globalprovider.FieldWebhookToken:
 			values[i] = new(sql.NullString)
 		case globalprovider.FieldWebhookSecretPreviousUntil, globalprovider.FieldAccountUnprovenAt, globalprovider.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -141,6 +151,12 @@ func (_m *GlobalProvider) assignValues(columns []string, values []any) error {
 				_m.MerchantCode = new(string)
 				*_m.MerchantCode = value.String
 			}
+		case globalprovider.FieldAuthType:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field auth_type", values[i])
+			} else if value.Valid {
+				_m.AuthType = value.String
+			}
 		case globalprovider.FieldSecretHint:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field secret_hint", values[i])
@@ -172,6 +188,24 @@ func (_m *GlobalProvider) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.WebhookSecretPreviousUntil = new(time.Time)
 				*_m.WebhookSecretPreviousUntil = value.Time
+			}
+		case globalprovider.FieldMACSecretSealed:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field mac_secret_sealed", values[i])
+			} else if value != nil {
+				_m.MACSecretSealed = *value
+			}
+		case globalprovider.FieldLegacyMAC:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field legacy_mac", values[i])
+			} else if value.Valid {
+				_m.LegacyMAC = value.Bool
+			}
+		case globalprovider.FieldEndpoint:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field endpoint", values[i])
+			} else if value.Valid {
+				_m.Endpoint = value.String
 			}
 		case globalprovider.FieldCredentialVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -270,6 +304,9 @@ func (_m *GlobalProvider) String() string {
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")
+	builder.WriteString("auth_type=")
+	builder.WriteString(_m.AuthType)
+	builder.WriteString(", ")
 	if v := _m.SecretHint; v != nil {
 		builder.WriteString("secret_hint=")
 		builder.WriteString(*v)
@@ -285,6 +322,14 @@ func (_m *GlobalProvider) String() string {
 		builder.WriteString("webhook_secret_previous_until=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("mac_secret_sealed=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("legacy_mac=")
+	builder.WriteString(fmt.Sprintf("%v", _m.LegacyMAC))
+	builder.WriteString(", ")
+	builder.WriteString("endpoint=")
+	builder.WriteString(_m.Endpoint)
 	builder.WriteString(", ")
 	builder.WriteString("credential_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CredentialVersion))

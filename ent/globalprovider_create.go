@@ -103,6 +103,20 @@ func (_c *GlobalProviderCreate) SetNillableMerchantCode(v *string) *GlobalProvid
 	return _c
 }
 
+// SetAuthType sets the "auth_type" field.
+func (_c *GlobalProviderCreate) SetAuthType(v string) *GlobalProviderCreate {
+	_c.mutation.SetAuthType(v)
+	return _c
+}
+
+// SetNillableAuthType sets the "auth_type" field if the given value is not nil.
+func (_c *GlobalProviderCreate) SetNillableAuthType(v *string) *GlobalProviderCreate {
+	if v != nil {
+		_c.SetAuthType(*v)
+	}
+	return _c
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (_c *GlobalProviderCreate) SetSecretHint(v string) *GlobalProviderCreate {
 	_c.mutation.SetSecretHint(v)
@@ -145,6 +159,40 @@ func (_c *GlobalProviderCreate) SetWebhookSecretPreviousUntil(v time.Time) *Glob
 func (_c *GlobalProviderCreate) SetNillableWebhookSecretPreviousUntil(v *time.Time) *GlobalProviderCreate {
 	if v != nil {
 		_c.SetWebhookSecretPreviousUntil(*v)
+	}
+	return _c
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (_c *GlobalProviderCreate) SetMACSecretSealed(v []byte) *GlobalProviderCreate {
+	_c.mutation.SetMACSecretSealed(v)
+	return _c
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (_c *GlobalProviderCreate) SetLegacyMAC(v bool) *GlobalProviderCreate {
+	_c.mutation.SetLegacyMAC(v)
+	return _c
+}
+
+// SetNillableLegacyMAC sets the "legacy_mac" field if the given value is not nil.
+func (_c *GlobalProviderCreate) SetNillableLegacyMAC(v *bool) *GlobalProviderCreate {
+	if v != nil {
+		_c.SetLegacyMAC(*v)
+	}
+	return _c
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (_c *GlobalProviderCreate) SetEndpoint(v string) *GlobalProviderCreate {
+	_c.mutation.SetEndpoint(v)
+	return _c
+}
+
+// SetNillableEndpoint sets the "endpoint" field if the given value is not nil.
+func (_c *GlobalProviderCreate) SetNillableEndpoint(v *string) *GlobalProviderCreate {
+	if v != nil {
+		_c.SetEndpoint(*v)
 	}
 	return _c
 }
@@ -248,6 +296,18 @@ func (_c *GlobalProviderCreate) defaults() {
 		v := globalprovider.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
+	if _, ok := _c.mutation.AuthType(); !ok {
+		v := globalprovider.DefaultAuthType
+		_c.mutation.SetAuthType(v)
+	}
+	if _, ok := _c.mutation.LegacyMAC(); !ok {
+		v := globalprovider.DefaultLegacyMAC
+		_c.mutation.SetLegacyMAC(v)
+	}
+	if _, ok := _c.mutation.Endpoint(); !ok {
+		v := globalprovider.DefaultEndpoint
+		_c.mutation.SetEndpoint(v)
+	}
 	if _, ok := _c.mutation.CredentialVersion(); !ok {
 		v := globalprovider.DefaultCredentialVersion
 		_c.mutation.SetCredentialVersion(v)
@@ -294,6 +354,15 @@ func (_c *GlobalProviderCreate) check() error {
 		if err := globalprovider.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "GlobalProvider.status": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.AuthType(); !ok {
+		return &ValidationError{Name: "auth_type", err: errors.New(`ent: missing required field "GlobalProvider.auth_type"`)}
+	}
+	if _, ok := _c.mutation.LegacyMAC(); !ok {
+		return &ValidationError{Name: "legacy_mac", err: errors.New(`ent: missing required field "GlobalProvider.legacy_mac"`)}
+	}
+	if _, ok := _c.mutation.Endpoint(); !ok {
+		return &ValidationError{Name: "endpoint", err: errors.New(`ent: missing required field "GlobalProvider.endpoint"`)}
 	}
 	if _, ok := _c.mutation.CredentialVersion(); !ok {
 		return &ValidationError{Name: "credential_version", err: errors.New(`ent: missing required field "GlobalProvider.credential_version"`)}
@@ -380,6 +449,10 @@ func (_c *GlobalProviderCreate) createSpec() (*GlobalProvider, *sqlgraph.CreateS
 		_spec.SetField(globalprovider.FieldMerchantCode, field.TypeString, value)
 		_node.MerchantCode = &value
 	}
+	if value, ok := _c.mutation.AuthType(); ok {
+		_spec.SetField(globalprovider.FieldAuthType, field.TypeString, value)
+		_node.AuthType = value
+	}
 	if value, ok := _c.mutation.SecretHint(); ok {
 		_spec.SetField(globalprovider.FieldSecretHint, field.TypeString, value)
 		_node.SecretHint = &value
@@ -399,6 +472,18 @@ func (_c *GlobalProviderCreate) createSpec() (*GlobalProvider, *sqlgraph.CreateS
 	if value, ok := _c.mutation.WebhookSecretPreviousUntil(); ok {
 		_spec.SetField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime, value)
 		_node.WebhookSecretPreviousUntil = &value
+	}
+	if value, ok := _c.mutation.MACSecretSealed(); ok {
+		_spec.SetField(globalprovider.FieldMACSecretSealed, field.TypeBytes, value)
+		_node.MACSecretSealed = value
+	}
+	if value, ok := _c.mutation.LegacyMAC(); ok {
+		_spec.SetField(globalprovider.FieldLegacyMAC, field.TypeBool, value)
+		_node.LegacyMAC = value
+	}
+	if value, ok := _c.mutation.Endpoint(); ok {
+		_spec.SetField(globalprovider.FieldEndpoint, field.TypeString, value)
+		_node.Endpoint = value
 	}
 	if value, ok := _c.mutation.CredentialVersion(); ok {
 		_spec.SetField(globalprovider.FieldCredentialVersion, field.TypeInt, value)
@@ -550,6 +635,18 @@ func (u *GlobalProviderUpsert) ClearMerchantCode() *GlobalProviderUpsert {
 	return u
 }
 
+// SetAuthType sets the "auth_type" field.
+func (u *GlobalProviderUpsert) SetAuthType(v string) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldAuthType, v)
+	return u
+}
+
+// UpdateAuthType sets the "auth_type" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateAuthType() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldAuthType)
+	return u
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (u *GlobalProviderUpsert) SetSecretHint(v string) *GlobalProviderUpsert {
 	u.Set(globalprovider.FieldSecretHint, v)
@@ -637,6 +734,48 @@ func (u *GlobalProviderUpsert) UpdateWebhookSecretPreviousUntil() *GlobalProvide
 // ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
 func (u *GlobalProviderUpsert) ClearWebhookSecretPreviousUntil() *GlobalProviderUpsert {
 	u.SetNull(globalprovider.FieldWebhookSecretPreviousUntil)
+	return u
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (u *GlobalProviderUpsert) SetMACSecretSealed(v []byte) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldMACSecretSealed, v)
+	return u
+}
+
+// UpdateMACSecretSealed sets the "mac_secret_sealed" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateMACSecretSealed() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldMACSecretSealed)
+	return u
+}
+
+// ClearMACSecretSealed clears the value of the "mac_secret_sealed" field.
+func (u *GlobalProviderUpsert) ClearMACSecretSealed() *GlobalProviderUpsert {
+	u.SetNull(globalprovider.FieldMACSecretSealed)
+	return u
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (u *GlobalProviderUpsert) SetLegacyMAC(v bool) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldLegacyMAC, v)
+	return u
+}
+
+// UpdateLegacyMAC sets the "legacy_mac" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateLegacyMAC() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldLegacyMAC)
+	return u
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (u *GlobalProviderUpsert) SetEndpoint(v string) *GlobalProviderUpsert {
+	u.Set(globalprovider.FieldEndpoint, v)
+	return u
+}
+
+// UpdateEndpoint sets the "endpoint" field to the value that was provided on create.
+func (u *GlobalProviderUpsert) UpdateEndpoint() *GlobalProviderUpsert {
+	u.SetExcluded(globalprovider.FieldEndpoint)
 	return u
 }
 
@@ -842,6 +981,20 @@ func (u *GlobalProviderUpsertOne) ClearMerchantCode() *GlobalProviderUpsertOne {
 	})
 }
 
+// SetAuthType sets the "auth_type" field.
+func (u *GlobalProviderUpsertOne) SetAuthType(v string) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetAuthType(v)
+	})
+}
+
+// UpdateAuthType sets the "auth_type" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateAuthType() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateAuthType()
+	})
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (u *GlobalProviderUpsertOne) SetSecretHint(v string) *GlobalProviderUpsertOne {
 	return u.Update(func(s *GlobalProviderUpsert) {
@@ -944,6 +1097,55 @@ func (u *GlobalProviderUpsertOne) UpdateWebhookSecretPreviousUntil() *GlobalProv
 func (u *GlobalProviderUpsertOne) ClearWebhookSecretPreviousUntil() *GlobalProviderUpsertOne {
 	return u.Update(func(s *GlobalProviderUpsert) {
 		s.ClearWebhookSecretPreviousUntil()
+	})
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (u *GlobalProviderUpsertOne) SetMACSecretSealed(v []byte) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetMACSecretSealed(v)
+	})
+}
+
+// UpdateMACSecretSealed sets the "mac_secret_sealed" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateMACSecretSealed() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateMACSecretSealed()
+	})
+}
+
+// ClearMACSecretSealed clears the value of the "mac_secret_sealed" field.
+func (u *GlobalProviderUpsertOne) ClearMACSecretSealed() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearMACSecretSealed()
+	})
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (u *GlobalProviderUpsertOne) SetLegacyMAC(v bool) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetLegacyMAC(v)
+	})
+}
+
+// UpdateLegacyMAC sets the "legacy_mac" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateLegacyMAC() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateLegacyMAC()
+	})
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (u *GlobalProviderUpsertOne) SetEndpoint(v string) *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetEndpoint(v)
+	})
+}
+
+// UpdateEndpoint sets the "endpoint" field to the value that was provided on create.
+func (u *GlobalProviderUpsertOne) UpdateEndpoint() *GlobalProviderUpsertOne {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateEndpoint()
 	})
 }
 
@@ -1324,6 +1526,20 @@ func (u *GlobalProviderUpsertBulk) ClearMerchantCode() *GlobalProviderUpsertBulk
 	})
 }
 
+// SetAuthType sets the "auth_type" field.
+func (u *GlobalProviderUpsertBulk) SetAuthType(v string) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetAuthType(v)
+	})
+}
+
+// UpdateAuthType sets the "auth_type" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateAuthType() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateAuthType()
+	})
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (u *GlobalProviderUpsertBulk) SetSecretHint(v string) *GlobalProviderUpsertBulk {
 	return u.Update(func(s *GlobalProviderUpsert) {
@@ -1426,6 +1642,55 @@ func (u *GlobalProviderUpsertBulk) UpdateWebhookSecretPreviousUntil() *GlobalPro
 func (u *GlobalProviderUpsertBulk) ClearWebhookSecretPreviousUntil() *GlobalProviderUpsertBulk {
 	return u.Update(func(s *GlobalProviderUpsert) {
 		s.ClearWebhookSecretPreviousUntil()
+	})
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (u *GlobalProviderUpsertBulk) SetMACSecretSealed(v []byte) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetMACSecretSealed(v)
+	})
+}
+
+// UpdateMACSecretSealed sets the "mac_secret_sealed" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateMACSecretSealed() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateMACSecretSealed()
+	})
+}
+
+// ClearMACSecretSealed clears the value of the "mac_secret_sealed" field.
+func (u *GlobalProviderUpsertBulk) ClearMACSecretSealed() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.ClearMACSecretSealed()
+	})
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (u *GlobalProviderUpsertBulk) SetLegacyMAC(v bool) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetLegacyMAC(v)
+	})
+}
+
+// UpdateLegacyMAC sets the "legacy_mac" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateLegacyMAC() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateLegacyMAC()
+	})
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (u *GlobalProviderUpsertBulk) SetEndpoint(v string) *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.SetEndpoint(v)
+	})
+}
+
+// UpdateEndpoint sets the "endpoint" field to the value that was provided on create.
+func (u *GlobalProviderUpsertBulk) UpdateEndpoint() *GlobalProviderUpsertBulk {
+	return u.Update(func(s *GlobalProviderUpsert) {
+		s.UpdateEndpoint()
 	})
 }
 

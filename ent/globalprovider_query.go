@@ -25,6 +25,8 @@ type GlobalProviderQuery struct {
 	predicates []predicate.GlobalProvider
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*GlobalProvider) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

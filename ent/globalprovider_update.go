@@ -117,6 +117,20 @@ func (_u *GlobalProviderUpdate) ClearMerchantCode() *GlobalProviderUpdate {
 	return _u
 }
 
+// SetAuthType sets the "auth_type" field.
+func (_u *GlobalProviderUpdate) SetAuthType(v string) *GlobalProviderUpdate {
+	_u.mutation.SetAuthType(v)
+	return _u
+}
+
+// SetNillableAuthType sets the "auth_type" field if the given value is not nil.
+func (_u *GlobalProviderUpdate) SetNillableAuthType(v *string) *GlobalProviderUpdate {
+	if v != nil {
+		_u.SetAuthType(*v)
+	}
+	return _u
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (_u *GlobalProviderUpdate) SetSecretHint(v string) *GlobalProviderUpdate {
 	_u.mutation.SetSecretHint(v)
@@ -190,6 +204,46 @@ func (_u *GlobalProviderUpdate) SetNillableWebhookSecretPreviousUntil(v *time.Ti
 // ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
 func (_u *GlobalProviderUpdate) ClearWebhookSecretPreviousUntil() *GlobalProviderUpdate {
 	_u.mutation.ClearWebhookSecretPreviousUntil()
+	return _u
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (_u *GlobalProviderUpdate) SetMACSecretSealed(v []byte) *GlobalProviderUpdate {
+	_u.mutation.SetMACSecretSealed(v)
+	return _u
+}
+
+// ClearMACSecretSealed clears the value of the "mac_secret_sealed" field.
+func (_u *GlobalProviderUpdate) ClearMACSecretSealed() *GlobalProviderUpdate {
+	_u.mutation.ClearMACSecretSealed()
+	return _u
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (_u *GlobalProviderUpdate) SetLegacyMAC(v bool) *GlobalProviderUpdate {
+	_u.mutation.SetLegacyMAC(v)
+	return _u
+}
+
+// SetNillableLegacyMAC sets the "legacy_mac" field if the given value is not nil.
+func (_u *GlobalProviderUpdate) SetNillableLegacyMAC(v *bool) *GlobalProviderUpdate {
+	if v != nil {
+		_u.SetLegacyMAC(*v)
+	}
+	return _u
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (_u *GlobalProviderUpdate) SetEndpoint(v string) *GlobalProviderUpdate {
+	_u.mutation.SetEndpoint(v)
+	return _u
+}
+
+// SetNillableEndpoint sets the "endpoint" field if the given value is not nil.
+func (_u *GlobalProviderUpdate) SetNillableEndpoint(v *string) *GlobalProviderUpdate {
+	if v != nil {
+		_u.SetEndpoint(*v)
+	}
 	return _u
 }
 
@@ -337,6 +391,9 @@ func (_u *GlobalProviderUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if _u.mutation.MerchantCodeCleared() {
 		_spec.ClearField(globalprovider.FieldMerchantCode, field.TypeString)
 	}
+	if value, ok := _u.mutation.AuthType(); ok {
+		_spec.SetField(globalprovider.FieldAuthType, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.SecretHint(); ok {
 		_spec.SetField(globalprovider.FieldSecretHint, field.TypeString, value)
 	}
@@ -366,6 +423,18 @@ func (_u *GlobalProviderUpdate) sqlSave(ctx context.Context) (_node int, err err
 	}
 	if _u.mutation.WebhookSecretPreviousUntilCleared() {
 		_spec.ClearField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.MACSecretSealed(); ok {
+		_spec.SetField(globalprovider.FieldMACSecretSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.MACSecretSealedCleared() {
+		_spec.ClearField(globalprovider.FieldMACSecretSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.LegacyMAC(); ok {
+		_spec.SetField(globalprovider.FieldLegacyMAC, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Endpoint(); ok {
+		_spec.SetField(globalprovider.FieldEndpoint, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.CredentialVersion(); ok {
 		_spec.SetField(globalprovider.FieldCredentialVersion, field.TypeInt, value)
@@ -492,6 +561,20 @@ func (_u *GlobalProviderUpdateOne) ClearMerchantCode() *GlobalProviderUpdateOne 
 	return _u
 }
 
+// SetAuthType sets the "auth_type" field.
+func (_u *GlobalProviderUpdateOne) SetAuthType(v string) *GlobalProviderUpdateOne {
+	_u.mutation.SetAuthType(v)
+	return _u
+}
+
+// SetNillableAuthType sets the "auth_type" field if the given value is not nil.
+func (_u *GlobalProviderUpdateOne) SetNillableAuthType(v *string) *GlobalProviderUpdateOne {
+	if v != nil {
+		_u.SetAuthType(*v)
+	}
+	return _u
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (_u *GlobalProviderUpdateOne) SetSecretHint(v string) *GlobalProviderUpdateOne {
 	_u.mutation.SetSecretHint(v)
@@ -565,6 +648,46 @@ func (_u *GlobalProviderUpdateOne) SetNillableWebhookSecretPreviousUntil(v *time
 // ClearWebhookSecretPreviousUntil clears the value of the "webhook_secret_previous_until" field.
 func (_u *GlobalProviderUpdateOne) ClearWebhookSecretPreviousUntil() *GlobalProviderUpdateOne {
 	_u.mutation.ClearWebhookSecretPreviousUntil()
+	return _u
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (_u *GlobalProviderUpdateOne) SetMACSecretSealed(v []byte) *GlobalProviderUpdateOne {
+	_u.mutation.SetMACSecretSealed(v)
+	return _u
+}
+
+// ClearMACSecretSealed clears the value of the "mac_secret_sealed" field.
+func (_u *GlobalProviderUpdateOne) ClearMACSecretSealed() *GlobalProviderUpdateOne {
+	_u.mutation.ClearMACSecretSealed()
+	return _u
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (_u *GlobalProviderUpdateOne) SetLegacyMAC(v bool) *GlobalProviderUpdateOne {
+	_u.mutation.SetLegacyMAC(v)
+	return _u
+}
+
+// SetNillableLegacyMAC sets the "legacy_mac" field if the given value is not nil.
+func (_u *GlobalProviderUpdateOne) SetNillableLegacyMAC(v *bool) *GlobalProviderUpdateOne {
+	if v != nil {
+		_u.SetLegacyMAC(*v)
+	}
+	return _u
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (_u *GlobalProviderUpdateOne) SetEndpoint(v string) *GlobalProviderUpdateOne {
+	_u.mutation.SetEndpoint(v)
+	return _u
+}
+
+// SetNillableEndpoint sets the "endpoint" field if the given value is not nil.
+func (_u *GlobalProviderUpdateOne) SetNillableEndpoint(v *string) *GlobalProviderUpdateOne {
+	if v != nil {
+		_u.SetEndpoint(*v)
+	}
 	return _u
 }
 
@@ -742,6 +865,9 @@ func (_u *GlobalProviderUpdateOne) sqlSave(ctx context.Context) (_node *GlobalPr
 	if _u.mutation.MerchantCodeCleared() {
 		_spec.ClearField(globalprovider.FieldMerchantCode, field.TypeString)
 	}
+	if value, ok := _u.mutation.AuthType(); ok {
+		_spec.SetField(globalprovider.FieldAuthType, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.SecretHint(); ok {
 		_spec.SetField(globalprovider.FieldSecretHint, field.TypeString, value)
 	}
@@ -771,6 +897,18 @@ func (_u *GlobalProviderUpdateOne) sqlSave(ctx context.Context) (_node *GlobalPr
 	}
 	if _u.mutation.WebhookSecretPreviousUntilCleared() {
 		_spec.ClearField(globalprovider.FieldWebhookSecretPreviousUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.MACSecretSealed(); ok {
+		_spec.SetField(globalprovider.FieldMACSecretSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.MACSecretSealedCleared() {
+		_spec.ClearField(globalprovider.FieldMACSecretSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.LegacyMAC(); ok {
+		_spec.SetField(globalprovider.FieldLegacyMAC, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Endpoint(); ok {
+		_spec.SetField(globalprovider.FieldEndpoint, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.CredentialVersion(); ok {
 		_spec.SetField(globalprovider.FieldCredentialVersion, field.TypeInt, value)

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
@@ -28,6 +30,10 @@ import (
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/refund"
+	"purser/ent/subscription"
+	"purser/ent/subscriptionitem"
+	"purser/ent/webhookdelivery"
+	"purser/ent/webhookendpoint"
 
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent/dialect/sql"
@@ -268,8 +274,8 @@ func (_q *BalanceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := limitPerRow(balance.EntriesColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
 				}
 			} else {
 				query = pager.applyOrder(query)
@@ -339,6 +345,135 @@ func newBalancePaginateArgs(rv map[string]any) *balancePaginateArgs {
 		case *BalanceOrder:
 			if v != nil {
 				args.opts = append(args.opts, WithBalanceOrder(v))
+			}
+		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *CreditNoteQuery) CollectFields(ctx context.Context, satisfies ...string) (*CreditNoteQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *CreditNoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(creditnote.Columns))
+		selectedFields = []string{creditnote.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "invoice":
+			if _, ok := fieldSeen[creditnote.FieldInvoiceID]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldInvoiceID)
+				fieldSeen[creditnote.FieldInvoiceID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
+				return err
+			}
+			_q.withInvoice = query
+
+		case "refunds":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&RefundClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, refundImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedRefunds(key, func(wq *RefundQuery) {
+				*wq = *query
+			})
+		case "createdAt":
+			if _, ok := fieldSeen[creditnote.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldCreatedAt)
+				fieldSeen[creditnote.FieldCreatedAt] = struct{}{}
+			}
+		case "number":
+			if _, ok := fieldSeen[creditnote.FieldNumber]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldNumber)
+				fieldSeen[creditnote.FieldNumber] = struct{}{}
+			}
+		case "settlement":
+			if _, ok := fieldSeen[creditnote.FieldSettlement]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldSettlement)
+				fieldSeen[creditnote.FieldSettlement] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[creditnote.FieldReason]; !ok {
+				selectedFields = append(selectedFields, creditnote.FieldReason)
+				fieldSeen[creditnote.FieldReason] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type creditnotePaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []CreditNotePaginateOption
+}
+
+func newCreditNotePaginateArgs(rv map[string]any) *creditnotePaginateArgs {
+	args := &creditnotePaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &CreditNoteOrder{Field: &CreditNoteOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithCreditNoteOrder(order))
+			}
+		case *CreditNoteOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithCreditNoteOrder(v))
 			}
 		}
 	}
@@ -575,6 +710,140 @@ func newDisputePaginateArgs(rv map[string]any) *disputePaginateArgs {
 				args.opts = append(args.opts, WithDisputeOrder(v))
 			}
 		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *EmailQuery) CollectFields(ctx context.Context, satisfies ...string) (*EmailQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *EmailQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(email.Columns))
+		selectedFields = []string{email.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "payer":
+			if _, ok := fieldSeen[email.FieldPayerID]; !ok {
+				selectedFields = append(selectedFields, email.FieldPayerID)
+				fieldSeen[email.FieldPayerID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withPayer = query
+		case "createdAt":
+			if _, ok := fieldSeen[email.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, email.FieldCreatedAt)
+				fieldSeen[email.FieldCreatedAt] = struct{}{}
+			}
+		case "kind":
+			if _, ok := fieldSeen[email.FieldKind]; !ok {
+				selectedFields = append(selectedFields, email.FieldKind)
+				fieldSeen[email.FieldKind] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[email.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, email.FieldStatus)
+				fieldSeen[email.FieldStatus] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[email.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, email.FieldAttempts)
+				fieldSeen[email.FieldAttempts] = struct{}{}
+			}
+		case "nextAttemptAt":
+			if _, ok := fieldSeen[email.FieldNextAttemptAt]; !ok {
+				selectedFields = append(selectedFields, email.FieldNextAttemptAt)
+				fieldSeen[email.FieldNextAttemptAt] = struct{}{}
+			}
+		case "sentAt":
+			if _, ok := fieldSeen[email.FieldSentAt]; !ok {
+				selectedFields = append(selectedFields, email.FieldSentAt)
+				fieldSeen[email.FieldSentAt] = struct{}{}
+			}
+		case "failure":
+			if _, ok := fieldSeen[email.FieldFailure]; !ok {
+				selectedFields = append(selectedFields, email.FieldFailure)
+				fieldSeen[email.FieldFailure] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type emailPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []EmailPaginateOption
+}
+
+func newEmailPaginateArgs(rv map[string]any) *emailPaginateArgs {
+	args := &emailPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &EmailOrder{Field: &EmailOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithEmailOrder(order))
+			}
+		case *EmailOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithEmailOrder(v))
+			}
+		}
+	}
+	if v, ok := rv[whereField].(*EmailWhereInput); ok {
+		args.opts = append(args.opts, WithEmailFilter(v.Filter))
 	}
 	return args
 }
@@ -982,6 +1251,24 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			}
 			_q.withQuote = query
 
+		case "subscription":
+			if _, ok := fieldSeen[invoice.FieldSubscriptionID]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldSubscriptionID)
+				fieldSeen[invoice.FieldSubscriptionID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withSubscription
+			if query == nil {
+				query = (&SubscriptionClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, subscriptionImplementors...); err != nil {
+				return err
+			}
+			_q.withSubscription = query
+
 		case "lineItems":
 			key := selectionKey(field)
 			if !_q.collected.first(key) {
@@ -1042,10 +1329,10 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][key] = n
+							nodes[i].Edges.totalCount[5][key] = n
 						}
 						return nil
 					})
@@ -1053,10 +1340,10 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Invoice) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Payments)
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][key] = n
+							nodes[i].Edges.totalCount[5][key] = n
 						}
 						return nil
 					})
@@ -1077,13 +1364,26 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := limitPerRow(invoice.PaymentsColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
 				}
 			} else {
 				query = pager.applyOrder(query)
 			}
 			_q.WithNamedPayments(key, func(wq *PaymentQuery) {
+				*wq = *query
+			})
+
+		case "creditNotes":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&CreditNoteClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, creditnoteImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedCreditNotes(key, func(wq *CreditNoteQuery) {
 				*wq = *query
 			})
 		case "createdAt":
@@ -1116,6 +1416,21 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				selectedFields = append(selectedFields, invoice.FieldDescription)
 				fieldSeen[invoice.FieldDescription] = struct{}{}
 			}
+		case "reverseCharge":
+			if _, ok := fieldSeen[invoice.FieldReverseCharge]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldReverseCharge)
+				fieldSeen[invoice.FieldReverseCharge] = struct{}{}
+			}
+		case "usageMonth":
+			if _, ok := fieldSeen[invoice.FieldUsageMonth]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldUsageMonth)
+				fieldSeen[invoice.FieldUsageMonth] = struct{}{}
+			}
+		case "sentAt":
+			if _, ok := fieldSeen[invoice.FieldSentAt]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldSentAt)
+				fieldSeen[invoice.FieldSentAt] = struct{}{}
+			}
 		case "finalizesAt":
 			if _, ok := fieldSeen[invoice.FieldFinalizesAt]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldFinalizesAt)
@@ -1130,11 +1445,6 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[invoice.FieldPaidAt]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldPaidAt)
 				fieldSeen[invoice.FieldPaidAt] = struct{}{}
-			}
-		case "hostedURL":
-			if _, ok := fieldSeen[invoice.FieldHostedURL]; !ok {
-				selectedFields = append(selectedFields, invoice.FieldHostedURL)
-				fieldSeen[invoice.FieldHostedURL] = struct{}{}
 			}
 		case "receiptURL":
 			if _, ok := fieldSeen[invoice.FieldReceiptURL]; !ok {
@@ -1155,6 +1465,16 @@ func (_q *InvoiceQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[invoice.FieldDunning]; !ok {
 				selectedFields = append(selectedFields, invoice.FieldDunning)
 				fieldSeen[invoice.FieldDunning] = struct{}{}
+			}
+		case "periodStart":
+			if _, ok := fieldSeen[invoice.FieldPeriodStart]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldPeriodStart)
+				fieldSeen[invoice.FieldPeriodStart] = struct{}{}
+			}
+		case "periodEnd":
+			if _, ok := fieldSeen[invoice.FieldPeriodEnd]; !ok {
+				selectedFields = append(selectedFields, invoice.FieldPeriodEnd)
+				fieldSeen[invoice.FieldPeriodEnd] = struct{}{}
 			}
 		case "id":
 		case "__typename":
@@ -1774,6 +2094,26 @@ func (_q *OrganizationQuery) collectField(ctx context.Context, oneNode bool, opC
 				selectedFields = append(selectedFields, organization.FieldChargingEnabled)
 				fieldSeen[organization.FieldChargingEnabled] = struct{}{}
 			}
+		case "taxID":
+			if _, ok := fieldSeen[organization.FieldTaxID]; !ok {
+				selectedFields = append(selectedFields, organization.FieldTaxID)
+				fieldSeen[organization.FieldTaxID] = struct{}{}
+			}
+		case "numberPeriod":
+			if _, ok := fieldSeen[organization.FieldNumberPeriod]; !ok {
+				selectedFields = append(selectedFields, organization.FieldNumberPeriod)
+				fieldSeen[organization.FieldNumberPeriod] = struct{}{}
+			}
+		case "payersMayCancel":
+			if _, ok := fieldSeen[organization.FieldPayersMayCancel]; !ok {
+				selectedFields = append(selectedFields, organization.FieldPayersMayCancel)
+				fieldSeen[organization.FieldPayersMayCancel] = struct{}{}
+			}
+		case "clockUntil":
+			if _, ok := fieldSeen[organization.FieldClockUntil]; !ok {
+				selectedFields = append(selectedFields, organization.FieldClockUntil)
+				fieldSeen[organization.FieldClockUntil] = struct{}{}
+			}
 		case "createdAt":
 			if _, ok := fieldSeen[organization.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, organization.FieldCreatedAt)
@@ -1954,8 +2294,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.PaymentMethodsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2046,8 +2386,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.QuotesColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2138,13 +2478,105 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.InvoicesColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
 				}
 				_q.WithNamedInvoices(key, func(wq *InvoiceQuery) {
+					*wq = *query
+				})
+
+			case "subscriptions":
+				key := selectionKey(field)
+				if !_q.collected.first(key) {
+					continue
+				}
+				query := (&SubscriptionClient{config: _q.config}).Query()
+				rawArgs, err := fieldArgs(opCtx, field, new(SubscriptionWhereInput))
+				if err != nil {
+					return err
+				}
+				args := newSubscriptionPaginateArgs(rawArgs)
+				if err := validateFirstLast(args.first, args.last); err != nil {
+					return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+				}
+				pager, err := newSubscriptionPager(args.opts, args.last != nil)
+				if err != nil {
+					return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+				}
+				if query, err = pager.applyFilter(query); err != nil {
+					return err
+				}
+				ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+				if hasSelected(opCtx, field, totalCountField) {
+					hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+					if hasPagination || ignoredEdges {
+						query := query.Clone()
+						_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Payer) error {
+							ids := make([]driver.Value, len(nodes))
+							for i := range nodes {
+								ids[i] = nodes[i].ID
+							}
+							var v []struct {
+								NodeID string `sql:"payer_id"`
+								Count  int    `sql:"count"`
+							}
+							query.Where(func(s *sql.Selector) {
+								s.Where(sql.InValues(s.C(payer.SubscriptionsColumn), ids...))
+							})
+							if err := query.GroupBy(payer.SubscriptionsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+								return err
+							}
+							m := make(map[string]int, len(v))
+							for i := range v {
+								m[v[i].NodeID] = v[i].Count
+							}
+							for i := range nodes {
+								n := m[nodes[i].ID]
+								if nodes[i].Edges.totalCount[4] == nil {
+									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[4][key] = n
+							}
+							return nil
+						})
+					} else {
+						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
+							for i := range nodes {
+								n := len(nodes[i].Edges.Subscriptions)
+								if nodes[i].Edges.totalCount[4] == nil {
+									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								}
+								nodes[i].Edges.totalCount[4][key] = n
+							}
+							return nil
+						})
+					}
+				}
+				if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+					continue
+				}
+				if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+					return err
+				}
+				for _, field := range selected(opCtx, field, edgesField, nodeField) {
+					if err := query.collectField(ctx, false, opCtx, field, nil, subscriptionImplementors...); err != nil {
+						return err
+					}
+				}
+				if limit := paginateLimit(args.first, args.last); limit > 0 {
+					if oneNode {
+						pager.applyOrder(query.Limit(limit))
+					} else {
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
+					}
+				} else {
+					query = pager.applyOrder(query)
+				}
+				_q.WithNamedSubscriptions(key, func(wq *SubscriptionQuery) {
 					*wq = *query
 				})
 
@@ -2195,10 +2627,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[4] == nil {
-									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[4][key] = n
+								nodes[i].Edges.totalCount[5][key] = n
 							}
 							return nil
 						})
@@ -2206,10 +2638,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Payments)
-								if nodes[i].Edges.totalCount[4] == nil {
-									nodes[i].Edges.totalCount[4] = make(map[string]int)
+								if nodes[i].Edges.totalCount[5] == nil {
+									nodes[i].Edges.totalCount[5] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[4][key] = n
+								nodes[i].Edges.totalCount[5][key] = n
 							}
 							return nil
 						})
@@ -2230,8 +2662,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.PaymentsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2287,10 +2719,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -2298,10 +2730,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Holds)
-								if nodes[i].Edges.totalCount[5] == nil {
-									nodes[i].Edges.totalCount[5] = make(map[string]int)
+								if nodes[i].Edges.totalCount[6] == nil {
+									nodes[i].Edges.totalCount[6] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[5][key] = n
+								nodes[i].Edges.totalCount[6][key] = n
 							}
 							return nil
 						})
@@ -2322,8 +2754,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.HoldsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2379,10 +2811,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})
@@ -2390,10 +2822,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Memberships)
-								if nodes[i].Edges.totalCount[6] == nil {
-									nodes[i].Edges.totalCount[6] = make(map[string]int)
+								if nodes[i].Edges.totalCount[7] == nil {
+									nodes[i].Edges.totalCount[7] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[6][key] = n
+								nodes[i].Edges.totalCount[7][key] = n
 							}
 							return nil
 						})
@@ -2414,8 +2846,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.MembershipsColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2471,10 +2903,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 							}
 							for i := range nodes {
 								n := m[nodes[i].ID]
-								if nodes[i].Edges.totalCount[7] == nil {
-									nodes[i].Edges.totalCount[7] = make(map[string]int)
+								if nodes[i].Edges.totalCount[8] == nil {
+									nodes[i].Edges.totalCount[8] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[7][key] = n
+								nodes[i].Edges.totalCount[8][key] = n
 							}
 							return nil
 						})
@@ -2482,10 +2914,10 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Payer) error {
 							for i := range nodes {
 								n := len(nodes[i].Edges.Members)
-								if nodes[i].Edges.totalCount[7] == nil {
-									nodes[i].Edges.totalCount[7] = make(map[string]int)
+								if nodes[i].Edges.totalCount[8] == nil {
+									nodes[i].Edges.totalCount[8] = make(map[string]int)
 								}
-								nodes[i].Edges.totalCount[7][key] = n
+								nodes[i].Edges.totalCount[8][key] = n
 							}
 							return nil
 						})
@@ -2506,8 +2938,8 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					if oneNode {
 						pager.applyOrder(query.Limit(limit))
 					} else {
-						modify := limitPerRow(payer.MembersColumn, limit, pager.orderExpr(query))
-						query.modifiers = append(query.modifiers, modify)
+						query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+						query.modifiers = append(query.modifiers, query.parents.limitEach)
 					}
 				} else {
 					query = pager.applyOrder(query)
@@ -2559,6 +2991,21 @@ func (_q *PayerQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				if _, ok := fieldSeen[payer.FieldTaxID]; !ok {
 					selectedFields = append(selectedFields, payer.FieldTaxID)
 					fieldSeen[payer.FieldTaxID] = struct{}{}
+				}
+			case "reverseCharge":
+				if _, ok := fieldSeen[payer.FieldReverseCharge]; !ok {
+					selectedFields = append(selectedFields, payer.FieldReverseCharge)
+					fieldSeen[payer.FieldReverseCharge] = struct{}{}
+				}
+			case "locale":
+				if _, ok := fieldSeen[payer.FieldLocale]; !ok {
+					selectedFields = append(selectedFields, payer.FieldLocale)
+					fieldSeen[payer.FieldLocale] = struct{}{}
+				}
+			case "chargingEnabled":
+				if _, ok := fieldSeen[payer.FieldChargingEnabled]; !ok {
+					selectedFields = append(selectedFields, payer.FieldChargingEnabled)
+					fieldSeen[payer.FieldChargingEnabled] = struct{}{}
 				}
 			case "erasedAt":
 				if _, ok := fieldSeen[payer.FieldErasedAt]; !ok {
@@ -2820,8 +3267,8 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				if oneNode {
 					pager.applyOrder(query.Limit(limit))
 				} else {
-					modify := limitPerRow(payment.AttemptsColumn, limit, pager.orderExpr(query))
-					query.modifiers = append(query.modifiers, modify)
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
 				}
 			} else {
 				query = pager.applyOrder(query)
@@ -2899,6 +3346,11 @@ func (_q *PaymentQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[payment.FieldSettledAt]; !ok {
 				selectedFields = append(selectedFields, payment.FieldSettledAt)
 				fieldSeen[payment.FieldSettledAt] = struct{}{}
+			}
+		case "refusedAt":
+			if _, ok := fieldSeen[payment.FieldRefusedAt]; !ok {
+				selectedFields = append(selectedFields, payment.FieldRefusedAt)
+				fieldSeen[payment.FieldRefusedAt] = struct{}{}
 			}
 		case "id":
 		case "__typename":
@@ -3152,6 +3604,16 @@ func (_q *PaymentMethodQuery) collectField(ctx context.Context, oneNode bool, op
 			if _, ok := fieldSeen[paymentmethod.FieldIsDefault]; !ok {
 				selectedFields = append(selectedFields, paymentmethod.FieldIsDefault)
 				fieldSeen[paymentmethod.FieldIsDefault] = struct{}{}
+			}
+		case "consentedAt":
+			if _, ok := fieldSeen[paymentmethod.FieldConsentedAt]; !ok {
+				selectedFields = append(selectedFields, paymentmethod.FieldConsentedAt)
+				fieldSeen[paymentmethod.FieldConsentedAt] = struct{}{}
+			}
+		case "consentedBy":
+			if _, ok := fieldSeen[paymentmethod.FieldConsentedBy]; !ok {
+				selectedFields = append(selectedFields, paymentmethod.FieldConsentedBy)
+				fieldSeen[paymentmethod.FieldConsentedBy] = struct{}{}
 			}
 		case "id":
 		case "__typename":
@@ -3655,6 +4117,24 @@ func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 			}
 			_q.withInvoice = query
 
+		case "subscription":
+			if _, ok := fieldSeen[quote.FieldSubscriptionID]; !ok {
+				selectedFields = append(selectedFields, quote.FieldSubscriptionID)
+				fieldSeen[quote.FieldSubscriptionID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withSubscription
+			if query == nil {
+				query = (&SubscriptionClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, subscriptionImplementors...); err != nil {
+				return err
+			}
+			_q.withSubscription = query
+
 		case "lineItems":
 			key := selectionKey(field)
 			if !_q.collected.first(key) {
@@ -3696,6 +4176,11 @@ func (_q *QuoteQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 			if _, ok := fieldSeen[quote.FieldExpiresAt]; !ok {
 				selectedFields = append(selectedFields, quote.FieldExpiresAt)
 				fieldSeen[quote.FieldExpiresAt] = struct{}{}
+			}
+		case "startsAt":
+			if _, ok := fieldSeen[quote.FieldStartsAt]; !ok {
+				selectedFields = append(selectedFields, quote.FieldStartsAt)
+				fieldSeen[quote.FieldStartsAt] = struct{}{}
 			}
 		case "id":
 		case "__typename":
@@ -3903,6 +4388,24 @@ func (_q *RefundQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
 		switch field.Name {
 
+		case "creditNote":
+			if _, ok := fieldSeen[refund.FieldCreditNoteID]; !ok {
+				selectedFields = append(selectedFields, refund.FieldCreditNoteID)
+				fieldSeen[refund.FieldCreditNoteID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withCreditNote
+			if query == nil {
+				query = (&CreditNoteClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, creditnoteImplementors...); err != nil {
+				return err
+			}
+			_q.withCreditNote = query
+
 		case "payment":
 			if _, ok := fieldSeen[refund.FieldPaymentID]; !ok {
 				selectedFields = append(selectedFields, refund.FieldPaymentID)
@@ -3997,6 +4500,767 @@ func newRefundPaginateArgs(rv map[string]any) *refundPaginateArgs {
 		case *RefundOrder:
 			if v != nil {
 				args.opts = append(args.opts, WithRefundOrder(v))
+			}
+		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *SubscriptionQuery) CollectFields(ctx context.Context, satisfies ...string) (*SubscriptionQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *SubscriptionQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(subscription.Columns))
+		selectedFields = []string{subscription.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "payer":
+			if _, ok := fieldSeen[subscription.FieldPayerID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldPayerID)
+				fieldSeen[subscription.FieldPayerID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPayer
+			if query == nil {
+				query = (&PayerClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, payerImplementors...); err != nil {
+				return err
+			}
+			_q.withPayer = query
+
+		case "provider":
+			if _, ok := fieldSeen[subscription.FieldProviderID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldProviderID)
+				fieldSeen[subscription.FieldProviderID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withProvider
+			if query == nil {
+				query = (&ProviderClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, providerImplementors...); err != nil {
+				return err
+			}
+			_q.withProvider = query
+
+		case "paymentMethod":
+			if _, ok := fieldSeen[subscription.FieldPaymentMethodID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldPaymentMethodID)
+				fieldSeen[subscription.FieldPaymentMethodID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPaymentMethod
+			if query == nil {
+				query = (&PaymentMethodClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, paymentmethodImplementors...); err != nil {
+				return err
+			}
+			_q.withPaymentMethod = query
+
+		case "quote":
+			if _, ok := fieldSeen[subscription.FieldQuoteID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldQuoteID)
+				fieldSeen[subscription.FieldQuoteID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withQuote
+			if query == nil {
+				query = (&QuoteClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, quoteImplementors...); err != nil {
+				return err
+			}
+			_q.withQuote = query
+
+		case "latestInvoice":
+			if _, ok := fieldSeen[subscription.FieldLatestInvoiceID]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldLatestInvoiceID)
+				fieldSeen[subscription.FieldLatestInvoiceID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withLatestInvoice
+			if query == nil {
+				query = (&InvoiceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, invoiceImplementors...); err != nil {
+				return err
+			}
+			_q.withLatestInvoice = query
+
+		case "items":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&SubscriptionItemClient{config: _q.config}).Query()
+			if err := query.collectField(ctx, false, opCtx, field, nil, subscriptionitemImplementors...); err != nil {
+				return err
+			}
+			_q.WithNamedItems(key, func(wq *SubscriptionItemQuery) {
+				*wq = *query
+			})
+
+		case "invoices":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&InvoiceClient{config: _q.config}).Query()
+			rawArgs, err := fieldArgs(opCtx, field, nil)
+			if err != nil {
+				return err
+			}
+			args := newInvoicePaginateArgs(rawArgs)
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+			}
+			pager, err := newInvoicePager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+			if hasSelected(opCtx, field, totalCountField) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Subscription) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"subscription_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(subscription.InvoicesColumn), ids...))
+						})
+						if err := query.GroupBy(subscription.InvoicesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[6][key] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Subscription) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Invoices)
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[6][key] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			for _, field := range selected(opCtx, field, edgesField, nodeField) {
+				if err := query.collectField(ctx, false, opCtx, field, nil, invoiceImplementors...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedInvoices(key, func(wq *InvoiceQuery) {
+				*wq = *query
+			})
+		case "createdAt":
+			if _, ok := fieldSeen[subscription.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCreatedAt)
+				fieldSeen[subscription.FieldCreatedAt] = struct{}{}
+			}
+		case "updatedAt":
+			if _, ok := fieldSeen[subscription.FieldUpdatedAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldUpdatedAt)
+				fieldSeen[subscription.FieldUpdatedAt] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[subscription.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldStatus)
+				fieldSeen[subscription.FieldStatus] = struct{}{}
+			}
+		case "startsAt":
+			if _, ok := fieldSeen[subscription.FieldStartsAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldStartsAt)
+				fieldSeen[subscription.FieldStartsAt] = struct{}{}
+			}
+		case "currentPeriodStart":
+			if _, ok := fieldSeen[subscription.FieldCurrentPeriodStart]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCurrentPeriodStart)
+				fieldSeen[subscription.FieldCurrentPeriodStart] = struct{}{}
+			}
+		case "currentPeriodEnd":
+			if _, ok := fieldSeen[subscription.FieldCurrentPeriodEnd]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCurrentPeriodEnd)
+				fieldSeen[subscription.FieldCurrentPeriodEnd] = struct{}{}
+			}
+		case "trialEndsAt":
+			if _, ok := fieldSeen[subscription.FieldTrialEndsAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldTrialEndsAt)
+				fieldSeen[subscription.FieldTrialEndsAt] = struct{}{}
+			}
+		case "canceledAt":
+			if _, ok := fieldSeen[subscription.FieldCanceledAt]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCanceledAt)
+				fieldSeen[subscription.FieldCanceledAt] = struct{}{}
+			}
+		case "cancelAtPeriodEnd":
+			if _, ok := fieldSeen[subscription.FieldCancelAtPeriodEnd]; !ok {
+				selectedFields = append(selectedFields, subscription.FieldCancelAtPeriodEnd)
+				fieldSeen[subscription.FieldCancelAtPeriodEnd] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type subscriptionPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []SubscriptionPaginateOption
+}
+
+func newSubscriptionPaginateArgs(rv map[string]any) *subscriptionPaginateArgs {
+	args := &subscriptionPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &SubscriptionOrder{Field: &SubscriptionOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithSubscriptionOrder(order))
+			}
+		case *SubscriptionOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithSubscriptionOrder(v))
+			}
+		}
+	}
+	if v, ok := rv[whereField].(*SubscriptionWhereInput); ok {
+		args.opts = append(args.opts, WithSubscriptionFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *SubscriptionItemQuery) CollectFields(ctx context.Context, satisfies ...string) (*SubscriptionItemQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *SubscriptionItemQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(subscriptionitem.Columns))
+		selectedFields = []string{subscriptionitem.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "subscription":
+			if _, ok := fieldSeen[subscriptionitem.FieldSubscriptionID]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldSubscriptionID)
+				fieldSeen[subscriptionitem.FieldSubscriptionID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withSubscription
+			if query == nil {
+				query = (&SubscriptionClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, subscriptionImplementors...); err != nil {
+				return err
+			}
+			_q.withSubscription = query
+
+		case "price":
+			if _, ok := fieldSeen[subscriptionitem.FieldPriceID]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldPriceID)
+				fieldSeen[subscriptionitem.FieldPriceID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withPrice
+			if query == nil {
+				query = (&PriceClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, priceImplementors...); err != nil {
+				return err
+			}
+			_q.withPrice = query
+		case "description":
+			if _, ok := fieldSeen[subscriptionitem.FieldDescription]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldDescription)
+				fieldSeen[subscriptionitem.FieldDescription] = struct{}{}
+			}
+		case "quantity":
+			if _, ok := fieldSeen[subscriptionitem.FieldQuantity]; !ok {
+				selectedFields = append(selectedFields, subscriptionitem.FieldQuantity)
+				fieldSeen[subscriptionitem.FieldQuantity] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type subscriptionitemPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []SubscriptionItemPaginateOption
+}
+
+func newSubscriptionItemPaginateArgs(rv map[string]any) *subscriptionitemPaginateArgs {
+	args := &subscriptionitemPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &SubscriptionItemOrder{Field: &SubscriptionItemOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithSubscriptionItemOrder(order))
+			}
+		case *SubscriptionItemOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithSubscriptionItemOrder(v))
+			}
+		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *WebhookDeliveryQuery) CollectFields(ctx context.Context, satisfies ...string) (*WebhookDeliveryQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *WebhookDeliveryQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(webhookdelivery.Columns))
+		selectedFields = []string{webhookdelivery.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "endpoint":
+			if _, ok := fieldSeen[webhookdelivery.FieldEndpointID]; !ok {
+				selectedFields = append(selectedFields, webhookdelivery.FieldEndpointID)
+				fieldSeen[webhookdelivery.FieldEndpointID] = struct{}{}
+			}
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := _q.withEndpoint
+			if query == nil {
+				query = (&WebhookEndpointClient{config: _q.config}).Query()
+			}
+			if err := query.collectField(ctx, oneNode, opCtx, field, nil, webhookendpointImplementors...); err != nil {
+				return err
+			}
+			_q.withEndpoint = query
+		case "createdAt":
+			if _, ok := fieldSeen[webhookdelivery.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, webhookdelivery.FieldCreatedAt)
+				fieldSeen[webhookdelivery.FieldCreatedAt] = struct{}{}
+			}
+		case "attempt":
+			if _, ok := fieldSeen[webhookdelivery.FieldAttempt]; !ok {
+				selectedFields = append(selectedFields, webhookdelivery.FieldAttempt)
+				fieldSeen[webhookdelivery.FieldAttempt] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[webhookdelivery.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, webhookdelivery.FieldStatus)
+				fieldSeen[webhookdelivery.FieldStatus] = struct{}{}
+			}
+		case "nextAttemptAt":
+			if _, ok := fieldSeen[webhookdelivery.FieldNextAttemptAt]; !ok {
+				selectedFields = append(selectedFields, webhookdelivery.FieldNextAttemptAt)
+				fieldSeen[webhookdelivery.FieldNextAttemptAt] = struct{}{}
+			}
+		case "finishedAt":
+			if _, ok := fieldSeen[webhookdelivery.FieldFinishedAt]; !ok {
+				selectedFields = append(selectedFields, webhookdelivery.FieldFinishedAt)
+				fieldSeen[webhookdelivery.FieldFinishedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type webhookdeliveryPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []WebhookDeliveryPaginateOption
+}
+
+func newWebhookDeliveryPaginateArgs(rv map[string]any) *webhookdeliveryPaginateArgs {
+	args := &webhookdeliveryPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &WebhookDeliveryOrder{Field: &WebhookDeliveryOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithWebhookDeliveryOrder(order))
+			}
+		case *WebhookDeliveryOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithWebhookDeliveryOrder(v))
+			}
+		}
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *WebhookEndpointQuery) CollectFields(ctx context.Context, satisfies ...string) (*WebhookEndpointQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *WebhookEndpointQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, _ []string, satisfies ...string) error {
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(webhookendpoint.Columns))
+		selectedFields = []string{webhookendpoint.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "deliveries":
+			key := selectionKey(field)
+			if !_q.collected.first(key) {
+				continue
+			}
+			query := (&WebhookDeliveryClient{config: _q.config}).Query()
+			rawArgs, err := fieldArgs(opCtx, field, nil)
+			if err != nil {
+				return err
+			}
+			args := newWebhookDeliveryPaginateArgs(rawArgs)
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last of %q: %w", field.Alias, err)
+			}
+			pager, err := newWebhookDeliveryPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager of %q: %w", field.Alias, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasSelected(opCtx, field, edgesField) && !hasSelected(opCtx, field, pageInfoField)
+			if hasSelected(opCtx, field, totalCountField) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*WebhookEndpoint) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"endpoint_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(webhookendpoint.DeliveriesColumn), ids...))
+						})
+						if err := query.GroupBy(webhookendpoint.DeliveriesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[0] == nil {
+								nodes[i].Edges.totalCount[0] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[0][key] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*WebhookEndpoint) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Deliveries)
+							if nodes[i].Edges.totalCount[0] == nil {
+								nodes[i].Edges.totalCount[0] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[0][key] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			for _, field := range selected(opCtx, field, edgesField, nodeField) {
+				if err := query.collectField(ctx, false, opCtx, field, nil, webhookdeliveryImplementors...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					query.parents = &parents{limit: limit, order: pager.orderExpr(query)}
+					query.modifiers = append(query.modifiers, query.parents.limitEach)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedDeliveries(key, func(wq *WebhookDeliveryQuery) {
+				*wq = *query
+			})
+		case "createdAt":
+			if _, ok := fieldSeen[webhookendpoint.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, webhookendpoint.FieldCreatedAt)
+				fieldSeen[webhookendpoint.FieldCreatedAt] = struct{}{}
+			}
+		case "updatedAt":
+			if _, ok := fieldSeen[webhookendpoint.FieldUpdatedAt]; !ok {
+				selectedFields = append(selectedFields, webhookendpoint.FieldUpdatedAt)
+				fieldSeen[webhookendpoint.FieldUpdatedAt] = struct{}{}
+			}
+		case "url":
+			if _, ok := fieldSeen[webhookendpoint.FieldURL]; !ok {
+				selectedFields = append(selectedFields, webhookendpoint.FieldURL)
+				fieldSeen[webhookendpoint.FieldURL] = struct{}{}
+			}
+		case "description":
+			if _, ok := fieldSeen[webhookendpoint.FieldDescription]; !ok {
+				selectedFields = append(selectedFields, webhookendpoint.FieldDescription)
+				fieldSeen[webhookendpoint.FieldDescription] = struct{}{}
+			}
+		case "status":
+			if _, ok := fieldSeen[webhookendpoint.FieldStatus]; !ok {
+				selectedFields = append(selectedFields, webhookendpoint.FieldStatus)
+				fieldSeen[webhookendpoint.FieldStatus] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	_q.ctx.Fields = _q.collected.columns(_q.ctx.Fields, selectedFields, unknownSeen)
+	return nil
+}
+
+type webhookendpointPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []WebhookEndpointPaginateOption
+}
+
+func newWebhookEndpointPaginateArgs(rv map[string]any) *webhookendpointPaginateArgs {
+	args := &webhookendpointPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case map[string]any:
+			var (
+				err1, err2 error
+				order      = &WebhookEndpointOrder{Field: &WebhookEndpointOrderField{}, Direction: entgql.OrderDirectionAsc}
+			)
+			if d, ok := v[directionField]; ok {
+				err1 = order.Direction.UnmarshalGQL(d)
+			}
+			if f, ok := v[fieldField]; ok {
+				err2 = order.Field.UnmarshalGQL(f)
+			}
+			if err1 == nil && err2 == nil {
+				args.opts = append(args.opts, WithWebhookEndpointOrder(order))
+			}
+		case *WebhookEndpointOrder:
+			if v != nil {
+				args.opts = append(args.opts, WithWebhookEndpointOrder(v))
 			}
 		}
 	}

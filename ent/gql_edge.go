@@ -37,10 +37,38 @@ func (_m *Balance) Entries(
 	return _m.QueryEntries().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *CreditNote) Invoice(ctx context.Context) (*Invoice, error) {
+	result, err := _m.Edges.InvoiceOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryInvoice().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *CreditNote) Refunds(ctx context.Context) (result []*Refund, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedRefunds(selectionKey(fc.Field))
+	} else {
+		result, err = _m.Edges.RefundsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRefunds().All(ctx)
+	}
+	return result, err
+}
+
 func (_m *Dispute) Payment(ctx context.Context) (*Payment, error) {
 	result, err := _m.Edges.PaymentOrErr()
 	if IsNotLoaded(err) {
 		result, err = _m.QueryPayment().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Email) Payer(ctx context.Context) (*Payer, error) {
+	result, err := _m.Edges.PayerOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPayer().Only(ctx)
 	}
 	return result, err
 }
@@ -77,6 +105,14 @@ func (_m *Invoice) Quote(ctx context.Context) (*Quote, error) {
 	return result, MaskNotFound(err)
 }
 
+func (_m *Invoice) Subscription(ctx context.Context) (*Subscription, error) {
+	result, err := _m.Edges.SubscriptionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QuerySubscription().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
 func (_m *Invoice) Lines(ctx context.Context) (result []*InvoiceLine, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
 		result, err = _m.NamedLines(selectionKey(fc.Field))
@@ -97,7 +133,7 @@ func (_m *Invoice) Payments(
 		WithPaymentFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
-	totalCount, hasTotalCount := _m.Edges.totalCount[4][key]
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
 	if nodes, err := _m.NamedPayments(key); err == nil || hasTotalCount {
 		pager, err := newPaymentPager(opts, last != nil)
 		if err != nil {
@@ -108,6 +144,18 @@ func (_m *Invoice) Payments(
 		return conn, nil
 	}
 	return _m.QueryPayments().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *Invoice) CreditNotes(ctx context.Context) (result []*CreditNote, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedCreditNotes(selectionKey(fc.Field))
+	} else {
+		result, err = _m.Edges.CreditNotesOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCreditNotes().All(ctx)
+	}
+	return result, err
 }
 
 func (_m *InvoiceLine) Invoice(ctx context.Context) (*Invoice, error) {
@@ -265,6 +313,27 @@ func (_m *Payer) Invoices(
 	return _m.QueryInvoices().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *Payer) Subscriptions(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *SubscriptionOrder, where *SubscriptionWhereInput,
+) (*SubscriptionConnection, error) {
+	opts := []SubscriptionPaginateOption{
+		WithSubscriptionOrder(orderBy),
+		WithSubscriptionFilter(where.Filter),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[4][key]
+	if nodes, err := _m.NamedSubscriptions(key); err == nil || hasTotalCount {
+		pager, err := newSubscriptionPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &SubscriptionConnection{Edges: []*SubscriptionEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QuerySubscriptions().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *Payer) Payments(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *PaymentOrder, where *PaymentWhereInput,
 ) (*PaymentConnection, error) {
@@ -273,7 +342,7 @@ func (_m *Payer) Payments(
 		WithPaymentFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
-	totalCount, hasTotalCount := _m.Edges.totalCount[4][key]
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
 	if nodes, err := _m.NamedPayments(key); err == nil || hasTotalCount {
 		pager, err := newPaymentPager(opts, last != nil)
 		if err != nil {
@@ -294,7 +363,7 @@ func (_m *Payer) Holds(
 		WithHoldFilter(where.Filter),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
-	totalCount, hasTotalCount := _m.Edges.totalCount[5][key]
+	totalCount, hasTotalCount := _m.Edges.totalCount[6][key]
 	if nodes, err := _m.NamedHolds(key); err == nil || hasTotalCount {
 		pager, err := newHoldPager(opts, last != nil)
 		if err != nil {
@@ -314,7 +383,7 @@ func (_m *Payer) Memberships(
 		WithMembershipOrder(orderBy),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
-	totalCount, hasTotalCount := _m.Edges.totalCount[6][key]
+	totalCount, hasTotalCount := _m.Edges.totalCount[7][key]
 	if nodes, err := _m.NamedMemberships(key); err == nil || hasTotalCount {
 		pager, err := newMembershipPager(opts, last != nil)
 		if err != nil {
@@ -334,7 +403,7 @@ func (_m *Payer) Members(
 		WithMembershipOrder(orderBy),
 	}
 	key := selectionKey(graphql.GetFieldContext(ctx).Field)
-	totalCount, hasTotalCount := _m.Edges.totalCount[7][key]
+	totalCount, hasTotalCount := _m.Edges.totalCount[8][key]
 	if nodes, err := _m.NamedMembers(key); err == nil || hasTotalCount {
 		pager, err := newMembershipPager(opts, last != nil)
 		if err != nil {
@@ -507,6 +576,14 @@ func (_m *Quote) Invoice(ctx context.Context) (*Invoice, error) {
 	return result, MaskNotFound(err)
 }
 
+func (_m *Quote) Subscription(ctx context.Context) (*Subscription, error) {
+	result, err := _m.Edges.SubscriptionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QuerySubscription().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
 func (_m *Quote) Lines(ctx context.Context) (result []*QuoteLine, err error) {
 	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
 		result, err = _m.NamedLines(selectionKey(fc.Field))
@@ -535,10 +612,134 @@ func (_m *QuoteLine) Price(ctx context.Context) (*Price, error) {
 	return result, MaskNotFound(err)
 }
 
+func (_m *Refund) CreditNote(ctx context.Context) (*CreditNote, error) {
+	result, err := _m.Edges.CreditNoteOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCreditNote().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
 func (_m *Refund) Payment(ctx context.Context) (*Payment, error) {
 	result, err := _m.Edges.PaymentOrErr()
 	if IsNotLoaded(err) {
 		result, err = _m.QueryPayment().Only(ctx)
 	}
 	return result, err
+}
+
+func (_m *Subscription) Payer(ctx context.Context) (*Payer, error) {
+	result, err := _m.Edges.PayerOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPayer().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Subscription) Provider(ctx context.Context) (*Provider, error) {
+	result, err := _m.Edges.ProviderOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryProvider().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Subscription) PaymentMethod(ctx context.Context) (*PaymentMethod, error) {
+	result, err := _m.Edges.PaymentMethodOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPaymentMethod().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Subscription) Quote(ctx context.Context) (*Quote, error) {
+	result, err := _m.Edges.QuoteOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryQuote().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Subscription) LatestInvoice(ctx context.Context) (*Invoice, error) {
+	result, err := _m.Edges.LatestInvoiceOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryLatestInvoice().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *Subscription) Items(ctx context.Context) (result []*SubscriptionItem, err error) {
+	if fc := graphql.GetFieldContext(ctx); fc != nil && fc.Field.Alias != "" {
+		result, err = _m.NamedItems(selectionKey(fc.Field))
+	} else {
+		result, err = _m.Edges.ItemsOrErr()
+	}
+	if IsNotLoaded(err) {
+		result, err = _m.QueryItems().All(ctx)
+	}
+	return result, err
+}
+
+func (_m *Subscription) Invoices(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *InvoiceOrder,
+) (*InvoiceConnection, error) {
+	opts := []InvoicePaginateOption{
+		WithInvoiceOrder(orderBy),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[6][key]
+	if nodes, err := _m.NamedInvoices(key); err == nil || hasTotalCount {
+		pager, err := newInvoicePager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &InvoiceConnection{Edges: []*InvoiceEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryInvoices().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *SubscriptionItem) Subscription(ctx context.Context) (*Subscription, error) {
+	result, err := _m.Edges.SubscriptionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QuerySubscription().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *SubscriptionItem) Price(ctx context.Context) (*Price, error) {
+	result, err := _m.Edges.PriceOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPrice().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *WebhookDelivery) Endpoint(ctx context.Context) (*WebhookEndpoint, error) {
+	result, err := _m.Edges.EndpointOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryEndpoint().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *WebhookEndpoint) Deliveries(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy *WebhookDeliveryOrder,
+) (*WebhookDeliveryConnection, error) {
+	opts := []WebhookDeliveryPaginateOption{
+		WithWebhookDeliveryOrder(orderBy),
+	}
+	key := selectionKey(graphql.GetFieldContext(ctx).Field)
+	totalCount, hasTotalCount := _m.Edges.totalCount[0][key]
+	if nodes, err := _m.NamedDeliveries(key); err == nil || hasTotalCount {
+		pager, err := newWebhookDeliveryPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &WebhookDeliveryConnection{Edges: []*WebhookDeliveryEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryDeliveries().Paginate(ctx, after, first, before, last, opts...)
 }

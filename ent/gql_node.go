@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
@@ -27,6 +29,10 @@ import (
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/refund"
+	"purser/ent/subscription"
+	"purser/ent/subscriptionitem"
+	"purser/ent/webhookdelivery"
+	"purser/ent/webhookendpoint"
 
 	"entgo.io/contrib/entgql"
 	"github.com/99designs/gqlgen/graphql"
@@ -48,6 +54,11 @@ var balanceImplementors = []string{"Balance", "Node"}
 // IsNode implements the Node interface check for GQLGen.
 func (*Balance) IsNode() {}
 
+var creditnoteImplementors = []string{"CreditNote", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*CreditNote) IsNode() {}
+
 var currencyImplementors = []string{"Currency", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
@@ -57,6 +68,11 @@ var disputeImplementors = []string{"Dispute", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*Dispute) IsNode() {}
+
+var emailImplementors = []string{"Email", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Email) IsNode() {}
 
 var gatewayeventImplementors = []string{"GatewayEvent", "Node"}
 
@@ -163,6 +179,29 @@ var refundImplementors = []string{"Refund", "Node"}
 // IsNode implements the Node interface check for GQLGen.
 func (*Refund) IsNode() {}
 
+var subscriptionImplementors = []string{"Subscription", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Subscription) IsNode() {}
+
+var subscriptionitemImplementors = []string{"SubscriptionItem", "Node", "LineItem"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*SubscriptionItem) IsNode() {}
+
+// IsLineItem implements the LineItem interface check for GQLGen.
+func (*SubscriptionItem) IsLineItem() {}
+
+var webhookdeliveryImplementors = []string{"WebhookDelivery", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*WebhookDelivery) IsNode() {}
+
+var webhookendpointImplementors = []string{"WebhookEndpoint", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*WebhookEndpoint) IsNode() {}
+
 var errNodeInvalidID = &NotFoundError{"node"}
 
 // NodeOption allows configuring the Noder execution using functional options.
@@ -239,6 +278,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			}
 		}
 		return query.Only(ctx)
+	case creditnote.Table:
+		query := c.CreditNote.Query().
+			Where(creditnote.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, creditnoteImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
 	case currency.Table:
 		query := c.Currency.Query().
 			Where(currency.ID(id))
@@ -253,6 +301,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(dispute.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, disputeImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case email.Table:
+		query := c.Email.Query().
+			Where(email.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, emailImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -419,6 +476,42 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			}
 		}
 		return query.Only(ctx)
+	case subscription.Table:
+		query := c.Subscription.Query().
+			Where(subscription.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, subscriptionImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case subscriptionitem.Table:
+		query := c.SubscriptionItem.Query().
+			Where(subscriptionitem.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, subscriptionitemImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case webhookdelivery.Table:
+		query := c.WebhookDelivery.Query().
+			Where(webhookdelivery.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, webhookdeliveryImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case webhookendpoint.Table:
+		query := c.WebhookEndpoint.Query().
+			Where(webhookendpoint.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, webhookendpointImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
 	default:
 		return nil, fmt.Errorf("cannot resolve noder from table %q: %w", table, errNodeInvalidID)
 	}
@@ -524,6 +617,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 				*noder = node
 			}
 		}
+	case creditnote.Table:
+		query := c.CreditNote.Query().
+			Where(creditnote.IDIn(ids...))
+		query, err := query.CollectFields(ctx, creditnoteImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
 	case currency.Table:
 		query := c.Currency.Query().
 			Where(currency.IDIn(ids...))
@@ -544,6 +653,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.Dispute.Query().
 			Where(dispute.IDIn(ids...))
 		query, err := query.CollectFields(ctx, disputeImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case email.Table:
+		query := c.Email.Query().
+			Where(email.IDIn(ids...))
+		query, err := query.CollectFields(ctx, emailImplementors...)
 		if err != nil {
 			return nil, err
 		}
@@ -832,6 +957,70 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.Refund.Query().
 			Where(refund.IDIn(ids...))
 		query, err := query.CollectFields(ctx, refundImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case subscription.Table:
+		query := c.Subscription.Query().
+			Where(subscription.IDIn(ids...))
+		query, err := query.CollectFields(ctx, subscriptionImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case subscriptionitem.Table:
+		query := c.SubscriptionItem.Query().
+			Where(subscriptionitem.IDIn(ids...))
+		query, err := query.CollectFields(ctx, subscriptionitemImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case webhookdelivery.Table:
+		query := c.WebhookDelivery.Query().
+			Where(webhookdelivery.IDIn(ids...))
+		query, err := query.CollectFields(ctx, webhookdeliveryImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case webhookendpoint.Table:
+		query := c.WebhookEndpoint.Query().
+			Where(webhookendpoint.IDIn(ids...))
+		query, err := query.CollectFields(ctx, webhookendpointImplementors...)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ package ent
 import (
 	"errors"
 	"fmt"
+	"purser/ent/email"
 	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
@@ -14,8 +15,391 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/product"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 	"time"
 )
+
+// EmailWhereInput represents a where input for filtering Email queries.
+type EmailWhereInput struct {
+	Predicates []predicate.Email  `json:"-"`
+	Not        *EmailWhereInput   `json:"not,omitempty"`
+	Or         []*EmailWhereInput `json:"or,omitempty"`
+	And        []*EmailWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "created_at" field predicates.
+	CreatedAt      *time.Time  `json:"createdAt,omitempty"`
+	CreatedAtNEQ   *time.Time  `json:"createdAtNEQ,omitempty"`
+	CreatedAtIn    []time.Time `json:"createdAtIn,omitempty"`
+	CreatedAtNotIn []time.Time `json:"createdAtNotIn,omitempty"`
+	CreatedAtGT    *time.Time  `json:"createdAtGT,omitempty"`
+	CreatedAtGTE   *time.Time  `json:"createdAtGTE,omitempty"`
+	CreatedAtLT    *time.Time  `json:"createdAtLT,omitempty"`
+	CreatedAtLTE   *time.Time  `json:"createdAtLTE,omitempty"`
+
+	// "kind" field predicates.
+	Kind      *email.Kind  `json:"kind,omitempty"`
+	KindNEQ   *email.Kind  `json:"kindNEQ,omitempty"`
+	KindIn    []email.Kind `json:"kindIn,omitempty"`
+	KindNotIn []email.Kind `json:"kindNotIn,omitempty"`
+
+	// "status" field predicates.
+	Status      *email.Status  `json:"status,omitempty"`
+	StatusNEQ   *email.Status  `json:"statusNEQ,omitempty"`
+	StatusIn    []email.Status `json:"statusIn,omitempty"`
+	StatusNotIn []email.Status `json:"statusNotIn,omitempty"`
+
+	// "attempts" field predicates.
+	Attempts      *int  `json:"attempts,omitempty"`
+	AttemptsNEQ   *int  `json:"attemptsNEQ,omitempty"`
+	AttemptsIn    []int `json:"attemptsIn,omitempty"`
+	AttemptsNotIn []int `json:"attemptsNotIn,omitempty"`
+	AttemptsGT    *int  `json:"attemptsGT,omitempty"`
+	AttemptsGTE   *int  `json:"attemptsGTE,omitempty"`
+	AttemptsLT    *int  `json:"attemptsLT,omitempty"`
+	AttemptsLTE   *int  `json:"attemptsLTE,omitempty"`
+
+	// "next_attempt_at" field predicates.
+	NextAttemptAt       *time.Time  `json:"nextAttemptAt,omitempty"`
+	NextAttemptAtNEQ    *time.Time  `json:"nextAttemptAtNEQ,omitempty"`
+	NextAttemptAtIn     []time.Time `json:"nextAttemptAtIn,omitempty"`
+	NextAttemptAtNotIn  []time.Time `json:"nextAttemptAtNotIn,omitempty"`
+	NextAttemptAtGT     *time.Time  `json:"nextAttemptAtGT,omitempty"`
+	NextAttemptAtGTE    *time.Time  `json:"nextAttemptAtGTE,omitempty"`
+	NextAttemptAtLT     *time.Time  `json:"nextAttemptAtLT,omitempty"`
+	NextAttemptAtLTE    *time.Time  `json:"nextAttemptAtLTE,omitempty"`
+	NextAttemptAtIsNil  bool        `json:"nextAttemptAtIsNil,omitempty"`
+	NextAttemptAtNotNil bool        `json:"nextAttemptAtNotNil,omitempty"`
+
+	// "sent_at" field predicates.
+	SentAt       *time.Time  `json:"sentAt,omitempty"`
+	SentAtNEQ    *time.Time  `json:"sentAtNEQ,omitempty"`
+	SentAtIn     []time.Time `json:"sentAtIn,omitempty"`
+	SentAtNotIn  []time.Time `json:"sentAtNotIn,omitempty"`
+	SentAtGT     *time.Time  `json:"sentAtGT,omitempty"`
+	SentAtGTE    *time.Time  `json:"sentAtGTE,omitempty"`
+	SentAtLT     *time.Time  `json:"sentAtLT,omitempty"`
+	SentAtLTE    *time.Time  `json:"sentAtLTE,omitempty"`
+	SentAtIsNil  bool        `json:"sentAtIsNil,omitempty"`
+	SentAtNotNil bool        `json:"sentAtNotNil,omitempty"`
+
+	// "failure" field predicates.
+	Failure             *string  `json:"failure,omitempty"`
+	FailureNEQ          *string  `json:"failureNEQ,omitempty"`
+	FailureIn           []string `json:"failureIn,omitempty"`
+	FailureNotIn        []string `json:"failureNotIn,omitempty"`
+	FailureGT           *string  `json:"failureGT,omitempty"`
+	FailureGTE          *string  `json:"failureGTE,omitempty"`
+	FailureLT           *string  `json:"failureLT,omitempty"`
+	FailureLTE          *string  `json:"failureLTE,omitempty"`
+	FailureContains     *string  `json:"failureContains,omitempty"`
+	FailureHasPrefix    *string  `json:"failureHasPrefix,omitempty"`
+	FailureHasSuffix    *string  `json:"failureHasSuffix,omitempty"`
+	FailureIsNil        bool     `json:"failureIsNil,omitempty"`
+	FailureNotNil       bool     `json:"failureNotNil,omitempty"`
+	FailureEqualFold    *string  `json:"failureEqualFold,omitempty"`
+	FailureContainsFold *string  `json:"failureContainsFold,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *EmailWhereInput) AddPredicates(predicates ...predicate.Email) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the EmailWhereInput filter on the EmailQuery builder.
+func (i *EmailWhereInput) Filter(q *EmailQuery) (*EmailQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyEmailWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyEmailWhereInput is returned in case the EmailWhereInput is empty.
+var ErrEmptyEmailWhereInput = errors.New("ent: empty predicate EmailWhereInput")
+
+// P returns a predicate for filtering emails.
+// An error is returned if the input is empty or invalid.
+func (i *EmailWhereInput) P() (predicate.Email, error) {
+	var predicates []predicate.Email
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, email.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.Email, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, email.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.Email, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, email.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, email.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, email.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, email.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, email.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, email.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, email.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, email.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, email.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, email.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, email.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.CreatedAt != nil {
+		predicates = append(predicates, email.CreatedAtEQ(*i.CreatedAt))
+	}
+	if i.CreatedAtNEQ != nil {
+		predicates = append(predicates, email.CreatedAtNEQ(*i.CreatedAtNEQ))
+	}
+	if len(i.CreatedAtIn) > 0 {
+		predicates = append(predicates, email.CreatedAtIn(i.CreatedAtIn...))
+	}
+	if len(i.CreatedAtNotIn) > 0 {
+		predicates = append(predicates, email.CreatedAtNotIn(i.CreatedAtNotIn...))
+	}
+	if i.CreatedAtGT != nil {
+		predicates = append(predicates, email.CreatedAtGT(*i.CreatedAtGT))
+	}
+	if i.CreatedAtGTE != nil {
+		predicates = append(predicates, email.CreatedAtGTE(*i.CreatedAtGTE))
+	}
+	if i.CreatedAtLT != nil {
+		predicates = append(predicates, email.CreatedAtLT(*i.CreatedAtLT))
+	}
+	if i.CreatedAtLTE != nil {
+		predicates = append(predicates, email.CreatedAtLTE(*i.CreatedAtLTE))
+	}
+	if i.Kind != nil {
+		predicates = append(predicates, email.KindEQ(*i.Kind))
+	}
+	if i.KindNEQ != nil {
+		predicates = append(predicates, email.KindNEQ(*i.KindNEQ))
+	}
+	if len(i.KindIn) > 0 {
+		predicates = append(predicates, email.KindIn(i.KindIn...))
+	}
+	if len(i.KindNotIn) > 0 {
+		predicates = append(predicates, email.KindNotIn(i.KindNotIn...))
+	}
+	if i.Status != nil {
+		predicates = append(predicates, email.StatusEQ(*i.Status))
+	}
+	if i.StatusNEQ != nil {
+		predicates = append(predicates, email.StatusNEQ(*i.StatusNEQ))
+	}
+	if len(i.StatusIn) > 0 {
+		predicates = append(predicates, email.StatusIn(i.StatusIn...))
+	}
+	if len(i.StatusNotIn) > 0 {
+		predicates = append(predicates, email.StatusNotIn(i.StatusNotIn...))
+	}
+	if i.Attempts != nil {
+		predicates = append(predicates, email.AttemptsEQ(*i.Attempts))
+	}
+	if i.AttemptsNEQ != nil {
+		predicates = append(predicates, email.AttemptsNEQ(*i.AttemptsNEQ))
+	}
+	if len(i.AttemptsIn) > 0 {
+		predicates = append(predicates, email.AttemptsIn(i.AttemptsIn...))
+	}
+	if len(i.AttemptsNotIn) > 0 {
+		predicates = append(predicates, email.AttemptsNotIn(i.AttemptsNotIn...))
+	}
+	if i.AttemptsGT != nil {
+		predicates = append(predicates, email.AttemptsGT(*i.AttemptsGT))
+	}
+	if i.AttemptsGTE != nil {
+		predicates = append(predicates, email.AttemptsGTE(*i.AttemptsGTE))
+	}
+	if i.AttemptsLT != nil {
+		predicates = append(predicates, email.AttemptsLT(*i.AttemptsLT))
+	}
+	if i.AttemptsLTE != nil {
+		predicates = append(predicates, email.AttemptsLTE(*i.AttemptsLTE))
+	}
+	if i.NextAttemptAt != nil {
+		predicates = append(predicates, email.NextAttemptAtEQ(*i.NextAttemptAt))
+	}
+	if i.NextAttemptAtNEQ != nil {
+		predicates = append(predicates, email.NextAttemptAtNEQ(*i.NextAttemptAtNEQ))
+	}
+	if len(i.NextAttemptAtIn) > 0 {
+		predicates = append(predicates, email.NextAttemptAtIn(i.NextAttemptAtIn...))
+	}
+	if len(i.NextAttemptAtNotIn) > 0 {
+		predicates = append(predicates, email.NextAttemptAtNotIn(i.NextAttemptAtNotIn...))
+	}
+	if i.NextAttemptAtGT != nil {
+		predicates = append(predicates, email.NextAttemptAtGT(*i.NextAttemptAtGT))
+	}
+	if i.NextAttemptAtGTE != nil {
+		predicates = append(predicates, email.NextAttemptAtGTE(*i.NextAttemptAtGTE))
+	}
+	if i.NextAttemptAtLT != nil {
+		predicates = append(predicates, email.NextAttemptAtLT(*i.NextAttemptAtLT))
+	}
+	if i.NextAttemptAtLTE != nil {
+		predicates = append(predicates, email.NextAttemptAtLTE(*i.NextAttemptAtLTE))
+	}
+	if i.NextAttemptAtIsNil {
+		predicates = append(predicates, email.NextAttemptAtIsNil())
+	}
+	if i.NextAttemptAtNotNil {
+		predicates = append(predicates, email.NextAttemptAtNotNil())
+	}
+	if i.SentAt != nil {
+		predicates = append(predicates, email.SentAtEQ(*i.SentAt))
+	}
+	if i.SentAtNEQ != nil {
+		predicates = append(predicates, email.SentAtNEQ(*i.SentAtNEQ))
+	}
+	if len(i.SentAtIn) > 0 {
+		predicates = append(predicates, email.SentAtIn(i.SentAtIn...))
+	}
+	if len(i.SentAtNotIn) > 0 {
+		predicates = append(predicates, email.SentAtNotIn(i.SentAtNotIn...))
+	}
+	if i.SentAtGT != nil {
+		predicates = append(predicates, email.SentAtGT(*i.SentAtGT))
+	}
+	if i.SentAtGTE != nil {
+		predicates = append(predicates, email.SentAtGTE(*i.SentAtGTE))
+	}
+	if i.SentAtLT != nil {
+		predicates = append(predicates, email.SentAtLT(*i.SentAtLT))
+	}
+	if i.SentAtLTE != nil {
+		predicates = append(predicates, email.SentAtLTE(*i.SentAtLTE))
+	}
+	if i.SentAtIsNil {
+		predicates = append(predicates, email.SentAtIsNil())
+	}
+	if i.SentAtNotNil {
+		predicates = append(predicates, email.SentAtNotNil())
+	}
+	if i.Failure != nil {
+		predicates = append(predicates, email.FailureEQ(*i.Failure))
+	}
+	if i.FailureNEQ != nil {
+		predicates = append(predicates, email.FailureNEQ(*i.FailureNEQ))
+	}
+	if len(i.FailureIn) > 0 {
+		predicates = append(predicates, email.FailureIn(i.FailureIn...))
+	}
+	if len(i.FailureNotIn) > 0 {
+		predicates = append(predicates, email.FailureNotIn(i.FailureNotIn...))
+	}
+	if i.FailureGT != nil {
+		predicates = append(predicates, email.FailureGT(*i.FailureGT))
+	}
+	if i.FailureGTE != nil {
+		predicates = append(predicates, email.FailureGTE(*i.FailureGTE))
+	}
+	if i.FailureLT != nil {
+		predicates = append(predicates, email.FailureLT(*i.FailureLT))
+	}
+	if i.FailureLTE != nil {
+		predicates = append(predicates, email.FailureLTE(*i.FailureLTE))
+	}
+	if i.FailureContains != nil {
+		predicates = append(predicates, email.FailureContains(*i.FailureContains))
+	}
+	if i.FailureHasPrefix != nil {
+		predicates = append(predicates, email.FailureHasPrefix(*i.FailureHasPrefix))
+	}
+	if i.FailureHasSuffix != nil {
+		predicates = append(predicates, email.FailureHasSuffix(*i.FailureHasSuffix))
+	}
+	if i.FailureIsNil {
+		predicates = append(predicates, email.FailureIsNil())
+	}
+	if i.FailureNotNil {
+		predicates = append(predicates, email.FailureNotNil())
+	}
+	if i.FailureEqualFold != nil {
+		predicates = append(predicates, email.FailureEqualFold(*i.FailureEqualFold))
+	}
+	if i.FailureContainsFold != nil {
+		predicates = append(predicates, email.FailureContainsFold(*i.FailureContainsFold))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyEmailWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return email.And(predicates...), nil
+	}
+}
 
 // HoldWhereInput represents a where input for filtering Hold queries.
 type HoldWhereInput struct {
@@ -424,6 +808,39 @@ type InvoiceWhereInput struct {
 	DescriptionEqualFold    *string  `json:"descriptionEqualFold,omitempty"`
 	DescriptionContainsFold *string  `json:"descriptionContainsFold,omitempty"`
 
+	// "reverse_charge" field predicates.
+	ReverseCharge    *bool `json:"reverseCharge,omitempty"`
+	ReverseChargeNEQ *bool `json:"reverseChargeNEQ,omitempty"`
+
+	// "usage_month" field predicates.
+	UsageMonth             *string  `json:"usageMonth,omitempty"`
+	UsageMonthNEQ          *string  `json:"usageMonthNEQ,omitempty"`
+	UsageMonthIn           []string `json:"usageMonthIn,omitempty"`
+	UsageMonthNotIn        []string `json:"usageMonthNotIn,omitempty"`
+	UsageMonthGT           *string  `json:"usageMonthGT,omitempty"`
+	UsageMonthGTE          *string  `json:"usageMonthGTE,omitempty"`
+	UsageMonthLT           *string  `json:"usageMonthLT,omitempty"`
+	UsageMonthLTE          *string  `json:"usageMonthLTE,omitempty"`
+	UsageMonthContains     *string  `json:"usageMonthContains,omitempty"`
+	UsageMonthHasPrefix    *string  `json:"usageMonthHasPrefix,omitempty"`
+	UsageMonthHasSuffix    *string  `json:"usageMonthHasSuffix,omitempty"`
+	UsageMonthIsNil        bool     `json:"usageMonthIsNil,omitempty"`
+	UsageMonthNotNil       bool     `json:"usageMonthNotNil,omitempty"`
+	UsageMonthEqualFold    *string  `json:"usageMonthEqualFold,omitempty"`
+	UsageMonthContainsFold *string  `json:"usageMonthContainsFold,omitempty"`
+
+	// "sent_at" field predicates.
+	SentAt       *time.Time  `json:"sentAt,omitempty"`
+	SentAtNEQ    *time.Time  `json:"sentAtNEQ,omitempty"`
+	SentAtIn     []time.Time `json:"sentAtIn,omitempty"`
+	SentAtNotIn  []time.Time `json:"sentAtNotIn,omitempty"`
+	SentAtGT     *time.Time  `json:"sentAtGT,omitempty"`
+	SentAtGTE    *time.Time  `json:"sentAtGTE,omitempty"`
+	SentAtLT     *time.Time  `json:"sentAtLT,omitempty"`
+	SentAtLTE    *time.Time  `json:"sentAtLTE,omitempty"`
+	SentAtIsNil  bool        `json:"sentAtIsNil,omitempty"`
+	SentAtNotNil bool        `json:"sentAtNotNil,omitempty"`
+
 	// "finalizes_at" field predicates.
 	FinalizesAt       *time.Time  `json:"finalizesAt,omitempty"`
 	FinalizesAtNEQ    *time.Time  `json:"finalizesAtNEQ,omitempty"`
@@ -459,23 +876,6 @@ type InvoiceWhereInput struct {
 	PaidAtLTE    *time.Time  `json:"paidAtLTE,omitempty"`
 	PaidAtIsNil  bool        `json:"paidAtIsNil,omitempty"`
 	PaidAtNotNil bool        `json:"paidAtNotNil,omitempty"`
-
-	// "hosted_url" field predicates.
-	HostedURL             *string  `json:"hostedURL,omitempty"`
-	HostedURLNEQ          *string  `json:"hostedURLNEQ,omitempty"`
-	HostedURLIn           []string `json:"hostedURLIn,omitempty"`
-	HostedURLNotIn        []string `json:"hostedURLNotIn,omitempty"`
-	HostedURLGT           *string  `json:"hostedURLGT,omitempty"`
-	HostedURLGTE          *string  `json:"hostedURLGTE,omitempty"`
-	HostedURLLT           *string  `json:"hostedURLLT,omitempty"`
-	HostedURLLTE          *string  `json:"hostedURLLTE,omitempty"`
-	HostedURLContains     *string  `json:"hostedURLContains,omitempty"`
-	HostedURLHasPrefix    *string  `json:"hostedURLHasPrefix,omitempty"`
-	HostedURLHasSuffix    *string  `json:"hostedURLHasSuffix,omitempty"`
-	HostedURLIsNil        bool     `json:"hostedURLIsNil,omitempty"`
-	HostedURLNotNil       bool     `json:"hostedURLNotNil,omitempty"`
-	HostedURLEqualFold    *string  `json:"hostedURLEqualFold,omitempty"`
-	HostedURLContainsFold *string  `json:"hostedURLContainsFold,omitempty"`
 
 	// "receipt_url" field predicates.
 	ReceiptURL             *string  `json:"receiptURL,omitempty"`
@@ -521,6 +921,30 @@ type InvoiceWhereInput struct {
 	DunningNEQ   *invoice.Dunning  `json:"dunningNEQ,omitempty"`
 	DunningIn    []invoice.Dunning `json:"dunningIn,omitempty"`
 	DunningNotIn []invoice.Dunning `json:"dunningNotIn,omitempty"`
+
+	// "period_start" field predicates.
+	PeriodStart       *time.Time  `json:"periodStart,omitempty"`
+	PeriodStartNEQ    *time.Time  `json:"periodStartNEQ,omitempty"`
+	PeriodStartIn     []time.Time `json:"periodStartIn,omitempty"`
+	PeriodStartNotIn  []time.Time `json:"periodStartNotIn,omitempty"`
+	PeriodStartGT     *time.Time  `json:"periodStartGT,omitempty"`
+	PeriodStartGTE    *time.Time  `json:"periodStartGTE,omitempty"`
+	PeriodStartLT     *time.Time  `json:"periodStartLT,omitempty"`
+	PeriodStartLTE    *time.Time  `json:"periodStartLTE,omitempty"`
+	PeriodStartIsNil  bool        `json:"periodStartIsNil,omitempty"`
+	PeriodStartNotNil bool        `json:"periodStartNotNil,omitempty"`
+
+	// "period_end" field predicates.
+	PeriodEnd       *time.Time  `json:"periodEnd,omitempty"`
+	PeriodEndNEQ    *time.Time  `json:"periodEndNEQ,omitempty"`
+	PeriodEndIn     []time.Time `json:"periodEndIn,omitempty"`
+	PeriodEndNotIn  []time.Time `json:"periodEndNotIn,omitempty"`
+	PeriodEndGT     *time.Time  `json:"periodEndGT,omitempty"`
+	PeriodEndGTE    *time.Time  `json:"periodEndGTE,omitempty"`
+	PeriodEndLT     *time.Time  `json:"periodEndLT,omitempty"`
+	PeriodEndLTE    *time.Time  `json:"periodEndLTE,omitempty"`
+	PeriodEndIsNil  bool        `json:"periodEndIsNil,omitempty"`
+	PeriodEndNotNil bool        `json:"periodEndNotNil,omitempty"`
 
 	// "public_token" field predicates.
 	PublicToken             *string  `json:"publicToken,omitempty"`
@@ -805,6 +1229,87 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 	if i.DescriptionContainsFold != nil {
 		predicates = append(predicates, invoice.DescriptionContainsFold(*i.DescriptionContainsFold))
 	}
+	if i.ReverseCharge != nil {
+		predicates = append(predicates, invoice.ReverseChargeEQ(*i.ReverseCharge))
+	}
+	if i.ReverseChargeNEQ != nil {
+		predicates = append(predicates, invoice.ReverseChargeNEQ(*i.ReverseChargeNEQ))
+	}
+	if i.UsageMonth != nil {
+		predicates = append(predicates, invoice.UsageMonthEQ(*i.UsageMonth))
+	}
+	if i.UsageMonthNEQ != nil {
+		predicates = append(predicates, invoice.UsageMonthNEQ(*i.UsageMonthNEQ))
+	}
+	if len(i.UsageMonthIn) > 0 {
+		predicates = append(predicates, invoice.UsageMonthIn(i.UsageMonthIn...))
+	}
+	if len(i.UsageMonthNotIn) > 0 {
+		predicates = append(predicates, invoice.UsageMonthNotIn(i.UsageMonthNotIn...))
+	}
+	if i.UsageMonthGT != nil {
+		predicates = append(predicates, invoice.UsageMonthGT(*i.UsageMonthGT))
+	}
+	if i.UsageMonthGTE != nil {
+		predicates = append(predicates, invoice.UsageMonthGTE(*i.UsageMonthGTE))
+	}
+	if i.UsageMonthLT != nil {
+		predicates = append(predicates, invoice.UsageMonthLT(*i.UsageMonthLT))
+	}
+	if i.UsageMonthLTE != nil {
+		predicates = append(predicates, invoice.UsageMonthLTE(*i.UsageMonthLTE))
+	}
+	if i.UsageMonthContains != nil {
+		predicates = append(predicates, invoice.UsageMonthContains(*i.UsageMonthContains))
+	}
+	if i.UsageMonthHasPrefix != nil {
+		predicates = append(predicates, invoice.UsageMonthHasPrefix(*i.UsageMonthHasPrefix))
+	}
+	if i.UsageMonthHasSuffix != nil {
+		predicates = append(predicates, invoice.UsageMonthHasSuffix(*i.UsageMonthHasSuffix))
+	}
+	if i.UsageMonthIsNil {
+		predicates = append(predicates, invoice.UsageMonthIsNil())
+	}
+	if i.UsageMonthNotNil {
+		predicates = append(predicates, invoice.UsageMonthNotNil())
+	}
+	if i.UsageMonthEqualFold != nil {
+		predicates = append(predicates, invoice.UsageMonthEqualFold(*i.UsageMonthEqualFold))
+	}
+	if i.UsageMonthContainsFold != nil {
+		predicates = append(predicates, invoice.UsageMonthContainsFold(*i.UsageMonthContainsFold))
+	}
+	if i.SentAt != nil {
+		predicates = append(predicates, invoice.SentAtEQ(*i.SentAt))
+	}
+	if i.SentAtNEQ != nil {
+		predicates = append(predicates, invoice.SentAtNEQ(*i.SentAtNEQ))
+	}
+	if len(i.SentAtIn) > 0 {
+		predicates = append(predicates, invoice.SentAtIn(i.SentAtIn...))
+	}
+	if len(i.SentAtNotIn) > 0 {
+		predicates = append(predicates, invoice.SentAtNotIn(i.SentAtNotIn...))
+	}
+	if i.SentAtGT != nil {
+		predicates = append(predicates, invoice.SentAtGT(*i.SentAtGT))
+	}
+	if i.SentAtGTE != nil {
+		predicates = append(predicates, invoice.SentAtGTE(*i.SentAtGTE))
+	}
+	if i.SentAtLT != nil {
+		predicates = append(predicates, invoice.SentAtLT(*i.SentAtLT))
+	}
+	if i.SentAtLTE != nil {
+		predicates = append(predicates, invoice.SentAtLTE(*i.SentAtLTE))
+	}
+	if i.SentAtIsNil {
+		predicates = append(predicates, invoice.SentAtIsNil())
+	}
+	if i.SentAtNotNil {
+		predicates = append(predicates, invoice.SentAtNotNil())
+	}
 	if i.FinalizesAt != nil {
 		predicates = append(predicates, invoice.FinalizesAtEQ(*i.FinalizesAt))
 	}
@@ -894,51 +1399,6 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 	}
 	if i.PaidAtNotNil {
 		predicates = append(predicates, invoice.PaidAtNotNil())
-	}
-	if i.HostedURL != nil {
-		predicates = append(predicates, invoice.HostedURLEQ(*i.HostedURL))
-	}
-	if i.HostedURLNEQ != nil {
-		predicates = append(predicates, invoice.HostedURLNEQ(*i.HostedURLNEQ))
-	}
-	if len(i.HostedURLIn) > 0 {
-		predicates = append(predicates, invoice.HostedURLIn(i.HostedURLIn...))
-	}
-	if len(i.HostedURLNotIn) > 0 {
-		predicates = append(predicates, invoice.HostedURLNotIn(i.HostedURLNotIn...))
-	}
-	if i.HostedURLGT != nil {
-		predicates = append(predicates, invoice.HostedURLGT(*i.HostedURLGT))
-	}
-	if i.HostedURLGTE != nil {
-		predicates = append(predicates, invoice.HostedURLGTE(*i.HostedURLGTE))
-	}
-	if i.HostedURLLT != nil {
-		predicates = append(predicates, invoice.HostedURLLT(*i.HostedURLLT))
-	}
-	if i.HostedURLLTE != nil {
-		predicates = append(predicates, invoice.HostedURLLTE(*i.HostedURLLTE))
-	}
-	if i.HostedURLContains != nil {
-		predicates = append(predicates, invoice.HostedURLContains(*i.HostedURLContains))
-	}
-	if i.HostedURLHasPrefix != nil {
-		predicates = append(predicates, invoice.HostedURLHasPrefix(*i.HostedURLHasPrefix))
-	}
-	if i.HostedURLHasSuffix != nil {
-		predicates = append(predicates, invoice.HostedURLHasSuffix(*i.HostedURLHasSuffix))
-	}
-	if i.HostedURLIsNil {
-		predicates = append(predicates, invoice.HostedURLIsNil())
-	}
-	if i.HostedURLNotNil {
-		predicates = append(predicates, invoice.HostedURLNotNil())
-	}
-	if i.HostedURLEqualFold != nil {
-		predicates = append(predicates, invoice.HostedURLEqualFold(*i.HostedURLEqualFold))
-	}
-	if i.HostedURLContainsFold != nil {
-		predicates = append(predicates, invoice.HostedURLContainsFold(*i.HostedURLContainsFold))
 	}
 	if i.ReceiptURL != nil {
 		predicates = append(predicates, invoice.ReceiptURLEQ(*i.ReceiptURL))
@@ -1050,6 +1510,66 @@ func (i *InvoiceWhereInput) P() (predicate.Invoice, error) {
 	}
 	if len(i.DunningNotIn) > 0 {
 		predicates = append(predicates, invoice.DunningNotIn(i.DunningNotIn...))
+	}
+	if i.PeriodStart != nil {
+		predicates = append(predicates, invoice.PeriodStartEQ(*i.PeriodStart))
+	}
+	if i.PeriodStartNEQ != nil {
+		predicates = append(predicates, invoice.PeriodStartNEQ(*i.PeriodStartNEQ))
+	}
+	if len(i.PeriodStartIn) > 0 {
+		predicates = append(predicates, invoice.PeriodStartIn(i.PeriodStartIn...))
+	}
+	if len(i.PeriodStartNotIn) > 0 {
+		predicates = append(predicates, invoice.PeriodStartNotIn(i.PeriodStartNotIn...))
+	}
+	if i.PeriodStartGT != nil {
+		predicates = append(predicates, invoice.PeriodStartGT(*i.PeriodStartGT))
+	}
+	if i.PeriodStartGTE != nil {
+		predicates = append(predicates, invoice.PeriodStartGTE(*i.PeriodStartGTE))
+	}
+	if i.PeriodStartLT != nil {
+		predicates = append(predicates, invoice.PeriodStartLT(*i.PeriodStartLT))
+	}
+	if i.PeriodStartLTE != nil {
+		predicates = append(predicates, invoice.PeriodStartLTE(*i.PeriodStartLTE))
+	}
+	if i.PeriodStartIsNil {
+		predicates = append(predicates, invoice.PeriodStartIsNil())
+	}
+	if i.PeriodStartNotNil {
+		predicates = append(predicates, invoice.PeriodStartNotNil())
+	}
+	if i.PeriodEnd != nil {
+		predicates = append(predicates, invoice.PeriodEndEQ(*i.PeriodEnd))
+	}
+	if i.PeriodEndNEQ != nil {
+		predicates = append(predicates, invoice.PeriodEndNEQ(*i.PeriodEndNEQ))
+	}
+	if len(i.PeriodEndIn) > 0 {
+		predicates = append(predicates, invoice.PeriodEndIn(i.PeriodEndIn...))
+	}
+	if len(i.PeriodEndNotIn) > 0 {
+		predicates = append(predicates, invoice.PeriodEndNotIn(i.PeriodEndNotIn...))
+	}
+	if i.PeriodEndGT != nil {
+		predicates = append(predicates, invoice.PeriodEndGT(*i.PeriodEndGT))
+	}
+	if i.PeriodEndGTE != nil {
+		predicates = append(predicates, invoice.PeriodEndGTE(*i.PeriodEndGTE))
+	}
+	if i.PeriodEndLT != nil {
+		predicates = append(predicates, invoice.PeriodEndLT(*i.PeriodEndLT))
+	}
+	if i.PeriodEndLTE != nil {
+		predicates = append(predicates, invoice.PeriodEndLTE(*i.PeriodEndLTE))
+	}
+	if i.PeriodEndIsNil {
+		predicates = append(predicates, invoice.PeriodEndIsNil())
+	}
+	if i.PeriodEndNotNil {
+		predicates = append(predicates, invoice.PeriodEndNotNil())
 	}
 	if i.PublicToken != nil {
 		predicates = append(predicates, invoice.PublicTokenEQ(*i.PublicToken))
@@ -1702,6 +2222,31 @@ type PayerWhereInput struct {
 	TaxIDEqualFold    *string  `json:"taxIDEqualFold,omitempty"`
 	TaxIDContainsFold *string  `json:"taxIDContainsFold,omitempty"`
 
+	// "reverse_charge" field predicates.
+	ReverseCharge    *bool `json:"reverseCharge,omitempty"`
+	ReverseChargeNEQ *bool `json:"reverseChargeNEQ,omitempty"`
+
+	// "locale" field predicates.
+	Locale             *string  `json:"locale,omitempty"`
+	LocaleNEQ          *string  `json:"localeNEQ,omitempty"`
+	LocaleIn           []string `json:"localeIn,omitempty"`
+	LocaleNotIn        []string `json:"localeNotIn,omitempty"`
+	LocaleGT           *string  `json:"localeGT,omitempty"`
+	LocaleGTE          *string  `json:"localeGTE,omitempty"`
+	LocaleLT           *string  `json:"localeLT,omitempty"`
+	LocaleLTE          *string  `json:"localeLTE,omitempty"`
+	LocaleContains     *string  `json:"localeContains,omitempty"`
+	LocaleHasPrefix    *string  `json:"localeHasPrefix,omitempty"`
+	LocaleHasSuffix    *string  `json:"localeHasSuffix,omitempty"`
+	LocaleIsNil        bool     `json:"localeIsNil,omitempty"`
+	LocaleNotNil       bool     `json:"localeNotNil,omitempty"`
+	LocaleEqualFold    *string  `json:"localeEqualFold,omitempty"`
+	LocaleContainsFold *string  `json:"localeContainsFold,omitempty"`
+
+	// "charging_enabled" field predicates.
+	ChargingEnabled    *bool `json:"chargingEnabled,omitempty"`
+	ChargingEnabledNEQ *bool `json:"chargingEnabledNEQ,omitempty"`
+
 	// "erased_at" field predicates.
 	ErasedAt       *time.Time  `json:"erasedAt,omitempty"`
 	ErasedAtNEQ    *time.Time  `json:"erasedAtNEQ,omitempty"`
@@ -1725,6 +2270,10 @@ type PayerWhereInput struct {
 	// "invoices" edge predicates.
 	HasInvoices     *bool                `json:"hasInvoices,omitempty"`
 	HasInvoicesWith []*InvoiceWhereInput `json:"hasInvoicesWith,omitempty"`
+
+	// "subscriptions" edge predicates.
+	HasSubscriptions     *bool                     `json:"hasSubscriptions,omitempty"`
+	HasSubscriptionsWith []*SubscriptionWhereInput `json:"hasSubscriptionsWith,omitempty"`
 
 	// "payments" edge predicates.
 	HasPayments     *bool                `json:"hasPayments,omitempty"`
@@ -2148,6 +2697,63 @@ func (i *PayerWhereInput) P() (predicate.Payer, error) {
 	if i.TaxIDContainsFold != nil {
 		predicates = append(predicates, payer.TaxIDContainsFold(*i.TaxIDContainsFold))
 	}
+	if i.ReverseCharge != nil {
+		predicates = append(predicates, payer.ReverseChargeEQ(*i.ReverseCharge))
+	}
+	if i.ReverseChargeNEQ != nil {
+		predicates = append(predicates, payer.ReverseChargeNEQ(*i.ReverseChargeNEQ))
+	}
+	if i.Locale != nil {
+		predicates = append(predicates, payer.LocaleEQ(*i.Locale))
+	}
+	if i.LocaleNEQ != nil {
+		predicates = append(predicates, payer.LocaleNEQ(*i.LocaleNEQ))
+	}
+	if len(i.LocaleIn) > 0 {
+		predicates = append(predicates, payer.LocaleIn(i.LocaleIn...))
+	}
+	if len(i.LocaleNotIn) > 0 {
+		predicates = append(predicates, payer.LocaleNotIn(i.LocaleNotIn...))
+	}
+	if i.LocaleGT != nil {
+		predicates = append(predicates, payer.LocaleGT(*i.LocaleGT))
+	}
+	if i.LocaleGTE != nil {
+		predicates = append(predicates, payer.LocaleGTE(*i.LocaleGTE))
+	}
+	if i.LocaleLT != nil {
+		predicates = append(predicates, payer.LocaleLT(*i.LocaleLT))
+	}
+	if i.LocaleLTE != nil {
+		predicates = append(predicates, payer.LocaleLTE(*i.LocaleLTE))
+	}
+	if i.LocaleContains != nil {
+		predicates = append(predicates, payer.LocaleContains(*i.LocaleContains))
+	}
+	if i.LocaleHasPrefix != nil {
+		predicates = append(predicates, payer.LocaleHasPrefix(*i.LocaleHasPrefix))
+	}
+	if i.LocaleHasSuffix != nil {
+		predicates = append(predicates, payer.LocaleHasSuffix(*i.LocaleHasSuffix))
+	}
+	if i.LocaleIsNil {
+		predicates = append(predicates, payer.LocaleIsNil())
+	}
+	if i.LocaleNotNil {
+		predicates = append(predicates, payer.LocaleNotNil())
+	}
+	if i.LocaleEqualFold != nil {
+		predicates = append(predicates, payer.LocaleEqualFold(*i.LocaleEqualFold))
+	}
+	if i.LocaleContainsFold != nil {
+		predicates = append(predicates, payer.LocaleContainsFold(*i.LocaleContainsFold))
+	}
+	if i.ChargingEnabled != nil {
+		predicates = append(predicates, payer.ChargingEnabledEQ(*i.ChargingEnabled))
+	}
+	if i.ChargingEnabledNEQ != nil {
+		predicates = append(predicates, payer.ChargingEnabledNEQ(*i.ChargingEnabledNEQ))
+	}
 	if i.ErasedAt != nil {
 		predicates = append(predicates, payer.ErasedAtEQ(*i.ErasedAt))
 	}
@@ -2232,6 +2838,24 @@ func (i *PayerWhereInput) P() (predicate.Payer, error) {
 			with = append(with, p)
 		}
 		predicates = append(predicates, payer.HasInvoicesWith(with...))
+	}
+	if i.HasSubscriptions != nil {
+		p := payer.HasSubscriptions()
+		if !*i.HasSubscriptions {
+			p = payer.Not(p)
+		}
+		predicates = append(predicates, p)
+	}
+	if len(i.HasSubscriptionsWith) > 0 {
+		with := make([]predicate.Subscription, 0, len(i.HasSubscriptionsWith))
+		for _, w := range i.HasSubscriptionsWith {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'HasSubscriptionsWith'", err)
+			}
+			with = append(with, p)
+		}
+		predicates = append(predicates, payer.HasSubscriptionsWith(with...))
 	}
 	if i.HasPayments != nil {
 		p := payer.HasPayments()
@@ -2409,6 +3033,18 @@ type PaymentWhereInput struct {
 	SettledAtLTE    *time.Time  `json:"settledAtLTE,omitempty"`
 	SettledAtIsNil  bool        `json:"settledAtIsNil,omitempty"`
 	SettledAtNotNil bool        `json:"settledAtNotNil,omitempty"`
+
+	// "refused_at" field predicates.
+	RefusedAt       *time.Time  `json:"refusedAt,omitempty"`
+	RefusedAtNEQ    *time.Time  `json:"refusedAtNEQ,omitempty"`
+	RefusedAtIn     []time.Time `json:"refusedAtIn,omitempty"`
+	RefusedAtNotIn  []time.Time `json:"refusedAtNotIn,omitempty"`
+	RefusedAtGT     *time.Time  `json:"refusedAtGT,omitempty"`
+	RefusedAtGTE    *time.Time  `json:"refusedAtGTE,omitempty"`
+	RefusedAtLT     *time.Time  `json:"refusedAtLT,omitempty"`
+	RefusedAtLTE    *time.Time  `json:"refusedAtLTE,omitempty"`
+	RefusedAtIsNil  bool        `json:"refusedAtIsNil,omitempty"`
+	RefusedAtNotNil bool        `json:"refusedAtNotNil,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -2788,6 +3424,36 @@ func (i *PaymentWhereInput) P() (predicate.Payment, error) {
 	if i.SettledAtNotNil {
 		predicates = append(predicates, payment.SettledAtNotNil())
 	}
+	if i.RefusedAt != nil {
+		predicates = append(predicates, payment.RefusedAtEQ(*i.RefusedAt))
+	}
+	if i.RefusedAtNEQ != nil {
+		predicates = append(predicates, payment.RefusedAtNEQ(*i.RefusedAtNEQ))
+	}
+	if len(i.RefusedAtIn) > 0 {
+		predicates = append(predicates, payment.RefusedAtIn(i.RefusedAtIn...))
+	}
+	if len(i.RefusedAtNotIn) > 0 {
+		predicates = append(predicates, payment.RefusedAtNotIn(i.RefusedAtNotIn...))
+	}
+	if i.RefusedAtGT != nil {
+		predicates = append(predicates, payment.RefusedAtGT(*i.RefusedAtGT))
+	}
+	if i.RefusedAtGTE != nil {
+		predicates = append(predicates, payment.RefusedAtGTE(*i.RefusedAtGTE))
+	}
+	if i.RefusedAtLT != nil {
+		predicates = append(predicates, payment.RefusedAtLT(*i.RefusedAtLT))
+	}
+	if i.RefusedAtLTE != nil {
+		predicates = append(predicates, payment.RefusedAtLTE(*i.RefusedAtLTE))
+	}
+	if i.RefusedAtIsNil {
+		predicates = append(predicates, payment.RefusedAtIsNil())
+	}
+	if i.RefusedAtNotNil {
+		predicates = append(predicates, payment.RefusedAtNotNil())
+	}
 
 	switch len(predicates) {
 	case 0:
@@ -2847,6 +3513,35 @@ type PaymentMethodWhereInput struct {
 	// "is_default" field predicates.
 	IsDefault    *bool `json:"isDefault,omitempty"`
 	IsDefaultNEQ *bool `json:"isDefaultNEQ,omitempty"`
+
+	// "consented_at" field predicates.
+	ConsentedAt       *time.Time  `json:"consentedAt,omitempty"`
+	ConsentedAtNEQ    *time.Time  `json:"consentedAtNEQ,omitempty"`
+	ConsentedAtIn     []time.Time `json:"consentedAtIn,omitempty"`
+	ConsentedAtNotIn  []time.Time `json:"consentedAtNotIn,omitempty"`
+	ConsentedAtGT     *time.Time  `json:"consentedAtGT,omitempty"`
+	ConsentedAtGTE    *time.Time  `json:"consentedAtGTE,omitempty"`
+	ConsentedAtLT     *time.Time  `json:"consentedAtLT,omitempty"`
+	ConsentedAtLTE    *time.Time  `json:"consentedAtLTE,omitempty"`
+	ConsentedAtIsNil  bool        `json:"consentedAtIsNil,omitempty"`
+	ConsentedAtNotNil bool        `json:"consentedAtNotNil,omitempty"`
+
+	// "consented_by" field predicates.
+	ConsentedBy             *string  `json:"consentedBy,omitempty"`
+	ConsentedByNEQ          *string  `json:"consentedByNEQ,omitempty"`
+	ConsentedByIn           []string `json:"consentedByIn,omitempty"`
+	ConsentedByNotIn        []string `json:"consentedByNotIn,omitempty"`
+	ConsentedByGT           *string  `json:"consentedByGT,omitempty"`
+	ConsentedByGTE          *string  `json:"consentedByGTE,omitempty"`
+	ConsentedByLT           *string  `json:"consentedByLT,omitempty"`
+	ConsentedByLTE          *string  `json:"consentedByLTE,omitempty"`
+	ConsentedByContains     *string  `json:"consentedByContains,omitempty"`
+	ConsentedByHasPrefix    *string  `json:"consentedByHasPrefix,omitempty"`
+	ConsentedByHasSuffix    *string  `json:"consentedByHasSuffix,omitempty"`
+	ConsentedByIsNil        bool     `json:"consentedByIsNil,omitempty"`
+	ConsentedByNotNil       bool     `json:"consentedByNotNil,omitempty"`
+	ConsentedByEqualFold    *string  `json:"consentedByEqualFold,omitempty"`
+	ConsentedByContainsFold *string  `json:"consentedByContainsFold,omitempty"`
 
 	// "payer" edge predicates.
 	HasPayer     *bool              `json:"hasPayer,omitempty"`
@@ -3019,6 +3714,81 @@ func (i *PaymentMethodWhereInput) P() (predicate.PaymentMethod, error) {
 	}
 	if i.IsDefaultNEQ != nil {
 		predicates = append(predicates, paymentmethod.IsDefaultNEQ(*i.IsDefaultNEQ))
+	}
+	if i.ConsentedAt != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtEQ(*i.ConsentedAt))
+	}
+	if i.ConsentedAtNEQ != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtNEQ(*i.ConsentedAtNEQ))
+	}
+	if len(i.ConsentedAtIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedAtIn(i.ConsentedAtIn...))
+	}
+	if len(i.ConsentedAtNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedAtNotIn(i.ConsentedAtNotIn...))
+	}
+	if i.ConsentedAtGT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtGT(*i.ConsentedAtGT))
+	}
+	if i.ConsentedAtGTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtGTE(*i.ConsentedAtGTE))
+	}
+	if i.ConsentedAtLT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtLT(*i.ConsentedAtLT))
+	}
+	if i.ConsentedAtLTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedAtLTE(*i.ConsentedAtLTE))
+	}
+	if i.ConsentedAtIsNil {
+		predicates = append(predicates, paymentmethod.ConsentedAtIsNil())
+	}
+	if i.ConsentedAtNotNil {
+		predicates = append(predicates, paymentmethod.ConsentedAtNotNil())
+	}
+	if i.ConsentedBy != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByEQ(*i.ConsentedBy))
+	}
+	if i.ConsentedByNEQ != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByNEQ(*i.ConsentedByNEQ))
+	}
+	if len(i.ConsentedByIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedByIn(i.ConsentedByIn...))
+	}
+	if len(i.ConsentedByNotIn) > 0 {
+		predicates = append(predicates, paymentmethod.ConsentedByNotIn(i.ConsentedByNotIn...))
+	}
+	if i.ConsentedByGT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByGT(*i.ConsentedByGT))
+	}
+	if i.ConsentedByGTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByGTE(*i.ConsentedByGTE))
+	}
+	if i.ConsentedByLT != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByLT(*i.ConsentedByLT))
+	}
+	if i.ConsentedByLTE != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByLTE(*i.ConsentedByLTE))
+	}
+	if i.ConsentedByContains != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByContains(*i.ConsentedByContains))
+	}
+	if i.ConsentedByHasPrefix != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByHasPrefix(*i.ConsentedByHasPrefix))
+	}
+	if i.ConsentedByHasSuffix != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByHasSuffix(*i.ConsentedByHasSuffix))
+	}
+	if i.ConsentedByIsNil {
+		predicates = append(predicates, paymentmethod.ConsentedByIsNil())
+	}
+	if i.ConsentedByNotNil {
+		predicates = append(predicates, paymentmethod.ConsentedByNotNil())
+	}
+	if i.ConsentedByEqualFold != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByEqualFold(*i.ConsentedByEqualFold))
+	}
+	if i.ConsentedByContainsFold != nil {
+		predicates = append(predicates, paymentmethod.ConsentedByContainsFold(*i.ConsentedByContainsFold))
 	}
 
 	if i.HasPayer != nil {
@@ -3432,6 +4202,18 @@ type QuoteWhereInput struct {
 	ExpiresAtIsNil  bool        `json:"expiresAtIsNil,omitempty"`
 	ExpiresAtNotNil bool        `json:"expiresAtNotNil,omitempty"`
 
+	// "starts_at" field predicates.
+	StartsAt       *time.Time  `json:"startsAt,omitempty"`
+	StartsAtNEQ    *time.Time  `json:"startsAtNEQ,omitempty"`
+	StartsAtIn     []time.Time `json:"startsAtIn,omitempty"`
+	StartsAtNotIn  []time.Time `json:"startsAtNotIn,omitempty"`
+	StartsAtGT     *time.Time  `json:"startsAtGT,omitempty"`
+	StartsAtGTE    *time.Time  `json:"startsAtGTE,omitempty"`
+	StartsAtLT     *time.Time  `json:"startsAtLT,omitempty"`
+	StartsAtLTE    *time.Time  `json:"startsAtLTE,omitempty"`
+	StartsAtIsNil  bool        `json:"startsAtIsNil,omitempty"`
+	StartsAtNotNil bool        `json:"startsAtNotNil,omitempty"`
+
 	// "public_token" field predicates.
 	PublicToken             *string  `json:"publicToken,omitempty"`
 	PublicTokenNEQ          *string  `json:"publicTokenNEQ,omitempty"`
@@ -3729,6 +4511,36 @@ func (i *QuoteWhereInput) P() (predicate.Quote, error) {
 	if i.ExpiresAtNotNil {
 		predicates = append(predicates, quote.ExpiresAtNotNil())
 	}
+	if i.StartsAt != nil {
+		predicates = append(predicates, quote.StartsAtEQ(*i.StartsAt))
+	}
+	if i.StartsAtNEQ != nil {
+		predicates = append(predicates, quote.StartsAtNEQ(*i.StartsAtNEQ))
+	}
+	if len(i.StartsAtIn) > 0 {
+		predicates = append(predicates, quote.StartsAtIn(i.StartsAtIn...))
+	}
+	if len(i.StartsAtNotIn) > 0 {
+		predicates = append(predicates, quote.StartsAtNotIn(i.StartsAtNotIn...))
+	}
+	if i.StartsAtGT != nil {
+		predicates = append(predicates, quote.StartsAtGT(*i.StartsAtGT))
+	}
+	if i.StartsAtGTE != nil {
+		predicates = append(predicates, quote.StartsAtGTE(*i.StartsAtGTE))
+	}
+	if i.StartsAtLT != nil {
+		predicates = append(predicates, quote.StartsAtLT(*i.StartsAtLT))
+	}
+	if i.StartsAtLTE != nil {
+		predicates = append(predicates, quote.StartsAtLTE(*i.StartsAtLTE))
+	}
+	if i.StartsAtIsNil {
+		predicates = append(predicates, quote.StartsAtIsNil())
+	}
+	if i.StartsAtNotNil {
+		predicates = append(predicates, quote.StartsAtNotNil())
+	}
 	if i.PublicToken != nil {
 		predicates = append(predicates, quote.PublicTokenEQ(*i.PublicToken))
 	}
@@ -3776,5 +4588,419 @@ func (i *QuoteWhereInput) P() (predicate.Quote, error) {
 		return predicates[0], nil
 	default:
 		return quote.And(predicates...), nil
+	}
+}
+
+// SubscriptionWhereInput represents a where input for filtering Subscription queries.
+type SubscriptionWhereInput struct {
+	Predicates []predicate.Subscription  `json:"-"`
+	Not        *SubscriptionWhereInput   `json:"not,omitempty"`
+	Or         []*SubscriptionWhereInput `json:"or,omitempty"`
+	And        []*SubscriptionWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "created_at" field predicates.
+	CreatedAt      *time.Time  `json:"createdAt,omitempty"`
+	CreatedAtNEQ   *time.Time  `json:"createdAtNEQ,omitempty"`
+	CreatedAtIn    []time.Time `json:"createdAtIn,omitempty"`
+	CreatedAtNotIn []time.Time `json:"createdAtNotIn,omitempty"`
+	CreatedAtGT    *time.Time  `json:"createdAtGT,omitempty"`
+	CreatedAtGTE   *time.Time  `json:"createdAtGTE,omitempty"`
+	CreatedAtLT    *time.Time  `json:"createdAtLT,omitempty"`
+	CreatedAtLTE   *time.Time  `json:"createdAtLTE,omitempty"`
+
+	// "updated_at" field predicates.
+	UpdatedAt      *time.Time  `json:"updatedAt,omitempty"`
+	UpdatedAtNEQ   *time.Time  `json:"updatedAtNEQ,omitempty"`
+	UpdatedAtIn    []time.Time `json:"updatedAtIn,omitempty"`
+	UpdatedAtNotIn []time.Time `json:"updatedAtNotIn,omitempty"`
+	UpdatedAtGT    *time.Time  `json:"updatedAtGT,omitempty"`
+	UpdatedAtGTE   *time.Time  `json:"updatedAtGTE,omitempty"`
+	UpdatedAtLT    *time.Time  `json:"updatedAtLT,omitempty"`
+	UpdatedAtLTE   *time.Time  `json:"updatedAtLTE,omitempty"`
+
+	// "status" field predicates.
+	Status      *subscription.Status  `json:"status,omitempty"`
+	StatusNEQ   *subscription.Status  `json:"statusNEQ,omitempty"`
+	StatusIn    []subscription.Status `json:"statusIn,omitempty"`
+	StatusNotIn []subscription.Status `json:"statusNotIn,omitempty"`
+
+	// "starts_at" field predicates.
+	StartsAt      *time.Time  `json:"startsAt,omitempty"`
+	StartsAtNEQ   *time.Time  `json:"startsAtNEQ,omitempty"`
+	StartsAtIn    []time.Time `json:"startsAtIn,omitempty"`
+	StartsAtNotIn []time.Time `json:"startsAtNotIn,omitempty"`
+	StartsAtGT    *time.Time  `json:"startsAtGT,omitempty"`
+	StartsAtGTE   *time.Time  `json:"startsAtGTE,omitempty"`
+	StartsAtLT    *time.Time  `json:"startsAtLT,omitempty"`
+	StartsAtLTE   *time.Time  `json:"startsAtLTE,omitempty"`
+
+	// "current_period_start" field predicates.
+	CurrentPeriodStart      *time.Time  `json:"currentPeriodStart,omitempty"`
+	CurrentPeriodStartNEQ   *time.Time  `json:"currentPeriodStartNEQ,omitempty"`
+	CurrentPeriodStartIn    []time.Time `json:"currentPeriodStartIn,omitempty"`
+	CurrentPeriodStartNotIn []time.Time `json:"currentPeriodStartNotIn,omitempty"`
+	CurrentPeriodStartGT    *time.Time  `json:"currentPeriodStartGT,omitempty"`
+	CurrentPeriodStartGTE   *time.Time  `json:"currentPeriodStartGTE,omitempty"`
+	CurrentPeriodStartLT    *time.Time  `json:"currentPeriodStartLT,omitempty"`
+	CurrentPeriodStartLTE   *time.Time  `json:"currentPeriodStartLTE,omitempty"`
+
+	// "current_period_end" field predicates.
+	CurrentPeriodEnd      *time.Time  `json:"currentPeriodEnd,omitempty"`
+	CurrentPeriodEndNEQ   *time.Time  `json:"currentPeriodEndNEQ,omitempty"`
+	CurrentPeriodEndIn    []time.Time `json:"currentPeriodEndIn,omitempty"`
+	CurrentPeriodEndNotIn []time.Time `json:"currentPeriodEndNotIn,omitempty"`
+	CurrentPeriodEndGT    *time.Time  `json:"currentPeriodEndGT,omitempty"`
+	CurrentPeriodEndGTE   *time.Time  `json:"currentPeriodEndGTE,omitempty"`
+	CurrentPeriodEndLT    *time.Time  `json:"currentPeriodEndLT,omitempty"`
+	CurrentPeriodEndLTE   *time.Time  `json:"currentPeriodEndLTE,omitempty"`
+
+	// "trial_ends_at" field predicates.
+	TrialEndsAt       *time.Time  `json:"trialEndsAt,omitempty"`
+	TrialEndsAtNEQ    *time.Time  `json:"trialEndsAtNEQ,omitempty"`
+	TrialEndsAtIn     []time.Time `json:"trialEndsAtIn,omitempty"`
+	TrialEndsAtNotIn  []time.Time `json:"trialEndsAtNotIn,omitempty"`
+	TrialEndsAtGT     *time.Time  `json:"trialEndsAtGT,omitempty"`
+	TrialEndsAtGTE    *time.Time  `json:"trialEndsAtGTE,omitempty"`
+	TrialEndsAtLT     *time.Time  `json:"trialEndsAtLT,omitempty"`
+	TrialEndsAtLTE    *time.Time  `json:"trialEndsAtLTE,omitempty"`
+	TrialEndsAtIsNil  bool        `json:"trialEndsAtIsNil,omitempty"`
+	TrialEndsAtNotNil bool        `json:"trialEndsAtNotNil,omitempty"`
+
+	// "canceled_at" field predicates.
+	CanceledAt       *time.Time  `json:"canceledAt,omitempty"`
+	CanceledAtNEQ    *time.Time  `json:"canceledAtNEQ,omitempty"`
+	CanceledAtIn     []time.Time `json:"canceledAtIn,omitempty"`
+	CanceledAtNotIn  []time.Time `json:"canceledAtNotIn,omitempty"`
+	CanceledAtGT     *time.Time  `json:"canceledAtGT,omitempty"`
+	CanceledAtGTE    *time.Time  `json:"canceledAtGTE,omitempty"`
+	CanceledAtLT     *time.Time  `json:"canceledAtLT,omitempty"`
+	CanceledAtLTE    *time.Time  `json:"canceledAtLTE,omitempty"`
+	CanceledAtIsNil  bool        `json:"canceledAtIsNil,omitempty"`
+	CanceledAtNotNil bool        `json:"canceledAtNotNil,omitempty"`
+
+	// "cancel_at_period_end" field predicates.
+	CancelAtPeriodEnd    *bool `json:"cancelAtPeriodEnd,omitempty"`
+	CancelAtPeriodEndNEQ *bool `json:"cancelAtPeriodEndNEQ,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *SubscriptionWhereInput) AddPredicates(predicates ...predicate.Subscription) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the SubscriptionWhereInput filter on the SubscriptionQuery builder.
+func (i *SubscriptionWhereInput) Filter(q *SubscriptionQuery) (*SubscriptionQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptySubscriptionWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptySubscriptionWhereInput is returned in case the SubscriptionWhereInput is empty.
+var ErrEmptySubscriptionWhereInput = errors.New("ent: empty predicate SubscriptionWhereInput")
+
+// P returns a predicate for filtering subscriptions.
+// An error is returned if the input is empty or invalid.
+func (i *SubscriptionWhereInput) P() (predicate.Subscription, error) {
+	var predicates []predicate.Subscription
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, subscription.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.Subscription, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, subscription.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.Subscription, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, subscription.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, subscription.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, subscription.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, subscription.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, subscription.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, subscription.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, subscription.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, subscription.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, subscription.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, subscription.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, subscription.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.CreatedAt != nil {
+		predicates = append(predicates, subscription.CreatedAtEQ(*i.CreatedAt))
+	}
+	if i.CreatedAtNEQ != nil {
+		predicates = append(predicates, subscription.CreatedAtNEQ(*i.CreatedAtNEQ))
+	}
+	if len(i.CreatedAtIn) > 0 {
+		predicates = append(predicates, subscription.CreatedAtIn(i.CreatedAtIn...))
+	}
+	if len(i.CreatedAtNotIn) > 0 {
+		predicates = append(predicates, subscription.CreatedAtNotIn(i.CreatedAtNotIn...))
+	}
+	if i.CreatedAtGT != nil {
+		predicates = append(predicates, subscription.CreatedAtGT(*i.CreatedAtGT))
+	}
+	if i.CreatedAtGTE != nil {
+		predicates = append(predicates, subscription.CreatedAtGTE(*i.CreatedAtGTE))
+	}
+	if i.CreatedAtLT != nil {
+		predicates = append(predicates, subscription.CreatedAtLT(*i.CreatedAtLT))
+	}
+	if i.CreatedAtLTE != nil {
+		predicates = append(predicates, subscription.CreatedAtLTE(*i.CreatedAtLTE))
+	}
+	if i.UpdatedAt != nil {
+		predicates = append(predicates, subscription.UpdatedAtEQ(*i.UpdatedAt))
+	}
+	if i.UpdatedAtNEQ != nil {
+		predicates = append(predicates, subscription.UpdatedAtNEQ(*i.UpdatedAtNEQ))
+	}
+	if len(i.UpdatedAtIn) > 0 {
+		predicates = append(predicates, subscription.UpdatedAtIn(i.UpdatedAtIn...))
+	}
+	if len(i.UpdatedAtNotIn) > 0 {
+		predicates = append(predicates, subscription.UpdatedAtNotIn(i.UpdatedAtNotIn...))
+	}
+	if i.UpdatedAtGT != nil {
+		predicates = append(predicates, subscription.UpdatedAtGT(*i.UpdatedAtGT))
+	}
+	if i.UpdatedAtGTE != nil {
+		predicates = append(predicates, subscription.UpdatedAtGTE(*i.UpdatedAtGTE))
+	}
+	if i.UpdatedAtLT != nil {
+		predicates = append(predicates, subscription.UpdatedAtLT(*i.UpdatedAtLT))
+	}
+	if i.UpdatedAtLTE != nil {
+		predicates = append(predicates, subscription.UpdatedAtLTE(*i.UpdatedAtLTE))
+	}
+	if i.Status != nil {
+		predicates = append(predicates, subscription.StatusEQ(*i.Status))
+	}
+	if i.StatusNEQ != nil {
+		predicates = append(predicates, subscription.StatusNEQ(*i.StatusNEQ))
+	}
+	if len(i.StatusIn) > 0 {
+		predicates = append(predicates, subscription.StatusIn(i.StatusIn...))
+	}
+	if len(i.StatusNotIn) > 0 {
+		predicates = append(predicates, subscription.StatusNotIn(i.StatusNotIn...))
+	}
+	if i.StartsAt != nil {
+		predicates = append(predicates, subscription.StartsAtEQ(*i.StartsAt))
+	}
+	if i.StartsAtNEQ != nil {
+		predicates = append(predicates, subscription.StartsAtNEQ(*i.StartsAtNEQ))
+	}
+	if len(i.StartsAtIn) > 0 {
+		predicates = append(predicates, subscription.StartsAtIn(i.StartsAtIn...))
+	}
+	if len(i.StartsAtNotIn) > 0 {
+		predicates = append(predicates, subscription.StartsAtNotIn(i.StartsAtNotIn...))
+	}
+	if i.StartsAtGT != nil {
+		predicates = append(predicates, subscription.StartsAtGT(*i.StartsAtGT))
+	}
+	if i.StartsAtGTE != nil {
+		predicates = append(predicates, subscription.StartsAtGTE(*i.StartsAtGTE))
+	}
+	if i.StartsAtLT != nil {
+		predicates = append(predicates, subscription.StartsAtLT(*i.StartsAtLT))
+	}
+	if i.StartsAtLTE != nil {
+		predicates = append(predicates, subscription.StartsAtLTE(*i.StartsAtLTE))
+	}
+	if i.CurrentPeriodStart != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartEQ(*i.CurrentPeriodStart))
+	}
+	if i.CurrentPeriodStartNEQ != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartNEQ(*i.CurrentPeriodStartNEQ))
+	}
+	if len(i.CurrentPeriodStartIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodStartIn(i.CurrentPeriodStartIn...))
+	}
+	if len(i.CurrentPeriodStartNotIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodStartNotIn(i.CurrentPeriodStartNotIn...))
+	}
+	if i.CurrentPeriodStartGT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartGT(*i.CurrentPeriodStartGT))
+	}
+	if i.CurrentPeriodStartGTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartGTE(*i.CurrentPeriodStartGTE))
+	}
+	if i.CurrentPeriodStartLT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartLT(*i.CurrentPeriodStartLT))
+	}
+	if i.CurrentPeriodStartLTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodStartLTE(*i.CurrentPeriodStartLTE))
+	}
+	if i.CurrentPeriodEnd != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndEQ(*i.CurrentPeriodEnd))
+	}
+	if i.CurrentPeriodEndNEQ != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndNEQ(*i.CurrentPeriodEndNEQ))
+	}
+	if len(i.CurrentPeriodEndIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodEndIn(i.CurrentPeriodEndIn...))
+	}
+	if len(i.CurrentPeriodEndNotIn) > 0 {
+		predicates = append(predicates, subscription.CurrentPeriodEndNotIn(i.CurrentPeriodEndNotIn...))
+	}
+	if i.CurrentPeriodEndGT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndGT(*i.CurrentPeriodEndGT))
+	}
+	if i.CurrentPeriodEndGTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndGTE(*i.CurrentPeriodEndGTE))
+	}
+	if i.CurrentPeriodEndLT != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndLT(*i.CurrentPeriodEndLT))
+	}
+	if i.CurrentPeriodEndLTE != nil {
+		predicates = append(predicates, subscription.CurrentPeriodEndLTE(*i.CurrentPeriodEndLTE))
+	}
+	if i.TrialEndsAt != nil {
+		predicates = append(predicates, subscription.TrialEndsAtEQ(*i.TrialEndsAt))
+	}
+	if i.TrialEndsAtNEQ != nil {
+		predicates = append(predicates, subscription.TrialEndsAtNEQ(*i.TrialEndsAtNEQ))
+	}
+	if len(i.TrialEndsAtIn) > 0 {
+		predicates = append(predicates, subscription.TrialEndsAtIn(i.TrialEndsAtIn...))
+	}
+	if len(i.TrialEndsAtNotIn) > 0 {
+		predicates = append(predicates, subscription.TrialEndsAtNotIn(i.TrialEndsAtNotIn...))
+	}
+	if i.TrialEndsAtGT != nil {
+		predicates = append(predicates, subscription.TrialEndsAtGT(*i.TrialEndsAtGT))
+	}
+	if i.TrialEndsAtGTE != nil {
+		predicates = append(predicates, subscription.TrialEndsAtGTE(*i.TrialEndsAtGTE))
+	}
+	if i.TrialEndsAtLT != nil {
+		predicates = append(predicates, subscription.TrialEndsAtLT(*i.TrialEndsAtLT))
+	}
+	if i.TrialEndsAtLTE != nil {
+		predicates = append(predicates, subscription.TrialEndsAtLTE(*i.TrialEndsAtLTE))
+	}
+	if i.TrialEndsAtIsNil {
+		predicates = append(predicates, subscription.TrialEndsAtIsNil())
+	}
+	if i.TrialEndsAtNotNil {
+		predicates = append(predicates, subscription.TrialEndsAtNotNil())
+	}
+	if i.CanceledAt != nil {
+		predicates = append(predicates, subscription.CanceledAtEQ(*i.CanceledAt))
+	}
+	if i.CanceledAtNEQ != nil {
+		predicates = append(predicates, subscription.CanceledAtNEQ(*i.CanceledAtNEQ))
+	}
+	if len(i.CanceledAtIn) > 0 {
+		predicates = append(predicates, subscription.CanceledAtIn(i.CanceledAtIn...))
+	}
+	if len(i.CanceledAtNotIn) > 0 {
+		predicates = append(predicates, subscription.CanceledAtNotIn(i.CanceledAtNotIn...))
+	}
+	if i.CanceledAtGT != nil {
+		predicates = append(predicates, subscription.CanceledAtGT(*i.CanceledAtGT))
+	}
+	if i.CanceledAtGTE != nil {
+		predicates = append(predicates, subscription.CanceledAtGTE(*i.CanceledAtGTE))
+	}
+	if i.CanceledAtLT != nil {
+		predicates = append(predicates, subscription.CanceledAtLT(*i.CanceledAtLT))
+	}
+	if i.CanceledAtLTE != nil {
+		predicates = append(predicates, subscription.CanceledAtLTE(*i.CanceledAtLTE))
+	}
+	if i.CanceledAtIsNil {
+		predicates = append(predicates, subscription.CanceledAtIsNil())
+	}
+	if i.CanceledAtNotNil {
+		predicates = append(predicates, subscription.CanceledAtNotNil())
+	}
+	if i.CancelAtPeriodEnd != nil {
+		predicates = append(predicates, subscription.CancelAtPeriodEndEQ(*i.CancelAtPeriodEnd))
+	}
+	if i.CancelAtPeriodEndNEQ != nil {
+		predicates = append(predicates, subscription.CancelAtPeriodEndNEQ(*i.CancelAtPeriodEndNEQ))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptySubscriptionWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return subscription.And(predicates...), nil
 	}
 }

@@ -26,6 +26,8 @@ type IdempotencyRecordQuery struct {
 	predicates []predicate.IdempotencyRecord
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*IdempotencyRecord) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

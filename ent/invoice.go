@@ -10,6 +10,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"strings"
 	"time"
@@ -51,10 +52,26 @@ type Invoice struct {
 	AmountDueUnits money.Units `json:"amount_due_units,omitempty"`
 	// AmountPaidUnits holds the value of the "amount_paid_units" field.
 	AmountPaidUnits money.Units `json:"amount_paid_units,omitempty"`
+	// CreditedUnits holds the value of the "credited_units" field.
+	CreditedUnits money.Units `json:"credited_units,omitempty"`
+	// WaivedUnits holds the value of the "waived_units" field.
+	WaivedUnits money.Units `json:"waived_units,omitempty"`
 	// Description holds the value of the "description" field.
 	Description *string `json:"description,omitempty"`
 	// Recipient holds the value of the "recipient" field.
 	Recipient *schema.Recipient `json:"recipient,omitempty"`
+	// Seller holds the value of the "seller" field.
+	Seller *schema.Seller `json:"seller,omitempty"`
+	// tax_units by rate, from its issue on
+	Taxes []schema.TaxShare `json:"taxes,omitempty"`
+	// the payer owes the tax itself
+	ReverseCharge bool `json:"reverse_charge,omitempty"`
+	// DebtUnits holds the value of the "debt_units" field.
+	DebtUnits *money.Units `json:"debt_units,omitempty"`
+	// YYYY-MM, of the invoice that a month's end made
+	UsageMonth *string `json:"usage_month,omitempty"`
+	// SentAt holds the value of the "sent_at" field.
+	SentAt *time.Time `json:"sent_at,omitempty"`
 	// DueAt holds the value of the "due_at" field.
 	DueAt *time.Time `json:"due_at,omitempty"`
 	// FinalizesAt holds the value of the "finalizes_at" field.
@@ -65,7 +82,7 @@ type Invoice struct {
 	PaidAt *time.Time `json:"paid_at,omitempty"`
 	// VoidedAt holds the value of the "voided_at" field.
 	VoidedAt *time.Time `json:"voided_at,omitempty"`
-	// HostedURL holds the value of the "hosted_url" field.
+	// the gateway's page
 	HostedURL *string `json:"hosted_url,omitempty"`
 	// the gateway's own document
 	PdfURL *string `json:"pdf_url,omitempty"`
@@ -109,18 +126,23 @@ type InvoiceEdges struct {
 	Provider *Provider `json:"provider,omitempty"`
 	// Quote holds the value of the quote edge.
 	Quote *Quote `json:"quote,omitempty"`
+	// Subscription holds the value of the subscription edge.
+	Subscription *Subscription `json:"subscription,omitempty"`
 	// Lines holds the value of the lines edge.
 	Lines []*InvoiceLine `json:"lines,omitempty"`
 	// Payments holds the value of the payments edge.
 	Payments []*Payment `json:"payments,omitempty"`
+	// CreditNotes holds the value of the credit_notes edge.
+	CreditNotes []*CreditNote `json:"credit_notes,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [5]bool
+	loadedTypes [7]bool
 	// totalCount holds the count of the edges above.
-	totalCount [5]map[string]int
+	totalCount [7]map[string]int
 
-	namedLines    map[string][]*InvoiceLine
-	namedPayments map[string][]*Payment
+	namedLines       map[string][]*InvoiceLine
+	namedPayments    map[string][]*Payment
+	namedCreditNotes map[string][]*CreditNote
 }
 
 // PayerOrErr returns the Payer value or an error if the edge
@@ -156,10 +178,21 @@ func (e InvoiceEdges) QuoteOrErr() (*Quote, error) {
 	return nil, &NotLoadedError{edge: "quote"}
 }
 
+// SubscriptionOrErr returns the Subscription value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e InvoiceEdges) SubscriptionOrErr() (*Subscription, error) {
+	if e.Subscription != nil {
+		return e.Subscription, nil
+	} else if e.loadedTypes[3] {
+		return nil, &NotFoundError{label: subscription.Label}
+	}
+	return nil, &NotLoadedError{edge: "subscription"}
+}
+
 // LinesOrErr returns the Lines value or an error if the edge
 // was not loaded in eager-loading.
 func (e InvoiceEdges) LinesOrErr() ([]*InvoiceLine, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.Lines, nil
 	}
 	return nil, &NotLoadedError{edge: "lines"}
@@ -168,10 +201,19 @@ func (e InvoiceEdges) LinesOrErr() ([]*InvoiceLine, error) {
 // PaymentsOrErr returns the Payments value or an error if the edge
 // was not loaded in eager-loading.
 func (e InvoiceEdges) PaymentsOrErr() ([]*Payment, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[5] {
 		return e.Payments, nil
 	}
 	return nil, &NotLoadedError{edge: "payments"}
+}
+
+// CreditNotesOrErr returns the CreditNotes value or an error if the edge
+// was not loaded in eager-loading.
+func (e InvoiceEdges) CreditNotesOrErr() ([]*CreditNote, error) {
+	if e.loadedTypes[6] {
+		return e.CreditNotes, nil
+	}
+	return nil, &NotLoadedError{edge: "credit_notes"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -179,13 +221,15 @@ func (*Invoice) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case invoice.FieldRecipient:
+		case invoice.FieldRecipient, invoice.FieldSeller, invoice.FieldTaxes:
 			values[i] = new([]byte)
-		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldAttempts, invoice.FieldChecks:
+		case invoice.FieldReverseCharge:
+			values[i] = new(sql.NullBool)
+		case invoice.FieldSubtotalUnits, invoice.FieldTaxUnits, invoice.FieldTotalUnits, invoice.FieldAmountDueUnits, invoice.FieldAmountPaidUnits, invoice.FieldCreditedUnits, invoice.FieldWaivedUnits, invoice.FieldDebtUnits, invoice.FieldAttempts, invoice.FieldChecks:
 			values[i] = new(sql.NullInt64)
-		case invoice.FieldID, invoice.FieldOrganizationID, invoice.FieldNumber, invoice.FieldStatus, invoice.FieldPayerID, invoice.FieldProviderID, invoice.FieldCollection, invoice.FieldCurrency, invoice.FieldDescription, invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldQuoteID, invoice.FieldSubscriptionID, invoice.FieldDunning, invoice.FieldGatewayInvoiceID, invoice.FieldPublicToken, invoice.FieldPendingCallID:
+		case invoice.FieldID, invoice.FieldOrganizationID, invoice.FieldNumber, invoice.FieldStatus, invoice.FieldPayerID, invoice.FieldProviderID, invoice.FieldCollection, invoice.FieldCurrency, invoice.FieldDescription, invoice.FieldUsageMonth, invoice.FieldHostedURL, invoice.FieldPdfURL, invoice.FieldReceiptURL, invoice.FieldQuoteID, invoice.FieldSubscriptionID, invoice.FieldDunning, invoice.FieldGatewayInvoiceID, invoice.FieldPublicToken, invoice.FieldPendingCallID:
 			values[i] = new(sql.NullString)
-		case invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldDueAt, invoice.FieldFinalizesAt, invoice.FieldFinalizedAt, invoice.FieldPaidAt, invoice.FieldVoidedAt, invoice.FieldNextAttemptAt, invoice.FieldPeriodStart, invoice.FieldPeriodEnd, invoice.FieldNextCheckAt:
+		case invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldSentAt, invoice.FieldDueAt, invoice.FieldFinalizesAt, invoice.FieldFinalizedAt, invoice.FieldPaidAt, invoice.FieldVoidedAt, invoice.FieldNextAttemptAt, invoice.FieldPeriodStart, invoice.FieldPeriodEnd, invoice.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -294,6 +338,18 @@ func (_m *Invoice) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.AmountPaidUnits = money.Units(value.Int64)
 			}
+		case invoice.FieldCreditedUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field credited_units", values[i])
+			} else if value.Valid {
+				_m.CreditedUnits = money.Units(value.Int64)
+			}
+		case invoice.FieldWaivedUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field waived_units", values[i])
+			} else if value.Valid {
+				_m.WaivedUnits = money.Units(value.Int64)
+			}
 		case invoice.FieldDescription:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field description", values[i])
@@ -308,6 +364,49 @@ func (_m *Invoice) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Recipient); err != nil {
 					return fmt.Errorf("unmarshal field recipient: %w", err)
 				}
+			}
+		case invoice.FieldSeller:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field seller", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Seller); err != nil {
+					return fmt.Errorf("unmarshal field seller: %w", err)
+				}
+			}
+		case invoice.FieldTaxes:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field taxes", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Taxes); err != nil {
+					return fmt.Errorf("unmarshal field taxes: %w", err)
+				}
+			}
+		case invoice.FieldReverseCharge:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field reverse_charge", values[i])
+			} else if value.Valid {
+				_m.ReverseCharge = value.Bool
+			}
+		case invoice.FieldDebtUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field debt_units", values[i])
+			} else if value.Valid {
+				_m.DebtUnits = new(money.Units)
+				*_m.DebtUnits = money.Units(value.Int64)
+			}
+		case invoice.FieldUsageMonth:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field usage_month", values[i])
+			} else if value.Valid {
+				_m.UsageMonth = new(string)
+				*_m.UsageMonth = value.String
+			}
+		case invoice.FieldSentAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field sent_at", values[i])
+			} else if value.Valid {
+				_m.SentAt = new(time.Time)
+				*_m.SentAt = value.Time
 			}
 		case invoice.FieldDueAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -473,6 +572,11 @@ func (_m *Invoice) QueryQuote() *QuoteQuery {
 	return NewInvoiceClient(_m.config).QueryQuote(_m)
 }
 
+// QuerySubscription queries the "subscription" edge of the Invoice entity.
+func (_m *Invoice) QuerySubscription() *SubscriptionQuery {
+	return NewInvoiceClient(_m.config).QuerySubscription(_m)
+}
+
 // QueryLines queries the "lines" edge of the Invoice entity.
 func (_m *Invoice) QueryLines() *InvoiceLineQuery {
 	return NewInvoiceClient(_m.config).QueryLines(_m)
@@ -481,6 +585,11 @@ func (_m *Invoice) QueryLines() *InvoiceLineQuery {
 // QueryPayments queries the "payments" edge of the Invoice entity.
 func (_m *Invoice) QueryPayments() *PaymentQuery {
 	return NewInvoiceClient(_m.config).QueryPayments(_m)
+}
+
+// QueryCreditNotes queries the "credit_notes" edge of the Invoice entity.
+func (_m *Invoice) QueryCreditNotes() *CreditNoteQuery {
+	return NewInvoiceClient(_m.config).QueryCreditNotes(_m)
 }
 
 // Update returns a builder for updating this Invoice.
@@ -552,6 +661,12 @@ func (_m *Invoice) String() string {
 	builder.WriteString("amount_paid_units=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AmountPaidUnits))
 	builder.WriteString(", ")
+	builder.WriteString("credited_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CreditedUnits))
+	builder.WriteString(", ")
+	builder.WriteString("waived_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.WaivedUnits))
+	builder.WriteString(", ")
 	if v := _m.Description; v != nil {
 		builder.WriteString("description=")
 		builder.WriteString(*v)
@@ -559,6 +674,30 @@ func (_m *Invoice) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("recipient=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Recipient))
+	builder.WriteString(", ")
+	builder.WriteString("seller=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Seller))
+	builder.WriteString(", ")
+	builder.WriteString("taxes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Taxes))
+	builder.WriteString(", ")
+	builder.WriteString("reverse_charge=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ReverseCharge))
+	builder.WriteString(", ")
+	if v := _m.DebtUnits; v != nil {
+		builder.WriteString("debt_units=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.UsageMonth; v != nil {
+		builder.WriteString("usage_month=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.SentAt; v != nil {
+		builder.WriteString("sent_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	if v := _m.DueAt; v != nil {
 		builder.WriteString("due_at=")
@@ -699,6 +838,30 @@ func (_m *Invoice) appendNamedPayments(name string, edges ...*Payment) {
 		_m.Edges.namedPayments[name] = []*Payment{}
 	} else {
 		_m.Edges.namedPayments[name] = append(_m.Edges.namedPayments[name], edges...)
+	}
+}
+
+// NamedCreditNotes returns the CreditNotes named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Invoice) NamedCreditNotes(name string) ([]*CreditNote, error) {
+	if _m.Edges.namedCreditNotes == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedCreditNotes[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Invoice) appendNamedCreditNotes(name string, edges ...*CreditNote) {
+	if _m.Edges.namedCreditNotes == nil {
+		_m.Edges.namedCreditNotes = make(map[string][]*CreditNote)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedCreditNotes[name] = []*CreditNote{}
+	} else {
+		_m.Edges.namedCreditNotes[name] = append(_m.Edges.namedCreditNotes[name], edges...)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payer"
@@ -13,6 +14,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
@@ -186,6 +188,34 @@ func (_c *InvoiceCreate) SetNillableAmountPaidUnits(v *money.Units) *InvoiceCrea
 	return _c
 }
 
+// SetCreditedUnits sets the "credited_units" field.
+func (_c *InvoiceCreate) SetCreditedUnits(v money.Units) *InvoiceCreate {
+	_c.mutation.SetCreditedUnits(v)
+	return _c
+}
+
+// SetNillableCreditedUnits sets the "credited_units" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableCreditedUnits(v *money.Units) *InvoiceCreate {
+	if v != nil {
+		_c.SetCreditedUnits(*v)
+	}
+	return _c
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (_c *InvoiceCreate) SetWaivedUnits(v money.Units) *InvoiceCreate {
+	_c.mutation.SetWaivedUnits(v)
+	return _c
+}
+
+// SetNillableWaivedUnits sets the "waived_units" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableWaivedUnits(v *money.Units) *InvoiceCreate {
+	if v != nil {
+		_c.SetWaivedUnits(*v)
+	}
+	return _c
+}
+
 // SetDescription sets the "description" field.
 func (_c *InvoiceCreate) SetDescription(v string) *InvoiceCreate {
 	_c.mutation.SetDescription(v)
@@ -203,6 +233,74 @@ func (_c *InvoiceCreate) SetNillableDescription(v *string) *InvoiceCreate {
 // SetRecipient sets the "recipient" field.
 func (_c *InvoiceCreate) SetRecipient(v *schema.Recipient) *InvoiceCreate {
 	_c.mutation.SetRecipient(v)
+	return _c
+}
+
+// SetSeller sets the "seller" field.
+func (_c *InvoiceCreate) SetSeller(v *schema.Seller) *InvoiceCreate {
+	_c.mutation.SetSeller(v)
+	return _c
+}
+
+// SetTaxes sets the "taxes" field.
+func (_c *InvoiceCreate) SetTaxes(v []schema.TaxShare) *InvoiceCreate {
+	_c.mutation.SetTaxes(v)
+	return _c
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (_c *InvoiceCreate) SetReverseCharge(v bool) *InvoiceCreate {
+	_c.mutation.SetReverseCharge(v)
+	return _c
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableReverseCharge(v *bool) *InvoiceCreate {
+	if v != nil {
+		_c.SetReverseCharge(*v)
+	}
+	return _c
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (_c *InvoiceCreate) SetDebtUnits(v money.Units) *InvoiceCreate {
+	_c.mutation.SetDebtUnits(v)
+	return _c
+}
+
+// SetNillableDebtUnits sets the "debt_units" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableDebtUnits(v *money.Units) *InvoiceCreate {
+	if v != nil {
+		_c.SetDebtUnits(*v)
+	}
+	return _c
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (_c *InvoiceCreate) SetUsageMonth(v string) *InvoiceCreate {
+	_c.mutation.SetUsageMonth(v)
+	return _c
+}
+
+// SetNillableUsageMonth sets the "usage_month" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableUsageMonth(v *string) *InvoiceCreate {
+	if v != nil {
+		_c.SetUsageMonth(*v)
+	}
+	return _c
+}
+
+// SetSentAt sets the "sent_at" field.
+func (_c *InvoiceCreate) SetSentAt(v time.Time) *InvoiceCreate {
+	_c.mutation.SetSentAt(v)
+	return _c
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_c *InvoiceCreate) SetNillableSentAt(v *time.Time) *InvoiceCreate {
+	if v != nil {
+		_c.SetSentAt(*v)
+	}
 	return _c
 }
 
@@ -499,6 +597,11 @@ func (_c *InvoiceCreate) SetQuote(v *Quote) *InvoiceCreate {
 	return _c.SetQuoteID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_c *InvoiceCreate) SetSubscription(v *Subscription) *InvoiceCreate {
+	return _c.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by IDs.
 func (_c *InvoiceCreate) AddLineIDs(ids ...string) *InvoiceCreate {
 	_c.mutation.AddLineIDs(ids...)
@@ -527,6 +630,21 @@ func (_c *InvoiceCreate) AddPayments(v ...*Payment) *InvoiceCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddPaymentIDs(ids...)
+}
+
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by IDs.
+func (_c *InvoiceCreate) AddCreditNoteIDs(ids ...string) *InvoiceCreate {
+	_c.mutation.AddCreditNoteIDs(ids...)
+	return _c
+}
+
+// AddCreditNotes adds the "credit_notes" edges to the CreditNote entity.
+func (_c *InvoiceCreate) AddCreditNotes(v ...*CreditNote) *InvoiceCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddCreditNoteIDs(ids...)
 }
 
 // Mutation returns the InvoiceMutation object of the builder.
@@ -593,6 +711,18 @@ func (_c *InvoiceCreate) defaults() error {
 	if _, ok := _c.mutation.AmountPaidUnits(); !ok {
 		v := invoice.DefaultAmountPaidUnits
 		_c.mutation.SetAmountPaidUnits(v)
+	}
+	if _, ok := _c.mutation.CreditedUnits(); !ok {
+		v := invoice.DefaultCreditedUnits
+		_c.mutation.SetCreditedUnits(v)
+	}
+	if _, ok := _c.mutation.WaivedUnits(); !ok {
+		v := invoice.DefaultWaivedUnits
+		_c.mutation.SetWaivedUnits(v)
+	}
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		v := invoice.DefaultReverseCharge
+		_c.mutation.SetReverseCharge(v)
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		v := invoice.DefaultAttempts
@@ -671,6 +801,15 @@ func (_c *InvoiceCreate) check() error {
 	}
 	if _, ok := _c.mutation.AmountPaidUnits(); !ok {
 		return &ValidationError{Name: "amount_paid_units", err: errors.New(`ent: missing required field "Invoice.amount_paid_units"`)}
+	}
+	if _, ok := _c.mutation.CreditedUnits(); !ok {
+		return &ValidationError{Name: "credited_units", err: errors.New(`ent: missing required field "Invoice.credited_units"`)}
+	}
+	if _, ok := _c.mutation.WaivedUnits(); !ok {
+		return &ValidationError{Name: "waived_units", err: errors.New(`ent: missing required field "Invoice.waived_units"`)}
+	}
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		return &ValidationError{Name: "reverse_charge", err: errors.New(`ent: missing required field "Invoice.reverse_charge"`)}
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Invoice.attempts"`)}
@@ -781,6 +920,14 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 		_spec.SetField(invoice.FieldAmountPaidUnits, field.TypeInt64, value)
 		_node.AmountPaidUnits = value
 	}
+	if value, ok := _c.mutation.CreditedUnits(); ok {
+		_spec.SetField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+		_node.CreditedUnits = value
+	}
+	if value, ok := _c.mutation.WaivedUnits(); ok {
+		_spec.SetField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+		_node.WaivedUnits = value
+	}
 	if value, ok := _c.mutation.Description(); ok {
 		_spec.SetField(invoice.FieldDescription, field.TypeString, value)
 		_node.Description = &value
@@ -788,6 +935,30 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Recipient(); ok {
 		_spec.SetField(invoice.FieldRecipient, field.TypeJSON, value)
 		_node.Recipient = value
+	}
+	if value, ok := _c.mutation.Seller(); ok {
+		_spec.SetField(invoice.FieldSeller, field.TypeJSON, value)
+		_node.Seller = value
+	}
+	if value, ok := _c.mutation.Taxes(); ok {
+		_spec.SetField(invoice.FieldTaxes, field.TypeJSON, value)
+		_node.Taxes = value
+	}
+	if value, ok := _c.mutation.ReverseCharge(); ok {
+		_spec.SetField(invoice.FieldReverseCharge, field.TypeBool, value)
+		_node.ReverseCharge = value
+	}
+	if value, ok := _c.mutation.DebtUnits(); ok {
+		_spec.SetField(invoice.FieldDebtUnits, field.TypeInt64, value)
+		_node.DebtUnits = &value
+	}
+	if value, ok := _c.mutation.UsageMonth(); ok {
+		_spec.SetField(invoice.FieldUsageMonth, field.TypeString, value)
+		_node.UsageMonth = &value
+	}
+	if value, ok := _c.mutation.SentAt(); ok {
+		_spec.SetField(invoice.FieldSentAt, field.TypeTime, value)
+		_node.SentAt = &value
 	}
 	if value, ok := _c.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)
@@ -820,10 +991,6 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ReceiptURL(); ok {
 		_spec.SetField(invoice.FieldReceiptURL, field.TypeString, value)
 		_node.ReceiptURL = &value
-	}
-	if value, ok := _c.mutation.SubscriptionID(); ok {
-		_spec.SetField(invoice.FieldSubscriptionID, field.TypeString, value)
-		_node.SubscriptionID = &value
 	}
 	if value, ok := _c.mutation.Attempts(); ok {
 		_spec.SetField(invoice.FieldAttempts, field.TypeInt, value)
@@ -916,6 +1083,23 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 		_node.QuoteID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
+	if nodes := _c.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.SubscriptionID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
 	if nodes := _c.mutation.LinesIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -941,6 +1125,22 @@ func (_c *InvoiceCreate) createSpec() (*Invoice, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.CreditNotesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1162,6 +1362,42 @@ func (u *InvoiceUpsert) AddAmountPaidUnits(v money.Units) *InvoiceUpsert {
 	return u
 }
 
+// SetCreditedUnits sets the "credited_units" field.
+func (u *InvoiceUpsert) SetCreditedUnits(v money.Units) *InvoiceUpsert {
+	u.Set(invoice.FieldCreditedUnits, v)
+	return u
+}
+
+// UpdateCreditedUnits sets the "credited_units" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateCreditedUnits() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldCreditedUnits)
+	return u
+}
+
+// AddCreditedUnits adds v to the "credited_units" field.
+func (u *InvoiceUpsert) AddCreditedUnits(v money.Units) *InvoiceUpsert {
+	u.Add(invoice.FieldCreditedUnits, v)
+	return u
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (u *InvoiceUpsert) SetWaivedUnits(v money.Units) *InvoiceUpsert {
+	u.Set(invoice.FieldWaivedUnits, v)
+	return u
+}
+
+// UpdateWaivedUnits sets the "waived_units" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateWaivedUnits() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldWaivedUnits)
+	return u
+}
+
+// AddWaivedUnits adds v to the "waived_units" field.
+func (u *InvoiceUpsert) AddWaivedUnits(v money.Units) *InvoiceUpsert {
+	u.Add(invoice.FieldWaivedUnits, v)
+	return u
+}
+
 // SetDescription sets the "description" field.
 func (u *InvoiceUpsert) SetDescription(v string) *InvoiceUpsert {
 	u.Set(invoice.FieldDescription, v)
@@ -1195,6 +1431,114 @@ func (u *InvoiceUpsert) UpdateRecipient() *InvoiceUpsert {
 // ClearRecipient clears the value of the "recipient" field.
 func (u *InvoiceUpsert) ClearRecipient() *InvoiceUpsert {
 	u.SetNull(invoice.FieldRecipient)
+	return u
+}
+
+// SetSeller sets the "seller" field.
+func (u *InvoiceUpsert) SetSeller(v *schema.Seller) *InvoiceUpsert {
+	u.Set(invoice.FieldSeller, v)
+	return u
+}
+
+// UpdateSeller sets the "seller" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateSeller() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldSeller)
+	return u
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (u *InvoiceUpsert) ClearSeller() *InvoiceUpsert {
+	u.SetNull(invoice.FieldSeller)
+	return u
+}
+
+// SetTaxes sets the "taxes" field.
+func (u *InvoiceUpsert) SetTaxes(v []schema.TaxShare) *InvoiceUpsert {
+	u.Set(invoice.FieldTaxes, v)
+	return u
+}
+
+// UpdateTaxes sets the "taxes" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateTaxes() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldTaxes)
+	return u
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (u *InvoiceUpsert) ClearTaxes() *InvoiceUpsert {
+	u.SetNull(invoice.FieldTaxes)
+	return u
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *InvoiceUpsert) SetReverseCharge(v bool) *InvoiceUpsert {
+	u.Set(invoice.FieldReverseCharge, v)
+	return u
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateReverseCharge() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldReverseCharge)
+	return u
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (u *InvoiceUpsert) SetDebtUnits(v money.Units) *InvoiceUpsert {
+	u.Set(invoice.FieldDebtUnits, v)
+	return u
+}
+
+// UpdateDebtUnits sets the "debt_units" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateDebtUnits() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldDebtUnits)
+	return u
+}
+
+// AddDebtUnits adds v to the "debt_units" field.
+func (u *InvoiceUpsert) AddDebtUnits(v money.Units) *InvoiceUpsert {
+	u.Add(invoice.FieldDebtUnits, v)
+	return u
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (u *InvoiceUpsert) ClearDebtUnits() *InvoiceUpsert {
+	u.SetNull(invoice.FieldDebtUnits)
+	return u
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (u *InvoiceUpsert) SetUsageMonth(v string) *InvoiceUpsert {
+	u.Set(invoice.FieldUsageMonth, v)
+	return u
+}
+
+// UpdateUsageMonth sets the "usage_month" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateUsageMonth() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldUsageMonth)
+	return u
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (u *InvoiceUpsert) ClearUsageMonth() *InvoiceUpsert {
+	u.SetNull(invoice.FieldUsageMonth)
+	return u
+}
+
+// SetSentAt sets the "sent_at" field.
+func (u *InvoiceUpsert) SetSentAt(v time.Time) *InvoiceUpsert {
+	u.Set(invoice.FieldSentAt, v)
+	return u
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *InvoiceUpsert) UpdateSentAt() *InvoiceUpsert {
+	u.SetExcluded(invoice.FieldSentAt)
+	return u
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (u *InvoiceUpsert) ClearSentAt() *InvoiceUpsert {
+	u.SetNull(invoice.FieldSentAt)
 	return u
 }
 
@@ -1786,6 +2130,48 @@ func (u *InvoiceUpsertOne) UpdateAmountPaidUnits() *InvoiceUpsertOne {
 	})
 }
 
+// SetCreditedUnits sets the "credited_units" field.
+func (u *InvoiceUpsertOne) SetCreditedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetCreditedUnits(v)
+	})
+}
+
+// AddCreditedUnits adds v to the "credited_units" field.
+func (u *InvoiceUpsertOne) AddCreditedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddCreditedUnits(v)
+	})
+}
+
+// UpdateCreditedUnits sets the "credited_units" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateCreditedUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateCreditedUnits()
+	})
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (u *InvoiceUpsertOne) SetWaivedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetWaivedUnits(v)
+	})
+}
+
+// AddWaivedUnits adds v to the "waived_units" field.
+func (u *InvoiceUpsertOne) AddWaivedUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddWaivedUnits(v)
+	})
+}
+
+// UpdateWaivedUnits sets the "waived_units" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateWaivedUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateWaivedUnits()
+	})
+}
+
 // SetDescription sets the "description" field.
 func (u *InvoiceUpsertOne) SetDescription(v string) *InvoiceUpsertOne {
 	return u.Update(func(s *InvoiceUpsert) {
@@ -1825,6 +2211,132 @@ func (u *InvoiceUpsertOne) UpdateRecipient() *InvoiceUpsertOne {
 func (u *InvoiceUpsertOne) ClearRecipient() *InvoiceUpsertOne {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearRecipient()
+	})
+}
+
+// SetSeller sets the "seller" field.
+func (u *InvoiceUpsertOne) SetSeller(v *schema.Seller) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSeller(v)
+	})
+}
+
+// UpdateSeller sets the "seller" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateSeller() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSeller()
+	})
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (u *InvoiceUpsertOne) ClearSeller() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSeller()
+	})
+}
+
+// SetTaxes sets the "taxes" field.
+func (u *InvoiceUpsertOne) SetTaxes(v []schema.TaxShare) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetTaxes(v)
+	})
+}
+
+// UpdateTaxes sets the "taxes" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateTaxes() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateTaxes()
+	})
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (u *InvoiceUpsertOne) ClearTaxes() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearTaxes()
+	})
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *InvoiceUpsertOne) SetReverseCharge(v bool) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateReverseCharge() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateReverseCharge()
+	})
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (u *InvoiceUpsertOne) SetDebtUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetDebtUnits(v)
+	})
+}
+
+// AddDebtUnits adds v to the "debt_units" field.
+func (u *InvoiceUpsertOne) AddDebtUnits(v money.Units) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddDebtUnits(v)
+	})
+}
+
+// UpdateDebtUnits sets the "debt_units" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateDebtUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateDebtUnits()
+	})
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (u *InvoiceUpsertOne) ClearDebtUnits() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearDebtUnits()
+	})
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (u *InvoiceUpsertOne) SetUsageMonth(v string) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetUsageMonth(v)
+	})
+}
+
+// UpdateUsageMonth sets the "usage_month" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateUsageMonth() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateUsageMonth()
+	})
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (u *InvoiceUpsertOne) ClearUsageMonth() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearUsageMonth()
+	})
+}
+
+// SetSentAt sets the "sent_at" field.
+func (u *InvoiceUpsertOne) SetSentAt(v time.Time) *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSentAt(v)
+	})
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *InvoiceUpsertOne) UpdateSentAt() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSentAt()
+	})
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (u *InvoiceUpsertOne) ClearSentAt() *InvoiceUpsertOne {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSentAt()
 	})
 }
 
@@ -2639,6 +3151,48 @@ func (u *InvoiceUpsertBulk) UpdateAmountPaidUnits() *InvoiceUpsertBulk {
 	})
 }
 
+// SetCreditedUnits sets the "credited_units" field.
+func (u *InvoiceUpsertBulk) SetCreditedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetCreditedUnits(v)
+	})
+}
+
+// AddCreditedUnits adds v to the "credited_units" field.
+func (u *InvoiceUpsertBulk) AddCreditedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddCreditedUnits(v)
+	})
+}
+
+// UpdateCreditedUnits sets the "credited_units" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateCreditedUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateCreditedUnits()
+	})
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (u *InvoiceUpsertBulk) SetWaivedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetWaivedUnits(v)
+	})
+}
+
+// AddWaivedUnits adds v to the "waived_units" field.
+func (u *InvoiceUpsertBulk) AddWaivedUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddWaivedUnits(v)
+	})
+}
+
+// UpdateWaivedUnits sets the "waived_units" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateWaivedUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateWaivedUnits()
+	})
+}
+
 // SetDescription sets the "description" field.
 func (u *InvoiceUpsertBulk) SetDescription(v string) *InvoiceUpsertBulk {
 	return u.Update(func(s *InvoiceUpsert) {
@@ -2678,6 +3232,132 @@ func (u *InvoiceUpsertBulk) UpdateRecipient() *InvoiceUpsertBulk {
 func (u *InvoiceUpsertBulk) ClearRecipient() *InvoiceUpsertBulk {
 	return u.Update(func(s *InvoiceUpsert) {
 		s.ClearRecipient()
+	})
+}
+
+// SetSeller sets the "seller" field.
+func (u *InvoiceUpsertBulk) SetSeller(v *schema.Seller) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSeller(v)
+	})
+}
+
+// UpdateSeller sets the "seller" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateSeller() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSeller()
+	})
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (u *InvoiceUpsertBulk) ClearSeller() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSeller()
+	})
+}
+
+// SetTaxes sets the "taxes" field.
+func (u *InvoiceUpsertBulk) SetTaxes(v []schema.TaxShare) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetTaxes(v)
+	})
+}
+
+// UpdateTaxes sets the "taxes" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateTaxes() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateTaxes()
+	})
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (u *InvoiceUpsertBulk) ClearTaxes() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearTaxes()
+	})
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *InvoiceUpsertBulk) SetReverseCharge(v bool) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateReverseCharge() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateReverseCharge()
+	})
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (u *InvoiceUpsertBulk) SetDebtUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetDebtUnits(v)
+	})
+}
+
+// AddDebtUnits adds v to the "debt_units" field.
+func (u *InvoiceUpsertBulk) AddDebtUnits(v money.Units) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.AddDebtUnits(v)
+	})
+}
+
+// UpdateDebtUnits sets the "debt_units" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateDebtUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateDebtUnits()
+	})
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (u *InvoiceUpsertBulk) ClearDebtUnits() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearDebtUnits()
+	})
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (u *InvoiceUpsertBulk) SetUsageMonth(v string) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetUsageMonth(v)
+	})
+}
+
+// UpdateUsageMonth sets the "usage_month" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateUsageMonth() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateUsageMonth()
+	})
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (u *InvoiceUpsertBulk) ClearUsageMonth() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearUsageMonth()
+	})
+}
+
+// SetSentAt sets the "sent_at" field.
+func (u *InvoiceUpsertBulk) SetSentAt(v time.Time) *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.SetSentAt(v)
+	})
+}
+
+// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
+func (u *InvoiceUpsertBulk) UpdateSentAt() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.UpdateSentAt()
+	})
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (u *InvoiceUpsertBulk) ClearSentAt() *InvoiceUpsertBulk {
+	return u.Update(func(s *InvoiceUpsert) {
+		s.ClearSentAt()
 	})
 }
 

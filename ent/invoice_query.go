@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payer"
@@ -15,6 +16,7 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/provider"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -26,21 +28,26 @@ import (
 // InvoiceQuery is the builder for querying Invoice entities.
 type InvoiceQuery struct {
 	config
-	ctx          *QueryContext
-	order        []invoice.OrderOption
-	inters       []Interceptor
-	predicates   []predicate.Invoice
-	withPayer    *PayerQuery
-	withProvider *ProviderQuery
-	withQuote    *QuoteQuery
-	withLines    *InvoiceLineQuery
-	withPayments *PaymentQuery
+	ctx              *QueryContext
+	order            []invoice.OrderOption
+	inters           []Interceptor
+	predicates       []predicate.Invoice
+	withPayer        *PayerQuery
+	withProvider     *ProviderQuery
+	withQuote        *QuoteQuery
+	withSubscription *SubscriptionQuery
+	withLines        *InvoiceLineQuery
+	withPayments     *PaymentQuery
+	withCreditNotes  *CreditNoteQuery
 	// collected is what field collection has added so far.
-	collected         collection
-	loadTotal         []func(context.Context, []*Invoice) error
-	modifiers         []func(*sql.Selector)
-	withNamedLines    map[string]*InvoiceLineQuery
-	withNamedPayments map[string]*PaymentQuery
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents              *parents
+	loadTotal            []func(context.Context, []*Invoice) error
+	modifiers            []func(*sql.Selector)
+	withNamedLines       map[string]*InvoiceLineQuery
+	withNamedPayments    map[string]*PaymentQuery
+	withNamedCreditNotes map[string]*CreditNoteQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -143,6 +150,28 @@ func (_q *InvoiceQuery) QueryQuote() *QuoteQuery {
 	return query
 }
 
+// QuerySubscription chains the current query on the "subscription" edge.
+func (_q *InvoiceQuery) QuerySubscription() *SubscriptionQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(invoice.Table, invoice.FieldID, selector),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, invoice.SubscriptionTable, invoice.SubscriptionColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
 // QueryLines chains the current query on the "lines" edge.
 func (_q *InvoiceQuery) QueryLines() *InvoiceLineQuery {
 	query := (&InvoiceLineClient{config: _q.config}).Query()
@@ -180,6 +209,28 @@ func (_q *InvoiceQuery) QueryPayments() *PaymentQuery {
 			sqlgraph.From(invoice.Table, invoice.FieldID, selector),
 			sqlgraph.To(payment.Table, payment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, invoice.PaymentsTable, invoice.PaymentsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryCreditNotes chains the current query on the "credit_notes" edge.
+func (_q *InvoiceQuery) QueryCreditNotes() *CreditNoteQuery {
+	query := (&CreditNoteClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(invoice.Table, invoice.FieldID, selector),
+			sqlgraph.To(creditnote.Table, creditnote.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, invoice.CreditNotesTable, invoice.CreditNotesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -374,16 +425,18 @@ func (_q *InvoiceQuery) Clone() *InvoiceQuery {
 		return nil
 	}
 	return &InvoiceQuery{
-		config:       _q.config,
-		ctx:          _q.ctx.Clone(),
-		order:        append([]invoice.OrderOption{}, _q.order...),
-		inters:       append([]Interceptor{}, _q.inters...),
-		predicates:   append([]predicate.Invoice{}, _q.predicates...),
-		withPayer:    _q.withPayer.Clone(),
-		withProvider: _q.withProvider.Clone(),
-		withQuote:    _q.withQuote.Clone(),
-		withLines:    _q.withLines.Clone(),
-		withPayments: _q.withPayments.Clone(),
+		config:           _q.config,
+		ctx:              _q.ctx.Clone(),
+		order:            append([]invoice.OrderOption{}, _q.order...),
+		inters:           append([]Interceptor{}, _q.inters...),
+		predicates:       append([]predicate.Invoice{}, _q.predicates...),
+		withPayer:        _q.withPayer.Clone(),
+		withProvider:     _q.withProvider.Clone(),
+		withQuote:        _q.withQuote.Clone(),
+		withSubscription: _q.withSubscription.Clone(),
+		withLines:        _q.withLines.Clone(),
+		withPayments:     _q.withPayments.Clone(),
+		withCreditNotes:  _q.withCreditNotes.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -424,6 +477,17 @@ func (_q *InvoiceQuery) WithQuote(opts ...func(*QuoteQuery)) *InvoiceQuery {
 	return _q
 }
 
+// WithSubscription tells the query-builder to eager-load the nodes that are connected to
+// the "subscription" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *InvoiceQuery) WithSubscription(opts ...func(*SubscriptionQuery)) *InvoiceQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withSubscription = query
+	return _q
+}
+
 // WithLines tells the query-builder to eager-load the nodes that are connected to
 // the "lines" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *InvoiceQuery) WithLines(opts ...func(*InvoiceLineQuery)) *InvoiceQuery {
@@ -443,6 +507,17 @@ func (_q *InvoiceQuery) WithPayments(opts ...func(*PaymentQuery)) *InvoiceQuery 
 		opt(query)
 	}
 	_q.withPayments = query
+	return _q
+}
+
+// WithCreditNotes tells the query-builder to eager-load the nodes that are connected to
+// the "credit_notes" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *InvoiceQuery) WithCreditNotes(opts ...func(*CreditNoteQuery)) *InvoiceQuery {
+	query := (&CreditNoteClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withCreditNotes = query
 	return _q
 }
 
@@ -530,12 +605,14 @@ func (_q *InvoiceQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Invo
 	var (
 		nodes       = []*Invoice{}
 		_spec       = _q.querySpec()
-		loadedTypes = [5]bool{
+		loadedTypes = [7]bool{
 			_q.withPayer != nil,
 			_q.withProvider != nil,
 			_q.withQuote != nil,
+			_q.withSubscription != nil,
 			_q.withLines != nil,
 			_q.withPayments != nil,
+			_q.withCreditNotes != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -577,6 +654,12 @@ func (_q *InvoiceQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Invo
 			return nil, err
 		}
 	}
+	if query := _q.withSubscription; query != nil {
+		if err := _q.loadSubscription(ctx, query, nodes, nil,
+			func(n *Invoice, e *Subscription) { n.Edges.Subscription = e }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withLines; query != nil {
 		if err := _q.loadLines(ctx, query, nodes,
 			func(n *Invoice) { n.Edges.Lines = []*InvoiceLine{} },
@@ -591,6 +674,13 @@ func (_q *InvoiceQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Invo
 			return nil, err
 		}
 	}
+	if query := _q.withCreditNotes; query != nil {
+		if err := _q.loadCreditNotes(ctx, query, nodes,
+			func(n *Invoice) { n.Edges.CreditNotes = []*CreditNote{} },
+			func(n *Invoice, e *CreditNote) { n.Edges.CreditNotes = append(n.Edges.CreditNotes, e) }); err != nil {
+			return nil, err
+		}
+	}
 	for name, query := range _q.withNamedLines {
 		if err := _q.loadLines(ctx, query, nodes,
 			func(n *Invoice) { n.appendNamedLines(name) },
@@ -602,6 +692,13 @@ func (_q *InvoiceQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Invo
 		if err := _q.loadPayments(ctx, query, nodes,
 			func(n *Invoice) { n.appendNamedPayments(name) },
 			func(n *Invoice, e *Payment) { n.appendNamedPayments(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedCreditNotes {
+		if err := _q.loadCreditNotes(ctx, query, nodes,
+			func(n *Invoice) { n.appendNamedCreditNotes(name) },
+			func(n *Invoice, e *CreditNote) { n.appendNamedCreditNotes(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -706,6 +803,38 @@ func (_q *InvoiceQuery) loadQuote(ctx context.Context, query *QuoteQuery, nodes 
 	}
 	return nil
 }
+func (_q *InvoiceQuery) loadSubscription(ctx context.Context, query *SubscriptionQuery, nodes []*Invoice, init func(*Invoice), assign func(*Invoice, *Subscription)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Invoice)
+	for i := range nodes {
+		if nodes[i].SubscriptionID == nil {
+			continue
+		}
+		fk := *nodes[i].SubscriptionID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(subscription.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "subscription_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 func (_q *InvoiceQuery) loadLines(ctx context.Context, query *InvoiceLineQuery, nodes []*Invoice, init func(*Invoice), assign func(*Invoice, *InvoiceLine)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[string]*Invoice)
@@ -720,7 +849,7 @@ func (_q *InvoiceQuery) loadLines(ctx context.Context, query *InvoiceLineQuery, 
 		query.ctx.AppendFieldOnce(invoiceline.FieldInvoiceID)
 	}
 	query.Where(predicate.InvoiceLine(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(invoice.LinesColumn), fks...))
+		s.Where(query.parents.are(s.C(invoice.LinesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -750,7 +879,7 @@ func (_q *InvoiceQuery) loadPayments(ctx context.Context, query *PaymentQuery, n
 		query.ctx.AppendFieldOnce(payment.FieldInvoiceID)
 	}
 	query.Where(predicate.Payment(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(invoice.PaymentsColumn), fks...))
+		s.Where(query.parents.are(s.C(invoice.PaymentsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -764,6 +893,36 @@ func (_q *InvoiceQuery) loadPayments(ctx context.Context, query *PaymentQuery, n
 		node, ok := nodeids[*fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "invoice_id" returned %v for node %v`, *fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *InvoiceQuery) loadCreditNotes(ctx context.Context, query *CreditNoteQuery, nodes []*Invoice, init func(*Invoice), assign func(*Invoice, *CreditNote)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Invoice)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(creditnote.FieldInvoiceID)
+	}
+	query.Where(predicate.CreditNote(func(s *sql.Selector) {
+		s.Where(query.parents.are(s.C(invoice.CreditNotesColumn), fks))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.InvoiceID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "invoice_id" returned %v for node %v`, fk, n.ID)
 		}
 		assign(node, n)
 	}
@@ -806,6 +965,9 @@ func (_q *InvoiceQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withQuote != nil {
 			_spec.Node.AddColumnOnce(invoice.FieldQuoteID)
+		}
+		if _q.withSubscription != nil {
+			_spec.Node.AddColumnOnce(invoice.FieldSubscriptionID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {
@@ -923,6 +1085,20 @@ func (_q *InvoiceQuery) WithNamedPayments(name string, opts ...func(*PaymentQuer
 		_q.withNamedPayments = make(map[string]*PaymentQuery)
 	}
 	_q.withNamedPayments[name] = query
+	return _q
+}
+
+// WithNamedCreditNotes tells the query-builder to eager-load the nodes that are connected to the "credit_notes"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *InvoiceQuery) WithNamedCreditNotes(name string, opts ...func(*CreditNoteQuery)) *InvoiceQuery {
+	query := (&CreditNoteClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedCreditNotes == nil {
+		_q.withNamedCreditNotes = make(map[string]*CreditNoteQuery)
+	}
+	_q.withNamedCreditNotes[name] = query
 	return _q
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payment"
@@ -13,11 +14,13 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 )
 
@@ -222,6 +225,48 @@ func (_u *InvoiceUpdate) AddAmountPaidUnits(v money.Units) *InvoiceUpdate {
 	return _u
 }
 
+// SetCreditedUnits sets the "credited_units" field.
+func (_u *InvoiceUpdate) SetCreditedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.ResetCreditedUnits()
+	_u.mutation.SetCreditedUnits(v)
+	return _u
+}
+
+// SetNillableCreditedUnits sets the "credited_units" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableCreditedUnits(v *money.Units) *InvoiceUpdate {
+	if v != nil {
+		_u.SetCreditedUnits(*v)
+	}
+	return _u
+}
+
+// AddCreditedUnits adds value to the "credited_units" field.
+func (_u *InvoiceUpdate) AddCreditedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.AddCreditedUnits(v)
+	return _u
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (_u *InvoiceUpdate) SetWaivedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.ResetWaivedUnits()
+	_u.mutation.SetWaivedUnits(v)
+	return _u
+}
+
+// SetNillableWaivedUnits sets the "waived_units" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableWaivedUnits(v *money.Units) *InvoiceUpdate {
+	if v != nil {
+		_u.SetWaivedUnits(*v)
+	}
+	return _u
+}
+
+// AddWaivedUnits adds value to the "waived_units" field.
+func (_u *InvoiceUpdate) AddWaivedUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.AddWaivedUnits(v)
+	return _u
+}
+
 // SetDescription sets the "description" field.
 func (_u *InvoiceUpdate) SetDescription(v string) *InvoiceUpdate {
 	_u.mutation.SetDescription(v)
@@ -251,6 +296,117 @@ func (_u *InvoiceUpdate) SetRecipient(v *schema.Recipient) *InvoiceUpdate {
 // ClearRecipient clears the value of the "recipient" field.
 func (_u *InvoiceUpdate) ClearRecipient() *InvoiceUpdate {
 	_u.mutation.ClearRecipient()
+	return _u
+}
+
+// SetSeller sets the "seller" field.
+func (_u *InvoiceUpdate) SetSeller(v *schema.Seller) *InvoiceUpdate {
+	_u.mutation.SetSeller(v)
+	return _u
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (_u *InvoiceUpdate) ClearSeller() *InvoiceUpdate {
+	_u.mutation.ClearSeller()
+	return _u
+}
+
+// SetTaxes sets the "taxes" field.
+func (_u *InvoiceUpdate) SetTaxes(v []schema.TaxShare) *InvoiceUpdate {
+	_u.mutation.SetTaxes(v)
+	return _u
+}
+
+// AppendTaxes appends value to the "taxes" field.
+func (_u *InvoiceUpdate) AppendTaxes(v []schema.TaxShare) *InvoiceUpdate {
+	_u.mutation.AppendTaxes(v)
+	return _u
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (_u *InvoiceUpdate) ClearTaxes() *InvoiceUpdate {
+	_u.mutation.ClearTaxes()
+	return _u
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *InvoiceUpdate) SetReverseCharge(v bool) *InvoiceUpdate {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableReverseCharge(v *bool) *InvoiceUpdate {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (_u *InvoiceUpdate) SetDebtUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.ResetDebtUnits()
+	_u.mutation.SetDebtUnits(v)
+	return _u
+}
+
+// SetNillableDebtUnits sets the "debt_units" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableDebtUnits(v *money.Units) *InvoiceUpdate {
+	if v != nil {
+		_u.SetDebtUnits(*v)
+	}
+	return _u
+}
+
+// AddDebtUnits adds value to the "debt_units" field.
+func (_u *InvoiceUpdate) AddDebtUnits(v money.Units) *InvoiceUpdate {
+	_u.mutation.AddDebtUnits(v)
+	return _u
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (_u *InvoiceUpdate) ClearDebtUnits() *InvoiceUpdate {
+	_u.mutation.ClearDebtUnits()
+	return _u
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (_u *InvoiceUpdate) SetUsageMonth(v string) *InvoiceUpdate {
+	_u.mutation.SetUsageMonth(v)
+	return _u
+}
+
+// SetNillableUsageMonth sets the "usage_month" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableUsageMonth(v *string) *InvoiceUpdate {
+	if v != nil {
+		_u.SetUsageMonth(*v)
+	}
+	return _u
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (_u *InvoiceUpdate) ClearUsageMonth() *InvoiceUpdate {
+	_u.mutation.ClearUsageMonth()
+	return _u
+}
+
+// SetSentAt sets the "sent_at" field.
+func (_u *InvoiceUpdate) SetSentAt(v time.Time) *InvoiceUpdate {
+	_u.mutation.SetSentAt(v)
+	return _u
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_u *InvoiceUpdate) SetNillableSentAt(v *time.Time) *InvoiceUpdate {
+	if v != nil {
+		_u.SetSentAt(*v)
+	}
+	return _u
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (_u *InvoiceUpdate) ClearSentAt() *InvoiceUpdate {
+	_u.mutation.ClearSentAt()
 	return _u
 }
 
@@ -640,6 +796,11 @@ func (_u *InvoiceUpdate) SetQuote(v *Quote) *InvoiceUpdate {
 	return _u.SetQuoteID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdate) SetSubscription(v *Subscription) *InvoiceUpdate {
+	return _u.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by IDs.
 func (_u *InvoiceUpdate) AddLineIDs(ids ...string) *InvoiceUpdate {
 	_u.mutation.AddLineIDs(ids...)
@@ -670,6 +831,21 @@ func (_u *InvoiceUpdate) AddPayments(v ...*Payment) *InvoiceUpdate {
 	return _u.AddPaymentIDs(ids...)
 }
 
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by IDs.
+func (_u *InvoiceUpdate) AddCreditNoteIDs(ids ...string) *InvoiceUpdate {
+	_u.mutation.AddCreditNoteIDs(ids...)
+	return _u
+}
+
+// AddCreditNotes adds the "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdate) AddCreditNotes(v ...*CreditNote) *InvoiceUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCreditNoteIDs(ids...)
+}
+
 // Mutation returns the InvoiceMutation object of the builder.
 func (_u *InvoiceUpdate) Mutation() *InvoiceMutation {
 	return _u.mutation
@@ -684,6 +860,12 @@ func (_u *InvoiceUpdate) ClearProvider() *InvoiceUpdate {
 // ClearQuote clears the "quote" edge to the Quote entity.
 func (_u *InvoiceUpdate) ClearQuote() *InvoiceUpdate {
 	_u.mutation.ClearQuote()
+	return _u
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdate) ClearSubscription() *InvoiceUpdate {
+	_u.mutation.ClearSubscription()
 	return _u
 }
 
@@ -727,6 +909,27 @@ func (_u *InvoiceUpdate) RemovePayments(v ...*Payment) *InvoiceUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemovePaymentIDs(ids...)
+}
+
+// ClearCreditNotes clears all "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdate) ClearCreditNotes() *InvoiceUpdate {
+	_u.mutation.ClearCreditNotes()
+	return _u
+}
+
+// RemoveCreditNoteIDs removes the "credit_notes" edge to CreditNote entities by IDs.
+func (_u *InvoiceUpdate) RemoveCreditNoteIDs(ids ...string) *InvoiceUpdate {
+	_u.mutation.RemoveCreditNoteIDs(ids...)
+	return _u
+}
+
+// RemoveCreditNotes removes "credit_notes" edges to CreditNote entities.
+func (_u *InvoiceUpdate) RemoveCreditNotes(v ...*CreditNote) *InvoiceUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCreditNoteIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -842,6 +1045,18 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedAmountPaidUnits(); ok {
 		_spec.AddField(invoice.FieldAmountPaidUnits, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.CreditedUnits(); ok {
+		_spec.SetField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCreditedUnits(); ok {
+		_spec.AddField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WaivedUnits(); ok {
+		_spec.SetField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWaivedUnits(); ok {
+		_spec.AddField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(invoice.FieldDescription, field.TypeString, value)
 	}
@@ -853,6 +1068,47 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.RecipientCleared() {
 		_spec.ClearField(invoice.FieldRecipient, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Seller(); ok {
+		_spec.SetField(invoice.FieldSeller, field.TypeJSON, value)
+	}
+	if _u.mutation.SellerCleared() {
+		_spec.ClearField(invoice.FieldSeller, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Taxes(); ok {
+		_spec.SetField(invoice.FieldTaxes, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedTaxes(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, invoice.FieldTaxes, value)
+		})
+	}
+	if _u.mutation.TaxesCleared() {
+		_spec.ClearField(invoice.FieldTaxes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(invoice.FieldReverseCharge, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.DebtUnits(); ok {
+		_spec.SetField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDebtUnits(); ok {
+		_spec.AddField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if _u.mutation.DebtUnitsCleared() {
+		_spec.ClearField(invoice.FieldDebtUnits, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.UsageMonth(); ok {
+		_spec.SetField(invoice.FieldUsageMonth, field.TypeString, value)
+	}
+	if _u.mutation.UsageMonthCleared() {
+		_spec.ClearField(invoice.FieldUsageMonth, field.TypeString)
+	}
+	if value, ok := _u.mutation.SentAt(); ok {
+		_spec.SetField(invoice.FieldSentAt, field.TypeTime, value)
+	}
+	if _u.mutation.SentAtCleared() {
+		_spec.ClearField(invoice.FieldSentAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)
@@ -901,12 +1157,6 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.ReceiptURLCleared() {
 		_spec.ClearField(invoice.FieldReceiptURL, field.TypeString)
-	}
-	if value, ok := _u.mutation.SubscriptionID(); ok {
-		_spec.SetField(invoice.FieldSubscriptionID, field.TypeString, value)
-	}
-	if _u.mutation.SubscriptionIDCleared() {
-		_spec.ClearField(invoice.FieldSubscriptionID, field.TypeString)
 	}
 	if value, ok := _u.mutation.Attempts(); ok {
 		_spec.SetField(invoice.FieldAttempts, field.TypeInt, value)
@@ -1017,6 +1267,35 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.SubscriptionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.LinesCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -1100,6 +1379,51 @@ func (_u *InvoiceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCreditNotesIDs(); len(nodes) > 0 && !_u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CreditNotesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1316,6 +1640,48 @@ func (_u *InvoiceUpdateOne) AddAmountPaidUnits(v money.Units) *InvoiceUpdateOne 
 	return _u
 }
 
+// SetCreditedUnits sets the "credited_units" field.
+func (_u *InvoiceUpdateOne) SetCreditedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.ResetCreditedUnits()
+	_u.mutation.SetCreditedUnits(v)
+	return _u
+}
+
+// SetNillableCreditedUnits sets the "credited_units" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableCreditedUnits(v *money.Units) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetCreditedUnits(*v)
+	}
+	return _u
+}
+
+// AddCreditedUnits adds value to the "credited_units" field.
+func (_u *InvoiceUpdateOne) AddCreditedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.AddCreditedUnits(v)
+	return _u
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (_u *InvoiceUpdateOne) SetWaivedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.ResetWaivedUnits()
+	_u.mutation.SetWaivedUnits(v)
+	return _u
+}
+
+// SetNillableWaivedUnits sets the "waived_units" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableWaivedUnits(v *money.Units) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetWaivedUnits(*v)
+	}
+	return _u
+}
+
+// AddWaivedUnits adds value to the "waived_units" field.
+func (_u *InvoiceUpdateOne) AddWaivedUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.AddWaivedUnits(v)
+	return _u
+}
+
 // SetDescription sets the "description" field.
 func (_u *InvoiceUpdateOne) SetDescription(v string) *InvoiceUpdateOne {
 	_u.mutation.SetDescription(v)
@@ -1345,6 +1711,117 @@ func (_u *InvoiceUpdateOne) SetRecipient(v *schema.Recipient) *InvoiceUpdateOne 
 // ClearRecipient clears the value of the "recipient" field.
 func (_u *InvoiceUpdateOne) ClearRecipient() *InvoiceUpdateOne {
 	_u.mutation.ClearRecipient()
+	return _u
+}
+
+// SetSeller sets the "seller" field.
+func (_u *InvoiceUpdateOne) SetSeller(v *schema.Seller) *InvoiceUpdateOne {
+	_u.mutation.SetSeller(v)
+	return _u
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (_u *InvoiceUpdateOne) ClearSeller() *InvoiceUpdateOne {
+	_u.mutation.ClearSeller()
+	return _u
+}
+
+// SetTaxes sets the "taxes" field.
+func (_u *InvoiceUpdateOne) SetTaxes(v []schema.TaxShare) *InvoiceUpdateOne {
+	_u.mutation.SetTaxes(v)
+	return _u
+}
+
+// AppendTaxes appends value to the "taxes" field.
+func (_u *InvoiceUpdateOne) AppendTaxes(v []schema.TaxShare) *InvoiceUpdateOne {
+	_u.mutation.AppendTaxes(v)
+	return _u
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (_u *InvoiceUpdateOne) ClearTaxes() *InvoiceUpdateOne {
+	_u.mutation.ClearTaxes()
+	return _u
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *InvoiceUpdateOne) SetReverseCharge(v bool) *InvoiceUpdateOne {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableReverseCharge(v *bool) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (_u *InvoiceUpdateOne) SetDebtUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.ResetDebtUnits()
+	_u.mutation.SetDebtUnits(v)
+	return _u
+}
+
+// SetNillableDebtUnits sets the "debt_units" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableDebtUnits(v *money.Units) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetDebtUnits(*v)
+	}
+	return _u
+}
+
+// AddDebtUnits adds value to the "debt_units" field.
+func (_u *InvoiceUpdateOne) AddDebtUnits(v money.Units) *InvoiceUpdateOne {
+	_u.mutation.AddDebtUnits(v)
+	return _u
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (_u *InvoiceUpdateOne) ClearDebtUnits() *InvoiceUpdateOne {
+	_u.mutation.ClearDebtUnits()
+	return _u
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (_u *InvoiceUpdateOne) SetUsageMonth(v string) *InvoiceUpdateOne {
+	_u.mutation.SetUsageMonth(v)
+	return _u
+}
+
+// SetNillableUsageMonth sets the "usage_month" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableUsageMonth(v *string) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetUsageMonth(*v)
+	}
+	return _u
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (_u *InvoiceUpdateOne) ClearUsageMonth() *InvoiceUpdateOne {
+	_u.mutation.ClearUsageMonth()
+	return _u
+}
+
+// SetSentAt sets the "sent_at" field.
+func (_u *InvoiceUpdateOne) SetSentAt(v time.Time) *InvoiceUpdateOne {
+	_u.mutation.SetSentAt(v)
+	return _u
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_u *InvoiceUpdateOne) SetNillableSentAt(v *time.Time) *InvoiceUpdateOne {
+	if v != nil {
+		_u.SetSentAt(*v)
+	}
+	return _u
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (_u *InvoiceUpdateOne) ClearSentAt() *InvoiceUpdateOne {
+	_u.mutation.ClearSentAt()
 	return _u
 }
 
@@ -1734,6 +2211,11 @@ func (_u *InvoiceUpdateOne) SetQuote(v *Quote) *InvoiceUpdateOne {
 	return _u.SetQuoteID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdateOne) SetSubscription(v *Subscription) *InvoiceUpdateOne {
+	return _u.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by IDs.
 func (_u *InvoiceUpdateOne) AddLineIDs(ids ...string) *InvoiceUpdateOne {
 	_u.mutation.AddLineIDs(ids...)
@@ -1764,6 +2246,21 @@ func (_u *InvoiceUpdateOne) AddPayments(v ...*Payment) *InvoiceUpdateOne {
 	return _u.AddPaymentIDs(ids...)
 }
 
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by IDs.
+func (_u *InvoiceUpdateOne) AddCreditNoteIDs(ids ...string) *InvoiceUpdateOne {
+	_u.mutation.AddCreditNoteIDs(ids...)
+	return _u
+}
+
+// AddCreditNotes adds the "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdateOne) AddCreditNotes(v ...*CreditNote) *InvoiceUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCreditNoteIDs(ids...)
+}
+
 // Mutation returns the InvoiceMutation object of the builder.
 func (_u *InvoiceUpdateOne) Mutation() *InvoiceMutation {
 	return _u.mutation
@@ -1778,6 +2275,12 @@ func (_u *InvoiceUpdateOne) ClearProvider() *InvoiceUpdateOne {
 // ClearQuote clears the "quote" edge to the Quote entity.
 func (_u *InvoiceUpdateOne) ClearQuote() *InvoiceUpdateOne {
 	_u.mutation.ClearQuote()
+	return _u
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (_u *InvoiceUpdateOne) ClearSubscription() *InvoiceUpdateOne {
+	_u.mutation.ClearSubscription()
 	return _u
 }
 
@@ -1821,6 +2324,27 @@ func (_u *InvoiceUpdateOne) RemovePayments(v ...*Payment) *InvoiceUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemovePaymentIDs(ids...)
+}
+
+// ClearCreditNotes clears all "credit_notes" edges to the CreditNote entity.
+func (_u *InvoiceUpdateOne) ClearCreditNotes() *InvoiceUpdateOne {
+	_u.mutation.ClearCreditNotes()
+	return _u
+}
+
+// RemoveCreditNoteIDs removes the "credit_notes" edge to CreditNote entities by IDs.
+func (_u *InvoiceUpdateOne) RemoveCreditNoteIDs(ids ...string) *InvoiceUpdateOne {
+	_u.mutation.RemoveCreditNoteIDs(ids...)
+	return _u
+}
+
+// RemoveCreditNotes removes "credit_notes" edges to CreditNote entities.
+func (_u *InvoiceUpdateOne) RemoveCreditNotes(v ...*CreditNote) *InvoiceUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCreditNoteIDs(ids...)
 }
 
 // Where appends a list predicates to the InvoiceUpdate builder.
@@ -1966,6 +2490,18 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	if value, ok := _u.mutation.AddedAmountPaidUnits(); ok {
 		_spec.AddField(invoice.FieldAmountPaidUnits, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.CreditedUnits(); ok {
+		_spec.SetField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCreditedUnits(); ok {
+		_spec.AddField(invoice.FieldCreditedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WaivedUnits(); ok {
+		_spec.SetField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWaivedUnits(); ok {
+		_spec.AddField(invoice.FieldWaivedUnits, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(invoice.FieldDescription, field.TypeString, value)
 	}
@@ -1977,6 +2513,47 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	}
 	if _u.mutation.RecipientCleared() {
 		_spec.ClearField(invoice.FieldRecipient, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Seller(); ok {
+		_spec.SetField(invoice.FieldSeller, field.TypeJSON, value)
+	}
+	if _u.mutation.SellerCleared() {
+		_spec.ClearField(invoice.FieldSeller, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Taxes(); ok {
+		_spec.SetField(invoice.FieldTaxes, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedTaxes(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, invoice.FieldTaxes, value)
+		})
+	}
+	if _u.mutation.TaxesCleared() {
+		_spec.ClearField(invoice.FieldTaxes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(invoice.FieldReverseCharge, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.DebtUnits(); ok {
+		_spec.SetField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDebtUnits(); ok {
+		_spec.AddField(invoice.FieldDebtUnits, field.TypeInt64, value)
+	}
+	if _u.mutation.DebtUnitsCleared() {
+		_spec.ClearField(invoice.FieldDebtUnits, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.UsageMonth(); ok {
+		_spec.SetField(invoice.FieldUsageMonth, field.TypeString, value)
+	}
+	if _u.mutation.UsageMonthCleared() {
+		_spec.ClearField(invoice.FieldUsageMonth, field.TypeString)
+	}
+	if value, ok := _u.mutation.SentAt(); ok {
+		_spec.SetField(invoice.FieldSentAt, field.TypeTime, value)
+	}
+	if _u.mutation.SentAtCleared() {
+		_spec.ClearField(invoice.FieldSentAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(invoice.FieldDueAt, field.TypeTime, value)
@@ -2025,12 +2602,6 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 	}
 	if _u.mutation.ReceiptURLCleared() {
 		_spec.ClearField(invoice.FieldReceiptURL, field.TypeString)
-	}
-	if value, ok := _u.mutation.SubscriptionID(); ok {
-		_spec.SetField(invoice.FieldSubscriptionID, field.TypeString, value)
-	}
-	if _u.mutation.SubscriptionIDCleared() {
-		_spec.ClearField(invoice.FieldSubscriptionID, field.TypeString)
 	}
 	if value, ok := _u.mutation.Attempts(); ok {
 		_spec.SetField(invoice.FieldAttempts, field.TypeInt, value)
@@ -2141,6 +2712,35 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.SubscriptionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   invoice.SubscriptionTable,
+			Columns: []string{invoice.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.LinesCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -2224,6 +2824,51 @@ func (_u *InvoiceUpdateOne) sqlSave(ctx context.Context) (_node *Invoice, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCreditNotesIDs(); len(nodes) > 0 && !_u.mutation.CreditNotesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CreditNotesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   invoice.CreditNotesTable,
+			Columns: []string{invoice.CreditNotesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

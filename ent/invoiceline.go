@@ -37,6 +37,8 @@ type InvoiceLine struct {
 	AmountUnits money.Units `json:"amount_units,omitempty"`
 	// InvoiceID holds the value of the "invoice_id" field.
 	InvoiceID string `json:"invoice_id,omitempty"`
+	// in place of the payer's
+	TaxRatePpm *money.Rate `json:"tax_rate_ppm,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the InvoiceLineQuery when eager-loading is set.
 	Edges        InvoiceLineEdges `json:"edges"`
@@ -83,7 +85,7 @@ func (*InvoiceLine) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case invoiceline.FieldPosition, invoiceline.FieldQuantity, invoiceline.FieldUnitAmountUnits, invoiceline.FieldAmountUnits:
+		case invoiceline.FieldPosition, invoiceline.FieldQuantity, invoiceline.FieldUnitAmountUnits, invoiceline.FieldAmountUnits, invoiceline.FieldTaxRatePpm:
 			values[i] = new(sql.NullInt64)
 		case invoiceline.FieldID, invoiceline.FieldOrganizationID, invoiceline.FieldDescription, invoiceline.FieldPriceID, invoiceline.FieldCurrency, invoiceline.FieldInvoiceID:
 			values[i] = new(sql.NullString)
@@ -163,6 +165,13 @@ func (_m *InvoiceLine) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.InvoiceID = value.String
 			}
+		case invoiceline.FieldTaxRatePpm:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field tax_rate_ppm", values[i])
+			} else if value.Valid {
+				_m.TaxRatePpm = new(money.Rate)
+				*_m.TaxRatePpm = money.Rate(value.Int64)
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -237,6 +246,11 @@ func (_m *InvoiceLine) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("invoice_id=")
 	builder.WriteString(_m.InvoiceID)
+	builder.WriteString(", ")
+	if v := _m.TaxRatePpm; v != nil {
+		builder.WriteString("tax_rate_ppm=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -87,6 +87,20 @@ func (_c *InvoiceLineCreate) SetInvoiceID(v string) *InvoiceLineCreate {
 	return _c
 }
 
+// SetTaxRatePpm sets the "tax_rate_ppm" field.
+func (_c *InvoiceLineCreate) SetTaxRatePpm(v money.Rate) *InvoiceLineCreate {
+	_c.mutation.SetTaxRatePpm(v)
+	return _c
+}
+
+// SetNillableTaxRatePpm sets the "tax_rate_ppm" field if the given value is not nil.
+func (_c *InvoiceLineCreate) SetNillableTaxRatePpm(v *money.Rate) *InvoiceLineCreate {
+	if v != nil {
+		_c.SetTaxRatePpm(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *InvoiceLineCreate) SetID(v string) *InvoiceLineCreate {
 	_c.mutation.SetID(v)
@@ -243,6 +257,10 @@ func (_c *InvoiceLineCreate) createSpec() (*InvoiceLine, *sqlgraph.CreateSpec) {
 		_spec.SetField(invoiceline.FieldAmountUnits, field.TypeInt64, value)
 		_node.AmountUnits = value
 	}
+	if value, ok := _c.mutation.TaxRatePpm(); ok {
+		_spec.SetField(invoiceline.FieldTaxRatePpm, field.TypeInt64, value)
+		_node.TaxRatePpm = &value
+	}
 	if nodes := _c.mutation.InvoiceIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -372,6 +390,9 @@ func (u *InvoiceLineUpsertOne) UpdateNewValues() *InvoiceLineUpsertOne {
 		}
 		if _, exists := u.create.mutation.InvoiceID(); exists {
 			s.SetIgnore(invoiceline.FieldInvoiceID)
+		}
+		if _, exists := u.create.mutation.TaxRatePpm(); exists {
+			s.SetIgnore(invoiceline.FieldTaxRatePpm)
 		}
 	}))
 	return u
@@ -612,6 +633,9 @@ func (u *InvoiceLineUpsertBulk) UpdateNewValues() *InvoiceLineUpsertBulk {
 			}
 			if _, exists := b.mutation.InvoiceID(); exists {
 				s.SetIgnore(invoiceline.FieldInvoiceID)
+			}
+			if _, exists := b.mutation.TaxRatePpm(); exists {
+				s.SetIgnore(invoiceline.FieldTaxRatePpm)
 			}
 		}
 	}))

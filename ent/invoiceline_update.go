@@ -86,6 +86,9 @@ func (_u *InvoiceLineUpdate) sqlSave(ctx context.Context) (_node int, err error)
 			}
 		}
 	}
+	if _u.mutation.TaxRatePpmCleared() {
+		_spec.ClearField(invoiceline.FieldTaxRatePpm, field.TypeInt64)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -195,6 +198,9 @@ func (_u *InvoiceLineUpdateOne) sqlSave(ctx context.Context) (_node *InvoiceLine
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.TaxRatePpmCleared() {
+		_spec.ClearField(invoiceline.FieldTaxRatePpm, field.TypeInt64)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &InvoiceLine{config: _u.config}

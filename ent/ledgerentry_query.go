@@ -38,6 +38,8 @@ type LedgerEntryQuery struct {
 	withDispute *DisputeQuery
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*LedgerEntry) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

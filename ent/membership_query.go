@@ -29,6 +29,8 @@ type MembershipQuery struct {
 	withDeveloper *PayerQuery
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*Membership) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

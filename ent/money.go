@@ -43,6 +43,15 @@ func (l *InvoiceLine) UnitAmount() money.Amount { return amount(l.UnitAmountUnit
 // Amount is quantity × unit amount.
 func (l *InvoiceLine) Amount() money.Amount { return amount(l.AmountUnits, l.Currency) }
 
+// UnitAmount is the price of one, each period.
+func (i *SubscriptionItem) UnitAmount() money.Amount { return amount(i.UnitAmountUnits, i.Currency) }
+
+// Amount is quantity × unit amount.
+func (i *SubscriptionItem) Amount() money.Amount { return amount(i.AmountUnits, i.Currency) }
+
+// Amount is what a period costs, without tax.
+func (s *Subscription) Amount() money.Amount { return amount(s.AmountUnits, s.Currency) }
+
 // Total is the sum of the lines, or nil while there are none.
 func (q *Quote) Total() *money.Amount {
 	if q.Currency == nil {
@@ -68,6 +77,18 @@ func (i *Invoice) AmountPaid() money.Amount { return amount(i.AmountPaidUnits, i
 
 // Amount is what was asked for when the payment was made.
 func (p *Payment) Amount() money.Amount { return amount(p.AmountUnits, p.Currency) }
+
+// Credited is how much of it credit notes have taken back.
+func (i *Invoice) Credited() money.Amount { return amount(i.CreditedUnits, i.Currency) }
+
+// Subtotal is what the note takes back before tax.
+func (n *CreditNote) Subtotal() money.Amount { return amount(n.SubtotalUnits, n.Currency) }
+
+// Tax is what it takes back of the tax.
+func (n *CreditNote) Tax() money.Amount { return amount(n.TaxUnits, n.Currency) }
+
+// Total is what it takes back, in whole minor units.
+func (n *CreditNote) Total() money.Amount { return amount(n.TotalUnits, n.Currency) }
 
 // Refunded is how much of it went back.
 func (p *Payment) Refunded() money.Amount { return amount(p.RefundedUnits, p.Currency) }

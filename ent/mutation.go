@@ -13,6 +13,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -69,6 +70,7 @@ const (
 	TypeCreditNote        = "CreditNote"
 	TypeCurrency          = "Currency"
 	TypeDispute           = "Dispute"
+	TypeEmail             = "Email"
 	TypeEmailTemplate     = "EmailTemplate"
 	TypeGatewayCall       = "GatewayCall"
 	TypeGatewayCustomer   = "GatewayCustomer"
@@ -1641,6 +1643,7 @@ type BalanceMutation struct {
 	low_balance_percent              *int
 	addlow_balance_percent           *int
 	low_balance_noticed_at           *time.Time
+	usage_invoice_at                 *time.Time
 	period                           *string
 	version                          *int64
 	addversion                       *int64
@@ -3102,6 +3105,55 @@ func (m *BalanceMutation) ResetLowBalanceNoticedAt() {
 	delete(m.clearedFields, balance.FieldLowBalanceNoticedAt)
 }
 
+// SetUsageInvoiceAt sets the "usage_invoice_at" field.
+func (m *BalanceMutation) SetUsageInvoiceAt(t time.Time) {
+	m.usage_invoice_at = &t
+}
+
+// UsageInvoiceAt returns the value of the "usage_invoice_at" field in the mutation.
+func (m *BalanceMutation) UsageInvoiceAt() (r time.Time, exists bool) {
+	v := m.usage_invoice_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsageInvoiceAt returns the old "usage_invoice_at" field's value of the Balance entity.
+// If the Balance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BalanceMutation) OldUsageInvoiceAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsageInvoiceAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsageInvoiceAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsageInvoiceAt: %w", err)
+	}
+	return oldValue.UsageInvoiceAt, nil
+}
+
+// ClearUsageInvoiceAt clears the value of the "usage_invoice_at" field.
+func (m *BalanceMutation) ClearUsageInvoiceAt() {
+	m.usage_invoice_at = nil
+	m.clearedFields[balance.FieldUsageInvoiceAt] = struct{}{}
+}
+
+// UsageInvoiceAtCleared returns if the "usage_invoice_at" field was cleared in this mutation.
+func (m *BalanceMutation) UsageInvoiceAtCleared() bool {
+	_, ok := m.clearedFields[balance.FieldUsageInvoiceAt]
+	return ok
+}
+
+// ResetUsageInvoiceAt resets all changes to the "usage_invoice_at" field.
+func (m *BalanceMutation) ResetUsageInvoiceAt() {
+	m.usage_invoice_at = nil
+	delete(m.clearedFields, balance.FieldUsageInvoiceAt)
+}
+
 // SetPeriod sets the "period" field.
 func (m *BalanceMutation) SetPeriod(s string) {
 	m.period = &s
@@ -3437,7 +3489,7 @@ func (m *BalanceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BalanceMutation) Fields() []string {
-	fields := make([]string, 0, 31)
+	fields := make([]string, 0, 32)
 	if m.organization_id != nil {
 		fields = append(fields, balance.FieldOrganizationID)
 	}
@@ -3516,6 +3568,9 @@ func (m *BalanceMutation) Fields() []string {
 	if m.low_balance_noticed_at != nil {
 		fields = append(fields, balance.FieldLowBalanceNoticedAt)
 	}
+	if m.usage_invoice_at != nil {
+		fields = append(fields, balance.FieldUsageInvoiceAt)
+	}
 	if m.period != nil {
 		fields = append(fields, balance.FieldPeriod)
 	}
@@ -3591,6 +3646,8 @@ func (m *BalanceMutation) Field(name string) (ent.Value, bool) {
 		return m.LowBalancePercent()
 	case balance.FieldLowBalanceNoticedAt:
 		return m.LowBalanceNoticedAt()
+	case balance.FieldUsageInvoiceAt:
+		return m.UsageInvoiceAt()
 	case balance.FieldPeriod:
 		return m.Period()
 	case balance.FieldVersion:
@@ -3662,6 +3719,8 @@ func (m *BalanceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLowBalancePercent(ctx)
 	case balance.FieldLowBalanceNoticedAt:
 		return m.OldLowBalanceNoticedAt(ctx)
+	case balance.FieldUsageInvoiceAt:
+		return m.OldUsageInvoiceAt(ctx)
 	case balance.FieldPeriod:
 		return m.OldPeriod(ctx)
 	case balance.FieldVersion:
@@ -3862,6 +3921,13 @@ func (m *BalanceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLowBalanceNoticedAt(v)
+		return nil
+	case balance.FieldUsageInvoiceAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsageInvoiceAt(v)
 		return nil
 	case balance.FieldPeriod:
 		v, ok := value.(string)
@@ -4135,6 +4201,9 @@ func (m *BalanceMutation) ClearedFields() []string {
 	if m.FieldCleared(balance.FieldLowBalanceNoticedAt) {
 		fields = append(fields, balance.FieldLowBalanceNoticedAt)
 	}
+	if m.FieldCleared(balance.FieldUsageInvoiceAt) {
+		fields = append(fields, balance.FieldUsageInvoiceAt)
+	}
 	return fields
 }
 
@@ -4184,6 +4253,9 @@ func (m *BalanceMutation) ClearField(name string) error {
 		return nil
 	case balance.FieldLowBalanceNoticedAt:
 		m.ClearLowBalanceNoticedAt()
+		return nil
+	case balance.FieldUsageInvoiceAt:
+		m.ClearUsageInvoiceAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Balance nullable field %s", name)
@@ -4270,6 +4342,9 @@ func (m *BalanceMutation) ResetField(name string) error {
 		return nil
 	case balance.FieldLowBalanceNoticedAt:
 		m.ResetLowBalanceNoticedAt()
+		return nil
+	case balance.FieldUsageInvoiceAt:
+		m.ResetUsageInvoiceAt()
 		return nil
 	case balance.FieldPeriod:
 		m.ResetPeriod()
@@ -4395,23 +4470,31 @@ func (m *BalanceMutation) ResetEdge(name string) error {
 // CreditNoteMutation represents an operation that mutates the CreditNote nodes in the graph.
 type CreditNoteMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *string
-	organization_id *string
-	created_at      *time.Time
-	invoice_id      *string
-	number          *string
-	currency        *string
-	total_units     *money.Units
-	addtotal_units  *money.Units
-	tax_units       *money.Units
-	addtax_units    *money.Units
-	reason          *string
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*CreditNote, error)
-	predicates      []predicate.CreditNote
+	op                Op
+	typ               string
+	id                *string
+	organization_id   *string
+	created_at        *time.Time
+	number            *string
+	currency          *string
+	total_units       *money.Units
+	addtotal_units    *money.Units
+	tax_units         *money.Units
+	addtax_units      *money.Units
+	subtotal_units    *money.Units
+	addsubtotal_units *money.Units
+	settlement        *creditnote.Settlement
+	reason            *string
+	public_token      *string
+	clearedFields     map[string]struct{}
+	invoice           *string
+	clearedinvoice    bool
+	refunds           map[string]struct{}
+	removedrefunds    map[string]struct{}
+	clearedrefunds    bool
+	done              bool
+	oldValue          func(context.Context) (*CreditNote, error)
+	predicates        []predicate.CreditNote
 }
 
 var _ ent.Mutation = (*CreditNoteMutation)(nil)
@@ -4592,12 +4675,12 @@ func (m *CreditNoteMutation) ResetCreatedAt() {
 
 // SetInvoiceID sets the "invoice_id" field.
 func (m *CreditNoteMutation) SetInvoiceID(s string) {
-	m.invoice_id = &s
+	m.invoice = &s
 }
 
 // InvoiceID returns the value of the "invoice_id" field in the mutation.
 func (m *CreditNoteMutation) InvoiceID() (r string, exists bool) {
-	v := m.invoice_id
+	v := m.invoice
 	if v == nil {
 		return
 	}
@@ -4623,7 +4706,7 @@ func (m *CreditNoteMutation) OldInvoiceID(ctx context.Context) (v string, err er
 
 // ResetInvoiceID resets all changes to the "invoice_id" field.
 func (m *CreditNoteMutation) ResetInvoiceID() {
-	m.invoice_id = nil
+	m.invoice = nil
 }
 
 // SetNumber sets the "number" field.
@@ -4810,6 +4893,98 @@ func (m *CreditNoteMutation) ResetTaxUnits() {
 	m.addtax_units = nil
 }
 
+// SetSubtotalUnits sets the "subtotal_units" field.
+func (m *CreditNoteMutation) SetSubtotalUnits(value money.Units) {
+	m.subtotal_units = &value
+	m.addsubtotal_units = nil
+}
+
+// SubtotalUnits returns the value of the "subtotal_units" field in the mutation.
+func (m *CreditNoteMutation) SubtotalUnits() (r money.Units, exists bool) {
+	v := m.subtotal_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubtotalUnits returns the old "subtotal_units" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldSubtotalUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubtotalUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubtotalUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubtotalUnits: %w", err)
+	}
+	return oldValue.SubtotalUnits, nil
+}
+
+// AddSubtotalUnits adds value to the "subtotal_units" field.
+func (m *CreditNoteMutation) AddSubtotalUnits(value money.Units) {
+	if m.addsubtotal_units != nil {
+		*m.addsubtotal_units += value
+	} else {
+		m.addsubtotal_units = &value
+	}
+}
+
+// AddedSubtotalUnits returns the value that was added to the "subtotal_units" field in this mutation.
+func (m *CreditNoteMutation) AddedSubtotalUnits() (r money.Units, exists bool) {
+	v := m.addsubtotal_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSubtotalUnits resets all changes to the "subtotal_units" field.
+func (m *CreditNoteMutation) ResetSubtotalUnits() {
+	m.subtotal_units = nil
+	m.addsubtotal_units = nil
+}
+
+// SetSettlement sets the "settlement" field.
+func (m *CreditNoteMutation) SetSettlement(c creditnote.Settlement) {
+	m.settlement = &c
+}
+
+// Settlement returns the value of the "settlement" field in the mutation.
+func (m *CreditNoteMutation) Settlement() (r creditnote.Settlement, exists bool) {
+	v := m.settlement
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSettlement returns the old "settlement" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldSettlement(ctx context.Context) (v creditnote.Settlement, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSettlement is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSettlement requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSettlement: %w", err)
+	}
+	return oldValue.Settlement, nil
+}
+
+// ResetSettlement resets all changes to the "settlement" field.
+func (m *CreditNoteMutation) ResetSettlement() {
+	m.settlement = nil
+}
+
 // SetReason sets the "reason" field.
 func (m *CreditNoteMutation) SetReason(s string) {
 	m.reason = &s
@@ -4846,6 +5021,123 @@ func (m *CreditNoteMutation) ResetReason() {
 	m.reason = nil
 }
 
+// SetPublicToken sets the "public_token" field.
+func (m *CreditNoteMutation) SetPublicToken(s string) {
+	m.public_token = &s
+}
+
+// PublicToken returns the value of the "public_token" field in the mutation.
+func (m *CreditNoteMutation) PublicToken() (r string, exists bool) {
+	v := m.public_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublicToken returns the old "public_token" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldPublicToken(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublicToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublicToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublicToken: %w", err)
+	}
+	return oldValue.PublicToken, nil
+}
+
+// ResetPublicToken resets all changes to the "public_token" field.
+func (m *CreditNoteMutation) ResetPublicToken() {
+	m.public_token = nil
+}
+
+// ClearInvoice clears the "invoice" edge to the Invoice entity.
+func (m *CreditNoteMutation) ClearInvoice() {
+	m.clearedinvoice = true
+	m.clearedFields[creditnote.FieldInvoiceID] = struct{}{}
+}
+
+// InvoiceCleared reports if the "invoice" edge to the Invoice entity was cleared.
+func (m *CreditNoteMutation) InvoiceCleared() bool {
+	return m.clearedinvoice
+}
+
+// InvoiceIDs returns the "invoice" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// InvoiceID instead. It exists only for internal usage by the builders.
+func (m *CreditNoteMutation) InvoiceIDs() (ids []string) {
+	if id := m.invoice; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetInvoice resets all changes to the "invoice" edge.
+func (m *CreditNoteMutation) ResetInvoice() {
+	m.invoice = nil
+	m.clearedinvoice = false
+}
+
+// AddRefundIDs adds the "refunds" edge to the Refund entity by ids.
+func (m *CreditNoteMutation) AddRefundIDs(ids ...string) {
+	if m.refunds == nil {
+		m.refunds = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.refunds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefunds clears the "refunds" edge to the Refund entity.
+func (m *CreditNoteMutation) ClearRefunds() {
+	m.clearedrefunds = true
+}
+
+// RefundsCleared reports if the "refunds" edge to the Refund entity was cleared.
+func (m *CreditNoteMutation) RefundsCleared() bool {
+	return m.clearedrefunds
+}
+
+// RemoveRefundIDs removes the "refunds" edge to the Refund entity by IDs.
+func (m *CreditNoteMutation) RemoveRefundIDs(ids ...string) {
+	if m.removedrefunds == nil {
+		m.removedrefunds = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.refunds, ids[i])
+		m.removedrefunds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefunds returns the removed IDs of the "refunds" edge to the Refund entity.
+func (m *CreditNoteMutation) RemovedRefundsIDs() (ids []string) {
+	for id := range m.removedrefunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundsIDs returns the "refunds" edge IDs in the mutation.
+func (m *CreditNoteMutation) RefundsIDs() (ids []string) {
+	for id := range m.refunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefunds resets all changes to the "refunds" edge.
+func (m *CreditNoteMutation) ResetRefunds() {
+	m.refunds = nil
+	m.clearedrefunds = false
+	m.removedrefunds = nil
+}
+
 // Where appends a list predicates to the CreditNoteMutation builder.
 func (m *CreditNoteMutation) Where(ps ...predicate.CreditNote) {
 	m.predicates = append(m.predicates, ps...)
@@ -4880,14 +5172,14 @@ func (m *CreditNoteMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CreditNoteMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 11)
 	if m.organization_id != nil {
 		fields = append(fields, creditnote.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, creditnote.FieldCreatedAt)
 	}
-	if m.invoice_id != nil {
+	if m.invoice != nil {
 		fields = append(fields, creditnote.FieldInvoiceID)
 	}
 	if m.number != nil {
@@ -4902,8 +5194,17 @@ func (m *CreditNoteMutation) Fields() []string {
 	if m.tax_units != nil {
 		fields = append(fields, creditnote.FieldTaxUnits)
 	}
+	if m.subtotal_units != nil {
+		fields = append(fields, creditnote.FieldSubtotalUnits)
+	}
+	if m.settlement != nil {
+		fields = append(fields, creditnote.FieldSettlement)
+	}
 	if m.reason != nil {
 		fields = append(fields, creditnote.FieldReason)
+	}
+	if m.public_token != nil {
+		fields = append(fields, creditnote.FieldPublicToken)
 	}
 	return fields
 }
@@ -4927,8 +5228,14 @@ func (m *CreditNoteMutation) Field(name string) (ent.Value, bool) {
 		return m.TotalUnits()
 	case creditnote.FieldTaxUnits:
 		return m.TaxUnits()
+	case creditnote.FieldSubtotalUnits:
+		return m.SubtotalUnits()
+	case creditnote.FieldSettlement:
+		return m.Settlement()
 	case creditnote.FieldReason:
 		return m.Reason()
+	case creditnote.FieldPublicToken:
+		return m.PublicToken()
 	}
 	return nil, false
 }
@@ -4952,8 +5259,14 @@ func (m *CreditNoteMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldTotalUnits(ctx)
 	case creditnote.FieldTaxUnits:
 		return m.OldTaxUnits(ctx)
+	case creditnote.FieldSubtotalUnits:
+		return m.OldSubtotalUnits(ctx)
+	case creditnote.FieldSettlement:
+		return m.OldSettlement(ctx)
 	case creditnote.FieldReason:
 		return m.OldReason(ctx)
+	case creditnote.FieldPublicToken:
+		return m.OldPublicToken(ctx)
 	}
 	return nil, fmt.Errorf("unknown CreditNote field %s", name)
 }
@@ -5012,12 +5325,33 @@ func (m *CreditNoteMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTaxUnits(v)
 		return nil
+	case creditnote.FieldSubtotalUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubtotalUnits(v)
+		return nil
+	case creditnote.FieldSettlement:
+		v, ok := value.(creditnote.Settlement)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSettlement(v)
+		return nil
 	case creditnote.FieldReason:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReason(v)
+		return nil
+	case creditnote.FieldPublicToken:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublicToken(v)
 		return nil
 	}
 	return fmt.Errorf("unknown CreditNote field %s", name)
@@ -5033,6 +5367,9 @@ func (m *CreditNoteMutation) AddedFields() []string {
 	if m.addtax_units != nil {
 		fields = append(fields, creditnote.FieldTaxUnits)
 	}
+	if m.addsubtotal_units != nil {
+		fields = append(fields, creditnote.FieldSubtotalUnits)
+	}
 	return fields
 }
 
@@ -5045,6 +5382,8 @@ func (m *CreditNoteMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedTotalUnits()
 	case creditnote.FieldTaxUnits:
 		return m.AddedTaxUnits()
+	case creditnote.FieldSubtotalUnits:
+		return m.AddedSubtotalUnits()
 	}
 	return nil, false
 }
@@ -5067,6 +5406,13 @@ func (m *CreditNoteMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddTaxUnits(v)
+		return nil
+	case creditnote.FieldSubtotalUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSubtotalUnits(v)
 		return nil
 	}
 	return fmt.Errorf("unknown CreditNote numeric field %s", name)
@@ -5116,8 +5462,17 @@ func (m *CreditNoteMutation) ResetField(name string) error {
 	case creditnote.FieldTaxUnits:
 		m.ResetTaxUnits()
 		return nil
+	case creditnote.FieldSubtotalUnits:
+		m.ResetSubtotalUnits()
+		return nil
+	case creditnote.FieldSettlement:
+		m.ResetSettlement()
+		return nil
 	case creditnote.FieldReason:
 		m.ResetReason()
+		return nil
+	case creditnote.FieldPublicToken:
+		m.ResetPublicToken()
 		return nil
 	}
 	return fmt.Errorf("unknown CreditNote field %s", name)
@@ -5125,49 +5480,103 @@ func (m *CreditNoteMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *CreditNoteMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.invoice != nil {
+		edges = append(edges, creditnote.EdgeInvoice)
+	}
+	if m.refunds != nil {
+		edges = append(edges, creditnote.EdgeRefunds)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *CreditNoteMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case creditnote.EdgeInvoice:
+		if id := m.invoice; id != nil {
+			return []ent.Value{*id}
+		}
+	case creditnote.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.refunds))
+		for id := range m.refunds {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *CreditNoteMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.removedrefunds != nil {
+		edges = append(edges, creditnote.EdgeRefunds)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *CreditNoteMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case creditnote.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.removedrefunds))
+		for id := range m.removedrefunds {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *CreditNoteMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.clearedinvoice {
+		edges = append(edges, creditnote.EdgeInvoice)
+	}
+	if m.clearedrefunds {
+		edges = append(edges, creditnote.EdgeRefunds)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *CreditNoteMutation) EdgeCleared(name string) bool {
+	switch name {
+	case creditnote.EdgeInvoice:
+		return m.clearedinvoice
+	case creditnote.EdgeRefunds:
+		return m.clearedrefunds
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *CreditNoteMutation) ClearEdge(name string) error {
+	switch name {
+	case creditnote.EdgeInvoice:
+		m.ClearInvoice()
+		return nil
+	}
 	return fmt.Errorf("unknown CreditNote unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *CreditNoteMutation) ResetEdge(name string) error {
+	switch name {
+	case creditnote.EdgeInvoice:
+		m.ResetInvoice()
+		return nil
+	case creditnote.EdgeRefunds:
+		m.ResetRefunds()
+		return nil
+	}
 	return fmt.Errorf("unknown CreditNote edge %s", name)
 }
 
@@ -7229,6 +7638,990 @@ func (m *DisputeMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Dispute edge %s", name)
 }
 
+// EmailMutation represents an operation that mutates the Email nodes in the graph.
+type EmailMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *string
+	organization_id *string
+	created_at      *time.Time
+	kind            *email.Kind
+	facts           *json.RawMessage
+	appendfacts     json.RawMessage
+	status          *email.Status
+	attempts        *int
+	addattempts     *int
+	next_attempt_at *time.Time
+	sent_at         *time.Time
+	failure         *string
+	clearedFields   map[string]struct{}
+	payer           *string
+	clearedpayer    bool
+	done            bool
+	oldValue        func(context.Context) (*Email, error)
+	predicates      []predicate.Email
+}
+
+var _ ent.Mutation = (*EmailMutation)(nil)
+
+// emailOption allows management of the mutation configuration using functional options.
+type emailOption func(*EmailMutation)
+
+// newEmailMutation creates new mutation for the Email entity.
+func newEmailMutation(c config, op Op, opts ...emailOption) *EmailMutation {
+	m := &EmailMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeEmail,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withEmailID sets the ID field of the mutation.
+func withEmailID(id string) emailOption {
+	return func(m *EmailMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Email
+		)
+		m.oldValue = func(ctx context.Context) (*Email, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Email.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withEmail sets the old Email of the mutation.
+func withEmail(node *Email) emailOption {
+	return func(m *EmailMutation) {
+		m.oldValue = func(context.Context) (*Email, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m EmailMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m EmailMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Email entities.
+func (m *EmailMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *EmailMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *EmailMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Email.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrganizationID sets the "organization_id" field.
+func (m *EmailMutation) SetOrganizationID(s string) {
+	m.organization_id = &s
+}
+
+// OrganizationID returns the value of the "organization_id" field in the mutation.
+func (m *EmailMutation) OrganizationID() (r string, exists bool) {
+	v := m.organization_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrganizationID returns the old "organization_id" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldOrganizationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrganizationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrganizationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrganizationID: %w", err)
+	}
+	return oldValue.OrganizationID, nil
+}
+
+// ResetOrganizationID resets all changes to the "organization_id" field.
+func (m *EmailMutation) ResetOrganizationID() {
+	m.organization_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *EmailMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *EmailMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *EmailMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *EmailMutation) SetKind(e email.Kind) {
+	m.kind = &e
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *EmailMutation) Kind() (r email.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldKind(ctx context.Context) (v email.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *EmailMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetPayerID sets the "payer_id" field.
+func (m *EmailMutation) SetPayerID(s string) {
+	m.payer = &s
+}
+
+// PayerID returns the value of the "payer_id" field in the mutation.
+func (m *EmailMutation) PayerID() (r string, exists bool) {
+	v := m.payer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayerID returns the old "payer_id" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldPayerID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayerID: %w", err)
+	}
+	return oldValue.PayerID, nil
+}
+
+// ResetPayerID resets all changes to the "payer_id" field.
+func (m *EmailMutation) ResetPayerID() {
+	m.payer = nil
+}
+
+// SetFacts sets the "facts" field.
+func (m *EmailMutation) SetFacts(jm json.RawMessage) {
+	m.facts = &jm
+	m.appendfacts = nil
+}
+
+// Facts returns the value of the "facts" field in the mutation.
+func (m *EmailMutation) Facts() (r json.RawMessage, exists bool) {
+	v := m.facts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFacts returns the old "facts" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldFacts(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFacts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFacts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFacts: %w", err)
+	}
+	return oldValue.Facts, nil
+}
+
+// AppendFacts adds jm to the "facts" field.
+func (m *EmailMutation) AppendFacts(jm json.RawMessage) {
+	m.appendfacts = append(m.appendfacts, jm...)
+}
+
+// AppendedFacts returns the list of values that were appended to the "facts" field in this mutation.
+func (m *EmailMutation) AppendedFacts() (json.RawMessage, bool) {
+	if len(m.appendfacts) == 0 {
+		return nil, false
+	}
+	return m.appendfacts, true
+}
+
+// ResetFacts resets all changes to the "facts" field.
+func (m *EmailMutation) ResetFacts() {
+	m.facts = nil
+	m.appendfacts = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *EmailMutation) SetStatus(e email.Status) {
+	m.status = &e
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *EmailMutation) Status() (r email.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldStatus(ctx context.Context) (v email.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *EmailMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *EmailMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *EmailMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *EmailMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *EmailMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *EmailMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextAttemptAt sets the "next_attempt_at" field.
+func (m *EmailMutation) SetNextAttemptAt(t time.Time) {
+	m.next_attempt_at = &t
+}
+
+// NextAttemptAt returns the value of the "next_attempt_at" field in the mutation.
+func (m *EmailMutation) NextAttemptAt() (r time.Time, exists bool) {
+	v := m.next_attempt_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextAttemptAt returns the old "next_attempt_at" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldNextAttemptAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextAttemptAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextAttemptAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextAttemptAt: %w", err)
+	}
+	return oldValue.NextAttemptAt, nil
+}
+
+// ClearNextAttemptAt clears the value of the "next_attempt_at" field.
+func (m *EmailMutation) ClearNextAttemptAt() {
+	m.next_attempt_at = nil
+	m.clearedFields[email.FieldNextAttemptAt] = struct{}{}
+}
+
+// NextAttemptAtCleared returns if the "next_attempt_at" field was cleared in this mutation.
+func (m *EmailMutation) NextAttemptAtCleared() bool {
+	_, ok := m.clearedFields[email.FieldNextAttemptAt]
+	return ok
+}
+
+// ResetNextAttemptAt resets all changes to the "next_attempt_at" field.
+func (m *EmailMutation) ResetNextAttemptAt() {
+	m.next_attempt_at = nil
+	delete(m.clearedFields, email.FieldNextAttemptAt)
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *EmailMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *EmailMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldSentAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (m *EmailMutation) ClearSentAt() {
+	m.sent_at = nil
+	m.clearedFields[email.FieldSentAt] = struct{}{}
+}
+
+// SentAtCleared returns if the "sent_at" field was cleared in this mutation.
+func (m *EmailMutation) SentAtCleared() bool {
+	_, ok := m.clearedFields[email.FieldSentAt]
+	return ok
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *EmailMutation) ResetSentAt() {
+	m.sent_at = nil
+	delete(m.clearedFields, email.FieldSentAt)
+}
+
+// SetFailure sets the "failure" field.
+func (m *EmailMutation) SetFailure(s string) {
+	m.failure = &s
+}
+
+// Failure returns the value of the "failure" field in the mutation.
+func (m *EmailMutation) Failure() (r string, exists bool) {
+	v := m.failure
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailure returns the old "failure" field's value of the Email entity.
+// If the Email object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailMutation) OldFailure(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailure is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailure requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailure: %w", err)
+	}
+	return oldValue.Failure, nil
+}
+
+// ClearFailure clears the value of the "failure" field.
+func (m *EmailMutation) ClearFailure() {
+	m.failure = nil
+	m.clearedFields[email.FieldFailure] = struct{}{}
+}
+
+// FailureCleared returns if the "failure" field was cleared in this mutation.
+func (m *EmailMutation) FailureCleared() bool {
+	_, ok := m.clearedFields[email.FieldFailure]
+	return ok
+}
+
+// ResetFailure resets all changes to the "failure" field.
+func (m *EmailMutation) ResetFailure() {
+	m.failure = nil
+	delete(m.clearedFields, email.FieldFailure)
+}
+
+// ClearPayer clears the "payer" edge to the Payer entity.
+func (m *EmailMutation) ClearPayer() {
+	m.clearedpayer = true
+	m.clearedFields[email.FieldPayerID] = struct{}{}
+}
+
+// PayerCleared reports if the "payer" edge to the Payer entity was cleared.
+func (m *EmailMutation) PayerCleared() bool {
+	return m.clearedpayer
+}
+
+// PayerIDs returns the "payer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PayerID instead. It exists only for internal usage by the builders.
+func (m *EmailMutation) PayerIDs() (ids []string) {
+	if id := m.payer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPayer resets all changes to the "payer" edge.
+func (m *EmailMutation) ResetPayer() {
+	m.payer = nil
+	m.clearedpayer = false
+}
+
+// Where appends a list predicates to the EmailMutation builder.
+func (m *EmailMutation) Where(ps ...predicate.Email) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the EmailMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *EmailMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Email, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *EmailMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *EmailMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Email).
+func (m *EmailMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *EmailMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.organization_id != nil {
+		fields = append(fields, email.FieldOrganizationID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, email.FieldCreatedAt)
+	}
+	if m.kind != nil {
+		fields = append(fields, email.FieldKind)
+	}
+	if m.payer != nil {
+		fields = append(fields, email.FieldPayerID)
+	}
+	if m.facts != nil {
+		fields = append(fields, email.FieldFacts)
+	}
+	if m.status != nil {
+		fields = append(fields, email.FieldStatus)
+	}
+	if m.attempts != nil {
+		fields = append(fields, email.FieldAttempts)
+	}
+	if m.next_attempt_at != nil {
+		fields = append(fields, email.FieldNextAttemptAt)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, email.FieldSentAt)
+	}
+	if m.failure != nil {
+		fields = append(fields, email.FieldFailure)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *EmailMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case email.FieldOrganizationID:
+		return m.OrganizationID()
+	case email.FieldCreatedAt:
+		return m.CreatedAt()
+	case email.FieldKind:
+		return m.Kind()
+	case email.FieldPayerID:
+		return m.PayerID()
+	case email.FieldFacts:
+		return m.Facts()
+	case email.FieldStatus:
+		return m.Status()
+	case email.FieldAttempts:
+		return m.Attempts()
+	case email.FieldNextAttemptAt:
+		return m.NextAttemptAt()
+	case email.FieldSentAt:
+		return m.SentAt()
+	case email.FieldFailure:
+		return m.Failure()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *EmailMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case email.FieldOrganizationID:
+		return m.OldOrganizationID(ctx)
+	case email.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case email.FieldKind:
+		return m.OldKind(ctx)
+	case email.FieldPayerID:
+		return m.OldPayerID(ctx)
+	case email.FieldFacts:
+		return m.OldFacts(ctx)
+	case email.FieldStatus:
+		return m.OldStatus(ctx)
+	case email.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case email.FieldNextAttemptAt:
+		return m.OldNextAttemptAt(ctx)
+	case email.FieldSentAt:
+		return m.OldSentAt(ctx)
+	case email.FieldFailure:
+		return m.OldFailure(ctx)
+	}
+	return nil, fmt.Errorf("unknown Email field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *EmailMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case email.FieldOrganizationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrganizationID(v)
+		return nil
+	case email.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case email.FieldKind:
+		v, ok := value.(email.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case email.FieldPayerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayerID(v)
+		return nil
+	case email.FieldFacts:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFacts(v)
+		return nil
+	case email.FieldStatus:
+		v, ok := value.(email.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case email.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case email.FieldNextAttemptAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextAttemptAt(v)
+		return nil
+	case email.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
+		return nil
+	case email.FieldFailure:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailure(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Email field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *EmailMutation) AddedFields() []string {
+	var fields []string
+	if m.addattempts != nil {
+		fields = append(fields, email.FieldAttempts)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *EmailMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case email.FieldAttempts:
+		return m.AddedAttempts()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *EmailMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case email.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Email numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *EmailMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(email.FieldNextAttemptAt) {
+		fields = append(fields, email.FieldNextAttemptAt)
+	}
+	if m.FieldCleared(email.FieldSentAt) {
+		fields = append(fields, email.FieldSentAt)
+	}
+	if m.FieldCleared(email.FieldFailure) {
+		fields = append(fields, email.FieldFailure)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *EmailMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *EmailMutation) ClearField(name string) error {
+	switch name {
+	case email.FieldNextAttemptAt:
+		m.ClearNextAttemptAt()
+		return nil
+	case email.FieldSentAt:
+		m.ClearSentAt()
+		return nil
+	case email.FieldFailure:
+		m.ClearFailure()
+		return nil
+	}
+	return fmt.Errorf("unknown Email nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *EmailMutation) ResetField(name string) error {
+	switch name {
+	case email.FieldOrganizationID:
+		m.ResetOrganizationID()
+		return nil
+	case email.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case email.FieldKind:
+		m.ResetKind()
+		return nil
+	case email.FieldPayerID:
+		m.ResetPayerID()
+		return nil
+	case email.FieldFacts:
+		m.ResetFacts()
+		return nil
+	case email.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case email.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case email.FieldNextAttemptAt:
+		m.ResetNextAttemptAt()
+		return nil
+	case email.FieldSentAt:
+		m.ResetSentAt()
+		return nil
+	case email.FieldFailure:
+		m.ResetFailure()
+		return nil
+	}
+	return fmt.Errorf("unknown Email field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *EmailMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.payer != nil {
+		edges = append(edges, email.EdgePayer)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *EmailMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case email.EdgePayer:
+		if id := m.payer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *EmailMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *EmailMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *EmailMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedpayer {
+		edges = append(edges, email.EdgePayer)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *EmailMutation) EdgeCleared(name string) bool {
+	switch name {
+	case email.EdgePayer:
+		return m.clearedpayer
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *EmailMutation) ClearEdge(name string) error {
+	switch name {
+	case email.EdgePayer:
+		m.ClearPayer()
+		return nil
+	}
+	return fmt.Errorf("unknown Email unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *EmailMutation) ResetEdge(name string) error {
+	switch name {
+	case email.EdgePayer:
+		m.ResetPayer()
+		return nil
+	}
+	return fmt.Errorf("unknown Email edge %s", name)
+}
+
 // EmailTemplateMutation represents an operation that mutates the EmailTemplate nodes in the graph.
 type EmailTemplateMutation struct {
 	config
@@ -7242,6 +8635,7 @@ type EmailTemplateMutation struct {
 	locale          *string
 	subject         *string
 	body            *string
+	html            *string
 	clearedFields   map[string]struct{}
 	done            bool
 	oldValue        func(context.Context) (*EmailTemplate, error)
@@ -7604,6 +8998,42 @@ func (m *EmailTemplateMutation) ResetBody() {
 	m.body = nil
 }
 
+// SetHTML sets the "html" field.
+func (m *EmailTemplateMutation) SetHTML(s string) {
+	m.html = &s
+}
+
+// HTML returns the value of the "html" field in the mutation.
+func (m *EmailTemplateMutation) HTML() (r string, exists bool) {
+	v := m.html
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHTML returns the old "html" field's value of the EmailTemplate entity.
+// If the EmailTemplate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EmailTemplateMutation) OldHTML(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHTML is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHTML requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHTML: %w", err)
+	}
+	return oldValue.HTML, nil
+}
+
+// ResetHTML resets all changes to the "html" field.
+func (m *EmailTemplateMutation) ResetHTML() {
+	m.html = nil
+}
+
 // Where appends a list predicates to the EmailTemplateMutation builder.
 func (m *EmailTemplateMutation) Where(ps ...predicate.EmailTemplate) {
 	m.predicates = append(m.predicates, ps...)
@@ -7638,7 +9068,7 @@ func (m *EmailTemplateMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *EmailTemplateMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.organization_id != nil {
 		fields = append(fields, emailtemplate.FieldOrganizationID)
 	}
@@ -7659,6 +9089,9 @@ func (m *EmailTemplateMutation) Fields() []string {
 	}
 	if m.body != nil {
 		fields = append(fields, emailtemplate.FieldBody)
+	}
+	if m.html != nil {
+		fields = append(fields, emailtemplate.FieldHTML)
 	}
 	return fields
 }
@@ -7682,6 +9115,8 @@ func (m *EmailTemplateMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case emailtemplate.FieldBody:
 		return m.Body()
+	case emailtemplate.FieldHTML:
+		return m.HTML()
 	}
 	return nil, false
 }
@@ -7705,6 +9140,8 @@ func (m *EmailTemplateMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldSubject(ctx)
 	case emailtemplate.FieldBody:
 		return m.OldBody(ctx)
+	case emailtemplate.FieldHTML:
+		return m.OldHTML(ctx)
 	}
 	return nil, fmt.Errorf("unknown EmailTemplate field %s", name)
 }
@@ -7762,6 +9199,13 @@ func (m *EmailTemplateMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBody(v)
+		return nil
+	case emailtemplate.FieldHTML:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHTML(v)
 		return nil
 	}
 	return fmt.Errorf("unknown EmailTemplate field %s", name)
@@ -7832,6 +9276,9 @@ func (m *EmailTemplateMutation) ResetField(name string) error {
 		return nil
 	case emailtemplate.FieldBody:
 		m.ResetBody()
+		return nil
+	case emailtemplate.FieldHTML:
+		m.ResetHTML()
 		return nil
 	}
 	return fmt.Errorf("unknown EmailTemplate field %s", name)
@@ -9791,6 +11238,8 @@ type GatewayEventMutation struct {
 	subject          *string
 	saved_card       *json.RawMessage
 	appendsaved_card json.RawMessage
+	told             *json.RawMessage
+	appendtold       json.RawMessage
 	object_payment   *string
 	error            *string
 	attempts         *int
@@ -10297,6 +11746,71 @@ func (m *GatewayEventMutation) ResetSavedCard() {
 	delete(m.clearedFields, gatewayevent.FieldSavedCard)
 }
 
+// SetTold sets the "told" field.
+func (m *GatewayEventMutation) SetTold(jm json.RawMessage) {
+	m.told = &jm
+	m.appendtold = nil
+}
+
+// Told returns the value of the "told" field in the mutation.
+func (m *GatewayEventMutation) Told() (r json.RawMessage, exists bool) {
+	v := m.told
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTold returns the old "told" field's value of the GatewayEvent entity.
+// If the GatewayEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayEventMutation) OldTold(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTold is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTold requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTold: %w", err)
+	}
+	return oldValue.Told, nil
+}
+
+// AppendTold adds jm to the "told" field.
+func (m *GatewayEventMutation) AppendTold(jm json.RawMessage) {
+	m.appendtold = append(m.appendtold, jm...)
+}
+
+// AppendedTold returns the list of values that were appended to the "told" field in this mutation.
+func (m *GatewayEventMutation) AppendedTold() (json.RawMessage, bool) {
+	if len(m.appendtold) == 0 {
+		return nil, false
+	}
+	return m.appendtold, true
+}
+
+// ClearTold clears the value of the "told" field.
+func (m *GatewayEventMutation) ClearTold() {
+	m.told = nil
+	m.appendtold = nil
+	m.clearedFields[gatewayevent.FieldTold] = struct{}{}
+}
+
+// ToldCleared returns if the "told" field was cleared in this mutation.
+func (m *GatewayEventMutation) ToldCleared() bool {
+	_, ok := m.clearedFields[gatewayevent.FieldTold]
+	return ok
+}
+
+// ResetTold resets all changes to the "told" field.
+func (m *GatewayEventMutation) ResetTold() {
+	m.told = nil
+	m.appendtold = nil
+	delete(m.clearedFields, gatewayevent.FieldTold)
+}
+
 // SetObjectPayment sets the "object_payment" field.
 func (m *GatewayEventMutation) SetObjectPayment(s string) {
 	m.object_payment = &s
@@ -10606,7 +12120,7 @@ func (m *GatewayEventMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GatewayEventMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 17)
 	if m.organization_id != nil {
 		fields = append(fields, gatewayevent.FieldOrganizationID)
 	}
@@ -10636,6 +12150,9 @@ func (m *GatewayEventMutation) Fields() []string {
 	}
 	if m.saved_card != nil {
 		fields = append(fields, gatewayevent.FieldSavedCard)
+	}
+	if m.told != nil {
+		fields = append(fields, gatewayevent.FieldTold)
 	}
 	if m.object_payment != nil {
 		fields = append(fields, gatewayevent.FieldObjectPayment)
@@ -10683,6 +12200,8 @@ func (m *GatewayEventMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case gatewayevent.FieldSavedCard:
 		return m.SavedCard()
+	case gatewayevent.FieldTold:
+		return m.Told()
 	case gatewayevent.FieldObjectPayment:
 		return m.ObjectPayment()
 	case gatewayevent.FieldError:
@@ -10724,6 +12243,8 @@ func (m *GatewayEventMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldSubject(ctx)
 	case gatewayevent.FieldSavedCard:
 		return m.OldSavedCard(ctx)
+	case gatewayevent.FieldTold:
+		return m.OldTold(ctx)
 	case gatewayevent.FieldObjectPayment:
 		return m.OldObjectPayment(ctx)
 	case gatewayevent.FieldError:
@@ -10815,6 +12336,13 @@ func (m *GatewayEventMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSavedCard(v)
 		return nil
+	case gatewayevent.FieldTold:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTold(v)
+		return nil
 	case gatewayevent.FieldObjectPayment:
 		v, ok := value.(string)
 		if !ok {
@@ -10905,6 +12433,9 @@ func (m *GatewayEventMutation) ClearedFields() []string {
 	if m.FieldCleared(gatewayevent.FieldSavedCard) {
 		fields = append(fields, gatewayevent.FieldSavedCard)
 	}
+	if m.FieldCleared(gatewayevent.FieldTold) {
+		fields = append(fields, gatewayevent.FieldTold)
+	}
 	if m.FieldCleared(gatewayevent.FieldError) {
 		fields = append(fields, gatewayevent.FieldError)
 	}
@@ -10930,6 +12461,9 @@ func (m *GatewayEventMutation) ClearField(name string) error {
 	switch name {
 	case gatewayevent.FieldSavedCard:
 		m.ClearSavedCard()
+		return nil
+	case gatewayevent.FieldTold:
+		m.ClearTold()
 		return nil
 	case gatewayevent.FieldError:
 		m.ClearError()
@@ -10977,6 +12511,9 @@ func (m *GatewayEventMutation) ResetField(name string) error {
 		return nil
 	case gatewayevent.FieldSavedCard:
 		m.ResetSavedCard()
+		return nil
+	case gatewayevent.FieldTold:
+		m.ResetTold()
 		return nil
 	case gatewayevent.FieldObjectPayment:
 		m.ResetObjectPayment()
@@ -11448,11 +12985,15 @@ type GlobalProviderMutation struct {
 	status                         *globalprovider.Status
 	publishable_key                *string
 	merchant_code                  *string
+	auth_type                      *string
 	secret_hint                    *string
 	secret_sealed                  *[]byte
 	webhook_secret_sealed          *[]byte
 	webhook_secret_previous_sealed *[]byte
 	webhook_secret_previous_until  *time.Time
+	mac_secret_sealed              *[]byte
+	legacy_mac                     *bool
+	endpoint                       *string
 	credential_version             *int
 	addcredential_version          *int
 	gateway_account_id             *string
@@ -11896,6 +13437,42 @@ func (m *GlobalProviderMutation) ResetMerchantCode() {
 	delete(m.clearedFields, globalprovider.FieldMerchantCode)
 }
 
+// SetAuthType sets the "auth_type" field.
+func (m *GlobalProviderMutation) SetAuthType(s string) {
+	m.auth_type = &s
+}
+
+// AuthType returns the value of the "auth_type" field in the mutation.
+func (m *GlobalProviderMutation) AuthType() (r string, exists bool) {
+	v := m.auth_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthType returns the old "auth_type" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldAuthType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthType: %w", err)
+	}
+	return oldValue.AuthType, nil
+}
+
+// ResetAuthType resets all changes to the "auth_type" field.
+func (m *GlobalProviderMutation) ResetAuthType() {
+	m.auth_type = nil
+}
+
 // SetSecretHint sets the "secret_hint" field.
 func (m *GlobalProviderMutation) SetSecretHint(s string) {
 	m.secret_hint = &s
@@ -12139,6 +13716,127 @@ func (m *GlobalProviderMutation) WebhookSecretPreviousUntilCleared() bool {
 func (m *GlobalProviderMutation) ResetWebhookSecretPreviousUntil() {
 	m.webhook_secret_previous_until = nil
 	delete(m.clearedFields, globalprovider.FieldWebhookSecretPreviousUntil)
+}
+
+// SetMACSecretSealed sets the "mac_secret_sealed" field.
+func (m *GlobalProviderMutation) SetMACSecretSealed(b []byte) {
+	m.mac_secret_sealed = &b
+}
+
+// MACSecretSealed returns the value of the "mac_secret_sealed" field in the mutation.
+func (m *GlobalProviderMutation) MACSecretSealed() (r []byte, exists bool) {
+	v := m.mac_secret_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMACSecretSealed returns the old "mac_secret_sealed" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldMACSecretSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMACSecretSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMACSecretSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMACSecretSealed: %w", err)
+	}
+	return oldValue.MACSecretSealed, nil
+}
+
+// ClearMACSecretSealed clears the value of the "mac_secret_sealed" field.
+func (m *GlobalProviderMutation) ClearMACSecretSealed() {
+	m.mac_secret_sealed = nil
+	m.clearedFields[globalprovider.FieldMACSecretSealed] = struct{}{}
+}
+
+// MACSecretSealedCleared returns if the "mac_secret_sealed" field was cleared in this mutation.
+func (m *GlobalProviderMutation) MACSecretSealedCleared() bool {
+	_, ok := m.clearedFields[globalprovider.FieldMACSecretSealed]
+	return ok
+}
+
+// ResetMACSecretSealed resets all changes to the "mac_secret_sealed" field.
+func (m *GlobalProviderMutation) ResetMACSecretSealed() {
+	m.mac_secret_sealed = nil
+	delete(m.clearedFields, globalprovider.FieldMACSecretSealed)
+}
+
+// SetLegacyMAC sets the "legacy_mac" field.
+func (m *GlobalProviderMutation) SetLegacyMAC(b bool) {
+	m.legacy_mac = &b
+}
+
+// LegacyMAC returns the value of the "legacy_mac" field in the mutation.
+func (m *GlobalProviderMutation) LegacyMAC() (r bool, exists bool) {
+	v := m.legacy_mac
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLegacyMAC returns the old "legacy_mac" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldLegacyMAC(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLegacyMAC is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLegacyMAC requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLegacyMAC: %w", err)
+	}
+	return oldValue.LegacyMAC, nil
+}
+
+// ResetLegacyMAC resets all changes to the "legacy_mac" field.
+func (m *GlobalProviderMutation) ResetLegacyMAC() {
+	m.legacy_mac = nil
+}
+
+// SetEndpoint sets the "endpoint" field.
+func (m *GlobalProviderMutation) SetEndpoint(s string) {
+	m.endpoint = &s
+}
+
+// Endpoint returns the value of the "endpoint" field in the mutation.
+func (m *GlobalProviderMutation) Endpoint() (r string, exists bool) {
+	v := m.endpoint
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndpoint returns the old "endpoint" field's value of the GlobalProvider entity.
+// If the GlobalProvider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GlobalProviderMutation) OldEndpoint(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndpoint is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndpoint requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndpoint: %w", err)
+	}
+	return oldValue.Endpoint, nil
+}
+
+// ResetEndpoint resets all changes to the "endpoint" field.
+func (m *GlobalProviderMutation) ResetEndpoint() {
+	m.endpoint = nil
 }
 
 // SetCredentialVersion sets the "credential_version" field.
@@ -12388,7 +14086,7 @@ func (m *GlobalProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GlobalProviderMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 22)
 	if m.slug != nil {
 		fields = append(fields, globalprovider.FieldSlug)
 	}
@@ -12413,6 +14111,9 @@ func (m *GlobalProviderMutation) Fields() []string {
 	if m.merchant_code != nil {
 		fields = append(fields, globalprovider.FieldMerchantCode)
 	}
+	if m.auth_type != nil {
+		fields = append(fields, globalprovider.FieldAuthType)
+	}
 	if m.secret_hint != nil {
 		fields = append(fields, globalprovider.FieldSecretHint)
 	}
@@ -12427,6 +14128,15 @@ func (m *GlobalProviderMutation) Fields() []string {
 	}
 	if m.webhook_secret_previous_until != nil {
 		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
+	}
+	if m.mac_secret_sealed != nil {
+		fields = append(fields, globalprovider.FieldMACSecretSealed)
+	}
+	if m.legacy_mac != nil {
+		fields = append(fields, globalprovider.FieldLegacyMAC)
+	}
+	if m.endpoint != nil {
+		fields = append(fields, globalprovider.FieldEndpoint)
 	}
 	if m.credential_version != nil {
 		fields = append(fields, globalprovider.FieldCredentialVersion)
@@ -12467,6 +14177,8 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.PublishableKey()
 	case globalprovider.FieldMerchantCode:
 		return m.MerchantCode()
+	case globalprovider.FieldAuthType:
+		return m.AuthType()
 	case globalprovider.FieldSecretHint:
 		return m.SecretHint()
 	case globalprovider.FieldSecretSealed:
@@ -12477,6 +14189,12 @@ func (m *GlobalProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.WebhookSecretPreviousSealed()
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		return m.WebhookSecretPreviousUntil()
+	case globalprovider.FieldMACSecretSealed:
+		return m.MACSecretSealed()
+	case globalprovider.FieldLegacyMAC:
+		return m.LegacyMAC()
+	case globalprovider.FieldEndpoint:
+		return m.Endpoint()
 	case globalprovider.FieldCredentialVersion:
 		return m.CredentialVersion()
 	case globalprovider.FieldGatewayAccountID:
@@ -12512,6 +14230,8 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldPublishableKey(ctx)
 	case globalprovider.FieldMerchantCode:
 		return m.OldMerchantCode(ctx)
+	case globalprovider.FieldAuthType:
+		return m.OldAuthType(ctx)
 	case globalprovider.FieldSecretHint:
 		return m.OldSecretHint(ctx)
 	case globalprovider.FieldSecretSealed:
@@ -12522,6 +14242,12 @@ func (m *GlobalProviderMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldWebhookSecretPreviousSealed(ctx)
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		return m.OldWebhookSecretPreviousUntil(ctx)
+	case globalprovider.FieldMACSecretSealed:
+		return m.OldMACSecretSealed(ctx)
+	case globalprovider.FieldLegacyMAC:
+		return m.OldLegacyMAC(ctx)
+	case globalprovider.FieldEndpoint:
+		return m.OldEndpoint(ctx)
 	case globalprovider.FieldCredentialVersion:
 		return m.OldCredentialVersion(ctx)
 	case globalprovider.FieldGatewayAccountID:
@@ -12597,6 +14323,13 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMerchantCode(v)
 		return nil
+	case globalprovider.FieldAuthType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthType(v)
+		return nil
 	case globalprovider.FieldSecretHint:
 		v, ok := value.(string)
 		if !ok {
@@ -12631,6 +14364,27 @@ func (m *GlobalProviderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetWebhookSecretPreviousUntil(v)
+		return nil
+	case globalprovider.FieldMACSecretSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMACSecretSealed(v)
+		return nil
+	case globalprovider.FieldLegacyMAC:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLegacyMAC(v)
+		return nil
+	case globalprovider.FieldEndpoint:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndpoint(v)
 		return nil
 	case globalprovider.FieldCredentialVersion:
 		v, ok := value.(int)
@@ -12736,6 +14490,9 @@ func (m *GlobalProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(globalprovider.FieldWebhookSecretPreviousUntil) {
 		fields = append(fields, globalprovider.FieldWebhookSecretPreviousUntil)
 	}
+	if m.FieldCleared(globalprovider.FieldMACSecretSealed) {
+		fields = append(fields, globalprovider.FieldMACSecretSealed)
+	}
 	if m.FieldCleared(globalprovider.FieldAccountUnprovenAt) {
 		fields = append(fields, globalprovider.FieldAccountUnprovenAt)
 	}
@@ -12777,6 +14534,9 @@ func (m *GlobalProviderMutation) ClearField(name string) error {
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		m.ClearWebhookSecretPreviousUntil()
 		return nil
+	case globalprovider.FieldMACSecretSealed:
+		m.ClearMACSecretSealed()
+		return nil
 	case globalprovider.FieldAccountUnprovenAt:
 		m.ClearAccountUnprovenAt()
 		return nil
@@ -12812,6 +14572,9 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 	case globalprovider.FieldMerchantCode:
 		m.ResetMerchantCode()
 		return nil
+	case globalprovider.FieldAuthType:
+		m.ResetAuthType()
+		return nil
 	case globalprovider.FieldSecretHint:
 		m.ResetSecretHint()
 		return nil
@@ -12826,6 +14589,15 @@ func (m *GlobalProviderMutation) ResetField(name string) error {
 		return nil
 	case globalprovider.FieldWebhookSecretPreviousUntil:
 		m.ResetWebhookSecretPreviousUntil()
+		return nil
+	case globalprovider.FieldMACSecretSealed:
+		m.ResetMACSecretSealed()
+		return nil
+	case globalprovider.FieldLegacyMAC:
+		m.ResetLegacyMAC()
+		return nil
+	case globalprovider.FieldEndpoint:
+		m.ResetEndpoint()
 		return nil
 	case globalprovider.FieldCredentialVersion:
 		m.ResetCredentialVersion()
@@ -14809,8 +16581,20 @@ type InvoiceMutation struct {
 	addamount_due_units  *money.Units
 	amount_paid_units    *money.Units
 	addamount_paid_units *money.Units
+	credited_units       *money.Units
+	addcredited_units    *money.Units
+	waived_units         *money.Units
+	addwaived_units      *money.Units
 	description          *string
 	recipient            **schema.Recipient
+	seller               **schema.Seller
+	taxes                *[]schema.TaxShare
+	appendtaxes          []schema.TaxShare
+	reverse_charge       *bool
+	debt_units           *money.Units
+	adddebt_units        *money.Units
+	usage_month          *string
+	sent_at              *time.Time
 	due_at               *time.Time
 	finalizes_at         *time.Time
 	finalized_at         *time.Time
@@ -14819,7 +16603,6 @@ type InvoiceMutation struct {
 	hosted_url           *string
 	pdf_url              *string
 	receipt_url          *string
-	subscription_id      *string
 	attempts             *int
 	addattempts          *int
 	next_attempt_at      *time.Time
@@ -14839,12 +16622,17 @@ type InvoiceMutation struct {
 	clearedprovider      bool
 	quote                *string
 	clearedquote         bool
+	subscription         *string
+	clearedsubscription  bool
 	lines                map[string]struct{}
 	removedlines         map[string]struct{}
 	clearedlines         bool
 	payments             map[string]struct{}
 	removedpayments      map[string]struct{}
 	clearedpayments      bool
+	credit_notes         map[string]struct{}
+	removedcredit_notes  map[string]struct{}
+	clearedcredit_notes  bool
 	done                 bool
 	oldValue             func(context.Context) (*Invoice, error)
 	predicates           []predicate.Invoice
@@ -15584,6 +17372,118 @@ func (m *InvoiceMutation) ResetAmountPaidUnits() {
 	m.addamount_paid_units = nil
 }
 
+// SetCreditedUnits sets the "credited_units" field.
+func (m *InvoiceMutation) SetCreditedUnits(value money.Units) {
+	m.credited_units = &value
+	m.addcredited_units = nil
+}
+
+// CreditedUnits returns the value of the "credited_units" field in the mutation.
+func (m *InvoiceMutation) CreditedUnits() (r money.Units, exists bool) {
+	v := m.credited_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditedUnits returns the old "credited_units" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldCreditedUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditedUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditedUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditedUnits: %w", err)
+	}
+	return oldValue.CreditedUnits, nil
+}
+
+// AddCreditedUnits adds value to the "credited_units" field.
+func (m *InvoiceMutation) AddCreditedUnits(value money.Units) {
+	if m.addcredited_units != nil {
+		*m.addcredited_units += value
+	} else {
+		m.addcredited_units = &value
+	}
+}
+
+// AddedCreditedUnits returns the value that was added to the "credited_units" field in this mutation.
+func (m *InvoiceMutation) AddedCreditedUnits() (r money.Units, exists bool) {
+	v := m.addcredited_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreditedUnits resets all changes to the "credited_units" field.
+func (m *InvoiceMutation) ResetCreditedUnits() {
+	m.credited_units = nil
+	m.addcredited_units = nil
+}
+
+// SetWaivedUnits sets the "waived_units" field.
+func (m *InvoiceMutation) SetWaivedUnits(value money.Units) {
+	m.waived_units = &value
+	m.addwaived_units = nil
+}
+
+// WaivedUnits returns the value of the "waived_units" field in the mutation.
+func (m *InvoiceMutation) WaivedUnits() (r money.Units, exists bool) {
+	v := m.waived_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWaivedUnits returns the old "waived_units" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldWaivedUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWaivedUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWaivedUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWaivedUnits: %w", err)
+	}
+	return oldValue.WaivedUnits, nil
+}
+
+// AddWaivedUnits adds value to the "waived_units" field.
+func (m *InvoiceMutation) AddWaivedUnits(value money.Units) {
+	if m.addwaived_units != nil {
+		*m.addwaived_units += value
+	} else {
+		m.addwaived_units = &value
+	}
+}
+
+// AddedWaivedUnits returns the value that was added to the "waived_units" field in this mutation.
+func (m *InvoiceMutation) AddedWaivedUnits() (r money.Units, exists bool) {
+	v := m.addwaived_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWaivedUnits resets all changes to the "waived_units" field.
+func (m *InvoiceMutation) ResetWaivedUnits() {
+	m.waived_units = nil
+	m.addwaived_units = nil
+}
+
 // SetDescription sets the "description" field.
 func (m *InvoiceMutation) SetDescription(s string) {
 	m.description = &s
@@ -15680,6 +17580,324 @@ func (m *InvoiceMutation) RecipientCleared() bool {
 func (m *InvoiceMutation) ResetRecipient() {
 	m.recipient = nil
 	delete(m.clearedFields, invoice.FieldRecipient)
+}
+
+// SetSeller sets the "seller" field.
+func (m *InvoiceMutation) SetSeller(s *schema.Seller) {
+	m.seller = &s
+}
+
+// Seller returns the value of the "seller" field in the mutation.
+func (m *InvoiceMutation) Seller() (r *schema.Seller, exists bool) {
+	v := m.seller
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeller returns the old "seller" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldSeller(ctx context.Context) (v *schema.Seller, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeller is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeller requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeller: %w", err)
+	}
+	return oldValue.Seller, nil
+}
+
+// ClearSeller clears the value of the "seller" field.
+func (m *InvoiceMutation) ClearSeller() {
+	m.seller = nil
+	m.clearedFields[invoice.FieldSeller] = struct{}{}
+}
+
+// SellerCleared returns if the "seller" field was cleared in this mutation.
+func (m *InvoiceMutation) SellerCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldSeller]
+	return ok
+}
+
+// ResetSeller resets all changes to the "seller" field.
+func (m *InvoiceMutation) ResetSeller() {
+	m.seller = nil
+	delete(m.clearedFields, invoice.FieldSeller)
+}
+
+// SetTaxes sets the "taxes" field.
+func (m *InvoiceMutation) SetTaxes(ss []schema.TaxShare) {
+	m.taxes = &ss
+	m.appendtaxes = nil
+}
+
+// Taxes returns the value of the "taxes" field in the mutation.
+func (m *InvoiceMutation) Taxes() (r []schema.TaxShare, exists bool) {
+	v := m.taxes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxes returns the old "taxes" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldTaxes(ctx context.Context) (v []schema.TaxShare, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxes: %w", err)
+	}
+	return oldValue.Taxes, nil
+}
+
+// AppendTaxes adds ss to the "taxes" field.
+func (m *InvoiceMutation) AppendTaxes(ss []schema.TaxShare) {
+	m.appendtaxes = append(m.appendtaxes, ss...)
+}
+
+// AppendedTaxes returns the list of values that were appended to the "taxes" field in this mutation.
+func (m *InvoiceMutation) AppendedTaxes() ([]schema.TaxShare, bool) {
+	if len(m.appendtaxes) == 0 {
+		return nil, false
+	}
+	return m.appendtaxes, true
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (m *InvoiceMutation) ClearTaxes() {
+	m.taxes = nil
+	m.appendtaxes = nil
+	m.clearedFields[invoice.FieldTaxes] = struct{}{}
+}
+
+// TaxesCleared returns if the "taxes" field was cleared in this mutation.
+func (m *InvoiceMutation) TaxesCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldTaxes]
+	return ok
+}
+
+// ResetTaxes resets all changes to the "taxes" field.
+func (m *InvoiceMutation) ResetTaxes() {
+	m.taxes = nil
+	m.appendtaxes = nil
+	delete(m.clearedFields, invoice.FieldTaxes)
+}
+
+// SetReverseCharge sets the "reverse_charge" field.
+func (m *InvoiceMutation) SetReverseCharge(b bool) {
+	m.reverse_charge = &b
+}
+
+// ReverseCharge returns the value of the "reverse_charge" field in the mutation.
+func (m *InvoiceMutation) ReverseCharge() (r bool, exists bool) {
+	v := m.reverse_charge
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReverseCharge returns the old "reverse_charge" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldReverseCharge(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReverseCharge is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReverseCharge requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReverseCharge: %w", err)
+	}
+	return oldValue.ReverseCharge, nil
+}
+
+// ResetReverseCharge resets all changes to the "reverse_charge" field.
+func (m *InvoiceMutation) ResetReverseCharge() {
+	m.reverse_charge = nil
+}
+
+// SetDebtUnits sets the "debt_units" field.
+func (m *InvoiceMutation) SetDebtUnits(value money.Units) {
+	m.debt_units = &value
+	m.adddebt_units = nil
+}
+
+// DebtUnits returns the value of the "debt_units" field in the mutation.
+func (m *InvoiceMutation) DebtUnits() (r money.Units, exists bool) {
+	v := m.debt_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDebtUnits returns the old "debt_units" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldDebtUnits(ctx context.Context) (v *money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDebtUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDebtUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDebtUnits: %w", err)
+	}
+	return oldValue.DebtUnits, nil
+}
+
+// AddDebtUnits adds value to the "debt_units" field.
+func (m *InvoiceMutation) AddDebtUnits(value money.Units) {
+	if m.adddebt_units != nil {
+		*m.adddebt_units += value
+	} else {
+		m.adddebt_units = &value
+	}
+}
+
+// AddedDebtUnits returns the value that was added to the "debt_units" field in this mutation.
+func (m *InvoiceMutation) AddedDebtUnits() (r money.Units, exists bool) {
+	v := m.adddebt_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearDebtUnits clears the value of the "debt_units" field.
+func (m *InvoiceMutation) ClearDebtUnits() {
+	m.debt_units = nil
+	m.adddebt_units = nil
+	m.clearedFields[invoice.FieldDebtUnits] = struct{}{}
+}
+
+// DebtUnitsCleared returns if the "debt_units" field was cleared in this mutation.
+func (m *InvoiceMutation) DebtUnitsCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldDebtUnits]
+	return ok
+}
+
+// ResetDebtUnits resets all changes to the "debt_units" field.
+func (m *InvoiceMutation) ResetDebtUnits() {
+	m.debt_units = nil
+	m.adddebt_units = nil
+	delete(m.clearedFields, invoice.FieldDebtUnits)
+}
+
+// SetUsageMonth sets the "usage_month" field.
+func (m *InvoiceMutation) SetUsageMonth(s string) {
+	m.usage_month = &s
+}
+
+// UsageMonth returns the value of the "usage_month" field in the mutation.
+func (m *InvoiceMutation) UsageMonth() (r string, exists bool) {
+	v := m.usage_month
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsageMonth returns the old "usage_month" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldUsageMonth(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsageMonth is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsageMonth requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsageMonth: %w", err)
+	}
+	return oldValue.UsageMonth, nil
+}
+
+// ClearUsageMonth clears the value of the "usage_month" field.
+func (m *InvoiceMutation) ClearUsageMonth() {
+	m.usage_month = nil
+	m.clearedFields[invoice.FieldUsageMonth] = struct{}{}
+}
+
+// UsageMonthCleared returns if the "usage_month" field was cleared in this mutation.
+func (m *InvoiceMutation) UsageMonthCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldUsageMonth]
+	return ok
+}
+
+// ResetUsageMonth resets all changes to the "usage_month" field.
+func (m *InvoiceMutation) ResetUsageMonth() {
+	m.usage_month = nil
+	delete(m.clearedFields, invoice.FieldUsageMonth)
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *InvoiceMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *InvoiceMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the Invoice entity.
+// If the Invoice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceMutation) OldSentAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (m *InvoiceMutation) ClearSentAt() {
+	m.sent_at = nil
+	m.clearedFields[invoice.FieldSentAt] = struct{}{}
+}
+
+// SentAtCleared returns if the "sent_at" field was cleared in this mutation.
+func (m *InvoiceMutation) SentAtCleared() bool {
+	_, ok := m.clearedFields[invoice.FieldSentAt]
+	return ok
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *InvoiceMutation) ResetSentAt() {
+	m.sent_at = nil
+	delete(m.clearedFields, invoice.FieldSentAt)
 }
 
 // SetDueAt sets the "due_at" field.
@@ -16125,12 +18343,12 @@ func (m *InvoiceMutation) ResetQuoteID() {
 
 // SetSubscriptionID sets the "subscription_id" field.
 func (m *InvoiceMutation) SetSubscriptionID(s string) {
-	m.subscription_id = &s
+	m.subscription = &s
 }
 
 // SubscriptionID returns the value of the "subscription_id" field in the mutation.
 func (m *InvoiceMutation) SubscriptionID() (r string, exists bool) {
-	v := m.subscription_id
+	v := m.subscription
 	if v == nil {
 		return
 	}
@@ -16156,7 +18374,7 @@ func (m *InvoiceMutation) OldSubscriptionID(ctx context.Context) (v *string, err
 
 // ClearSubscriptionID clears the value of the "subscription_id" field.
 func (m *InvoiceMutation) ClearSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	m.clearedFields[invoice.FieldSubscriptionID] = struct{}{}
 }
 
@@ -16168,7 +18386,7 @@ func (m *InvoiceMutation) SubscriptionIDCleared() bool {
 
 // ResetSubscriptionID resets all changes to the "subscription_id" field.
 func (m *InvoiceMutation) ResetSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	delete(m.clearedFields, invoice.FieldSubscriptionID)
 }
 
@@ -16731,6 +18949,33 @@ func (m *InvoiceMutation) ResetQuote() {
 	m.clearedquote = false
 }
 
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (m *InvoiceMutation) ClearSubscription() {
+	m.clearedsubscription = true
+	m.clearedFields[invoice.FieldSubscriptionID] = struct{}{}
+}
+
+// SubscriptionCleared reports if the "subscription" edge to the Subscription entity was cleared.
+func (m *InvoiceMutation) SubscriptionCleared() bool {
+	return m.SubscriptionIDCleared() || m.clearedsubscription
+}
+
+// SubscriptionIDs returns the "subscription" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SubscriptionID instead. It exists only for internal usage by the builders.
+func (m *InvoiceMutation) SubscriptionIDs() (ids []string) {
+	if id := m.subscription; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSubscription resets all changes to the "subscription" edge.
+func (m *InvoiceMutation) ResetSubscription() {
+	m.subscription = nil
+	m.clearedsubscription = false
+}
+
 // AddLineIDs adds the "lines" edge to the InvoiceLine entity by ids.
 func (m *InvoiceMutation) AddLineIDs(ids ...string) {
 	if m.lines == nil {
@@ -16839,6 +19084,60 @@ func (m *InvoiceMutation) ResetPayments() {
 	m.removedpayments = nil
 }
 
+// AddCreditNoteIDs adds the "credit_notes" edge to the CreditNote entity by ids.
+func (m *InvoiceMutation) AddCreditNoteIDs(ids ...string) {
+	if m.credit_notes == nil {
+		m.credit_notes = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.credit_notes[ids[i]] = struct{}{}
+	}
+}
+
+// ClearCreditNotes clears the "credit_notes" edge to the CreditNote entity.
+func (m *InvoiceMutation) ClearCreditNotes() {
+	m.clearedcredit_notes = true
+}
+
+// CreditNotesCleared reports if the "credit_notes" edge to the CreditNote entity was cleared.
+func (m *InvoiceMutation) CreditNotesCleared() bool {
+	return m.clearedcredit_notes
+}
+
+// RemoveCreditNoteIDs removes the "credit_notes" edge to the CreditNote entity by IDs.
+func (m *InvoiceMutation) RemoveCreditNoteIDs(ids ...string) {
+	if m.removedcredit_notes == nil {
+		m.removedcredit_notes = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.credit_notes, ids[i])
+		m.removedcredit_notes[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedCreditNotes returns the removed IDs of the "credit_notes" edge to the CreditNote entity.
+func (m *InvoiceMutation) RemovedCreditNotesIDs() (ids []string) {
+	for id := range m.removedcredit_notes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// CreditNotesIDs returns the "credit_notes" edge IDs in the mutation.
+func (m *InvoiceMutation) CreditNotesIDs() (ids []string) {
+	for id := range m.credit_notes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetCreditNotes resets all changes to the "credit_notes" edge.
+func (m *InvoiceMutation) ResetCreditNotes() {
+	m.credit_notes = nil
+	m.clearedcredit_notes = false
+	m.removedcredit_notes = nil
+}
+
 // Where appends a list predicates to the InvoiceMutation builder.
 func (m *InvoiceMutation) Where(ps ...predicate.Invoice) {
 	m.predicates = append(m.predicates, ps...)
@@ -16873,7 +19172,7 @@ func (m *InvoiceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceMutation) Fields() []string {
-	fields := make([]string, 0, 36)
+	fields := make([]string, 0, 44)
 	if m.organization_id != nil {
 		fields = append(fields, invoice.FieldOrganizationID)
 	}
@@ -16916,11 +19215,35 @@ func (m *InvoiceMutation) Fields() []string {
 	if m.amount_paid_units != nil {
 		fields = append(fields, invoice.FieldAmountPaidUnits)
 	}
+	if m.credited_units != nil {
+		fields = append(fields, invoice.FieldCreditedUnits)
+	}
+	if m.waived_units != nil {
+		fields = append(fields, invoice.FieldWaivedUnits)
+	}
 	if m.description != nil {
 		fields = append(fields, invoice.FieldDescription)
 	}
 	if m.recipient != nil {
 		fields = append(fields, invoice.FieldRecipient)
+	}
+	if m.seller != nil {
+		fields = append(fields, invoice.FieldSeller)
+	}
+	if m.taxes != nil {
+		fields = append(fields, invoice.FieldTaxes)
+	}
+	if m.reverse_charge != nil {
+		fields = append(fields, invoice.FieldReverseCharge)
+	}
+	if m.debt_units != nil {
+		fields = append(fields, invoice.FieldDebtUnits)
+	}
+	if m.usage_month != nil {
+		fields = append(fields, invoice.FieldUsageMonth)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, invoice.FieldSentAt)
 	}
 	if m.due_at != nil {
 		fields = append(fields, invoice.FieldDueAt)
@@ -16949,7 +19272,7 @@ func (m *InvoiceMutation) Fields() []string {
 	if m.quote != nil {
 		fields = append(fields, invoice.FieldQuoteID)
 	}
-	if m.subscription_id != nil {
+	if m.subscription != nil {
 		fields = append(fields, invoice.FieldSubscriptionID)
 	}
 	if m.attempts != nil {
@@ -17018,10 +19341,26 @@ func (m *InvoiceMutation) Field(name string) (ent.Value, bool) {
 		return m.AmountDueUnits()
 	case invoice.FieldAmountPaidUnits:
 		return m.AmountPaidUnits()
+	case invoice.FieldCreditedUnits:
+		return m.CreditedUnits()
+	case invoice.FieldWaivedUnits:
+		return m.WaivedUnits()
 	case invoice.FieldDescription:
 		return m.Description()
 	case invoice.FieldRecipient:
 		return m.Recipient()
+	case invoice.FieldSeller:
+		return m.Seller()
+	case invoice.FieldTaxes:
+		return m.Taxes()
+	case invoice.FieldReverseCharge:
+		return m.ReverseCharge()
+	case invoice.FieldDebtUnits:
+		return m.DebtUnits()
+	case invoice.FieldUsageMonth:
+		return m.UsageMonth()
+	case invoice.FieldSentAt:
+		return m.SentAt()
 	case invoice.FieldDueAt:
 		return m.DueAt()
 	case invoice.FieldFinalizesAt:
@@ -17099,10 +19438,26 @@ func (m *InvoiceMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAmountDueUnits(ctx)
 	case invoice.FieldAmountPaidUnits:
 		return m.OldAmountPaidUnits(ctx)
+	case invoice.FieldCreditedUnits:
+		return m.OldCreditedUnits(ctx)
+	case invoice.FieldWaivedUnits:
+		return m.OldWaivedUnits(ctx)
 	case invoice.FieldDescription:
 		return m.OldDescription(ctx)
 	case invoice.FieldRecipient:
 		return m.OldRecipient(ctx)
+	case invoice.FieldSeller:
+		return m.OldSeller(ctx)
+	case invoice.FieldTaxes:
+		return m.OldTaxes(ctx)
+	case invoice.FieldReverseCharge:
+		return m.OldReverseCharge(ctx)
+	case invoice.FieldDebtUnits:
+		return m.OldDebtUnits(ctx)
+	case invoice.FieldUsageMonth:
+		return m.OldUsageMonth(ctx)
+	case invoice.FieldSentAt:
+		return m.OldSentAt(ctx)
 	case invoice.FieldDueAt:
 		return m.OldDueAt(ctx)
 	case invoice.FieldFinalizesAt:
@@ -17250,6 +19605,20 @@ func (m *InvoiceMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAmountPaidUnits(v)
 		return nil
+	case invoice.FieldCreditedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditedUnits(v)
+		return nil
+	case invoice.FieldWaivedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWaivedUnits(v)
+		return nil
 	case invoice.FieldDescription:
 		v, ok := value.(string)
 		if !ok {
@@ -17263,6 +19632,48 @@ func (m *InvoiceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetRecipient(v)
+		return nil
+	case invoice.FieldSeller:
+		v, ok := value.(*schema.Seller)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeller(v)
+		return nil
+	case invoice.FieldTaxes:
+		v, ok := value.([]schema.TaxShare)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxes(v)
+		return nil
+	case invoice.FieldReverseCharge:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReverseCharge(v)
+		return nil
+	case invoice.FieldDebtUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDebtUnits(v)
+		return nil
+	case invoice.FieldUsageMonth:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsageMonth(v)
+		return nil
+	case invoice.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
 		return nil
 	case invoice.FieldDueAt:
 		v, ok := value.(time.Time)
@@ -17427,6 +19838,15 @@ func (m *InvoiceMutation) AddedFields() []string {
 	if m.addamount_paid_units != nil {
 		fields = append(fields, invoice.FieldAmountPaidUnits)
 	}
+	if m.addcredited_units != nil {
+		fields = append(fields, invoice.FieldCreditedUnits)
+	}
+	if m.addwaived_units != nil {
+		fields = append(fields, invoice.FieldWaivedUnits)
+	}
+	if m.adddebt_units != nil {
+		fields = append(fields, invoice.FieldDebtUnits)
+	}
 	if m.addattempts != nil {
 		fields = append(fields, invoice.FieldAttempts)
 	}
@@ -17451,6 +19871,12 @@ func (m *InvoiceMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAmountDueUnits()
 	case invoice.FieldAmountPaidUnits:
 		return m.AddedAmountPaidUnits()
+	case invoice.FieldCreditedUnits:
+		return m.AddedCreditedUnits()
+	case invoice.FieldWaivedUnits:
+		return m.AddedWaivedUnits()
+	case invoice.FieldDebtUnits:
+		return m.AddedDebtUnits()
 	case invoice.FieldAttempts:
 		return m.AddedAttempts()
 	case invoice.FieldChecks:
@@ -17499,6 +19925,27 @@ func (m *InvoiceMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountPaidUnits(v)
 		return nil
+	case invoice.FieldCreditedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreditedUnits(v)
+		return nil
+	case invoice.FieldWaivedUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWaivedUnits(v)
+		return nil
+	case invoice.FieldDebtUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDebtUnits(v)
+		return nil
 	case invoice.FieldAttempts:
 		v, ok := value.(int)
 		if !ok {
@@ -17532,6 +19979,21 @@ func (m *InvoiceMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(invoice.FieldRecipient) {
 		fields = append(fields, invoice.FieldRecipient)
+	}
+	if m.FieldCleared(invoice.FieldSeller) {
+		fields = append(fields, invoice.FieldSeller)
+	}
+	if m.FieldCleared(invoice.FieldTaxes) {
+		fields = append(fields, invoice.FieldTaxes)
+	}
+	if m.FieldCleared(invoice.FieldDebtUnits) {
+		fields = append(fields, invoice.FieldDebtUnits)
+	}
+	if m.FieldCleared(invoice.FieldUsageMonth) {
+		fields = append(fields, invoice.FieldUsageMonth)
+	}
+	if m.FieldCleared(invoice.FieldSentAt) {
+		fields = append(fields, invoice.FieldSentAt)
 	}
 	if m.FieldCleared(invoice.FieldDueAt) {
 		fields = append(fields, invoice.FieldDueAt)
@@ -17606,6 +20068,21 @@ func (m *InvoiceMutation) ClearField(name string) error {
 		return nil
 	case invoice.FieldRecipient:
 		m.ClearRecipient()
+		return nil
+	case invoice.FieldSeller:
+		m.ClearSeller()
+		return nil
+	case invoice.FieldTaxes:
+		m.ClearTaxes()
+		return nil
+	case invoice.FieldDebtUnits:
+		m.ClearDebtUnits()
+		return nil
+	case invoice.FieldUsageMonth:
+		m.ClearUsageMonth()
+		return nil
+	case invoice.FieldSentAt:
+		m.ClearSentAt()
 		return nil
 	case invoice.FieldDueAt:
 		m.ClearDueAt()
@@ -17705,11 +20182,35 @@ func (m *InvoiceMutation) ResetField(name string) error {
 	case invoice.FieldAmountPaidUnits:
 		m.ResetAmountPaidUnits()
 		return nil
+	case invoice.FieldCreditedUnits:
+		m.ResetCreditedUnits()
+		return nil
+	case invoice.FieldWaivedUnits:
+		m.ResetWaivedUnits()
+		return nil
 	case invoice.FieldDescription:
 		m.ResetDescription()
 		return nil
 	case invoice.FieldRecipient:
 		m.ResetRecipient()
+		return nil
+	case invoice.FieldSeller:
+		m.ResetSeller()
+		return nil
+	case invoice.FieldTaxes:
+		m.ResetTaxes()
+		return nil
+	case invoice.FieldReverseCharge:
+		m.ResetReverseCharge()
+		return nil
+	case invoice.FieldDebtUnits:
+		m.ResetDebtUnits()
+		return nil
+	case invoice.FieldUsageMonth:
+		m.ResetUsageMonth()
+		return nil
+	case invoice.FieldSentAt:
+		m.ResetSentAt()
 		return nil
 	case invoice.FieldDueAt:
 		m.ResetDueAt()
@@ -17777,7 +20278,7 @@ func (m *InvoiceMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *InvoiceMutation) AddedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 7)
 	if m.payer != nil {
 		edges = append(edges, invoice.EdgePayer)
 	}
@@ -17787,11 +20288,17 @@ func (m *InvoiceMutation) AddedEdges() []string {
 	if m.quote != nil {
 		edges = append(edges, invoice.EdgeQuote)
 	}
+	if m.subscription != nil {
+		edges = append(edges, invoice.EdgeSubscription)
+	}
 	if m.lines != nil {
 		edges = append(edges, invoice.EdgeLines)
 	}
 	if m.payments != nil {
 		edges = append(edges, invoice.EdgePayments)
+	}
+	if m.credit_notes != nil {
+		edges = append(edges, invoice.EdgeCreditNotes)
 	}
 	return edges
 }
@@ -17812,6 +20319,10 @@ func (m *InvoiceMutation) AddedIDs(name string) []ent.Value {
 		if id := m.quote; id != nil {
 			return []ent.Value{*id}
 		}
+	case invoice.EdgeSubscription:
+		if id := m.subscription; id != nil {
+			return []ent.Value{*id}
+		}
 	case invoice.EdgeLines:
 		ids := make([]ent.Value, 0, len(m.lines))
 		for id := range m.lines {
@@ -17824,18 +20335,27 @@ func (m *InvoiceMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case invoice.EdgeCreditNotes:
+		ids := make([]ent.Value, 0, len(m.credit_notes))
+		for id := range m.credit_notes {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *InvoiceMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 7)
 	if m.removedlines != nil {
 		edges = append(edges, invoice.EdgeLines)
 	}
 	if m.removedpayments != nil {
 		edges = append(edges, invoice.EdgePayments)
+	}
+	if m.removedcredit_notes != nil {
+		edges = append(edges, invoice.EdgeCreditNotes)
 	}
 	return edges
 }
@@ -17856,13 +20376,19 @@ func (m *InvoiceMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case invoice.EdgeCreditNotes:
+		ids := make([]ent.Value, 0, len(m.removedcredit_notes))
+		for id := range m.removedcredit_notes {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *InvoiceMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 7)
 	if m.clearedpayer {
 		edges = append(edges, invoice.EdgePayer)
 	}
@@ -17872,11 +20398,17 @@ func (m *InvoiceMutation) ClearedEdges() []string {
 	if m.clearedquote {
 		edges = append(edges, invoice.EdgeQuote)
 	}
+	if m.clearedsubscription {
+		edges = append(edges, invoice.EdgeSubscription)
+	}
 	if m.clearedlines {
 		edges = append(edges, invoice.EdgeLines)
 	}
 	if m.clearedpayments {
 		edges = append(edges, invoice.EdgePayments)
+	}
+	if m.clearedcredit_notes {
+		edges = append(edges, invoice.EdgeCreditNotes)
 	}
 	return edges
 }
@@ -17891,10 +20423,14 @@ func (m *InvoiceMutation) EdgeCleared(name string) bool {
 		return m.clearedprovider
 	case invoice.EdgeQuote:
 		return m.clearedquote
+	case invoice.EdgeSubscription:
+		return m.clearedsubscription
 	case invoice.EdgeLines:
 		return m.clearedlines
 	case invoice.EdgePayments:
 		return m.clearedpayments
+	case invoice.EdgeCreditNotes:
+		return m.clearedcredit_notes
 	}
 	return false
 }
@@ -17911,6 +20447,9 @@ func (m *InvoiceMutation) ClearEdge(name string) error {
 		return nil
 	case invoice.EdgeQuote:
 		m.ClearQuote()
+		return nil
+	case invoice.EdgeSubscription:
+		m.ClearSubscription()
 		return nil
 	}
 	return fmt.Errorf("unknown Invoice unique edge %s", name)
@@ -17929,11 +20468,17 @@ func (m *InvoiceMutation) ResetEdge(name string) error {
 	case invoice.EdgeQuote:
 		m.ResetQuote()
 		return nil
+	case invoice.EdgeSubscription:
+		m.ResetSubscription()
+		return nil
 	case invoice.EdgeLines:
 		m.ResetLines()
 		return nil
 	case invoice.EdgePayments:
 		m.ResetPayments()
+		return nil
+	case invoice.EdgeCreditNotes:
+		m.ResetCreditNotes()
 		return nil
 	}
 	return fmt.Errorf("unknown Invoice edge %s", name)
@@ -17956,6 +20501,8 @@ type InvoiceLineMutation struct {
 	addunit_amount_units *money.Units
 	amount_units         *money.Units
 	addamount_units      *money.Units
+	tax_rate_ppm         *money.Rate
+	addtax_rate_ppm      *money.Rate
 	clearedFields        map[string]struct{}
 	invoice              *string
 	clearedinvoice       bool
@@ -18487,6 +21034,76 @@ func (m *InvoiceLineMutation) ResetInvoiceID() {
 	m.invoice = nil
 }
 
+// SetTaxRatePpm sets the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) SetTaxRatePpm(value money.Rate) {
+	m.tax_rate_ppm = &value
+	m.addtax_rate_ppm = nil
+}
+
+// TaxRatePpm returns the value of the "tax_rate_ppm" field in the mutation.
+func (m *InvoiceLineMutation) TaxRatePpm() (r money.Rate, exists bool) {
+	v := m.tax_rate_ppm
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxRatePpm returns the old "tax_rate_ppm" field's value of the InvoiceLine entity.
+// If the InvoiceLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InvoiceLineMutation) OldTaxRatePpm(ctx context.Context) (v *money.Rate, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxRatePpm is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxRatePpm requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxRatePpm: %w", err)
+	}
+	return oldValue.TaxRatePpm, nil
+}
+
+// AddTaxRatePpm adds value to the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) AddTaxRatePpm(value money.Rate) {
+	if m.addtax_rate_ppm != nil {
+		*m.addtax_rate_ppm += value
+	} else {
+		m.addtax_rate_ppm = &value
+	}
+}
+
+// AddedTaxRatePpm returns the value that was added to the "tax_rate_ppm" field in this mutation.
+func (m *InvoiceLineMutation) AddedTaxRatePpm() (r money.Rate, exists bool) {
+	v := m.addtax_rate_ppm
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearTaxRatePpm clears the value of the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) ClearTaxRatePpm() {
+	m.tax_rate_ppm = nil
+	m.addtax_rate_ppm = nil
+	m.clearedFields[invoiceline.FieldTaxRatePpm] = struct{}{}
+}
+
+// TaxRatePpmCleared returns if the "tax_rate_ppm" field was cleared in this mutation.
+func (m *InvoiceLineMutation) TaxRatePpmCleared() bool {
+	_, ok := m.clearedFields[invoiceline.FieldTaxRatePpm]
+	return ok
+}
+
+// ResetTaxRatePpm resets all changes to the "tax_rate_ppm" field.
+func (m *InvoiceLineMutation) ResetTaxRatePpm() {
+	m.tax_rate_ppm = nil
+	m.addtax_rate_ppm = nil
+	delete(m.clearedFields, invoiceline.FieldTaxRatePpm)
+}
+
 // ClearInvoice clears the "invoice" edge to the Invoice entity.
 func (m *InvoiceLineMutation) ClearInvoice() {
 	m.clearedinvoice = true
@@ -18575,7 +21192,7 @@ func (m *InvoiceLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InvoiceLineMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.organization_id != nil {
 		fields = append(fields, invoiceline.FieldOrganizationID)
 	}
@@ -18603,6 +21220,9 @@ func (m *InvoiceLineMutation) Fields() []string {
 	if m.invoice != nil {
 		fields = append(fields, invoiceline.FieldInvoiceID)
 	}
+	if m.tax_rate_ppm != nil {
+		fields = append(fields, invoiceline.FieldTaxRatePpm)
+	}
 	return fields
 }
 
@@ -18629,6 +21249,8 @@ func (m *InvoiceLineMutation) Field(name string) (ent.Value, bool) {
 		return m.AmountUnits()
 	case invoiceline.FieldInvoiceID:
 		return m.InvoiceID()
+	case invoiceline.FieldTaxRatePpm:
+		return m.TaxRatePpm()
 	}
 	return nil, false
 }
@@ -18656,6 +21278,8 @@ func (m *InvoiceLineMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldAmountUnits(ctx)
 	case invoiceline.FieldInvoiceID:
 		return m.OldInvoiceID(ctx)
+	case invoiceline.FieldTaxRatePpm:
+		return m.OldTaxRatePpm(ctx)
 	}
 	return nil, fmt.Errorf("unknown InvoiceLine field %s", name)
 }
@@ -18728,6 +21352,13 @@ func (m *InvoiceLineMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetInvoiceID(v)
 		return nil
+	case invoiceline.FieldTaxRatePpm:
+		v, ok := value.(money.Rate)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxRatePpm(v)
+		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine field %s", name)
 }
@@ -18748,6 +21379,9 @@ func (m *InvoiceLineMutation) AddedFields() []string {
 	if m.addamount_units != nil {
 		fields = append(fields, invoiceline.FieldAmountUnits)
 	}
+	if m.addtax_rate_ppm != nil {
+		fields = append(fields, invoiceline.FieldTaxRatePpm)
+	}
 	return fields
 }
 
@@ -18764,6 +21398,8 @@ func (m *InvoiceLineMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedUnitAmountUnits()
 	case invoiceline.FieldAmountUnits:
 		return m.AddedAmountUnits()
+	case invoiceline.FieldTaxRatePpm:
+		return m.AddedTaxRatePpm()
 	}
 	return nil, false
 }
@@ -18801,6 +21437,13 @@ func (m *InvoiceLineMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddAmountUnits(v)
 		return nil
+	case invoiceline.FieldTaxRatePpm:
+		v, ok := value.(money.Rate)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTaxRatePpm(v)
+		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine numeric field %s", name)
 }
@@ -18811,6 +21454,9 @@ func (m *InvoiceLineMutation) ClearedFields() []string {
 	var fields []string
 	if m.FieldCleared(invoiceline.FieldPriceID) {
 		fields = append(fields, invoiceline.FieldPriceID)
+	}
+	if m.FieldCleared(invoiceline.FieldTaxRatePpm) {
+		fields = append(fields, invoiceline.FieldTaxRatePpm)
 	}
 	return fields
 }
@@ -18828,6 +21474,9 @@ func (m *InvoiceLineMutation) ClearField(name string) error {
 	switch name {
 	case invoiceline.FieldPriceID:
 		m.ClearPriceID()
+		return nil
+	case invoiceline.FieldTaxRatePpm:
+		m.ClearTaxRatePpm()
 		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine nullable field %s", name)
@@ -18863,6 +21512,9 @@ func (m *InvoiceLineMutation) ResetField(name string) error {
 		return nil
 	case invoiceline.FieldInvoiceID:
 		m.ResetInvoiceID()
+		return nil
+	case invoiceline.FieldTaxRatePpm:
+		m.ResetTaxRatePpm()
 		return nil
 	}
 	return fmt.Errorf("unknown InvoiceLine field %s", name)
@@ -23382,11 +26034,21 @@ type OrganizationMutation struct {
 	dunning_final                *organization.DunningFinal
 	send_net_days                *int
 	addsend_net_days             *int
+	automatic_net_days           *int
+	addautomatic_net_days        *int
+	usage_net_days               *int
+	addusage_net_days            *int
+	tax_id                       *string
 	number_period                *organization.NumberPeriod
 	allowed_return_origins       *[]string
 	appendallowed_return_origins []string
 	default_provider_id          *string
 	test_twin_of                 *string
+	payers_may_cancel            *bool
+	clock_ahead                  *int64
+	addclock_ahead               *int64
+	clock_at                     *time.Time
+	clock_until                  *time.Time
 	created_at                   *time.Time
 	clearedFields                map[string]struct{}
 	done                         bool
@@ -24358,6 +27020,167 @@ func (m *OrganizationMutation) ResetSendNetDays() {
 	m.addsend_net_days = nil
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (m *OrganizationMutation) SetAutomaticNetDays(i int) {
+	m.automatic_net_days = &i
+	m.addautomatic_net_days = nil
+}
+
+// AutomaticNetDays returns the value of the "automatic_net_days" field in the mutation.
+func (m *OrganizationMutation) AutomaticNetDays() (r int, exists bool) {
+	v := m.automatic_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAutomaticNetDays returns the old "automatic_net_days" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldAutomaticNetDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAutomaticNetDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAutomaticNetDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAutomaticNetDays: %w", err)
+	}
+	return oldValue.AutomaticNetDays, nil
+}
+
+// AddAutomaticNetDays adds i to the "automatic_net_days" field.
+func (m *OrganizationMutation) AddAutomaticNetDays(i int) {
+	if m.addautomatic_net_days != nil {
+		*m.addautomatic_net_days += i
+	} else {
+		m.addautomatic_net_days = &i
+	}
+}
+
+// AddedAutomaticNetDays returns the value that was added to the "automatic_net_days" field in this mutation.
+func (m *OrganizationMutation) AddedAutomaticNetDays() (r int, exists bool) {
+	v := m.addautomatic_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAutomaticNetDays resets all changes to the "automatic_net_days" field.
+func (m *OrganizationMutation) ResetAutomaticNetDays() {
+	m.automatic_net_days = nil
+	m.addautomatic_net_days = nil
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (m *OrganizationMutation) SetUsageNetDays(i int) {
+	m.usage_net_days = &i
+	m.addusage_net_days = nil
+}
+
+// UsageNetDays returns the value of the "usage_net_days" field in the mutation.
+func (m *OrganizationMutation) UsageNetDays() (r int, exists bool) {
+	v := m.usage_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsageNetDays returns the old "usage_net_days" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldUsageNetDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsageNetDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsageNetDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsageNetDays: %w", err)
+	}
+	return oldValue.UsageNetDays, nil
+}
+
+// AddUsageNetDays adds i to the "usage_net_days" field.
+func (m *OrganizationMutation) AddUsageNetDays(i int) {
+	if m.addusage_net_days != nil {
+		*m.addusage_net_days += i
+	} else {
+		m.addusage_net_days = &i
+	}
+}
+
+// AddedUsageNetDays returns the value that was added to the "usage_net_days" field in this mutation.
+func (m *OrganizationMutation) AddedUsageNetDays() (r int, exists bool) {
+	v := m.addusage_net_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUsageNetDays resets all changes to the "usage_net_days" field.
+func (m *OrganizationMutation) ResetUsageNetDays() {
+	m.usage_net_days = nil
+	m.addusage_net_days = nil
+}
+
+// SetTaxID sets the "tax_id" field.
+func (m *OrganizationMutation) SetTaxID(s string) {
+	m.tax_id = &s
+}
+
+// TaxID returns the value of the "tax_id" field in the mutation.
+func (m *OrganizationMutation) TaxID() (r string, exists bool) {
+	v := m.tax_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxID returns the old "tax_id" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldTaxID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxID: %w", err)
+	}
+	return oldValue.TaxID, nil
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (m *OrganizationMutation) ClearTaxID() {
+	m.tax_id = nil
+	m.clearedFields[organization.FieldTaxID] = struct{}{}
+}
+
+// TaxIDCleared returns if the "tax_id" field was cleared in this mutation.
+func (m *OrganizationMutation) TaxIDCleared() bool {
+	_, ok := m.clearedFields[organization.FieldTaxID]
+	return ok
+}
+
+// ResetTaxID resets all changes to the "tax_id" field.
+func (m *OrganizationMutation) ResetTaxID() {
+	m.tax_id = nil
+	delete(m.clearedFields, organization.FieldTaxID)
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (m *OrganizationMutation) SetNumberPeriod(op organization.NumberPeriod) {
 	m.number_period = &op
@@ -24543,6 +27366,196 @@ func (m *OrganizationMutation) ResetTestTwinOf() {
 	delete(m.clearedFields, organization.FieldTestTwinOf)
 }
 
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (m *OrganizationMutation) SetPayersMayCancel(b bool) {
+	m.payers_may_cancel = &b
+}
+
+// PayersMayCancel returns the value of the "payers_may_cancel" field in the mutation.
+func (m *OrganizationMutation) PayersMayCancel() (r bool, exists bool) {
+	v := m.payers_may_cancel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayersMayCancel returns the old "payers_may_cancel" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldPayersMayCancel(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayersMayCancel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayersMayCancel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayersMayCancel: %w", err)
+	}
+	return oldValue.PayersMayCancel, nil
+}
+
+// ResetPayersMayCancel resets all changes to the "payers_may_cancel" field.
+func (m *OrganizationMutation) ResetPayersMayCancel() {
+	m.payers_may_cancel = nil
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (m *OrganizationMutation) SetClockAhead(i int64) {
+	m.clock_ahead = &i
+	m.addclock_ahead = nil
+}
+
+// ClockAhead returns the value of the "clock_ahead" field in the mutation.
+func (m *OrganizationMutation) ClockAhead() (r int64, exists bool) {
+	v := m.clock_ahead
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClockAhead returns the old "clock_ahead" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldClockAhead(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClockAhead is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClockAhead requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClockAhead: %w", err)
+	}
+	return oldValue.ClockAhead, nil
+}
+
+// AddClockAhead adds i to the "clock_ahead" field.
+func (m *OrganizationMutation) AddClockAhead(i int64) {
+	if m.addclock_ahead != nil {
+		*m.addclock_ahead += i
+	} else {
+		m.addclock_ahead = &i
+	}
+}
+
+// AddedClockAhead returns the value that was added to the "clock_ahead" field in this mutation.
+func (m *OrganizationMutation) AddedClockAhead() (r int64, exists bool) {
+	v := m.addclock_ahead
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetClockAhead resets all changes to the "clock_ahead" field.
+func (m *OrganizationMutation) ResetClockAhead() {
+	m.clock_ahead = nil
+	m.addclock_ahead = nil
+}
+
+// SetClockAt sets the "clock_at" field.
+func (m *OrganizationMutation) SetClockAt(t time.Time) {
+	m.clock_at = &t
+}
+
+// ClockAt returns the value of the "clock_at" field in the mutation.
+func (m *OrganizationMutation) ClockAt() (r time.Time, exists bool) {
+	v := m.clock_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClockAt returns the old "clock_at" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldClockAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClockAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClockAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClockAt: %w", err)
+	}
+	return oldValue.ClockAt, nil
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (m *OrganizationMutation) ClearClockAt() {
+	m.clock_at = nil
+	m.clearedFields[organization.FieldClockAt] = struct{}{}
+}
+
+// ClockAtCleared returns if the "clock_at" field was cleared in this mutation.
+func (m *OrganizationMutation) ClockAtCleared() bool {
+	_, ok := m.clearedFields[organization.FieldClockAt]
+	return ok
+}
+
+// ResetClockAt resets all changes to the "clock_at" field.
+func (m *OrganizationMutation) ResetClockAt() {
+	m.clock_at = nil
+	delete(m.clearedFields, organization.FieldClockAt)
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (m *OrganizationMutation) SetClockUntil(t time.Time) {
+	m.clock_until = &t
+}
+
+// ClockUntil returns the value of the "clock_until" field in the mutation.
+func (m *OrganizationMutation) ClockUntil() (r time.Time, exists bool) {
+	v := m.clock_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClockUntil returns the old "clock_until" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldClockUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClockUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClockUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClockUntil: %w", err)
+	}
+	return oldValue.ClockUntil, nil
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (m *OrganizationMutation) ClearClockUntil() {
+	m.clock_until = nil
+	m.clearedFields[organization.FieldClockUntil] = struct{}{}
+}
+
+// ClockUntilCleared returns if the "clock_until" field was cleared in this mutation.
+func (m *OrganizationMutation) ClockUntilCleared() bool {
+	_, ok := m.clearedFields[organization.FieldClockUntil]
+	return ok
+}
+
+// ResetClockUntil resets all changes to the "clock_until" field.
+func (m *OrganizationMutation) ResetClockUntil() {
+	m.clock_until = nil
+	delete(m.clearedFields, organization.FieldClockUntil)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *OrganizationMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -24613,7 +27626,7 @@ func (m *OrganizationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrganizationMutation) Fields() []string {
-	fields := make([]string, 0, 25)
+	fields := make([]string, 0, 32)
 	if m.slug != nil {
 		fields = append(fields, organization.FieldSlug)
 	}
@@ -24674,6 +27687,15 @@ func (m *OrganizationMutation) Fields() []string {
 	if m.send_net_days != nil {
 		fields = append(fields, organization.FieldSendNetDays)
 	}
+	if m.automatic_net_days != nil {
+		fields = append(fields, organization.FieldAutomaticNetDays)
+	}
+	if m.usage_net_days != nil {
+		fields = append(fields, organization.FieldUsageNetDays)
+	}
+	if m.tax_id != nil {
+		fields = append(fields, organization.FieldTaxID)
+	}
 	if m.number_period != nil {
 		fields = append(fields, organization.FieldNumberPeriod)
 	}
@@ -24685,6 +27707,18 @@ func (m *OrganizationMutation) Fields() []string {
 	}
 	if m.test_twin_of != nil {
 		fields = append(fields, organization.FieldTestTwinOf)
+	}
+	if m.payers_may_cancel != nil {
+		fields = append(fields, organization.FieldPayersMayCancel)
+	}
+	if m.clock_ahead != nil {
+		fields = append(fields, organization.FieldClockAhead)
+	}
+	if m.clock_at != nil {
+		fields = append(fields, organization.FieldClockAt)
+	}
+	if m.clock_until != nil {
+		fields = append(fields, organization.FieldClockUntil)
 	}
 	if m.created_at != nil {
 		fields = append(fields, organization.FieldCreatedAt)
@@ -24737,6 +27771,12 @@ func (m *OrganizationMutation) Field(name string) (ent.Value, bool) {
 		return m.DunningFinal()
 	case organization.FieldSendNetDays:
 		return m.SendNetDays()
+	case organization.FieldAutomaticNetDays:
+		return m.AutomaticNetDays()
+	case organization.FieldUsageNetDays:
+		return m.UsageNetDays()
+	case organization.FieldTaxID:
+		return m.TaxID()
 	case organization.FieldNumberPeriod:
 		return m.NumberPeriod()
 	case organization.FieldAllowedReturnOrigins:
@@ -24745,6 +27785,14 @@ func (m *OrganizationMutation) Field(name string) (ent.Value, bool) {
 		return m.DefaultProviderID()
 	case organization.FieldTestTwinOf:
 		return m.TestTwinOf()
+	case organization.FieldPayersMayCancel:
+		return m.PayersMayCancel()
+	case organization.FieldClockAhead:
+		return m.ClockAhead()
+	case organization.FieldClockAt:
+		return m.ClockAt()
+	case organization.FieldClockUntil:
+		return m.ClockUntil()
 	case organization.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -24796,6 +27844,12 @@ func (m *OrganizationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldDunningFinal(ctx)
 	case organization.FieldSendNetDays:
 		return m.OldSendNetDays(ctx)
+	case organization.FieldAutomaticNetDays:
+		return m.OldAutomaticNetDays(ctx)
+	case organization.FieldUsageNetDays:
+		return m.OldUsageNetDays(ctx)
+	case organization.FieldTaxID:
+		return m.OldTaxID(ctx)
 	case organization.FieldNumberPeriod:
 		return m.OldNumberPeriod(ctx)
 	case organization.FieldAllowedReturnOrigins:
@@ -24804,6 +27858,14 @@ func (m *OrganizationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldDefaultProviderID(ctx)
 	case organization.FieldTestTwinOf:
 		return m.OldTestTwinOf(ctx)
+	case organization.FieldPayersMayCancel:
+		return m.OldPayersMayCancel(ctx)
+	case organization.FieldClockAhead:
+		return m.OldClockAhead(ctx)
+	case organization.FieldClockAt:
+		return m.OldClockAt(ctx)
+	case organization.FieldClockUntil:
+		return m.OldClockUntil(ctx)
 	case organization.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -24955,6 +28017,27 @@ func (m *OrganizationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSendNetDays(v)
 		return nil
+	case organization.FieldAutomaticNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAutomaticNetDays(v)
+		return nil
+	case organization.FieldUsageNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsageNetDays(v)
+		return nil
+	case organization.FieldTaxID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxID(v)
+		return nil
 	case organization.FieldNumberPeriod:
 		v, ok := value.(organization.NumberPeriod)
 		if !ok {
@@ -24983,6 +28066,34 @@ func (m *OrganizationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTestTwinOf(v)
 		return nil
+	case organization.FieldPayersMayCancel:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayersMayCancel(v)
+		return nil
+	case organization.FieldClockAhead:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClockAhead(v)
+		return nil
+	case organization.FieldClockAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClockAt(v)
+		return nil
+	case organization.FieldClockUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClockUntil(v)
+		return nil
 	case organization.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -25007,6 +28118,15 @@ func (m *OrganizationMutation) AddedFields() []string {
 	if m.addsend_net_days != nil {
 		fields = append(fields, organization.FieldSendNetDays)
 	}
+	if m.addautomatic_net_days != nil {
+		fields = append(fields, organization.FieldAutomaticNetDays)
+	}
+	if m.addusage_net_days != nil {
+		fields = append(fields, organization.FieldUsageNetDays)
+	}
+	if m.addclock_ahead != nil {
+		fields = append(fields, organization.FieldClockAhead)
+	}
 	return fields
 }
 
@@ -25021,6 +28141,12 @@ func (m *OrganizationMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedDunningAttemptsMax()
 	case organization.FieldSendNetDays:
 		return m.AddedSendNetDays()
+	case organization.FieldAutomaticNetDays:
+		return m.AddedAutomaticNetDays()
+	case organization.FieldUsageNetDays:
+		return m.AddedUsageNetDays()
+	case organization.FieldClockAhead:
+		return m.AddedClockAhead()
 	}
 	return nil, false
 }
@@ -25051,6 +28177,27 @@ func (m *OrganizationMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddSendNetDays(v)
 		return nil
+	case organization.FieldAutomaticNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAutomaticNetDays(v)
+		return nil
+	case organization.FieldUsageNetDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUsageNetDays(v)
+		return nil
+	case organization.FieldClockAhead:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddClockAhead(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Organization numeric field %s", name)
 }
@@ -25074,11 +28221,20 @@ func (m *OrganizationMutation) ClearedFields() []string {
 	if m.FieldCleared(organization.FieldThankYouURL) {
 		fields = append(fields, organization.FieldThankYouURL)
 	}
+	if m.FieldCleared(organization.FieldTaxID) {
+		fields = append(fields, organization.FieldTaxID)
+	}
 	if m.FieldCleared(organization.FieldDefaultProviderID) {
 		fields = append(fields, organization.FieldDefaultProviderID)
 	}
 	if m.FieldCleared(organization.FieldTestTwinOf) {
 		fields = append(fields, organization.FieldTestTwinOf)
+	}
+	if m.FieldCleared(organization.FieldClockAt) {
+		fields = append(fields, organization.FieldClockAt)
+	}
+	if m.FieldCleared(organization.FieldClockUntil) {
+		fields = append(fields, organization.FieldClockUntil)
 	}
 	return fields
 }
@@ -25109,11 +28265,20 @@ func (m *OrganizationMutation) ClearField(name string) error {
 	case organization.FieldThankYouURL:
 		m.ClearThankYouURL()
 		return nil
+	case organization.FieldTaxID:
+		m.ClearTaxID()
+		return nil
 	case organization.FieldDefaultProviderID:
 		m.ClearDefaultProviderID()
 		return nil
 	case organization.FieldTestTwinOf:
 		m.ClearTestTwinOf()
+		return nil
+	case organization.FieldClockAt:
+		m.ClearClockAt()
+		return nil
+	case organization.FieldClockUntil:
+		m.ClearClockUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Organization nullable field %s", name)
@@ -25183,6 +28348,15 @@ func (m *OrganizationMutation) ResetField(name string) error {
 	case organization.FieldSendNetDays:
 		m.ResetSendNetDays()
 		return nil
+	case organization.FieldAutomaticNetDays:
+		m.ResetAutomaticNetDays()
+		return nil
+	case organization.FieldUsageNetDays:
+		m.ResetUsageNetDays()
+		return nil
+	case organization.FieldTaxID:
+		m.ResetTaxID()
+		return nil
 	case organization.FieldNumberPeriod:
 		m.ResetNumberPeriod()
 		return nil
@@ -25194,6 +28368,18 @@ func (m *OrganizationMutation) ResetField(name string) error {
 		return nil
 	case organization.FieldTestTwinOf:
 		m.ResetTestTwinOf()
+		return nil
+	case organization.FieldPayersMayCancel:
+		m.ResetPayersMayCancel()
+		return nil
+	case organization.FieldClockAhead:
+		m.ResetClockAhead()
+		return nil
+	case organization.FieldClockAt:
+		m.ResetClockAt()
+		return nil
+	case organization.FieldClockUntil:
+		m.ResetClockUntil()
 		return nil
 	case organization.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -26107,9 +29293,12 @@ type PayerMutation struct {
 	tax_rate_ppm           *money.Rate
 	addtax_rate_ppm        *money.Rate
 	tax_id                 *string
+	reverse_charge         *bool
 	locale                 *string
 	address                **schema.Address
 	metadata               *map[string]string
+	charging_enabled       *bool
+	charging_payment_id    *string
 	erased_at              *time.Time
 	clearedFields          map[string]struct{}
 	balances               map[string]struct{}
@@ -26124,12 +29313,18 @@ type PayerMutation struct {
 	invoices               map[string]struct{}
 	removedinvoices        map[string]struct{}
 	clearedinvoices        bool
+	subscriptions          map[string]struct{}
+	removedsubscriptions   map[string]struct{}
+	clearedsubscriptions   bool
 	payments               map[string]struct{}
 	removedpayments        map[string]struct{}
 	clearedpayments        bool
 	holds                  map[string]struct{}
 	removedholds           map[string]struct{}
 	clearedholds           bool
+	emails                 map[string]struct{}
+	removedemails          map[string]struct{}
+	clearedemails          bool
 	memberships            map[string]struct{}
 	removedmemberships     map[string]struct{}
 	clearedmemberships     bool
@@ -26776,6 +29971,42 @@ func (m *PayerMutation) ResetTaxID() {
 	delete(m.clearedFields, payer.FieldTaxID)
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (m *PayerMutation) SetReverseCharge(b bool) {
+	m.reverse_charge = &b
+}
+
+// ReverseCharge returns the value of the "reverse_charge" field in the mutation.
+func (m *PayerMutation) ReverseCharge() (r bool, exists bool) {
+	v := m.reverse_charge
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReverseCharge returns the old "reverse_charge" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldReverseCharge(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReverseCharge is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReverseCharge requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReverseCharge: %w", err)
+	}
+	return oldValue.ReverseCharge, nil
+}
+
+// ResetReverseCharge resets all changes to the "reverse_charge" field.
+func (m *PayerMutation) ResetReverseCharge() {
+	m.reverse_charge = nil
+}
+
 // SetLocale sets the "locale" field.
 func (m *PayerMutation) SetLocale(s string) {
 	m.locale = &s
@@ -26793,7 +30024,7 @@ func (m *PayerMutation) Locale() (r string, exists bool) {
 // OldLocale returns the old "locale" field's value of the Payer entity.
 // If the Payer object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *PayerMutation) OldLocale(ctx context.Context) (v string, err error) {
+func (m *PayerMutation) OldLocale(ctx context.Context) (v *string, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldLocale is only allowed on UpdateOne operations")
 	}
@@ -26807,9 +30038,22 @@ func (m *PayerMutation) OldLocale(ctx context.Context) (v string, err error) {
 	return oldValue.Locale, nil
 }
 
+// ClearLocale clears the value of the "locale" field.
+func (m *PayerMutation) ClearLocale() {
+	m.locale = nil
+	m.clearedFields[payer.FieldLocale] = struct{}{}
+}
+
+// LocaleCleared returns if the "locale" field was cleared in this mutation.
+func (m *PayerMutation) LocaleCleared() bool {
+	_, ok := m.clearedFields[payer.FieldLocale]
+	return ok
+}
+
 // ResetLocale resets all changes to the "locale" field.
 func (m *PayerMutation) ResetLocale() {
 	m.locale = nil
+	delete(m.clearedFields, payer.FieldLocale)
 }
 
 // SetAddress sets the "address" field.
@@ -26895,6 +30139,91 @@ func (m *PayerMutation) OldMetadata(ctx context.Context) (v map[string]string, e
 // ResetMetadata resets all changes to the "metadata" field.
 func (m *PayerMutation) ResetMetadata() {
 	m.metadata = nil
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (m *PayerMutation) SetChargingEnabled(b bool) {
+	m.charging_enabled = &b
+}
+
+// ChargingEnabled returns the value of the "charging_enabled" field in the mutation.
+func (m *PayerMutation) ChargingEnabled() (r bool, exists bool) {
+	v := m.charging_enabled
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChargingEnabled returns the old "charging_enabled" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldChargingEnabled(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChargingEnabled is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChargingEnabled requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChargingEnabled: %w", err)
+	}
+	return oldValue.ChargingEnabled, nil
+}
+
+// ResetChargingEnabled resets all changes to the "charging_enabled" field.
+func (m *PayerMutation) ResetChargingEnabled() {
+	m.charging_enabled = nil
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (m *PayerMutation) SetChargingPaymentID(s string) {
+	m.charging_payment_id = &s
+}
+
+// ChargingPaymentID returns the value of the "charging_payment_id" field in the mutation.
+func (m *PayerMutation) ChargingPaymentID() (r string, exists bool) {
+	v := m.charging_payment_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChargingPaymentID returns the old "charging_payment_id" field's value of the Payer entity.
+// If the Payer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PayerMutation) OldChargingPaymentID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChargingPaymentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChargingPaymentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChargingPaymentID: %w", err)
+	}
+	return oldValue.ChargingPaymentID, nil
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (m *PayerMutation) ClearChargingPaymentID() {
+	m.charging_payment_id = nil
+	m.clearedFields[payer.FieldChargingPaymentID] = struct{}{}
+}
+
+// ChargingPaymentIDCleared returns if the "charging_payment_id" field was cleared in this mutation.
+func (m *PayerMutation) ChargingPaymentIDCleared() bool {
+	_, ok := m.clearedFields[payer.FieldChargingPaymentID]
+	return ok
+}
+
+// ResetChargingPaymentID resets all changes to the "charging_payment_id" field.
+func (m *PayerMutation) ResetChargingPaymentID() {
+	m.charging_payment_id = nil
+	delete(m.clearedFields, payer.FieldChargingPaymentID)
 }
 
 // SetErasedAt sets the "erased_at" field.
@@ -27162,6 +30491,60 @@ func (m *PayerMutation) ResetInvoices() {
 	m.removedinvoices = nil
 }
 
+// AddSubscriptionIDs adds the "subscriptions" edge to the Subscription entity by ids.
+func (m *PayerMutation) AddSubscriptionIDs(ids ...string) {
+	if m.subscriptions == nil {
+		m.subscriptions = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.subscriptions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearSubscriptions clears the "subscriptions" edge to the Subscription entity.
+func (m *PayerMutation) ClearSubscriptions() {
+	m.clearedsubscriptions = true
+}
+
+// SubscriptionsCleared reports if the "subscriptions" edge to the Subscription entity was cleared.
+func (m *PayerMutation) SubscriptionsCleared() bool {
+	return m.clearedsubscriptions
+}
+
+// RemoveSubscriptionIDs removes the "subscriptions" edge to the Subscription entity by IDs.
+func (m *PayerMutation) RemoveSubscriptionIDs(ids ...string) {
+	if m.removedsubscriptions == nil {
+		m.removedsubscriptions = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.subscriptions, ids[i])
+		m.removedsubscriptions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedSubscriptions returns the removed IDs of the "subscriptions" edge to the Subscription entity.
+func (m *PayerMutation) RemovedSubscriptionsIDs() (ids []string) {
+	for id := range m.removedsubscriptions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// SubscriptionsIDs returns the "subscriptions" edge IDs in the mutation.
+func (m *PayerMutation) SubscriptionsIDs() (ids []string) {
+	for id := range m.subscriptions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetSubscriptions resets all changes to the "subscriptions" edge.
+func (m *PayerMutation) ResetSubscriptions() {
+	m.subscriptions = nil
+	m.clearedsubscriptions = false
+	m.removedsubscriptions = nil
+}
+
 // AddPaymentIDs adds the "payments" edge to the Payment entity by ids.
 func (m *PayerMutation) AddPaymentIDs(ids ...string) {
 	if m.payments == nil {
@@ -27268,6 +30651,60 @@ func (m *PayerMutation) ResetHolds() {
 	m.holds = nil
 	m.clearedholds = false
 	m.removedholds = nil
+}
+
+// AddEmailIDs adds the "emails" edge to the Email entity by ids.
+func (m *PayerMutation) AddEmailIDs(ids ...string) {
+	if m.emails == nil {
+		m.emails = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.emails[ids[i]] = struct{}{}
+	}
+}
+
+// ClearEmails clears the "emails" edge to the Email entity.
+func (m *PayerMutation) ClearEmails() {
+	m.clearedemails = true
+}
+
+// EmailsCleared reports if the "emails" edge to the Email entity was cleared.
+func (m *PayerMutation) EmailsCleared() bool {
+	return m.clearedemails
+}
+
+// RemoveEmailIDs removes the "emails" edge to the Email entity by IDs.
+func (m *PayerMutation) RemoveEmailIDs(ids ...string) {
+	if m.removedemails == nil {
+		m.removedemails = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.emails, ids[i])
+		m.removedemails[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedEmails returns the removed IDs of the "emails" edge to the Email entity.
+func (m *PayerMutation) RemovedEmailsIDs() (ids []string) {
+	for id := range m.removedemails {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// EmailsIDs returns the "emails" edge IDs in the mutation.
+func (m *PayerMutation) EmailsIDs() (ids []string) {
+	for id := range m.emails {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetEmails resets all changes to the "emails" edge.
+func (m *PayerMutation) ResetEmails() {
+	m.emails = nil
+	m.clearedemails = false
+	m.removedemails = nil
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by ids.
@@ -27412,7 +30849,7 @@ func (m *PayerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PayerMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 19)
 	if m.organization_id != nil {
 		fields = append(fields, payer.FieldOrganizationID)
 	}
@@ -27449,6 +30886,9 @@ func (m *PayerMutation) Fields() []string {
 	if m.tax_id != nil {
 		fields = append(fields, payer.FieldTaxID)
 	}
+	if m.reverse_charge != nil {
+		fields = append(fields, payer.FieldReverseCharge)
+	}
 	if m.locale != nil {
 		fields = append(fields, payer.FieldLocale)
 	}
@@ -27457,6 +30897,12 @@ func (m *PayerMutation) Fields() []string {
 	}
 	if m.metadata != nil {
 		fields = append(fields, payer.FieldMetadata)
+	}
+	if m.charging_enabled != nil {
+		fields = append(fields, payer.FieldChargingEnabled)
+	}
+	if m.charging_payment_id != nil {
+		fields = append(fields, payer.FieldChargingPaymentID)
 	}
 	if m.erased_at != nil {
 		fields = append(fields, payer.FieldErasedAt)
@@ -27493,12 +30939,18 @@ func (m *PayerMutation) Field(name string) (ent.Value, bool) {
 		return m.TaxRatePpm()
 	case payer.FieldTaxID:
 		return m.TaxID()
+	case payer.FieldReverseCharge:
+		return m.ReverseCharge()
 	case payer.FieldLocale:
 		return m.Locale()
 	case payer.FieldAddress:
 		return m.Address()
 	case payer.FieldMetadata:
 		return m.Metadata()
+	case payer.FieldChargingEnabled:
+		return m.ChargingEnabled()
+	case payer.FieldChargingPaymentID:
+		return m.ChargingPaymentID()
 	case payer.FieldErasedAt:
 		return m.ErasedAt()
 	}
@@ -27534,12 +30986,18 @@ func (m *PayerMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldTaxRatePpm(ctx)
 	case payer.FieldTaxID:
 		return m.OldTaxID(ctx)
+	case payer.FieldReverseCharge:
+		return m.OldReverseCharge(ctx)
 	case payer.FieldLocale:
 		return m.OldLocale(ctx)
 	case payer.FieldAddress:
 		return m.OldAddress(ctx)
 	case payer.FieldMetadata:
 		return m.OldMetadata(ctx)
+	case payer.FieldChargingEnabled:
+		return m.OldChargingEnabled(ctx)
+	case payer.FieldChargingPaymentID:
+		return m.OldChargingPaymentID(ctx)
 	case payer.FieldErasedAt:
 		return m.OldErasedAt(ctx)
 	}
@@ -27635,6 +31093,13 @@ func (m *PayerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTaxID(v)
 		return nil
+	case payer.FieldReverseCharge:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReverseCharge(v)
+		return nil
 	case payer.FieldLocale:
 		v, ok := value.(string)
 		if !ok {
@@ -27655,6 +31120,20 @@ func (m *PayerMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetMetadata(v)
+		return nil
+	case payer.FieldChargingEnabled:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChargingEnabled(v)
+		return nil
+	case payer.FieldChargingPaymentID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChargingPaymentID(v)
 		return nil
 	case payer.FieldErasedAt:
 		v, ok := value.(time.Time)
@@ -27726,8 +31205,14 @@ func (m *PayerMutation) ClearedFields() []string {
 	if m.FieldCleared(payer.FieldTaxID) {
 		fields = append(fields, payer.FieldTaxID)
 	}
+	if m.FieldCleared(payer.FieldLocale) {
+		fields = append(fields, payer.FieldLocale)
+	}
 	if m.FieldCleared(payer.FieldAddress) {
 		fields = append(fields, payer.FieldAddress)
+	}
+	if m.FieldCleared(payer.FieldChargingPaymentID) {
+		fields = append(fields, payer.FieldChargingPaymentID)
 	}
 	if m.FieldCleared(payer.FieldErasedAt) {
 		fields = append(fields, payer.FieldErasedAt)
@@ -27764,8 +31249,14 @@ func (m *PayerMutation) ClearField(name string) error {
 	case payer.FieldTaxID:
 		m.ClearTaxID()
 		return nil
+	case payer.FieldLocale:
+		m.ClearLocale()
+		return nil
 	case payer.FieldAddress:
 		m.ClearAddress()
+		return nil
+	case payer.FieldChargingPaymentID:
+		m.ClearChargingPaymentID()
 		return nil
 	case payer.FieldErasedAt:
 		m.ClearErasedAt()
@@ -27814,6 +31305,9 @@ func (m *PayerMutation) ResetField(name string) error {
 	case payer.FieldTaxID:
 		m.ResetTaxID()
 		return nil
+	case payer.FieldReverseCharge:
+		m.ResetReverseCharge()
+		return nil
 	case payer.FieldLocale:
 		m.ResetLocale()
 		return nil
@@ -27822,6 +31316,12 @@ func (m *PayerMutation) ResetField(name string) error {
 		return nil
 	case payer.FieldMetadata:
 		m.ResetMetadata()
+		return nil
+	case payer.FieldChargingEnabled:
+		m.ResetChargingEnabled()
+		return nil
+	case payer.FieldChargingPaymentID:
+		m.ResetChargingPaymentID()
 		return nil
 	case payer.FieldErasedAt:
 		m.ResetErasedAt()
@@ -27832,7 +31332,7 @@ func (m *PayerMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *PayerMutation) AddedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 10)
 	if m.balances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -27845,11 +31345,17 @@ func (m *PayerMutation) AddedEdges() []string {
 	if m.invoices != nil {
 		edges = append(edges, payer.EdgeInvoices)
 	}
+	if m.subscriptions != nil {
+		edges = append(edges, payer.EdgeSubscriptions)
+	}
 	if m.payments != nil {
 		edges = append(edges, payer.EdgePayments)
 	}
 	if m.holds != nil {
 		edges = append(edges, payer.EdgeHolds)
+	}
+	if m.emails != nil {
+		edges = append(edges, payer.EdgeEmails)
 	}
 	if m.memberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -27888,6 +31394,12 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeSubscriptions:
+		ids := make([]ent.Value, 0, len(m.subscriptions))
+		for id := range m.subscriptions {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgePayments:
 		ids := make([]ent.Value, 0, len(m.payments))
 		for id := range m.payments {
@@ -27897,6 +31409,12 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 	case payer.EdgeHolds:
 		ids := make([]ent.Value, 0, len(m.holds))
 		for id := range m.holds {
+			ids = append(ids, id)
+		}
+		return ids
+	case payer.EdgeEmails:
+		ids := make([]ent.Value, 0, len(m.emails))
+		for id := range m.emails {
 			ids = append(ids, id)
 		}
 		return ids
@@ -27918,7 +31436,7 @@ func (m *PayerMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *PayerMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 10)
 	if m.removedbalances != nil {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -27931,11 +31449,17 @@ func (m *PayerMutation) RemovedEdges() []string {
 	if m.removedinvoices != nil {
 		edges = append(edges, payer.EdgeInvoices)
 	}
+	if m.removedsubscriptions != nil {
+		edges = append(edges, payer.EdgeSubscriptions)
+	}
 	if m.removedpayments != nil {
 		edges = append(edges, payer.EdgePayments)
 	}
 	if m.removedholds != nil {
 		edges = append(edges, payer.EdgeHolds)
+	}
+	if m.removedemails != nil {
+		edges = append(edges, payer.EdgeEmails)
 	}
 	if m.removedmemberships != nil {
 		edges = append(edges, payer.EdgeMemberships)
@@ -27974,6 +31498,12 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case payer.EdgeSubscriptions:
+		ids := make([]ent.Value, 0, len(m.removedsubscriptions))
+		for id := range m.removedsubscriptions {
+			ids = append(ids, id)
+		}
+		return ids
 	case payer.EdgePayments:
 		ids := make([]ent.Value, 0, len(m.removedpayments))
 		for id := range m.removedpayments {
@@ -27983,6 +31513,12 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 	case payer.EdgeHolds:
 		ids := make([]ent.Value, 0, len(m.removedholds))
 		for id := range m.removedholds {
+			ids = append(ids, id)
+		}
+		return ids
+	case payer.EdgeEmails:
+		ids := make([]ent.Value, 0, len(m.removedemails))
+		for id := range m.removedemails {
 			ids = append(ids, id)
 		}
 		return ids
@@ -28004,7 +31540,7 @@ func (m *PayerMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *PayerMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 10)
 	if m.clearedbalances {
 		edges = append(edges, payer.EdgeBalances)
 	}
@@ -28017,11 +31553,17 @@ func (m *PayerMutation) ClearedEdges() []string {
 	if m.clearedinvoices {
 		edges = append(edges, payer.EdgeInvoices)
 	}
+	if m.clearedsubscriptions {
+		edges = append(edges, payer.EdgeSubscriptions)
+	}
 	if m.clearedpayments {
 		edges = append(edges, payer.EdgePayments)
 	}
 	if m.clearedholds {
 		edges = append(edges, payer.EdgeHolds)
+	}
+	if m.clearedemails {
+		edges = append(edges, payer.EdgeEmails)
 	}
 	if m.clearedmemberships {
 		edges = append(edges, payer.EdgeMemberships)
@@ -28044,10 +31586,14 @@ func (m *PayerMutation) EdgeCleared(name string) bool {
 		return m.clearedquotes
 	case payer.EdgeInvoices:
 		return m.clearedinvoices
+	case payer.EdgeSubscriptions:
+		return m.clearedsubscriptions
 	case payer.EdgePayments:
 		return m.clearedpayments
 	case payer.EdgeHolds:
 		return m.clearedholds
+	case payer.EdgeEmails:
+		return m.clearedemails
 	case payer.EdgeMemberships:
 		return m.clearedmemberships
 	case payer.EdgeMembers:
@@ -28080,11 +31626,17 @@ func (m *PayerMutation) ResetEdge(name string) error {
 	case payer.EdgeInvoices:
 		m.ResetInvoices()
 		return nil
+	case payer.EdgeSubscriptions:
+		m.ResetSubscriptions()
+		return nil
 	case payer.EdgePayments:
 		m.ResetPayments()
 		return nil
 	case payer.EdgeHolds:
 		m.ResetHolds()
+		return nil
+	case payer.EdgeEmails:
+		m.ResetEmails()
 		return nil
 	case payer.EdgeMemberships:
 		m.ResetMemberships()
@@ -28805,6 +32357,7 @@ type PaymentMutation struct {
 	return_urls           **schema.ReturnURLs
 	public_token          *string
 	settled_at            *time.Time
+	refused_at            *time.Time
 	next_check_at         *time.Time
 	checks                *int
 	addchecks             *int
@@ -30128,6 +33681,55 @@ func (m *PaymentMutation) ResetSettledAt() {
 	delete(m.clearedFields, payment.FieldSettledAt)
 }
 
+// SetRefusedAt sets the "refused_at" field.
+func (m *PaymentMutation) SetRefusedAt(t time.Time) {
+	m.refused_at = &t
+}
+
+// RefusedAt returns the value of the "refused_at" field in the mutation.
+func (m *PaymentMutation) RefusedAt() (r time.Time, exists bool) {
+	v := m.refused_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefusedAt returns the old "refused_at" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldRefusedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefusedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefusedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefusedAt: %w", err)
+	}
+	return oldValue.RefusedAt, nil
+}
+
+// ClearRefusedAt clears the value of the "refused_at" field.
+func (m *PaymentMutation) ClearRefusedAt() {
+	m.refused_at = nil
+	m.clearedFields[payment.FieldRefusedAt] = struct{}{}
+}
+
+// RefusedAtCleared returns if the "refused_at" field was cleared in this mutation.
+func (m *PaymentMutation) RefusedAtCleared() bool {
+	_, ok := m.clearedFields[payment.FieldRefusedAt]
+	return ok
+}
+
+// ResetRefusedAt resets all changes to the "refused_at" field.
+func (m *PaymentMutation) ResetRefusedAt() {
+	m.refused_at = nil
+	delete(m.clearedFields, payment.FieldRefusedAt)
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (m *PaymentMutation) SetNextCheckAt(t time.Time) {
 	m.next_check_at = &t
@@ -30564,7 +34166,7 @@ func (m *PaymentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMutation) Fields() []string {
-	fields := make([]string, 0, 30)
+	fields := make([]string, 0, 31)
 	if m.organization_id != nil {
 		fields = append(fields, payment.FieldOrganizationID)
 	}
@@ -30649,6 +34251,9 @@ func (m *PaymentMutation) Fields() []string {
 	if m.settled_at != nil {
 		fields = append(fields, payment.FieldSettledAt)
 	}
+	if m.refused_at != nil {
+		fields = append(fields, payment.FieldRefusedAt)
+	}
 	if m.next_check_at != nil {
 		fields = append(fields, payment.FieldNextCheckAt)
 	}
@@ -30719,6 +34324,8 @@ func (m *PaymentMutation) Field(name string) (ent.Value, bool) {
 		return m.PublicToken()
 	case payment.FieldSettledAt:
 		return m.SettledAt()
+	case payment.FieldRefusedAt:
+		return m.RefusedAt()
 	case payment.FieldNextCheckAt:
 		return m.NextCheckAt()
 	case payment.FieldChecks:
@@ -30788,6 +34395,8 @@ func (m *PaymentMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldPublicToken(ctx)
 	case payment.FieldSettledAt:
 		return m.OldSettledAt(ctx)
+	case payment.FieldRefusedAt:
+		return m.OldRefusedAt(ctx)
 	case payment.FieldNextCheckAt:
 		return m.OldNextCheckAt(ctx)
 	case payment.FieldChecks:
@@ -30997,6 +34606,13 @@ func (m *PaymentMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSettledAt(v)
 		return nil
+	case payment.FieldRefusedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefusedAt(v)
+		return nil
 	case payment.FieldNextCheckAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -31113,6 +34729,9 @@ func (m *PaymentMutation) ClearedFields() []string {
 	if m.FieldCleared(payment.FieldSettledAt) {
 		fields = append(fields, payment.FieldSettledAt)
 	}
+	if m.FieldCleared(payment.FieldRefusedAt) {
+		fields = append(fields, payment.FieldRefusedAt)
+	}
 	if m.FieldCleared(payment.FieldNextCheckAt) {
 		fields = append(fields, payment.FieldNextCheckAt)
 	}
@@ -31162,6 +34781,9 @@ func (m *PaymentMutation) ClearField(name string) error {
 		return nil
 	case payment.FieldSettledAt:
 		m.ClearSettledAt()
+		return nil
+	case payment.FieldRefusedAt:
+		m.ClearRefusedAt()
 		return nil
 	case payment.FieldNextCheckAt:
 		m.ClearNextCheckAt()
@@ -31257,6 +34879,9 @@ func (m *PaymentMutation) ResetField(name string) error {
 		return nil
 	case payment.FieldSettledAt:
 		m.ResetSettledAt()
+		return nil
+	case payment.FieldRefusedAt:
+		m.ResetRefusedAt()
 		return nil
 	case payment.FieldNextCheckAt:
 		m.ResetNextCheckAt()
@@ -32498,6 +36123,7 @@ type PaymentMethodMutation struct {
 	addexp_month         *int
 	exp_year             *int
 	addexp_year          *int
+	expiry_notice_at     *time.Time
 	is_default           *bool
 	make_default         *bool
 	action_url           *string
@@ -32506,6 +36132,8 @@ type PaymentMethodMutation struct {
 	next_check_at        *time.Time
 	checks               *int
 	addchecks            *int
+	consented_at         *time.Time
+	consented_by         *string
 	clearedFields        map[string]struct{}
 	payer                *string
 	clearedpayer         bool
@@ -33203,6 +36831,55 @@ func (m *PaymentMethodMutation) ResetExpYear() {
 	m.addexp_year = nil
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) SetExpiryNoticeAt(t time.Time) {
+	m.expiry_notice_at = &t
+}
+
+// ExpiryNoticeAt returns the value of the "expiry_notice_at" field in the mutation.
+func (m *PaymentMethodMutation) ExpiryNoticeAt() (r time.Time, exists bool) {
+	v := m.expiry_notice_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiryNoticeAt returns the old "expiry_notice_at" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldExpiryNoticeAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiryNoticeAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiryNoticeAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiryNoticeAt: %w", err)
+	}
+	return oldValue.ExpiryNoticeAt, nil
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) ClearExpiryNoticeAt() {
+	m.expiry_notice_at = nil
+	m.clearedFields[paymentmethod.FieldExpiryNoticeAt] = struct{}{}
+}
+
+// ExpiryNoticeAtCleared returns if the "expiry_notice_at" field was cleared in this mutation.
+func (m *PaymentMethodMutation) ExpiryNoticeAtCleared() bool {
+	_, ok := m.clearedFields[paymentmethod.FieldExpiryNoticeAt]
+	return ok
+}
+
+// ResetExpiryNoticeAt resets all changes to the "expiry_notice_at" field.
+func (m *PaymentMethodMutation) ResetExpiryNoticeAt() {
+	m.expiry_notice_at = nil
+	delete(m.clearedFields, paymentmethod.FieldExpiryNoticeAt)
+}
+
 // SetIsDefault sets the "is_default" field.
 func (m *PaymentMethodMutation) SetIsDefault(b bool) {
 	m.is_default = &b
@@ -33501,6 +37178,104 @@ func (m *PaymentMethodMutation) ResetChecks() {
 	m.addchecks = nil
 }
 
+// SetConsentedAt sets the "consented_at" field.
+func (m *PaymentMethodMutation) SetConsentedAt(t time.Time) {
+	m.consented_at = &t
+}
+
+// ConsentedAt returns the value of the "consented_at" field in the mutation.
+func (m *PaymentMethodMutation) ConsentedAt() (r time.Time, exists bool) {
+	v := m.consented_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConsentedAt returns the old "consented_at" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldConsentedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConsentedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConsentedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConsentedAt: %w", err)
+	}
+	return oldValue.ConsentedAt, nil
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (m *PaymentMethodMutation) ClearConsentedAt() {
+	m.consented_at = nil
+	m.clearedFields[paymentmethod.FieldConsentedAt] = struct{}{}
+}
+
+// ConsentedAtCleared returns if the "consented_at" field was cleared in this mutation.
+func (m *PaymentMethodMutation) ConsentedAtCleared() bool {
+	_, ok := m.clearedFields[paymentmethod.FieldConsentedAt]
+	return ok
+}
+
+// ResetConsentedAt resets all changes to the "consented_at" field.
+func (m *PaymentMethodMutation) ResetConsentedAt() {
+	m.consented_at = nil
+	delete(m.clearedFields, paymentmethod.FieldConsentedAt)
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (m *PaymentMethodMutation) SetConsentedBy(s string) {
+	m.consented_by = &s
+}
+
+// ConsentedBy returns the value of the "consented_by" field in the mutation.
+func (m *PaymentMethodMutation) ConsentedBy() (r string, exists bool) {
+	v := m.consented_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConsentedBy returns the old "consented_by" field's value of the PaymentMethod entity.
+// If the PaymentMethod object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMethodMutation) OldConsentedBy(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConsentedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConsentedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConsentedBy: %w", err)
+	}
+	return oldValue.ConsentedBy, nil
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (m *PaymentMethodMutation) ClearConsentedBy() {
+	m.consented_by = nil
+	m.clearedFields[paymentmethod.FieldConsentedBy] = struct{}{}
+}
+
+// ConsentedByCleared returns if the "consented_by" field was cleared in this mutation.
+func (m *PaymentMethodMutation) ConsentedByCleared() bool {
+	_, ok := m.clearedFields[paymentmethod.FieldConsentedBy]
+	return ok
+}
+
+// ResetConsentedBy resets all changes to the "consented_by" field.
+func (m *PaymentMethodMutation) ResetConsentedBy() {
+	m.consented_by = nil
+	delete(m.clearedFields, paymentmethod.FieldConsentedBy)
+}
+
 // ClearPayer clears the "payer" edge to the Payer entity.
 func (m *PaymentMethodMutation) ClearPayer() {
 	m.clearedpayer = true
@@ -33589,7 +37364,7 @@ func (m *PaymentMethodMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMethodMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 24)
 	if m.organization_id != nil {
 		fields = append(fields, paymentmethod.FieldOrganizationID)
 	}
@@ -33632,6 +37407,9 @@ func (m *PaymentMethodMutation) Fields() []string {
 	if m.exp_year != nil {
 		fields = append(fields, paymentmethod.FieldExpYear)
 	}
+	if m.expiry_notice_at != nil {
+		fields = append(fields, paymentmethod.FieldExpiryNoticeAt)
+	}
 	if m.is_default != nil {
 		fields = append(fields, paymentmethod.FieldIsDefault)
 	}
@@ -33652,6 +37430,12 @@ func (m *PaymentMethodMutation) Fields() []string {
 	}
 	if m.checks != nil {
 		fields = append(fields, paymentmethod.FieldChecks)
+	}
+	if m.consented_at != nil {
+		fields = append(fields, paymentmethod.FieldConsentedAt)
+	}
+	if m.consented_by != nil {
+		fields = append(fields, paymentmethod.FieldConsentedBy)
 	}
 	return fields
 }
@@ -33689,6 +37473,8 @@ func (m *PaymentMethodMutation) Field(name string) (ent.Value, bool) {
 		return m.ExpMonth()
 	case paymentmethod.FieldExpYear:
 		return m.ExpYear()
+	case paymentmethod.FieldExpiryNoticeAt:
+		return m.ExpiryNoticeAt()
 	case paymentmethod.FieldIsDefault:
 		return m.IsDefault()
 	case paymentmethod.FieldMakeDefault:
@@ -33703,6 +37489,10 @@ func (m *PaymentMethodMutation) Field(name string) (ent.Value, bool) {
 		return m.NextCheckAt()
 	case paymentmethod.FieldChecks:
 		return m.Checks()
+	case paymentmethod.FieldConsentedAt:
+		return m.ConsentedAt()
+	case paymentmethod.FieldConsentedBy:
+		return m.ConsentedBy()
 	}
 	return nil, false
 }
@@ -33740,6 +37530,8 @@ func (m *PaymentMethodMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldExpMonth(ctx)
 	case paymentmethod.FieldExpYear:
 		return m.OldExpYear(ctx)
+	case paymentmethod.FieldExpiryNoticeAt:
+		return m.OldExpiryNoticeAt(ctx)
 	case paymentmethod.FieldIsDefault:
 		return m.OldIsDefault(ctx)
 	case paymentmethod.FieldMakeDefault:
@@ -33754,6 +37546,10 @@ func (m *PaymentMethodMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldNextCheckAt(ctx)
 	case paymentmethod.FieldChecks:
 		return m.OldChecks(ctx)
+	case paymentmethod.FieldConsentedAt:
+		return m.OldConsentedAt(ctx)
+	case paymentmethod.FieldConsentedBy:
+		return m.OldConsentedBy(ctx)
 	}
 	return nil, fmt.Errorf("unknown PaymentMethod field %s", name)
 }
@@ -33861,6 +37657,13 @@ func (m *PaymentMethodMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetExpYear(v)
 		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiryNoticeAt(v)
+		return nil
 	case paymentmethod.FieldIsDefault:
 		v, ok := value.(bool)
 		if !ok {
@@ -33909,6 +37712,20 @@ func (m *PaymentMethodMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetChecks(v)
+		return nil
+	case paymentmethod.FieldConsentedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConsentedAt(v)
+		return nil
+	case paymentmethod.FieldConsentedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConsentedBy(v)
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentMethod field %s", name)
@@ -33988,11 +37805,20 @@ func (m *PaymentMethodMutation) ClearedFields() []string {
 	if m.FieldCleared(paymentmethod.FieldSetupReference) {
 		fields = append(fields, paymentmethod.FieldSetupReference)
 	}
+	if m.FieldCleared(paymentmethod.FieldExpiryNoticeAt) {
+		fields = append(fields, paymentmethod.FieldExpiryNoticeAt)
+	}
 	if m.FieldCleared(paymentmethod.FieldActionSecretSealed) {
 		fields = append(fields, paymentmethod.FieldActionSecretSealed)
 	}
 	if m.FieldCleared(paymentmethod.FieldNextCheckAt) {
 		fields = append(fields, paymentmethod.FieldNextCheckAt)
+	}
+	if m.FieldCleared(paymentmethod.FieldConsentedAt) {
+		fields = append(fields, paymentmethod.FieldConsentedAt)
+	}
+	if m.FieldCleared(paymentmethod.FieldConsentedBy) {
+		fields = append(fields, paymentmethod.FieldConsentedBy)
 	}
 	return fields
 }
@@ -34017,11 +37843,20 @@ func (m *PaymentMethodMutation) ClearField(name string) error {
 	case paymentmethod.FieldSetupReference:
 		m.ClearSetupReference()
 		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		m.ClearExpiryNoticeAt()
+		return nil
 	case paymentmethod.FieldActionSecretSealed:
 		m.ClearActionSecretSealed()
 		return nil
 	case paymentmethod.FieldNextCheckAt:
 		m.ClearNextCheckAt()
+		return nil
+	case paymentmethod.FieldConsentedAt:
+		m.ClearConsentedAt()
+		return nil
+	case paymentmethod.FieldConsentedBy:
+		m.ClearConsentedBy()
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentMethod nullable field %s", name)
@@ -34073,6 +37908,9 @@ func (m *PaymentMethodMutation) ResetField(name string) error {
 	case paymentmethod.FieldExpYear:
 		m.ResetExpYear()
 		return nil
+	case paymentmethod.FieldExpiryNoticeAt:
+		m.ResetExpiryNoticeAt()
+		return nil
 	case paymentmethod.FieldIsDefault:
 		m.ResetIsDefault()
 		return nil
@@ -34093,6 +37931,12 @@ func (m *PaymentMethodMutation) ResetField(name string) error {
 		return nil
 	case paymentmethod.FieldChecks:
 		m.ResetChecks()
+		return nil
+	case paymentmethod.FieldConsentedAt:
+		m.ResetConsentedAt()
+		return nil
+	case paymentmethod.FieldConsentedBy:
+		m.ResetConsentedBy()
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentMethod field %s", name)
@@ -35930,6 +39774,8 @@ type ProviderMutation struct {
 	account_unproven_at            *time.Time
 	webhook_token                  *string
 	webhook_endpoint_id            *string
+	return_problem                 *string
+	return_problem_at              *time.Time
 	global_provider_id             *string
 	clearedFields                  map[string]struct{}
 	done                           bool
@@ -37019,6 +40865,91 @@ func (m *ProviderMutation) ResetWebhookEndpointID() {
 	m.webhook_endpoint_id = nil
 }
 
+// SetReturnProblem sets the "return_problem" field.
+func (m *ProviderMutation) SetReturnProblem(s string) {
+	m.return_problem = &s
+}
+
+// ReturnProblem returns the value of the "return_problem" field in the mutation.
+func (m *ProviderMutation) ReturnProblem() (r string, exists bool) {
+	v := m.return_problem
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturnProblem returns the old "return_problem" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldReturnProblem(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturnProblem is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturnProblem requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturnProblem: %w", err)
+	}
+	return oldValue.ReturnProblem, nil
+}
+
+// ResetReturnProblem resets all changes to the "return_problem" field.
+func (m *ProviderMutation) ResetReturnProblem() {
+	m.return_problem = nil
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (m *ProviderMutation) SetReturnProblemAt(t time.Time) {
+	m.return_problem_at = &t
+}
+
+// ReturnProblemAt returns the value of the "return_problem_at" field in the mutation.
+func (m *ProviderMutation) ReturnProblemAt() (r time.Time, exists bool) {
+	v := m.return_problem_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturnProblemAt returns the old "return_problem_at" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldReturnProblemAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturnProblemAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturnProblemAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturnProblemAt: %w", err)
+	}
+	return oldValue.ReturnProblemAt, nil
+}
+
+// ClearReturnProblemAt clears the value of the "return_problem_at" field.
+func (m *ProviderMutation) ClearReturnProblemAt() {
+	m.return_problem_at = nil
+	m.clearedFields[provider.FieldReturnProblemAt] = struct{}{}
+}
+
+// ReturnProblemAtCleared returns if the "return_problem_at" field was cleared in this mutation.
+func (m *ProviderMutation) ReturnProblemAtCleared() bool {
+	_, ok := m.clearedFields[provider.FieldReturnProblemAt]
+	return ok
+}
+
+// ResetReturnProblemAt resets all changes to the "return_problem_at" field.
+func (m *ProviderMutation) ResetReturnProblemAt() {
+	m.return_problem_at = nil
+	delete(m.clearedFields, provider.FieldReturnProblemAt)
+}
+
 // SetGlobalProviderID sets the "global_provider_id" field.
 func (m *ProviderMutation) SetGlobalProviderID(s string) {
 	m.global_provider_id = &s
@@ -37102,7 +41033,7 @@ func (m *ProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProviderMutation) Fields() []string {
-	fields := make([]string, 0, 24)
+	fields := make([]string, 0, 26)
 	if m.organization_id != nil {
 		fields = append(fields, provider.FieldOrganizationID)
 	}
@@ -37172,6 +41103,12 @@ func (m *ProviderMutation) Fields() []string {
 	if m.webhook_endpoint_id != nil {
 		fields = append(fields, provider.FieldWebhookEndpointID)
 	}
+	if m.return_problem != nil {
+		fields = append(fields, provider.FieldReturnProblem)
+	}
+	if m.return_problem_at != nil {
+		fields = append(fields, provider.FieldReturnProblemAt)
+	}
 	if m.global_provider_id != nil {
 		fields = append(fields, provider.FieldGlobalProviderID)
 	}
@@ -37229,6 +41166,10 @@ func (m *ProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.WebhookToken()
 	case provider.FieldWebhookEndpointID:
 		return m.WebhookEndpointID()
+	case provider.FieldReturnProblem:
+		return m.ReturnProblem()
+	case provider.FieldReturnProblemAt:
+		return m.ReturnProblemAt()
 	case provider.FieldGlobalProviderID:
 		return m.GlobalProviderID()
 	}
@@ -37286,6 +41227,10 @@ func (m *ProviderMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldWebhookToken(ctx)
 	case provider.FieldWebhookEndpointID:
 		return m.OldWebhookEndpointID(ctx)
+	case provider.FieldReturnProblem:
+		return m.OldReturnProblem(ctx)
+	case provider.FieldReturnProblemAt:
+		return m.OldReturnProblemAt(ctx)
 	case provider.FieldGlobalProviderID:
 		return m.OldGlobalProviderID(ctx)
 	}
@@ -37458,6 +41403,20 @@ func (m *ProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWebhookEndpointID(v)
 		return nil
+	case provider.FieldReturnProblem:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturnProblem(v)
+		return nil
+	case provider.FieldReturnProblemAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturnProblemAt(v)
+		return nil
 	case provider.FieldGlobalProviderID:
 		v, ok := value.(string)
 		if !ok {
@@ -37540,6 +41499,9 @@ func (m *ProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(provider.FieldAccountUnprovenAt) {
 		fields = append(fields, provider.FieldAccountUnprovenAt)
 	}
+	if m.FieldCleared(provider.FieldReturnProblemAt) {
+		fields = append(fields, provider.FieldReturnProblemAt)
+	}
 	if m.FieldCleared(provider.FieldGlobalProviderID) {
 		fields = append(fields, provider.FieldGlobalProviderID)
 	}
@@ -37586,6 +41548,9 @@ func (m *ProviderMutation) ClearField(name string) error {
 		return nil
 	case provider.FieldAccountUnprovenAt:
 		m.ClearAccountUnprovenAt()
+		return nil
+	case provider.FieldReturnProblemAt:
+		m.ClearReturnProblemAt()
 		return nil
 	case provider.FieldGlobalProviderID:
 		m.ClearGlobalProviderID()
@@ -37667,6 +41632,12 @@ func (m *ProviderMutation) ResetField(name string) error {
 	case provider.FieldWebhookEndpointID:
 		m.ResetWebhookEndpointID()
 		return nil
+	case provider.FieldReturnProblem:
+		m.ResetReturnProblem()
+		return nil
+	case provider.FieldReturnProblemAt:
+		m.ResetReturnProblemAt()
+		return nil
 	case provider.FieldGlobalProviderID:
 		m.ResetGlobalProviderID()
 		return nil
@@ -37725,39 +41696,41 @@ func (m *ProviderMutation) ResetEdge(name string) error {
 // QuoteMutation represents an operation that mutates the Quote nodes in the graph.
 type QuoteMutation struct {
 	config
-	op               Op
-	typ              string
-	id               *string
-	organization_id  *string
-	created_at       *time.Time
-	updated_at       *time.Time
-	number           *string
-	status           *quote.Status
-	currency         *string
-	total_units      *money.Units
-	addtotal_units   *money.Units
-	description      *string
-	expires_at       *time.Time
-	finalized_at     *time.Time
-	accepted_at      *time.Time
-	gateway_quote_id *string
-	subscription_id  *string
-	revision_of_id   *string
-	public_token     *string
-	pending_call_id  *string
-	clearedFields    map[string]struct{}
-	payer            *string
-	clearedpayer     bool
-	provider         *string
-	clearedprovider  bool
-	invoice          *string
-	clearedinvoice   bool
-	lines            map[string]struct{}
-	removedlines     map[string]struct{}
-	clearedlines     bool
-	done             bool
-	oldValue         func(context.Context) (*Quote, error)
-	predicates       []predicate.Quote
+	op                  Op
+	typ                 string
+	id                  *string
+	organization_id     *string
+	created_at          *time.Time
+	updated_at          *time.Time
+	number              *string
+	status              *quote.Status
+	currency            *string
+	total_units         *money.Units
+	addtotal_units      *money.Units
+	description         *string
+	expires_at          *time.Time
+	starts_at           *time.Time
+	finalized_at        *time.Time
+	accepted_at         *time.Time
+	gateway_quote_id    *string
+	revision_of_id      *string
+	public_token        *string
+	pending_call_id     *string
+	clearedFields       map[string]struct{}
+	payer               *string
+	clearedpayer        bool
+	provider            *string
+	clearedprovider     bool
+	invoice             *string
+	clearedinvoice      bool
+	subscription        *string
+	clearedsubscription bool
+	lines               map[string]struct{}
+	removedlines        map[string]struct{}
+	clearedlines        bool
+	done                bool
+	oldValue            func(context.Context) (*Quote, error)
+	predicates          []predicate.Quote
 }
 
 var _ ent.Mutation = (*QuoteMutation)(nil)
@@ -38358,6 +42331,55 @@ func (m *QuoteMutation) ResetExpiresAt() {
 	delete(m.clearedFields, quote.FieldExpiresAt)
 }
 
+// SetStartsAt sets the "starts_at" field.
+func (m *QuoteMutation) SetStartsAt(t time.Time) {
+	m.starts_at = &t
+}
+
+// StartsAt returns the value of the "starts_at" field in the mutation.
+func (m *QuoteMutation) StartsAt() (r time.Time, exists bool) {
+	v := m.starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartsAt returns the old "starts_at" field's value of the Quote entity.
+// If the Quote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuoteMutation) OldStartsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartsAt: %w", err)
+	}
+	return oldValue.StartsAt, nil
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (m *QuoteMutation) ClearStartsAt() {
+	m.starts_at = nil
+	m.clearedFields[quote.FieldStartsAt] = struct{}{}
+}
+
+// StartsAtCleared returns if the "starts_at" field was cleared in this mutation.
+func (m *QuoteMutation) StartsAtCleared() bool {
+	_, ok := m.clearedFields[quote.FieldStartsAt]
+	return ok
+}
+
+// ResetStartsAt resets all changes to the "starts_at" field.
+func (m *QuoteMutation) ResetStartsAt() {
+	m.starts_at = nil
+	delete(m.clearedFields, quote.FieldStartsAt)
+}
+
 // SetFinalizedAt sets the "finalized_at" field.
 func (m *QuoteMutation) SetFinalizedAt(t time.Time) {
 	m.finalized_at = &t
@@ -38556,12 +42578,12 @@ func (m *QuoteMutation) ResetInvoiceID() {
 
 // SetSubscriptionID sets the "subscription_id" field.
 func (m *QuoteMutation) SetSubscriptionID(s string) {
-	m.subscription_id = &s
+	m.subscription = &s
 }
 
 // SubscriptionID returns the value of the "subscription_id" field in the mutation.
 func (m *QuoteMutation) SubscriptionID() (r string, exists bool) {
-	v := m.subscription_id
+	v := m.subscription
 	if v == nil {
 		return
 	}
@@ -38587,7 +42609,7 @@ func (m *QuoteMutation) OldSubscriptionID(ctx context.Context) (v *string, err e
 
 // ClearSubscriptionID clears the value of the "subscription_id" field.
 func (m *QuoteMutation) ClearSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	m.clearedFields[quote.FieldSubscriptionID] = struct{}{}
 }
 
@@ -38599,7 +42621,7 @@ func (m *QuoteMutation) SubscriptionIDCleared() bool {
 
 // ResetSubscriptionID resets all changes to the "subscription_id" field.
 func (m *QuoteMutation) ResetSubscriptionID() {
-	m.subscription_id = nil
+	m.subscription = nil
 	delete(m.clearedFields, quote.FieldSubscriptionID)
 }
 
@@ -38818,6 +42840,33 @@ func (m *QuoteMutation) ResetInvoice() {
 	m.clearedinvoice = false
 }
 
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (m *QuoteMutation) ClearSubscription() {
+	m.clearedsubscription = true
+	m.clearedFields[quote.FieldSubscriptionID] = struct{}{}
+}
+
+// SubscriptionCleared reports if the "subscription" edge to the Subscription entity was cleared.
+func (m *QuoteMutation) SubscriptionCleared() bool {
+	return m.SubscriptionIDCleared() || m.clearedsubscription
+}
+
+// SubscriptionIDs returns the "subscription" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SubscriptionID instead. It exists only for internal usage by the builders.
+func (m *QuoteMutation) SubscriptionIDs() (ids []string) {
+	if id := m.subscription; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSubscription resets all changes to the "subscription" edge.
+func (m *QuoteMutation) ResetSubscription() {
+	m.subscription = nil
+	m.clearedsubscription = false
+}
+
 // AddLineIDs adds the "lines" edge to the QuoteLine entity by ids.
 func (m *QuoteMutation) AddLineIDs(ids ...string) {
 	if m.lines == nil {
@@ -38906,7 +42955,7 @@ func (m *QuoteMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *QuoteMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 20)
 	if m.organization_id != nil {
 		fields = append(fields, quote.FieldOrganizationID)
 	}
@@ -38940,6 +42989,9 @@ func (m *QuoteMutation) Fields() []string {
 	if m.expires_at != nil {
 		fields = append(fields, quote.FieldExpiresAt)
 	}
+	if m.starts_at != nil {
+		fields = append(fields, quote.FieldStartsAt)
+	}
 	if m.finalized_at != nil {
 		fields = append(fields, quote.FieldFinalizedAt)
 	}
@@ -38952,7 +43004,7 @@ func (m *QuoteMutation) Fields() []string {
 	if m.invoice != nil {
 		fields = append(fields, quote.FieldInvoiceID)
 	}
-	if m.subscription_id != nil {
+	if m.subscription != nil {
 		fields = append(fields, quote.FieldSubscriptionID)
 	}
 	if m.revision_of_id != nil {
@@ -38994,6 +43046,8 @@ func (m *QuoteMutation) Field(name string) (ent.Value, bool) {
 		return m.Description()
 	case quote.FieldExpiresAt:
 		return m.ExpiresAt()
+	case quote.FieldStartsAt:
+		return m.StartsAt()
 	case quote.FieldFinalizedAt:
 		return m.FinalizedAt()
 	case quote.FieldAcceptedAt:
@@ -39041,6 +43095,8 @@ func (m *QuoteMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldDescription(ctx)
 	case quote.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case quote.FieldStartsAt:
+		return m.OldStartsAt(ctx)
 	case quote.FieldFinalizedAt:
 		return m.OldFinalizedAt(ctx)
 	case quote.FieldAcceptedAt:
@@ -39142,6 +43198,13 @@ func (m *QuoteMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpiresAt(v)
+		return nil
+	case quote.FieldStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartsAt(v)
 		return nil
 	case quote.FieldFinalizedAt:
 		v, ok := value.(time.Time)
@@ -39262,6 +43325,9 @@ func (m *QuoteMutation) ClearedFields() []string {
 	if m.FieldCleared(quote.FieldExpiresAt) {
 		fields = append(fields, quote.FieldExpiresAt)
 	}
+	if m.FieldCleared(quote.FieldStartsAt) {
+		fields = append(fields, quote.FieldStartsAt)
+	}
 	if m.FieldCleared(quote.FieldFinalizedAt) {
 		fields = append(fields, quote.FieldFinalizedAt)
 	}
@@ -39314,6 +43380,9 @@ func (m *QuoteMutation) ClearField(name string) error {
 		return nil
 	case quote.FieldExpiresAt:
 		m.ClearExpiresAt()
+		return nil
+	case quote.FieldStartsAt:
+		m.ClearStartsAt()
 		return nil
 	case quote.FieldFinalizedAt:
 		m.ClearFinalizedAt()
@@ -39377,6 +43446,9 @@ func (m *QuoteMutation) ResetField(name string) error {
 	case quote.FieldExpiresAt:
 		m.ResetExpiresAt()
 		return nil
+	case quote.FieldStartsAt:
+		m.ResetStartsAt()
+		return nil
 	case quote.FieldFinalizedAt:
 		m.ResetFinalizedAt()
 		return nil
@@ -39407,7 +43479,7 @@ func (m *QuoteMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *QuoteMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.payer != nil {
 		edges = append(edges, quote.EdgePayer)
 	}
@@ -39416,6 +43488,9 @@ func (m *QuoteMutation) AddedEdges() []string {
 	}
 	if m.invoice != nil {
 		edges = append(edges, quote.EdgeInvoice)
+	}
+	if m.subscription != nil {
+		edges = append(edges, quote.EdgeSubscription)
 	}
 	if m.lines != nil {
 		edges = append(edges, quote.EdgeLines)
@@ -39439,6 +43514,10 @@ func (m *QuoteMutation) AddedIDs(name string) []ent.Value {
 		if id := m.invoice; id != nil {
 			return []ent.Value{*id}
 		}
+	case quote.EdgeSubscription:
+		if id := m.subscription; id != nil {
+			return []ent.Value{*id}
+		}
 	case quote.EdgeLines:
 		ids := make([]ent.Value, 0, len(m.lines))
 		for id := range m.lines {
@@ -39451,7 +43530,7 @@ func (m *QuoteMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *QuoteMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.removedlines != nil {
 		edges = append(edges, quote.EdgeLines)
 	}
@@ -39474,7 +43553,7 @@ func (m *QuoteMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *QuoteMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.clearedpayer {
 		edges = append(edges, quote.EdgePayer)
 	}
@@ -39483,6 +43562,9 @@ func (m *QuoteMutation) ClearedEdges() []string {
 	}
 	if m.clearedinvoice {
 		edges = append(edges, quote.EdgeInvoice)
+	}
+	if m.clearedsubscription {
+		edges = append(edges, quote.EdgeSubscription)
 	}
 	if m.clearedlines {
 		edges = append(edges, quote.EdgeLines)
@@ -39500,6 +43582,8 @@ func (m *QuoteMutation) EdgeCleared(name string) bool {
 		return m.clearedprovider
 	case quote.EdgeInvoice:
 		return m.clearedinvoice
+	case quote.EdgeSubscription:
+		return m.clearedsubscription
 	case quote.EdgeLines:
 		return m.clearedlines
 	}
@@ -39519,6 +43603,9 @@ func (m *QuoteMutation) ClearEdge(name string) error {
 	case quote.EdgeInvoice:
 		m.ClearInvoice()
 		return nil
+	case quote.EdgeSubscription:
+		m.ClearSubscription()
+		return nil
 	}
 	return fmt.Errorf("unknown Quote unique edge %s", name)
 }
@@ -39535,6 +43622,9 @@ func (m *QuoteMutation) ResetEdge(name string) error {
 		return nil
 	case quote.EdgeInvoice:
 		m.ResetInvoice()
+		return nil
+	case quote.EdgeSubscription:
+		m.ResetSubscription()
 		return nil
 	case quote.EdgeLines:
 		m.ResetLines()
@@ -40727,29 +44817,31 @@ func (m *QuoteLineMutation) ResetEdge(name string) error {
 // RefundMutation represents an operation that mutates the Refund nodes in the graph.
 type RefundMutation struct {
 	config
-	op                Op
-	typ               string
-	id                *string
-	organization_id   *string
-	created_at        *time.Time
-	updated_at        *time.Time
-	currency          *string
-	amount_units      *money.Units
-	addamount_units   *money.Units
-	status            *refund.Status
-	reason            *string
-	failure_message   *string
-	gateway_refund_id *string
-	hold_id           *string
-	next_check_at     *time.Time
-	checks            *int
-	addchecks         *int
-	clearedFields     map[string]struct{}
-	payment           *string
-	clearedpayment    bool
-	done              bool
-	oldValue          func(context.Context) (*Refund, error)
-	predicates        []predicate.Refund
+	op                 Op
+	typ                string
+	id                 *string
+	organization_id    *string
+	created_at         *time.Time
+	updated_at         *time.Time
+	currency           *string
+	amount_units       *money.Units
+	addamount_units    *money.Units
+	status             *refund.Status
+	reason             *string
+	failure_message    *string
+	gateway_refund_id  *string
+	hold_id            *string
+	next_check_at      *time.Time
+	checks             *int
+	addchecks          *int
+	clearedFields      map[string]struct{}
+	credit_note        *string
+	clearedcredit_note bool
+	payment            *string
+	clearedpayment     bool
+	done               bool
+	oldValue           func(context.Context) (*Refund, error)
+	predicates         []predicate.Refund
 }
 
 var _ ent.Mutation = (*RefundMutation)(nil)
@@ -41324,6 +45416,55 @@ func (m *RefundMutation) ResetHoldID() {
 	delete(m.clearedFields, refund.FieldHoldID)
 }
 
+// SetCreditNoteID sets the "credit_note_id" field.
+func (m *RefundMutation) SetCreditNoteID(s string) {
+	m.credit_note = &s
+}
+
+// CreditNoteID returns the value of the "credit_note_id" field in the mutation.
+func (m *RefundMutation) CreditNoteID() (r string, exists bool) {
+	v := m.credit_note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditNoteID returns the old "credit_note_id" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldCreditNoteID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditNoteID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditNoteID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditNoteID: %w", err)
+	}
+	return oldValue.CreditNoteID, nil
+}
+
+// ClearCreditNoteID clears the value of the "credit_note_id" field.
+func (m *RefundMutation) ClearCreditNoteID() {
+	m.credit_note = nil
+	m.clearedFields[refund.FieldCreditNoteID] = struct{}{}
+}
+
+// CreditNoteIDCleared returns if the "credit_note_id" field was cleared in this mutation.
+func (m *RefundMutation) CreditNoteIDCleared() bool {
+	_, ok := m.clearedFields[refund.FieldCreditNoteID]
+	return ok
+}
+
+// ResetCreditNoteID resets all changes to the "credit_note_id" field.
+func (m *RefundMutation) ResetCreditNoteID() {
+	m.credit_note = nil
+	delete(m.clearedFields, refund.FieldCreditNoteID)
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (m *RefundMutation) SetNextCheckAt(t time.Time) {
 	m.next_check_at = &t
@@ -41429,6 +45570,33 @@ func (m *RefundMutation) ResetChecks() {
 	m.addchecks = nil
 }
 
+// ClearCreditNote clears the "credit_note" edge to the CreditNote entity.
+func (m *RefundMutation) ClearCreditNote() {
+	m.clearedcredit_note = true
+	m.clearedFields[refund.FieldCreditNoteID] = struct{}{}
+}
+
+// CreditNoteCleared reports if the "credit_note" edge to the CreditNote entity was cleared.
+func (m *RefundMutation) CreditNoteCleared() bool {
+	return m.CreditNoteIDCleared() || m.clearedcredit_note
+}
+
+// CreditNoteIDs returns the "credit_note" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CreditNoteID instead. It exists only for internal usage by the builders.
+func (m *RefundMutation) CreditNoteIDs() (ids []string) {
+	if id := m.credit_note; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCreditNote resets all changes to the "credit_note" edge.
+func (m *RefundMutation) ResetCreditNote() {
+	m.credit_note = nil
+	m.clearedcredit_note = false
+}
+
 // ClearPayment clears the "payment" edge to the Payment entity.
 func (m *RefundMutation) ClearPayment() {
 	m.clearedpayment = true
@@ -41490,7 +45658,7 @@ func (m *RefundMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefundMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 14)
 	if m.organization_id != nil {
 		fields = append(fields, refund.FieldOrganizationID)
 	}
@@ -41523,6 +45691,9 @@ func (m *RefundMutation) Fields() []string {
 	}
 	if m.hold_id != nil {
 		fields = append(fields, refund.FieldHoldID)
+	}
+	if m.credit_note != nil {
+		fields = append(fields, refund.FieldCreditNoteID)
 	}
 	if m.next_check_at != nil {
 		fields = append(fields, refund.FieldNextCheckAt)
@@ -41560,6 +45731,8 @@ func (m *RefundMutation) Field(name string) (ent.Value, bool) {
 		return m.GatewayRefundID()
 	case refund.FieldHoldID:
 		return m.HoldID()
+	case refund.FieldCreditNoteID:
+		return m.CreditNoteID()
 	case refund.FieldNextCheckAt:
 		return m.NextCheckAt()
 	case refund.FieldChecks:
@@ -41595,6 +45768,8 @@ func (m *RefundMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldGatewayRefundID(ctx)
 	case refund.FieldHoldID:
 		return m.OldHoldID(ctx)
+	case refund.FieldCreditNoteID:
+		return m.OldCreditNoteID(ctx)
 	case refund.FieldNextCheckAt:
 		return m.OldNextCheckAt(ctx)
 	case refund.FieldChecks:
@@ -41685,6 +45860,13 @@ func (m *RefundMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetHoldID(v)
 		return nil
+	case refund.FieldCreditNoteID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditNoteID(v)
+		return nil
 	case refund.FieldNextCheckAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -41768,6 +45950,9 @@ func (m *RefundMutation) ClearedFields() []string {
 	if m.FieldCleared(refund.FieldHoldID) {
 		fields = append(fields, refund.FieldHoldID)
 	}
+	if m.FieldCleared(refund.FieldCreditNoteID) {
+		fields = append(fields, refund.FieldCreditNoteID)
+	}
 	if m.FieldCleared(refund.FieldNextCheckAt) {
 		fields = append(fields, refund.FieldNextCheckAt)
 	}
@@ -41796,6 +45981,9 @@ func (m *RefundMutation) ClearField(name string) error {
 		return nil
 	case refund.FieldHoldID:
 		m.ClearHoldID()
+		return nil
+	case refund.FieldCreditNoteID:
+		m.ClearCreditNoteID()
 		return nil
 	case refund.FieldNextCheckAt:
 		m.ClearNextCheckAt()
@@ -41841,6 +46029,9 @@ func (m *RefundMutation) ResetField(name string) error {
 	case refund.FieldHoldID:
 		m.ResetHoldID()
 		return nil
+	case refund.FieldCreditNoteID:
+		m.ResetCreditNoteID()
+		return nil
 	case refund.FieldNextCheckAt:
 		m.ResetNextCheckAt()
 		return nil
@@ -41853,7 +46044,10 @@ func (m *RefundMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *RefundMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.credit_note != nil {
+		edges = append(edges, refund.EdgeCreditNote)
+	}
 	if m.payment != nil {
 		edges = append(edges, refund.EdgePayment)
 	}
@@ -41864,6 +46058,10 @@ func (m *RefundMutation) AddedEdges() []string {
 // name in this mutation.
 func (m *RefundMutation) AddedIDs(name string) []ent.Value {
 	switch name {
+	case refund.EdgeCreditNote:
+		if id := m.credit_note; id != nil {
+			return []ent.Value{*id}
+		}
 	case refund.EdgePayment:
 		if id := m.payment; id != nil {
 			return []ent.Value{*id}
@@ -41874,7 +46072,7 @@ func (m *RefundMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *RefundMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	return edges
 }
 
@@ -41886,7 +46084,10 @@ func (m *RefundMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *RefundMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.clearedcredit_note {
+		edges = append(edges, refund.EdgeCreditNote)
+	}
 	if m.clearedpayment {
 		edges = append(edges, refund.EdgePayment)
 	}
@@ -41897,6 +46098,8 @@ func (m *RefundMutation) ClearedEdges() []string {
 // was cleared in this mutation.
 func (m *RefundMutation) EdgeCleared(name string) bool {
 	switch name {
+	case refund.EdgeCreditNote:
+		return m.clearedcredit_note
 	case refund.EdgePayment:
 		return m.clearedpayment
 	}
@@ -41907,6 +46110,9 @@ func (m *RefundMutation) EdgeCleared(name string) bool {
 // if that edge is not defined in the schema.
 func (m *RefundMutation) ClearEdge(name string) error {
 	switch name {
+	case refund.EdgeCreditNote:
+		m.ClearCreditNote()
+		return nil
 	case refund.EdgePayment:
 		m.ClearPayment()
 		return nil
@@ -41918,6 +46124,9 @@ func (m *RefundMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *RefundMutation) ResetEdge(name string) error {
 	switch name {
+	case refund.EdgeCreditNote:
+		m.ResetCreditNote()
+		return nil
 	case refund.EdgePayment:
 		m.ResetPayment()
 		return nil
@@ -41928,30 +46137,55 @@ func (m *RefundMutation) ResetEdge(name string) error {
 // SubscriptionMutation represents an operation that mutates the Subscription nodes in the graph.
 type SubscriptionMutation struct {
 	config
-	op                   Op
-	typ                  string
-	id                   *string
-	organization_id      *string
-	created_at           *time.Time
-	updated_at           *time.Time
-	payer_id             *string
-	provider_id          *string
-	payment_method_id    *string
-	quote_id             *string
-	latest_invoice_id    *string
-	currency             *string
-	status               *subscription.Status
-	collection           *subscription.Collection
-	current_period_start *time.Time
-	current_period_end   *time.Time
-	renews_at            *time.Time
-	trial_ends_at        *time.Time
-	canceled_at          *time.Time
-	cancel_at_period_end *bool
-	clearedFields        map[string]struct{}
-	done                 bool
-	oldValue             func(context.Context) (*Subscription, error)
-	predicates           []predicate.Subscription
+	op                    Op
+	typ                   string
+	id                    *string
+	organization_id       *string
+	created_at            *time.Time
+	updated_at            *time.Time
+	currency              *string
+	amount_units          *money.Units
+	addamount_units       *money.Units
+	status                *subscription.Status
+	collection            *subscription.Collection
+	recurrence_interval   *subscription.RecurrenceInterval
+	recurrence_count      *int
+	addrecurrence_count   *int
+	time_zone             *string
+	anchor_at             *time.Time
+	period                *int
+	addperiod             *int
+	starts_at             *time.Time
+	current_period_start  *time.Time
+	current_period_end    *time.Time
+	trial_ends_at         *time.Time
+	canceled_at           *time.Time
+	cancel_at_period_end  *bool
+	due_at                *time.Time
+	pending_lines         *[]schema.PendingLine
+	appendpending_lines   []schema.PendingLine
+	version               *int64
+	addversion            *int64
+	clearedFields         map[string]struct{}
+	payer                 *string
+	clearedpayer          bool
+	provider              *string
+	clearedprovider       bool
+	payment_method        *string
+	clearedpayment_method bool
+	quote                 *string
+	clearedquote          bool
+	latest_invoice        *string
+	clearedlatest_invoice bool
+	items                 map[string]struct{}
+	removeditems          map[string]struct{}
+	cleareditems          bool
+	invoices              map[string]struct{}
+	removedinvoices       map[string]struct{}
+	clearedinvoices       bool
+	done                  bool
+	oldValue              func(context.Context) (*Subscription, error)
+	predicates            []predicate.Subscription
 }
 
 var _ ent.Mutation = (*SubscriptionMutation)(nil)
@@ -42168,12 +46402,12 @@ func (m *SubscriptionMutation) ResetUpdatedAt() {
 
 // SetPayerID sets the "payer_id" field.
 func (m *SubscriptionMutation) SetPayerID(s string) {
-	m.payer_id = &s
+	m.payer = &s
 }
 
 // PayerID returns the value of the "payer_id" field in the mutation.
 func (m *SubscriptionMutation) PayerID() (r string, exists bool) {
-	v := m.payer_id
+	v := m.payer
 	if v == nil {
 		return
 	}
@@ -42199,17 +46433,17 @@ func (m *SubscriptionMutation) OldPayerID(ctx context.Context) (v string, err er
 
 // ResetPayerID resets all changes to the "payer_id" field.
 func (m *SubscriptionMutation) ResetPayerID() {
-	m.payer_id = nil
+	m.payer = nil
 }
 
 // SetProviderID sets the "provider_id" field.
 func (m *SubscriptionMutation) SetProviderID(s string) {
-	m.provider_id = &s
+	m.provider = &s
 }
 
 // ProviderID returns the value of the "provider_id" field in the mutation.
 func (m *SubscriptionMutation) ProviderID() (r string, exists bool) {
-	v := m.provider_id
+	v := m.provider
 	if v == nil {
 		return
 	}
@@ -42235,7 +46469,7 @@ func (m *SubscriptionMutation) OldProviderID(ctx context.Context) (v *string, er
 
 // ClearProviderID clears the value of the "provider_id" field.
 func (m *SubscriptionMutation) ClearProviderID() {
-	m.provider_id = nil
+	m.provider = nil
 	m.clearedFields[subscription.FieldProviderID] = struct{}{}
 }
 
@@ -42247,18 +46481,18 @@ func (m *SubscriptionMutation) ProviderIDCleared() bool {
 
 // ResetProviderID resets all changes to the "provider_id" field.
 func (m *SubscriptionMutation) ResetProviderID() {
-	m.provider_id = nil
+	m.provider = nil
 	delete(m.clearedFields, subscription.FieldProviderID)
 }
 
 // SetPaymentMethodID sets the "payment_method_id" field.
 func (m *SubscriptionMutation) SetPaymentMethodID(s string) {
-	m.payment_method_id = &s
+	m.payment_method = &s
 }
 
 // PaymentMethodID returns the value of the "payment_method_id" field in the mutation.
 func (m *SubscriptionMutation) PaymentMethodID() (r string, exists bool) {
-	v := m.payment_method_id
+	v := m.payment_method
 	if v == nil {
 		return
 	}
@@ -42284,7 +46518,7 @@ func (m *SubscriptionMutation) OldPaymentMethodID(ctx context.Context) (v *strin
 
 // ClearPaymentMethodID clears the value of the "payment_method_id" field.
 func (m *SubscriptionMutation) ClearPaymentMethodID() {
-	m.payment_method_id = nil
+	m.payment_method = nil
 	m.clearedFields[subscription.FieldPaymentMethodID] = struct{}{}
 }
 
@@ -42296,18 +46530,18 @@ func (m *SubscriptionMutation) PaymentMethodIDCleared() bool {
 
 // ResetPaymentMethodID resets all changes to the "payment_method_id" field.
 func (m *SubscriptionMutation) ResetPaymentMethodID() {
-	m.payment_method_id = nil
+	m.payment_method = nil
 	delete(m.clearedFields, subscription.FieldPaymentMethodID)
 }
 
 // SetQuoteID sets the "quote_id" field.
 func (m *SubscriptionMutation) SetQuoteID(s string) {
-	m.quote_id = &s
+	m.quote = &s
 }
 
 // QuoteID returns the value of the "quote_id" field in the mutation.
 func (m *SubscriptionMutation) QuoteID() (r string, exists bool) {
-	v := m.quote_id
+	v := m.quote
 	if v == nil {
 		return
 	}
@@ -42333,7 +46567,7 @@ func (m *SubscriptionMutation) OldQuoteID(ctx context.Context) (v *string, err e
 
 // ClearQuoteID clears the value of the "quote_id" field.
 func (m *SubscriptionMutation) ClearQuoteID() {
-	m.quote_id = nil
+	m.quote = nil
 	m.clearedFields[subscription.FieldQuoteID] = struct{}{}
 }
 
@@ -42345,18 +46579,18 @@ func (m *SubscriptionMutation) QuoteIDCleared() bool {
 
 // ResetQuoteID resets all changes to the "quote_id" field.
 func (m *SubscriptionMutation) ResetQuoteID() {
-	m.quote_id = nil
+	m.quote = nil
 	delete(m.clearedFields, subscription.FieldQuoteID)
 }
 
 // SetLatestInvoiceID sets the "latest_invoice_id" field.
 func (m *SubscriptionMutation) SetLatestInvoiceID(s string) {
-	m.latest_invoice_id = &s
+	m.latest_invoice = &s
 }
 
 // LatestInvoiceID returns the value of the "latest_invoice_id" field in the mutation.
 func (m *SubscriptionMutation) LatestInvoiceID() (r string, exists bool) {
-	v := m.latest_invoice_id
+	v := m.latest_invoice
 	if v == nil {
 		return
 	}
@@ -42382,7 +46616,7 @@ func (m *SubscriptionMutation) OldLatestInvoiceID(ctx context.Context) (v *strin
 
 // ClearLatestInvoiceID clears the value of the "latest_invoice_id" field.
 func (m *SubscriptionMutation) ClearLatestInvoiceID() {
-	m.latest_invoice_id = nil
+	m.latest_invoice = nil
 	m.clearedFields[subscription.FieldLatestInvoiceID] = struct{}{}
 }
 
@@ -42394,7 +46628,7 @@ func (m *SubscriptionMutation) LatestInvoiceIDCleared() bool {
 
 // ResetLatestInvoiceID resets all changes to the "latest_invoice_id" field.
 func (m *SubscriptionMutation) ResetLatestInvoiceID() {
-	m.latest_invoice_id = nil
+	m.latest_invoice = nil
 	delete(m.clearedFields, subscription.FieldLatestInvoiceID)
 }
 
@@ -42432,6 +46666,62 @@ func (m *SubscriptionMutation) OldCurrency(ctx context.Context) (v string, err e
 // ResetCurrency resets all changes to the "currency" field.
 func (m *SubscriptionMutation) ResetCurrency() {
 	m.currency = nil
+}
+
+// SetAmountUnits sets the "amount_units" field.
+func (m *SubscriptionMutation) SetAmountUnits(value money.Units) {
+	m.amount_units = &value
+	m.addamount_units = nil
+}
+
+// AmountUnits returns the value of the "amount_units" field in the mutation.
+func (m *SubscriptionMutation) AmountUnits() (r money.Units, exists bool) {
+	v := m.amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmountUnits returns the old "amount_units" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldAmountUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmountUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmountUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmountUnits: %w", err)
+	}
+	return oldValue.AmountUnits, nil
+}
+
+// AddAmountUnits adds value to the "amount_units" field.
+func (m *SubscriptionMutation) AddAmountUnits(value money.Units) {
+	if m.addamount_units != nil {
+		*m.addamount_units += value
+	} else {
+		m.addamount_units = &value
+	}
+}
+
+// AddedAmountUnits returns the value that was added to the "amount_units" field in this mutation.
+func (m *SubscriptionMutation) AddedAmountUnits() (r money.Units, exists bool) {
+	v := m.addamount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmountUnits resets all changes to the "amount_units" field.
+func (m *SubscriptionMutation) ResetAmountUnits() {
+	m.amount_units = nil
+	m.addamount_units = nil
 }
 
 // SetStatus sets the "status" field.
@@ -42506,6 +46796,262 @@ func (m *SubscriptionMutation) ResetCollection() {
 	m.collection = nil
 }
 
+// SetRecurrenceInterval sets the "recurrence_interval" field.
+func (m *SubscriptionMutation) SetRecurrenceInterval(si subscription.RecurrenceInterval) {
+	m.recurrence_interval = &si
+}
+
+// RecurrenceInterval returns the value of the "recurrence_interval" field in the mutation.
+func (m *SubscriptionMutation) RecurrenceInterval() (r subscription.RecurrenceInterval, exists bool) {
+	v := m.recurrence_interval
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecurrenceInterval returns the old "recurrence_interval" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldRecurrenceInterval(ctx context.Context) (v subscription.RecurrenceInterval, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecurrenceInterval is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecurrenceInterval requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecurrenceInterval: %w", err)
+	}
+	return oldValue.RecurrenceInterval, nil
+}
+
+// ResetRecurrenceInterval resets all changes to the "recurrence_interval" field.
+func (m *SubscriptionMutation) ResetRecurrenceInterval() {
+	m.recurrence_interval = nil
+}
+
+// SetRecurrenceCount sets the "recurrence_count" field.
+func (m *SubscriptionMutation) SetRecurrenceCount(i int) {
+	m.recurrence_count = &i
+	m.addrecurrence_count = nil
+}
+
+// RecurrenceCount returns the value of the "recurrence_count" field in the mutation.
+func (m *SubscriptionMutation) RecurrenceCount() (r int, exists bool) {
+	v := m.recurrence_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecurrenceCount returns the old "recurrence_count" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldRecurrenceCount(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecurrenceCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecurrenceCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecurrenceCount: %w", err)
+	}
+	return oldValue.RecurrenceCount, nil
+}
+
+// AddRecurrenceCount adds i to the "recurrence_count" field.
+func (m *SubscriptionMutation) AddRecurrenceCount(i int) {
+	if m.addrecurrence_count != nil {
+		*m.addrecurrence_count += i
+	} else {
+		m.addrecurrence_count = &i
+	}
+}
+
+// AddedRecurrenceCount returns the value that was added to the "recurrence_count" field in this mutation.
+func (m *SubscriptionMutation) AddedRecurrenceCount() (r int, exists bool) {
+	v := m.addrecurrence_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRecurrenceCount resets all changes to the "recurrence_count" field.
+func (m *SubscriptionMutation) ResetRecurrenceCount() {
+	m.recurrence_count = nil
+	m.addrecurrence_count = nil
+}
+
+// SetTimeZone sets the "time_zone" field.
+func (m *SubscriptionMutation) SetTimeZone(s string) {
+	m.time_zone = &s
+}
+
+// TimeZone returns the value of the "time_zone" field in the mutation.
+func (m *SubscriptionMutation) TimeZone() (r string, exists bool) {
+	v := m.time_zone
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTimeZone returns the old "time_zone" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldTimeZone(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTimeZone is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTimeZone requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTimeZone: %w", err)
+	}
+	return oldValue.TimeZone, nil
+}
+
+// ResetTimeZone resets all changes to the "time_zone" field.
+func (m *SubscriptionMutation) ResetTimeZone() {
+	m.time_zone = nil
+}
+
+// SetAnchorAt sets the "anchor_at" field.
+func (m *SubscriptionMutation) SetAnchorAt(t time.Time) {
+	m.anchor_at = &t
+}
+
+// AnchorAt returns the value of the "anchor_at" field in the mutation.
+func (m *SubscriptionMutation) AnchorAt() (r time.Time, exists bool) {
+	v := m.anchor_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAnchorAt returns the old "anchor_at" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldAnchorAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAnchorAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAnchorAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAnchorAt: %w", err)
+	}
+	return oldValue.AnchorAt, nil
+}
+
+// ResetAnchorAt resets all changes to the "anchor_at" field.
+func (m *SubscriptionMutation) ResetAnchorAt() {
+	m.anchor_at = nil
+}
+
+// SetPeriod sets the "period" field.
+func (m *SubscriptionMutation) SetPeriod(i int) {
+	m.period = &i
+	m.addperiod = nil
+}
+
+// Period returns the value of the "period" field in the mutation.
+func (m *SubscriptionMutation) Period() (r int, exists bool) {
+	v := m.period
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPeriod returns the old "period" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldPeriod(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPeriod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPeriod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPeriod: %w", err)
+	}
+	return oldValue.Period, nil
+}
+
+// AddPeriod adds i to the "period" field.
+func (m *SubscriptionMutation) AddPeriod(i int) {
+	if m.addperiod != nil {
+		*m.addperiod += i
+	} else {
+		m.addperiod = &i
+	}
+}
+
+// AddedPeriod returns the value that was added to the "period" field in this mutation.
+func (m *SubscriptionMutation) AddedPeriod() (r int, exists bool) {
+	v := m.addperiod
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPeriod resets all changes to the "period" field.
+func (m *SubscriptionMutation) ResetPeriod() {
+	m.period = nil
+	m.addperiod = nil
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (m *SubscriptionMutation) SetStartsAt(t time.Time) {
+	m.starts_at = &t
+}
+
+// StartsAt returns the value of the "starts_at" field in the mutation.
+func (m *SubscriptionMutation) StartsAt() (r time.Time, exists bool) {
+	v := m.starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartsAt returns the old "starts_at" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldStartsAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartsAt: %w", err)
+	}
+	return oldValue.StartsAt, nil
+}
+
+// ResetStartsAt resets all changes to the "starts_at" field.
+func (m *SubscriptionMutation) ResetStartsAt() {
+	m.starts_at = nil
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (m *SubscriptionMutation) SetCurrentPeriodStart(t time.Time) {
 	m.current_period_start = &t
@@ -42576,55 +47122,6 @@ func (m *SubscriptionMutation) OldCurrentPeriodEnd(ctx context.Context) (v time.
 // ResetCurrentPeriodEnd resets all changes to the "current_period_end" field.
 func (m *SubscriptionMutation) ResetCurrentPeriodEnd() {
 	m.current_period_end = nil
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (m *SubscriptionMutation) SetRenewsAt(t time.Time) {
-	m.renews_at = &t
-}
-
-// RenewsAt returns the value of the "renews_at" field in the mutation.
-func (m *SubscriptionMutation) RenewsAt() (r time.Time, exists bool) {
-	v := m.renews_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldRenewsAt returns the old "renews_at" field's value of the Subscription entity.
-// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SubscriptionMutation) OldRenewsAt(ctx context.Context) (v *time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldRenewsAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldRenewsAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldRenewsAt: %w", err)
-	}
-	return oldValue.RenewsAt, nil
-}
-
-// ClearRenewsAt clears the value of the "renews_at" field.
-func (m *SubscriptionMutation) ClearRenewsAt() {
-	m.renews_at = nil
-	m.clearedFields[subscription.FieldRenewsAt] = struct{}{}
-}
-
-// RenewsAtCleared returns if the "renews_at" field was cleared in this mutation.
-func (m *SubscriptionMutation) RenewsAtCleared() bool {
-	_, ok := m.clearedFields[subscription.FieldRenewsAt]
-	return ok
-}
-
-// ResetRenewsAt resets all changes to the "renews_at" field.
-func (m *SubscriptionMutation) ResetRenewsAt() {
-	m.renews_at = nil
-	delete(m.clearedFields, subscription.FieldRenewsAt)
 }
 
 // SetTrialEndsAt sets the "trial_ends_at" field.
@@ -42761,6 +47258,405 @@ func (m *SubscriptionMutation) ResetCancelAtPeriodEnd() {
 	m.cancel_at_period_end = nil
 }
 
+// SetDueAt sets the "due_at" field.
+func (m *SubscriptionMutation) SetDueAt(t time.Time) {
+	m.due_at = &t
+}
+
+// DueAt returns the value of the "due_at" field in the mutation.
+func (m *SubscriptionMutation) DueAt() (r time.Time, exists bool) {
+	v := m.due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDueAt returns the old "due_at" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldDueAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDueAt: %w", err)
+	}
+	return oldValue.DueAt, nil
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (m *SubscriptionMutation) ClearDueAt() {
+	m.due_at = nil
+	m.clearedFields[subscription.FieldDueAt] = struct{}{}
+}
+
+// DueAtCleared returns if the "due_at" field was cleared in this mutation.
+func (m *SubscriptionMutation) DueAtCleared() bool {
+	_, ok := m.clearedFields[subscription.FieldDueAt]
+	return ok
+}
+
+// ResetDueAt resets all changes to the "due_at" field.
+func (m *SubscriptionMutation) ResetDueAt() {
+	m.due_at = nil
+	delete(m.clearedFields, subscription.FieldDueAt)
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (m *SubscriptionMutation) SetPendingLines(sl []schema.PendingLine) {
+	m.pending_lines = &sl
+	m.appendpending_lines = nil
+}
+
+// PendingLines returns the value of the "pending_lines" field in the mutation.
+func (m *SubscriptionMutation) PendingLines() (r []schema.PendingLine, exists bool) {
+	v := m.pending_lines
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPendingLines returns the old "pending_lines" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldPendingLines(ctx context.Context) (v []schema.PendingLine, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPendingLines is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPendingLines requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPendingLines: %w", err)
+	}
+	return oldValue.PendingLines, nil
+}
+
+// AppendPendingLines adds sl to the "pending_lines" field.
+func (m *SubscriptionMutation) AppendPendingLines(sl []schema.PendingLine) {
+	m.appendpending_lines = append(m.appendpending_lines, sl...)
+}
+
+// AppendedPendingLines returns the list of values that were appended to the "pending_lines" field in this mutation.
+func (m *SubscriptionMutation) AppendedPendingLines() ([]schema.PendingLine, bool) {
+	if len(m.appendpending_lines) == 0 {
+		return nil, false
+	}
+	return m.appendpending_lines, true
+}
+
+// ResetPendingLines resets all changes to the "pending_lines" field.
+func (m *SubscriptionMutation) ResetPendingLines() {
+	m.pending_lines = nil
+	m.appendpending_lines = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *SubscriptionMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *SubscriptionMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *SubscriptionMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *SubscriptionMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *SubscriptionMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// ClearPayer clears the "payer" edge to the Payer entity.
+func (m *SubscriptionMutation) ClearPayer() {
+	m.clearedpayer = true
+	m.clearedFields[subscription.FieldPayerID] = struct{}{}
+}
+
+// PayerCleared reports if the "payer" edge to the Payer entity was cleared.
+func (m *SubscriptionMutation) PayerCleared() bool {
+	return m.clearedpayer
+}
+
+// PayerIDs returns the "payer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PayerID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) PayerIDs() (ids []string) {
+	if id := m.payer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPayer resets all changes to the "payer" edge.
+func (m *SubscriptionMutation) ResetPayer() {
+	m.payer = nil
+	m.clearedpayer = false
+}
+
+// ClearProvider clears the "provider" edge to the Provider entity.
+func (m *SubscriptionMutation) ClearProvider() {
+	m.clearedprovider = true
+	m.clearedFields[subscription.FieldProviderID] = struct{}{}
+}
+
+// ProviderCleared reports if the "provider" edge to the Provider entity was cleared.
+func (m *SubscriptionMutation) ProviderCleared() bool {
+	return m.ProviderIDCleared() || m.clearedprovider
+}
+
+// ProviderIDs returns the "provider" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ProviderID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) ProviderIDs() (ids []string) {
+	if id := m.provider; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetProvider resets all changes to the "provider" edge.
+func (m *SubscriptionMutation) ResetProvider() {
+	m.provider = nil
+	m.clearedprovider = false
+}
+
+// ClearPaymentMethod clears the "payment_method" edge to the PaymentMethod entity.
+func (m *SubscriptionMutation) ClearPaymentMethod() {
+	m.clearedpayment_method = true
+	m.clearedFields[subscription.FieldPaymentMethodID] = struct{}{}
+}
+
+// PaymentMethodCleared reports if the "payment_method" edge to the PaymentMethod entity was cleared.
+func (m *SubscriptionMutation) PaymentMethodCleared() bool {
+	return m.PaymentMethodIDCleared() || m.clearedpayment_method
+}
+
+// PaymentMethodIDs returns the "payment_method" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PaymentMethodID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) PaymentMethodIDs() (ids []string) {
+	if id := m.payment_method; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPaymentMethod resets all changes to the "payment_method" edge.
+func (m *SubscriptionMutation) ResetPaymentMethod() {
+	m.payment_method = nil
+	m.clearedpayment_method = false
+}
+
+// ClearQuote clears the "quote" edge to the Quote entity.
+func (m *SubscriptionMutation) ClearQuote() {
+	m.clearedquote = true
+	m.clearedFields[subscription.FieldQuoteID] = struct{}{}
+}
+
+// QuoteCleared reports if the "quote" edge to the Quote entity was cleared.
+func (m *SubscriptionMutation) QuoteCleared() bool {
+	return m.QuoteIDCleared() || m.clearedquote
+}
+
+// QuoteIDs returns the "quote" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QuoteID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) QuoteIDs() (ids []string) {
+	if id := m.quote; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQuote resets all changes to the "quote" edge.
+func (m *SubscriptionMutation) ResetQuote() {
+	m.quote = nil
+	m.clearedquote = false
+}
+
+// ClearLatestInvoice clears the "latest_invoice" edge to the Invoice entity.
+func (m *SubscriptionMutation) ClearLatestInvoice() {
+	m.clearedlatest_invoice = true
+	m.clearedFields[subscription.FieldLatestInvoiceID] = struct{}{}
+}
+
+// LatestInvoiceCleared reports if the "latest_invoice" edge to the Invoice entity was cleared.
+func (m *SubscriptionMutation) LatestInvoiceCleared() bool {
+	return m.LatestInvoiceIDCleared() || m.clearedlatest_invoice
+}
+
+// LatestInvoiceIDs returns the "latest_invoice" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// LatestInvoiceID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionMutation) LatestInvoiceIDs() (ids []string) {
+	if id := m.latest_invoice; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetLatestInvoice resets all changes to the "latest_invoice" edge.
+func (m *SubscriptionMutation) ResetLatestInvoice() {
+	m.latest_invoice = nil
+	m.clearedlatest_invoice = false
+}
+
+// AddItemIDs adds the "items" edge to the SubscriptionItem entity by ids.
+func (m *SubscriptionMutation) AddItemIDs(ids ...string) {
+	if m.items == nil {
+		m.items = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.items[ids[i]] = struct{}{}
+	}
+}
+
+// ClearItems clears the "items" edge to the SubscriptionItem entity.
+func (m *SubscriptionMutation) ClearItems() {
+	m.cleareditems = true
+}
+
+// ItemsCleared reports if the "items" edge to the SubscriptionItem entity was cleared.
+func (m *SubscriptionMutation) ItemsCleared() bool {
+	return m.cleareditems
+}
+
+// RemoveItemIDs removes the "items" edge to the SubscriptionItem entity by IDs.
+func (m *SubscriptionMutation) RemoveItemIDs(ids ...string) {
+	if m.removeditems == nil {
+		m.removeditems = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.items, ids[i])
+		m.removeditems[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedItems returns the removed IDs of the "items" edge to the SubscriptionItem entity.
+func (m *SubscriptionMutation) RemovedItemsIDs() (ids []string) {
+	for id := range m.removeditems {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ItemsIDs returns the "items" edge IDs in the mutation.
+func (m *SubscriptionMutation) ItemsIDs() (ids []string) {
+	for id := range m.items {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetItems resets all changes to the "items" edge.
+func (m *SubscriptionMutation) ResetItems() {
+	m.items = nil
+	m.cleareditems = false
+	m.removeditems = nil
+}
+
+// AddInvoiceIDs adds the "invoices" edge to the Invoice entity by ids.
+func (m *SubscriptionMutation) AddInvoiceIDs(ids ...string) {
+	if m.invoices == nil {
+		m.invoices = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.invoices[ids[i]] = struct{}{}
+	}
+}
+
+// ClearInvoices clears the "invoices" edge to the Invoice entity.
+func (m *SubscriptionMutation) ClearInvoices() {
+	m.clearedinvoices = true
+}
+
+// InvoicesCleared reports if the "invoices" edge to the Invoice entity was cleared.
+func (m *SubscriptionMutation) InvoicesCleared() bool {
+	return m.clearedinvoices
+}
+
+// RemoveInvoiceIDs removes the "invoices" edge to the Invoice entity by IDs.
+func (m *SubscriptionMutation) RemoveInvoiceIDs(ids ...string) {
+	if m.removedinvoices == nil {
+		m.removedinvoices = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.invoices, ids[i])
+		m.removedinvoices[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedInvoices returns the removed IDs of the "invoices" edge to the Invoice entity.
+func (m *SubscriptionMutation) RemovedInvoicesIDs() (ids []string) {
+	for id := range m.removedinvoices {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// InvoicesIDs returns the "invoices" edge IDs in the mutation.
+func (m *SubscriptionMutation) InvoicesIDs() (ids []string) {
+	for id := range m.invoices {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetInvoices resets all changes to the "invoices" edge.
+func (m *SubscriptionMutation) ResetInvoices() {
+	m.invoices = nil
+	m.clearedinvoices = false
+	m.removedinvoices = nil
+}
+
 // Where appends a list predicates to the SubscriptionMutation builder.
 func (m *SubscriptionMutation) Where(ps ...predicate.Subscription) {
 	m.predicates = append(m.predicates, ps...)
@@ -42795,7 +47691,7 @@ func (m *SubscriptionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SubscriptionMutation) Fields() []string {
-	fields := make([]string, 0, 17)
+	fields := make([]string, 0, 26)
 	if m.organization_id != nil {
 		fields = append(fields, subscription.FieldOrganizationID)
 	}
@@ -42805,23 +47701,26 @@ func (m *SubscriptionMutation) Fields() []string {
 	if m.updated_at != nil {
 		fields = append(fields, subscription.FieldUpdatedAt)
 	}
-	if m.payer_id != nil {
+	if m.payer != nil {
 		fields = append(fields, subscription.FieldPayerID)
 	}
-	if m.provider_id != nil {
+	if m.provider != nil {
 		fields = append(fields, subscription.FieldProviderID)
 	}
-	if m.payment_method_id != nil {
+	if m.payment_method != nil {
 		fields = append(fields, subscription.FieldPaymentMethodID)
 	}
-	if m.quote_id != nil {
+	if m.quote != nil {
 		fields = append(fields, subscription.FieldQuoteID)
 	}
-	if m.latest_invoice_id != nil {
+	if m.latest_invoice != nil {
 		fields = append(fields, subscription.FieldLatestInvoiceID)
 	}
 	if m.currency != nil {
 		fields = append(fields, subscription.FieldCurrency)
+	}
+	if m.amount_units != nil {
+		fields = append(fields, subscription.FieldAmountUnits)
 	}
 	if m.status != nil {
 		fields = append(fields, subscription.FieldStatus)
@@ -42829,14 +47728,29 @@ func (m *SubscriptionMutation) Fields() []string {
 	if m.collection != nil {
 		fields = append(fields, subscription.FieldCollection)
 	}
+	if m.recurrence_interval != nil {
+		fields = append(fields, subscription.FieldRecurrenceInterval)
+	}
+	if m.recurrence_count != nil {
+		fields = append(fields, subscription.FieldRecurrenceCount)
+	}
+	if m.time_zone != nil {
+		fields = append(fields, subscription.FieldTimeZone)
+	}
+	if m.anchor_at != nil {
+		fields = append(fields, subscription.FieldAnchorAt)
+	}
+	if m.period != nil {
+		fields = append(fields, subscription.FieldPeriod)
+	}
+	if m.starts_at != nil {
+		fields = append(fields, subscription.FieldStartsAt)
+	}
 	if m.current_period_start != nil {
 		fields = append(fields, subscription.FieldCurrentPeriodStart)
 	}
 	if m.current_period_end != nil {
 		fields = append(fields, subscription.FieldCurrentPeriodEnd)
-	}
-	if m.renews_at != nil {
-		fields = append(fields, subscription.FieldRenewsAt)
 	}
 	if m.trial_ends_at != nil {
 		fields = append(fields, subscription.FieldTrialEndsAt)
@@ -42846,6 +47760,15 @@ func (m *SubscriptionMutation) Fields() []string {
 	}
 	if m.cancel_at_period_end != nil {
 		fields = append(fields, subscription.FieldCancelAtPeriodEnd)
+	}
+	if m.due_at != nil {
+		fields = append(fields, subscription.FieldDueAt)
+	}
+	if m.pending_lines != nil {
+		fields = append(fields, subscription.FieldPendingLines)
+	}
+	if m.version != nil {
+		fields = append(fields, subscription.FieldVersion)
 	}
 	return fields
 }
@@ -42873,22 +47796,40 @@ func (m *SubscriptionMutation) Field(name string) (ent.Value, bool) {
 		return m.LatestInvoiceID()
 	case subscription.FieldCurrency:
 		return m.Currency()
+	case subscription.FieldAmountUnits:
+		return m.AmountUnits()
 	case subscription.FieldStatus:
 		return m.Status()
 	case subscription.FieldCollection:
 		return m.Collection()
+	case subscription.FieldRecurrenceInterval:
+		return m.RecurrenceInterval()
+	case subscription.FieldRecurrenceCount:
+		return m.RecurrenceCount()
+	case subscription.FieldTimeZone:
+		return m.TimeZone()
+	case subscription.FieldAnchorAt:
+		return m.AnchorAt()
+	case subscription.FieldPeriod:
+		return m.Period()
+	case subscription.FieldStartsAt:
+		return m.StartsAt()
 	case subscription.FieldCurrentPeriodStart:
 		return m.CurrentPeriodStart()
 	case subscription.FieldCurrentPeriodEnd:
 		return m.CurrentPeriodEnd()
-	case subscription.FieldRenewsAt:
-		return m.RenewsAt()
 	case subscription.FieldTrialEndsAt:
 		return m.TrialEndsAt()
 	case subscription.FieldCanceledAt:
 		return m.CanceledAt()
 	case subscription.FieldCancelAtPeriodEnd:
 		return m.CancelAtPeriodEnd()
+	case subscription.FieldDueAt:
+		return m.DueAt()
+	case subscription.FieldPendingLines:
+		return m.PendingLines()
+	case subscription.FieldVersion:
+		return m.Version()
 	}
 	return nil, false
 }
@@ -42916,22 +47857,40 @@ func (m *SubscriptionMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldLatestInvoiceID(ctx)
 	case subscription.FieldCurrency:
 		return m.OldCurrency(ctx)
+	case subscription.FieldAmountUnits:
+		return m.OldAmountUnits(ctx)
 	case subscription.FieldStatus:
 		return m.OldStatus(ctx)
 	case subscription.FieldCollection:
 		return m.OldCollection(ctx)
+	case subscription.FieldRecurrenceInterval:
+		return m.OldRecurrenceInterval(ctx)
+	case subscription.FieldRecurrenceCount:
+		return m.OldRecurrenceCount(ctx)
+	case subscription.FieldTimeZone:
+		return m.OldTimeZone(ctx)
+	case subscription.FieldAnchorAt:
+		return m.OldAnchorAt(ctx)
+	case subscription.FieldPeriod:
+		return m.OldPeriod(ctx)
+	case subscription.FieldStartsAt:
+		return m.OldStartsAt(ctx)
 	case subscription.FieldCurrentPeriodStart:
 		return m.OldCurrentPeriodStart(ctx)
 	case subscription.FieldCurrentPeriodEnd:
 		return m.OldCurrentPeriodEnd(ctx)
-	case subscription.FieldRenewsAt:
-		return m.OldRenewsAt(ctx)
 	case subscription.FieldTrialEndsAt:
 		return m.OldTrialEndsAt(ctx)
 	case subscription.FieldCanceledAt:
 		return m.OldCanceledAt(ctx)
 	case subscription.FieldCancelAtPeriodEnd:
 		return m.OldCancelAtPeriodEnd(ctx)
+	case subscription.FieldDueAt:
+		return m.OldDueAt(ctx)
+	case subscription.FieldPendingLines:
+		return m.OldPendingLines(ctx)
+	case subscription.FieldVersion:
+		return m.OldVersion(ctx)
 	}
 	return nil, fmt.Errorf("unknown Subscription field %s", name)
 }
@@ -43004,6 +47963,13 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCurrency(v)
 		return nil
+	case subscription.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmountUnits(v)
+		return nil
 	case subscription.FieldStatus:
 		v, ok := value.(subscription.Status)
 		if !ok {
@@ -43018,6 +47984,48 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCollection(v)
 		return nil
+	case subscription.FieldRecurrenceInterval:
+		v, ok := value.(subscription.RecurrenceInterval)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecurrenceInterval(v)
+		return nil
+	case subscription.FieldRecurrenceCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecurrenceCount(v)
+		return nil
+	case subscription.FieldTimeZone:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTimeZone(v)
+		return nil
+	case subscription.FieldAnchorAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAnchorAt(v)
+		return nil
+	case subscription.FieldPeriod:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPeriod(v)
+		return nil
+	case subscription.FieldStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartsAt(v)
+		return nil
 	case subscription.FieldCurrentPeriodStart:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -43031,13 +48039,6 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetCurrentPeriodEnd(v)
-		return nil
-	case subscription.FieldRenewsAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetRenewsAt(v)
 		return nil
 	case subscription.FieldTrialEndsAt:
 		v, ok := value.(time.Time)
@@ -43060,6 +48061,27 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCancelAtPeriodEnd(v)
 		return nil
+	case subscription.FieldDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDueAt(v)
+		return nil
+	case subscription.FieldPendingLines:
+		v, ok := value.([]schema.PendingLine)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPendingLines(v)
+		return nil
+	case subscription.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Subscription field %s", name)
 }
@@ -43067,13 +48089,36 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *SubscriptionMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addamount_units != nil {
+		fields = append(fields, subscription.FieldAmountUnits)
+	}
+	if m.addrecurrence_count != nil {
+		fields = append(fields, subscription.FieldRecurrenceCount)
+	}
+	if m.addperiod != nil {
+		fields = append(fields, subscription.FieldPeriod)
+	}
+	if m.addversion != nil {
+		fields = append(fields, subscription.FieldVersion)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *SubscriptionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case subscription.FieldAmountUnits:
+		return m.AddedAmountUnits()
+	case subscription.FieldRecurrenceCount:
+		return m.AddedRecurrenceCount()
+	case subscription.FieldPeriod:
+		return m.AddedPeriod()
+	case subscription.FieldVersion:
+		return m.AddedVersion()
+	}
 	return nil, false
 }
 
@@ -43082,6 +48127,34 @@ func (m *SubscriptionMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *SubscriptionMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case subscription.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmountUnits(v)
+		return nil
+	case subscription.FieldRecurrenceCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRecurrenceCount(v)
+		return nil
+	case subscription.FieldPeriod:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPeriod(v)
+		return nil
+	case subscription.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Subscription numeric field %s", name)
 }
@@ -43102,14 +48175,14 @@ func (m *SubscriptionMutation) ClearedFields() []string {
 	if m.FieldCleared(subscription.FieldLatestInvoiceID) {
 		fields = append(fields, subscription.FieldLatestInvoiceID)
 	}
-	if m.FieldCleared(subscription.FieldRenewsAt) {
-		fields = append(fields, subscription.FieldRenewsAt)
-	}
 	if m.FieldCleared(subscription.FieldTrialEndsAt) {
 		fields = append(fields, subscription.FieldTrialEndsAt)
 	}
 	if m.FieldCleared(subscription.FieldCanceledAt) {
 		fields = append(fields, subscription.FieldCanceledAt)
+	}
+	if m.FieldCleared(subscription.FieldDueAt) {
+		fields = append(fields, subscription.FieldDueAt)
 	}
 	return fields
 }
@@ -43137,14 +48210,14 @@ func (m *SubscriptionMutation) ClearField(name string) error {
 	case subscription.FieldLatestInvoiceID:
 		m.ClearLatestInvoiceID()
 		return nil
-	case subscription.FieldRenewsAt:
-		m.ClearRenewsAt()
-		return nil
 	case subscription.FieldTrialEndsAt:
 		m.ClearTrialEndsAt()
 		return nil
 	case subscription.FieldCanceledAt:
 		m.ClearCanceledAt()
+		return nil
+	case subscription.FieldDueAt:
+		m.ClearDueAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Subscription nullable field %s", name)
@@ -43181,20 +48254,38 @@ func (m *SubscriptionMutation) ResetField(name string) error {
 	case subscription.FieldCurrency:
 		m.ResetCurrency()
 		return nil
+	case subscription.FieldAmountUnits:
+		m.ResetAmountUnits()
+		return nil
 	case subscription.FieldStatus:
 		m.ResetStatus()
 		return nil
 	case subscription.FieldCollection:
 		m.ResetCollection()
 		return nil
+	case subscription.FieldRecurrenceInterval:
+		m.ResetRecurrenceInterval()
+		return nil
+	case subscription.FieldRecurrenceCount:
+		m.ResetRecurrenceCount()
+		return nil
+	case subscription.FieldTimeZone:
+		m.ResetTimeZone()
+		return nil
+	case subscription.FieldAnchorAt:
+		m.ResetAnchorAt()
+		return nil
+	case subscription.FieldPeriod:
+		m.ResetPeriod()
+		return nil
+	case subscription.FieldStartsAt:
+		m.ResetStartsAt()
+		return nil
 	case subscription.FieldCurrentPeriodStart:
 		m.ResetCurrentPeriodStart()
 		return nil
 	case subscription.FieldCurrentPeriodEnd:
 		m.ResetCurrentPeriodEnd()
-		return nil
-	case subscription.FieldRenewsAt:
-		m.ResetRenewsAt()
 		return nil
 	case subscription.FieldTrialEndsAt:
 		m.ResetTrialEndsAt()
@@ -43205,75 +48296,244 @@ func (m *SubscriptionMutation) ResetField(name string) error {
 	case subscription.FieldCancelAtPeriodEnd:
 		m.ResetCancelAtPeriodEnd()
 		return nil
+	case subscription.FieldDueAt:
+		m.ResetDueAt()
+		return nil
+	case subscription.FieldPendingLines:
+		m.ResetPendingLines()
+		return nil
+	case subscription.FieldVersion:
+		m.ResetVersion()
+		return nil
 	}
 	return fmt.Errorf("unknown Subscription field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *SubscriptionMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 7)
+	if m.payer != nil {
+		edges = append(edges, subscription.EdgePayer)
+	}
+	if m.provider != nil {
+		edges = append(edges, subscription.EdgeProvider)
+	}
+	if m.payment_method != nil {
+		edges = append(edges, subscription.EdgePaymentMethod)
+	}
+	if m.quote != nil {
+		edges = append(edges, subscription.EdgeQuote)
+	}
+	if m.latest_invoice != nil {
+		edges = append(edges, subscription.EdgeLatestInvoice)
+	}
+	if m.items != nil {
+		edges = append(edges, subscription.EdgeItems)
+	}
+	if m.invoices != nil {
+		edges = append(edges, subscription.EdgeInvoices)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *SubscriptionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case subscription.EdgePayer:
+		if id := m.payer; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeProvider:
+		if id := m.provider; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgePaymentMethod:
+		if id := m.payment_method; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeQuote:
+		if id := m.quote; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeLatestInvoice:
+		if id := m.latest_invoice; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscription.EdgeItems:
+		ids := make([]ent.Value, 0, len(m.items))
+		for id := range m.items {
+			ids = append(ids, id)
+		}
+		return ids
+	case subscription.EdgeInvoices:
+		ids := make([]ent.Value, 0, len(m.invoices))
+		for id := range m.invoices {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *SubscriptionMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 7)
+	if m.removeditems != nil {
+		edges = append(edges, subscription.EdgeItems)
+	}
+	if m.removedinvoices != nil {
+		edges = append(edges, subscription.EdgeInvoices)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *SubscriptionMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case subscription.EdgeItems:
+		ids := make([]ent.Value, 0, len(m.removeditems))
+		for id := range m.removeditems {
+			ids = append(ids, id)
+		}
+		return ids
+	case subscription.EdgeInvoices:
+		ids := make([]ent.Value, 0, len(m.removedinvoices))
+		for id := range m.removedinvoices {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *SubscriptionMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 7)
+	if m.clearedpayer {
+		edges = append(edges, subscription.EdgePayer)
+	}
+	if m.clearedprovider {
+		edges = append(edges, subscription.EdgeProvider)
+	}
+	if m.clearedpayment_method {
+		edges = append(edges, subscription.EdgePaymentMethod)
+	}
+	if m.clearedquote {
+		edges = append(edges, subscription.EdgeQuote)
+	}
+	if m.clearedlatest_invoice {
+		edges = append(edges, subscription.EdgeLatestInvoice)
+	}
+	if m.cleareditems {
+		edges = append(edges, subscription.EdgeItems)
+	}
+	if m.clearedinvoices {
+		edges = append(edges, subscription.EdgeInvoices)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *SubscriptionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case subscription.EdgePayer:
+		return m.clearedpayer
+	case subscription.EdgeProvider:
+		return m.clearedprovider
+	case subscription.EdgePaymentMethod:
+		return m.clearedpayment_method
+	case subscription.EdgeQuote:
+		return m.clearedquote
+	case subscription.EdgeLatestInvoice:
+		return m.clearedlatest_invoice
+	case subscription.EdgeItems:
+		return m.cleareditems
+	case subscription.EdgeInvoices:
+		return m.clearedinvoices
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *SubscriptionMutation) ClearEdge(name string) error {
+	switch name {
+	case subscription.EdgePayer:
+		m.ClearPayer()
+		return nil
+	case subscription.EdgeProvider:
+		m.ClearProvider()
+		return nil
+	case subscription.EdgePaymentMethod:
+		m.ClearPaymentMethod()
+		return nil
+	case subscription.EdgeQuote:
+		m.ClearQuote()
+		return nil
+	case subscription.EdgeLatestInvoice:
+		m.ClearLatestInvoice()
+		return nil
+	}
 	return fmt.Errorf("unknown Subscription unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *SubscriptionMutation) ResetEdge(name string) error {
+	switch name {
+	case subscription.EdgePayer:
+		m.ResetPayer()
+		return nil
+	case subscription.EdgeProvider:
+		m.ResetProvider()
+		return nil
+	case subscription.EdgePaymentMethod:
+		m.ResetPaymentMethod()
+		return nil
+	case subscription.EdgeQuote:
+		m.ResetQuote()
+		return nil
+	case subscription.EdgeLatestInvoice:
+		m.ResetLatestInvoice()
+		return nil
+	case subscription.EdgeItems:
+		m.ResetItems()
+		return nil
+	case subscription.EdgeInvoices:
+		m.ResetInvoices()
+		return nil
+	}
 	return fmt.Errorf("unknown Subscription edge %s", name)
 }
 
 // SubscriptionItemMutation represents an operation that mutates the SubscriptionItem nodes in the graph.
 type SubscriptionItemMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *string
-	organization_id *string
-	subscription_id *string
-	price_id        *string
-	position        *int
-	addposition     *int
-	quantity        *int
-	addquantity     *int
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*SubscriptionItem, error)
-	predicates      []predicate.SubscriptionItem
+	op                   Op
+	typ                  string
+	id                   *string
+	organization_id      *string
+	position             *int
+	addposition          *int
+	description          *string
+	quantity             *int
+	addquantity          *int
+	currency             *string
+	unit_amount_units    *money.Units
+	addunit_amount_units *money.Units
+	amount_units         *money.Units
+	addamount_units      *money.Units
+	clearedFields        map[string]struct{}
+	subscription         *string
+	clearedsubscription  bool
+	price                *string
+	clearedprice         bool
+	done                 bool
+	oldValue             func(context.Context) (*SubscriptionItem, error)
+	predicates           []predicate.SubscriptionItem
 }
 
 var _ ent.Mutation = (*SubscriptionItemMutation)(nil)
@@ -43416,78 +48676,6 @@ func (m *SubscriptionItemMutation) ResetOrganizationID() {
 	m.organization_id = nil
 }
 
-// SetSubscriptionID sets the "subscription_id" field.
-func (m *SubscriptionItemMutation) SetSubscriptionID(s string) {
-	m.subscription_id = &s
-}
-
-// SubscriptionID returns the value of the "subscription_id" field in the mutation.
-func (m *SubscriptionItemMutation) SubscriptionID() (r string, exists bool) {
-	v := m.subscription_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldSubscriptionID returns the old "subscription_id" field's value of the SubscriptionItem entity.
-// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SubscriptionItemMutation) OldSubscriptionID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSubscriptionID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSubscriptionID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSubscriptionID: %w", err)
-	}
-	return oldValue.SubscriptionID, nil
-}
-
-// ResetSubscriptionID resets all changes to the "subscription_id" field.
-func (m *SubscriptionItemMutation) ResetSubscriptionID() {
-	m.subscription_id = nil
-}
-
-// SetPriceID sets the "price_id" field.
-func (m *SubscriptionItemMutation) SetPriceID(s string) {
-	m.price_id = &s
-}
-
-// PriceID returns the value of the "price_id" field in the mutation.
-func (m *SubscriptionItemMutation) PriceID() (r string, exists bool) {
-	v := m.price_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldPriceID returns the old "price_id" field's value of the SubscriptionItem entity.
-// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SubscriptionItemMutation) OldPriceID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldPriceID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldPriceID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldPriceID: %w", err)
-	}
-	return oldValue.PriceID, nil
-}
-
-// ResetPriceID resets all changes to the "price_id" field.
-func (m *SubscriptionItemMutation) ResetPriceID() {
-	m.price_id = nil
-}
-
 // SetPosition sets the "position" field.
 func (m *SubscriptionItemMutation) SetPosition(i int) {
 	m.position = &i
@@ -43542,6 +48730,91 @@ func (m *SubscriptionItemMutation) AddedPosition() (r int, exists bool) {
 func (m *SubscriptionItemMutation) ResetPosition() {
 	m.position = nil
 	m.addposition = nil
+}
+
+// SetDescription sets the "description" field.
+func (m *SubscriptionItemMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *SubscriptionItemMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldDescription(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *SubscriptionItemMutation) ResetDescription() {
+	m.description = nil
+}
+
+// SetPriceID sets the "price_id" field.
+func (m *SubscriptionItemMutation) SetPriceID(s string) {
+	m.price = &s
+}
+
+// PriceID returns the value of the "price_id" field in the mutation.
+func (m *SubscriptionItemMutation) PriceID() (r string, exists bool) {
+	v := m.price
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceID returns the old "price_id" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldPriceID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceID: %w", err)
+	}
+	return oldValue.PriceID, nil
+}
+
+// ClearPriceID clears the value of the "price_id" field.
+func (m *SubscriptionItemMutation) ClearPriceID() {
+	m.price = nil
+	m.clearedFields[subscriptionitem.FieldPriceID] = struct{}{}
+}
+
+// PriceIDCleared returns if the "price_id" field was cleared in this mutation.
+func (m *SubscriptionItemMutation) PriceIDCleared() bool {
+	_, ok := m.clearedFields[subscriptionitem.FieldPriceID]
+	return ok
+}
+
+// ResetPriceID resets all changes to the "price_id" field.
+func (m *SubscriptionItemMutation) ResetPriceID() {
+	m.price = nil
+	delete(m.clearedFields, subscriptionitem.FieldPriceID)
 }
 
 // SetQuantity sets the "quantity" field.
@@ -43600,6 +48873,244 @@ func (m *SubscriptionItemMutation) ResetQuantity() {
 	m.addquantity = nil
 }
 
+// SetCurrency sets the "currency" field.
+func (m *SubscriptionItemMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *SubscriptionItemMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *SubscriptionItemMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetUnitAmountUnits sets the "unit_amount_units" field.
+func (m *SubscriptionItemMutation) SetUnitAmountUnits(value money.Units) {
+	m.unit_amount_units = &value
+	m.addunit_amount_units = nil
+}
+
+// UnitAmountUnits returns the value of the "unit_amount_units" field in the mutation.
+func (m *SubscriptionItemMutation) UnitAmountUnits() (r money.Units, exists bool) {
+	v := m.unit_amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnitAmountUnits returns the old "unit_amount_units" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldUnitAmountUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnitAmountUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnitAmountUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnitAmountUnits: %w", err)
+	}
+	return oldValue.UnitAmountUnits, nil
+}
+
+// AddUnitAmountUnits adds value to the "unit_amount_units" field.
+func (m *SubscriptionItemMutation) AddUnitAmountUnits(value money.Units) {
+	if m.addunit_amount_units != nil {
+		*m.addunit_amount_units += value
+	} else {
+		m.addunit_amount_units = &value
+	}
+}
+
+// AddedUnitAmountUnits returns the value that was added to the "unit_amount_units" field in this mutation.
+func (m *SubscriptionItemMutation) AddedUnitAmountUnits() (r money.Units, exists bool) {
+	v := m.addunit_amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUnitAmountUnits resets all changes to the "unit_amount_units" field.
+func (m *SubscriptionItemMutation) ResetUnitAmountUnits() {
+	m.unit_amount_units = nil
+	m.addunit_amount_units = nil
+}
+
+// SetAmountUnits sets the "amount_units" field.
+func (m *SubscriptionItemMutation) SetAmountUnits(value money.Units) {
+	m.amount_units = &value
+	m.addamount_units = nil
+}
+
+// AmountUnits returns the value of the "amount_units" field in the mutation.
+func (m *SubscriptionItemMutation) AmountUnits() (r money.Units, exists bool) {
+	v := m.amount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmountUnits returns the old "amount_units" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldAmountUnits(ctx context.Context) (v money.Units, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmountUnits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmountUnits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmountUnits: %w", err)
+	}
+	return oldValue.AmountUnits, nil
+}
+
+// AddAmountUnits adds value to the "amount_units" field.
+func (m *SubscriptionItemMutation) AddAmountUnits(value money.Units) {
+	if m.addamount_units != nil {
+		*m.addamount_units += value
+	} else {
+		m.addamount_units = &value
+	}
+}
+
+// AddedAmountUnits returns the value that was added to the "amount_units" field in this mutation.
+func (m *SubscriptionItemMutation) AddedAmountUnits() (r money.Units, exists bool) {
+	v := m.addamount_units
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmountUnits resets all changes to the "amount_units" field.
+func (m *SubscriptionItemMutation) ResetAmountUnits() {
+	m.amount_units = nil
+	m.addamount_units = nil
+}
+
+// SetSubscriptionID sets the "subscription_id" field.
+func (m *SubscriptionItemMutation) SetSubscriptionID(s string) {
+	m.subscription = &s
+}
+
+// SubscriptionID returns the value of the "subscription_id" field in the mutation.
+func (m *SubscriptionItemMutation) SubscriptionID() (r string, exists bool) {
+	v := m.subscription
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubscriptionID returns the old "subscription_id" field's value of the SubscriptionItem entity.
+// If the SubscriptionItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionItemMutation) OldSubscriptionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubscriptionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubscriptionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubscriptionID: %w", err)
+	}
+	return oldValue.SubscriptionID, nil
+}
+
+// ResetSubscriptionID resets all changes to the "subscription_id" field.
+func (m *SubscriptionItemMutation) ResetSubscriptionID() {
+	m.subscription = nil
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (m *SubscriptionItemMutation) ClearSubscription() {
+	m.clearedsubscription = true
+	m.clearedFields[subscriptionitem.FieldSubscriptionID] = struct{}{}
+}
+
+// SubscriptionCleared reports if the "subscription" edge to the Subscription entity was cleared.
+func (m *SubscriptionItemMutation) SubscriptionCleared() bool {
+	return m.clearedsubscription
+}
+
+// SubscriptionIDs returns the "subscription" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SubscriptionID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionItemMutation) SubscriptionIDs() (ids []string) {
+	if id := m.subscription; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSubscription resets all changes to the "subscription" edge.
+func (m *SubscriptionItemMutation) ResetSubscription() {
+	m.subscription = nil
+	m.clearedsubscription = false
+}
+
+// ClearPrice clears the "price" edge to the Price entity.
+func (m *SubscriptionItemMutation) ClearPrice() {
+	m.clearedprice = true
+	m.clearedFields[subscriptionitem.FieldPriceID] = struct{}{}
+}
+
+// PriceCleared reports if the "price" edge to the Price entity was cleared.
+func (m *SubscriptionItemMutation) PriceCleared() bool {
+	return m.PriceIDCleared() || m.clearedprice
+}
+
+// PriceIDs returns the "price" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PriceID instead. It exists only for internal usage by the builders.
+func (m *SubscriptionItemMutation) PriceIDs() (ids []string) {
+	if id := m.price; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPrice resets all changes to the "price" edge.
+func (m *SubscriptionItemMutation) ResetPrice() {
+	m.price = nil
+	m.clearedprice = false
+}
+
 // Where appends a list predicates to the SubscriptionItemMutation builder.
 func (m *SubscriptionItemMutation) Where(ps ...predicate.SubscriptionItem) {
 	m.predicates = append(m.predicates, ps...)
@@ -43634,21 +49145,33 @@ func (m *SubscriptionItemMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SubscriptionItemMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 9)
 	if m.organization_id != nil {
 		fields = append(fields, subscriptionitem.FieldOrganizationID)
-	}
-	if m.subscription_id != nil {
-		fields = append(fields, subscriptionitem.FieldSubscriptionID)
-	}
-	if m.price_id != nil {
-		fields = append(fields, subscriptionitem.FieldPriceID)
 	}
 	if m.position != nil {
 		fields = append(fields, subscriptionitem.FieldPosition)
 	}
+	if m.description != nil {
+		fields = append(fields, subscriptionitem.FieldDescription)
+	}
+	if m.price != nil {
+		fields = append(fields, subscriptionitem.FieldPriceID)
+	}
 	if m.quantity != nil {
 		fields = append(fields, subscriptionitem.FieldQuantity)
+	}
+	if m.currency != nil {
+		fields = append(fields, subscriptionitem.FieldCurrency)
+	}
+	if m.unit_amount_units != nil {
+		fields = append(fields, subscriptionitem.FieldUnitAmountUnits)
+	}
+	if m.amount_units != nil {
+		fields = append(fields, subscriptionitem.FieldAmountUnits)
+	}
+	if m.subscription != nil {
+		fields = append(fields, subscriptionitem.FieldSubscriptionID)
 	}
 	return fields
 }
@@ -43660,14 +49183,22 @@ func (m *SubscriptionItemMutation) Field(name string) (ent.Value, bool) {
 	switch name {
 	case subscriptionitem.FieldOrganizationID:
 		return m.OrganizationID()
-	case subscriptionitem.FieldSubscriptionID:
-		return m.SubscriptionID()
-	case subscriptionitem.FieldPriceID:
-		return m.PriceID()
 	case subscriptionitem.FieldPosition:
 		return m.Position()
+	case subscriptionitem.FieldDescription:
+		return m.Description()
+	case subscriptionitem.FieldPriceID:
+		return m.PriceID()
 	case subscriptionitem.FieldQuantity:
 		return m.Quantity()
+	case subscriptionitem.FieldCurrency:
+		return m.Currency()
+	case subscriptionitem.FieldUnitAmountUnits:
+		return m.UnitAmountUnits()
+	case subscriptionitem.FieldAmountUnits:
+		return m.AmountUnits()
+	case subscriptionitem.FieldSubscriptionID:
+		return m.SubscriptionID()
 	}
 	return nil, false
 }
@@ -43679,14 +49210,22 @@ func (m *SubscriptionItemMutation) OldField(ctx context.Context, name string) (e
 	switch name {
 	case subscriptionitem.FieldOrganizationID:
 		return m.OldOrganizationID(ctx)
-	case subscriptionitem.FieldSubscriptionID:
-		return m.OldSubscriptionID(ctx)
-	case subscriptionitem.FieldPriceID:
-		return m.OldPriceID(ctx)
 	case subscriptionitem.FieldPosition:
 		return m.OldPosition(ctx)
+	case subscriptionitem.FieldDescription:
+		return m.OldDescription(ctx)
+	case subscriptionitem.FieldPriceID:
+		return m.OldPriceID(ctx)
 	case subscriptionitem.FieldQuantity:
 		return m.OldQuantity(ctx)
+	case subscriptionitem.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case subscriptionitem.FieldUnitAmountUnits:
+		return m.OldUnitAmountUnits(ctx)
+	case subscriptionitem.FieldAmountUnits:
+		return m.OldAmountUnits(ctx)
+	case subscriptionitem.FieldSubscriptionID:
+		return m.OldSubscriptionID(ctx)
 	}
 	return nil, fmt.Errorf("unknown SubscriptionItem field %s", name)
 }
@@ -43703,12 +49242,19 @@ func (m *SubscriptionItemMutation) SetField(name string, value ent.Value) error 
 		}
 		m.SetOrganizationID(v)
 		return nil
-	case subscriptionitem.FieldSubscriptionID:
+	case subscriptionitem.FieldPosition:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	case subscriptionitem.FieldDescription:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetSubscriptionID(v)
+		m.SetDescription(v)
 		return nil
 	case subscriptionitem.FieldPriceID:
 		v, ok := value.(string)
@@ -43717,19 +49263,40 @@ func (m *SubscriptionItemMutation) SetField(name string, value ent.Value) error 
 		}
 		m.SetPriceID(v)
 		return nil
-	case subscriptionitem.FieldPosition:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetPosition(v)
-		return nil
 	case subscriptionitem.FieldQuantity:
 		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetQuantity(v)
+		return nil
+	case subscriptionitem.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case subscriptionitem.FieldUnitAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnitAmountUnits(v)
+		return nil
+	case subscriptionitem.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmountUnits(v)
+		return nil
+	case subscriptionitem.FieldSubscriptionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubscriptionID(v)
 		return nil
 	}
 	return fmt.Errorf("unknown SubscriptionItem field %s", name)
@@ -43745,6 +49312,12 @@ func (m *SubscriptionItemMutation) AddedFields() []string {
 	if m.addquantity != nil {
 		fields = append(fields, subscriptionitem.FieldQuantity)
 	}
+	if m.addunit_amount_units != nil {
+		fields = append(fields, subscriptionitem.FieldUnitAmountUnits)
+	}
+	if m.addamount_units != nil {
+		fields = append(fields, subscriptionitem.FieldAmountUnits)
+	}
 	return fields
 }
 
@@ -43757,6 +49330,10 @@ func (m *SubscriptionItemMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPosition()
 	case subscriptionitem.FieldQuantity:
 		return m.AddedQuantity()
+	case subscriptionitem.FieldUnitAmountUnits:
+		return m.AddedUnitAmountUnits()
+	case subscriptionitem.FieldAmountUnits:
+		return m.AddedAmountUnits()
 	}
 	return nil, false
 }
@@ -43780,6 +49357,20 @@ func (m *SubscriptionItemMutation) AddField(name string, value ent.Value) error 
 		}
 		m.AddQuantity(v)
 		return nil
+	case subscriptionitem.FieldUnitAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUnitAmountUnits(v)
+		return nil
+	case subscriptionitem.FieldAmountUnits:
+		v, ok := value.(money.Units)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmountUnits(v)
+		return nil
 	}
 	return fmt.Errorf("unknown SubscriptionItem numeric field %s", name)
 }
@@ -43787,7 +49378,11 @@ func (m *SubscriptionItemMutation) AddField(name string, value ent.Value) error 
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *SubscriptionItemMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(subscriptionitem.FieldPriceID) {
+		fields = append(fields, subscriptionitem.FieldPriceID)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -43800,6 +49395,11 @@ func (m *SubscriptionItemMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *SubscriptionItemMutation) ClearField(name string) error {
+	switch name {
+	case subscriptionitem.FieldPriceID:
+		m.ClearPriceID()
+		return nil
+	}
 	return fmt.Errorf("unknown SubscriptionItem nullable field %s", name)
 }
 
@@ -43810,17 +49410,29 @@ func (m *SubscriptionItemMutation) ResetField(name string) error {
 	case subscriptionitem.FieldOrganizationID:
 		m.ResetOrganizationID()
 		return nil
-	case subscriptionitem.FieldSubscriptionID:
-		m.ResetSubscriptionID()
+	case subscriptionitem.FieldPosition:
+		m.ResetPosition()
+		return nil
+	case subscriptionitem.FieldDescription:
+		m.ResetDescription()
 		return nil
 	case subscriptionitem.FieldPriceID:
 		m.ResetPriceID()
 		return nil
-	case subscriptionitem.FieldPosition:
-		m.ResetPosition()
-		return nil
 	case subscriptionitem.FieldQuantity:
 		m.ResetQuantity()
+		return nil
+	case subscriptionitem.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case subscriptionitem.FieldUnitAmountUnits:
+		m.ResetUnitAmountUnits()
+		return nil
+	case subscriptionitem.FieldAmountUnits:
+		m.ResetAmountUnits()
+		return nil
+	case subscriptionitem.FieldSubscriptionID:
+		m.ResetSubscriptionID()
 		return nil
 	}
 	return fmt.Errorf("unknown SubscriptionItem field %s", name)
@@ -43828,19 +49440,35 @@ func (m *SubscriptionItemMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *SubscriptionItemMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.subscription != nil {
+		edges = append(edges, subscriptionitem.EdgeSubscription)
+	}
+	if m.price != nil {
+		edges = append(edges, subscriptionitem.EdgePrice)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *SubscriptionItemMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		if id := m.subscription; id != nil {
+			return []ent.Value{*id}
+		}
+	case subscriptionitem.EdgePrice:
+		if id := m.price; id != nil {
+			return []ent.Value{*id}
+		}
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *SubscriptionItemMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
 	return edges
 }
 
@@ -43852,25 +49480,53 @@ func (m *SubscriptionItemMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *SubscriptionItemMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 2)
+	if m.clearedsubscription {
+		edges = append(edges, subscriptionitem.EdgeSubscription)
+	}
+	if m.clearedprice {
+		edges = append(edges, subscriptionitem.EdgePrice)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *SubscriptionItemMutation) EdgeCleared(name string) bool {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		return m.clearedsubscription
+	case subscriptionitem.EdgePrice:
+		return m.clearedprice
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *SubscriptionItemMutation) ClearEdge(name string) error {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		m.ClearSubscription()
+		return nil
+	case subscriptionitem.EdgePrice:
+		m.ClearPrice()
+		return nil
+	}
 	return fmt.Errorf("unknown SubscriptionItem unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *SubscriptionItemMutation) ResetEdge(name string) error {
+	switch name {
+	case subscriptionitem.EdgeSubscription:
+		m.ResetSubscription()
+		return nil
+	case subscriptionitem.EdgePrice:
+		m.ResetPrice()
+		return nil
+	}
 	return fmt.Errorf("unknown SubscriptionItem edge %s", name)
 }
 
@@ -43882,8 +49538,8 @@ type WebhookDeliveryMutation struct {
 	id              *string
 	organization_id *string
 	created_at      *time.Time
-	endpoint_id     *string
 	outbox_id       *string
+	event_type      *string
 	attempt         *int
 	addattempt      *int
 	status          *webhookdelivery.Status
@@ -43891,7 +49547,10 @@ type WebhookDeliveryMutation struct {
 	addhttp_status  *int
 	error           *string
 	next_attempt_at *time.Time
+	finished_at     *time.Time
 	clearedFields   map[string]struct{}
+	endpoint        *string
+	clearedendpoint bool
 	done            bool
 	oldValue        func(context.Context) (*WebhookDelivery, error)
 	predicates      []predicate.WebhookDelivery
@@ -44075,12 +49734,12 @@ func (m *WebhookDeliveryMutation) ResetCreatedAt() {
 
 // SetEndpointID sets the "endpoint_id" field.
 func (m *WebhookDeliveryMutation) SetEndpointID(s string) {
-	m.endpoint_id = &s
+	m.endpoint = &s
 }
 
 // EndpointID returns the value of the "endpoint_id" field in the mutation.
 func (m *WebhookDeliveryMutation) EndpointID() (r string, exists bool) {
-	v := m.endpoint_id
+	v := m.endpoint
 	if v == nil {
 		return
 	}
@@ -44106,7 +49765,7 @@ func (m *WebhookDeliveryMutation) OldEndpointID(ctx context.Context) (v string, 
 
 // ResetEndpointID resets all changes to the "endpoint_id" field.
 func (m *WebhookDeliveryMutation) ResetEndpointID() {
-	m.endpoint_id = nil
+	m.endpoint = nil
 }
 
 // SetOutboxID sets the "outbox_id" field.
@@ -44143,6 +49802,42 @@ func (m *WebhookDeliveryMutation) OldOutboxID(ctx context.Context) (v string, er
 // ResetOutboxID resets all changes to the "outbox_id" field.
 func (m *WebhookDeliveryMutation) ResetOutboxID() {
 	m.outbox_id = nil
+}
+
+// SetEventType sets the "event_type" field.
+func (m *WebhookDeliveryMutation) SetEventType(s string) {
+	m.event_type = &s
+}
+
+// EventType returns the value of the "event_type" field in the mutation.
+func (m *WebhookDeliveryMutation) EventType() (r string, exists bool) {
+	v := m.event_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEventType returns the old "event_type" field's value of the WebhookDelivery entity.
+// If the WebhookDelivery object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookDeliveryMutation) OldEventType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEventType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEventType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEventType: %w", err)
+	}
+	return oldValue.EventType, nil
+}
+
+// ResetEventType resets all changes to the "event_type" field.
+func (m *WebhookDeliveryMutation) ResetEventType() {
+	m.event_type = nil
 }
 
 // SetAttempt sets the "attempt" field.
@@ -44378,6 +50073,82 @@ func (m *WebhookDeliveryMutation) ResetNextAttemptAt() {
 	delete(m.clearedFields, webhookdelivery.FieldNextAttemptAt)
 }
 
+// SetFinishedAt sets the "finished_at" field.
+func (m *WebhookDeliveryMutation) SetFinishedAt(t time.Time) {
+	m.finished_at = &t
+}
+
+// FinishedAt returns the value of the "finished_at" field in the mutation.
+func (m *WebhookDeliveryMutation) FinishedAt() (r time.Time, exists bool) {
+	v := m.finished_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFinishedAt returns the old "finished_at" field's value of the WebhookDelivery entity.
+// If the WebhookDelivery object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookDeliveryMutation) OldFinishedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFinishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFinishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFinishedAt: %w", err)
+	}
+	return oldValue.FinishedAt, nil
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (m *WebhookDeliveryMutation) ClearFinishedAt() {
+	m.finished_at = nil
+	m.clearedFields[webhookdelivery.FieldFinishedAt] = struct{}{}
+}
+
+// FinishedAtCleared returns if the "finished_at" field was cleared in this mutation.
+func (m *WebhookDeliveryMutation) FinishedAtCleared() bool {
+	_, ok := m.clearedFields[webhookdelivery.FieldFinishedAt]
+	return ok
+}
+
+// ResetFinishedAt resets all changes to the "finished_at" field.
+func (m *WebhookDeliveryMutation) ResetFinishedAt() {
+	m.finished_at = nil
+	delete(m.clearedFields, webhookdelivery.FieldFinishedAt)
+}
+
+// ClearEndpoint clears the "endpoint" edge to the WebhookEndpoint entity.
+func (m *WebhookDeliveryMutation) ClearEndpoint() {
+	m.clearedendpoint = true
+	m.clearedFields[webhookdelivery.FieldEndpointID] = struct{}{}
+}
+
+// EndpointCleared reports if the "endpoint" edge to the WebhookEndpoint entity was cleared.
+func (m *WebhookDeliveryMutation) EndpointCleared() bool {
+	return m.clearedendpoint
+}
+
+// EndpointIDs returns the "endpoint" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// EndpointID instead. It exists only for internal usage by the builders.
+func (m *WebhookDeliveryMutation) EndpointIDs() (ids []string) {
+	if id := m.endpoint; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetEndpoint resets all changes to the "endpoint" edge.
+func (m *WebhookDeliveryMutation) ResetEndpoint() {
+	m.endpoint = nil
+	m.clearedendpoint = false
+}
+
 // Where appends a list predicates to the WebhookDeliveryMutation builder.
 func (m *WebhookDeliveryMutation) Where(ps ...predicate.WebhookDelivery) {
 	m.predicates = append(m.predicates, ps...)
@@ -44412,18 +50183,21 @@ func (m *WebhookDeliveryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *WebhookDeliveryMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 11)
 	if m.organization_id != nil {
 		fields = append(fields, webhookdelivery.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, webhookdelivery.FieldCreatedAt)
 	}
-	if m.endpoint_id != nil {
+	if m.endpoint != nil {
 		fields = append(fields, webhookdelivery.FieldEndpointID)
 	}
 	if m.outbox_id != nil {
 		fields = append(fields, webhookdelivery.FieldOutboxID)
+	}
+	if m.event_type != nil {
+		fields = append(fields, webhookdelivery.FieldEventType)
 	}
 	if m.attempt != nil {
 		fields = append(fields, webhookdelivery.FieldAttempt)
@@ -44439,6 +50213,9 @@ func (m *WebhookDeliveryMutation) Fields() []string {
 	}
 	if m.next_attempt_at != nil {
 		fields = append(fields, webhookdelivery.FieldNextAttemptAt)
+	}
+	if m.finished_at != nil {
+		fields = append(fields, webhookdelivery.FieldFinishedAt)
 	}
 	return fields
 }
@@ -44456,6 +50233,8 @@ func (m *WebhookDeliveryMutation) Field(name string) (ent.Value, bool) {
 		return m.EndpointID()
 	case webhookdelivery.FieldOutboxID:
 		return m.OutboxID()
+	case webhookdelivery.FieldEventType:
+		return m.EventType()
 	case webhookdelivery.FieldAttempt:
 		return m.Attempt()
 	case webhookdelivery.FieldStatus:
@@ -44466,6 +50245,8 @@ func (m *WebhookDeliveryMutation) Field(name string) (ent.Value, bool) {
 		return m.Error()
 	case webhookdelivery.FieldNextAttemptAt:
 		return m.NextAttemptAt()
+	case webhookdelivery.FieldFinishedAt:
+		return m.FinishedAt()
 	}
 	return nil, false
 }
@@ -44483,6 +50264,8 @@ func (m *WebhookDeliveryMutation) OldField(ctx context.Context, name string) (en
 		return m.OldEndpointID(ctx)
 	case webhookdelivery.FieldOutboxID:
 		return m.OldOutboxID(ctx)
+	case webhookdelivery.FieldEventType:
+		return m.OldEventType(ctx)
 	case webhookdelivery.FieldAttempt:
 		return m.OldAttempt(ctx)
 	case webhookdelivery.FieldStatus:
@@ -44493,6 +50276,8 @@ func (m *WebhookDeliveryMutation) OldField(ctx context.Context, name string) (en
 		return m.OldError(ctx)
 	case webhookdelivery.FieldNextAttemptAt:
 		return m.OldNextAttemptAt(ctx)
+	case webhookdelivery.FieldFinishedAt:
+		return m.OldFinishedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown WebhookDelivery field %s", name)
 }
@@ -44530,6 +50315,13 @@ func (m *WebhookDeliveryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetOutboxID(v)
 		return nil
+	case webhookdelivery.FieldEventType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEventType(v)
+		return nil
 	case webhookdelivery.FieldAttempt:
 		v, ok := value.(int)
 		if !ok {
@@ -44564,6 +50356,13 @@ func (m *WebhookDeliveryMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetNextAttemptAt(v)
+		return nil
+	case webhookdelivery.FieldFinishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFinishedAt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookDelivery field %s", name)
@@ -44625,6 +50424,9 @@ func (m *WebhookDeliveryMutation) ClearedFields() []string {
 	if m.FieldCleared(webhookdelivery.FieldNextAttemptAt) {
 		fields = append(fields, webhookdelivery.FieldNextAttemptAt)
 	}
+	if m.FieldCleared(webhookdelivery.FieldFinishedAt) {
+		fields = append(fields, webhookdelivery.FieldFinishedAt)
+	}
 	return fields
 }
 
@@ -44641,6 +50443,9 @@ func (m *WebhookDeliveryMutation) ClearField(name string) error {
 	switch name {
 	case webhookdelivery.FieldNextAttemptAt:
 		m.ClearNextAttemptAt()
+		return nil
+	case webhookdelivery.FieldFinishedAt:
+		m.ClearFinishedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookDelivery nullable field %s", name)
@@ -44662,6 +50467,9 @@ func (m *WebhookDeliveryMutation) ResetField(name string) error {
 	case webhookdelivery.FieldOutboxID:
 		m.ResetOutboxID()
 		return nil
+	case webhookdelivery.FieldEventType:
+		m.ResetEventType()
+		return nil
 	case webhookdelivery.FieldAttempt:
 		m.ResetAttempt()
 		return nil
@@ -44677,25 +50485,37 @@ func (m *WebhookDeliveryMutation) ResetField(name string) error {
 	case webhookdelivery.FieldNextAttemptAt:
 		m.ResetNextAttemptAt()
 		return nil
+	case webhookdelivery.FieldFinishedAt:
+		m.ResetFinishedAt()
+		return nil
 	}
 	return fmt.Errorf("unknown WebhookDelivery field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *WebhookDeliveryMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.endpoint != nil {
+		edges = append(edges, webhookdelivery.EdgeEndpoint)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *WebhookDeliveryMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		if id := m.endpoint; id != nil {
+			return []ent.Value{*id}
+		}
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *WebhookDeliveryMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
 	return edges
 }
 
@@ -44707,25 +50527,42 @@ func (m *WebhookDeliveryMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *WebhookDeliveryMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.clearedendpoint {
+		edges = append(edges, webhookdelivery.EdgeEndpoint)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *WebhookDeliveryMutation) EdgeCleared(name string) bool {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		return m.clearedendpoint
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *WebhookDeliveryMutation) ClearEdge(name string) error {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		m.ClearEndpoint()
+		return nil
+	}
 	return fmt.Errorf("unknown WebhookDelivery unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *WebhookDeliveryMutation) ResetEdge(name string) error {
+	switch name {
+	case webhookdelivery.EdgeEndpoint:
+		m.ResetEndpoint()
+		return nil
+	}
 	return fmt.Errorf("unknown WebhookDelivery edge %s", name)
 }
 
@@ -44737,13 +50574,19 @@ type WebhookEndpointMutation struct {
 	id                     *string
 	organization_id        *string
 	created_at             *time.Time
+	updated_at             *time.Time
 	url                    *string
+	description            *string
 	status                 *webhookendpoint.Status
 	event_types            *[]string
 	appendevent_types      []string
 	secret_sealed          *[]byte
 	secret_previous_sealed *[]byte
+	secret_previous_until  *time.Time
 	clearedFields          map[string]struct{}
+	deliveries             map[string]struct{}
+	removeddeliveries      map[string]struct{}
+	cleareddeliveries      bool
 	done                   bool
 	oldValue               func(context.Context) (*WebhookEndpoint, error)
 	predicates             []predicate.WebhookEndpoint
@@ -44925,6 +50768,42 @@ func (m *WebhookEndpointMutation) ResetCreatedAt() {
 	m.created_at = nil
 }
 
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WebhookEndpointMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WebhookEndpointMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the WebhookEndpoint entity.
+// If the WebhookEndpoint object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookEndpointMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WebhookEndpointMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
 // SetURL sets the "url" field.
 func (m *WebhookEndpointMutation) SetURL(s string) {
 	m.url = &s
@@ -44959,6 +50838,55 @@ func (m *WebhookEndpointMutation) OldURL(ctx context.Context) (v string, err err
 // ResetURL resets all changes to the "url" field.
 func (m *WebhookEndpointMutation) ResetURL() {
 	m.url = nil
+}
+
+// SetDescription sets the "description" field.
+func (m *WebhookEndpointMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *WebhookEndpointMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the WebhookEndpoint entity.
+// If the WebhookEndpoint object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookEndpointMutation) OldDescription(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ClearDescription clears the value of the "description" field.
+func (m *WebhookEndpointMutation) ClearDescription() {
+	m.description = nil
+	m.clearedFields[webhookendpoint.FieldDescription] = struct{}{}
+}
+
+// DescriptionCleared returns if the "description" field was cleared in this mutation.
+func (m *WebhookEndpointMutation) DescriptionCleared() bool {
+	_, ok := m.clearedFields[webhookendpoint.FieldDescription]
+	return ok
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *WebhookEndpointMutation) ResetDescription() {
+	m.description = nil
+	delete(m.clearedFields, webhookendpoint.FieldDescription)
 }
 
 // SetStatus sets the "status" field.
@@ -45079,9 +51007,22 @@ func (m *WebhookEndpointMutation) OldSecretSealed(ctx context.Context) (v []byte
 	return oldValue.SecretSealed, nil
 }
 
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (m *WebhookEndpointMutation) ClearSecretSealed() {
+	m.secret_sealed = nil
+	m.clearedFields[webhookendpoint.FieldSecretSealed] = struct{}{}
+}
+
+// SecretSealedCleared returns if the "secret_sealed" field was cleared in this mutation.
+func (m *WebhookEndpointMutation) SecretSealedCleared() bool {
+	_, ok := m.clearedFields[webhookendpoint.FieldSecretSealed]
+	return ok
+}
+
 // ResetSecretSealed resets all changes to the "secret_sealed" field.
 func (m *WebhookEndpointMutation) ResetSecretSealed() {
 	m.secret_sealed = nil
+	delete(m.clearedFields, webhookendpoint.FieldSecretSealed)
 }
 
 // SetSecretPreviousSealed sets the "secret_previous_sealed" field.
@@ -45133,6 +51074,109 @@ func (m *WebhookEndpointMutation) ResetSecretPreviousSealed() {
 	delete(m.clearedFields, webhookendpoint.FieldSecretPreviousSealed)
 }
 
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (m *WebhookEndpointMutation) SetSecretPreviousUntil(t time.Time) {
+	m.secret_previous_until = &t
+}
+
+// SecretPreviousUntil returns the value of the "secret_previous_until" field in the mutation.
+func (m *WebhookEndpointMutation) SecretPreviousUntil() (r time.Time, exists bool) {
+	v := m.secret_previous_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSecretPreviousUntil returns the old "secret_previous_until" field's value of the WebhookEndpoint entity.
+// If the WebhookEndpoint object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookEndpointMutation) OldSecretPreviousUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSecretPreviousUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSecretPreviousUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSecretPreviousUntil: %w", err)
+	}
+	return oldValue.SecretPreviousUntil, nil
+}
+
+// ClearSecretPreviousUntil clears the value of the "secret_previous_until" field.
+func (m *WebhookEndpointMutation) ClearSecretPreviousUntil() {
+	m.secret_previous_until = nil
+	m.clearedFields[webhookendpoint.FieldSecretPreviousUntil] = struct{}{}
+}
+
+// SecretPreviousUntilCleared returns if the "secret_previous_until" field was cleared in this mutation.
+func (m *WebhookEndpointMutation) SecretPreviousUntilCleared() bool {
+	_, ok := m.clearedFields[webhookendpoint.FieldSecretPreviousUntil]
+	return ok
+}
+
+// ResetSecretPreviousUntil resets all changes to the "secret_previous_until" field.
+func (m *WebhookEndpointMutation) ResetSecretPreviousUntil() {
+	m.secret_previous_until = nil
+	delete(m.clearedFields, webhookendpoint.FieldSecretPreviousUntil)
+}
+
+// AddDeliveryIDs adds the "deliveries" edge to the WebhookDelivery entity by ids.
+func (m *WebhookEndpointMutation) AddDeliveryIDs(ids ...string) {
+	if m.deliveries == nil {
+		m.deliveries = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.deliveries[ids[i]] = struct{}{}
+	}
+}
+
+// ClearDeliveries clears the "deliveries" edge to the WebhookDelivery entity.
+func (m *WebhookEndpointMutation) ClearDeliveries() {
+	m.cleareddeliveries = true
+}
+
+// DeliveriesCleared reports if the "deliveries" edge to the WebhookDelivery entity was cleared.
+func (m *WebhookEndpointMutation) DeliveriesCleared() bool {
+	return m.cleareddeliveries
+}
+
+// RemoveDeliveryIDs removes the "deliveries" edge to the WebhookDelivery entity by IDs.
+func (m *WebhookEndpointMutation) RemoveDeliveryIDs(ids ...string) {
+	if m.removeddeliveries == nil {
+		m.removeddeliveries = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.deliveries, ids[i])
+		m.removeddeliveries[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedDeliveries returns the removed IDs of the "deliveries" edge to the WebhookDelivery entity.
+func (m *WebhookEndpointMutation) RemovedDeliveriesIDs() (ids []string) {
+	for id := range m.removeddeliveries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// DeliveriesIDs returns the "deliveries" edge IDs in the mutation.
+func (m *WebhookEndpointMutation) DeliveriesIDs() (ids []string) {
+	for id := range m.deliveries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetDeliveries resets all changes to the "deliveries" edge.
+func (m *WebhookEndpointMutation) ResetDeliveries() {
+	m.deliveries = nil
+	m.cleareddeliveries = false
+	m.removeddeliveries = nil
+}
+
 // Where appends a list predicates to the WebhookEndpointMutation builder.
 func (m *WebhookEndpointMutation) Where(ps ...predicate.WebhookEndpoint) {
 	m.predicates = append(m.predicates, ps...)
@@ -45167,15 +51211,21 @@ func (m *WebhookEndpointMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *WebhookEndpointMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 10)
 	if m.organization_id != nil {
 		fields = append(fields, webhookendpoint.FieldOrganizationID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, webhookendpoint.FieldCreatedAt)
 	}
+	if m.updated_at != nil {
+		fields = append(fields, webhookendpoint.FieldUpdatedAt)
+	}
 	if m.url != nil {
 		fields = append(fields, webhookendpoint.FieldURL)
+	}
+	if m.description != nil {
+		fields = append(fields, webhookendpoint.FieldDescription)
 	}
 	if m.status != nil {
 		fields = append(fields, webhookendpoint.FieldStatus)
@@ -45189,6 +51239,9 @@ func (m *WebhookEndpointMutation) Fields() []string {
 	if m.secret_previous_sealed != nil {
 		fields = append(fields, webhookendpoint.FieldSecretPreviousSealed)
 	}
+	if m.secret_previous_until != nil {
+		fields = append(fields, webhookendpoint.FieldSecretPreviousUntil)
+	}
 	return fields
 }
 
@@ -45201,8 +51254,12 @@ func (m *WebhookEndpointMutation) Field(name string) (ent.Value, bool) {
 		return m.OrganizationID()
 	case webhookendpoint.FieldCreatedAt:
 		return m.CreatedAt()
+	case webhookendpoint.FieldUpdatedAt:
+		return m.UpdatedAt()
 	case webhookendpoint.FieldURL:
 		return m.URL()
+	case webhookendpoint.FieldDescription:
+		return m.Description()
 	case webhookendpoint.FieldStatus:
 		return m.Status()
 	case webhookendpoint.FieldEventTypes:
@@ -45211,6 +51268,8 @@ func (m *WebhookEndpointMutation) Field(name string) (ent.Value, bool) {
 		return m.SecretSealed()
 	case webhookendpoint.FieldSecretPreviousSealed:
 		return m.SecretPreviousSealed()
+	case webhookendpoint.FieldSecretPreviousUntil:
+		return m.SecretPreviousUntil()
 	}
 	return nil, false
 }
@@ -45224,8 +51283,12 @@ func (m *WebhookEndpointMutation) OldField(ctx context.Context, name string) (en
 		return m.OldOrganizationID(ctx)
 	case webhookendpoint.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
+	case webhookendpoint.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
 	case webhookendpoint.FieldURL:
 		return m.OldURL(ctx)
+	case webhookendpoint.FieldDescription:
+		return m.OldDescription(ctx)
 	case webhookendpoint.FieldStatus:
 		return m.OldStatus(ctx)
 	case webhookendpoint.FieldEventTypes:
@@ -45234,6 +51297,8 @@ func (m *WebhookEndpointMutation) OldField(ctx context.Context, name string) (en
 		return m.OldSecretSealed(ctx)
 	case webhookendpoint.FieldSecretPreviousSealed:
 		return m.OldSecretPreviousSealed(ctx)
+	case webhookendpoint.FieldSecretPreviousUntil:
+		return m.OldSecretPreviousUntil(ctx)
 	}
 	return nil, fmt.Errorf("unknown WebhookEndpoint field %s", name)
 }
@@ -45257,12 +51322,26 @@ func (m *WebhookEndpointMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreatedAt(v)
 		return nil
+	case webhookendpoint.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
 	case webhookendpoint.FieldURL:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetURL(v)
+		return nil
+	case webhookendpoint.FieldDescription:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDescription(v)
 		return nil
 	case webhookendpoint.FieldStatus:
 		v, ok := value.(webhookendpoint.Status)
@@ -45291,6 +51370,13 @@ func (m *WebhookEndpointMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSecretPreviousSealed(v)
+		return nil
+	case webhookendpoint.FieldSecretPreviousUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSecretPreviousUntil(v)
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookEndpoint field %s", name)
@@ -45322,8 +51408,17 @@ func (m *WebhookEndpointMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *WebhookEndpointMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(webhookendpoint.FieldDescription) {
+		fields = append(fields, webhookendpoint.FieldDescription)
+	}
+	if m.FieldCleared(webhookendpoint.FieldSecretSealed) {
+		fields = append(fields, webhookendpoint.FieldSecretSealed)
+	}
 	if m.FieldCleared(webhookendpoint.FieldSecretPreviousSealed) {
 		fields = append(fields, webhookendpoint.FieldSecretPreviousSealed)
+	}
+	if m.FieldCleared(webhookendpoint.FieldSecretPreviousUntil) {
+		fields = append(fields, webhookendpoint.FieldSecretPreviousUntil)
 	}
 	return fields
 }
@@ -45339,8 +51434,17 @@ func (m *WebhookEndpointMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *WebhookEndpointMutation) ClearField(name string) error {
 	switch name {
+	case webhookendpoint.FieldDescription:
+		m.ClearDescription()
+		return nil
+	case webhookendpoint.FieldSecretSealed:
+		m.ClearSecretSealed()
+		return nil
 	case webhookendpoint.FieldSecretPreviousSealed:
 		m.ClearSecretPreviousSealed()
+		return nil
+	case webhookendpoint.FieldSecretPreviousUntil:
+		m.ClearSecretPreviousUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown WebhookEndpoint nullable field %s", name)
@@ -45356,8 +51460,14 @@ func (m *WebhookEndpointMutation) ResetField(name string) error {
 	case webhookendpoint.FieldCreatedAt:
 		m.ResetCreatedAt()
 		return nil
+	case webhookendpoint.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
 	case webhookendpoint.FieldURL:
 		m.ResetURL()
+		return nil
+	case webhookendpoint.FieldDescription:
+		m.ResetDescription()
 		return nil
 	case webhookendpoint.FieldStatus:
 		m.ResetStatus()
@@ -45371,54 +51481,93 @@ func (m *WebhookEndpointMutation) ResetField(name string) error {
 	case webhookendpoint.FieldSecretPreviousSealed:
 		m.ResetSecretPreviousSealed()
 		return nil
+	case webhookendpoint.FieldSecretPreviousUntil:
+		m.ResetSecretPreviousUntil()
+		return nil
 	}
 	return fmt.Errorf("unknown WebhookEndpoint field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *WebhookEndpointMutation) AddedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.deliveries != nil {
+		edges = append(edges, webhookendpoint.EdgeDeliveries)
+	}
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *WebhookEndpointMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		ids := make([]ent.Value, 0, len(m.deliveries))
+		for id := range m.deliveries {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *WebhookEndpointMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.removeddeliveries != nil {
+		edges = append(edges, webhookendpoint.EdgeDeliveries)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *WebhookEndpointMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		ids := make([]ent.Value, 0, len(m.removeddeliveries))
+		for id := range m.removeddeliveries {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *WebhookEndpointMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 0)
+	edges := make([]string, 0, 1)
+	if m.cleareddeliveries {
+		edges = append(edges, webhookendpoint.EdgeDeliveries)
+	}
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *WebhookEndpointMutation) EdgeCleared(name string) bool {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		return m.cleareddeliveries
+	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *WebhookEndpointMutation) ClearEdge(name string) error {
+	switch name {
+	}
 	return fmt.Errorf("unknown WebhookEndpoint unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *WebhookEndpointMutation) ResetEdge(name string) error {
+	switch name {
+	case webhookendpoint.EdgeDeliveries:
+		m.ResetDeliveries()
+		return nil
+	}
 	return fmt.Errorf("unknown WebhookEndpoint edge %s", name)
 }

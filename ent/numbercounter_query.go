@@ -26,6 +26,8 @@ type NumberCounterQuery struct {
 	predicates []predicate.NumberCounter
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*NumberCounter) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

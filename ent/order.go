@@ -18,6 +18,7 @@ import (
 var _ = newestFirst(
 	&DefaultAccessTokenOrder.Direction,
 	&DefaultBalanceOrder.Direction,
+	&DefaultEmailOrder.Direction,
 	&DefaultGatewayEventOrder.Direction,
 	&DefaultHoldOrder.Direction,
 	&DefaultInvoiceOrder.Direction,
@@ -32,6 +33,9 @@ var _ = newestFirst(
 	&DefaultProductOrder.Direction,
 	&DefaultProviderOrder.Direction,
 	&DefaultQuoteOrder.Direction,
+	&DefaultSubscriptionOrder.Direction,
+	&DefaultWebhookDeliveryOrder.Direction,
+	&DefaultWebhookEndpointOrder.Direction,
 )
 
 // Entries are listed of one balance only, and in the order of their numbers,

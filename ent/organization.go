@@ -59,6 +59,12 @@ type Organization struct {
 	DunningFinal organization.DunningFinal `json:"dunning_final,omitempty"`
 	// SendNetDays holds the value of the "send_net_days" field.
 	SendNetDays int `json:"send_net_days,omitempty"`
+	// AutomaticNetDays holds the value of the "automatic_net_days" field.
+	AutomaticNetDays int `json:"automatic_net_days,omitempty"`
+	// UsageNetDays holds the value of the "usage_net_days" field.
+	UsageNetDays int `json:"usage_net_days,omitempty"`
+	// TaxID holds the value of the "tax_id" field.
+	TaxID *string `json:"tax_id,omitempty"`
 	// NumberPeriod holds the value of the "number_period" field.
 	NumberPeriod organization.NumberPeriod `json:"number_period,omitempty"`
 	// AllowedReturnOrigins holds the value of the "allowed_return_origins" field.
@@ -67,6 +73,14 @@ type Organization struct {
 	DefaultProviderID *string `json:"default_provider_id,omitempty"`
 	// TestTwinOf holds the value of the "test_twin_of" field.
 	TestTwinOf *string `json:"test_twin_of,omitempty"`
+	// PayersMayCancel holds the value of the "payers_may_cancel" field.
+	PayersMayCancel bool `json:"payers_may_cancel,omitempty"`
+	// how far it is ahead of the machine's
+	ClockAhead int64 `json:"clock_ahead,omitempty"`
+	// where it stands while it is advanced
+	ClockAt *time.Time `json:"clock_at,omitempty"`
+	// up to when it is advanced
+	ClockUntil *time.Time `json:"clock_until,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt    time.Time `json:"created_at,omitempty"`
 	selectValues sql.SelectValues
@@ -79,13 +93,13 @@ func (*Organization) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case organization.FieldAddresses, organization.FieldAllowedReturnOrigins:
 			values[i] = new([]byte)
-		case organization.FieldChargingEnabled:
+		case organization.FieldChargingEnabled, organization.FieldPayersMayCancel:
 			values[i] = new(sql.NullBool)
-		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays:
+		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays, organization.FieldAutomaticNetDays, organization.FieldUsageNetDays, organization.FieldClockAhead:
 			values[i] = new(sql.NullInt64)
-		case organization.FieldID, organization.FieldSlug, organization.FieldName, organization.FieldStatus, organization.FieldEnvironment, organization.FieldDefaultCurrency, organization.FieldTimeZone, organization.FieldCountry, organization.FieldBillingType, organization.FieldBillingCycle, organization.FieldTaxModel, organization.FieldSupportEmail, organization.FieldFinanceSupportEmail, organization.FieldSenderEmail, organization.FieldThankYouURL, organization.FieldDunningFinal, organization.FieldNumberPeriod, organization.FieldDefaultProviderID, organization.FieldTestTwinOf:
+		case organization.FieldID, organization.FieldSlug, organization.FieldName, organization.FieldStatus, organization.FieldEnvironment, organization.FieldDefaultCurrency, organization.FieldTimeZone, organization.FieldCountry, organization.FieldBillingType, organization.FieldBillingCycle, organization.FieldTaxModel, organization.FieldSupportEmail, organization.FieldFinanceSupportEmail, organization.FieldSenderEmail, organization.FieldThankYouURL, organization.FieldDunningFinal, organization.FieldTaxID, organization.FieldNumberPeriod, organization.FieldDefaultProviderID, organization.FieldTestTwinOf:
 			values[i] = new(sql.NullString)
-		case organization.FieldCreatedAt:
+		case organization.FieldClockAt, organization.FieldClockUntil, organization.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -235,6 +249,25 @@ func (_m *Organization) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.SendNetDays = int(value.Int64)
 			}
+		case organization.FieldAutomaticNetDays:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field automatic_net_days", values[i])
+			} else if value.Valid {
+				_m.AutomaticNetDays = int(value.Int64)
+			}
+		case organization.FieldUsageNetDays:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field usage_net_days", values[i])
+			} else if value.Valid {
+				_m.UsageNetDays = int(value.Int64)
+			}
+		case organization.FieldTaxID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tax_id", values[i])
+			} else if value.Valid {
+				_m.TaxID = new(string)
+				*_m.TaxID = value.String
+			}
 		case organization.FieldNumberPeriod:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field number_period", values[i])
@@ -262,6 +295,32 @@ func (_m *Organization) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.TestTwinOf = new(string)
 				*_m.TestTwinOf = value.String
+			}
+		case organization.FieldPayersMayCancel:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field payers_may_cancel", values[i])
+			} else if value.Valid {
+				_m.PayersMayCancel = value.Bool
+			}
+		case organization.FieldClockAhead:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field clock_ahead", values[i])
+			} else if value.Valid {
+				_m.ClockAhead = value.Int64
+			}
+		case organization.FieldClockAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field clock_at", values[i])
+			} else if value.Valid {
+				_m.ClockAt = new(time.Time)
+				*_m.ClockAt = value.Time
+			}
+		case organization.FieldClockUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field clock_until", values[i])
+			} else if value.Valid {
+				_m.ClockUntil = new(time.Time)
+				*_m.ClockUntil = value.Time
 			}
 		case organization.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -375,6 +434,17 @@ func (_m *Organization) String() string {
 	builder.WriteString("send_net_days=")
 	builder.WriteString(fmt.Sprintf("%v", _m.SendNetDays))
 	builder.WriteString(", ")
+	builder.WriteString("automatic_net_days=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AutomaticNetDays))
+	builder.WriteString(", ")
+	builder.WriteString("usage_net_days=")
+	builder.WriteString(fmt.Sprintf("%v", _m.UsageNetDays))
+	builder.WriteString(", ")
+	if v := _m.TaxID; v != nil {
+		builder.WriteString("tax_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	builder.WriteString("number_period=")
 	builder.WriteString(fmt.Sprintf("%v", _m.NumberPeriod))
 	builder.WriteString(", ")
@@ -389,6 +459,22 @@ func (_m *Organization) String() string {
 	if v := _m.TestTwinOf; v != nil {
 		builder.WriteString("test_twin_of=")
 		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("payers_may_cancel=")
+	builder.WriteString(fmt.Sprintf("%v", _m.PayersMayCancel))
+	builder.WriteString(", ")
+	builder.WriteString("clock_ahead=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ClockAhead))
+	builder.WriteString(", ")
+	if v := _m.ClockAt; v != nil {
+		builder.WriteString("clock_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ClockUntil; v != nil {
+		builder.WriteString("clock_until=")
+		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")

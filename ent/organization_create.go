@@ -264,6 +264,48 @@ func (_c *OrganizationCreate) SetNillableSendNetDays(v *int) *OrganizationCreate
 	return _c
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (_c *OrganizationCreate) SetAutomaticNetDays(v int) *OrganizationCreate {
+	_c.mutation.SetAutomaticNetDays(v)
+	return _c
+}
+
+// SetNillableAutomaticNetDays sets the "automatic_net_days" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableAutomaticNetDays(v *int) *OrganizationCreate {
+	if v != nil {
+		_c.SetAutomaticNetDays(*v)
+	}
+	return _c
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (_c *OrganizationCreate) SetUsageNetDays(v int) *OrganizationCreate {
+	_c.mutation.SetUsageNetDays(v)
+	return _c
+}
+
+// SetNillableUsageNetDays sets the "usage_net_days" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableUsageNetDays(v *int) *OrganizationCreate {
+	if v != nil {
+		_c.SetUsageNetDays(*v)
+	}
+	return _c
+}
+
+// SetTaxID sets the "tax_id" field.
+func (_c *OrganizationCreate) SetTaxID(v string) *OrganizationCreate {
+	_c.mutation.SetTaxID(v)
+	return _c
+}
+
+// SetNillableTaxID sets the "tax_id" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableTaxID(v *string) *OrganizationCreate {
+	if v != nil {
+		_c.SetTaxID(*v)
+	}
+	return _c
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_c *OrganizationCreate) SetNumberPeriod(v organization.NumberPeriod) *OrganizationCreate {
 	_c.mutation.SetNumberPeriod(v)
@@ -308,6 +350,62 @@ func (_c *OrganizationCreate) SetTestTwinOf(v string) *OrganizationCreate {
 func (_c *OrganizationCreate) SetNillableTestTwinOf(v *string) *OrganizationCreate {
 	if v != nil {
 		_c.SetTestTwinOf(*v)
+	}
+	return _c
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (_c *OrganizationCreate) SetPayersMayCancel(v bool) *OrganizationCreate {
+	_c.mutation.SetPayersMayCancel(v)
+	return _c
+}
+
+// SetNillablePayersMayCancel sets the "payers_may_cancel" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillablePayersMayCancel(v *bool) *OrganizationCreate {
+	if v != nil {
+		_c.SetPayersMayCancel(*v)
+	}
+	return _c
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (_c *OrganizationCreate) SetClockAhead(v int64) *OrganizationCreate {
+	_c.mutation.SetClockAhead(v)
+	return _c
+}
+
+// SetNillableClockAhead sets the "clock_ahead" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableClockAhead(v *int64) *OrganizationCreate {
+	if v != nil {
+		_c.SetClockAhead(*v)
+	}
+	return _c
+}
+
+// SetClockAt sets the "clock_at" field.
+func (_c *OrganizationCreate) SetClockAt(v time.Time) *OrganizationCreate {
+	_c.mutation.SetClockAt(v)
+	return _c
+}
+
+// SetNillableClockAt sets the "clock_at" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableClockAt(v *time.Time) *OrganizationCreate {
+	if v != nil {
+		_c.SetClockAt(*v)
+	}
+	return _c
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (_c *OrganizationCreate) SetClockUntil(v time.Time) *OrganizationCreate {
+	_c.mutation.SetClockUntil(v)
+	return _c
+}
+
+// SetNillableClockUntil sets the "clock_until" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableClockUntil(v *time.Time) *OrganizationCreate {
+	if v != nil {
+		_c.SetClockUntil(*v)
 	}
 	return _c
 }
@@ -401,9 +499,25 @@ func (_c *OrganizationCreate) defaults() error {
 		v := organization.DefaultSendNetDays
 		_c.mutation.SetSendNetDays(v)
 	}
+	if _, ok := _c.mutation.AutomaticNetDays(); !ok {
+		v := organization.DefaultAutomaticNetDays
+		_c.mutation.SetAutomaticNetDays(v)
+	}
+	if _, ok := _c.mutation.UsageNetDays(); !ok {
+		v := organization.DefaultUsageNetDays
+		_c.mutation.SetUsageNetDays(v)
+	}
 	if _, ok := _c.mutation.NumberPeriod(); !ok {
 		v := organization.DefaultNumberPeriod
 		_c.mutation.SetNumberPeriod(v)
+	}
+	if _, ok := _c.mutation.PayersMayCancel(); !ok {
+		v := organization.DefaultPayersMayCancel
+		_c.mutation.SetPayersMayCancel(v)
+	}
+	if _, ok := _c.mutation.ClockAhead(); !ok {
+		v := organization.DefaultClockAhead
+		_c.mutation.SetClockAhead(v)
 	}
 	return nil
 }
@@ -495,6 +609,12 @@ func (_c *OrganizationCreate) check() error {
 	if _, ok := _c.mutation.SendNetDays(); !ok {
 		return &ValidationError{Name: "send_net_days", err: errors.New(`ent: missing required field "Organization.send_net_days"`)}
 	}
+	if _, ok := _c.mutation.AutomaticNetDays(); !ok {
+		return &ValidationError{Name: "automatic_net_days", err: errors.New(`ent: missing required field "Organization.automatic_net_days"`)}
+	}
+	if _, ok := _c.mutation.UsageNetDays(); !ok {
+		return &ValidationError{Name: "usage_net_days", err: errors.New(`ent: missing required field "Organization.usage_net_days"`)}
+	}
 	if _, ok := _c.mutation.NumberPeriod(); !ok {
 		return &ValidationError{Name: "number_period", err: errors.New(`ent: missing required field "Organization.number_period"`)}
 	}
@@ -505,6 +625,12 @@ func (_c *OrganizationCreate) check() error {
 	}
 	if _, ok := _c.mutation.AllowedReturnOrigins(); !ok {
 		return &ValidationError{Name: "allowed_return_origins", err: errors.New(`ent: missing required field "Organization.allowed_return_origins"`)}
+	}
+	if _, ok := _c.mutation.PayersMayCancel(); !ok {
+		return &ValidationError{Name: "payers_may_cancel", err: errors.New(`ent: missing required field "Organization.payers_may_cancel"`)}
+	}
+	if _, ok := _c.mutation.ClockAhead(); !ok {
+		return &ValidationError{Name: "clock_ahead", err: errors.New(`ent: missing required field "Organization.clock_ahead"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Organization.created_at"`)}
@@ -630,6 +756,18 @@ func (_c *OrganizationCreate) createSpec() (*Organization, *sqlgraph.CreateSpec)
 		_spec.SetField(organization.FieldSendNetDays, field.TypeInt, value)
 		_node.SendNetDays = value
 	}
+	if value, ok := _c.mutation.AutomaticNetDays(); ok {
+		_spec.SetField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+		_node.AutomaticNetDays = value
+	}
+	if value, ok := _c.mutation.UsageNetDays(); ok {
+		_spec.SetField(organization.FieldUsageNetDays, field.TypeInt, value)
+		_node.UsageNetDays = value
+	}
+	if value, ok := _c.mutation.TaxID(); ok {
+		_spec.SetField(organization.FieldTaxID, field.TypeString, value)
+		_node.TaxID = &value
+	}
 	if value, ok := _c.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)
 		_node.NumberPeriod = value
@@ -645,6 +783,22 @@ func (_c *OrganizationCreate) createSpec() (*Organization, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.TestTwinOf(); ok {
 		_spec.SetField(organization.FieldTestTwinOf, field.TypeString, value)
 		_node.TestTwinOf = &value
+	}
+	if value, ok := _c.mutation.PayersMayCancel(); ok {
+		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+		_node.PayersMayCancel = value
+	}
+	if value, ok := _c.mutation.ClockAhead(); ok {
+		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
+		_node.ClockAhead = value
+	}
+	if value, ok := _c.mutation.ClockAt(); ok {
+		_spec.SetField(organization.FieldClockAt, field.TypeTime, value)
+		_node.ClockAt = &value
+	}
+	if value, ok := _c.mutation.ClockUntil(); ok {
+		_spec.SetField(organization.FieldClockUntil, field.TypeTime, value)
+		_node.ClockUntil = &value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(organization.FieldCreatedAt, field.TypeTime, value)
@@ -966,6 +1120,60 @@ func (u *OrganizationUpsert) AddSendNetDays(v int) *OrganizationUpsert {
 	return u
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (u *OrganizationUpsert) SetAutomaticNetDays(v int) *OrganizationUpsert {
+	u.Set(organization.FieldAutomaticNetDays, v)
+	return u
+}
+
+// UpdateAutomaticNetDays sets the "automatic_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateAutomaticNetDays() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldAutomaticNetDays)
+	return u
+}
+
+// AddAutomaticNetDays adds v to the "automatic_net_days" field.
+func (u *OrganizationUpsert) AddAutomaticNetDays(v int) *OrganizationUpsert {
+	u.Add(organization.FieldAutomaticNetDays, v)
+	return u
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (u *OrganizationUpsert) SetUsageNetDays(v int) *OrganizationUpsert {
+	u.Set(organization.FieldUsageNetDays, v)
+	return u
+}
+
+// UpdateUsageNetDays sets the "usage_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateUsageNetDays() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldUsageNetDays)
+	return u
+}
+
+// AddUsageNetDays adds v to the "usage_net_days" field.
+func (u *OrganizationUpsert) AddUsageNetDays(v int) *OrganizationUpsert {
+	u.Add(organization.FieldUsageNetDays, v)
+	return u
+}
+
+// SetTaxID sets the "tax_id" field.
+func (u *OrganizationUpsert) SetTaxID(v string) *OrganizationUpsert {
+	u.Set(organization.FieldTaxID, v)
+	return u
+}
+
+// UpdateTaxID sets the "tax_id" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateTaxID() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldTaxID)
+	return u
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (u *OrganizationUpsert) ClearTaxID() *OrganizationUpsert {
+	u.SetNull(organization.FieldTaxID)
+	return u
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (u *OrganizationUpsert) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpsert {
 	u.Set(organization.FieldNumberPeriod, v)
@@ -1005,6 +1213,72 @@ func (u *OrganizationUpsert) UpdateDefaultProviderID() *OrganizationUpsert {
 // ClearDefaultProviderID clears the value of the "default_provider_id" field.
 func (u *OrganizationUpsert) ClearDefaultProviderID() *OrganizationUpsert {
 	u.SetNull(organization.FieldDefaultProviderID)
+	return u
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (u *OrganizationUpsert) SetPayersMayCancel(v bool) *OrganizationUpsert {
+	u.Set(organization.FieldPayersMayCancel, v)
+	return u
+}
+
+// UpdatePayersMayCancel sets the "payers_may_cancel" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdatePayersMayCancel() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldPayersMayCancel)
+	return u
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (u *OrganizationUpsert) SetClockAhead(v int64) *OrganizationUpsert {
+	u.Set(organization.FieldClockAhead, v)
+	return u
+}
+
+// UpdateClockAhead sets the "clock_ahead" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateClockAhead() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldClockAhead)
+	return u
+}
+
+// AddClockAhead adds v to the "clock_ahead" field.
+func (u *OrganizationUpsert) AddClockAhead(v int64) *OrganizationUpsert {
+	u.Add(organization.FieldClockAhead, v)
+	return u
+}
+
+// SetClockAt sets the "clock_at" field.
+func (u *OrganizationUpsert) SetClockAt(v time.Time) *OrganizationUpsert {
+	u.Set(organization.FieldClockAt, v)
+	return u
+}
+
+// UpdateClockAt sets the "clock_at" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateClockAt() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldClockAt)
+	return u
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (u *OrganizationUpsert) ClearClockAt() *OrganizationUpsert {
+	u.SetNull(organization.FieldClockAt)
+	return u
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (u *OrganizationUpsert) SetClockUntil(v time.Time) *OrganizationUpsert {
+	u.Set(organization.FieldClockUntil, v)
+	return u
+}
+
+// UpdateClockUntil sets the "clock_until" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateClockUntil() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldClockUntil)
+	return u
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (u *OrganizationUpsert) ClearClockUntil() *OrganizationUpsert {
+	u.SetNull(organization.FieldClockUntil)
 	return u
 }
 
@@ -1376,6 +1650,69 @@ func (u *OrganizationUpsertOne) UpdateSendNetDays() *OrganizationUpsertOne {
 	})
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (u *OrganizationUpsertOne) SetAutomaticNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetAutomaticNetDays(v)
+	})
+}
+
+// AddAutomaticNetDays adds v to the "automatic_net_days" field.
+func (u *OrganizationUpsertOne) AddAutomaticNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddAutomaticNetDays(v)
+	})
+}
+
+// UpdateAutomaticNetDays sets the "automatic_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateAutomaticNetDays() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateAutomaticNetDays()
+	})
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (u *OrganizationUpsertOne) SetUsageNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetUsageNetDays(v)
+	})
+}
+
+// AddUsageNetDays adds v to the "usage_net_days" field.
+func (u *OrganizationUpsertOne) AddUsageNetDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddUsageNetDays(v)
+	})
+}
+
+// UpdateUsageNetDays sets the "usage_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateUsageNetDays() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateUsageNetDays()
+	})
+}
+
+// SetTaxID sets the "tax_id" field.
+func (u *OrganizationUpsertOne) SetTaxID(v string) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetTaxID(v)
+	})
+}
+
+// UpdateTaxID sets the "tax_id" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateTaxID() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateTaxID()
+	})
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (u *OrganizationUpsertOne) ClearTaxID() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearTaxID()
+	})
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (u *OrganizationUpsertOne) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpsertOne {
 	return u.Update(func(s *OrganizationUpsert) {
@@ -1422,6 +1759,83 @@ func (u *OrganizationUpsertOne) UpdateDefaultProviderID() *OrganizationUpsertOne
 func (u *OrganizationUpsertOne) ClearDefaultProviderID() *OrganizationUpsertOne {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.ClearDefaultProviderID()
+	})
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (u *OrganizationUpsertOne) SetPayersMayCancel(v bool) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetPayersMayCancel(v)
+	})
+}
+
+// UpdatePayersMayCancel sets the "payers_may_cancel" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdatePayersMayCancel() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdatePayersMayCancel()
+	})
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (u *OrganizationUpsertOne) SetClockAhead(v int64) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAhead(v)
+	})
+}
+
+// AddClockAhead adds v to the "clock_ahead" field.
+func (u *OrganizationUpsertOne) AddClockAhead(v int64) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddClockAhead(v)
+	})
+}
+
+// UpdateClockAhead sets the "clock_ahead" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateClockAhead() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAhead()
+	})
+}
+
+// SetClockAt sets the "clock_at" field.
+func (u *OrganizationUpsertOne) SetClockAt(v time.Time) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAt(v)
+	})
+}
+
+// UpdateClockAt sets the "clock_at" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateClockAt() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAt()
+	})
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (u *OrganizationUpsertOne) ClearClockAt() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockAt()
+	})
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (u *OrganizationUpsertOne) SetClockUntil(v time.Time) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockUntil(v)
+	})
+}
+
+// UpdateClockUntil sets the "clock_until" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateClockUntil() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockUntil()
+	})
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (u *OrganizationUpsertOne) ClearClockUntil() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockUntil()
 	})
 }
 
@@ -1960,6 +2374,69 @@ func (u *OrganizationUpsertBulk) UpdateSendNetDays() *OrganizationUpsertBulk {
 	})
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (u *OrganizationUpsertBulk) SetAutomaticNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetAutomaticNetDays(v)
+	})
+}
+
+// AddAutomaticNetDays adds v to the "automatic_net_days" field.
+func (u *OrganizationUpsertBulk) AddAutomaticNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddAutomaticNetDays(v)
+	})
+}
+
+// UpdateAutomaticNetDays sets the "automatic_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateAutomaticNetDays() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateAutomaticNetDays()
+	})
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (u *OrganizationUpsertBulk) SetUsageNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetUsageNetDays(v)
+	})
+}
+
+// AddUsageNetDays adds v to the "usage_net_days" field.
+func (u *OrganizationUpsertBulk) AddUsageNetDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddUsageNetDays(v)
+	})
+}
+
+// UpdateUsageNetDays sets the "usage_net_days" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateUsageNetDays() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateUsageNetDays()
+	})
+}
+
+// SetTaxID sets the "tax_id" field.
+func (u *OrganizationUpsertBulk) SetTaxID(v string) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetTaxID(v)
+	})
+}
+
+// UpdateTaxID sets the "tax_id" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateTaxID() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateTaxID()
+	})
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (u *OrganizationUpsertBulk) ClearTaxID() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearTaxID()
+	})
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (u *OrganizationUpsertBulk) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpsertBulk {
 	return u.Update(func(s *OrganizationUpsert) {
@@ -2006,6 +2483,83 @@ func (u *OrganizationUpsertBulk) UpdateDefaultProviderID() *OrganizationUpsertBu
 func (u *OrganizationUpsertBulk) ClearDefaultProviderID() *OrganizationUpsertBulk {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.ClearDefaultProviderID()
+	})
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (u *OrganizationUpsertBulk) SetPayersMayCancel(v bool) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetPayersMayCancel(v)
+	})
+}
+
+// UpdatePayersMayCancel sets the "payers_may_cancel" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdatePayersMayCancel() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdatePayersMayCancel()
+	})
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (u *OrganizationUpsertBulk) SetClockAhead(v int64) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAhead(v)
+	})
+}
+
+// AddClockAhead adds v to the "clock_ahead" field.
+func (u *OrganizationUpsertBulk) AddClockAhead(v int64) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddClockAhead(v)
+	})
+}
+
+// UpdateClockAhead sets the "clock_ahead" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateClockAhead() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAhead()
+	})
+}
+
+// SetClockAt sets the "clock_at" field.
+func (u *OrganizationUpsertBulk) SetClockAt(v time.Time) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockAt(v)
+	})
+}
+
+// UpdateClockAt sets the "clock_at" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateClockAt() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockAt()
+	})
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (u *OrganizationUpsertBulk) ClearClockAt() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockAt()
+	})
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (u *OrganizationUpsertBulk) SetClockUntil(v time.Time) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetClockUntil(v)
+	})
+}
+
+// UpdateClockUntil sets the "clock_until" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateClockUntil() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateClockUntil()
+	})
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (u *OrganizationUpsertBulk) ClearClockUntil() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.ClearClockUntil()
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"purser/ent/organization"
 	"purser/ent/predicate"
 	"purser/ent/schema"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -331,6 +332,68 @@ func (_u *OrganizationUpdate) AddSendNetDays(v int) *OrganizationUpdate {
 	return _u
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (_u *OrganizationUpdate) SetAutomaticNetDays(v int) *OrganizationUpdate {
+	_u.mutation.ResetAutomaticNetDays()
+	_u.mutation.SetAutomaticNetDays(v)
+	return _u
+}
+
+// SetNillableAutomaticNetDays sets the "automatic_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableAutomaticNetDays(v *int) *OrganizationUpdate {
+	if v != nil {
+		_u.SetAutomaticNetDays(*v)
+	}
+	return _u
+}
+
+// AddAutomaticNetDays adds value to the "automatic_net_days" field.
+func (_u *OrganizationUpdate) AddAutomaticNetDays(v int) *OrganizationUpdate {
+	_u.mutation.AddAutomaticNetDays(v)
+	return _u
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (_u *OrganizationUpdate) SetUsageNetDays(v int) *OrganizationUpdate {
+	_u.mutation.ResetUsageNetDays()
+	_u.mutation.SetUsageNetDays(v)
+	return _u
+}
+
+// SetNillableUsageNetDays sets the "usage_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableUsageNetDays(v *int) *OrganizationUpdate {
+	if v != nil {
+		_u.SetUsageNetDays(*v)
+	}
+	return _u
+}
+
+// AddUsageNetDays adds value to the "usage_net_days" field.
+func (_u *OrganizationUpdate) AddUsageNetDays(v int) *OrganizationUpdate {
+	_u.mutation.AddUsageNetDays(v)
+	return _u
+}
+
+// SetTaxID sets the "tax_id" field.
+func (_u *OrganizationUpdate) SetTaxID(v string) *OrganizationUpdate {
+	_u.mutation.SetTaxID(v)
+	return _u
+}
+
+// SetNillableTaxID sets the "tax_id" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableTaxID(v *string) *OrganizationUpdate {
+	if v != nil {
+		_u.SetTaxID(*v)
+	}
+	return _u
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (_u *OrganizationUpdate) ClearTaxID() *OrganizationUpdate {
+	_u.mutation.ClearTaxID()
+	return _u
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_u *OrganizationUpdate) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpdate {
 	_u.mutation.SetNumberPeriod(v)
@@ -374,6 +437,81 @@ func (_u *OrganizationUpdate) SetNillableDefaultProviderID(v *string) *Organizat
 // ClearDefaultProviderID clears the value of the "default_provider_id" field.
 func (_u *OrganizationUpdate) ClearDefaultProviderID() *OrganizationUpdate {
 	_u.mutation.ClearDefaultProviderID()
+	return _u
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (_u *OrganizationUpdate) SetPayersMayCancel(v bool) *OrganizationUpdate {
+	_u.mutation.SetPayersMayCancel(v)
+	return _u
+}
+
+// SetNillablePayersMayCancel sets the "payers_may_cancel" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillablePayersMayCancel(v *bool) *OrganizationUpdate {
+	if v != nil {
+		_u.SetPayersMayCancel(*v)
+	}
+	return _u
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (_u *OrganizationUpdate) SetClockAhead(v int64) *OrganizationUpdate {
+	_u.mutation.ResetClockAhead()
+	_u.mutation.SetClockAhead(v)
+	return _u
+}
+
+// SetNillableClockAhead sets the "clock_ahead" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableClockAhead(v *int64) *OrganizationUpdate {
+	if v != nil {
+		_u.SetClockAhead(*v)
+	}
+	return _u
+}
+
+// AddClockAhead adds value to the "clock_ahead" field.
+func (_u *OrganizationUpdate) AddClockAhead(v int64) *OrganizationUpdate {
+	_u.mutation.AddClockAhead(v)
+	return _u
+}
+
+// SetClockAt sets the "clock_at" field.
+func (_u *OrganizationUpdate) SetClockAt(v time.Time) *OrganizationUpdate {
+	_u.mutation.SetClockAt(v)
+	return _u
+}
+
+// SetNillableClockAt sets the "clock_at" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableClockAt(v *time.Time) *OrganizationUpdate {
+	if v != nil {
+		_u.SetClockAt(*v)
+	}
+	return _u
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (_u *OrganizationUpdate) ClearClockAt() *OrganizationUpdate {
+	_u.mutation.ClearClockAt()
+	return _u
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (_u *OrganizationUpdate) SetClockUntil(v time.Time) *OrganizationUpdate {
+	_u.mutation.SetClockUntil(v)
+	return _u
+}
+
+// SetNillableClockUntil sets the "clock_until" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableClockUntil(v *time.Time) *OrganizationUpdate {
+	if v != nil {
+		_u.SetClockUntil(*v)
+	}
+	return _u
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (_u *OrganizationUpdate) ClearClockUntil() *OrganizationUpdate {
+	_u.mutation.ClearClockUntil()
 	return _u
 }
 
@@ -555,6 +693,24 @@ func (_u *OrganizationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if value, ok := _u.mutation.AddedSendNetDays(); ok {
 		_spec.AddField(organization.FieldSendNetDays, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.AutomaticNetDays(); ok {
+		_spec.SetField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutomaticNetDays(); ok {
+		_spec.AddField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UsageNetDays(); ok {
+		_spec.SetField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUsageNetDays(); ok {
+		_spec.AddField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.TaxID(); ok {
+		_spec.SetField(organization.FieldTaxID, field.TypeString, value)
+	}
+	if _u.mutation.TaxIDCleared() {
+		_spec.ClearField(organization.FieldTaxID, field.TypeString)
+	}
 	if value, ok := _u.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)
 	}
@@ -574,6 +730,27 @@ func (_u *OrganizationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if _u.mutation.TestTwinOfCleared() {
 		_spec.ClearField(organization.FieldTestTwinOf, field.TypeString)
+	}
+	if value, ok := _u.mutation.PayersMayCancel(); ok {
+		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ClockAhead(); ok {
+		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClockAhead(); ok {
+		_spec.AddField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ClockAt(); ok {
+		_spec.SetField(organization.FieldClockAt, field.TypeTime, value)
+	}
+	if _u.mutation.ClockAtCleared() {
+		_spec.ClearField(organization.FieldClockAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ClockUntil(); ok {
+		_spec.SetField(organization.FieldClockUntil, field.TypeTime, value)
+	}
+	if _u.mutation.ClockUntilCleared() {
+		_spec.ClearField(organization.FieldClockUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -898,6 +1075,68 @@ func (_u *OrganizationUpdateOne) AddSendNetDays(v int) *OrganizationUpdateOne {
 	return _u
 }
 
+// SetAutomaticNetDays sets the "automatic_net_days" field.
+func (_u *OrganizationUpdateOne) SetAutomaticNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.ResetAutomaticNetDays()
+	_u.mutation.SetAutomaticNetDays(v)
+	return _u
+}
+
+// SetNillableAutomaticNetDays sets the "automatic_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableAutomaticNetDays(v *int) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetAutomaticNetDays(*v)
+	}
+	return _u
+}
+
+// AddAutomaticNetDays adds value to the "automatic_net_days" field.
+func (_u *OrganizationUpdateOne) AddAutomaticNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.AddAutomaticNetDays(v)
+	return _u
+}
+
+// SetUsageNetDays sets the "usage_net_days" field.
+func (_u *OrganizationUpdateOne) SetUsageNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.ResetUsageNetDays()
+	_u.mutation.SetUsageNetDays(v)
+	return _u
+}
+
+// SetNillableUsageNetDays sets the "usage_net_days" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableUsageNetDays(v *int) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetUsageNetDays(*v)
+	}
+	return _u
+}
+
+// AddUsageNetDays adds value to the "usage_net_days" field.
+func (_u *OrganizationUpdateOne) AddUsageNetDays(v int) *OrganizationUpdateOne {
+	_u.mutation.AddUsageNetDays(v)
+	return _u
+}
+
+// SetTaxID sets the "tax_id" field.
+func (_u *OrganizationUpdateOne) SetTaxID(v string) *OrganizationUpdateOne {
+	_u.mutation.SetTaxID(v)
+	return _u
+}
+
+// SetNillableTaxID sets the "tax_id" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableTaxID(v *string) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetTaxID(*v)
+	}
+	return _u
+}
+
+// ClearTaxID clears the value of the "tax_id" field.
+func (_u *OrganizationUpdateOne) ClearTaxID() *OrganizationUpdateOne {
+	_u.mutation.ClearTaxID()
+	return _u
+}
+
 // SetNumberPeriod sets the "number_period" field.
 func (_u *OrganizationUpdateOne) SetNumberPeriod(v organization.NumberPeriod) *OrganizationUpdateOne {
 	_u.mutation.SetNumberPeriod(v)
@@ -941,6 +1180,81 @@ func (_u *OrganizationUpdateOne) SetNillableDefaultProviderID(v *string) *Organi
 // ClearDefaultProviderID clears the value of the "default_provider_id" field.
 func (_u *OrganizationUpdateOne) ClearDefaultProviderID() *OrganizationUpdateOne {
 	_u.mutation.ClearDefaultProviderID()
+	return _u
+}
+
+// SetPayersMayCancel sets the "payers_may_cancel" field.
+func (_u *OrganizationUpdateOne) SetPayersMayCancel(v bool) *OrganizationUpdateOne {
+	_u.mutation.SetPayersMayCancel(v)
+	return _u
+}
+
+// SetNillablePayersMayCancel sets the "payers_may_cancel" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillablePayersMayCancel(v *bool) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetPayersMayCancel(*v)
+	}
+	return _u
+}
+
+// SetClockAhead sets the "clock_ahead" field.
+func (_u *OrganizationUpdateOne) SetClockAhead(v int64) *OrganizationUpdateOne {
+	_u.mutation.ResetClockAhead()
+	_u.mutation.SetClockAhead(v)
+	return _u
+}
+
+// SetNillableClockAhead sets the "clock_ahead" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableClockAhead(v *int64) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetClockAhead(*v)
+	}
+	return _u
+}
+
+// AddClockAhead adds value to the "clock_ahead" field.
+func (_u *OrganizationUpdateOne) AddClockAhead(v int64) *OrganizationUpdateOne {
+	_u.mutation.AddClockAhead(v)
+	return _u
+}
+
+// SetClockAt sets the "clock_at" field.
+func (_u *OrganizationUpdateOne) SetClockAt(v time.Time) *OrganizationUpdateOne {
+	_u.mutation.SetClockAt(v)
+	return _u
+}
+
+// SetNillableClockAt sets the "clock_at" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableClockAt(v *time.Time) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetClockAt(*v)
+	}
+	return _u
+}
+
+// ClearClockAt clears the value of the "clock_at" field.
+func (_u *OrganizationUpdateOne) ClearClockAt() *OrganizationUpdateOne {
+	_u.mutation.ClearClockAt()
+	return _u
+}
+
+// SetClockUntil sets the "clock_until" field.
+func (_u *OrganizationUpdateOne) SetClockUntil(v time.Time) *OrganizationUpdateOne {
+	_u.mutation.SetClockUntil(v)
+	return _u
+}
+
+// SetNillableClockUntil sets the "clock_until" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableClockUntil(v *time.Time) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetClockUntil(*v)
+	}
+	return _u
+}
+
+// ClearClockUntil clears the value of the "clock_until" field.
+func (_u *OrganizationUpdateOne) ClearClockUntil() *OrganizationUpdateOne {
+	_u.mutation.ClearClockUntil()
 	return _u
 }
 
@@ -1152,6 +1466,24 @@ func (_u *OrganizationUpdateOne) sqlSave(ctx context.Context) (_node *Organizati
 	if value, ok := _u.mutation.AddedSendNetDays(); ok {
 		_spec.AddField(organization.FieldSendNetDays, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.AutomaticNetDays(); ok {
+		_spec.SetField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAutomaticNetDays(); ok {
+		_spec.AddField(organization.FieldAutomaticNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UsageNetDays(); ok {
+		_spec.SetField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUsageNetDays(); ok {
+		_spec.AddField(organization.FieldUsageNetDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.TaxID(); ok {
+		_spec.SetField(organization.FieldTaxID, field.TypeString, value)
+	}
+	if _u.mutation.TaxIDCleared() {
+		_spec.ClearField(organization.FieldTaxID, field.TypeString)
+	}
 	if value, ok := _u.mutation.NumberPeriod(); ok {
 		_spec.SetField(organization.FieldNumberPeriod, field.TypeEnum, value)
 	}
@@ -1171,6 +1503,27 @@ func (_u *OrganizationUpdateOne) sqlSave(ctx context.Context) (_node *Organizati
 	}
 	if _u.mutation.TestTwinOfCleared() {
 		_spec.ClearField(organization.FieldTestTwinOf, field.TypeString)
+	}
+	if value, ok := _u.mutation.PayersMayCancel(); ok {
+		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ClockAhead(); ok {
+		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClockAhead(); ok {
+		_spec.AddField(organization.FieldClockAhead, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ClockAt(); ok {
+		_spec.SetField(organization.FieldClockAt, field.TypeTime, value)
+	}
+	if _u.mutation.ClockAtCleared() {
+		_spec.ClearField(organization.FieldClockAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ClockUntil(); ok {
+		_spec.SetField(organization.FieldClockUntil, field.TypeTime, value)
+	}
+	if _u.mutation.ClockUntilCleared() {
+		_spec.ClearField(organization.FieldClockUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Organization{config: _u.config}

@@ -44,12 +44,18 @@ type Payer struct {
 	TaxRatePpm *money.Rate `json:"tax_rate_ppm,omitempty"`
 	// TaxID holds the value of the "tax_id" field.
 	TaxID *string `json:"tax_id,omitempty"`
+	// ReverseCharge holds the value of the "reverse_charge" field.
+	ReverseCharge bool `json:"reverse_charge,omitempty"`
 	// Locale holds the value of the "locale" field.
-	Locale string `json:"locale,omitempty"`
+	Locale *string `json:"locale,omitempty"`
 	// Address holds the value of the "address" field.
 	Address *schema.Address `json:"address,omitempty"`
 	// Metadata holds the value of the "metadata" field.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// ChargingEnabled holds the value of the "charging_enabled" field.
+	ChargingEnabled bool `json:"charging_enabled,omitempty"`
+	// ChargingPaymentID holds the value of the "charging_payment_id" field.
+	ChargingPaymentID *string `json:"charging_payment_id,omitempty"`
 	// ErasedAt holds the value of the "erased_at" field.
 	ErasedAt *time.Time `json:"erased_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -68,26 +74,32 @@ type PayerEdges struct {
 	Quotes []*Quote `json:"quotes,omitempty"`
 	// Invoices holds the value of the invoices edge.
 	Invoices []*Invoice `json:"invoices,omitempty"`
+	// Subscriptions holds the value of the subscriptions edge.
+	Subscriptions []*Subscription `json:"subscriptions,omitempty"`
 	// Payments holds the value of the payments edge.
 	Payments []*Payment `json:"payments,omitempty"`
 	// Holds holds the value of the holds edge.
 	Holds []*Hold `json:"holds,omitempty"`
+	// Emails holds the value of the emails edge.
+	Emails []*Email `json:"emails,omitempty"`
 	// Memberships holds the value of the memberships edge.
 	Memberships []*Membership `json:"memberships,omitempty"`
 	// Members holds the value of the members edge.
 	Members []*Membership `json:"members,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [8]bool
+	loadedTypes [10]bool
 	// totalCount holds the count of the edges above.
-	totalCount [8]map[string]int
+	totalCount [9]map[string]int
 
 	namedBalances       map[string][]*Balance
 	namedPaymentMethods map[string][]*PaymentMethod
 	namedQuotes         map[string][]*Quote
 	namedInvoices       map[string][]*Invoice
+	namedSubscriptions  map[string][]*Subscription
 	namedPayments       map[string][]*Payment
 	namedHolds          map[string][]*Hold
+	namedEmails         map[string][]*Email
 	namedMemberships    map[string][]*Membership
 	namedMembers        map[string][]*Membership
 }
@@ -128,10 +140,19 @@ func (e PayerEdges) InvoicesOrErr() ([]*Invoice, error) {
 	return nil, &NotLoadedError{edge: "invoices"}
 }
 
+// SubscriptionsOrErr returns the Subscriptions value or an error if the edge
+// was not loaded in eager-loading.
+func (e PayerEdges) SubscriptionsOrErr() ([]*Subscription, error) {
+	if e.loadedTypes[4] {
+		return e.Subscriptions, nil
+	}
+	return nil, &NotLoadedError{edge: "subscriptions"}
+}
+
 // PaymentsOrErr returns the Payments value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) PaymentsOrErr() ([]*Payment, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[5] {
 		return e.Payments, nil
 	}
 	return nil, &NotLoadedError{edge: "payments"}
@@ -140,16 +161,25 @@ func (e PayerEdges) PaymentsOrErr() ([]*Payment, error) {
 // HoldsOrErr returns the Holds value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) HoldsOrErr() ([]*Hold, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[6] {
 		return e.Holds, nil
 	}
 	return nil, &NotLoadedError{edge: "holds"}
 }
 
+// EmailsOrErr returns the Emails value or an error if the edge
+// was not loaded in eager-loading.
+func (e PayerEdges) EmailsOrErr() ([]*Email, error) {
+	if e.loadedTypes[7] {
+		return e.Emails, nil
+	}
+	return nil, &NotLoadedError{edge: "emails"}
+}
+
 // MembershipsOrErr returns the Memberships value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[8] {
 		return e.Memberships, nil
 	}
 	return nil, &NotLoadedError{edge: "memberships"}
@@ -158,7 +188,7 @@ func (e PayerEdges) MembershipsOrErr() ([]*Membership, error) {
 // MembersOrErr returns the Members value or an error if the edge
 // was not loaded in eager-loading.
 func (e PayerEdges) MembersOrErr() ([]*Membership, error) {
-	if e.loadedTypes[7] {
+	if e.loadedTypes[9] {
 		return e.Members, nil
 	}
 	return nil, &NotLoadedError{edge: "members"}
@@ -171,9 +201,11 @@ func (*Payer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case payer.FieldAddress, payer.FieldMetadata:
 			values[i] = new([]byte)
+		case payer.FieldReverseCharge, payer.FieldChargingEnabled:
+			values[i] = new(sql.NullBool)
 		case payer.FieldTaxRatePpm:
 			values[i] = new(sql.NullInt64)
-		case payer.FieldID, payer.FieldOrganizationID, payer.FieldKind, payer.FieldEmail, payer.FieldSlug, payer.FieldName, payer.FieldBillingEmail, payer.FieldExternalID, payer.FieldBillingMode, payer.FieldStatus, payer.FieldTaxID, payer.FieldLocale:
+		case payer.FieldID, payer.FieldOrganizationID, payer.FieldKind, payer.FieldEmail, payer.FieldSlug, payer.FieldName, payer.FieldBillingEmail, payer.FieldExternalID, payer.FieldBillingMode, payer.FieldStatus, payer.FieldTaxID, payer.FieldLocale, payer.FieldChargingPaymentID:
 			values[i] = new(sql.NullString)
 		case payer.FieldCreatedAt, payer.FieldErasedAt:
 			values[i] = new(sql.NullTime)
@@ -276,11 +308,18 @@ func (_m *Payer) assignValues(columns []string, values []any) error {
 				_m.TaxID = new(string)
 				*_m.TaxID = value.String
 			}
+		case payer.FieldReverseCharge:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field reverse_charge", values[i])
+			} else if value.Valid {
+				_m.ReverseCharge = value.Bool
+			}
 		case payer.FieldLocale:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field locale", values[i])
 			} else if value.Valid {
-				_m.Locale = value.String
+				_m.Locale = new(string)
+				*_m.Locale = value.String
 			}
 		case payer.FieldAddress:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -297,6 +336,19 @@ func (_m *Payer) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Metadata); err != nil {
 					return fmt.Errorf("unmarshal field metadata: %w", err)
 				}
+			}
+		case payer.FieldChargingEnabled:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field charging_enabled", values[i])
+			} else if value.Valid {
+				_m.ChargingEnabled = value.Bool
+			}
+		case payer.FieldChargingPaymentID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field charging_payment_id", values[i])
+			} else if value.Valid {
+				_m.ChargingPaymentID = new(string)
+				*_m.ChargingPaymentID = value.String
 			}
 		case payer.FieldErasedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -338,6 +390,11 @@ func (_m *Payer) QueryInvoices() *InvoiceQuery {
 	return NewPayerClient(_m.config).QueryInvoices(_m)
 }
 
+// QuerySubscriptions queries the "subscriptions" edge of the Payer entity.
+func (_m *Payer) QuerySubscriptions() *SubscriptionQuery {
+	return NewPayerClient(_m.config).QuerySubscriptions(_m)
+}
+
 // QueryPayments queries the "payments" edge of the Payer entity.
 func (_m *Payer) QueryPayments() *PaymentQuery {
 	return NewPayerClient(_m.config).QueryPayments(_m)
@@ -346,6 +403,11 @@ func (_m *Payer) QueryPayments() *PaymentQuery {
 // QueryHolds queries the "holds" edge of the Payer entity.
 func (_m *Payer) QueryHolds() *HoldQuery {
 	return NewPayerClient(_m.config).QueryHolds(_m)
+}
+
+// QueryEmails queries the "emails" edge of the Payer entity.
+func (_m *Payer) QueryEmails() *EmailQuery {
+	return NewPayerClient(_m.config).QueryEmails(_m)
 }
 
 // QueryMemberships queries the "memberships" edge of the Payer entity.
@@ -429,14 +491,27 @@ func (_m *Payer) String() string {
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")
-	builder.WriteString("locale=")
-	builder.WriteString(_m.Locale)
+	builder.WriteString("reverse_charge=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ReverseCharge))
+	builder.WriteString(", ")
+	if v := _m.Locale; v != nil {
+		builder.WriteString("locale=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("address=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Address))
 	builder.WriteString(", ")
 	builder.WriteString("metadata=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Metadata))
+	builder.WriteString(", ")
+	builder.WriteString("charging_enabled=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ChargingEnabled))
+	builder.WriteString(", ")
+	if v := _m.ChargingPaymentID; v != nil {
+		builder.WriteString("charging_payment_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	if v := _m.ErasedAt; v != nil {
 		builder.WriteString("erased_at=")
@@ -542,6 +617,30 @@ func (_m *Payer) appendNamedInvoices(name string, edges ...*Invoice) {
 	}
 }
 
+// NamedSubscriptions returns the Subscriptions named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Payer) NamedSubscriptions(name string) ([]*Subscription, error) {
+	if _m.Edges.namedSubscriptions == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedSubscriptions[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Payer) appendNamedSubscriptions(name string, edges ...*Subscription) {
+	if _m.Edges.namedSubscriptions == nil {
+		_m.Edges.namedSubscriptions = make(map[string][]*Subscription)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedSubscriptions[name] = []*Subscription{}
+	} else {
+		_m.Edges.namedSubscriptions[name] = append(_m.Edges.namedSubscriptions[name], edges...)
+	}
+}
+
 // NamedPayments returns the Payments named value or an error if the edge was not
 // loaded in eager-loading with this name.
 func (_m *Payer) NamedPayments(name string) ([]*Payment, error) {
@@ -587,6 +686,30 @@ func (_m *Payer) appendNamedHolds(name string, edges ...*Hold) {
 		_m.Edges.namedHolds[name] = []*Hold{}
 	} else {
 		_m.Edges.namedHolds[name] = append(_m.Edges.namedHolds[name], edges...)
+	}
+}
+
+// NamedEmails returns the Emails named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Payer) NamedEmails(name string) ([]*Email, error) {
+	if _m.Edges.namedEmails == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedEmails[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Payer) appendNamedEmails(name string, edges ...*Email) {
+	if _m.Edges.namedEmails == nil {
+		_m.Edges.namedEmails = make(map[string][]*Email)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedEmails[name] = []*Email{}
+	} else {
+		_m.Edges.namedEmails[name] = append(_m.Edges.namedEmails[name], edges...)
 	}
 }
 

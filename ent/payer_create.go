@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -15,6 +16,7 @@ import (
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
@@ -168,6 +170,20 @@ func (_c *PayerCreate) SetNillableTaxID(v *string) *PayerCreate {
 	return _c
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (_c *PayerCreate) SetReverseCharge(v bool) *PayerCreate {
+	_c.mutation.SetReverseCharge(v)
+	return _c
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_c *PayerCreate) SetNillableReverseCharge(v *bool) *PayerCreate {
+	if v != nil {
+		_c.SetReverseCharge(*v)
+	}
+	return _c
+}
+
 // SetLocale sets the "locale" field.
 func (_c *PayerCreate) SetLocale(v string) *PayerCreate {
 	_c.mutation.SetLocale(v)
@@ -191,6 +207,34 @@ func (_c *PayerCreate) SetAddress(v *schema.Address) *PayerCreate {
 // SetMetadata sets the "metadata" field.
 func (_c *PayerCreate) SetMetadata(v map[string]string) *PayerCreate {
 	_c.mutation.SetMetadata(v)
+	return _c
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (_c *PayerCreate) SetChargingEnabled(v bool) *PayerCreate {
+	_c.mutation.SetChargingEnabled(v)
+	return _c
+}
+
+// SetNillableChargingEnabled sets the "charging_enabled" field if the given value is not nil.
+func (_c *PayerCreate) SetNillableChargingEnabled(v *bool) *PayerCreate {
+	if v != nil {
+		_c.SetChargingEnabled(*v)
+	}
+	return _c
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (_c *PayerCreate) SetChargingPaymentID(v string) *PayerCreate {
+	_c.mutation.SetChargingPaymentID(v)
+	return _c
+}
+
+// SetNillableChargingPaymentID sets the "charging_payment_id" field if the given value is not nil.
+func (_c *PayerCreate) SetNillableChargingPaymentID(v *string) *PayerCreate {
+	if v != nil {
+		_c.SetChargingPaymentID(*v)
+	}
 	return _c
 }
 
@@ -274,6 +318,21 @@ func (_c *PayerCreate) AddInvoices(v ...*Invoice) *PayerCreate {
 	return _c.AddInvoiceIDs(ids...)
 }
 
+// AddSubscriptionIDs adds the "subscriptions" edge to the Subscription entity by IDs.
+func (_c *PayerCreate) AddSubscriptionIDs(ids ...string) *PayerCreate {
+	_c.mutation.AddSubscriptionIDs(ids...)
+	return _c
+}
+
+// AddSubscriptions adds the "subscriptions" edges to the Subscription entity.
+func (_c *PayerCreate) AddSubscriptions(v ...*Subscription) *PayerCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddSubscriptionIDs(ids...)
+}
+
 // AddPaymentIDs adds the "payments" edge to the Payment entity by IDs.
 func (_c *PayerCreate) AddPaymentIDs(ids ...string) *PayerCreate {
 	_c.mutation.AddPaymentIDs(ids...)
@@ -302,6 +361,21 @@ func (_c *PayerCreate) AddHolds(v ...*Hold) *PayerCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddHoldIDs(ids...)
+}
+
+// AddEmailIDs adds the "emails" edge to the Email entity by IDs.
+func (_c *PayerCreate) AddEmailIDs(ids ...string) *PayerCreate {
+	_c.mutation.AddEmailIDs(ids...)
+	return _c
+}
+
+// AddEmails adds the "emails" edges to the Email entity.
+func (_c *PayerCreate) AddEmails(v ...*Email) *PayerCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddEmailIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -379,9 +453,13 @@ func (_c *PayerCreate) defaults() error {
 		v := payer.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
-	if _, ok := _c.mutation.Locale(); !ok {
-		v := payer.DefaultLocale
-		_c.mutation.SetLocale(v)
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		v := payer.DefaultReverseCharge
+		_c.mutation.SetReverseCharge(v)
+	}
+	if _, ok := _c.mutation.ChargingEnabled(); !ok {
+		v := payer.DefaultChargingEnabled
+		_c.mutation.SetChargingEnabled(v)
 	}
 	return nil
 }
@@ -426,11 +504,14 @@ func (_c *PayerCreate) check() error {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Payer.status": %w`, err)}
 		}
 	}
-	if _, ok := _c.mutation.Locale(); !ok {
-		return &ValidationError{Name: "locale", err: errors.New(`ent: missing required field "Payer.locale"`)}
+	if _, ok := _c.mutation.ReverseCharge(); !ok {
+		return &ValidationError{Name: "reverse_charge", err: errors.New(`ent: missing required field "Payer.reverse_charge"`)}
 	}
 	if _, ok := _c.mutation.Metadata(); !ok {
 		return &ValidationError{Name: "metadata", err: errors.New(`ent: missing required field "Payer.metadata"`)}
+	}
+	if _, ok := _c.mutation.ChargingEnabled(); !ok {
+		return &ValidationError{Name: "charging_enabled", err: errors.New(`ent: missing required field "Payer.charging_enabled"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := payer.IDValidator(v); err != nil {
@@ -521,9 +602,13 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 		_spec.SetField(payer.FieldTaxID, field.TypeString, value)
 		_node.TaxID = &value
 	}
+	if value, ok := _c.mutation.ReverseCharge(); ok {
+		_spec.SetField(payer.FieldReverseCharge, field.TypeBool, value)
+		_node.ReverseCharge = value
+	}
 	if value, ok := _c.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
-		_node.Locale = value
+		_node.Locale = &value
 	}
 	if value, ok := _c.mutation.Address(); ok {
 		_spec.SetField(payer.FieldAddress, field.TypeJSON, value)
@@ -532,6 +617,14 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
 		_node.Metadata = value
+	}
+	if value, ok := _c.mutation.ChargingEnabled(); ok {
+		_spec.SetField(payer.FieldChargingEnabled, field.TypeBool, value)
+		_node.ChargingEnabled = value
+	}
+	if value, ok := _c.mutation.ChargingPaymentID(); ok {
+		_spec.SetField(payer.FieldChargingPaymentID, field.TypeString, value)
+		_node.ChargingPaymentID = &value
 	}
 	if value, ok := _c.mutation.ErasedAt(); ok {
 		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
@@ -601,6 +694,22 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
+	if nodes := _c.mutation.SubscriptionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.SubscriptionsTable,
+			Columns: []string{payer.SubscriptionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
 	if nodes := _c.mutation.PaymentsIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -626,6 +735,22 @@ func (_c *PayerCreate) createSpec() (*Payer, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.EmailsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -867,6 +992,18 @@ func (u *PayerUpsert) ClearTaxID() *PayerUpsert {
 	return u
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *PayerUpsert) SetReverseCharge(v bool) *PayerUpsert {
+	u.Set(payer.FieldReverseCharge, v)
+	return u
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateReverseCharge() *PayerUpsert {
+	u.SetExcluded(payer.FieldReverseCharge)
+	return u
+}
+
 // SetLocale sets the "locale" field.
 func (u *PayerUpsert) SetLocale(v string) *PayerUpsert {
 	u.Set(payer.FieldLocale, v)
@@ -876,6 +1013,12 @@ func (u *PayerUpsert) SetLocale(v string) *PayerUpsert {
 // UpdateLocale sets the "locale" field to the value that was provided on create.
 func (u *PayerUpsert) UpdateLocale() *PayerUpsert {
 	u.SetExcluded(payer.FieldLocale)
+	return u
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (u *PayerUpsert) ClearLocale() *PayerUpsert {
+	u.SetNull(payer.FieldLocale)
 	return u
 }
 
@@ -906,6 +1049,36 @@ func (u *PayerUpsert) SetMetadata(v map[string]string) *PayerUpsert {
 // UpdateMetadata sets the "metadata" field to the value that was provided on create.
 func (u *PayerUpsert) UpdateMetadata() *PayerUpsert {
 	u.SetExcluded(payer.FieldMetadata)
+	return u
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (u *PayerUpsert) SetChargingEnabled(v bool) *PayerUpsert {
+	u.Set(payer.FieldChargingEnabled, v)
+	return u
+}
+
+// UpdateChargingEnabled sets the "charging_enabled" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateChargingEnabled() *PayerUpsert {
+	u.SetExcluded(payer.FieldChargingEnabled)
+	return u
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (u *PayerUpsert) SetChargingPaymentID(v string) *PayerUpsert {
+	u.Set(payer.FieldChargingPaymentID, v)
+	return u
+}
+
+// UpdateChargingPaymentID sets the "charging_payment_id" field to the value that was provided on create.
+func (u *PayerUpsert) UpdateChargingPaymentID() *PayerUpsert {
+	u.SetExcluded(payer.FieldChargingPaymentID)
+	return u
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (u *PayerUpsert) ClearChargingPaymentID() *PayerUpsert {
+	u.SetNull(payer.FieldChargingPaymentID)
 	return u
 }
 
@@ -1159,6 +1332,20 @@ func (u *PayerUpsertOne) ClearTaxID() *PayerUpsertOne {
 	})
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *PayerUpsertOne) SetReverseCharge(v bool) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateReverseCharge() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateReverseCharge()
+	})
+}
+
 // SetLocale sets the "locale" field.
 func (u *PayerUpsertOne) SetLocale(v string) *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
@@ -1170,6 +1357,13 @@ func (u *PayerUpsertOne) SetLocale(v string) *PayerUpsertOne {
 func (u *PayerUpsertOne) UpdateLocale() *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateLocale()
+	})
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (u *PayerUpsertOne) ClearLocale() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearLocale()
 	})
 }
 
@@ -1205,6 +1399,41 @@ func (u *PayerUpsertOne) SetMetadata(v map[string]string) *PayerUpsertOne {
 func (u *PayerUpsertOne) UpdateMetadata() *PayerUpsertOne {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateMetadata()
+	})
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (u *PayerUpsertOne) SetChargingEnabled(v bool) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingEnabled(v)
+	})
+}
+
+// UpdateChargingEnabled sets the "charging_enabled" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateChargingEnabled() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingEnabled()
+	})
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (u *PayerUpsertOne) SetChargingPaymentID(v string) *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingPaymentID(v)
+	})
+}
+
+// UpdateChargingPaymentID sets the "charging_payment_id" field to the value that was provided on create.
+func (u *PayerUpsertOne) UpdateChargingPaymentID() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingPaymentID()
+	})
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (u *PayerUpsertOne) ClearChargingPaymentID() *PayerUpsertOne {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearChargingPaymentID()
 	})
 }
 
@@ -1628,6 +1857,20 @@ func (u *PayerUpsertBulk) ClearTaxID() *PayerUpsertBulk {
 	})
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (u *PayerUpsertBulk) SetReverseCharge(v bool) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetReverseCharge(v)
+	})
+}
+
+// UpdateReverseCharge sets the "reverse_charge" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateReverseCharge() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateReverseCharge()
+	})
+}
+
 // SetLocale sets the "locale" field.
 func (u *PayerUpsertBulk) SetLocale(v string) *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
@@ -1639,6 +1882,13 @@ func (u *PayerUpsertBulk) SetLocale(v string) *PayerUpsertBulk {
 func (u *PayerUpsertBulk) UpdateLocale() *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateLocale()
+	})
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (u *PayerUpsertBulk) ClearLocale() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearLocale()
 	})
 }
 
@@ -1674,6 +1924,41 @@ func (u *PayerUpsertBulk) SetMetadata(v map[string]string) *PayerUpsertBulk {
 func (u *PayerUpsertBulk) UpdateMetadata() *PayerUpsertBulk {
 	return u.Update(func(s *PayerUpsert) {
 		s.UpdateMetadata()
+	})
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (u *PayerUpsertBulk) SetChargingEnabled(v bool) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingEnabled(v)
+	})
+}
+
+// UpdateChargingEnabled sets the "charging_enabled" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateChargingEnabled() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingEnabled()
+	})
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (u *PayerUpsertBulk) SetChargingPaymentID(v string) *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.SetChargingPaymentID(v)
+	})
+}
+
+// UpdateChargingPaymentID sets the "charging_payment_id" field to the value that was provided on create.
+func (u *PayerUpsertBulk) UpdateChargingPaymentID() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.UpdateChargingPaymentID()
+	})
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (u *PayerUpsertBulk) ClearChargingPaymentID() *PayerUpsertBulk {
+	return u.Update(func(s *PayerUpsert) {
+		s.ClearChargingPaymentID()
 	})
 }
 

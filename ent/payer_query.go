@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -17,6 +18,7 @@ import (
 	"purser/ent/paymentmethod"
 	"purser/ent/predicate"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -36,20 +38,26 @@ type PayerQuery struct {
 	withPaymentMethods *PaymentMethodQuery
 	withQuotes         *QuoteQuery
 	withInvoices       *InvoiceQuery
+	withSubscriptions  *SubscriptionQuery
 	withPayments       *PaymentQuery
 	withHolds          *HoldQuery
+	withEmails         *EmailQuery
 	withMemberships    *MembershipQuery
 	withMembers        *MembershipQuery
 	// collected is what field collection has added so far.
-	collected               collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents                 *parents
 	loadTotal               []func(context.Context, []*Payer) error
 	modifiers               []func(*sql.Selector)
 	withNamedBalances       map[string]*BalanceQuery
 	withNamedPaymentMethods map[string]*PaymentMethodQuery
 	withNamedQuotes         map[string]*QuoteQuery
 	withNamedInvoices       map[string]*InvoiceQuery
+	withNamedSubscriptions  map[string]*SubscriptionQuery
 	withNamedPayments       map[string]*PaymentQuery
 	withNamedHolds          map[string]*HoldQuery
+	withNamedEmails         map[string]*EmailQuery
 	withNamedMemberships    map[string]*MembershipQuery
 	withNamedMembers        map[string]*MembershipQuery
 	// intermediate query (i.e. traversal path).
@@ -176,6 +184,28 @@ func (_q *PayerQuery) QueryInvoices() *InvoiceQuery {
 	return query
 }
 
+// QuerySubscriptions chains the current query on the "subscriptions" edge.
+func (_q *PayerQuery) QuerySubscriptions() *SubscriptionQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, selector),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.SubscriptionsTable, payer.SubscriptionsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
 // QueryPayments chains the current query on the "payments" edge.
 func (_q *PayerQuery) QueryPayments() *PaymentQuery {
 	query := (&PaymentClient{config: _q.config}).Query()
@@ -213,6 +243,28 @@ func (_q *PayerQuery) QueryHolds() *HoldQuery {
 			sqlgraph.From(payer.Table, payer.FieldID, selector),
 			sqlgraph.To(hold.Table, hold.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, payer.HoldsTable, payer.HoldsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryEmails chains the current query on the "emails" edge.
+func (_q *PayerQuery) QueryEmails() *EmailQuery {
+	query := (&EmailClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(payer.Table, payer.FieldID, selector),
+			sqlgraph.To(email.Table, email.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, payer.EmailsTable, payer.EmailsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -460,8 +512,10 @@ func (_q *PayerQuery) Clone() *PayerQuery {
 		withPaymentMethods: _q.withPaymentMethods.Clone(),
 		withQuotes:         _q.withQuotes.Clone(),
 		withInvoices:       _q.withInvoices.Clone(),
+		withSubscriptions:  _q.withSubscriptions.Clone(),
 		withPayments:       _q.withPayments.Clone(),
 		withHolds:          _q.withHolds.Clone(),
+		withEmails:         _q.withEmails.Clone(),
 		withMemberships:    _q.withMemberships.Clone(),
 		withMembers:        _q.withMembers.Clone(),
 		// clone intermediate query.
@@ -515,6 +569,17 @@ func (_q *PayerQuery) WithInvoices(opts ...func(*InvoiceQuery)) *PayerQuery {
 	return _q
 }
 
+// WithSubscriptions tells the query-builder to eager-load the nodes that are connected to
+// the "subscriptions" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithSubscriptions(opts ...func(*SubscriptionQuery)) *PayerQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withSubscriptions = query
+	return _q
+}
+
 // WithPayments tells the query-builder to eager-load the nodes that are connected to
 // the "payments" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *PayerQuery) WithPayments(opts ...func(*PaymentQuery)) *PayerQuery {
@@ -534,6 +599,17 @@ func (_q *PayerQuery) WithHolds(opts ...func(*HoldQuery)) *PayerQuery {
 		opt(query)
 	}
 	_q.withHolds = query
+	return _q
+}
+
+// WithEmails tells the query-builder to eager-load the nodes that are connected to
+// the "emails" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithEmails(opts ...func(*EmailQuery)) *PayerQuery {
+	query := (&EmailClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withEmails = query
 	return _q
 }
 
@@ -643,13 +719,15 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 	var (
 		nodes       = []*Payer{}
 		_spec       = _q.querySpec()
-		loadedTypes = [8]bool{
+		loadedTypes = [10]bool{
 			_q.withBalances != nil,
 			_q.withPaymentMethods != nil,
 			_q.withQuotes != nil,
 			_q.withInvoices != nil,
+			_q.withSubscriptions != nil,
 			_q.withPayments != nil,
 			_q.withHolds != nil,
+			_q.withEmails != nil,
 			_q.withMemberships != nil,
 			_q.withMembers != nil,
 		}
@@ -703,6 +781,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 			return nil, err
 		}
 	}
+	if query := _q.withSubscriptions; query != nil {
+		if err := _q.loadSubscriptions(ctx, query, nodes,
+			func(n *Payer) { n.Edges.Subscriptions = []*Subscription{} },
+			func(n *Payer, e *Subscription) { n.Edges.Subscriptions = append(n.Edges.Subscriptions, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withPayments; query != nil {
 		if err := _q.loadPayments(ctx, query, nodes,
 			func(n *Payer) { n.Edges.Payments = []*Payment{} },
@@ -714,6 +799,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 		if err := _q.loadHolds(ctx, query, nodes,
 			func(n *Payer) { n.Edges.Holds = []*Hold{} },
 			func(n *Payer, e *Hold) { n.Edges.Holds = append(n.Edges.Holds, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withEmails; query != nil {
+		if err := _q.loadEmails(ctx, query, nodes,
+			func(n *Payer) { n.Edges.Emails = []*Email{} },
+			func(n *Payer, e *Email) { n.Edges.Emails = append(n.Edges.Emails, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -759,6 +851,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 			return nil, err
 		}
 	}
+	for name, query := range _q.withNamedSubscriptions {
+		if err := _q.loadSubscriptions(ctx, query, nodes,
+			func(n *Payer) { n.appendNamedSubscriptions(name) },
+			func(n *Payer, e *Subscription) { n.appendNamedSubscriptions(name, e) }); err != nil {
+			return nil, err
+		}
+	}
 	for name, query := range _q.withNamedPayments {
 		if err := _q.loadPayments(ctx, query, nodes,
 			func(n *Payer) { n.appendNamedPayments(name) },
@@ -770,6 +869,13 @@ func (_q *PayerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Payer,
 		if err := _q.loadHolds(ctx, query, nodes,
 			func(n *Payer) { n.appendNamedHolds(name) },
 			func(n *Payer, e *Hold) { n.appendNamedHolds(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedEmails {
+		if err := _q.loadEmails(ctx, query, nodes,
+			func(n *Payer) { n.appendNamedEmails(name) },
+			func(n *Payer, e *Email) { n.appendNamedEmails(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -809,7 +915,7 @@ func (_q *PayerQuery) loadBalances(ctx context.Context, query *BalanceQuery, nod
 		query.ctx.AppendFieldOnce(balance.FieldPayerID)
 	}
 	query.Where(predicate.Balance(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.BalancesColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.BalancesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -839,7 +945,7 @@ func (_q *PayerQuery) loadPaymentMethods(ctx context.Context, query *PaymentMeth
 		query.ctx.AppendFieldOnce(paymentmethod.FieldPayerID)
 	}
 	query.Where(predicate.PaymentMethod(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.PaymentMethodsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.PaymentMethodsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -869,7 +975,7 @@ func (_q *PayerQuery) loadQuotes(ctx context.Context, query *QuoteQuery, nodes [
 		query.ctx.AppendFieldOnce(quote.FieldPayerID)
 	}
 	query.Where(predicate.Quote(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.QuotesColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.QuotesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -902,7 +1008,37 @@ func (_q *PayerQuery) loadInvoices(ctx context.Context, query *InvoiceQuery, nod
 		query.ctx.AppendFieldOnce(invoice.FieldPayerID)
 	}
 	query.Where(predicate.Invoice(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.InvoicesColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.InvoicesColumn), fks))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.PayerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "payer_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *PayerQuery) loadSubscriptions(ctx context.Context, query *SubscriptionQuery, nodes []*Payer, init func(*Payer), assign func(*Payer, *Subscription)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Payer)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(subscription.FieldPayerID)
+	}
+	query.Where(predicate.Subscription(func(s *sql.Selector) {
+		s.Where(query.parents.are(s.C(payer.SubscriptionsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -932,7 +1068,7 @@ func (_q *PayerQuery) loadPayments(ctx context.Context, query *PaymentQuery, nod
 		query.ctx.AppendFieldOnce(payment.FieldPayerID)
 	}
 	query.Where(predicate.Payment(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.PaymentsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.PaymentsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -965,7 +1101,37 @@ func (_q *PayerQuery) loadHolds(ctx context.Context, query *HoldQuery, nodes []*
 		query.ctx.AppendFieldOnce(hold.FieldPayerID)
 	}
 	query.Where(predicate.Hold(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.HoldsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.HoldsColumn), fks))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.PayerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "payer_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *PayerQuery) loadEmails(ctx context.Context, query *EmailQuery, nodes []*Payer, init func(*Payer), assign func(*Payer, *Email)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Payer)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(email.FieldPayerID)
+	}
+	query.Where(predicate.Email(func(s *sql.Selector) {
+		s.Where(query.parents.are(s.C(payer.EmailsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -995,7 +1161,7 @@ func (_q *PayerQuery) loadMemberships(ctx context.Context, query *MembershipQuer
 		query.ctx.AppendFieldOnce(membership.FieldDeveloperID)
 	}
 	query.Where(predicate.Membership(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.MembershipsColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.MembershipsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -1025,7 +1191,7 @@ func (_q *PayerQuery) loadMembers(ctx context.Context, query *MembershipQuery, n
 		query.ctx.AppendFieldOnce(membership.FieldCompanyID)
 	}
 	query.Where(predicate.Membership(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payer.MembersColumn), fks...))
+		s.Where(query.parents.are(s.C(payer.MembersColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -1217,6 +1383,20 @@ func (_q *PayerQuery) WithNamedInvoices(name string, opts ...func(*InvoiceQuery)
 	return _q
 }
 
+// WithNamedSubscriptions tells the query-builder to eager-load the nodes that are connected to the "subscriptions"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithNamedSubscriptions(name string, opts ...func(*SubscriptionQuery)) *PayerQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedSubscriptions == nil {
+		_q.withNamedSubscriptions = make(map[string]*SubscriptionQuery)
+	}
+	_q.withNamedSubscriptions[name] = query
+	return _q
+}
+
 // WithNamedPayments tells the query-builder to eager-load the nodes that are connected to the "payments"
 // edge with the given name. The optional arguments are used to configure the query builder of the edge.
 func (_q *PayerQuery) WithNamedPayments(name string, opts ...func(*PaymentQuery)) *PayerQuery {
@@ -1242,6 +1422,20 @@ func (_q *PayerQuery) WithNamedHolds(name string, opts ...func(*HoldQuery)) *Pay
 		_q.withNamedHolds = make(map[string]*HoldQuery)
 	}
 	_q.withNamedHolds[name] = query
+	return _q
+}
+
+// WithNamedEmails tells the query-builder to eager-load the nodes that are connected to the "emails"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *PayerQuery) WithNamedEmails(name string, opts ...func(*EmailQuery)) *PayerQuery {
+	query := (&EmailClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedEmails == nil {
+		_q.withNamedEmails = make(map[string]*EmailQuery)
+	}
+	_q.withNamedEmails[name] = query
 	return _q
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/balance"
+	"purser/ent/email"
 	"purser/ent/hold"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -16,6 +17,7 @@ import (
 	"purser/ent/predicate"
 	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
@@ -207,6 +209,20 @@ func (_u *PayerUpdate) ClearTaxID() *PayerUpdate {
 	return _u
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *PayerUpdate) SetReverseCharge(v bool) *PayerUpdate {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableReverseCharge(v *bool) *PayerUpdate {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
 // SetLocale sets the "locale" field.
 func (_u *PayerUpdate) SetLocale(v string) *PayerUpdate {
 	_u.mutation.SetLocale(v)
@@ -218,6 +234,12 @@ func (_u *PayerUpdate) SetNillableLocale(v *string) *PayerUpdate {
 	if v != nil {
 		_u.SetLocale(*v)
 	}
+	return _u
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (_u *PayerUpdate) ClearLocale() *PayerUpdate {
+	_u.mutation.ClearLocale()
 	return _u
 }
 
@@ -236,6 +258,40 @@ func (_u *PayerUpdate) ClearAddress() *PayerUpdate {
 // SetMetadata sets the "metadata" field.
 func (_u *PayerUpdate) SetMetadata(v map[string]string) *PayerUpdate {
 	_u.mutation.SetMetadata(v)
+	return _u
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (_u *PayerUpdate) SetChargingEnabled(v bool) *PayerUpdate {
+	_u.mutation.SetChargingEnabled(v)
+	return _u
+}
+
+// SetNillableChargingEnabled sets the "charging_enabled" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableChargingEnabled(v *bool) *PayerUpdate {
+	if v != nil {
+		_u.SetChargingEnabled(*v)
+	}
+	return _u
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (_u *PayerUpdate) SetChargingPaymentID(v string) *PayerUpdate {
+	_u.mutation.SetChargingPaymentID(v)
+	return _u
+}
+
+// SetNillableChargingPaymentID sets the "charging_payment_id" field if the given value is not nil.
+func (_u *PayerUpdate) SetNillableChargingPaymentID(v *string) *PayerUpdate {
+	if v != nil {
+		_u.SetChargingPaymentID(*v)
+	}
+	return _u
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (_u *PayerUpdate) ClearChargingPaymentID() *PayerUpdate {
+	_u.mutation.ClearChargingPaymentID()
 	return _u
 }
 
@@ -319,6 +375,21 @@ func (_u *PayerUpdate) AddInvoices(v ...*Invoice) *PayerUpdate {
 	return _u.AddInvoiceIDs(ids...)
 }
 
+// AddSubscriptionIDs adds the "subscriptions" edge to the Subscription entity by IDs.
+func (_u *PayerUpdate) AddSubscriptionIDs(ids ...string) *PayerUpdate {
+	_u.mutation.AddSubscriptionIDs(ids...)
+	return _u
+}
+
+// AddSubscriptions adds the "subscriptions" edges to the Subscription entity.
+func (_u *PayerUpdate) AddSubscriptions(v ...*Subscription) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddSubscriptionIDs(ids...)
+}
+
 // AddPaymentIDs adds the "payments" edge to the Payment entity by IDs.
 func (_u *PayerUpdate) AddPaymentIDs(ids ...string) *PayerUpdate {
 	_u.mutation.AddPaymentIDs(ids...)
@@ -347,6 +418,21 @@ func (_u *PayerUpdate) AddHolds(v ...*Hold) *PayerUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.AddHoldIDs(ids...)
+}
+
+// AddEmailIDs adds the "emails" edge to the Email entity by IDs.
+func (_u *PayerUpdate) AddEmailIDs(ids ...string) *PayerUpdate {
+	_u.mutation.AddEmailIDs(ids...)
+	return _u
+}
+
+// AddEmails adds the "emails" edges to the Email entity.
+func (_u *PayerUpdate) AddEmails(v ...*Email) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddEmailIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -468,6 +554,27 @@ func (_u *PayerUpdate) RemoveInvoices(v ...*Invoice) *PayerUpdate {
 	return _u.RemoveInvoiceIDs(ids...)
 }
 
+// ClearSubscriptions clears all "subscriptions" edges to the Subscription entity.
+func (_u *PayerUpdate) ClearSubscriptions() *PayerUpdate {
+	_u.mutation.ClearSubscriptions()
+	return _u
+}
+
+// RemoveSubscriptionIDs removes the "subscriptions" edge to Subscription entities by IDs.
+func (_u *PayerUpdate) RemoveSubscriptionIDs(ids ...string) *PayerUpdate {
+	_u.mutation.RemoveSubscriptionIDs(ids...)
+	return _u
+}
+
+// RemoveSubscriptions removes "subscriptions" edges to Subscription entities.
+func (_u *PayerUpdate) RemoveSubscriptions(v ...*Subscription) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveSubscriptionIDs(ids...)
+}
+
 // ClearPayments clears all "payments" edges to the Payment entity.
 func (_u *PayerUpdate) ClearPayments() *PayerUpdate {
 	_u.mutation.ClearPayments()
@@ -508,6 +615,27 @@ func (_u *PayerUpdate) RemoveHolds(v ...*Hold) *PayerUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveHoldIDs(ids...)
+}
+
+// ClearEmails clears all "emails" edges to the Email entity.
+func (_u *PayerUpdate) ClearEmails() *PayerUpdate {
+	_u.mutation.ClearEmails()
+	return _u
+}
+
+// RemoveEmailIDs removes the "emails" edge to Email entities by IDs.
+func (_u *PayerUpdate) RemoveEmailIDs(ids ...string) *PayerUpdate {
+	_u.mutation.RemoveEmailIDs(ids...)
+	return _u
+}
+
+// RemoveEmails removes "emails" edges to Email entities.
+func (_u *PayerUpdate) RemoveEmails(v ...*Email) *PayerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveEmailIDs(ids...)
 }
 
 // ClearMemberships clears all "memberships" edges to the Membership entity.
@@ -660,8 +788,14 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.TaxIDCleared() {
 		_spec.ClearField(payer.FieldTaxID, field.TypeString)
 	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(payer.FieldReverseCharge, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
+	}
+	if _u.mutation.LocaleCleared() {
+		_spec.ClearField(payer.FieldLocale, field.TypeString)
 	}
 	if value, ok := _u.mutation.Address(); ok {
 		_spec.SetField(payer.FieldAddress, field.TypeJSON, value)
@@ -671,6 +805,15 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ChargingEnabled(); ok {
+		_spec.SetField(payer.FieldChargingEnabled, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ChargingPaymentID(); ok {
+		_spec.SetField(payer.FieldChargingPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.ChargingPaymentIDCleared() {
+		_spec.ClearField(payer.FieldChargingPaymentID, field.TypeString)
 	}
 	if value, ok := _u.mutation.ErasedAt(); ok {
 		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
@@ -858,6 +1001,51 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.SubscriptionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.SubscriptionsTable,
+			Columns: []string{payer.SubscriptionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSubscriptionsIDs(); len(nodes) > 0 && !_u.mutation.SubscriptionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.SubscriptionsTable,
+			Columns: []string{payer.SubscriptionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.SubscriptionsTable,
+			Columns: []string{payer.SubscriptionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.PaymentsCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -941,6 +1129,51 @@ func (_u *PayerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedEmailsIDs(); len(nodes) > 0 && !_u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EmailsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1229,6 +1462,20 @@ func (_u *PayerUpdateOne) ClearTaxID() *PayerUpdateOne {
 	return _u
 }
 
+// SetReverseCharge sets the "reverse_charge" field.
+func (_u *PayerUpdateOne) SetReverseCharge(v bool) *PayerUpdateOne {
+	_u.mutation.SetReverseCharge(v)
+	return _u
+}
+
+// SetNillableReverseCharge sets the "reverse_charge" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableReverseCharge(v *bool) *PayerUpdateOne {
+	if v != nil {
+		_u.SetReverseCharge(*v)
+	}
+	return _u
+}
+
 // SetLocale sets the "locale" field.
 func (_u *PayerUpdateOne) SetLocale(v string) *PayerUpdateOne {
 	_u.mutation.SetLocale(v)
@@ -1240,6 +1487,12 @@ func (_u *PayerUpdateOne) SetNillableLocale(v *string) *PayerUpdateOne {
 	if v != nil {
 		_u.SetLocale(*v)
 	}
+	return _u
+}
+
+// ClearLocale clears the value of the "locale" field.
+func (_u *PayerUpdateOne) ClearLocale() *PayerUpdateOne {
+	_u.mutation.ClearLocale()
 	return _u
 }
 
@@ -1258,6 +1511,40 @@ func (_u *PayerUpdateOne) ClearAddress() *PayerUpdateOne {
 // SetMetadata sets the "metadata" field.
 func (_u *PayerUpdateOne) SetMetadata(v map[string]string) *PayerUpdateOne {
 	_u.mutation.SetMetadata(v)
+	return _u
+}
+
+// SetChargingEnabled sets the "charging_enabled" field.
+func (_u *PayerUpdateOne) SetChargingEnabled(v bool) *PayerUpdateOne {
+	_u.mutation.SetChargingEnabled(v)
+	return _u
+}
+
+// SetNillableChargingEnabled sets the "charging_enabled" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableChargingEnabled(v *bool) *PayerUpdateOne {
+	if v != nil {
+		_u.SetChargingEnabled(*v)
+	}
+	return _u
+}
+
+// SetChargingPaymentID sets the "charging_payment_id" field.
+func (_u *PayerUpdateOne) SetChargingPaymentID(v string) *PayerUpdateOne {
+	_u.mutation.SetChargingPaymentID(v)
+	return _u
+}
+
+// SetNillableChargingPaymentID sets the "charging_payment_id" field if the given value is not nil.
+func (_u *PayerUpdateOne) SetNillableChargingPaymentID(v *string) *PayerUpdateOne {
+	if v != nil {
+		_u.SetChargingPaymentID(*v)
+	}
+	return _u
+}
+
+// ClearChargingPaymentID clears the value of the "charging_payment_id" field.
+func (_u *PayerUpdateOne) ClearChargingPaymentID() *PayerUpdateOne {
+	_u.mutation.ClearChargingPaymentID()
 	return _u
 }
 
@@ -1341,6 +1628,21 @@ func (_u *PayerUpdateOne) AddInvoices(v ...*Invoice) *PayerUpdateOne {
 	return _u.AddInvoiceIDs(ids...)
 }
 
+// AddSubscriptionIDs adds the "subscriptions" edge to the Subscription entity by IDs.
+func (_u *PayerUpdateOne) AddSubscriptionIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.AddSubscriptionIDs(ids...)
+	return _u
+}
+
+// AddSubscriptions adds the "subscriptions" edges to the Subscription entity.
+func (_u *PayerUpdateOne) AddSubscriptions(v ...*Subscription) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddSubscriptionIDs(ids...)
+}
+
 // AddPaymentIDs adds the "payments" edge to the Payment entity by IDs.
 func (_u *PayerUpdateOne) AddPaymentIDs(ids ...string) *PayerUpdateOne {
 	_u.mutation.AddPaymentIDs(ids...)
@@ -1369,6 +1671,21 @@ func (_u *PayerUpdateOne) AddHolds(v ...*Hold) *PayerUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.AddHoldIDs(ids...)
+}
+
+// AddEmailIDs adds the "emails" edge to the Email entity by IDs.
+func (_u *PayerUpdateOne) AddEmailIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.AddEmailIDs(ids...)
+	return _u
+}
+
+// AddEmails adds the "emails" edges to the Email entity.
+func (_u *PayerUpdateOne) AddEmails(v ...*Email) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddEmailIDs(ids...)
 }
 
 // AddMembershipIDs adds the "memberships" edge to the Membership entity by IDs.
@@ -1490,6 +1807,27 @@ func (_u *PayerUpdateOne) RemoveInvoices(v ...*Invoice) *PayerUpdateOne {
 	return _u.RemoveInvoiceIDs(ids...)
 }
 
+// ClearSubscriptions clears all "subscriptions" edges to the Subscription entity.
+func (_u *PayerUpdateOne) ClearSubscriptions() *PayerUpdateOne {
+	_u.mutation.ClearSubscriptions()
+	return _u
+}
+
+// RemoveSubscriptionIDs removes the "subscriptions" edge to Subscription entities by IDs.
+func (_u *PayerUpdateOne) RemoveSubscriptionIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.RemoveSubscriptionIDs(ids...)
+	return _u
+}
+
+// RemoveSubscriptions removes "subscriptions" edges to Subscription entities.
+func (_u *PayerUpdateOne) RemoveSubscriptions(v ...*Subscription) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveSubscriptionIDs(ids...)
+}
+
 // ClearPayments clears all "payments" edges to the Payment entity.
 func (_u *PayerUpdateOne) ClearPayments() *PayerUpdateOne {
 	_u.mutation.ClearPayments()
@@ -1530,6 +1868,27 @@ func (_u *PayerUpdateOne) RemoveHolds(v ...*Hold) *PayerUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveHoldIDs(ids...)
+}
+
+// ClearEmails clears all "emails" edges to the Email entity.
+func (_u *PayerUpdateOne) ClearEmails() *PayerUpdateOne {
+	_u.mutation.ClearEmails()
+	return _u
+}
+
+// RemoveEmailIDs removes the "emails" edge to Email entities by IDs.
+func (_u *PayerUpdateOne) RemoveEmailIDs(ids ...string) *PayerUpdateOne {
+	_u.mutation.RemoveEmailIDs(ids...)
+	return _u
+}
+
+// RemoveEmails removes "emails" edges to Email entities.
+func (_u *PayerUpdateOne) RemoveEmails(v ...*Email) *PayerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveEmailIDs(ids...)
 }
 
 // ClearMemberships clears all "memberships" edges to the Membership entity.
@@ -1712,8 +2071,14 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	if _u.mutation.TaxIDCleared() {
 		_spec.ClearField(payer.FieldTaxID, field.TypeString)
 	}
+	if value, ok := _u.mutation.ReverseCharge(); ok {
+		_spec.SetField(payer.FieldReverseCharge, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.Locale(); ok {
 		_spec.SetField(payer.FieldLocale, field.TypeString, value)
+	}
+	if _u.mutation.LocaleCleared() {
+		_spec.ClearField(payer.FieldLocale, field.TypeString)
 	}
 	if value, ok := _u.mutation.Address(); ok {
 		_spec.SetField(payer.FieldAddress, field.TypeJSON, value)
@@ -1723,6 +2088,15 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 	}
 	if value, ok := _u.mutation.Metadata(); ok {
 		_spec.SetField(payer.FieldMetadata, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.ChargingEnabled(); ok {
+		_spec.SetField(payer.FieldChargingEnabled, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.ChargingPaymentID(); ok {
+		_spec.SetField(payer.FieldChargingPaymentID, field.TypeString, value)
+	}
+	if _u.mutation.ChargingPaymentIDCleared() {
+		_spec.ClearField(payer.FieldChargingPaymentID, field.TypeString)
 	}
 	if value, ok := _u.mutation.ErasedAt(); ok {
 		_spec.SetField(payer.FieldErasedAt, field.TypeTime, value)
@@ -1910,6 +2284,51 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.SubscriptionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.SubscriptionsTable,
+			Columns: []string{payer.SubscriptionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSubscriptionsIDs(); len(nodes) > 0 && !_u.mutation.SubscriptionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.SubscriptionsTable,
+			Columns: []string{payer.SubscriptionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.SubscriptionsTable,
+			Columns: []string{payer.SubscriptionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.PaymentsCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -1993,6 +2412,51 @@ func (_u *PayerUpdateOne) sqlSave(ctx context.Context) (_node *Payer, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(hold.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedEmailsIDs(); len(nodes) > 0 && !_u.mutation.EmailsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EmailsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   payer.EmailsTable,
+			Columns: []string{payer.EmailsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(email.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -81,6 +81,8 @@ type Payment struct {
 	PublicToken string `json:"-"`
 	// SettledAt holds the value of the "settled_at" field.
 	SettledAt *time.Time `json:"settled_at,omitempty"`
+	// RefusedAt holds the value of the "refused_at" field.
+	RefusedAt *time.Time `json:"refused_at,omitempty"`
 	// NextCheckAt holds the value of the "next_check_at" field.
 	NextCheckAt *time.Time `json:"next_check_at,omitempty"`
 	// Checks holds the value of the "checks" field.
@@ -215,7 +217,7 @@ func (*Payment) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case payment.FieldID, payment.FieldOrganizationID, payment.FieldStatus, payment.FieldPurpose, payment.FieldCurrency, payment.FieldPayerID, payment.FieldProviderID, payment.FieldInvoiceID, payment.FieldBalanceID, payment.FieldPaymentMethodID, payment.FieldOrderCode, payment.FieldReferenceID, payment.FieldGatewayPaymentID, payment.FieldActionURL, payment.FieldFailureCode, payment.FieldFailureDeclineCode, payment.FieldFailureMessage, payment.FieldReceiptURL, payment.FieldPublicToken:
 			values[i] = new(sql.NullString)
-		case payment.FieldCreatedAt, payment.FieldUpdatedAt, payment.FieldActionExpiresAt, payment.FieldSettledAt, payment.FieldNextCheckAt:
+		case payment.FieldCreatedAt, payment.FieldUpdatedAt, payment.FieldActionExpiresAt, payment.FieldSettledAt, payment.FieldRefusedAt, payment.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -417,6 +419,13 @@ func (_m *Payment) assignValues(columns []string, values []any) error {
 				_m.SettledAt = new(time.Time)
 				*_m.SettledAt = value.Time
 			}
+		case payment.FieldRefusedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field refused_at", values[i])
+			} else if value.Valid {
+				_m.RefusedAt = new(time.Time)
+				*_m.RefusedAt = value.Time
+			}
 		case payment.FieldNextCheckAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field next_check_at", values[i])
@@ -603,6 +612,11 @@ func (_m *Payment) String() string {
 	builder.WriteString(", ")
 	if v := _m.SettledAt; v != nil {
 		builder.WriteString("settled_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.RefusedAt; v != nil {
+		builder.WriteString("refused_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -337,6 +337,20 @@ func (_c *PaymentCreate) SetNillableSettledAt(v *time.Time) *PaymentCreate {
 	return _c
 }
 
+// SetRefusedAt sets the "refused_at" field.
+func (_c *PaymentCreate) SetRefusedAt(v time.Time) *PaymentCreate {
+	_c.mutation.SetRefusedAt(v)
+	return _c
+}
+
+// SetNillableRefusedAt sets the "refused_at" field if the given value is not nil.
+func (_c *PaymentCreate) SetNillableRefusedAt(v *time.Time) *PaymentCreate {
+	if v != nil {
+		_c.SetRefusedAt(*v)
+	}
+	return _c
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (_c *PaymentCreate) SetNextCheckAt(v time.Time) *PaymentCreate {
 	_c.mutation.SetNextCheckAt(v)
@@ -733,6 +747,10 @@ func (_c *PaymentCreate) createSpec() (*Payment, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.SettledAt(); ok {
 		_spec.SetField(payment.FieldSettledAt, field.TypeTime, value)
 		_node.SettledAt = &value
+	}
+	if value, ok := _c.mutation.RefusedAt(); ok {
+		_spec.SetField(payment.FieldRefusedAt, field.TypeTime, value)
+		_node.RefusedAt = &value
 	}
 	if value, ok := _c.mutation.NextCheckAt(); ok {
 		_spec.SetField(payment.FieldNextCheckAt, field.TypeTime, value)
@@ -1143,6 +1161,24 @@ func (u *PaymentUpsert) ClearSettledAt() *PaymentUpsert {
 	return u
 }
 
+// SetRefusedAt sets the "refused_at" field.
+func (u *PaymentUpsert) SetRefusedAt(v time.Time) *PaymentUpsert {
+	u.Set(payment.FieldRefusedAt, v)
+	return u
+}
+
+// UpdateRefusedAt sets the "refused_at" field to the value that was provided on create.
+func (u *PaymentUpsert) UpdateRefusedAt() *PaymentUpsert {
+	u.SetExcluded(payment.FieldRefusedAt)
+	return u
+}
+
+// ClearRefusedAt clears the value of the "refused_at" field.
+func (u *PaymentUpsert) ClearRefusedAt() *PaymentUpsert {
+	u.SetNull(payment.FieldRefusedAt)
+	return u
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (u *PaymentUpsert) SetNextCheckAt(v time.Time) *PaymentUpsert {
 	u.Set(payment.FieldNextCheckAt, v)
@@ -1518,6 +1554,27 @@ func (u *PaymentUpsertOne) UpdateSettledAt() *PaymentUpsertOne {
 func (u *PaymentUpsertOne) ClearSettledAt() *PaymentUpsertOne {
 	return u.Update(func(s *PaymentUpsert) {
 		s.ClearSettledAt()
+	})
+}
+
+// SetRefusedAt sets the "refused_at" field.
+func (u *PaymentUpsertOne) SetRefusedAt(v time.Time) *PaymentUpsertOne {
+	return u.Update(func(s *PaymentUpsert) {
+		s.SetRefusedAt(v)
+	})
+}
+
+// UpdateRefusedAt sets the "refused_at" field to the value that was provided on create.
+func (u *PaymentUpsertOne) UpdateRefusedAt() *PaymentUpsertOne {
+	return u.Update(func(s *PaymentUpsert) {
+		s.UpdateRefusedAt()
+	})
+}
+
+// ClearRefusedAt clears the value of the "refused_at" field.
+func (u *PaymentUpsertOne) ClearRefusedAt() *PaymentUpsertOne {
+	return u.Update(func(s *PaymentUpsert) {
+		s.ClearRefusedAt()
 	})
 }
 
@@ -2069,6 +2126,27 @@ func (u *PaymentUpsertBulk) UpdateSettledAt() *PaymentUpsertBulk {
 func (u *PaymentUpsertBulk) ClearSettledAt() *PaymentUpsertBulk {
 	return u.Update(func(s *PaymentUpsert) {
 		s.ClearSettledAt()
+	})
+}
+
+// SetRefusedAt sets the "refused_at" field.
+func (u *PaymentUpsertBulk) SetRefusedAt(v time.Time) *PaymentUpsertBulk {
+	return u.Update(func(s *PaymentUpsert) {
+		s.SetRefusedAt(v)
+	})
+}
+
+// UpdateRefusedAt sets the "refused_at" field to the value that was provided on create.
+func (u *PaymentUpsertBulk) UpdateRefusedAt() *PaymentUpsertBulk {
+	return u.Update(func(s *PaymentUpsert) {
+		s.UpdateRefusedAt()
+	})
+}
+
+// ClearRefusedAt clears the value of the "refused_at" field.
+func (u *PaymentUpsertBulk) ClearRefusedAt() *PaymentUpsertBulk {
+	return u.Update(func(s *PaymentUpsert) {
+		s.ClearRefusedAt()
 	})
 }
 

@@ -42,7 +42,9 @@ type PaymentQuery struct {
 	withRefunds       *RefundQuery
 	withDisputes      *DisputeQuery
 	// collected is what field collection has added so far.
-	collected         collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents           *parents
 	loadTotal         []func(context.Context, []*Payment) error
 	modifiers         []func(*sql.Selector)
 	withNamedAttempts map[string]*PaymentAttemptQuery
@@ -922,7 +924,7 @@ func (_q *PaymentQuery) loadAttempts(ctx context.Context, query *PaymentAttemptQ
 		query.ctx.AppendFieldOnce(paymentattempt.FieldPaymentID)
 	}
 	query.Where(predicate.PaymentAttempt(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payment.AttemptsColumn), fks...))
+		s.Where(query.parents.are(s.C(payment.AttemptsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -952,7 +954,7 @@ func (_q *PaymentQuery) loadRefunds(ctx context.Context, query *RefundQuery, nod
 		query.ctx.AppendFieldOnce(refund.FieldPaymentID)
 	}
 	query.Where(predicate.Refund(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payment.RefundsColumn), fks...))
+		s.Where(query.parents.are(s.C(payment.RefundsColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -982,7 +984,7 @@ func (_q *PaymentQuery) loadDisputes(ctx context.Context, query *DisputeQuery, n
 		query.ctx.AppendFieldOnce(dispute.FieldPaymentID)
 	}
 	query.Where(predicate.Dispute(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(payment.DisputesColumn), fks...))
+		s.Where(query.parents.are(s.C(payment.DisputesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

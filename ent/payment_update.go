@@ -271,6 +271,26 @@ func (_u *PaymentUpdate) ClearSettledAt() *PaymentUpdate {
 	return _u
 }
 
+// SetRefusedAt sets the "refused_at" field.
+func (_u *PaymentUpdate) SetRefusedAt(v time.Time) *PaymentUpdate {
+	_u.mutation.SetRefusedAt(v)
+	return _u
+}
+
+// SetNillableRefusedAt sets the "refused_at" field if the given value is not nil.
+func (_u *PaymentUpdate) SetNillableRefusedAt(v *time.Time) *PaymentUpdate {
+	if v != nil {
+		_u.SetRefusedAt(*v)
+	}
+	return _u
+}
+
+// ClearRefusedAt clears the value of the "refused_at" field.
+func (_u *PaymentUpdate) ClearRefusedAt() *PaymentUpdate {
+	_u.mutation.ClearRefusedAt()
+	return _u
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (_u *PaymentUpdate) SetNextCheckAt(v time.Time) *PaymentUpdate {
 	_u.mutation.SetNextCheckAt(v)
@@ -556,6 +576,12 @@ func (_u *PaymentUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.SettledAtCleared() {
 		_spec.ClearField(payment.FieldSettledAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.RefusedAt(); ok {
+		_spec.SetField(payment.FieldRefusedAt, field.TypeTime, value)
+	}
+	if _u.mutation.RefusedAtCleared() {
+		_spec.ClearField(payment.FieldRefusedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.NextCheckAt(); ok {
 		_spec.SetField(payment.FieldNextCheckAt, field.TypeTime, value)
@@ -992,6 +1018,26 @@ func (_u *PaymentUpdateOne) ClearSettledAt() *PaymentUpdateOne {
 	return _u
 }
 
+// SetRefusedAt sets the "refused_at" field.
+func (_u *PaymentUpdateOne) SetRefusedAt(v time.Time) *PaymentUpdateOne {
+	_u.mutation.SetRefusedAt(v)
+	return _u
+}
+
+// SetNillableRefusedAt sets the "refused_at" field if the given value is not nil.
+func (_u *PaymentUpdateOne) SetNillableRefusedAt(v *time.Time) *PaymentUpdateOne {
+	if v != nil {
+		_u.SetRefusedAt(*v)
+	}
+	return _u
+}
+
+// ClearRefusedAt clears the value of the "refused_at" field.
+func (_u *PaymentUpdateOne) ClearRefusedAt() *PaymentUpdateOne {
+	_u.mutation.ClearRefusedAt()
+	return _u
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (_u *PaymentUpdateOne) SetNextCheckAt(v time.Time) *PaymentUpdateOne {
 	_u.mutation.SetNextCheckAt(v)
@@ -1307,6 +1353,12 @@ func (_u *PaymentUpdateOne) sqlSave(ctx context.Context) (_node *Payment, err er
 	}
 	if _u.mutation.SettledAtCleared() {
 		_spec.ClearField(payment.FieldSettledAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.RefusedAt(); ok {
+		_spec.SetField(payment.FieldRefusedAt, field.TypeTime, value)
+	}
+	if _u.mutation.RefusedAtCleared() {
+		_spec.ClearField(payment.FieldRefusedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.NextCheckAt(); ok {
 		_spec.SetField(payment.FieldNextCheckAt, field.TypeTime, value)

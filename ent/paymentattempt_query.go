@@ -28,6 +28,8 @@ type PaymentAttemptQuery struct {
 	withPayment *PaymentQuery
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*PaymentAttempt) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

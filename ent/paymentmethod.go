@@ -47,6 +47,8 @@ type PaymentMethod struct {
 	ExpMonth int `json:"exp_month,omitempty"`
 	// ExpYear holds the value of the "exp_year" field.
 	ExpYear int `json:"exp_year,omitempty"`
+	// ExpiryNoticeAt holds the value of the "expiry_notice_at" field.
+	ExpiryNoticeAt *time.Time `json:"expiry_notice_at,omitempty"`
 	// IsDefault holds the value of the "is_default" field.
 	IsDefault bool `json:"is_default,omitempty"`
 	// MakeDefault holds the value of the "make_default" field.
@@ -61,6 +63,10 @@ type PaymentMethod struct {
 	NextCheckAt *time.Time `json:"next_check_at,omitempty"`
 	// Checks holds the value of the "checks" field.
 	Checks int `json:"checks,omitempty"`
+	// ConsentedAt holds the value of the "consented_at" field.
+	ConsentedAt *time.Time `json:"consented_at,omitempty"`
+	// ConsentedBy holds the value of the "consented_by" field.
+	ConsentedBy *string `json:"consented_by,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the PaymentMethodQuery when eager-loading is set.
 	Edges        PaymentMethodEdges `json:"edges"`
@@ -113,9 +119,9 @@ func (*PaymentMethod) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case paymentmethod.FieldExpMonth, paymentmethod.FieldExpYear, paymentmethod.FieldChecks:
 			values[i] = new(sql.NullInt64)
-		case paymentmethod.FieldID, paymentmethod.FieldOrganizationID, paymentmethod.FieldPayerID, paymentmethod.FieldProviderID, paymentmethod.FieldStatus, paymentmethod.FieldGatewayCustomerID, paymentmethod.FieldGatewayID, paymentmethod.FieldSetupReference, paymentmethod.FieldSchemeReference, paymentmethod.FieldBrand, paymentmethod.FieldLast4, paymentmethod.FieldActionURL, paymentmethod.FieldFailureMessage:
+		case paymentmethod.FieldID, paymentmethod.FieldOrganizationID, paymentmethod.FieldPayerID, paymentmethod.FieldProviderID, paymentmethod.FieldStatus, paymentmethod.FieldGatewayCustomerID, paymentmethod.FieldGatewayID, paymentmethod.FieldSetupReference, paymentmethod.FieldSchemeReference, paymentmethod.FieldBrand, paymentmethod.FieldLast4, paymentmethod.FieldActionURL, paymentmethod.FieldFailureMessage, paymentmethod.FieldConsentedBy:
 			values[i] = new(sql.NullString)
-		case paymentmethod.FieldCreatedAt, paymentmethod.FieldUpdatedAt, paymentmethod.FieldNextCheckAt:
+		case paymentmethod.FieldCreatedAt, paymentmethod.FieldUpdatedAt, paymentmethod.FieldExpiryNoticeAt, paymentmethod.FieldNextCheckAt, paymentmethod.FieldConsentedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -225,6 +231,13 @@ func (_m *PaymentMethod) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ExpYear = int(value.Int64)
 			}
+		case paymentmethod.FieldExpiryNoticeAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field expiry_notice_at", values[i])
+			} else if value.Valid {
+				_m.ExpiryNoticeAt = new(time.Time)
+				*_m.ExpiryNoticeAt = value.Time
+			}
 		case paymentmethod.FieldIsDefault:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field is_default", values[i])
@@ -267,6 +280,20 @@ func (_m *PaymentMethod) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field checks", values[i])
 			} else if value.Valid {
 				_m.Checks = int(value.Int64)
+			}
+		case paymentmethod.FieldConsentedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field consented_at", values[i])
+			} else if value.Valid {
+				_m.ConsentedAt = new(time.Time)
+				*_m.ConsentedAt = value.Time
+			}
+		case paymentmethod.FieldConsentedBy:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field consented_by", values[i])
+			} else if value.Valid {
+				_m.ConsentedBy = new(string)
+				*_m.ConsentedBy = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -362,6 +389,11 @@ func (_m *PaymentMethod) String() string {
 	builder.WriteString("exp_year=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ExpYear))
 	builder.WriteString(", ")
+	if v := _m.ExpiryNoticeAt; v != nil {
+		builder.WriteString("expiry_notice_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
 	builder.WriteString("is_default=")
 	builder.WriteString(fmt.Sprintf("%v", _m.IsDefault))
 	builder.WriteString(", ")
@@ -383,6 +415,16 @@ func (_m *PaymentMethod) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("checks=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Checks))
+	builder.WriteString(", ")
+	if v := _m.ConsentedAt; v != nil {
+		builder.WriteString("consented_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ConsentedBy; v != nil {
+		builder.WriteString("consented_by=")
+		builder.WriteString(*v)
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -181,6 +181,20 @@ func (_c *PaymentMethodCreate) SetNillableExpYear(v *int) *PaymentMethodCreate {
 	return _c
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_c *PaymentMethodCreate) SetExpiryNoticeAt(v time.Time) *PaymentMethodCreate {
+	_c.mutation.SetExpiryNoticeAt(v)
+	return _c
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetExpiryNoticeAt(*v)
+	}
+	return _c
+}
+
 // SetIsDefault sets the "is_default" field.
 func (_c *PaymentMethodCreate) SetIsDefault(v bool) *PaymentMethodCreate {
 	_c.mutation.SetIsDefault(v)
@@ -267,6 +281,34 @@ func (_c *PaymentMethodCreate) SetChecks(v int) *PaymentMethodCreate {
 func (_c *PaymentMethodCreate) SetNillableChecks(v *int) *PaymentMethodCreate {
 	if v != nil {
 		_c.SetChecks(*v)
+	}
+	return _c
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (_c *PaymentMethodCreate) SetConsentedAt(v time.Time) *PaymentMethodCreate {
+	_c.mutation.SetConsentedAt(v)
+	return _c
+}
+
+// SetNillableConsentedAt sets the "consented_at" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableConsentedAt(v *time.Time) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetConsentedAt(*v)
+	}
+	return _c
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (_c *PaymentMethodCreate) SetConsentedBy(v string) *PaymentMethodCreate {
+	_c.mutation.SetConsentedBy(v)
+	return _c
+}
+
+// SetNillableConsentedBy sets the "consented_by" field if the given value is not nil.
+func (_c *PaymentMethodCreate) SetNillableConsentedBy(v *string) *PaymentMethodCreate {
+	if v != nil {
+		_c.SetConsentedBy(*v)
 	}
 	return _c
 }
@@ -536,6 +578,10 @@ func (_c *PaymentMethodCreate) createSpec() (*PaymentMethod, *sqlgraph.CreateSpe
 		_spec.SetField(paymentmethod.FieldExpYear, field.TypeInt, value)
 		_node.ExpYear = value
 	}
+	if value, ok := _c.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+		_node.ExpiryNoticeAt = &value
+	}
 	if value, ok := _c.mutation.IsDefault(); ok {
 		_spec.SetField(paymentmethod.FieldIsDefault, field.TypeBool, value)
 		_node.IsDefault = value
@@ -563,6 +609,14 @@ func (_c *PaymentMethodCreate) createSpec() (*PaymentMethod, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.Checks(); ok {
 		_spec.SetField(paymentmethod.FieldChecks, field.TypeInt, value)
 		_node.Checks = value
+	}
+	if value, ok := _c.mutation.ConsentedAt(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedAt, field.TypeTime, value)
+		_node.ConsentedAt = &value
+	}
+	if value, ok := _c.mutation.ConsentedBy(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedBy, field.TypeString, value)
+		_node.ConsentedBy = &value
 	}
 	if nodes := _c.mutation.PayerIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -800,6 +854,24 @@ func (u *PaymentMethodUpsert) AddExpYear(v int) *PaymentMethodUpsert {
 	return u
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsert) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldExpiryNoticeAt, v)
+	return u
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateExpiryNoticeAt() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldExpiryNoticeAt)
+	return u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsert) ClearExpiryNoticeAt() *PaymentMethodUpsert {
+	u.SetNull(paymentmethod.FieldExpiryNoticeAt)
+	return u
+}
+
 // SetIsDefault sets the "is_default" field.
 func (u *PaymentMethodUpsert) SetIsDefault(v bool) *PaymentMethodUpsert {
 	u.Set(paymentmethod.FieldIsDefault, v)
@@ -887,6 +959,42 @@ func (u *PaymentMethodUpsert) UpdateChecks() *PaymentMethodUpsert {
 // AddChecks adds v to the "checks" field.
 func (u *PaymentMethodUpsert) AddChecks(v int) *PaymentMethodUpsert {
 	u.Add(paymentmethod.FieldChecks, v)
+	return u
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (u *PaymentMethodUpsert) SetConsentedAt(v time.Time) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldConsentedAt, v)
+	return u
+}
+
+// UpdateConsentedAt sets the "consented_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateConsentedAt() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldConsentedAt)
+	return u
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (u *PaymentMethodUpsert) ClearConsentedAt() *PaymentMethodUpsert {
+	u.SetNull(paymentmethod.FieldConsentedAt)
+	return u
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (u *PaymentMethodUpsert) SetConsentedBy(v string) *PaymentMethodUpsert {
+	u.Set(paymentmethod.FieldConsentedBy, v)
+	return u
+}
+
+// UpdateConsentedBy sets the "consented_by" field to the value that was provided on create.
+func (u *PaymentMethodUpsert) UpdateConsentedBy() *PaymentMethodUpsert {
+	u.SetExcluded(paymentmethod.FieldConsentedBy)
+	return u
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (u *PaymentMethodUpsert) ClearConsentedBy() *PaymentMethodUpsert {
+	u.SetNull(paymentmethod.FieldConsentedBy)
 	return u
 }
 
@@ -1128,6 +1236,27 @@ func (u *PaymentMethodUpsertOne) UpdateExpYear() *PaymentMethodUpsertOne {
 	})
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertOne) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetExpiryNoticeAt(v)
+	})
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateExpiryNoticeAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateExpiryNoticeAt()
+	})
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertOne) ClearExpiryNoticeAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearExpiryNoticeAt()
+	})
+}
+
 // SetIsDefault sets the "is_default" field.
 func (u *PaymentMethodUpsertOne) SetIsDefault(v bool) *PaymentMethodUpsertOne {
 	return u.Update(func(s *PaymentMethodUpsert) {
@@ -1230,6 +1359,48 @@ func (u *PaymentMethodUpsertOne) AddChecks(v int) *PaymentMethodUpsertOne {
 func (u *PaymentMethodUpsertOne) UpdateChecks() *PaymentMethodUpsertOne {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.UpdateChecks()
+	})
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (u *PaymentMethodUpsertOne) SetConsentedAt(v time.Time) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedAt(v)
+	})
+}
+
+// UpdateConsentedAt sets the "consented_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateConsentedAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedAt()
+	})
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (u *PaymentMethodUpsertOne) ClearConsentedAt() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedAt()
+	})
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (u *PaymentMethodUpsertOne) SetConsentedBy(v string) *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedBy(v)
+	})
+}
+
+// UpdateConsentedBy sets the "consented_by" field to the value that was provided on create.
+func (u *PaymentMethodUpsertOne) UpdateConsentedBy() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedBy()
+	})
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (u *PaymentMethodUpsertOne) ClearConsentedBy() *PaymentMethodUpsertOne {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedBy()
 	})
 }
 
@@ -1638,6 +1809,27 @@ func (u *PaymentMethodUpsertBulk) UpdateExpYear() *PaymentMethodUpsertBulk {
 	})
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertBulk) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetExpiryNoticeAt(v)
+	})
+}
+
+// UpdateExpiryNoticeAt sets the "expiry_notice_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateExpiryNoticeAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateExpiryNoticeAt()
+	})
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (u *PaymentMethodUpsertBulk) ClearExpiryNoticeAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearExpiryNoticeAt()
+	})
+}
+
 // SetIsDefault sets the "is_default" field.
 func (u *PaymentMethodUpsertBulk) SetIsDefault(v bool) *PaymentMethodUpsertBulk {
 	return u.Update(func(s *PaymentMethodUpsert) {
@@ -1740,6 +1932,48 @@ func (u *PaymentMethodUpsertBulk) AddChecks(v int) *PaymentMethodUpsertBulk {
 func (u *PaymentMethodUpsertBulk) UpdateChecks() *PaymentMethodUpsertBulk {
 	return u.Update(func(s *PaymentMethodUpsert) {
 		s.UpdateChecks()
+	})
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (u *PaymentMethodUpsertBulk) SetConsentedAt(v time.Time) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedAt(v)
+	})
+}
+
+// UpdateConsentedAt sets the "consented_at" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateConsentedAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedAt()
+	})
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (u *PaymentMethodUpsertBulk) ClearConsentedAt() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedAt()
+	})
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (u *PaymentMethodUpsertBulk) SetConsentedBy(v string) *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.SetConsentedBy(v)
+	})
+}
+
+// UpdateConsentedBy sets the "consented_by" field to the value that was provided on create.
+func (u *PaymentMethodUpsertBulk) UpdateConsentedBy() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.UpdateConsentedBy()
+	})
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (u *PaymentMethodUpsertBulk) ClearConsentedBy() *PaymentMethodUpsertBulk {
+	return u.Update(func(s *PaymentMethodUpsert) {
+		s.ClearConsentedBy()
 	})
 }
 

@@ -30,6 +30,8 @@ type PaymentMethodQuery struct {
 	withProvider *ProviderQuery
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*PaymentMethod) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

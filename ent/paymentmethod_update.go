@@ -201,6 +201,26 @@ func (_u *PaymentMethodUpdate) AddExpYear(v int) *PaymentMethodUpdate {
 	return _u
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdate) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpdate {
+	_u.mutation.SetExpiryNoticeAt(v)
+	return _u
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetExpiryNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdate) ClearExpiryNoticeAt() *PaymentMethodUpdate {
+	_u.mutation.ClearExpiryNoticeAt()
+	return _u
+}
+
 // SetIsDefault sets the "is_default" field.
 func (_u *PaymentMethodUpdate) SetIsDefault(v bool) *PaymentMethodUpdate {
 	_u.mutation.SetIsDefault(v)
@@ -293,6 +313,46 @@ func (_u *PaymentMethodUpdate) SetNillableChecks(v *int) *PaymentMethodUpdate {
 // AddChecks adds value to the "checks" field.
 func (_u *PaymentMethodUpdate) AddChecks(v int) *PaymentMethodUpdate {
 	_u.mutation.AddChecks(v)
+	return _u
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (_u *PaymentMethodUpdate) SetConsentedAt(v time.Time) *PaymentMethodUpdate {
+	_u.mutation.SetConsentedAt(v)
+	return _u
+}
+
+// SetNillableConsentedAt sets the "consented_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableConsentedAt(v *time.Time) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetConsentedAt(*v)
+	}
+	return _u
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (_u *PaymentMethodUpdate) ClearConsentedAt() *PaymentMethodUpdate {
+	_u.mutation.ClearConsentedAt()
+	return _u
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (_u *PaymentMethodUpdate) SetConsentedBy(v string) *PaymentMethodUpdate {
+	_u.mutation.SetConsentedBy(v)
+	return _u
+}
+
+// SetNillableConsentedBy sets the "consented_by" field if the given value is not nil.
+func (_u *PaymentMethodUpdate) SetNillableConsentedBy(v *string) *PaymentMethodUpdate {
+	if v != nil {
+		_u.SetConsentedBy(*v)
+	}
+	return _u
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (_u *PaymentMethodUpdate) ClearConsentedBy() *PaymentMethodUpdate {
+	_u.mutation.ClearConsentedBy()
 	return _u
 }
 
@@ -407,6 +467,12 @@ func (_u *PaymentMethodUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	if value, ok := _u.mutation.AddedExpYear(); ok {
 		_spec.AddField(paymentmethod.FieldExpYear, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiryNoticeAtCleared() {
+		_spec.ClearField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.IsDefault(); ok {
 		_spec.SetField(paymentmethod.FieldIsDefault, field.TypeBool, value)
 	}
@@ -433,6 +499,18 @@ func (_u *PaymentMethodUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if value, ok := _u.mutation.AddedChecks(); ok {
 		_spec.AddField(paymentmethod.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ConsentedAt(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ConsentedAtCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ConsentedBy(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedBy, field.TypeString, value)
+	}
+	if _u.mutation.ConsentedByCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedBy, field.TypeString)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -628,6 +706,26 @@ func (_u *PaymentMethodUpdateOne) AddExpYear(v int) *PaymentMethodUpdateOne {
 	return _u
 }
 
+// SetExpiryNoticeAt sets the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdateOne) SetExpiryNoticeAt(v time.Time) *PaymentMethodUpdateOne {
+	_u.mutation.SetExpiryNoticeAt(v)
+	return _u
+}
+
+// SetNillableExpiryNoticeAt sets the "expiry_notice_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableExpiryNoticeAt(v *time.Time) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetExpiryNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearExpiryNoticeAt clears the value of the "expiry_notice_at" field.
+func (_u *PaymentMethodUpdateOne) ClearExpiryNoticeAt() *PaymentMethodUpdateOne {
+	_u.mutation.ClearExpiryNoticeAt()
+	return _u
+}
+
 // SetIsDefault sets the "is_default" field.
 func (_u *PaymentMethodUpdateOne) SetIsDefault(v bool) *PaymentMethodUpdateOne {
 	_u.mutation.SetIsDefault(v)
@@ -720,6 +818,46 @@ func (_u *PaymentMethodUpdateOne) SetNillableChecks(v *int) *PaymentMethodUpdate
 // AddChecks adds value to the "checks" field.
 func (_u *PaymentMethodUpdateOne) AddChecks(v int) *PaymentMethodUpdateOne {
 	_u.mutation.AddChecks(v)
+	return _u
+}
+
+// SetConsentedAt sets the "consented_at" field.
+func (_u *PaymentMethodUpdateOne) SetConsentedAt(v time.Time) *PaymentMethodUpdateOne {
+	_u.mutation.SetConsentedAt(v)
+	return _u
+}
+
+// SetNillableConsentedAt sets the "consented_at" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableConsentedAt(v *time.Time) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetConsentedAt(*v)
+	}
+	return _u
+}
+
+// ClearConsentedAt clears the value of the "consented_at" field.
+func (_u *PaymentMethodUpdateOne) ClearConsentedAt() *PaymentMethodUpdateOne {
+	_u.mutation.ClearConsentedAt()
+	return _u
+}
+
+// SetConsentedBy sets the "consented_by" field.
+func (_u *PaymentMethodUpdateOne) SetConsentedBy(v string) *PaymentMethodUpdateOne {
+	_u.mutation.SetConsentedBy(v)
+	return _u
+}
+
+// SetNillableConsentedBy sets the "consented_by" field if the given value is not nil.
+func (_u *PaymentMethodUpdateOne) SetNillableConsentedBy(v *string) *PaymentMethodUpdateOne {
+	if v != nil {
+		_u.SetConsentedBy(*v)
+	}
+	return _u
+}
+
+// ClearConsentedBy clears the value of the "consented_by" field.
+func (_u *PaymentMethodUpdateOne) ClearConsentedBy() *PaymentMethodUpdateOne {
+	_u.mutation.ClearConsentedBy()
 	return _u
 }
 
@@ -864,6 +1002,12 @@ func (_u *PaymentMethodUpdateOne) sqlSave(ctx context.Context) (_node *PaymentMe
 	if value, ok := _u.mutation.AddedExpYear(); ok {
 		_spec.AddField(paymentmethod.FieldExpYear, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.ExpiryNoticeAt(); ok {
+		_spec.SetField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ExpiryNoticeAtCleared() {
+		_spec.ClearField(paymentmethod.FieldExpiryNoticeAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.IsDefault(); ok {
 		_spec.SetField(paymentmethod.FieldIsDefault, field.TypeBool, value)
 	}
@@ -890,6 +1034,18 @@ func (_u *PaymentMethodUpdateOne) sqlSave(ctx context.Context) (_node *PaymentMe
 	}
 	if value, ok := _u.mutation.AddedChecks(); ok {
 		_spec.AddField(paymentmethod.FieldChecks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ConsentedAt(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ConsentedAtCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ConsentedBy(); ok {
+		_spec.SetField(paymentmethod.FieldConsentedBy, field.TypeString, value)
+	}
+	if _u.mutation.ConsentedByCleared() {
+		_spec.ClearField(paymentmethod.FieldConsentedBy, field.TypeString)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &PaymentMethod{config: _u.config}

@@ -30,7 +30,9 @@ type ProductQuery struct {
 	withPrices   *PriceQuery
 	withProvider *ProviderQuery
 	// collected is what field collection has added so far.
-	collected       collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents         *parents
 	loadTotal       []func(context.Context, []*Product) error
 	modifiers       []func(*sql.Selector)
 	withNamedPrices map[string]*PriceQuery
@@ -489,7 +491,7 @@ func (_q *ProductQuery) loadPrices(ctx context.Context, query *PriceQuery, nodes
 		query.ctx.AppendFieldOnce(price.FieldProductID)
 	}
 	query.Where(predicate.Price(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(product.PricesColumn), fks...))
+		s.Where(query.parents.are(s.C(product.PricesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -63,6 +63,10 @@ type Provider struct {
 	WebhookToken string `json:"-"`
 	// WebhookEndpointID holds the value of the "webhook_endpoint_id" field.
 	WebhookEndpointID string `json:"webhook_endpoint_id,omitempty"`
+	// ReturnProblem holds the value of the "return_problem" field.
+	ReturnProblem string `json:"return_problem,omitempty"`
+	// ReturnProblemAt holds the value of the "return_problem_at" field.
+	ReturnProblemAt *time.Time `json:"return_problem_at,omitempty"`
 	// GlobalProviderID holds the value of the "global_provider_id" field.
 	GlobalProviderID *string `json:"global_provider_id,omitempty"`
 	selectValues     sql.SelectValues
@@ -79,9 +83,9 @@ func (*Provider) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case provider.FieldCredentialVersion:
 			values[i] = new(sql.NullInt64)
-		case provider.FieldID, provider.FieldOrganizationID, provider.FieldSlug, provider.FieldName, provider.FieldDescription, provider.FieldKind, provider.FieldStatus, provider.FieldMerchantCode, provider.FieldAuthType, provider.FieldPublishableKey, provider.FieldSecretHint, provider.FieldEndpoint, provider.FieldGatewayAccountID, provider.FieldWebhookToken, provider.FieldWebhookEndpointID, provider.FieldGlobalProviderID:
+		case provider.FieldID, provider.FieldOrganizationID, provider.FieldSlug, provider.FieldName, provider.FieldDescription, provider.FieldKind, provider.FieldStatus, provider.FieldMerchantCode, provider.FieldAuthType, provider.FieldPublishableKey, provider.FieldSecretHint, provider.FieldEndpoint, provider.FieldGatewayAccountID, provider.FieldWebhookToken, provider.FieldWebhookEndpointID, provider.FieldReturnProblem, provider.FieldGlobalProviderID:
 			values[i] = new(sql.NullString)
-		case provider.FieldCreatedAt, provider.FieldWebhookSecretPreviousUntil, provider.FieldAccountUnprovenAt:
+		case provider.FieldCreatedAt, provider.FieldWebhookSecretPreviousUntil, provider.FieldAccountUnprovenAt, provider.FieldReturnProblemAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -248,6 +252,19 @@ func (_m *Provider) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.WebhookEndpointID = value.String
 			}
+		case provider.FieldReturnProblem:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field return_problem", values[i])
+			} else if value.Valid {
+				_m.ReturnProblem = value.String
+			}
+		case provider.FieldReturnProblemAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field return_problem_at", values[i])
+			} else if value.Valid {
+				_m.ReturnProblemAt = new(time.Time)
+				*_m.ReturnProblemAt = value.Time
+			}
 		case provider.FieldGlobalProviderID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field global_provider_id", values[i])
@@ -366,6 +383,14 @@ func (_m *Provider) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("webhook_endpoint_id=")
 	builder.WriteString(_m.WebhookEndpointID)
+	builder.WriteString(", ")
+	builder.WriteString("return_problem=")
+	builder.WriteString(_m.ReturnProblem)
+	builder.WriteString(", ")
+	if v := _m.ReturnProblemAt; v != nil {
+		builder.WriteString("return_problem_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	if v := _m.GlobalProviderID; v != nil {
 		builder.WriteString("global_provider_id=")

@@ -265,6 +265,34 @@ func (_c *ProviderCreate) SetNillableWebhookEndpointID(v *string) *ProviderCreat
 	return _c
 }
 
+// SetReturnProblem sets the "return_problem" field.
+func (_c *ProviderCreate) SetReturnProblem(v string) *ProviderCreate {
+	_c.mutation.SetReturnProblem(v)
+	return _c
+}
+
+// SetNillableReturnProblem sets the "return_problem" field if the given value is not nil.
+func (_c *ProviderCreate) SetNillableReturnProblem(v *string) *ProviderCreate {
+	if v != nil {
+		_c.SetReturnProblem(*v)
+	}
+	return _c
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (_c *ProviderCreate) SetReturnProblemAt(v time.Time) *ProviderCreate {
+	_c.mutation.SetReturnProblemAt(v)
+	return _c
+}
+
+// SetNillableReturnProblemAt sets the "return_problem_at" field if the given value is not nil.
+func (_c *ProviderCreate) SetNillableReturnProblemAt(v *time.Time) *ProviderCreate {
+	if v != nil {
+		_c.SetReturnProblemAt(*v)
+	}
+	return _c
+}
+
 // SetGlobalProviderID sets the "global_provider_id" field.
 func (_c *ProviderCreate) SetGlobalProviderID(v string) *ProviderCreate {
 	_c.mutation.SetGlobalProviderID(v)
@@ -350,6 +378,10 @@ func (_c *ProviderCreate) defaults() error {
 		v := provider.DefaultWebhookEndpointID
 		_c.mutation.SetWebhookEndpointID(v)
 	}
+	if _, ok := _c.mutation.ReturnProblem(); !ok {
+		v := provider.DefaultReturnProblem
+		_c.mutation.SetReturnProblem(v)
+	}
 	return nil
 }
 
@@ -418,6 +450,9 @@ func (_c *ProviderCreate) check() error {
 	}
 	if _, ok := _c.mutation.WebhookEndpointID(); !ok {
 		return &ValidationError{Name: "webhook_endpoint_id", err: errors.New(`ent: missing required field "Provider.webhook_endpoint_id"`)}
+	}
+	if _, ok := _c.mutation.ReturnProblem(); !ok {
+		return &ValidationError{Name: "return_problem", err: errors.New(`ent: missing required field "Provider.return_problem"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := provider.IDValidator(v); err != nil {
@@ -551,6 +586,14 @@ func (_c *ProviderCreate) createSpec() (*Provider, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)
 		_node.WebhookEndpointID = value
+	}
+	if value, ok := _c.mutation.ReturnProblem(); ok {
+		_spec.SetField(provider.FieldReturnProblem, field.TypeString, value)
+		_node.ReturnProblem = value
+	}
+	if value, ok := _c.mutation.ReturnProblemAt(); ok {
+		_spec.SetField(provider.FieldReturnProblemAt, field.TypeTime, value)
+		_node.ReturnProblemAt = &value
 	}
 	if value, ok := _c.mutation.GlobalProviderID(); ok {
 		_spec.SetField(provider.FieldGlobalProviderID, field.TypeString, value)
@@ -887,6 +930,36 @@ func (u *ProviderUpsert) SetWebhookEndpointID(v string) *ProviderUpsert {
 // UpdateWebhookEndpointID sets the "webhook_endpoint_id" field to the value that was provided on create.
 func (u *ProviderUpsert) UpdateWebhookEndpointID() *ProviderUpsert {
 	u.SetExcluded(provider.FieldWebhookEndpointID)
+	return u
+}
+
+// SetReturnProblem sets the "return_problem" field.
+func (u *ProviderUpsert) SetReturnProblem(v string) *ProviderUpsert {
+	u.Set(provider.FieldReturnProblem, v)
+	return u
+}
+
+// UpdateReturnProblem sets the "return_problem" field to the value that was provided on create.
+func (u *ProviderUpsert) UpdateReturnProblem() *ProviderUpsert {
+	u.SetExcluded(provider.FieldReturnProblem)
+	return u
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (u *ProviderUpsert) SetReturnProblemAt(v time.Time) *ProviderUpsert {
+	u.Set(provider.FieldReturnProblemAt, v)
+	return u
+}
+
+// UpdateReturnProblemAt sets the "return_problem_at" field to the value that was provided on create.
+func (u *ProviderUpsert) UpdateReturnProblemAt() *ProviderUpsert {
+	u.SetExcluded(provider.FieldReturnProblemAt)
+	return u
+}
+
+// ClearReturnProblemAt clears the value of the "return_problem_at" field.
+func (u *ProviderUpsert) ClearReturnProblemAt() *ProviderUpsert {
+	u.SetNull(provider.FieldReturnProblemAt)
 	return u
 }
 
@@ -1282,6 +1355,41 @@ func (u *ProviderUpsertOne) SetWebhookEndpointID(v string) *ProviderUpsertOne {
 func (u *ProviderUpsertOne) UpdateWebhookEndpointID() *ProviderUpsertOne {
 	return u.Update(func(s *ProviderUpsert) {
 		s.UpdateWebhookEndpointID()
+	})
+}
+
+// SetReturnProblem sets the "return_problem" field.
+func (u *ProviderUpsertOne) SetReturnProblem(v string) *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetReturnProblem(v)
+	})
+}
+
+// UpdateReturnProblem sets the "return_problem" field to the value that was provided on create.
+func (u *ProviderUpsertOne) UpdateReturnProblem() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateReturnProblem()
+	})
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (u *ProviderUpsertOne) SetReturnProblemAt(v time.Time) *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetReturnProblemAt(v)
+	})
+}
+
+// UpdateReturnProblemAt sets the "return_problem_at" field to the value that was provided on create.
+func (u *ProviderUpsertOne) UpdateReturnProblemAt() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateReturnProblemAt()
+	})
+}
+
+// ClearReturnProblemAt clears the value of the "return_problem_at" field.
+func (u *ProviderUpsertOne) ClearReturnProblemAt() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearReturnProblemAt()
 	})
 }
 
@@ -1844,6 +1952,41 @@ func (u *ProviderUpsertBulk) SetWebhookEndpointID(v string) *ProviderUpsertBulk 
 func (u *ProviderUpsertBulk) UpdateWebhookEndpointID() *ProviderUpsertBulk {
 	return u.Update(func(s *ProviderUpsert) {
 		s.UpdateWebhookEndpointID()
+	})
+}
+
+// SetReturnProblem sets the "return_problem" field.
+func (u *ProviderUpsertBulk) SetReturnProblem(v string) *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetReturnProblem(v)
+	})
+}
+
+// UpdateReturnProblem sets the "return_problem" field to the value that was provided on create.
+func (u *ProviderUpsertBulk) UpdateReturnProblem() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateReturnProblem()
+	})
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (u *ProviderUpsertBulk) SetReturnProblemAt(v time.Time) *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetReturnProblemAt(v)
+	})
+}
+
+// UpdateReturnProblemAt sets the "return_problem_at" field to the value that was provided on create.
+func (u *ProviderUpsertBulk) UpdateReturnProblemAt() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdateReturnProblemAt()
+	})
+}
+
+// ClearReturnProblemAt clears the value of the "return_problem_at" field.
+func (u *ProviderUpsertBulk) ClearReturnProblemAt() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearReturnProblemAt()
 	})
 }
 

@@ -316,6 +316,40 @@ func (_u *ProviderUpdate) SetNillableWebhookEndpointID(v *string) *ProviderUpdat
 	return _u
 }
 
+// SetReturnProblem sets the "return_problem" field.
+func (_u *ProviderUpdate) SetReturnProblem(v string) *ProviderUpdate {
+	_u.mutation.SetReturnProblem(v)
+	return _u
+}
+
+// SetNillableReturnProblem sets the "return_problem" field if the given value is not nil.
+func (_u *ProviderUpdate) SetNillableReturnProblem(v *string) *ProviderUpdate {
+	if v != nil {
+		_u.SetReturnProblem(*v)
+	}
+	return _u
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (_u *ProviderUpdate) SetReturnProblemAt(v time.Time) *ProviderUpdate {
+	_u.mutation.SetReturnProblemAt(v)
+	return _u
+}
+
+// SetNillableReturnProblemAt sets the "return_problem_at" field if the given value is not nil.
+func (_u *ProviderUpdate) SetNillableReturnProblemAt(v *time.Time) *ProviderUpdate {
+	if v != nil {
+		_u.SetReturnProblemAt(*v)
+	}
+	return _u
+}
+
+// ClearReturnProblemAt clears the value of the "return_problem_at" field.
+func (_u *ProviderUpdate) ClearReturnProblemAt() *ProviderUpdate {
+	_u.mutation.ClearReturnProblemAt()
+	return _u
+}
+
 // Mutation returns the ProviderMutation object of the builder.
 func (_u *ProviderUpdate) Mutation() *ProviderMutation {
 	return _u.mutation
@@ -467,6 +501,15 @@ func (_u *ProviderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ReturnProblem(); ok {
+		_spec.SetField(provider.FieldReturnProblem, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ReturnProblemAt(); ok {
+		_spec.SetField(provider.FieldReturnProblemAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReturnProblemAtCleared() {
+		_spec.ClearField(provider.FieldReturnProblemAt, field.TypeTime)
 	}
 	if _u.mutation.GlobalProviderIDCleared() {
 		_spec.ClearField(provider.FieldGlobalProviderID, field.TypeString)
@@ -780,6 +823,40 @@ func (_u *ProviderUpdateOne) SetNillableWebhookEndpointID(v *string) *ProviderUp
 	return _u
 }
 
+// SetReturnProblem sets the "return_problem" field.
+func (_u *ProviderUpdateOne) SetReturnProblem(v string) *ProviderUpdateOne {
+	_u.mutation.SetReturnProblem(v)
+	return _u
+}
+
+// SetNillableReturnProblem sets the "return_problem" field if the given value is not nil.
+func (_u *ProviderUpdateOne) SetNillableReturnProblem(v *string) *ProviderUpdateOne {
+	if v != nil {
+		_u.SetReturnProblem(*v)
+	}
+	return _u
+}
+
+// SetReturnProblemAt sets the "return_problem_at" field.
+func (_u *ProviderUpdateOne) SetReturnProblemAt(v time.Time) *ProviderUpdateOne {
+	_u.mutation.SetReturnProblemAt(v)
+	return _u
+}
+
+// SetNillableReturnProblemAt sets the "return_problem_at" field if the given value is not nil.
+func (_u *ProviderUpdateOne) SetNillableReturnProblemAt(v *time.Time) *ProviderUpdateOne {
+	if v != nil {
+		_u.SetReturnProblemAt(*v)
+	}
+	return _u
+}
+
+// ClearReturnProblemAt clears the value of the "return_problem_at" field.
+func (_u *ProviderUpdateOne) ClearReturnProblemAt() *ProviderUpdateOne {
+	_u.mutation.ClearReturnProblemAt()
+	return _u
+}
+
 // Mutation returns the ProviderMutation object of the builder.
 func (_u *ProviderUpdateOne) Mutation() *ProviderMutation {
 	return _u.mutation
@@ -961,6 +1038,15 @@ func (_u *ProviderUpdateOne) sqlSave(ctx context.Context) (_node *Provider, err 
 	}
 	if value, ok := _u.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ReturnProblem(); ok {
+		_spec.SetField(provider.FieldReturnProblem, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ReturnProblemAt(); ok {
+		_spec.SetField(provider.FieldReturnProblemAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReturnProblemAtCleared() {
+		_spec.ClearField(provider.FieldReturnProblemAt, field.TypeTime)
 	}
 	if _u.mutation.GlobalProviderIDCleared() {
 		_spec.ClearField(provider.FieldGlobalProviderID, field.TypeString)

@@ -8,6 +8,7 @@ import (
 	"purser/ent/payer"
 	"purser/ent/provider"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 	"purser/money"
 	"strings"
 	"time"
@@ -43,6 +44,8 @@ type Quote struct {
 	Description *string `json:"description,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// StartsAt holds the value of the "starts_at" field.
+	StartsAt *time.Time `json:"starts_at,omitempty"`
 	// FinalizedAt holds the value of the "finalized_at" field.
 	FinalizedAt *time.Time `json:"finalized_at,omitempty"`
 	// AcceptedAt holds the value of the "accepted_at" field.
@@ -73,13 +76,15 @@ type QuoteEdges struct {
 	Provider *Provider `json:"provider,omitempty"`
 	// Invoice holds the value of the invoice edge.
 	Invoice *Invoice `json:"invoice,omitempty"`
+	// Subscription holds the value of the subscription edge.
+	Subscription *Subscription `json:"subscription,omitempty"`
 	// Lines holds the value of the lines edge.
 	Lines []*QuoteLine `json:"lines,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [5]bool
 	// totalCount holds the count of the edges above.
-	totalCount [4]map[string]int
+	totalCount [5]map[string]int
 
 	namedLines map[string][]*QuoteLine
 }
@@ -117,10 +122,21 @@ func (e QuoteEdges) InvoiceOrErr() (*Invoice, error) {
 	return nil, &NotLoadedError{edge: "invoice"}
 }
 
+// SubscriptionOrErr returns the Subscription value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e QuoteEdges) SubscriptionOrErr() (*Subscription, error) {
+	if e.Subscription != nil {
+		return e.Subscription, nil
+	} else if e.loadedTypes[3] {
+		return nil, &NotFoundError{label: subscription.Label}
+	}
+	return nil, &NotLoadedError{edge: "subscription"}
+}
+
 // LinesOrErr returns the Lines value or an error if the edge
 // was not loaded in eager-loading.
 func (e QuoteEdges) LinesOrErr() ([]*QuoteLine, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.Lines, nil
 	}
 	return nil, &NotLoadedError{edge: "lines"}
@@ -135,7 +151,7 @@ func (*Quote) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case quote.FieldID, quote.FieldOrganizationID, quote.FieldNumber, quote.FieldStatus, quote.FieldPayerID, quote.FieldProviderID, quote.FieldCurrency, quote.FieldDescription, quote.FieldGatewayQuoteID, quote.FieldInvoiceID, quote.FieldSubscriptionID, quote.FieldRevisionOfID, quote.FieldPublicToken, quote.FieldPendingCallID:
 			values[i] = new(sql.NullString)
-		case quote.FieldCreatedAt, quote.FieldUpdatedAt, quote.FieldExpiresAt, quote.FieldFinalizedAt, quote.FieldAcceptedAt:
+		case quote.FieldCreatedAt, quote.FieldUpdatedAt, quote.FieldExpiresAt, quote.FieldStartsAt, quote.FieldFinalizedAt, quote.FieldAcceptedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -230,6 +246,13 @@ func (_m *Quote) assignValues(columns []string, values []any) error {
 				_m.ExpiresAt = new(time.Time)
 				*_m.ExpiresAt = value.Time
 			}
+		case quote.FieldStartsAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field starts_at", values[i])
+			} else if value.Valid {
+				_m.StartsAt = new(time.Time)
+				*_m.StartsAt = value.Time
+			}
 		case quote.FieldFinalizedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field finalized_at", values[i])
@@ -313,6 +336,11 @@ func (_m *Quote) QueryInvoice() *InvoiceQuery {
 	return NewQuoteClient(_m.config).QueryInvoice(_m)
 }
 
+// QuerySubscription queries the "subscription" edge of the Quote entity.
+func (_m *Quote) QuerySubscription() *SubscriptionQuery {
+	return NewQuoteClient(_m.config).QuerySubscription(_m)
+}
+
 // QueryLines queries the "lines" edge of the Quote entity.
 func (_m *Quote) QueryLines() *QuoteLineQuery {
 	return NewQuoteClient(_m.config).QueryLines(_m)
@@ -383,6 +411,11 @@ func (_m *Quote) String() string {
 	builder.WriteString(", ")
 	if v := _m.ExpiresAt; v != nil {
 		builder.WriteString("expires_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.StartsAt; v != nil {
+		builder.WriteString("starts_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

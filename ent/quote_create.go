@@ -11,6 +11,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
@@ -158,6 +159,20 @@ func (_c *QuoteCreate) SetNillableExpiresAt(v *time.Time) *QuoteCreate {
 	return _c
 }
 
+// SetStartsAt sets the "starts_at" field.
+func (_c *QuoteCreate) SetStartsAt(v time.Time) *QuoteCreate {
+	_c.mutation.SetStartsAt(v)
+	return _c
+}
+
+// SetNillableStartsAt sets the "starts_at" field if the given value is not nil.
+func (_c *QuoteCreate) SetNillableStartsAt(v *time.Time) *QuoteCreate {
+	if v != nil {
+		_c.SetStartsAt(*v)
+	}
+	return _c
+}
+
 // SetFinalizedAt sets the "finalized_at" field.
 func (_c *QuoteCreate) SetFinalizedAt(v time.Time) *QuoteCreate {
 	_c.mutation.SetFinalizedAt(v)
@@ -281,6 +296,11 @@ func (_c *QuoteCreate) SetProvider(v *Provider) *QuoteCreate {
 // SetInvoice sets the "invoice" edge to the Invoice entity.
 func (_c *QuoteCreate) SetInvoice(v *Invoice) *QuoteCreate {
 	return _c.SetInvoiceID(v.ID)
+}
+
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_c *QuoteCreate) SetSubscription(v *Subscription) *QuoteCreate {
+	return _c.SetSubscriptionID(v.ID)
 }
 
 // AddLineIDs adds the "lines" edge to the QuoteLine entity by IDs.
@@ -453,6 +473,10 @@ func (_c *QuoteCreate) createSpec() (*Quote, *sqlgraph.CreateSpec) {
 		_spec.SetField(quote.FieldExpiresAt, field.TypeTime, value)
 		_node.ExpiresAt = &value
 	}
+	if value, ok := _c.mutation.StartsAt(); ok {
+		_spec.SetField(quote.FieldStartsAt, field.TypeTime, value)
+		_node.StartsAt = &value
+	}
 	if value, ok := _c.mutation.FinalizedAt(); ok {
 		_spec.SetField(quote.FieldFinalizedAt, field.TypeTime, value)
 		_node.FinalizedAt = &value
@@ -464,10 +488,6 @@ func (_c *QuoteCreate) createSpec() (*Quote, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.GatewayQuoteID(); ok {
 		_spec.SetField(quote.FieldGatewayQuoteID, field.TypeString, value)
 		_node.GatewayQuoteID = &value
-	}
-	if value, ok := _c.mutation.SubscriptionID(); ok {
-		_spec.SetField(quote.FieldSubscriptionID, field.TypeString, value)
-		_node.SubscriptionID = &value
 	}
 	if value, ok := _c.mutation.RevisionOfID(); ok {
 		_spec.SetField(quote.FieldRevisionOfID, field.TypeString, value)
@@ -530,6 +550,23 @@ func (_c *QuoteCreate) createSpec() (*Quote, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.InvoiceID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   quote.SubscriptionTable,
+			Columns: []string{quote.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.SubscriptionID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.LinesIDs(); len(nodes) > 0 {
@@ -747,6 +784,24 @@ func (u *QuoteUpsert) UpdateExpiresAt() *QuoteUpsert {
 // ClearExpiresAt clears the value of the "expires_at" field.
 func (u *QuoteUpsert) ClearExpiresAt() *QuoteUpsert {
 	u.SetNull(quote.FieldExpiresAt)
+	return u
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (u *QuoteUpsert) SetStartsAt(v time.Time) *QuoteUpsert {
+	u.Set(quote.FieldStartsAt, v)
+	return u
+}
+
+// UpdateStartsAt sets the "starts_at" field to the value that was provided on create.
+func (u *QuoteUpsert) UpdateStartsAt() *QuoteUpsert {
+	u.SetExcluded(quote.FieldStartsAt)
+	return u
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (u *QuoteUpsert) ClearStartsAt() *QuoteUpsert {
+	u.SetNull(quote.FieldStartsAt)
 	return u
 }
 
@@ -1105,6 +1160,27 @@ func (u *QuoteUpsertOne) UpdateExpiresAt() *QuoteUpsertOne {
 func (u *QuoteUpsertOne) ClearExpiresAt() *QuoteUpsertOne {
 	return u.Update(func(s *QuoteUpsert) {
 		s.ClearExpiresAt()
+	})
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (u *QuoteUpsertOne) SetStartsAt(v time.Time) *QuoteUpsertOne {
+	return u.Update(func(s *QuoteUpsert) {
+		s.SetStartsAt(v)
+	})
+}
+
+// UpdateStartsAt sets the "starts_at" field to the value that was provided on create.
+func (u *QuoteUpsertOne) UpdateStartsAt() *QuoteUpsertOne {
+	return u.Update(func(s *QuoteUpsert) {
+		s.UpdateStartsAt()
+	})
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (u *QuoteUpsertOne) ClearStartsAt() *QuoteUpsertOne {
+	return u.Update(func(s *QuoteUpsert) {
+		s.ClearStartsAt()
 	})
 }
 
@@ -1651,6 +1727,27 @@ func (u *QuoteUpsertBulk) UpdateExpiresAt() *QuoteUpsertBulk {
 func (u *QuoteUpsertBulk) ClearExpiresAt() *QuoteUpsertBulk {
 	return u.Update(func(s *QuoteUpsert) {
 		s.ClearExpiresAt()
+	})
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (u *QuoteUpsertBulk) SetStartsAt(v time.Time) *QuoteUpsertBulk {
+	return u.Update(func(s *QuoteUpsert) {
+		s.SetStartsAt(v)
+	})
+}
+
+// UpdateStartsAt sets the "starts_at" field to the value that was provided on create.
+func (u *QuoteUpsertBulk) UpdateStartsAt() *QuoteUpsertBulk {
+	return u.Update(func(s *QuoteUpsert) {
+		s.UpdateStartsAt()
+	})
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (u *QuoteUpsertBulk) ClearStartsAt() *QuoteUpsertBulk {
+	return u.Update(func(s *QuoteUpsert) {
+		s.ClearStartsAt()
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
+	"purser/ent/subscription"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -25,16 +26,19 @@ import (
 // QuoteQuery is the builder for querying Quote entities.
 type QuoteQuery struct {
 	config
-	ctx          *QueryContext
-	order        []quote.OrderOption
-	inters       []Interceptor
-	predicates   []predicate.Quote
-	withPayer    *PayerQuery
-	withProvider *ProviderQuery
-	withInvoice  *InvoiceQuery
-	withLines    *QuoteLineQuery
+	ctx              *QueryContext
+	order            []quote.OrderOption
+	inters           []Interceptor
+	predicates       []predicate.Quote
+	withPayer        *PayerQuery
+	withProvider     *ProviderQuery
+	withInvoice      *InvoiceQuery
+	withSubscription *SubscriptionQuery
+	withLines        *QuoteLineQuery
 	// collected is what field collection has added so far.
-	collected      collection
+	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents        *parents
 	loadTotal      []func(context.Context, []*Quote) error
 	modifiers      []func(*sql.Selector)
 	withNamedLines map[string]*QuoteLineQuery
@@ -133,6 +137,28 @@ func (_q *QuoteQuery) QueryInvoice() *InvoiceQuery {
 			sqlgraph.From(quote.Table, quote.FieldID, selector),
 			sqlgraph.To(invoice.Table, invoice.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, quote.InvoiceTable, quote.InvoiceColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QuerySubscription chains the current query on the "subscription" edge.
+func (_q *QuoteQuery) QuerySubscription() *SubscriptionQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quote.Table, quote.FieldID, selector),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, quote.SubscriptionTable, quote.SubscriptionColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -349,15 +375,16 @@ func (_q *QuoteQuery) Clone() *QuoteQuery {
 		return nil
 	}
 	return &QuoteQuery{
-		config:       _q.config,
-		ctx:          _q.ctx.Clone(),
-		order:        append([]quote.OrderOption{}, _q.order...),
-		inters:       append([]Interceptor{}, _q.inters...),
-		predicates:   append([]predicate.Quote{}, _q.predicates...),
-		withPayer:    _q.withPayer.Clone(),
-		withProvider: _q.withProvider.Clone(),
-		withInvoice:  _q.withInvoice.Clone(),
-		withLines:    _q.withLines.Clone(),
+		config:           _q.config,
+		ctx:              _q.ctx.Clone(),
+		order:            append([]quote.OrderOption{}, _q.order...),
+		inters:           append([]Interceptor{}, _q.inters...),
+		predicates:       append([]predicate.Quote{}, _q.predicates...),
+		withPayer:        _q.withPayer.Clone(),
+		withProvider:     _q.withProvider.Clone(),
+		withInvoice:      _q.withInvoice.Clone(),
+		withSubscription: _q.withSubscription.Clone(),
+		withLines:        _q.withLines.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -395,6 +422,17 @@ func (_q *QuoteQuery) WithInvoice(opts ...func(*InvoiceQuery)) *QuoteQuery {
 		opt(query)
 	}
 	_q.withInvoice = query
+	return _q
+}
+
+// WithSubscription tells the query-builder to eager-load the nodes that are connected to
+// the "subscription" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *QuoteQuery) WithSubscription(opts ...func(*SubscriptionQuery)) *QuoteQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withSubscription = query
 	return _q
 }
 
@@ -493,10 +531,11 @@ func (_q *QuoteQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Quote,
 	var (
 		nodes       = []*Quote{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [5]bool{
 			_q.withPayer != nil,
 			_q.withProvider != nil,
 			_q.withInvoice != nil,
+			_q.withSubscription != nil,
 			_q.withLines != nil,
 		}
 	)
@@ -536,6 +575,12 @@ func (_q *QuoteQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Quote,
 	if query := _q.withInvoice; query != nil {
 		if err := _q.loadInvoice(ctx, query, nodes, nil,
 			func(n *Quote, e *Invoice) { n.Edges.Invoice = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withSubscription; query != nil {
+		if err := _q.loadSubscription(ctx, query, nodes, nil,
+			func(n *Quote, e *Subscription) { n.Edges.Subscription = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -657,6 +702,38 @@ func (_q *QuoteQuery) loadInvoice(ctx context.Context, query *InvoiceQuery, node
 	}
 	return nil
 }
+func (_q *QuoteQuery) loadSubscription(ctx context.Context, query *SubscriptionQuery, nodes []*Quote, init func(*Quote), assign func(*Quote, *Subscription)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Quote)
+	for i := range nodes {
+		if nodes[i].SubscriptionID == nil {
+			continue
+		}
+		fk := *nodes[i].SubscriptionID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(subscription.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "subscription_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 func (_q *QuoteQuery) loadLines(ctx context.Context, query *QuoteLineQuery, nodes []*Quote, init func(*Quote), assign func(*Quote, *QuoteLine)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[string]*Quote)
@@ -671,7 +748,7 @@ func (_q *QuoteQuery) loadLines(ctx context.Context, query *QuoteLineQuery, node
 		query.ctx.AppendFieldOnce(quoteline.FieldQuoteID)
 	}
 	query.Where(predicate.QuoteLine(func(s *sql.Selector) {
-		s.Where(sql.InValues(s.C(quote.LinesColumn), fks...))
+		s.Where(query.parents.are(s.C(quote.LinesColumn), fks))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -724,6 +801,9 @@ func (_q *QuoteQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withInvoice != nil {
 			_spec.Node.AddColumnOnce(quote.FieldInvoiceID)
+		}
+		if _q.withSubscription != nil {
+			_spec.Node.AddColumnOnce(quote.FieldSubscriptionID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

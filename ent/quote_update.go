@@ -12,6 +12,7 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
+	"purser/ent/subscription"
 	"purser/money"
 	"time"
 
@@ -203,6 +204,26 @@ func (_u *QuoteUpdate) ClearExpiresAt() *QuoteUpdate {
 	return _u
 }
 
+// SetStartsAt sets the "starts_at" field.
+func (_u *QuoteUpdate) SetStartsAt(v time.Time) *QuoteUpdate {
+	_u.mutation.SetStartsAt(v)
+	return _u
+}
+
+// SetNillableStartsAt sets the "starts_at" field if the given value is not nil.
+func (_u *QuoteUpdate) SetNillableStartsAt(v *time.Time) *QuoteUpdate {
+	if v != nil {
+		_u.SetStartsAt(*v)
+	}
+	return _u
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (_u *QuoteUpdate) ClearStartsAt() *QuoteUpdate {
+	_u.mutation.ClearStartsAt()
+	return _u
+}
+
 // SetFinalizedAt sets the "finalized_at" field.
 func (_u *QuoteUpdate) SetFinalizedAt(v time.Time) *QuoteUpdate {
 	_u.mutation.SetFinalizedAt(v)
@@ -358,6 +379,11 @@ func (_u *QuoteUpdate) SetInvoice(v *Invoice) *QuoteUpdate {
 	return _u.SetInvoiceID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_u *QuoteUpdate) SetSubscription(v *Subscription) *QuoteUpdate {
+	return _u.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the QuoteLine entity by IDs.
 func (_u *QuoteUpdate) AddLineIDs(ids ...string) *QuoteUpdate {
 	_u.mutation.AddLineIDs(ids...)
@@ -393,6 +419,12 @@ func (_u *QuoteUpdate) ClearProvider() *QuoteUpdate {
 // ClearInvoice clears the "invoice" edge to the Invoice entity.
 func (_u *QuoteUpdate) ClearInvoice() *QuoteUpdate {
 	_u.mutation.ClearInvoice()
+	return _u
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (_u *QuoteUpdate) ClearSubscription() *QuoteUpdate {
+	_u.mutation.ClearSubscription()
 	return _u
 }
 
@@ -508,6 +540,12 @@ func (_u *QuoteUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ExpiresAtCleared() {
 		_spec.ClearField(quote.FieldExpiresAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.StartsAt(); ok {
+		_spec.SetField(quote.FieldStartsAt, field.TypeTime, value)
+	}
+	if _u.mutation.StartsAtCleared() {
+		_spec.ClearField(quote.FieldStartsAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.FinalizedAt(); ok {
 		_spec.SetField(quote.FieldFinalizedAt, field.TypeTime, value)
 	}
@@ -525,12 +563,6 @@ func (_u *QuoteUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.GatewayQuoteIDCleared() {
 		_spec.ClearField(quote.FieldGatewayQuoteID, field.TypeString)
-	}
-	if value, ok := _u.mutation.SubscriptionID(); ok {
-		_spec.SetField(quote.FieldSubscriptionID, field.TypeString, value)
-	}
-	if _u.mutation.SubscriptionIDCleared() {
-		_spec.ClearField(quote.FieldSubscriptionID, field.TypeString)
 	}
 	if value, ok := _u.mutation.RevisionOfID(); ok {
 		_spec.SetField(quote.FieldRevisionOfID, field.TypeString, value)
@@ -624,6 +656,35 @@ func (_u *QuoteUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SubscriptionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   quote.SubscriptionTable,
+			Columns: []string{quote.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   quote.SubscriptionTable,
+			Columns: []string{quote.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -867,6 +928,26 @@ func (_u *QuoteUpdateOne) ClearExpiresAt() *QuoteUpdateOne {
 	return _u
 }
 
+// SetStartsAt sets the "starts_at" field.
+func (_u *QuoteUpdateOne) SetStartsAt(v time.Time) *QuoteUpdateOne {
+	_u.mutation.SetStartsAt(v)
+	return _u
+}
+
+// SetNillableStartsAt sets the "starts_at" field if the given value is not nil.
+func (_u *QuoteUpdateOne) SetNillableStartsAt(v *time.Time) *QuoteUpdateOne {
+	if v != nil {
+		_u.SetStartsAt(*v)
+	}
+	return _u
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (_u *QuoteUpdateOne) ClearStartsAt() *QuoteUpdateOne {
+	_u.mutation.ClearStartsAt()
+	return _u
+}
+
 // SetFinalizedAt sets the "finalized_at" field.
 func (_u *QuoteUpdateOne) SetFinalizedAt(v time.Time) *QuoteUpdateOne {
 	_u.mutation.SetFinalizedAt(v)
@@ -1022,6 +1103,11 @@ func (_u *QuoteUpdateOne) SetInvoice(v *Invoice) *QuoteUpdateOne {
 	return _u.SetInvoiceID(v.ID)
 }
 
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_u *QuoteUpdateOne) SetSubscription(v *Subscription) *QuoteUpdateOne {
+	return _u.SetSubscriptionID(v.ID)
+}
+
 // AddLineIDs adds the "lines" edge to the QuoteLine entity by IDs.
 func (_u *QuoteUpdateOne) AddLineIDs(ids ...string) *QuoteUpdateOne {
 	_u.mutation.AddLineIDs(ids...)
@@ -1057,6 +1143,12 @@ func (_u *QuoteUpdateOne) ClearProvider() *QuoteUpdateOne {
 // ClearInvoice clears the "invoice" edge to the Invoice entity.
 func (_u *QuoteUpdateOne) ClearInvoice() *QuoteUpdateOne {
 	_u.mutation.ClearInvoice()
+	return _u
+}
+
+// ClearSubscription clears the "subscription" edge to the Subscription entity.
+func (_u *QuoteUpdateOne) ClearSubscription() *QuoteUpdateOne {
+	_u.mutation.ClearSubscription()
 	return _u
 }
 
@@ -1202,6 +1294,12 @@ func (_u *QuoteUpdateOne) sqlSave(ctx context.Context) (_node *Quote, err error)
 	if _u.mutation.ExpiresAtCleared() {
 		_spec.ClearField(quote.FieldExpiresAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.StartsAt(); ok {
+		_spec.SetField(quote.FieldStartsAt, field.TypeTime, value)
+	}
+	if _u.mutation.StartsAtCleared() {
+		_spec.ClearField(quote.FieldStartsAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.FinalizedAt(); ok {
 		_spec.SetField(quote.FieldFinalizedAt, field.TypeTime, value)
 	}
@@ -1219,12 +1317,6 @@ func (_u *QuoteUpdateOne) sqlSave(ctx context.Context) (_node *Quote, err error)
 	}
 	if _u.mutation.GatewayQuoteIDCleared() {
 		_spec.ClearField(quote.FieldGatewayQuoteID, field.TypeString)
-	}
-	if value, ok := _u.mutation.SubscriptionID(); ok {
-		_spec.SetField(quote.FieldSubscriptionID, field.TypeString, value)
-	}
-	if _u.mutation.SubscriptionIDCleared() {
-		_spec.ClearField(quote.FieldSubscriptionID, field.TypeString)
 	}
 	if value, ok := _u.mutation.RevisionOfID(); ok {
 		_spec.SetField(quote.FieldRevisionOfID, field.TypeString, value)
@@ -1318,6 +1410,35 @@ func (_u *QuoteUpdateOne) sqlSave(ctx context.Context) (_node *Quote, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SubscriptionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   quote.SubscriptionTable,
+			Columns: []string{quote.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   quote.SubscriptionTable,
+			Columns: []string{quote.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

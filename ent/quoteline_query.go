@@ -30,6 +30,8 @@ type QuoteLineQuery struct {
 	withPrice  *PriceQuery
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*QuoteLine) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).

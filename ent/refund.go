@@ -4,6 +4,7 @@ package ent
 
 import (
 	"fmt"
+	"purser/ent/creditnote"
 	"purser/ent/payment"
 	"purser/ent/refund"
 	"purser/money"
@@ -41,6 +42,8 @@ type Refund struct {
 	GatewayRefundID *string `json:"gateway_refund_id,omitempty"`
 	// HoldID holds the value of the "hold_id" field.
 	HoldID *string `json:"hold_id,omitempty"`
+	// CreditNoteID holds the value of the "credit_note_id" field.
+	CreditNoteID *string `json:"credit_note_id,omitempty"`
 	// NextCheckAt holds the value of the "next_check_at" field.
 	NextCheckAt *time.Time `json:"next_check_at,omitempty"`
 	// Checks holds the value of the "checks" field.
@@ -53,13 +56,26 @@ type Refund struct {
 
 // RefundEdges holds the relations/edges for other nodes in the graph.
 type RefundEdges struct {
+	// CreditNote holds the value of the credit_note edge.
+	CreditNote *CreditNote `json:"credit_note,omitempty"`
 	// Payment holds the value of the payment edge.
 	Payment *Payment `json:"payment,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
 	// totalCount holds the count of the edges above.
-	totalCount [1]map[string]int
+	totalCount [2]map[string]int
+}
+
+// CreditNoteOrErr returns the CreditNote value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e RefundEdges) CreditNoteOrErr() (*CreditNote, error) {
+	if e.CreditNote != nil {
+		return e.CreditNote, nil
+	} else if e.loadedTypes[0] {
+		return nil, &NotFoundError{label: creditnote.Label}
+	}
+	return nil, &NotLoadedError{edge: "credit_note"}
 }
 
 // PaymentOrErr returns the Payment value or an error if the edge
@@ -67,7 +83,7 @@ type RefundEdges struct {
 func (e RefundEdges) PaymentOrErr() (*Payment, error) {
 	if e.Payment != nil {
 		return e.Payment, nil
-	} else if e.loadedTypes[0] {
+	} else if e.loadedTypes[1] {
 		return nil, &NotFoundError{label: payment.Label}
 	}
 	return nil, &NotLoadedError{edge: "payment"}
@@ -80,7 +96,7 @@ func (*Refund) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case refund.FieldAmountUnits, refund.FieldChecks:
 			values[i] = new(sql.NullInt64)
-		case refund.FieldID, refund.FieldOrganizationID, refund.FieldPaymentID, refund.FieldCurrency, refund.FieldStatus, refund.FieldReason, refund.FieldFailureMessage, refund.FieldGatewayRefundID, refund.FieldHoldID:
+		case refund.FieldID, refund.FieldOrganizationID, refund.FieldPaymentID, refund.FieldCurrency, refund.FieldStatus, refund.FieldReason, refund.FieldFailureMessage, refund.FieldGatewayRefundID, refund.FieldHoldID, refund.FieldCreditNoteID:
 			values[i] = new(sql.NullString)
 		case refund.FieldCreatedAt, refund.FieldUpdatedAt, refund.FieldNextCheckAt:
 			values[i] = new(sql.NullTime)
@@ -175,6 +191,13 @@ func (_m *Refund) assignValues(columns []string, values []any) error {
 				_m.HoldID = new(string)
 				*_m.HoldID = value.String
 			}
+		case refund.FieldCreditNoteID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field credit_note_id", values[i])
+			} else if value.Valid {
+				_m.CreditNoteID = new(string)
+				*_m.CreditNoteID = value.String
+			}
 		case refund.FieldNextCheckAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field next_check_at", values[i])
@@ -199,6 +222,11 @@ func (_m *Refund) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *Refund) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryCreditNote queries the "credit_note" edge of the Refund entity.
+func (_m *Refund) QueryCreditNote() *CreditNoteQuery {
+	return NewRefundClient(_m.config).QueryCreditNote(_m)
 }
 
 // QueryPayment queries the "payment" edge of the Refund entity.
@@ -267,6 +295,11 @@ func (_m *Refund) String() string {
 	builder.WriteString(", ")
 	if v := _m.HoldID; v != nil {
 		builder.WriteString("hold_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.CreditNoteID; v != nil {
+		builder.WriteString("credit_note_id=")
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/creditnote"
 	"purser/ent/payment"
 	"purser/ent/refund"
 	"purser/money"
@@ -131,6 +132,20 @@ func (_c *RefundCreate) SetNillableHoldID(v *string) *RefundCreate {
 	return _c
 }
 
+// SetCreditNoteID sets the "credit_note_id" field.
+func (_c *RefundCreate) SetCreditNoteID(v string) *RefundCreate {
+	_c.mutation.SetCreditNoteID(v)
+	return _c
+}
+
+// SetNillableCreditNoteID sets the "credit_note_id" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableCreditNoteID(v *string) *RefundCreate {
+	if v != nil {
+		_c.SetCreditNoteID(*v)
+	}
+	return _c
+}
+
 // SetNextCheckAt sets the "next_check_at" field.
 func (_c *RefundCreate) SetNextCheckAt(v time.Time) *RefundCreate {
 	_c.mutation.SetNextCheckAt(v)
@@ -163,6 +178,11 @@ func (_c *RefundCreate) SetNillableChecks(v *int) *RefundCreate {
 func (_c *RefundCreate) SetID(v string) *RefundCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// SetCreditNote sets the "credit_note" edge to the CreditNote entity.
+func (_c *RefundCreate) SetCreditNote(v *CreditNote) *RefundCreate {
+	return _c.SetCreditNoteID(v.ID)
 }
 
 // SetPayment sets the "payment" edge to the Payment entity.
@@ -350,6 +370,23 @@ func (_c *RefundCreate) createSpec() (*Refund, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Checks(); ok {
 		_spec.SetField(refund.FieldChecks, field.TypeInt, value)
 		_node.Checks = value
+	}
+	if nodes := _c.mutation.CreditNoteIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   refund.CreditNoteTable,
+			Columns: []string{refund.CreditNoteColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.CreditNoteID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.PaymentIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -583,6 +620,9 @@ func (u *RefundUpsertOne) UpdateNewValues() *RefundUpsertOne {
 		}
 		if _, exists := u.create.mutation.AmountUnits(); exists {
 			s.SetIgnore(refund.FieldAmountUnits)
+		}
+		if _, exists := u.create.mutation.CreditNoteID(); exists {
+			s.SetIgnore(refund.FieldCreditNoteID)
 		}
 	}))
 	return u
@@ -966,6 +1006,9 @@ func (u *RefundUpsertBulk) UpdateNewValues() *RefundUpsertBulk {
 			}
 			if _, exists := b.mutation.AmountUnits(); exists {
 				s.SetIgnore(refund.FieldAmountUnits)
+			}
+			if _, exists := b.mutation.CreditNoteID(); exists {
+				s.SetIgnore(refund.FieldCreditNoteID)
 			}
 		}
 	}))

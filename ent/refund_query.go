@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"purser/ent/creditnote"
 	"purser/ent/payment"
 	"purser/ent/predicate"
 	"purser/ent/refund"
@@ -21,13 +22,16 @@ import (
 // RefundQuery is the builder for querying Refund entities.
 type RefundQuery struct {
 	config
-	ctx         *QueryContext
-	order       []refund.OrderOption
-	inters      []Interceptor
-	predicates  []predicate.Refund
-	withPayment *PaymentQuery
+	ctx            *QueryContext
+	order          []refund.OrderOption
+	inters         []Interceptor
+	predicates     []predicate.Refund
+	withCreditNote *CreditNoteQuery
+	withPayment    *PaymentQuery
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*Refund) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
@@ -64,6 +68,28 @@ func (_q *RefundQuery) Unique(unique bool) *RefundQuery {
 func (_q *RefundQuery) Order(o ...refund.OrderOption) *RefundQuery {
 	_q.order = append(_q.order, o...)
 	return _q
+}
+
+// QueryCreditNote chains the current query on the "credit_note" edge.
+func (_q *RefundQuery) QueryCreditNote() *CreditNoteQuery {
+	query := (&CreditNoteClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(refund.Table, refund.FieldID, selector),
+			sqlgraph.To(creditnote.Table, creditnote.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, refund.CreditNoteTable, refund.CreditNoteColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
 }
 
 // QueryPayment chains the current query on the "payment" edge.
@@ -275,17 +301,29 @@ func (_q *RefundQuery) Clone() *RefundQuery {
 		return nil
 	}
 	return &RefundQuery{
-		config:      _q.config,
-		ctx:         _q.ctx.Clone(),
-		order:       append([]refund.OrderOption{}, _q.order...),
-		inters:      append([]Interceptor{}, _q.inters...),
-		predicates:  append([]predicate.Refund{}, _q.predicates...),
-		withPayment: _q.withPayment.Clone(),
+		config:         _q.config,
+		ctx:            _q.ctx.Clone(),
+		order:          append([]refund.OrderOption{}, _q.order...),
+		inters:         append([]Interceptor{}, _q.inters...),
+		predicates:     append([]predicate.Refund{}, _q.predicates...),
+		withCreditNote: _q.withCreditNote.Clone(),
+		withPayment:    _q.withPayment.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
 		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
 	}
+}
+
+// WithCreditNote tells the query-builder to eager-load the nodes that are connected to
+// the "credit_note" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *RefundQuery) WithCreditNote(opts ...func(*CreditNoteQuery)) *RefundQuery {
+	query := (&CreditNoteClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withCreditNote = query
+	return _q
 }
 
 // WithPayment tells the query-builder to eager-load the nodes that are connected to
@@ -383,7 +421,8 @@ func (_q *RefundQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Refun
 	var (
 		nodes       = []*Refund{}
 		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
+		loadedTypes = [2]bool{
+			_q.withCreditNote != nil,
 			_q.withPayment != nil,
 		}
 	)
@@ -408,6 +447,12 @@ func (_q *RefundQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Refun
 	if len(nodes) == 0 {
 		return nodes, nil
 	}
+	if query := _q.withCreditNote; query != nil {
+		if err := _q.loadCreditNote(ctx, query, nodes, nil,
+			func(n *Refund, e *CreditNote) { n.Edges.CreditNote = e }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withPayment; query != nil {
 		if err := _q.loadPayment(ctx, query, nodes, nil,
 			func(n *Refund, e *Payment) { n.Edges.Payment = e }); err != nil {
@@ -422,6 +467,38 @@ func (_q *RefundQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Refun
 	return nodes, nil
 }
 
+func (_q *RefundQuery) loadCreditNote(ctx context.Context, query *CreditNoteQuery, nodes []*Refund, init func(*Refund), assign func(*Refund, *CreditNote)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Refund)
+	for i := range nodes {
+		if nodes[i].CreditNoteID == nil {
+			continue
+		}
+		fk := *nodes[i].CreditNoteID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(creditnote.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "credit_note_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 func (_q *RefundQuery) loadPayment(ctx context.Context, query *PaymentQuery, nodes []*Refund, init func(*Refund), assign func(*Refund, *Payment)) error {
 	ids := make([]string, 0, len(nodes))
 	nodeids := make(map[string][]*Refund)
@@ -479,6 +556,9 @@ func (_q *RefundQuery) querySpec() *sqlgraph.QuerySpec {
 			if fields[i] != refund.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
+		}
+		if _q.withCreditNote != nil {
+			_spec.Node.AddColumnOnce(refund.FieldCreditNoteID)
 		}
 		if _q.withPayment != nil {
 			_spec.Node.AddColumnOnce(refund.FieldPaymentID)

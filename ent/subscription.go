@@ -3,8 +3,16 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
+	"purser/ent/invoice"
+	"purser/ent/payer"
+	"purser/ent/paymentmethod"
+	"purser/ent/provider"
+	"purser/ent/quote"
+	"purser/ent/schema"
 	"purser/ent/subscription"
+	"purser/money"
 	"strings"
 	"time"
 
@@ -35,23 +43,143 @@ type Subscription struct {
 	LatestInvoiceID *string `json:"latest_invoice_id,omitempty"`
 	// Currency holds the value of the "currency" field.
 	Currency string `json:"currency,omitempty"`
+	// AmountUnits holds the value of the "amount_units" field.
+	AmountUnits money.Units `json:"amount_units,omitempty"`
 	// Status holds the value of the "status" field.
 	Status subscription.Status `json:"status,omitempty"`
 	// Collection holds the value of the "collection" field.
 	Collection subscription.Collection `json:"collection,omitempty"`
+	// RecurrenceInterval holds the value of the "recurrence_interval" field.
+	RecurrenceInterval subscription.RecurrenceInterval `json:"recurrence_interval,omitempty"`
+	// RecurrenceCount holds the value of the "recurrence_count" field.
+	RecurrenceCount int `json:"recurrence_count,omitempty"`
+	// the organization's when it was made: periods do not move with a later change
+	TimeZone string `json:"time_zone,omitempty"`
+	// when the first period that is paid for begins
+	AnchorAt time.Time `json:"anchor_at,omitempty"`
+	// the number of the running period; -1 before the first
+	Period int `json:"period,omitempty"`
+	// StartsAt holds the value of the "starts_at" field.
+	StartsAt time.Time `json:"starts_at,omitempty"`
 	// CurrentPeriodStart holds the value of the "current_period_start" field.
 	CurrentPeriodStart time.Time `json:"current_period_start,omitempty"`
 	// CurrentPeriodEnd holds the value of the "current_period_end" field.
 	CurrentPeriodEnd time.Time `json:"current_period_end,omitempty"`
-	// RenewsAt holds the value of the "renews_at" field.
-	RenewsAt *time.Time `json:"renews_at,omitempty"`
 	// TrialEndsAt holds the value of the "trial_ends_at" field.
 	TrialEndsAt *time.Time `json:"trial_ends_at,omitempty"`
 	// CanceledAt holds the value of the "canceled_at" field.
 	CanceledAt *time.Time `json:"canceled_at,omitempty"`
 	// CancelAtPeriodEnd holds the value of the "cancel_at_period_end" field.
 	CancelAtPeriodEnd bool `json:"cancel_at_period_end,omitempty"`
-	selectValues      sql.SelectValues
+	// when something is to be done about it
+	DueAt *time.Time `json:"due_at,omitempty"`
+	// PendingLines holds the value of the "pending_lines" field.
+	PendingLines []schema.PendingLine `json:"pending_lines,omitempty"`
+	// Version holds the value of the "version" field.
+	Version int64 `json:"version,omitempty"`
+	// Edges holds the relations/edges for other nodes in the graph.
+	// The values are being populated by the SubscriptionQuery when eager-loading is set.
+	Edges        SubscriptionEdges `json:"edges"`
+	selectValues sql.SelectValues
+}
+
+// SubscriptionEdges holds the relations/edges for other nodes in the graph.
+type SubscriptionEdges struct {
+	// Payer holds the value of the payer edge.
+	Payer *Payer `json:"payer,omitempty"`
+	// Provider holds the value of the provider edge.
+	Provider *Provider `json:"provider,omitempty"`
+	// PaymentMethod holds the value of the payment_method edge.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+	// Quote holds the value of the quote edge.
+	Quote *Quote `json:"quote,omitempty"`
+	// LatestInvoice holds the value of the latest_invoice edge.
+	LatestInvoice *Invoice `json:"latest_invoice,omitempty"`
+	// Items holds the value of the items edge.
+	Items []*SubscriptionItem `json:"items,omitempty"`
+	// Invoices holds the value of the invoices edge.
+	Invoices []*Invoice `json:"invoices,omitempty"`
+	// loadedTypes holds the information for reporting if a
+	// type was loaded (or requested) in eager-loading or not.
+	loadedTypes [7]bool
+	// totalCount holds the count of the edges above.
+	totalCount [7]map[string]int
+
+	namedItems    map[string][]*SubscriptionItem
+	namedInvoices map[string][]*Invoice
+}
+
+// PayerOrErr returns the Payer value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e SubscriptionEdges) PayerOrErr() (*Payer, error) {
+	if e.Payer != nil {
+		return e.Payer, nil
+	} else if e.loadedTypes[0] {
+		return nil, &NotFoundError{label: payer.Label}
+	}
+	return nil, &NotLoadedError{edge: "payer"}
+}
+
+// ProviderOrErr returns the Provider value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e SubscriptionEdges) ProviderOrErr() (*Provider, error) {
+	if e.Provider != nil {
+		return e.Provider, nil
+	} else if e.loadedTypes[1] {
+		return nil, &NotFoundError{label: provider.Label}
+	}
+	return nil, &NotLoadedError{edge: "provider"}
+}
+
+// PaymentMethodOrErr returns the PaymentMethod value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e SubscriptionEdges) PaymentMethodOrErr() (*PaymentMethod, error) {
+	if e.PaymentMethod != nil {
+		return e.PaymentMethod, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: paymentmethod.Label}
+	}
+	return nil, &NotLoadedError{edge: "payment_method"}
+}
+
+// QuoteOrErr returns the Quote value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e SubscriptionEdges) QuoteOrErr() (*Quote, error) {
+	if e.Quote != nil {
+		return e.Quote, nil
+	} else if e.loadedTypes[3] {
+		return nil, &NotFoundError{label: quote.Label}
+	}
+	return nil, &NotLoadedError{edge: "quote"}
+}
+
+// LatestInvoiceOrErr returns the LatestInvoice value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e SubscriptionEdges) LatestInvoiceOrErr() (*Invoice, error) {
+	if e.LatestInvoice != nil {
+		return e.LatestInvoice, nil
+	} else if e.loadedTypes[4] {
+		return nil, &NotFoundError{label: invoice.Label}
+	}
+	return nil, &NotLoadedError{edge: "latest_invoice"}
+}
+
+// ItemsOrErr returns the Items value or an error if the edge
+// was not loaded in eager-loading.
+func (e SubscriptionEdges) ItemsOrErr() ([]*SubscriptionItem, error) {
+	if e.loadedTypes[5] {
+		return e.Items, nil
+	}
+	return nil, &NotLoadedError{edge: "items"}
+}
+
+// InvoicesOrErr returns the Invoices value or an error if the edge
+// was not loaded in eager-loading.
+func (e SubscriptionEdges) InvoicesOrErr() ([]*Invoice, error) {
+	if e.loadedTypes[6] {
+		return e.Invoices, nil
+	}
+	return nil, &NotLoadedError{edge: "invoices"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -59,11 +187,15 @@ func (*Subscription) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case subscription.FieldPendingLines:
+			values[i] = new([]byte)
 		case subscription.FieldCancelAtPeriodEnd:
 			values[i] = new(sql.NullBool)
-		case subscription.FieldID, subscription.FieldOrganizationID, subscription.FieldPayerID, subscription.FieldProviderID, subscription.FieldPaymentMethodID, subscription.FieldQuoteID, subscription.FieldLatestInvoiceID, subscription.FieldCurrency, subscription.FieldStatus, subscription.FieldCollection:
+		case subscription.FieldAmountUnits, subscription.FieldRecurrenceCount, subscription.FieldPeriod, subscription.FieldVersion:
+			values[i] = new(sql.NullInt64)
+		case subscription.FieldID, subscription.FieldOrganizationID, subscription.FieldPayerID, subscription.FieldProviderID, subscription.FieldPaymentMethodID, subscription.FieldQuoteID, subscription.FieldLatestInvoiceID, subscription.FieldCurrency, subscription.FieldStatus, subscription.FieldCollection, subscription.FieldRecurrenceInterval, subscription.FieldTimeZone:
 			values[i] = new(sql.NullString)
-		case subscription.FieldCreatedAt, subscription.FieldUpdatedAt, subscription.FieldCurrentPeriodStart, subscription.FieldCurrentPeriodEnd, subscription.FieldRenewsAt, subscription.FieldTrialEndsAt, subscription.FieldCanceledAt:
+		case subscription.FieldCreatedAt, subscription.FieldUpdatedAt, subscription.FieldAnchorAt, subscription.FieldStartsAt, subscription.FieldCurrentPeriodStart, subscription.FieldCurrentPeriodEnd, subscription.FieldTrialEndsAt, subscription.FieldCanceledAt, subscription.FieldDueAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -144,6 +276,12 @@ func (_m *Subscription) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Currency = value.String
 			}
+		case subscription.FieldAmountUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field amount_units", values[i])
+			} else if value.Valid {
+				_m.AmountUnits = money.Units(value.Int64)
+			}
 		case subscription.FieldStatus:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field status", values[i])
@@ -156,6 +294,42 @@ func (_m *Subscription) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Collection = subscription.Collection(value.String)
 			}
+		case subscription.FieldRecurrenceInterval:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field recurrence_interval", values[i])
+			} else if value.Valid {
+				_m.RecurrenceInterval = subscription.RecurrenceInterval(value.String)
+			}
+		case subscription.FieldRecurrenceCount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field recurrence_count", values[i])
+			} else if value.Valid {
+				_m.RecurrenceCount = int(value.Int64)
+			}
+		case subscription.FieldTimeZone:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field time_zone", values[i])
+			} else if value.Valid {
+				_m.TimeZone = value.String
+			}
+		case subscription.FieldAnchorAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field anchor_at", values[i])
+			} else if value.Valid {
+				_m.AnchorAt = value.Time
+			}
+		case subscription.FieldPeriod:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field period", values[i])
+			} else if value.Valid {
+				_m.Period = int(value.Int64)
+			}
+		case subscription.FieldStartsAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field starts_at", values[i])
+			} else if value.Valid {
+				_m.StartsAt = value.Time
+			}
 		case subscription.FieldCurrentPeriodStart:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field current_period_start", values[i])
@@ -167,13 +341,6 @@ func (_m *Subscription) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field current_period_end", values[i])
 			} else if value.Valid {
 				_m.CurrentPeriodEnd = value.Time
-			}
-		case subscription.FieldRenewsAt:
-			if value, ok := values[i].(*sql.NullTime); !ok {
-				return fmt.Errorf("unexpected type %T for field renews_at", values[i])
-			} else if value.Valid {
-				_m.RenewsAt = new(time.Time)
-				*_m.RenewsAt = value.Time
 			}
 		case subscription.FieldTrialEndsAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -195,6 +362,27 @@ func (_m *Subscription) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CancelAtPeriodEnd = value.Bool
 			}
+		case subscription.FieldDueAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field due_at", values[i])
+			} else if value.Valid {
+				_m.DueAt = new(time.Time)
+				*_m.DueAt = value.Time
+			}
+		case subscription.FieldPendingLines:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field pending_lines", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.PendingLines); err != nil {
+					return fmt.Errorf("unmarshal field pending_lines: %w", err)
+				}
+			}
+		case subscription.FieldVersion:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field version", values[i])
+			} else if value.Valid {
+				_m.Version = value.Int64
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -206,6 +394,41 @@ func (_m *Subscription) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *Subscription) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryPayer queries the "payer" edge of the Subscription entity.
+func (_m *Subscription) QueryPayer() *PayerQuery {
+	return NewSubscriptionClient(_m.config).QueryPayer(_m)
+}
+
+// QueryProvider queries the "provider" edge of the Subscription entity.
+func (_m *Subscription) QueryProvider() *ProviderQuery {
+	return NewSubscriptionClient(_m.config).QueryProvider(_m)
+}
+
+// QueryPaymentMethod queries the "payment_method" edge of the Subscription entity.
+func (_m *Subscription) QueryPaymentMethod() *PaymentMethodQuery {
+	return NewSubscriptionClient(_m.config).QueryPaymentMethod(_m)
+}
+
+// QueryQuote queries the "quote" edge of the Subscription entity.
+func (_m *Subscription) QueryQuote() *QuoteQuery {
+	return NewSubscriptionClient(_m.config).QueryQuote(_m)
+}
+
+// QueryLatestInvoice queries the "latest_invoice" edge of the Subscription entity.
+func (_m *Subscription) QueryLatestInvoice() *InvoiceQuery {
+	return NewSubscriptionClient(_m.config).QueryLatestInvoice(_m)
+}
+
+// QueryItems queries the "items" edge of the Subscription entity.
+func (_m *Subscription) QueryItems() *SubscriptionItemQuery {
+	return NewSubscriptionClient(_m.config).QueryItems(_m)
+}
+
+// QueryInvoices queries the "invoices" edge of the Subscription entity.
+func (_m *Subscription) QueryInvoices() *InvoiceQuery {
+	return NewSubscriptionClient(_m.config).QueryInvoices(_m)
 }
 
 // Update returns a builder for updating this Subscription.
@@ -266,22 +489,38 @@ func (_m *Subscription) String() string {
 	builder.WriteString("currency=")
 	builder.WriteString(_m.Currency)
 	builder.WriteString(", ")
+	builder.WriteString("amount_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AmountUnits))
+	builder.WriteString(", ")
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))
 	builder.WriteString(", ")
 	builder.WriteString("collection=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Collection))
 	builder.WriteString(", ")
+	builder.WriteString("recurrence_interval=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RecurrenceInterval))
+	builder.WriteString(", ")
+	builder.WriteString("recurrence_count=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RecurrenceCount))
+	builder.WriteString(", ")
+	builder.WriteString("time_zone=")
+	builder.WriteString(_m.TimeZone)
+	builder.WriteString(", ")
+	builder.WriteString("anchor_at=")
+	builder.WriteString(_m.AnchorAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("period=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Period))
+	builder.WriteString(", ")
+	builder.WriteString("starts_at=")
+	builder.WriteString(_m.StartsAt.Format(time.ANSIC))
+	builder.WriteString(", ")
 	builder.WriteString("current_period_start=")
 	builder.WriteString(_m.CurrentPeriodStart.Format(time.ANSIC))
 	builder.WriteString(", ")
 	builder.WriteString("current_period_end=")
 	builder.WriteString(_m.CurrentPeriodEnd.Format(time.ANSIC))
-	builder.WriteString(", ")
-	if v := _m.RenewsAt; v != nil {
-		builder.WriteString("renews_at=")
-		builder.WriteString(v.Format(time.ANSIC))
-	}
 	builder.WriteString(", ")
 	if v := _m.TrialEndsAt; v != nil {
 		builder.WriteString("trial_ends_at=")
@@ -295,8 +534,67 @@ func (_m *Subscription) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("cancel_at_period_end=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CancelAtPeriodEnd))
+	builder.WriteString(", ")
+	if v := _m.DueAt; v != nil {
+		builder.WriteString("due_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("pending_lines=")
+	builder.WriteString(fmt.Sprintf("%v", _m.PendingLines))
+	builder.WriteString(", ")
+	builder.WriteString("version=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Version))
 	builder.WriteByte(')')
 	return builder.String()
+}
+
+// NamedItems returns the Items named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Subscription) NamedItems(name string) ([]*SubscriptionItem, error) {
+	if _m.Edges.namedItems == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedItems[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Subscription) appendNamedItems(name string, edges ...*SubscriptionItem) {
+	if _m.Edges.namedItems == nil {
+		_m.Edges.namedItems = make(map[string][]*SubscriptionItem)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedItems[name] = []*SubscriptionItem{}
+	} else {
+		_m.Edges.namedItems[name] = append(_m.Edges.namedItems[name], edges...)
+	}
+}
+
+// NamedInvoices returns the Invoices named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Subscription) NamedInvoices(name string) ([]*Invoice, error) {
+	if _m.Edges.namedInvoices == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedInvoices[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Subscription) appendNamedInvoices(name string, edges ...*Invoice) {
+	if _m.Edges.namedInvoices == nil {
+		_m.Edges.namedInvoices = make(map[string][]*Invoice)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedInvoices[name] = []*Invoice{}
+	} else {
+		_m.Edges.namedInvoices[name] = append(_m.Edges.namedInvoices[name], edges...)
+	}
 }
 
 // Subscriptions is a parsable slice of Subscription.

@@ -6,7 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/invoice"
+	"purser/ent/payer"
+	"purser/ent/paymentmethod"
+	"purser/ent/provider"
+	"purser/ent/quote"
+	"purser/ent/schema"
 	"purser/ent/subscription"
+	"purser/ent/subscriptionitem"
+	"purser/money"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -109,6 +117,20 @@ func (_c *SubscriptionCreate) SetCurrency(v string) *SubscriptionCreate {
 	return _c
 }
 
+// SetAmountUnits sets the "amount_units" field.
+func (_c *SubscriptionCreate) SetAmountUnits(v money.Units) *SubscriptionCreate {
+	_c.mutation.SetAmountUnits(v)
+	return _c
+}
+
+// SetNillableAmountUnits sets the "amount_units" field if the given value is not nil.
+func (_c *SubscriptionCreate) SetNillableAmountUnits(v *money.Units) *SubscriptionCreate {
+	if v != nil {
+		_c.SetAmountUnits(*v)
+	}
+	return _c
+}
+
 // SetStatus sets the "status" field.
 func (_c *SubscriptionCreate) SetStatus(v subscription.Status) *SubscriptionCreate {
 	_c.mutation.SetStatus(v)
@@ -137,6 +159,50 @@ func (_c *SubscriptionCreate) SetNillableCollection(v *subscription.Collection) 
 	return _c
 }
 
+// SetRecurrenceInterval sets the "recurrence_interval" field.
+func (_c *SubscriptionCreate) SetRecurrenceInterval(v subscription.RecurrenceInterval) *SubscriptionCreate {
+	_c.mutation.SetRecurrenceInterval(v)
+	return _c
+}
+
+// SetRecurrenceCount sets the "recurrence_count" field.
+func (_c *SubscriptionCreate) SetRecurrenceCount(v int) *SubscriptionCreate {
+	_c.mutation.SetRecurrenceCount(v)
+	return _c
+}
+
+// SetTimeZone sets the "time_zone" field.
+func (_c *SubscriptionCreate) SetTimeZone(v string) *SubscriptionCreate {
+	_c.mutation.SetTimeZone(v)
+	return _c
+}
+
+// SetAnchorAt sets the "anchor_at" field.
+func (_c *SubscriptionCreate) SetAnchorAt(v time.Time) *SubscriptionCreate {
+	_c.mutation.SetAnchorAt(v)
+	return _c
+}
+
+// SetPeriod sets the "period" field.
+func (_c *SubscriptionCreate) SetPeriod(v int) *SubscriptionCreate {
+	_c.mutation.SetPeriod(v)
+	return _c
+}
+
+// SetNillablePeriod sets the "period" field if the given value is not nil.
+func (_c *SubscriptionCreate) SetNillablePeriod(v *int) *SubscriptionCreate {
+	if v != nil {
+		_c.SetPeriod(*v)
+	}
+	return _c
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (_c *SubscriptionCreate) SetStartsAt(v time.Time) *SubscriptionCreate {
+	_c.mutation.SetStartsAt(v)
+	return _c
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (_c *SubscriptionCreate) SetCurrentPeriodStart(v time.Time) *SubscriptionCreate {
 	_c.mutation.SetCurrentPeriodStart(v)
@@ -146,20 +212,6 @@ func (_c *SubscriptionCreate) SetCurrentPeriodStart(v time.Time) *SubscriptionCr
 // SetCurrentPeriodEnd sets the "current_period_end" field.
 func (_c *SubscriptionCreate) SetCurrentPeriodEnd(v time.Time) *SubscriptionCreate {
 	_c.mutation.SetCurrentPeriodEnd(v)
-	return _c
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (_c *SubscriptionCreate) SetRenewsAt(v time.Time) *SubscriptionCreate {
-	_c.mutation.SetRenewsAt(v)
-	return _c
-}
-
-// SetNillableRenewsAt sets the "renews_at" field if the given value is not nil.
-func (_c *SubscriptionCreate) SetNillableRenewsAt(v *time.Time) *SubscriptionCreate {
-	if v != nil {
-		_c.SetRenewsAt(*v)
-	}
 	return _c
 }
 
@@ -205,10 +257,99 @@ func (_c *SubscriptionCreate) SetNillableCancelAtPeriodEnd(v *bool) *Subscriptio
 	return _c
 }
 
+// SetDueAt sets the "due_at" field.
+func (_c *SubscriptionCreate) SetDueAt(v time.Time) *SubscriptionCreate {
+	_c.mutation.SetDueAt(v)
+	return _c
+}
+
+// SetNillableDueAt sets the "due_at" field if the given value is not nil.
+func (_c *SubscriptionCreate) SetNillableDueAt(v *time.Time) *SubscriptionCreate {
+	if v != nil {
+		_c.SetDueAt(*v)
+	}
+	return _c
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (_c *SubscriptionCreate) SetPendingLines(v []schema.PendingLine) *SubscriptionCreate {
+	_c.mutation.SetPendingLines(v)
+	return _c
+}
+
+// SetVersion sets the "version" field.
+func (_c *SubscriptionCreate) SetVersion(v int64) *SubscriptionCreate {
+	_c.mutation.SetVersion(v)
+	return _c
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_c *SubscriptionCreate) SetNillableVersion(v *int64) *SubscriptionCreate {
+	if v != nil {
+		_c.SetVersion(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *SubscriptionCreate) SetID(v string) *SubscriptionCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// SetPayer sets the "payer" edge to the Payer entity.
+func (_c *SubscriptionCreate) SetPayer(v *Payer) *SubscriptionCreate {
+	return _c.SetPayerID(v.ID)
+}
+
+// SetProvider sets the "provider" edge to the Provider entity.
+func (_c *SubscriptionCreate) SetProvider(v *Provider) *SubscriptionCreate {
+	return _c.SetProviderID(v.ID)
+}
+
+// SetPaymentMethod sets the "payment_method" edge to the PaymentMethod entity.
+func (_c *SubscriptionCreate) SetPaymentMethod(v *PaymentMethod) *SubscriptionCreate {
+	return _c.SetPaymentMethodID(v.ID)
+}
+
+// SetQuote sets the "quote" edge to the Quote entity.
+func (_c *SubscriptionCreate) SetQuote(v *Quote) *SubscriptionCreate {
+	return _c.SetQuoteID(v.ID)
+}
+
+// SetLatestInvoice sets the "latest_invoice" edge to the Invoice entity.
+func (_c *SubscriptionCreate) SetLatestInvoice(v *Invoice) *SubscriptionCreate {
+	return _c.SetLatestInvoiceID(v.ID)
+}
+
+// AddItemIDs adds the "items" edge to the SubscriptionItem entity by IDs.
+func (_c *SubscriptionCreate) AddItemIDs(ids ...string) *SubscriptionCreate {
+	_c.mutation.AddItemIDs(ids...)
+	return _c
+}
+
+// AddItems adds the "items" edges to the SubscriptionItem entity.
+func (_c *SubscriptionCreate) AddItems(v ...*SubscriptionItem) *SubscriptionCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddItemIDs(ids...)
+}
+
+// AddInvoiceIDs adds the "invoices" edge to the Invoice entity by IDs.
+func (_c *SubscriptionCreate) AddInvoiceIDs(ids ...string) *SubscriptionCreate {
+	_c.mutation.AddInvoiceIDs(ids...)
+	return _c
+}
+
+// AddInvoices adds the "invoices" edges to the Invoice entity.
+func (_c *SubscriptionCreate) AddInvoices(v ...*Invoice) *SubscriptionCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddInvoiceIDs(ids...)
 }
 
 // Mutation returns the SubscriptionMutation object of the builder.
@@ -248,6 +389,10 @@ func (_c *SubscriptionCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *SubscriptionCreate) defaults() error {
+	if _, ok := _c.mutation.AmountUnits(); !ok {
+		v := subscription.DefaultAmountUnits
+		_c.mutation.SetAmountUnits(v)
+	}
 	if _, ok := _c.mutation.Status(); !ok {
 		v := subscription.DefaultStatus
 		_c.mutation.SetStatus(v)
@@ -256,9 +401,17 @@ func (_c *SubscriptionCreate) defaults() error {
 		v := subscription.DefaultCollection
 		_c.mutation.SetCollection(v)
 	}
+	if _, ok := _c.mutation.Period(); !ok {
+		v := subscription.DefaultPeriod
+		_c.mutation.SetPeriod(v)
+	}
 	if _, ok := _c.mutation.CancelAtPeriodEnd(); !ok {
 		v := subscription.DefaultCancelAtPeriodEnd
 		_c.mutation.SetCancelAtPeriodEnd(v)
+	}
+	if _, ok := _c.mutation.Version(); !ok {
+		v := subscription.DefaultVersion
+		_c.mutation.SetVersion(v)
 	}
 	return nil
 }
@@ -290,6 +443,9 @@ func (_c *SubscriptionCreate) check() error {
 	if _, ok := _c.mutation.Currency(); !ok {
 		return &ValidationError{Name: "currency", err: errors.New(`ent: missing required field "Subscription.currency"`)}
 	}
+	if _, ok := _c.mutation.AmountUnits(); !ok {
+		return &ValidationError{Name: "amount_units", err: errors.New(`ent: missing required field "Subscription.amount_units"`)}
+	}
 	if _, ok := _c.mutation.Status(); !ok {
 		return &ValidationError{Name: "status", err: errors.New(`ent: missing required field "Subscription.status"`)}
 	}
@@ -306,6 +462,29 @@ func (_c *SubscriptionCreate) check() error {
 			return &ValidationError{Name: "collection", err: fmt.Errorf(`ent: validator failed for field "Subscription.collection": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.RecurrenceInterval(); !ok {
+		return &ValidationError{Name: "recurrence_interval", err: errors.New(`ent: missing required field "Subscription.recurrence_interval"`)}
+	}
+	if v, ok := _c.mutation.RecurrenceInterval(); ok {
+		if err := subscription.RecurrenceIntervalValidator(v); err != nil {
+			return &ValidationError{Name: "recurrence_interval", err: fmt.Errorf(`ent: validator failed for field "Subscription.recurrence_interval": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.RecurrenceCount(); !ok {
+		return &ValidationError{Name: "recurrence_count", err: errors.New(`ent: missing required field "Subscription.recurrence_count"`)}
+	}
+	if _, ok := _c.mutation.TimeZone(); !ok {
+		return &ValidationError{Name: "time_zone", err: errors.New(`ent: missing required field "Subscription.time_zone"`)}
+	}
+	if _, ok := _c.mutation.AnchorAt(); !ok {
+		return &ValidationError{Name: "anchor_at", err: errors.New(`ent: missing required field "Subscription.anchor_at"`)}
+	}
+	if _, ok := _c.mutation.Period(); !ok {
+		return &ValidationError{Name: "period", err: errors.New(`ent: missing required field "Subscription.period"`)}
+	}
+	if _, ok := _c.mutation.StartsAt(); !ok {
+		return &ValidationError{Name: "starts_at", err: errors.New(`ent: missing required field "Subscription.starts_at"`)}
+	}
 	if _, ok := _c.mutation.CurrentPeriodStart(); !ok {
 		return &ValidationError{Name: "current_period_start", err: errors.New(`ent: missing required field "Subscription.current_period_start"`)}
 	}
@@ -315,10 +494,19 @@ func (_c *SubscriptionCreate) check() error {
 	if _, ok := _c.mutation.CancelAtPeriodEnd(); !ok {
 		return &ValidationError{Name: "cancel_at_period_end", err: errors.New(`ent: missing required field "Subscription.cancel_at_period_end"`)}
 	}
+	if _, ok := _c.mutation.PendingLines(); !ok {
+		return &ValidationError{Name: "pending_lines", err: errors.New(`ent: missing required field "Subscription.pending_lines"`)}
+	}
+	if _, ok := _c.mutation.Version(); !ok {
+		return &ValidationError{Name: "version", err: errors.New(`ent: missing required field "Subscription.version"`)}
+	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := subscription.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "Subscription.id": %w`, err)}
 		}
+	}
+	if len(_c.mutation.PayerIDs()) == 0 {
+		return &ValidationError{Name: "payer", err: errors.New(`ent: missing required edge "Subscription.payer"`)}
 	}
 	return nil
 }
@@ -368,29 +556,13 @@ func (_c *SubscriptionCreate) createSpec() (*Subscription, *sqlgraph.CreateSpec)
 		_spec.SetField(subscription.FieldUpdatedAt, field.TypeTime, value)
 		_node.UpdatedAt = value
 	}
-	if value, ok := _c.mutation.PayerID(); ok {
-		_spec.SetField(subscription.FieldPayerID, field.TypeString, value)
-		_node.PayerID = value
-	}
-	if value, ok := _c.mutation.ProviderID(); ok {
-		_spec.SetField(subscription.FieldProviderID, field.TypeString, value)
-		_node.ProviderID = &value
-	}
-	if value, ok := _c.mutation.PaymentMethodID(); ok {
-		_spec.SetField(subscription.FieldPaymentMethodID, field.TypeString, value)
-		_node.PaymentMethodID = &value
-	}
-	if value, ok := _c.mutation.QuoteID(); ok {
-		_spec.SetField(subscription.FieldQuoteID, field.TypeString, value)
-		_node.QuoteID = &value
-	}
-	if value, ok := _c.mutation.LatestInvoiceID(); ok {
-		_spec.SetField(subscription.FieldLatestInvoiceID, field.TypeString, value)
-		_node.LatestInvoiceID = &value
-	}
 	if value, ok := _c.mutation.Currency(); ok {
 		_spec.SetField(subscription.FieldCurrency, field.TypeString, value)
 		_node.Currency = value
+	}
+	if value, ok := _c.mutation.AmountUnits(); ok {
+		_spec.SetField(subscription.FieldAmountUnits, field.TypeInt64, value)
+		_node.AmountUnits = value
 	}
 	if value, ok := _c.mutation.Status(); ok {
 		_spec.SetField(subscription.FieldStatus, field.TypeEnum, value)
@@ -400,6 +572,30 @@ func (_c *SubscriptionCreate) createSpec() (*Subscription, *sqlgraph.CreateSpec)
 		_spec.SetField(subscription.FieldCollection, field.TypeEnum, value)
 		_node.Collection = value
 	}
+	if value, ok := _c.mutation.RecurrenceInterval(); ok {
+		_spec.SetField(subscription.FieldRecurrenceInterval, field.TypeEnum, value)
+		_node.RecurrenceInterval = value
+	}
+	if value, ok := _c.mutation.RecurrenceCount(); ok {
+		_spec.SetField(subscription.FieldRecurrenceCount, field.TypeInt, value)
+		_node.RecurrenceCount = value
+	}
+	if value, ok := _c.mutation.TimeZone(); ok {
+		_spec.SetField(subscription.FieldTimeZone, field.TypeString, value)
+		_node.TimeZone = value
+	}
+	if value, ok := _c.mutation.AnchorAt(); ok {
+		_spec.SetField(subscription.FieldAnchorAt, field.TypeTime, value)
+		_node.AnchorAt = value
+	}
+	if value, ok := _c.mutation.Period(); ok {
+		_spec.SetField(subscription.FieldPeriod, field.TypeInt, value)
+		_node.Period = value
+	}
+	if value, ok := _c.mutation.StartsAt(); ok {
+		_spec.SetField(subscription.FieldStartsAt, field.TypeTime, value)
+		_node.StartsAt = value
+	}
 	if value, ok := _c.mutation.CurrentPeriodStart(); ok {
 		_spec.SetField(subscription.FieldCurrentPeriodStart, field.TypeTime, value)
 		_node.CurrentPeriodStart = value
@@ -407,10 +603,6 @@ func (_c *SubscriptionCreate) createSpec() (*Subscription, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.CurrentPeriodEnd(); ok {
 		_spec.SetField(subscription.FieldCurrentPeriodEnd, field.TypeTime, value)
 		_node.CurrentPeriodEnd = value
-	}
-	if value, ok := _c.mutation.RenewsAt(); ok {
-		_spec.SetField(subscription.FieldRenewsAt, field.TypeTime, value)
-		_node.RenewsAt = &value
 	}
 	if value, ok := _c.mutation.TrialEndsAt(); ok {
 		_spec.SetField(subscription.FieldTrialEndsAt, field.TypeTime, value)
@@ -423,6 +615,135 @@ func (_c *SubscriptionCreate) createSpec() (*Subscription, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.CancelAtPeriodEnd(); ok {
 		_spec.SetField(subscription.FieldCancelAtPeriodEnd, field.TypeBool, value)
 		_node.CancelAtPeriodEnd = value
+	}
+	if value, ok := _c.mutation.DueAt(); ok {
+		_spec.SetField(subscription.FieldDueAt, field.TypeTime, value)
+		_node.DueAt = &value
+	}
+	if value, ok := _c.mutation.PendingLines(); ok {
+		_spec.SetField(subscription.FieldPendingLines, field.TypeJSON, value)
+		_node.PendingLines = value
+	}
+	if value, ok := _c.mutation.Version(); ok {
+		_spec.SetField(subscription.FieldVersion, field.TypeInt64, value)
+		_node.Version = value
+	}
+	if nodes := _c.mutation.PayerIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   subscription.PayerTable,
+			Columns: []string{subscription.PayerColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(payer.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.PayerID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ProviderIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.ProviderTable,
+			Columns: []string{subscription.ProviderColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(provider.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.ProviderID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.PaymentMethodIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.PaymentMethodTable,
+			Columns: []string{subscription.PaymentMethodColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentmethod.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.PaymentMethodID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.QuoteIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.QuoteTable,
+			Columns: []string{subscription.QuoteColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.QuoteID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.LatestInvoiceIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.LatestInvoiceTable,
+			Columns: []string{subscription.LatestInvoiceColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.LatestInvoiceID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ItemsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.ItemsTable,
+			Columns: []string{subscription.ItemsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.InvoicesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.InvoicesTable,
+			Columns: []string{subscription.InvoicesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
 }
@@ -560,6 +881,24 @@ func (u *SubscriptionUpsert) ClearLatestInvoiceID() *SubscriptionUpsert {
 	return u
 }
 
+// SetAmountUnits sets the "amount_units" field.
+func (u *SubscriptionUpsert) SetAmountUnits(v money.Units) *SubscriptionUpsert {
+	u.Set(subscription.FieldAmountUnits, v)
+	return u
+}
+
+// UpdateAmountUnits sets the "amount_units" field to the value that was provided on create.
+func (u *SubscriptionUpsert) UpdateAmountUnits() *SubscriptionUpsert {
+	u.SetExcluded(subscription.FieldAmountUnits)
+	return u
+}
+
+// AddAmountUnits adds v to the "amount_units" field.
+func (u *SubscriptionUpsert) AddAmountUnits(v money.Units) *SubscriptionUpsert {
+	u.Add(subscription.FieldAmountUnits, v)
+	return u
+}
+
 // SetStatus sets the "status" field.
 func (u *SubscriptionUpsert) SetStatus(v subscription.Status) *SubscriptionUpsert {
 	u.Set(subscription.FieldStatus, v)
@@ -584,6 +923,24 @@ func (u *SubscriptionUpsert) UpdateCollection() *SubscriptionUpsert {
 	return u
 }
 
+// SetPeriod sets the "period" field.
+func (u *SubscriptionUpsert) SetPeriod(v int) *SubscriptionUpsert {
+	u.Set(subscription.FieldPeriod, v)
+	return u
+}
+
+// UpdatePeriod sets the "period" field to the value that was provided on create.
+func (u *SubscriptionUpsert) UpdatePeriod() *SubscriptionUpsert {
+	u.SetExcluded(subscription.FieldPeriod)
+	return u
+}
+
+// AddPeriod adds v to the "period" field.
+func (u *SubscriptionUpsert) AddPeriod(v int) *SubscriptionUpsert {
+	u.Add(subscription.FieldPeriod, v)
+	return u
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (u *SubscriptionUpsert) SetCurrentPeriodStart(v time.Time) *SubscriptionUpsert {
 	u.Set(subscription.FieldCurrentPeriodStart, v)
@@ -605,24 +962,6 @@ func (u *SubscriptionUpsert) SetCurrentPeriodEnd(v time.Time) *SubscriptionUpser
 // UpdateCurrentPeriodEnd sets the "current_period_end" field to the value that was provided on create.
 func (u *SubscriptionUpsert) UpdateCurrentPeriodEnd() *SubscriptionUpsert {
 	u.SetExcluded(subscription.FieldCurrentPeriodEnd)
-	return u
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (u *SubscriptionUpsert) SetRenewsAt(v time.Time) *SubscriptionUpsert {
-	u.Set(subscription.FieldRenewsAt, v)
-	return u
-}
-
-// UpdateRenewsAt sets the "renews_at" field to the value that was provided on create.
-func (u *SubscriptionUpsert) UpdateRenewsAt() *SubscriptionUpsert {
-	u.SetExcluded(subscription.FieldRenewsAt)
-	return u
-}
-
-// ClearRenewsAt clears the value of the "renews_at" field.
-func (u *SubscriptionUpsert) ClearRenewsAt() *SubscriptionUpsert {
-	u.SetNull(subscription.FieldRenewsAt)
 	return u
 }
 
@@ -674,6 +1013,54 @@ func (u *SubscriptionUpsert) UpdateCancelAtPeriodEnd() *SubscriptionUpsert {
 	return u
 }
 
+// SetDueAt sets the "due_at" field.
+func (u *SubscriptionUpsert) SetDueAt(v time.Time) *SubscriptionUpsert {
+	u.Set(subscription.FieldDueAt, v)
+	return u
+}
+
+// UpdateDueAt sets the "due_at" field to the value that was provided on create.
+func (u *SubscriptionUpsert) UpdateDueAt() *SubscriptionUpsert {
+	u.SetExcluded(subscription.FieldDueAt)
+	return u
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (u *SubscriptionUpsert) ClearDueAt() *SubscriptionUpsert {
+	u.SetNull(subscription.FieldDueAt)
+	return u
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (u *SubscriptionUpsert) SetPendingLines(v []schema.PendingLine) *SubscriptionUpsert {
+	u.Set(subscription.FieldPendingLines, v)
+	return u
+}
+
+// UpdatePendingLines sets the "pending_lines" field to the value that was provided on create.
+func (u *SubscriptionUpsert) UpdatePendingLines() *SubscriptionUpsert {
+	u.SetExcluded(subscription.FieldPendingLines)
+	return u
+}
+
+// SetVersion sets the "version" field.
+func (u *SubscriptionUpsert) SetVersion(v int64) *SubscriptionUpsert {
+	u.Set(subscription.FieldVersion, v)
+	return u
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *SubscriptionUpsert) UpdateVersion() *SubscriptionUpsert {
+	u.SetExcluded(subscription.FieldVersion)
+	return u
+}
+
+// AddVersion adds v to the "version" field.
+func (u *SubscriptionUpsert) AddVersion(v int64) *SubscriptionUpsert {
+	u.Add(subscription.FieldVersion, v)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -702,6 +1089,21 @@ func (u *SubscriptionUpsertOne) UpdateNewValues() *SubscriptionUpsertOne {
 		}
 		if _, exists := u.create.mutation.Currency(); exists {
 			s.SetIgnore(subscription.FieldCurrency)
+		}
+		if _, exists := u.create.mutation.RecurrenceInterval(); exists {
+			s.SetIgnore(subscription.FieldRecurrenceInterval)
+		}
+		if _, exists := u.create.mutation.RecurrenceCount(); exists {
+			s.SetIgnore(subscription.FieldRecurrenceCount)
+		}
+		if _, exists := u.create.mutation.TimeZone(); exists {
+			s.SetIgnore(subscription.FieldTimeZone)
+		}
+		if _, exists := u.create.mutation.AnchorAt(); exists {
+			s.SetIgnore(subscription.FieldAnchorAt)
+		}
+		if _, exists := u.create.mutation.StartsAt(); exists {
+			s.SetIgnore(subscription.FieldStartsAt)
 		}
 	}))
 	return u
@@ -832,6 +1234,27 @@ func (u *SubscriptionUpsertOne) ClearLatestInvoiceID() *SubscriptionUpsertOne {
 	})
 }
 
+// SetAmountUnits sets the "amount_units" field.
+func (u *SubscriptionUpsertOne) SetAmountUnits(v money.Units) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetAmountUnits(v)
+	})
+}
+
+// AddAmountUnits adds v to the "amount_units" field.
+func (u *SubscriptionUpsertOne) AddAmountUnits(v money.Units) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.AddAmountUnits(v)
+	})
+}
+
+// UpdateAmountUnits sets the "amount_units" field to the value that was provided on create.
+func (u *SubscriptionUpsertOne) UpdateAmountUnits() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateAmountUnits()
+	})
+}
+
 // SetStatus sets the "status" field.
 func (u *SubscriptionUpsertOne) SetStatus(v subscription.Status) *SubscriptionUpsertOne {
 	return u.Update(func(s *SubscriptionUpsert) {
@@ -860,6 +1283,27 @@ func (u *SubscriptionUpsertOne) UpdateCollection() *SubscriptionUpsertOne {
 	})
 }
 
+// SetPeriod sets the "period" field.
+func (u *SubscriptionUpsertOne) SetPeriod(v int) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetPeriod(v)
+	})
+}
+
+// AddPeriod adds v to the "period" field.
+func (u *SubscriptionUpsertOne) AddPeriod(v int) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.AddPeriod(v)
+	})
+}
+
+// UpdatePeriod sets the "period" field to the value that was provided on create.
+func (u *SubscriptionUpsertOne) UpdatePeriod() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdatePeriod()
+	})
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (u *SubscriptionUpsertOne) SetCurrentPeriodStart(v time.Time) *SubscriptionUpsertOne {
 	return u.Update(func(s *SubscriptionUpsert) {
@@ -885,27 +1329,6 @@ func (u *SubscriptionUpsertOne) SetCurrentPeriodEnd(v time.Time) *SubscriptionUp
 func (u *SubscriptionUpsertOne) UpdateCurrentPeriodEnd() *SubscriptionUpsertOne {
 	return u.Update(func(s *SubscriptionUpsert) {
 		s.UpdateCurrentPeriodEnd()
-	})
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (u *SubscriptionUpsertOne) SetRenewsAt(v time.Time) *SubscriptionUpsertOne {
-	return u.Update(func(s *SubscriptionUpsert) {
-		s.SetRenewsAt(v)
-	})
-}
-
-// UpdateRenewsAt sets the "renews_at" field to the value that was provided on create.
-func (u *SubscriptionUpsertOne) UpdateRenewsAt() *SubscriptionUpsertOne {
-	return u.Update(func(s *SubscriptionUpsert) {
-		s.UpdateRenewsAt()
-	})
-}
-
-// ClearRenewsAt clears the value of the "renews_at" field.
-func (u *SubscriptionUpsertOne) ClearRenewsAt() *SubscriptionUpsertOne {
-	return u.Update(func(s *SubscriptionUpsert) {
-		s.ClearRenewsAt()
 	})
 }
 
@@ -962,6 +1385,62 @@ func (u *SubscriptionUpsertOne) SetCancelAtPeriodEnd(v bool) *SubscriptionUpsert
 func (u *SubscriptionUpsertOne) UpdateCancelAtPeriodEnd() *SubscriptionUpsertOne {
 	return u.Update(func(s *SubscriptionUpsert) {
 		s.UpdateCancelAtPeriodEnd()
+	})
+}
+
+// SetDueAt sets the "due_at" field.
+func (u *SubscriptionUpsertOne) SetDueAt(v time.Time) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetDueAt(v)
+	})
+}
+
+// UpdateDueAt sets the "due_at" field to the value that was provided on create.
+func (u *SubscriptionUpsertOne) UpdateDueAt() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateDueAt()
+	})
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (u *SubscriptionUpsertOne) ClearDueAt() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.ClearDueAt()
+	})
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (u *SubscriptionUpsertOne) SetPendingLines(v []schema.PendingLine) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetPendingLines(v)
+	})
+}
+
+// UpdatePendingLines sets the "pending_lines" field to the value that was provided on create.
+func (u *SubscriptionUpsertOne) UpdatePendingLines() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdatePendingLines()
+	})
+}
+
+// SetVersion sets the "version" field.
+func (u *SubscriptionUpsertOne) SetVersion(v int64) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetVersion(v)
+	})
+}
+
+// AddVersion adds v to the "version" field.
+func (u *SubscriptionUpsertOne) AddVersion(v int64) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.AddVersion(v)
+	})
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *SubscriptionUpsertOne) UpdateVersion() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateVersion()
 	})
 }
 
@@ -1160,6 +1639,21 @@ func (u *SubscriptionUpsertBulk) UpdateNewValues() *SubscriptionUpsertBulk {
 			if _, exists := b.mutation.Currency(); exists {
 				s.SetIgnore(subscription.FieldCurrency)
 			}
+			if _, exists := b.mutation.RecurrenceInterval(); exists {
+				s.SetIgnore(subscription.FieldRecurrenceInterval)
+			}
+			if _, exists := b.mutation.RecurrenceCount(); exists {
+				s.SetIgnore(subscription.FieldRecurrenceCount)
+			}
+			if _, exists := b.mutation.TimeZone(); exists {
+				s.SetIgnore(subscription.FieldTimeZone)
+			}
+			if _, exists := b.mutation.AnchorAt(); exists {
+				s.SetIgnore(subscription.FieldAnchorAt)
+			}
+			if _, exists := b.mutation.StartsAt(); exists {
+				s.SetIgnore(subscription.FieldStartsAt)
+			}
 		}
 	}))
 	return u
@@ -1290,6 +1784,27 @@ func (u *SubscriptionUpsertBulk) ClearLatestInvoiceID() *SubscriptionUpsertBulk 
 	})
 }
 
+// SetAmountUnits sets the "amount_units" field.
+func (u *SubscriptionUpsertBulk) SetAmountUnits(v money.Units) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetAmountUnits(v)
+	})
+}
+
+// AddAmountUnits adds v to the "amount_units" field.
+func (u *SubscriptionUpsertBulk) AddAmountUnits(v money.Units) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.AddAmountUnits(v)
+	})
+}
+
+// UpdateAmountUnits sets the "amount_units" field to the value that was provided on create.
+func (u *SubscriptionUpsertBulk) UpdateAmountUnits() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateAmountUnits()
+	})
+}
+
 // SetStatus sets the "status" field.
 func (u *SubscriptionUpsertBulk) SetStatus(v subscription.Status) *SubscriptionUpsertBulk {
 	return u.Update(func(s *SubscriptionUpsert) {
@@ -1318,6 +1833,27 @@ func (u *SubscriptionUpsertBulk) UpdateCollection() *SubscriptionUpsertBulk {
 	})
 }
 
+// SetPeriod sets the "period" field.
+func (u *SubscriptionUpsertBulk) SetPeriod(v int) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetPeriod(v)
+	})
+}
+
+// AddPeriod adds v to the "period" field.
+func (u *SubscriptionUpsertBulk) AddPeriod(v int) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.AddPeriod(v)
+	})
+}
+
+// UpdatePeriod sets the "period" field to the value that was provided on create.
+func (u *SubscriptionUpsertBulk) UpdatePeriod() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdatePeriod()
+	})
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (u *SubscriptionUpsertBulk) SetCurrentPeriodStart(v time.Time) *SubscriptionUpsertBulk {
 	return u.Update(func(s *SubscriptionUpsert) {
@@ -1343,27 +1879,6 @@ func (u *SubscriptionUpsertBulk) SetCurrentPeriodEnd(v time.Time) *SubscriptionU
 func (u *SubscriptionUpsertBulk) UpdateCurrentPeriodEnd() *SubscriptionUpsertBulk {
 	return u.Update(func(s *SubscriptionUpsert) {
 		s.UpdateCurrentPeriodEnd()
-	})
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (u *SubscriptionUpsertBulk) SetRenewsAt(v time.Time) *SubscriptionUpsertBulk {
-	return u.Update(func(s *SubscriptionUpsert) {
-		s.SetRenewsAt(v)
-	})
-}
-
-// UpdateRenewsAt sets the "renews_at" field to the value that was provided on create.
-func (u *SubscriptionUpsertBulk) UpdateRenewsAt() *SubscriptionUpsertBulk {
-	return u.Update(func(s *SubscriptionUpsert) {
-		s.UpdateRenewsAt()
-	})
-}
-
-// ClearRenewsAt clears the value of the "renews_at" field.
-func (u *SubscriptionUpsertBulk) ClearRenewsAt() *SubscriptionUpsertBulk {
-	return u.Update(func(s *SubscriptionUpsert) {
-		s.ClearRenewsAt()
 	})
 }
 
@@ -1420,6 +1935,62 @@ func (u *SubscriptionUpsertBulk) SetCancelAtPeriodEnd(v bool) *SubscriptionUpser
 func (u *SubscriptionUpsertBulk) UpdateCancelAtPeriodEnd() *SubscriptionUpsertBulk {
 	return u.Update(func(s *SubscriptionUpsert) {
 		s.UpdateCancelAtPeriodEnd()
+	})
+}
+
+// SetDueAt sets the "due_at" field.
+func (u *SubscriptionUpsertBulk) SetDueAt(v time.Time) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetDueAt(v)
+	})
+}
+
+// UpdateDueAt sets the "due_at" field to the value that was provided on create.
+func (u *SubscriptionUpsertBulk) UpdateDueAt() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateDueAt()
+	})
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (u *SubscriptionUpsertBulk) ClearDueAt() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.ClearDueAt()
+	})
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (u *SubscriptionUpsertBulk) SetPendingLines(v []schema.PendingLine) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetPendingLines(v)
+	})
+}
+
+// UpdatePendingLines sets the "pending_lines" field to the value that was provided on create.
+func (u *SubscriptionUpsertBulk) UpdatePendingLines() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdatePendingLines()
+	})
+}
+
+// SetVersion sets the "version" field.
+func (u *SubscriptionUpsertBulk) SetVersion(v int64) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetVersion(v)
+	})
+}
+
+// AddVersion adds v to the "version" field.
+func (u *SubscriptionUpsertBulk) AddVersion(v int64) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.AddVersion(v)
+	})
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *SubscriptionUpsertBulk) UpdateVersion() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateVersion()
 	})
 }
 

@@ -4,11 +4,18 @@ package ent
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
+	"purser/ent/invoice"
+	"purser/ent/payer"
+	"purser/ent/paymentmethod"
 	"purser/ent/predicate"
+	"purser/ent/provider"
+	"purser/ent/quote"
 	"purser/ent/subscription"
+	"purser/ent/subscriptionitem"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
@@ -20,14 +27,25 @@ import (
 // SubscriptionQuery is the builder for querying Subscription entities.
 type SubscriptionQuery struct {
 	config
-	ctx        *QueryContext
-	order      []subscription.OrderOption
-	inters     []Interceptor
-	predicates []predicate.Subscription
+	ctx               *QueryContext
+	order             []subscription.OrderOption
+	inters            []Interceptor
+	predicates        []predicate.Subscription
+	withPayer         *PayerQuery
+	withProvider      *ProviderQuery
+	withPaymentMethod *PaymentMethodQuery
+	withQuote         *QuoteQuery
+	withLatestInvoice *InvoiceQuery
+	withItems         *SubscriptionItemQuery
+	withInvoices      *InvoiceQuery
 	// collected is what field collection has added so far.
 	collected collection
-	loadTotal []func(context.Context, []*Subscription) error
-	modifiers []func(*sql.Selector)
+	// parents are those whose list is read, where it is a page of each.
+	parents           *parents
+	loadTotal         []func(context.Context, []*Subscription) error
+	modifiers         []func(*sql.Selector)
+	withNamedItems    map[string]*SubscriptionItemQuery
+	withNamedInvoices map[string]*InvoiceQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -62,6 +80,160 @@ func (_q *SubscriptionQuery) Unique(unique bool) *SubscriptionQuery {
 func (_q *SubscriptionQuery) Order(o ...subscription.OrderOption) *SubscriptionQuery {
 	_q.order = append(_q.order, o...)
 	return _q
+}
+
+// QueryPayer chains the current query on the "payer" edge.
+func (_q *SubscriptionQuery) QueryPayer() *PayerQuery {
+	query := (&PayerClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, selector),
+			sqlgraph.To(payer.Table, payer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, subscription.PayerTable, subscription.PayerColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryProvider chains the current query on the "provider" edge.
+func (_q *SubscriptionQuery) QueryProvider() *ProviderQuery {
+	query := (&ProviderClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, selector),
+			sqlgraph.To(provider.Table, provider.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.ProviderTable, subscription.ProviderColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryPaymentMethod chains the current query on the "payment_method" edge.
+func (_q *SubscriptionQuery) QueryPaymentMethod() *PaymentMethodQuery {
+	query := (&PaymentMethodClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, selector),
+			sqlgraph.To(paymentmethod.Table, paymentmethod.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.PaymentMethodTable, subscription.PaymentMethodColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryQuote chains the current query on the "quote" edge.
+func (_q *SubscriptionQuery) QueryQuote() *QuoteQuery {
+	query := (&QuoteClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, selector),
+			sqlgraph.To(quote.Table, quote.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.QuoteTable, subscription.QuoteColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryLatestInvoice chains the current query on the "latest_invoice" edge.
+func (_q *SubscriptionQuery) QueryLatestInvoice() *InvoiceQuery {
+	query := (&InvoiceClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, selector),
+			sqlgraph.To(invoice.Table, invoice.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscription.LatestInvoiceTable, subscription.LatestInvoiceColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryItems chains the current query on the "items" edge.
+func (_q *SubscriptionQuery) QueryItems() *SubscriptionItemQuery {
+	query := (&SubscriptionItemClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, selector),
+			sqlgraph.To(subscriptionitem.Table, subscriptionitem.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, subscription.ItemsTable, subscription.ItemsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryInvoices chains the current query on the "invoices" edge.
+func (_q *SubscriptionQuery) QueryInvoices() *InvoiceQuery {
+	query := (&InvoiceClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscription.Table, subscription.FieldID, selector),
+			sqlgraph.To(invoice.Table, invoice.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, subscription.InvoicesTable, subscription.InvoicesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
 }
 
 // First returns the first Subscription entity from the query.
@@ -251,16 +423,100 @@ func (_q *SubscriptionQuery) Clone() *SubscriptionQuery {
 		return nil
 	}
 	return &SubscriptionQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]subscription.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.Subscription{}, _q.predicates...),
+		config:            _q.config,
+		ctx:               _q.ctx.Clone(),
+		order:             append([]subscription.OrderOption{}, _q.order...),
+		inters:            append([]Interceptor{}, _q.inters...),
+		predicates:        append([]predicate.Subscription{}, _q.predicates...),
+		withPayer:         _q.withPayer.Clone(),
+		withProvider:      _q.withProvider.Clone(),
+		withPaymentMethod: _q.withPaymentMethod.Clone(),
+		withQuote:         _q.withQuote.Clone(),
+		withLatestInvoice: _q.withLatestInvoice.Clone(),
+		withItems:         _q.withItems.Clone(),
+		withInvoices:      _q.withInvoices.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
 		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
 	}
+}
+
+// WithPayer tells the query-builder to eager-load the nodes that are connected to
+// the "payer" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithPayer(opts ...func(*PayerQuery)) *SubscriptionQuery {
+	query := (&PayerClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withPayer = query
+	return _q
+}
+
+// WithProvider tells the query-builder to eager-load the nodes that are connected to
+// the "provider" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithProvider(opts ...func(*ProviderQuery)) *SubscriptionQuery {
+	query := (&ProviderClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withProvider = query
+	return _q
+}
+
+// WithPaymentMethod tells the query-builder to eager-load the nodes that are connected to
+// the "payment_method" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithPaymentMethod(opts ...func(*PaymentMethodQuery)) *SubscriptionQuery {
+	query := (&PaymentMethodClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withPaymentMethod = query
+	return _q
+}
+
+// WithQuote tells the query-builder to eager-load the nodes that are connected to
+// the "quote" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithQuote(opts ...func(*QuoteQuery)) *SubscriptionQuery {
+	query := (&QuoteClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withQuote = query
+	return _q
+}
+
+// WithLatestInvoice tells the query-builder to eager-load the nodes that are connected to
+// the "latest_invoice" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithLatestInvoice(opts ...func(*InvoiceQuery)) *SubscriptionQuery {
+	query := (&InvoiceClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withLatestInvoice = query
+	return _q
+}
+
+// WithItems tells the query-builder to eager-load the nodes that are connected to
+// the "items" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithItems(opts ...func(*SubscriptionItemQuery)) *SubscriptionQuery {
+	query := (&SubscriptionItemClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withItems = query
+	return _q
+}
+
+// WithInvoices tells the query-builder to eager-load the nodes that are connected to
+// the "invoices" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithInvoices(opts ...func(*InvoiceQuery)) *SubscriptionQuery {
+	query := (&InvoiceClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withInvoices = query
+	return _q
 }
 
 // GroupBy is used to group vertices by one or more fields/columns.
@@ -345,8 +601,17 @@ func (_q *SubscriptionQuery) prepareQuery(ctx context.Context) error {
 
 func (_q *SubscriptionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Subscription, error) {
 	var (
-		nodes = []*Subscription{}
-		_spec = _q.querySpec()
+		nodes       = []*Subscription{}
+		_spec       = _q.querySpec()
+		loadedTypes = [7]bool{
+			_q.withPayer != nil,
+			_q.withProvider != nil,
+			_q.withPaymentMethod != nil,
+			_q.withQuote != nil,
+			_q.withLatestInvoice != nil,
+			_q.withItems != nil,
+			_q.withInvoices != nil,
+		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
 		return (*Subscription).scanValues(nil, columns)
@@ -354,6 +619,7 @@ func (_q *SubscriptionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]
 	_spec.Assign = func(columns []string, values []any) error {
 		node := &Subscription{config: _q.config}
 		nodes = append(nodes, node)
+		node.Edges.loadedTypes = loadedTypes
 		return node.assignValues(columns, values)
 	}
 	if len(_q.modifiers) > 0 {
@@ -368,12 +634,291 @@ func (_q *SubscriptionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]
 	if len(nodes) == 0 {
 		return nodes, nil
 	}
+	if query := _q.withPayer; query != nil {
+		if err := _q.loadPayer(ctx, query, nodes, nil,
+			func(n *Subscription, e *Payer) { n.Edges.Payer = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withProvider; query != nil {
+		if err := _q.loadProvider(ctx, query, nodes, nil,
+			func(n *Subscription, e *Provider) { n.Edges.Provider = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withPaymentMethod; query != nil {
+		if err := _q.loadPaymentMethod(ctx, query, nodes, nil,
+			func(n *Subscription, e *PaymentMethod) { n.Edges.PaymentMethod = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withQuote; query != nil {
+		if err := _q.loadQuote(ctx, query, nodes, nil,
+			func(n *Subscription, e *Quote) { n.Edges.Quote = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withLatestInvoice; query != nil {
+		if err := _q.loadLatestInvoice(ctx, query, nodes, nil,
+			func(n *Subscription, e *Invoice) { n.Edges.LatestInvoice = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withItems; query != nil {
+		if err := _q.loadItems(ctx, query, nodes,
+			func(n *Subscription) { n.Edges.Items = []*SubscriptionItem{} },
+			func(n *Subscription, e *SubscriptionItem) { n.Edges.Items = append(n.Edges.Items, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withInvoices; query != nil {
+		if err := _q.loadInvoices(ctx, query, nodes,
+			func(n *Subscription) { n.Edges.Invoices = []*Invoice{} },
+			func(n *Subscription, e *Invoice) { n.Edges.Invoices = append(n.Edges.Invoices, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedItems {
+		if err := _q.loadItems(ctx, query, nodes,
+			func(n *Subscription) { n.appendNamedItems(name) },
+			func(n *Subscription, e *SubscriptionItem) { n.appendNamedItems(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedInvoices {
+		if err := _q.loadInvoices(ctx, query, nodes,
+			func(n *Subscription) { n.appendNamedInvoices(name) },
+			func(n *Subscription, e *Invoice) { n.appendNamedInvoices(name, e) }); err != nil {
+			return nil, err
+		}
+	}
 	for i := range _q.loadTotal {
 		if err := _q.loadTotal[i](ctx, nodes); err != nil {
 			return nil, err
 		}
 	}
 	return nodes, nil
+}
+
+func (_q *SubscriptionQuery) loadPayer(ctx context.Context, query *PayerQuery, nodes []*Subscription, init func(*Subscription), assign func(*Subscription, *Payer)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Subscription)
+	for i := range nodes {
+		fk := nodes[i].PayerID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(payer.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "payer_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *SubscriptionQuery) loadProvider(ctx context.Context, query *ProviderQuery, nodes []*Subscription, init func(*Subscription), assign func(*Subscription, *Provider)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Subscription)
+	for i := range nodes {
+		if nodes[i].ProviderID == nil {
+			continue
+		}
+		fk := *nodes[i].ProviderID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(provider.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "provider_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *SubscriptionQuery) loadPaymentMethod(ctx context.Context, query *PaymentMethodQuery, nodes []*Subscription, init func(*Subscription), assign func(*Subscription, *PaymentMethod)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Subscription)
+	for i := range nodes {
+		if nodes[i].PaymentMethodID == nil {
+			continue
+		}
+		fk := *nodes[i].PaymentMethodID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(paymentmethod.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "payment_method_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *SubscriptionQuery) loadQuote(ctx context.Context, query *QuoteQuery, nodes []*Subscription, init func(*Subscription), assign func(*Subscription, *Quote)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Subscription)
+	for i := range nodes {
+		if nodes[i].QuoteID == nil {
+			continue
+		}
+		fk := *nodes[i].QuoteID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(quote.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "quote_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *SubscriptionQuery) loadLatestInvoice(ctx context.Context, query *InvoiceQuery, nodes []*Subscription, init func(*Subscription), assign func(*Subscription, *Invoice)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Subscription)
+	for i := range nodes {
+		if nodes[i].LatestInvoiceID == nil {
+			continue
+		}
+		fk := *nodes[i].LatestInvoiceID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(invoice.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "latest_invoice_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *SubscriptionQuery) loadItems(ctx context.Context, query *SubscriptionItemQuery, nodes []*Subscription, init func(*Subscription), assign func(*Subscription, *SubscriptionItem)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Subscription)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(subscriptionitem.FieldSubscriptionID)
+	}
+	query.Where(predicate.SubscriptionItem(func(s *sql.Selector) {
+		s.Where(query.parents.are(s.C(subscription.ItemsColumn), fks))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.SubscriptionID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "subscription_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *SubscriptionQuery) loadInvoices(ctx context.Context, query *InvoiceQuery, nodes []*Subscription, init func(*Subscription), assign func(*Subscription, *Invoice)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Subscription)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(invoice.FieldSubscriptionID)
+	}
+	query.Where(predicate.Invoice(func(s *sql.Selector) {
+		s.Where(query.parents.are(s.C(subscription.InvoicesColumn), fks))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.SubscriptionID
+		if fk == nil {
+			return fmt.Errorf(`foreign-key "subscription_id" is nil for node %v`, n.ID)
+		}
+		node, ok := nodeids[*fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "subscription_id" returned %v for node %v`, *fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
 }
 
 func (_q *SubscriptionQuery) sqlCount(ctx context.Context) (int, error) {
@@ -403,6 +948,21 @@ func (_q *SubscriptionQuery) querySpec() *sqlgraph.QuerySpec {
 			if fields[i] != subscription.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
+		}
+		if _q.withPayer != nil {
+			_spec.Node.AddColumnOnce(subscription.FieldPayerID)
+		}
+		if _q.withProvider != nil {
+			_spec.Node.AddColumnOnce(subscription.FieldProviderID)
+		}
+		if _q.withPaymentMethod != nil {
+			_spec.Node.AddColumnOnce(subscription.FieldPaymentMethodID)
+		}
+		if _q.withQuote != nil {
+			_spec.Node.AddColumnOnce(subscription.FieldQuoteID)
+		}
+		if _q.withLatestInvoice != nil {
+			_spec.Node.AddColumnOnce(subscription.FieldLatestInvoiceID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {
@@ -493,6 +1053,34 @@ func (_q *SubscriptionQuery) ForShare(opts ...sql.LockOption) *SubscriptionQuery
 func (_q *SubscriptionQuery) Modify(modifiers ...func(s *sql.Selector)) *SubscriptionSelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
+}
+
+// WithNamedItems tells the query-builder to eager-load the nodes that are connected to the "items"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithNamedItems(name string, opts ...func(*SubscriptionItemQuery)) *SubscriptionQuery {
+	query := (&SubscriptionItemClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedItems == nil {
+		_q.withNamedItems = make(map[string]*SubscriptionItemQuery)
+	}
+	_q.withNamedItems[name] = query
+	return _q
+}
+
+// WithNamedInvoices tells the query-builder to eager-load the nodes that are connected to the "invoices"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionQuery) WithNamedInvoices(name string, opts ...func(*InvoiceQuery)) *SubscriptionQuery {
+	query := (&InvoiceClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedInvoices == nil {
+		_q.withNamedInvoices = make(map[string]*InvoiceQuery)
+	}
+	_q.withNamedInvoices[name] = query
+	return _q
 }
 
 // WhereP adds predicates given as plain selector functions.

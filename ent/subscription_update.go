@@ -6,12 +6,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/invoice"
+	"purser/ent/paymentmethod"
 	"purser/ent/predicate"
+	"purser/ent/provider"
+	"purser/ent/quote"
+	"purser/ent/schema"
 	"purser/ent/subscription"
+	"purser/ent/subscriptionitem"
+	"purser/money"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 )
 
@@ -123,6 +131,27 @@ func (_u *SubscriptionUpdate) ClearLatestInvoiceID() *SubscriptionUpdate {
 	return _u
 }
 
+// SetAmountUnits sets the "amount_units" field.
+func (_u *SubscriptionUpdate) SetAmountUnits(v money.Units) *SubscriptionUpdate {
+	_u.mutation.ResetAmountUnits()
+	_u.mutation.SetAmountUnits(v)
+	return _u
+}
+
+// SetNillableAmountUnits sets the "amount_units" field if the given value is not nil.
+func (_u *SubscriptionUpdate) SetNillableAmountUnits(v *money.Units) *SubscriptionUpdate {
+	if v != nil {
+		_u.SetAmountUnits(*v)
+	}
+	return _u
+}
+
+// AddAmountUnits adds value to the "amount_units" field.
+func (_u *SubscriptionUpdate) AddAmountUnits(v money.Units) *SubscriptionUpdate {
+	_u.mutation.AddAmountUnits(v)
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *SubscriptionUpdate) SetStatus(v subscription.Status) *SubscriptionUpdate {
 	_u.mutation.SetStatus(v)
@@ -151,6 +180,27 @@ func (_u *SubscriptionUpdate) SetNillableCollection(v *subscription.Collection) 
 	return _u
 }
 
+// SetPeriod sets the "period" field.
+func (_u *SubscriptionUpdate) SetPeriod(v int) *SubscriptionUpdate {
+	_u.mutation.ResetPeriod()
+	_u.mutation.SetPeriod(v)
+	return _u
+}
+
+// SetNillablePeriod sets the "period" field if the given value is not nil.
+func (_u *SubscriptionUpdate) SetNillablePeriod(v *int) *SubscriptionUpdate {
+	if v != nil {
+		_u.SetPeriod(*v)
+	}
+	return _u
+}
+
+// AddPeriod adds value to the "period" field.
+func (_u *SubscriptionUpdate) AddPeriod(v int) *SubscriptionUpdate {
+	_u.mutation.AddPeriod(v)
+	return _u
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (_u *SubscriptionUpdate) SetCurrentPeriodStart(v time.Time) *SubscriptionUpdate {
 	_u.mutation.SetCurrentPeriodStart(v)
@@ -176,26 +226,6 @@ func (_u *SubscriptionUpdate) SetNillableCurrentPeriodEnd(v *time.Time) *Subscri
 	if v != nil {
 		_u.SetCurrentPeriodEnd(*v)
 	}
-	return _u
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (_u *SubscriptionUpdate) SetRenewsAt(v time.Time) *SubscriptionUpdate {
-	_u.mutation.SetRenewsAt(v)
-	return _u
-}
-
-// SetNillableRenewsAt sets the "renews_at" field if the given value is not nil.
-func (_u *SubscriptionUpdate) SetNillableRenewsAt(v *time.Time) *SubscriptionUpdate {
-	if v != nil {
-		_u.SetRenewsAt(*v)
-	}
-	return _u
-}
-
-// ClearRenewsAt clears the value of the "renews_at" field.
-func (_u *SubscriptionUpdate) ClearRenewsAt() *SubscriptionUpdate {
-	_u.mutation.ClearRenewsAt()
 	return _u
 }
 
@@ -253,9 +283,178 @@ func (_u *SubscriptionUpdate) SetNillableCancelAtPeriodEnd(v *bool) *Subscriptio
 	return _u
 }
 
+// SetDueAt sets the "due_at" field.
+func (_u *SubscriptionUpdate) SetDueAt(v time.Time) *SubscriptionUpdate {
+	_u.mutation.SetDueAt(v)
+	return _u
+}
+
+// SetNillableDueAt sets the "due_at" field if the given value is not nil.
+func (_u *SubscriptionUpdate) SetNillableDueAt(v *time.Time) *SubscriptionUpdate {
+	if v != nil {
+		_u.SetDueAt(*v)
+	}
+	return _u
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (_u *SubscriptionUpdate) ClearDueAt() *SubscriptionUpdate {
+	_u.mutation.ClearDueAt()
+	return _u
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (_u *SubscriptionUpdate) SetPendingLines(v []schema.PendingLine) *SubscriptionUpdate {
+	_u.mutation.SetPendingLines(v)
+	return _u
+}
+
+// AppendPendingLines appends value to the "pending_lines" field.
+func (_u *SubscriptionUpdate) AppendPendingLines(v []schema.PendingLine) *SubscriptionUpdate {
+	_u.mutation.AppendPendingLines(v)
+	return _u
+}
+
+// SetVersion sets the "version" field.
+func (_u *SubscriptionUpdate) SetVersion(v int64) *SubscriptionUpdate {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *SubscriptionUpdate) SetNillableVersion(v *int64) *SubscriptionUpdate {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *SubscriptionUpdate) AddVersion(v int64) *SubscriptionUpdate {
+	_u.mutation.AddVersion(v)
+	return _u
+}
+
+// SetProvider sets the "provider" edge to the Provider entity.
+func (_u *SubscriptionUpdate) SetProvider(v *Provider) *SubscriptionUpdate {
+	return _u.SetProviderID(v.ID)
+}
+
+// SetPaymentMethod sets the "payment_method" edge to the PaymentMethod entity.
+func (_u *SubscriptionUpdate) SetPaymentMethod(v *PaymentMethod) *SubscriptionUpdate {
+	return _u.SetPaymentMethodID(v.ID)
+}
+
+// SetQuote sets the "quote" edge to the Quote entity.
+func (_u *SubscriptionUpdate) SetQuote(v *Quote) *SubscriptionUpdate {
+	return _u.SetQuoteID(v.ID)
+}
+
+// SetLatestInvoice sets the "latest_invoice" edge to the Invoice entity.
+func (_u *SubscriptionUpdate) SetLatestInvoice(v *Invoice) *SubscriptionUpdate {
+	return _u.SetLatestInvoiceID(v.ID)
+}
+
+// AddItemIDs adds the "items" edge to the SubscriptionItem entity by IDs.
+func (_u *SubscriptionUpdate) AddItemIDs(ids ...string) *SubscriptionUpdate {
+	_u.mutation.AddItemIDs(ids...)
+	return _u
+}
+
+// AddItems adds the "items" edges to the SubscriptionItem entity.
+func (_u *SubscriptionUpdate) AddItems(v ...*SubscriptionItem) *SubscriptionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddItemIDs(ids...)
+}
+
+// AddInvoiceIDs adds the "invoices" edge to the Invoice entity by IDs.
+func (_u *SubscriptionUpdate) AddInvoiceIDs(ids ...string) *SubscriptionUpdate {
+	_u.mutation.AddInvoiceIDs(ids...)
+	return _u
+}
+
+// AddInvoices adds the "invoices" edges to the Invoice entity.
+func (_u *SubscriptionUpdate) AddInvoices(v ...*Invoice) *SubscriptionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddInvoiceIDs(ids...)
+}
+
 // Mutation returns the SubscriptionMutation object of the builder.
 func (_u *SubscriptionUpdate) Mutation() *SubscriptionMutation {
 	return _u.mutation
+}
+
+// ClearProvider clears the "provider" edge to the Provider entity.
+func (_u *SubscriptionUpdate) ClearProvider() *SubscriptionUpdate {
+	_u.mutation.ClearProvider()
+	return _u
+}
+
+// ClearPaymentMethod clears the "payment_method" edge to the PaymentMethod entity.
+func (_u *SubscriptionUpdate) ClearPaymentMethod() *SubscriptionUpdate {
+	_u.mutation.ClearPaymentMethod()
+	return _u
+}
+
+// ClearQuote clears the "quote" edge to the Quote entity.
+func (_u *SubscriptionUpdate) ClearQuote() *SubscriptionUpdate {
+	_u.mutation.ClearQuote()
+	return _u
+}
+
+// ClearLatestInvoice clears the "latest_invoice" edge to the Invoice entity.
+func (_u *SubscriptionUpdate) ClearLatestInvoice() *SubscriptionUpdate {
+	_u.mutation.ClearLatestInvoice()
+	return _u
+}
+
+// ClearItems clears all "items" edges to the SubscriptionItem entity.
+func (_u *SubscriptionUpdate) ClearItems() *SubscriptionUpdate {
+	_u.mutation.ClearItems()
+	return _u
+}
+
+// RemoveItemIDs removes the "items" edge to SubscriptionItem entities by IDs.
+func (_u *SubscriptionUpdate) RemoveItemIDs(ids ...string) *SubscriptionUpdate {
+	_u.mutation.RemoveItemIDs(ids...)
+	return _u
+}
+
+// RemoveItems removes "items" edges to SubscriptionItem entities.
+func (_u *SubscriptionUpdate) RemoveItems(v ...*SubscriptionItem) *SubscriptionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveItemIDs(ids...)
+}
+
+// ClearInvoices clears all "invoices" edges to the Invoice entity.
+func (_u *SubscriptionUpdate) ClearInvoices() *SubscriptionUpdate {
+	_u.mutation.ClearInvoices()
+	return _u
+}
+
+// RemoveInvoiceIDs removes the "invoices" edge to Invoice entities by IDs.
+func (_u *SubscriptionUpdate) RemoveInvoiceIDs(ids ...string) *SubscriptionUpdate {
+	_u.mutation.RemoveInvoiceIDs(ids...)
+	return _u
+}
+
+// RemoveInvoices removes "invoices" edges to Invoice entities.
+func (_u *SubscriptionUpdate) RemoveInvoices(v ...*Invoice) *SubscriptionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveInvoiceIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -297,6 +496,9 @@ func (_u *SubscriptionUpdate) check() error {
 			return &ValidationError{Name: "collection", err: fmt.Errorf(`ent: validator failed for field "Subscription.collection": %w`, err)}
 		}
 	}
+	if _u.mutation.PayerCleared() && len(_u.mutation.PayerIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "Subscription.payer"`)
+	}
 	return nil
 }
 
@@ -321,29 +523,11 @@ func (_u *SubscriptionUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(subscription.FieldUpdatedAt, field.TypeTime, value)
 	}
-	if value, ok := _u.mutation.ProviderID(); ok {
-		_spec.SetField(subscription.FieldProviderID, field.TypeString, value)
+	if value, ok := _u.mutation.AmountUnits(); ok {
+		_spec.SetField(subscription.FieldAmountUnits, field.TypeInt64, value)
 	}
-	if _u.mutation.ProviderIDCleared() {
-		_spec.ClearField(subscription.FieldProviderID, field.TypeString)
-	}
-	if value, ok := _u.mutation.PaymentMethodID(); ok {
-		_spec.SetField(subscription.FieldPaymentMethodID, field.TypeString, value)
-	}
-	if _u.mutation.PaymentMethodIDCleared() {
-		_spec.ClearField(subscription.FieldPaymentMethodID, field.TypeString)
-	}
-	if value, ok := _u.mutation.QuoteID(); ok {
-		_spec.SetField(subscription.FieldQuoteID, field.TypeString, value)
-	}
-	if _u.mutation.QuoteIDCleared() {
-		_spec.ClearField(subscription.FieldQuoteID, field.TypeString)
-	}
-	if value, ok := _u.mutation.LatestInvoiceID(); ok {
-		_spec.SetField(subscription.FieldLatestInvoiceID, field.TypeString, value)
-	}
-	if _u.mutation.LatestInvoiceIDCleared() {
-		_spec.ClearField(subscription.FieldLatestInvoiceID, field.TypeString)
+	if value, ok := _u.mutation.AddedAmountUnits(); ok {
+		_spec.AddField(subscription.FieldAmountUnits, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(subscription.FieldStatus, field.TypeEnum, value)
@@ -351,17 +535,17 @@ func (_u *SubscriptionUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if value, ok := _u.mutation.Collection(); ok {
 		_spec.SetField(subscription.FieldCollection, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.Period(); ok {
+		_spec.SetField(subscription.FieldPeriod, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPeriod(); ok {
+		_spec.AddField(subscription.FieldPeriod, field.TypeInt, value)
+	}
 	if value, ok := _u.mutation.CurrentPeriodStart(); ok {
 		_spec.SetField(subscription.FieldCurrentPeriodStart, field.TypeTime, value)
 	}
 	if value, ok := _u.mutation.CurrentPeriodEnd(); ok {
 		_spec.SetField(subscription.FieldCurrentPeriodEnd, field.TypeTime, value)
-	}
-	if value, ok := _u.mutation.RenewsAt(); ok {
-		_spec.SetField(subscription.FieldRenewsAt, field.TypeTime, value)
-	}
-	if _u.mutation.RenewsAtCleared() {
-		_spec.ClearField(subscription.FieldRenewsAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.TrialEndsAt(); ok {
 		_spec.SetField(subscription.FieldTrialEndsAt, field.TypeTime, value)
@@ -377,6 +561,232 @@ func (_u *SubscriptionUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if value, ok := _u.mutation.CancelAtPeriodEnd(); ok {
 		_spec.SetField(subscription.FieldCancelAtPeriodEnd, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.DueAt(); ok {
+		_spec.SetField(subscription.FieldDueAt, field.TypeTime, value)
+	}
+	if _u.mutation.DueAtCleared() {
+		_spec.ClearField(subscription.FieldDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PendingLines(); ok {
+		_spec.SetField(subscription.FieldPendingLines, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPendingLines(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, subscription.FieldPendingLines, value)
+		})
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(subscription.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(subscription.FieldVersion, field.TypeInt64, value)
+	}
+	if _u.mutation.ProviderCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.ProviderTable,
+			Columns: []string{subscription.ProviderColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(provider.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ProviderIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.ProviderTable,
+			Columns: []string{subscription.ProviderColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(provider.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PaymentMethodCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.PaymentMethodTable,
+			Columns: []string{subscription.PaymentMethodColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentmethod.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PaymentMethodIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.PaymentMethodTable,
+			Columns: []string{subscription.PaymentMethodColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentmethod.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.QuoteCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.QuoteTable,
+			Columns: []string{subscription.QuoteColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quote.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QuoteIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.QuoteTable,
+			Columns: []string{subscription.QuoteColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.LatestInvoiceCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.LatestInvoiceTable,
+			Columns: []string{subscription.LatestInvoiceColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.LatestInvoiceIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.LatestInvoiceTable,
+			Columns: []string{subscription.LatestInvoiceColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ItemsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.ItemsTable,
+			Columns: []string{subscription.ItemsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedItemsIDs(); len(nodes) > 0 && !_u.mutation.ItemsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.ItemsTable,
+			Columns: []string{subscription.ItemsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ItemsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.ItemsTable,
+			Columns: []string{subscription.ItemsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.InvoicesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.InvoicesTable,
+			Columns: []string{subscription.InvoicesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedInvoicesIDs(); len(nodes) > 0 && !_u.mutation.InvoicesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.InvoicesTable,
+			Columns: []string{subscription.InvoicesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.InvoicesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.InvoicesTable,
+			Columns: []string{subscription.InvoicesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -494,6 +904,27 @@ func (_u *SubscriptionUpdateOne) ClearLatestInvoiceID() *SubscriptionUpdateOne {
 	return _u
 }
 
+// SetAmountUnits sets the "amount_units" field.
+func (_u *SubscriptionUpdateOne) SetAmountUnits(v money.Units) *SubscriptionUpdateOne {
+	_u.mutation.ResetAmountUnits()
+	_u.mutation.SetAmountUnits(v)
+	return _u
+}
+
+// SetNillableAmountUnits sets the "amount_units" field if the given value is not nil.
+func (_u *SubscriptionUpdateOne) SetNillableAmountUnits(v *money.Units) *SubscriptionUpdateOne {
+	if v != nil {
+		_u.SetAmountUnits(*v)
+	}
+	return _u
+}
+
+// AddAmountUnits adds value to the "amount_units" field.
+func (_u *SubscriptionUpdateOne) AddAmountUnits(v money.Units) *SubscriptionUpdateOne {
+	_u.mutation.AddAmountUnits(v)
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *SubscriptionUpdateOne) SetStatus(v subscription.Status) *SubscriptionUpdateOne {
 	_u.mutation.SetStatus(v)
@@ -522,6 +953,27 @@ func (_u *SubscriptionUpdateOne) SetNillableCollection(v *subscription.Collectio
 	return _u
 }
 
+// SetPeriod sets the "period" field.
+func (_u *SubscriptionUpdateOne) SetPeriod(v int) *SubscriptionUpdateOne {
+	_u.mutation.ResetPeriod()
+	_u.mutation.SetPeriod(v)
+	return _u
+}
+
+// SetNillablePeriod sets the "period" field if the given value is not nil.
+func (_u *SubscriptionUpdateOne) SetNillablePeriod(v *int) *SubscriptionUpdateOne {
+	if v != nil {
+		_u.SetPeriod(*v)
+	}
+	return _u
+}
+
+// AddPeriod adds value to the "period" field.
+func (_u *SubscriptionUpdateOne) AddPeriod(v int) *SubscriptionUpdateOne {
+	_u.mutation.AddPeriod(v)
+	return _u
+}
+
 // SetCurrentPeriodStart sets the "current_period_start" field.
 func (_u *SubscriptionUpdateOne) SetCurrentPeriodStart(v time.Time) *SubscriptionUpdateOne {
 	_u.mutation.SetCurrentPeriodStart(v)
@@ -547,26 +999,6 @@ func (_u *SubscriptionUpdateOne) SetNillableCurrentPeriodEnd(v *time.Time) *Subs
 	if v != nil {
 		_u.SetCurrentPeriodEnd(*v)
 	}
-	return _u
-}
-
-// SetRenewsAt sets the "renews_at" field.
-func (_u *SubscriptionUpdateOne) SetRenewsAt(v time.Time) *SubscriptionUpdateOne {
-	_u.mutation.SetRenewsAt(v)
-	return _u
-}
-
-// SetNillableRenewsAt sets the "renews_at" field if the given value is not nil.
-func (_u *SubscriptionUpdateOne) SetNillableRenewsAt(v *time.Time) *SubscriptionUpdateOne {
-	if v != nil {
-		_u.SetRenewsAt(*v)
-	}
-	return _u
-}
-
-// ClearRenewsAt clears the value of the "renews_at" field.
-func (_u *SubscriptionUpdateOne) ClearRenewsAt() *SubscriptionUpdateOne {
-	_u.mutation.ClearRenewsAt()
 	return _u
 }
 
@@ -624,9 +1056,178 @@ func (_u *SubscriptionUpdateOne) SetNillableCancelAtPeriodEnd(v *bool) *Subscrip
 	return _u
 }
 
+// SetDueAt sets the "due_at" field.
+func (_u *SubscriptionUpdateOne) SetDueAt(v time.Time) *SubscriptionUpdateOne {
+	_u.mutation.SetDueAt(v)
+	return _u
+}
+
+// SetNillableDueAt sets the "due_at" field if the given value is not nil.
+func (_u *SubscriptionUpdateOne) SetNillableDueAt(v *time.Time) *SubscriptionUpdateOne {
+	if v != nil {
+		_u.SetDueAt(*v)
+	}
+	return _u
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (_u *SubscriptionUpdateOne) ClearDueAt() *SubscriptionUpdateOne {
+	_u.mutation.ClearDueAt()
+	return _u
+}
+
+// SetPendingLines sets the "pending_lines" field.
+func (_u *SubscriptionUpdateOne) SetPendingLines(v []schema.PendingLine) *SubscriptionUpdateOne {
+	_u.mutation.SetPendingLines(v)
+	return _u
+}
+
+// AppendPendingLines appends value to the "pending_lines" field.
+func (_u *SubscriptionUpdateOne) AppendPendingLines(v []schema.PendingLine) *SubscriptionUpdateOne {
+	_u.mutation.AppendPendingLines(v)
+	return _u
+}
+
+// SetVersion sets the "version" field.
+func (_u *SubscriptionUpdateOne) SetVersion(v int64) *SubscriptionUpdateOne {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *SubscriptionUpdateOne) SetNillableVersion(v *int64) *SubscriptionUpdateOne {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *SubscriptionUpdateOne) AddVersion(v int64) *SubscriptionUpdateOne {
+	_u.mutation.AddVersion(v)
+	return _u
+}
+
+// SetProvider sets the "provider" edge to the Provider entity.
+func (_u *SubscriptionUpdateOne) SetProvider(v *Provider) *SubscriptionUpdateOne {
+	return _u.SetProviderID(v.ID)
+}
+
+// SetPaymentMethod sets the "payment_method" edge to the PaymentMethod entity.
+func (_u *SubscriptionUpdateOne) SetPaymentMethod(v *PaymentMethod) *SubscriptionUpdateOne {
+	return _u.SetPaymentMethodID(v.ID)
+}
+
+// SetQuote sets the "quote" edge to the Quote entity.
+func (_u *SubscriptionUpdateOne) SetQuote(v *Quote) *SubscriptionUpdateOne {
+	return _u.SetQuoteID(v.ID)
+}
+
+// SetLatestInvoice sets the "latest_invoice" edge to the Invoice entity.
+func (_u *SubscriptionUpdateOne) SetLatestInvoice(v *Invoice) *SubscriptionUpdateOne {
+	return _u.SetLatestInvoiceID(v.ID)
+}
+
+// AddItemIDs adds the "items" edge to the SubscriptionItem entity by IDs.
+func (_u *SubscriptionUpdateOne) AddItemIDs(ids ...string) *SubscriptionUpdateOne {
+	_u.mutation.AddItemIDs(ids...)
+	return _u
+}
+
+// AddItems adds the "items" edges to the SubscriptionItem entity.
+func (_u *SubscriptionUpdateOne) AddItems(v ...*SubscriptionItem) *SubscriptionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddItemIDs(ids...)
+}
+
+// AddInvoiceIDs adds the "invoices" edge to the Invoice entity by IDs.
+func (_u *SubscriptionUpdateOne) AddInvoiceIDs(ids ...string) *SubscriptionUpdateOne {
+	_u.mutation.AddInvoiceIDs(ids...)
+	return _u
+}
+
+// AddInvoices adds the "invoices" edges to the Invoice entity.
+func (_u *SubscriptionUpdateOne) AddInvoices(v ...*Invoice) *SubscriptionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddInvoiceIDs(ids...)
+}
+
 // Mutation returns the SubscriptionMutation object of the builder.
 func (_u *SubscriptionUpdateOne) Mutation() *SubscriptionMutation {
 	return _u.mutation
+}
+
+// ClearProvider clears the "provider" edge to the Provider entity.
+func (_u *SubscriptionUpdateOne) ClearProvider() *SubscriptionUpdateOne {
+	_u.mutation.ClearProvider()
+	return _u
+}
+
+// ClearPaymentMethod clears the "payment_method" edge to the PaymentMethod entity.
+func (_u *SubscriptionUpdateOne) ClearPaymentMethod() *SubscriptionUpdateOne {
+	_u.mutation.ClearPaymentMethod()
+	return _u
+}
+
+// ClearQuote clears the "quote" edge to the Quote entity.
+func (_u *SubscriptionUpdateOne) ClearQuote() *SubscriptionUpdateOne {
+	_u.mutation.ClearQuote()
+	return _u
+}
+
+// ClearLatestInvoice clears the "latest_invoice" edge to the Invoice entity.
+func (_u *SubscriptionUpdateOne) ClearLatestInvoice() *SubscriptionUpdateOne {
+	_u.mutation.ClearLatestInvoice()
+	return _u
+}
+
+// ClearItems clears all "items" edges to the SubscriptionItem entity.
+func (_u *SubscriptionUpdateOne) ClearItems() *SubscriptionUpdateOne {
+	_u.mutation.ClearItems()
+	return _u
+}
+
+// RemoveItemIDs removes the "items" edge to SubscriptionItem entities by IDs.
+func (_u *SubscriptionUpdateOne) RemoveItemIDs(ids ...string) *SubscriptionUpdateOne {
+	_u.mutation.RemoveItemIDs(ids...)
+	return _u
+}
+
+// RemoveItems removes "items" edges to SubscriptionItem entities.
+func (_u *SubscriptionUpdateOne) RemoveItems(v ...*SubscriptionItem) *SubscriptionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveItemIDs(ids...)
+}
+
+// ClearInvoices clears all "invoices" edges to the Invoice entity.
+func (_u *SubscriptionUpdateOne) ClearInvoices() *SubscriptionUpdateOne {
+	_u.mutation.ClearInvoices()
+	return _u
+}
+
+// RemoveInvoiceIDs removes the "invoices" edge to Invoice entities by IDs.
+func (_u *SubscriptionUpdateOne) RemoveInvoiceIDs(ids ...string) *SubscriptionUpdateOne {
+	_u.mutation.RemoveInvoiceIDs(ids...)
+	return _u
+}
+
+// RemoveInvoices removes "invoices" edges to Invoice entities.
+func (_u *SubscriptionUpdateOne) RemoveInvoices(v ...*Invoice) *SubscriptionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveInvoiceIDs(ids...)
 }
 
 // Where appends a list predicates to the SubscriptionUpdate builder.
@@ -681,6 +1282,9 @@ func (_u *SubscriptionUpdateOne) check() error {
 			return &ValidationError{Name: "collection", err: fmt.Errorf(`ent: validator failed for field "Subscription.collection": %w`, err)}
 		}
 	}
+	if _u.mutation.PayerCleared() && len(_u.mutation.PayerIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "Subscription.payer"`)
+	}
 	return nil
 }
 
@@ -722,29 +1326,11 @@ func (_u *SubscriptionUpdateOne) sqlSave(ctx context.Context) (_node *Subscripti
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(subscription.FieldUpdatedAt, field.TypeTime, value)
 	}
-	if value, ok := _u.mutation.ProviderID(); ok {
-		_spec.SetField(subscription.FieldProviderID, field.TypeString, value)
+	if value, ok := _u.mutation.AmountUnits(); ok {
+		_spec.SetField(subscription.FieldAmountUnits, field.TypeInt64, value)
 	}
-	if _u.mutation.ProviderIDCleared() {
-		_spec.ClearField(subscription.FieldProviderID, field.TypeString)
-	}
-	if value, ok := _u.mutation.PaymentMethodID(); ok {
-		_spec.SetField(subscription.FieldPaymentMethodID, field.TypeString, value)
-	}
-	if _u.mutation.PaymentMethodIDCleared() {
-		_spec.ClearField(subscription.FieldPaymentMethodID, field.TypeString)
-	}
-	if value, ok := _u.mutation.QuoteID(); ok {
-		_spec.SetField(subscription.FieldQuoteID, field.TypeString, value)
-	}
-	if _u.mutation.QuoteIDCleared() {
-		_spec.ClearField(subscription.FieldQuoteID, field.TypeString)
-	}
-	if value, ok := _u.mutation.LatestInvoiceID(); ok {
-		_spec.SetField(subscription.FieldLatestInvoiceID, field.TypeString, value)
-	}
-	if _u.mutation.LatestInvoiceIDCleared() {
-		_spec.ClearField(subscription.FieldLatestInvoiceID, field.TypeString)
+	if value, ok := _u.mutation.AddedAmountUnits(); ok {
+		_spec.AddField(subscription.FieldAmountUnits, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(subscription.FieldStatus, field.TypeEnum, value)
@@ -752,17 +1338,17 @@ func (_u *SubscriptionUpdateOne) sqlSave(ctx context.Context) (_node *Subscripti
 	if value, ok := _u.mutation.Collection(); ok {
 		_spec.SetField(subscription.FieldCollection, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.Period(); ok {
+		_spec.SetField(subscription.FieldPeriod, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPeriod(); ok {
+		_spec.AddField(subscription.FieldPeriod, field.TypeInt, value)
+	}
 	if value, ok := _u.mutation.CurrentPeriodStart(); ok {
 		_spec.SetField(subscription.FieldCurrentPeriodStart, field.TypeTime, value)
 	}
 	if value, ok := _u.mutation.CurrentPeriodEnd(); ok {
 		_spec.SetField(subscription.FieldCurrentPeriodEnd, field.TypeTime, value)
-	}
-	if value, ok := _u.mutation.RenewsAt(); ok {
-		_spec.SetField(subscription.FieldRenewsAt, field.TypeTime, value)
-	}
-	if _u.mutation.RenewsAtCleared() {
-		_spec.ClearField(subscription.FieldRenewsAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.TrialEndsAt(); ok {
 		_spec.SetField(subscription.FieldTrialEndsAt, field.TypeTime, value)
@@ -778,6 +1364,232 @@ func (_u *SubscriptionUpdateOne) sqlSave(ctx context.Context) (_node *Subscripti
 	}
 	if value, ok := _u.mutation.CancelAtPeriodEnd(); ok {
 		_spec.SetField(subscription.FieldCancelAtPeriodEnd, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.DueAt(); ok {
+		_spec.SetField(subscription.FieldDueAt, field.TypeTime, value)
+	}
+	if _u.mutation.DueAtCleared() {
+		_spec.ClearField(subscription.FieldDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PendingLines(); ok {
+		_spec.SetField(subscription.FieldPendingLines, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPendingLines(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, subscription.FieldPendingLines, value)
+		})
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(subscription.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(subscription.FieldVersion, field.TypeInt64, value)
+	}
+	if _u.mutation.ProviderCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.ProviderTable,
+			Columns: []string{subscription.ProviderColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(provider.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ProviderIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.ProviderTable,
+			Columns: []string{subscription.ProviderColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(provider.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PaymentMethodCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.PaymentMethodTable,
+			Columns: []string{subscription.PaymentMethodColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentmethod.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PaymentMethodIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.PaymentMethodTable,
+			Columns: []string{subscription.PaymentMethodColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentmethod.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.QuoteCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.QuoteTable,
+			Columns: []string{subscription.QuoteColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quote.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.QuoteIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.QuoteTable,
+			Columns: []string{subscription.QuoteColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quote.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.LatestInvoiceCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.LatestInvoiceTable,
+			Columns: []string{subscription.LatestInvoiceColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.LatestInvoiceIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscription.LatestInvoiceTable,
+			Columns: []string{subscription.LatestInvoiceColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ItemsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.ItemsTable,
+			Columns: []string{subscription.ItemsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedItemsIDs(); len(nodes) > 0 && !_u.mutation.ItemsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.ItemsTable,
+			Columns: []string{subscription.ItemsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ItemsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.ItemsTable,
+			Columns: []string{subscription.ItemsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.InvoicesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.InvoicesTable,
+			Columns: []string{subscription.InvoicesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedInvoicesIDs(); len(nodes) > 0 && !_u.mutation.InvoicesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.InvoicesTable,
+			Columns: []string{subscription.InvoicesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.InvoicesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   subscription.InvoicesTable,
+			Columns: []string{subscription.InvoicesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invoice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Subscription{config: _u.config}

@@ -4,7 +4,10 @@ package ent
 
 import (
 	"fmt"
+	"purser/ent/price"
+	"purser/ent/subscription"
 	"purser/ent/subscriptionitem"
+	"purser/money"
 	"strings"
 
 	"entgo.io/ent"
@@ -18,15 +21,61 @@ type SubscriptionItem struct {
 	ID string `json:"id,omitempty"`
 	// OrganizationID holds the value of the "organization_id" field.
 	OrganizationID string `json:"organization_id,omitempty"`
-	// SubscriptionID holds the value of the "subscription_id" field.
-	SubscriptionID string `json:"subscription_id,omitempty"`
-	// PriceID holds the value of the "price_id" field.
-	PriceID string `json:"price_id,omitempty"`
 	// Position holds the value of the "position" field.
 	Position int `json:"position,omitempty"`
+	// Description holds the value of the "description" field.
+	Description string `json:"description,omitempty"`
+	// PriceID holds the value of the "price_id" field.
+	PriceID *string `json:"price_id,omitempty"`
 	// Quantity holds the value of the "quantity" field.
-	Quantity     int `json:"quantity,omitempty"`
+	Quantity int `json:"quantity,omitempty"`
+	// Currency holds the value of the "currency" field.
+	Currency string `json:"currency,omitempty"`
+	// UnitAmountUnits holds the value of the "unit_amount_units" field.
+	UnitAmountUnits money.Units `json:"unit_amount_units,omitempty"`
+	// AmountUnits holds the value of the "amount_units" field.
+	AmountUnits money.Units `json:"amount_units,omitempty"`
+	// SubscriptionID holds the value of the "subscription_id" field.
+	SubscriptionID string `json:"subscription_id,omitempty"`
+	// Edges holds the relations/edges for other nodes in the graph.
+	// The values are being populated by the SubscriptionItemQuery when eager-loading is set.
+	Edges        SubscriptionItemEdges `json:"edges"`
 	selectValues sql.SelectValues
+}
+
+// SubscriptionItemEdges holds the relations/edges for other nodes in the graph.
+type SubscriptionItemEdges struct {
+	// Subscription holds the value of the subscription edge.
+	Subscription *Subscription `json:"subscription,omitempty"`
+	// Price holds the value of the price edge.
+	Price *Price `json:"price,omitempty"`
+	// loadedTypes holds the information for reporting if a
+	// type was loaded (or requested) in eager-loading or not.
+	loadedTypes [2]bool
+	// totalCount holds the count of the edges above.
+	totalCount [2]map[string]int
+}
+
+// SubscriptionOrErr returns the Subscription value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e SubscriptionItemEdges) SubscriptionOrErr() (*Subscription, error) {
+	if e.Subscription != nil {
+		return e.Subscription, nil
+	} else if e.loadedTypes[0] {
+		return nil, &NotFoundError{label: subscription.Label}
+	}
+	return nil, &NotLoadedError{edge: "subscription"}
+}
+
+// PriceOrErr returns the Price value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e SubscriptionItemEdges) PriceOrErr() (*Price, error) {
+	if e.Price != nil {
+		return e.Price, nil
+	} else if e.loadedTypes[1] {
+		return nil, &NotFoundError{label: price.Label}
+	}
+	return nil, &NotLoadedError{edge: "price"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -34,9 +83,9 @@ func (*SubscriptionItem) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case subscriptionitem.FieldPosition, subscriptionitem.FieldQuantity:
+		case subscriptionitem.FieldPosition, subscriptionitem.FieldQuantity, subscriptionitem.FieldUnitAmountUnits, subscriptionitem.FieldAmountUnits:
 			values[i] = new(sql.NullInt64)
-		case subscriptionitem.FieldID, subscriptionitem.FieldOrganizationID, subscriptionitem.FieldSubscriptionID, subscriptionitem.FieldPriceID:
+		case subscriptionitem.FieldID, subscriptionitem.FieldOrganizationID, subscriptionitem.FieldDescription, subscriptionitem.FieldPriceID, subscriptionitem.FieldCurrency, subscriptionitem.FieldSubscriptionID:
 			values[i] = new(sql.NullString)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -65,29 +114,54 @@ func (_m *SubscriptionItem) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.OrganizationID = value.String
 			}
-		case subscriptionitem.FieldSubscriptionID:
-			if value, ok := values[i].(*sql.NullString); !ok {
-				return fmt.Errorf("unexpected type %T for field subscription_id", values[i])
-			} else if value.Valid {
-				_m.SubscriptionID = value.String
-			}
-		case subscriptionitem.FieldPriceID:
-			if value, ok := values[i].(*sql.NullString); !ok {
-				return fmt.Errorf("unexpected type %T for field price_id", values[i])
-			} else if value.Valid {
-				_m.PriceID = value.String
-			}
 		case subscriptionitem.FieldPosition:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field position", values[i])
 			} else if value.Valid {
 				_m.Position = int(value.Int64)
 			}
+		case subscriptionitem.FieldDescription:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field description", values[i])
+			} else if value.Valid {
+				_m.Description = value.String
+			}
+		case subscriptionitem.FieldPriceID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field price_id", values[i])
+			} else if value.Valid {
+				_m.PriceID = new(string)
+				*_m.PriceID = value.String
+			}
 		case subscriptionitem.FieldQuantity:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field quantity", values[i])
 			} else if value.Valid {
 				_m.Quantity = int(value.Int64)
+			}
+		case subscriptionitem.FieldCurrency:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field currency", values[i])
+			} else if value.Valid {
+				_m.Currency = value.String
+			}
+		case subscriptionitem.FieldUnitAmountUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field unit_amount_units", values[i])
+			} else if value.Valid {
+				_m.UnitAmountUnits = money.Units(value.Int64)
+			}
+		case subscriptionitem.FieldAmountUnits:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field amount_units", values[i])
+			} else if value.Valid {
+				_m.AmountUnits = money.Units(value.Int64)
+			}
+		case subscriptionitem.FieldSubscriptionID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field subscription_id", values[i])
+			} else if value.Valid {
+				_m.SubscriptionID = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -100,6 +174,16 @@ func (_m *SubscriptionItem) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *SubscriptionItem) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QuerySubscription queries the "subscription" edge of the SubscriptionItem entity.
+func (_m *SubscriptionItem) QuerySubscription() *SubscriptionQuery {
+	return NewSubscriptionItemClient(_m.config).QuerySubscription(_m)
+}
+
+// QueryPrice queries the "price" edge of the SubscriptionItem entity.
+func (_m *SubscriptionItem) QueryPrice() *PriceQuery {
+	return NewSubscriptionItemClient(_m.config).QueryPrice(_m)
 }
 
 // Update returns a builder for updating this SubscriptionItem.
@@ -128,17 +212,31 @@ func (_m *SubscriptionItem) String() string {
 	builder.WriteString("organization_id=")
 	builder.WriteString(_m.OrganizationID)
 	builder.WriteString(", ")
-	builder.WriteString("subscription_id=")
-	builder.WriteString(_m.SubscriptionID)
-	builder.WriteString(", ")
-	builder.WriteString("price_id=")
-	builder.WriteString(_m.PriceID)
-	builder.WriteString(", ")
 	builder.WriteString("position=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Position))
 	builder.WriteString(", ")
+	builder.WriteString("description=")
+	builder.WriteString(_m.Description)
+	builder.WriteString(", ")
+	if v := _m.PriceID; v != nil {
+		builder.WriteString("price_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	builder.WriteString("quantity=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Quantity))
+	builder.WriteString(", ")
+	builder.WriteString("currency=")
+	builder.WriteString(_m.Currency)
+	builder.WriteString(", ")
+	builder.WriteString("unit_amount_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.UnitAmountUnits))
+	builder.WriteString(", ")
+	builder.WriteString("amount_units=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AmountUnits))
+	builder.WriteString(", ")
+	builder.WriteString("subscription_id=")
+	builder.WriteString(_m.SubscriptionID)
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/price"
+	"purser/ent/subscription"
 	"purser/ent/subscriptionitem"
+	"purser/money"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -28,9 +31,15 @@ func (_c *SubscriptionItemCreate) SetOrganizationID(v string) *SubscriptionItemC
 	return _c
 }
 
-// SetSubscriptionID sets the "subscription_id" field.
-func (_c *SubscriptionItemCreate) SetSubscriptionID(v string) *SubscriptionItemCreate {
-	_c.mutation.SetSubscriptionID(v)
+// SetPosition sets the "position" field.
+func (_c *SubscriptionItemCreate) SetPosition(v int) *SubscriptionItemCreate {
+	_c.mutation.SetPosition(v)
+	return _c
+}
+
+// SetDescription sets the "description" field.
+func (_c *SubscriptionItemCreate) SetDescription(v string) *SubscriptionItemCreate {
+	_c.mutation.SetDescription(v)
 	return _c
 }
 
@@ -40,9 +49,11 @@ func (_c *SubscriptionItemCreate) SetPriceID(v string) *SubscriptionItemCreate {
 	return _c
 }
 
-// SetPosition sets the "position" field.
-func (_c *SubscriptionItemCreate) SetPosition(v int) *SubscriptionItemCreate {
-	_c.mutation.SetPosition(v)
+// SetNillablePriceID sets the "price_id" field if the given value is not nil.
+func (_c *SubscriptionItemCreate) SetNillablePriceID(v *string) *SubscriptionItemCreate {
+	if v != nil {
+		_c.SetPriceID(*v)
+	}
 	return _c
 }
 
@@ -52,10 +63,44 @@ func (_c *SubscriptionItemCreate) SetQuantity(v int) *SubscriptionItemCreate {
 	return _c
 }
 
+// SetCurrency sets the "currency" field.
+func (_c *SubscriptionItemCreate) SetCurrency(v string) *SubscriptionItemCreate {
+	_c.mutation.SetCurrency(v)
+	return _c
+}
+
+// SetUnitAmountUnits sets the "unit_amount_units" field.
+func (_c *SubscriptionItemCreate) SetUnitAmountUnits(v money.Units) *SubscriptionItemCreate {
+	_c.mutation.SetUnitAmountUnits(v)
+	return _c
+}
+
+// SetAmountUnits sets the "amount_units" field.
+func (_c *SubscriptionItemCreate) SetAmountUnits(v money.Units) *SubscriptionItemCreate {
+	_c.mutation.SetAmountUnits(v)
+	return _c
+}
+
+// SetSubscriptionID sets the "subscription_id" field.
+func (_c *SubscriptionItemCreate) SetSubscriptionID(v string) *SubscriptionItemCreate {
+	_c.mutation.SetSubscriptionID(v)
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *SubscriptionItemCreate) SetID(v string) *SubscriptionItemCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// SetSubscription sets the "subscription" edge to the Subscription entity.
+func (_c *SubscriptionItemCreate) SetSubscription(v *Subscription) *SubscriptionItemCreate {
+	return _c.SetSubscriptionID(v.ID)
+}
+
+// SetPrice sets the "price" edge to the Price entity.
+func (_c *SubscriptionItemCreate) SetPrice(v *Price) *SubscriptionItemCreate {
+	return _c.SetPriceID(v.ID)
 }
 
 // Mutation returns the SubscriptionItemMutation object of the builder.
@@ -100,6 +145,24 @@ func (_c *SubscriptionItemCreate) check() error {
 			return &ValidationError{Name: "organization_id", err: fmt.Errorf(`ent: validator failed for field "SubscriptionItem.organization_id": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.Position(); !ok {
+		return &ValidationError{Name: "position", err: errors.New(`ent: missing required field "SubscriptionItem.position"`)}
+	}
+	if _, ok := _c.mutation.Description(); !ok {
+		return &ValidationError{Name: "description", err: errors.New(`ent: missing required field "SubscriptionItem.description"`)}
+	}
+	if _, ok := _c.mutation.Quantity(); !ok {
+		return &ValidationError{Name: "quantity", err: errors.New(`ent: missing required field "SubscriptionItem.quantity"`)}
+	}
+	if _, ok := _c.mutation.Currency(); !ok {
+		return &ValidationError{Name: "currency", err: errors.New(`ent: missing required field "SubscriptionItem.currency"`)}
+	}
+	if _, ok := _c.mutation.UnitAmountUnits(); !ok {
+		return &ValidationError{Name: "unit_amount_units", err: errors.New(`ent: missing required field "SubscriptionItem.unit_amount_units"`)}
+	}
+	if _, ok := _c.mutation.AmountUnits(); !ok {
+		return &ValidationError{Name: "amount_units", err: errors.New(`ent: missing required field "SubscriptionItem.amount_units"`)}
+	}
 	if _, ok := _c.mutation.SubscriptionID(); !ok {
 		return &ValidationError{Name: "subscription_id", err: errors.New(`ent: missing required field "SubscriptionItem.subscription_id"`)}
 	}
@@ -108,24 +171,13 @@ func (_c *SubscriptionItemCreate) check() error {
 			return &ValidationError{Name: "subscription_id", err: fmt.Errorf(`ent: validator failed for field "SubscriptionItem.subscription_id": %w`, err)}
 		}
 	}
-	if _, ok := _c.mutation.PriceID(); !ok {
-		return &ValidationError{Name: "price_id", err: errors.New(`ent: missing required field "SubscriptionItem.price_id"`)}
-	}
-	if v, ok := _c.mutation.PriceID(); ok {
-		if err := subscriptionitem.PriceIDValidator(v); err != nil {
-			return &ValidationError{Name: "price_id", err: fmt.Errorf(`ent: validator failed for field "SubscriptionItem.price_id": %w`, err)}
-		}
-	}
-	if _, ok := _c.mutation.Position(); !ok {
-		return &ValidationError{Name: "position", err: errors.New(`ent: missing required field "SubscriptionItem.position"`)}
-	}
-	if _, ok := _c.mutation.Quantity(); !ok {
-		return &ValidationError{Name: "quantity", err: errors.New(`ent: missing required field "SubscriptionItem.quantity"`)}
-	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := subscriptionitem.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "SubscriptionItem.id": %w`, err)}
 		}
+	}
+	if len(_c.mutation.SubscriptionIDs()) == 0 {
+		return &ValidationError{Name: "subscription", err: errors.New(`ent: missing required edge "SubscriptionItem.subscription"`)}
 	}
 	return nil
 }
@@ -167,21 +219,63 @@ func (_c *SubscriptionItemCreate) createSpec() (*SubscriptionItem, *sqlgraph.Cre
 		_spec.SetField(subscriptionitem.FieldOrganizationID, field.TypeString, value)
 		_node.OrganizationID = value
 	}
-	if value, ok := _c.mutation.SubscriptionID(); ok {
-		_spec.SetField(subscriptionitem.FieldSubscriptionID, field.TypeString, value)
-		_node.SubscriptionID = value
-	}
-	if value, ok := _c.mutation.PriceID(); ok {
-		_spec.SetField(subscriptionitem.FieldPriceID, field.TypeString, value)
-		_node.PriceID = value
-	}
 	if value, ok := _c.mutation.Position(); ok {
 		_spec.SetField(subscriptionitem.FieldPosition, field.TypeInt, value)
 		_node.Position = value
 	}
+	if value, ok := _c.mutation.Description(); ok {
+		_spec.SetField(subscriptionitem.FieldDescription, field.TypeString, value)
+		_node.Description = value
+	}
 	if value, ok := _c.mutation.Quantity(); ok {
 		_spec.SetField(subscriptionitem.FieldQuantity, field.TypeInt, value)
 		_node.Quantity = value
+	}
+	if value, ok := _c.mutation.Currency(); ok {
+		_spec.SetField(subscriptionitem.FieldCurrency, field.TypeString, value)
+		_node.Currency = value
+	}
+	if value, ok := _c.mutation.UnitAmountUnits(); ok {
+		_spec.SetField(subscriptionitem.FieldUnitAmountUnits, field.TypeInt64, value)
+		_node.UnitAmountUnits = value
+	}
+	if value, ok := _c.mutation.AmountUnits(); ok {
+		_spec.SetField(subscriptionitem.FieldAmountUnits, field.TypeInt64, value)
+		_node.AmountUnits = value
+	}
+	if nodes := _c.mutation.SubscriptionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   subscriptionitem.SubscriptionTable,
+			Columns: []string{subscriptionitem.SubscriptionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(subscription.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.SubscriptionID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.PriceIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   subscriptionitem.PriceTable,
+			Columns: []string{subscriptionitem.PriceColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(price.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.PriceID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
 }
@@ -235,42 +329,6 @@ type (
 	}
 )
 
-// SetPosition sets the "position" field.
-func (u *SubscriptionItemUpsert) SetPosition(v int) *SubscriptionItemUpsert {
-	u.Set(subscriptionitem.FieldPosition, v)
-	return u
-}
-
-// UpdatePosition sets the "position" field to the value that was provided on create.
-func (u *SubscriptionItemUpsert) UpdatePosition() *SubscriptionItemUpsert {
-	u.SetExcluded(subscriptionitem.FieldPosition)
-	return u
-}
-
-// AddPosition adds v to the "position" field.
-func (u *SubscriptionItemUpsert) AddPosition(v int) *SubscriptionItemUpsert {
-	u.Add(subscriptionitem.FieldPosition, v)
-	return u
-}
-
-// SetQuantity sets the "quantity" field.
-func (u *SubscriptionItemUpsert) SetQuantity(v int) *SubscriptionItemUpsert {
-	u.Set(subscriptionitem.FieldQuantity, v)
-	return u
-}
-
-// UpdateQuantity sets the "quantity" field to the value that was provided on create.
-func (u *SubscriptionItemUpsert) UpdateQuantity() *SubscriptionItemUpsert {
-	u.SetExcluded(subscriptionitem.FieldQuantity)
-	return u
-}
-
-// AddQuantity adds v to the "quantity" field.
-func (u *SubscriptionItemUpsert) AddQuantity(v int) *SubscriptionItemUpsert {
-	u.Add(subscriptionitem.FieldQuantity, v)
-	return u
-}
-
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -291,11 +349,29 @@ func (u *SubscriptionItemUpsertOne) UpdateNewValues() *SubscriptionItemUpsertOne
 		if _, exists := u.create.mutation.OrganizationID(); exists {
 			s.SetIgnore(subscriptionitem.FieldOrganizationID)
 		}
-		if _, exists := u.create.mutation.SubscriptionID(); exists {
-			s.SetIgnore(subscriptionitem.FieldSubscriptionID)
+		if _, exists := u.create.mutation.Position(); exists {
+			s.SetIgnore(subscriptionitem.FieldPosition)
+		}
+		if _, exists := u.create.mutation.Description(); exists {
+			s.SetIgnore(subscriptionitem.FieldDescription)
 		}
 		if _, exists := u.create.mutation.PriceID(); exists {
 			s.SetIgnore(subscriptionitem.FieldPriceID)
+		}
+		if _, exists := u.create.mutation.Quantity(); exists {
+			s.SetIgnore(subscriptionitem.FieldQuantity)
+		}
+		if _, exists := u.create.mutation.Currency(); exists {
+			s.SetIgnore(subscriptionitem.FieldCurrency)
+		}
+		if _, exists := u.create.mutation.UnitAmountUnits(); exists {
+			s.SetIgnore(subscriptionitem.FieldUnitAmountUnits)
+		}
+		if _, exists := u.create.mutation.AmountUnits(); exists {
+			s.SetIgnore(subscriptionitem.FieldAmountUnits)
+		}
+		if _, exists := u.create.mutation.SubscriptionID(); exists {
+			s.SetIgnore(subscriptionitem.FieldSubscriptionID)
 		}
 	}))
 	return u
@@ -326,48 +402,6 @@ func (u *SubscriptionItemUpsertOne) Update(set func(*SubscriptionItemUpsert)) *S
 		set(&SubscriptionItemUpsert{UpdateSet: update})
 	}))
 	return u
-}
-
-// SetPosition sets the "position" field.
-func (u *SubscriptionItemUpsertOne) SetPosition(v int) *SubscriptionItemUpsertOne {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.SetPosition(v)
-	})
-}
-
-// AddPosition adds v to the "position" field.
-func (u *SubscriptionItemUpsertOne) AddPosition(v int) *SubscriptionItemUpsertOne {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.AddPosition(v)
-	})
-}
-
-// UpdatePosition sets the "position" field to the value that was provided on create.
-func (u *SubscriptionItemUpsertOne) UpdatePosition() *SubscriptionItemUpsertOne {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.UpdatePosition()
-	})
-}
-
-// SetQuantity sets the "quantity" field.
-func (u *SubscriptionItemUpsertOne) SetQuantity(v int) *SubscriptionItemUpsertOne {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.SetQuantity(v)
-	})
-}
-
-// AddQuantity adds v to the "quantity" field.
-func (u *SubscriptionItemUpsertOne) AddQuantity(v int) *SubscriptionItemUpsertOne {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.AddQuantity(v)
-	})
-}
-
-// UpdateQuantity sets the "quantity" field to the value that was provided on create.
-func (u *SubscriptionItemUpsertOne) UpdateQuantity() *SubscriptionItemUpsertOne {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.UpdateQuantity()
-	})
 }
 
 // Exec executes the query.
@@ -555,11 +589,29 @@ func (u *SubscriptionItemUpsertBulk) UpdateNewValues() *SubscriptionItemUpsertBu
 			if _, exists := b.mutation.OrganizationID(); exists {
 				s.SetIgnore(subscriptionitem.FieldOrganizationID)
 			}
-			if _, exists := b.mutation.SubscriptionID(); exists {
-				s.SetIgnore(subscriptionitem.FieldSubscriptionID)
+			if _, exists := b.mutation.Position(); exists {
+				s.SetIgnore(subscriptionitem.FieldPosition)
+			}
+			if _, exists := b.mutation.Description(); exists {
+				s.SetIgnore(subscriptionitem.FieldDescription)
 			}
 			if _, exists := b.mutation.PriceID(); exists {
 				s.SetIgnore(subscriptionitem.FieldPriceID)
+			}
+			if _, exists := b.mutation.Quantity(); exists {
+				s.SetIgnore(subscriptionitem.FieldQuantity)
+			}
+			if _, exists := b.mutation.Currency(); exists {
+				s.SetIgnore(subscriptionitem.FieldCurrency)
+			}
+			if _, exists := b.mutation.UnitAmountUnits(); exists {
+				s.SetIgnore(subscriptionitem.FieldUnitAmountUnits)
+			}
+			if _, exists := b.mutation.AmountUnits(); exists {
+				s.SetIgnore(subscriptionitem.FieldAmountUnits)
+			}
+			if _, exists := b.mutation.SubscriptionID(); exists {
+				s.SetIgnore(subscriptionitem.FieldSubscriptionID)
 			}
 		}
 	}))
@@ -591,48 +643,6 @@ func (u *SubscriptionItemUpsertBulk) Update(set func(*SubscriptionItemUpsert)) *
 		set(&SubscriptionItemUpsert{UpdateSet: update})
 	}))
 	return u
-}
-
-// SetPosition sets the "position" field.
-func (u *SubscriptionItemUpsertBulk) SetPosition(v int) *SubscriptionItemUpsertBulk {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.SetPosition(v)
-	})
-}
-
-// AddPosition adds v to the "position" field.
-func (u *SubscriptionItemUpsertBulk) AddPosition(v int) *SubscriptionItemUpsertBulk {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.AddPosition(v)
-	})
-}
-
-// UpdatePosition sets the "position" field to the value that was provided on create.
-func (u *SubscriptionItemUpsertBulk) UpdatePosition() *SubscriptionItemUpsertBulk {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.UpdatePosition()
-	})
-}
-
-// SetQuantity sets the "quantity" field.
-func (u *SubscriptionItemUpsertBulk) SetQuantity(v int) *SubscriptionItemUpsertBulk {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.SetQuantity(v)
-	})
-}
-
-// AddQuantity adds v to the "quantity" field.
-func (u *SubscriptionItemUpsertBulk) AddQuantity(v int) *SubscriptionItemUpsertBulk {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.AddQuantity(v)
-	})
-}
-
-// UpdateQuantity sets the "quantity" field to the value that was provided on create.
-func (u *SubscriptionItemUpsertBulk) UpdateQuantity() *SubscriptionItemUpsertBulk {
-	return u.Update(func(s *SubscriptionItemUpsert) {
-		s.UpdateQuantity()
-	})
 }
 
 // Exec executes the query.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"purser/ent/predicate"
+	"purser/ent/price"
+	"purser/ent/subscription"
 	"purser/ent/subscriptionitem"
 
 	"entgo.io/ent"
@@ -20,12 +22,16 @@ import (
 // SubscriptionItemQuery is the builder for querying SubscriptionItem entities.
 type SubscriptionItemQuery struct {
 	config
-	ctx        *QueryContext
-	order      []subscriptionitem.OrderOption
-	inters     []Interceptor
-	predicates []predicate.SubscriptionItem
+	ctx              *QueryContext
+	order            []subscriptionitem.OrderOption
+	inters           []Interceptor
+	predicates       []predicate.SubscriptionItem
+	withSubscription *SubscriptionQuery
+	withPrice        *PriceQuery
 	// collected is what field collection has added so far.
 	collected collection
+	// parents are those whose list is read, where it is a page of each.
+	parents   *parents
 	loadTotal []func(context.Context, []*SubscriptionItem) error
 	modifiers []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
@@ -62,6 +68,50 @@ func (_q *SubscriptionItemQuery) Unique(unique bool) *SubscriptionItemQuery {
 func (_q *SubscriptionItemQuery) Order(o ...subscriptionitem.OrderOption) *SubscriptionItemQuery {
 	_q.order = append(_q.order, o...)
 	return _q
+}
+
+// QuerySubscription chains the current query on the "subscription" edge.
+func (_q *SubscriptionItemQuery) QuerySubscription() *SubscriptionQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscriptionitem.Table, subscriptionitem.FieldID, selector),
+			sqlgraph.To(subscription.Table, subscription.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, subscriptionitem.SubscriptionTable, subscriptionitem.SubscriptionColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryPrice chains the current query on the "price" edge.
+func (_q *SubscriptionItemQuery) QueryPrice() *PriceQuery {
+	query := (&PriceClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(subscriptionitem.Table, subscriptionitem.FieldID, selector),
+			sqlgraph.To(price.Table, price.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, subscriptionitem.PriceTable, subscriptionitem.PriceColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
 }
 
 // First returns the first SubscriptionItem entity from the query.
@@ -251,16 +301,40 @@ func (_q *SubscriptionItemQuery) Clone() *SubscriptionItemQuery {
 		return nil
 	}
 	return &SubscriptionItemQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]subscriptionitem.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.SubscriptionItem{}, _q.predicates...),
+		config:           _q.config,
+		ctx:              _q.ctx.Clone(),
+		order:            append([]subscriptionitem.OrderOption{}, _q.order...),
+		inters:           append([]Interceptor{}, _q.inters...),
+		predicates:       append([]predicate.SubscriptionItem{}, _q.predicates...),
+		withSubscription: _q.withSubscription.Clone(),
+		withPrice:        _q.withPrice.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
 		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
 	}
+}
+
+// WithSubscription tells the query-builder to eager-load the nodes that are connected to
+// the "subscription" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionItemQuery) WithSubscription(opts ...func(*SubscriptionQuery)) *SubscriptionItemQuery {
+	query := (&SubscriptionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withSubscription = query
+	return _q
+}
+
+// WithPrice tells the query-builder to eager-load the nodes that are connected to
+// the "price" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *SubscriptionItemQuery) WithPrice(opts ...func(*PriceQuery)) *SubscriptionItemQuery {
+	query := (&PriceClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withPrice = query
+	return _q
 }
 
 // GroupBy is used to group vertices by one or more fields/columns.
@@ -345,8 +419,12 @@ func (_q *SubscriptionItemQuery) prepareQuery(ctx context.Context) error {
 
 func (_q *SubscriptionItemQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*SubscriptionItem, error) {
 	var (
-		nodes = []*SubscriptionItem{}
-		_spec = _q.querySpec()
+		nodes       = []*SubscriptionItem{}
+		_spec       = _q.querySpec()
+		loadedTypes = [2]bool{
+			_q.withSubscription != nil,
+			_q.withPrice != nil,
+		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
 		return (*SubscriptionItem).scanValues(nil, columns)
@@ -354,6 +432,7 @@ func (_q *SubscriptionItemQuery) sqlAll(ctx context.Context, hooks ...queryHook)
 	_spec.Assign = func(columns []string, values []any) error {
 		node := &SubscriptionItem{config: _q.config}
 		nodes = append(nodes, node)
+		node.Edges.loadedTypes = loadedTypes
 		return node.assignValues(columns, values)
 	}
 	if len(_q.modifiers) > 0 {
@@ -368,12 +447,86 @@ func (_q *SubscriptionItemQuery) sqlAll(ctx context.Context, hooks ...queryHook)
 	if len(nodes) == 0 {
 		return nodes, nil
 	}
+	if query := _q.withSubscription; query != nil {
+		if err := _q.loadSubscription(ctx, query, nodes, nil,
+			func(n *SubscriptionItem, e *Subscription) { n.Edges.Subscription = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withPrice; query != nil {
+		if err := _q.loadPrice(ctx, query, nodes, nil,
+			func(n *SubscriptionItem, e *Price) { n.Edges.Price = e }); err != nil {
+			return nil, err
+		}
+	}
 	for i := range _q.loadTotal {
 		if err := _q.loadTotal[i](ctx, nodes); err != nil {
 			return nil, err
 		}
 	}
 	return nodes, nil
+}
+
+func (_q *SubscriptionItemQuery) loadSubscription(ctx context.Context, query *SubscriptionQuery, nodes []*SubscriptionItem, init func(*SubscriptionItem), assign func(*SubscriptionItem, *Subscription)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*SubscriptionItem)
+	for i := range nodes {
+		fk := nodes[i].SubscriptionID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(subscription.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "subscription_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *SubscriptionItemQuery) loadPrice(ctx context.Context, query *PriceQuery, nodes []*SubscriptionItem, init func(*SubscriptionItem), assign func(*SubscriptionItem, *Price)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*SubscriptionItem)
+	for i := range nodes {
+		if nodes[i].PriceID == nil {
+			continue
+		}
+		fk := *nodes[i].PriceID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(price.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "price_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
 }
 
 func (_q *SubscriptionItemQuery) sqlCount(ctx context.Context) (int, error) {
@@ -403,6 +556,12 @@ func (_q *SubscriptionItemQuery) querySpec() *sqlgraph.QuerySpec {
 			if fields[i] != subscriptionitem.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
+		}
+		if _q.withSubscription != nil {
+			_spec.Node.AddColumnOnce(subscriptionitem.FieldSubscriptionID)
+		}
+		if _q.withPrice != nil {
+			_spec.Node.AddColumnOnce(subscriptionitem.FieldPriceID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

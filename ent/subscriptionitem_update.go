@@ -28,48 +28,6 @@ func (_u *SubscriptionItemUpdate) Where(ps ...predicate.SubscriptionItem) *Subsc
 	return _u
 }
 
-// SetPosition sets the "position" field.
-func (_u *SubscriptionItemUpdate) SetPosition(v int) *SubscriptionItemUpdate {
-	_u.mutation.ResetPosition()
-	_u.mutation.SetPosition(v)
-	return _u
-}
-
-// SetNillablePosition sets the "position" field if the given value is not nil.
-func (_u *SubscriptionItemUpdate) SetNillablePosition(v *int) *SubscriptionItemUpdate {
-	if v != nil {
-		_u.SetPosition(*v)
-	}
-	return _u
-}
-
-// AddPosition adds value to the "position" field.
-func (_u *SubscriptionItemUpdate) AddPosition(v int) *SubscriptionItemUpdate {
-	_u.mutation.AddPosition(v)
-	return _u
-}
-
-// SetQuantity sets the "quantity" field.
-func (_u *SubscriptionItemUpdate) SetQuantity(v int) *SubscriptionItemUpdate {
-	_u.mutation.ResetQuantity()
-	_u.mutation.SetQuantity(v)
-	return _u
-}
-
-// SetNillableQuantity sets the "quantity" field if the given value is not nil.
-func (_u *SubscriptionItemUpdate) SetNillableQuantity(v *int) *SubscriptionItemUpdate {
-	if v != nil {
-		_u.SetQuantity(*v)
-	}
-	return _u
-}
-
-// AddQuantity adds value to the "quantity" field.
-func (_u *SubscriptionItemUpdate) AddQuantity(v int) *SubscriptionItemUpdate {
-	_u.mutation.AddQuantity(v)
-	return _u
-}
-
 // Mutation returns the SubscriptionItemMutation object of the builder.
 func (_u *SubscriptionItemUpdate) Mutation() *SubscriptionItemMutation {
 	return _u.mutation
@@ -102,6 +60,14 @@ func (_u *SubscriptionItemUpdate) ExecX(ctx context.Context) {
 	}
 }
 
+// check runs all checks and user-defined validators on the builder.
+func (_u *SubscriptionItemUpdate) check() error {
+	if _u.mutation.SubscriptionCleared() && len(_u.mutation.SubscriptionIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "SubscriptionItem.subscription"`)
+	}
+	return nil
+}
+
 // Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
 func (_u *SubscriptionItemUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SubscriptionItemUpdate {
 	_u.modifiers = append(_u.modifiers, modifiers...)
@@ -109,6 +75,9 @@ func (_u *SubscriptionItemUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)
 }
 
 func (_u *SubscriptionItemUpdate) sqlSave(ctx context.Context) (_node int, err error) {
+	if err := _u.check(); err != nil {
+		return _node, err
+	}
 	_spec := sqlgraph.NewUpdateSpec(subscriptionitem.Table, subscriptionitem.Columns, sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
@@ -116,18 +85,6 @@ func (_u *SubscriptionItemUpdate) sqlSave(ctx context.Context) (_node int, err e
 				ps[i](selector)
 			}
 		}
-	}
-	if value, ok := _u.mutation.Position(); ok {
-		_spec.SetField(subscriptionitem.FieldPosition, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedPosition(); ok {
-		_spec.AddField(subscriptionitem.FieldPosition, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.Quantity(); ok {
-		_spec.SetField(subscriptionitem.FieldQuantity, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedQuantity(); ok {
-		_spec.AddField(subscriptionitem.FieldQuantity, field.TypeInt, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -149,48 +106,6 @@ type SubscriptionItemUpdateOne struct {
 	hooks     []Hook
 	mutation  *SubscriptionItemMutation
 	modifiers []func(*sql.UpdateBuilder)
-}
-
-// SetPosition sets the "position" field.
-func (_u *SubscriptionItemUpdateOne) SetPosition(v int) *SubscriptionItemUpdateOne {
-	_u.mutation.ResetPosition()
-	_u.mutation.SetPosition(v)
-	return _u
-}
-
-// SetNillablePosition sets the "position" field if the given value is not nil.
-func (_u *SubscriptionItemUpdateOne) SetNillablePosition(v *int) *SubscriptionItemUpdateOne {
-	if v != nil {
-		_u.SetPosition(*v)
-	}
-	return _u
-}
-
-// AddPosition adds value to the "position" field.
-func (_u *SubscriptionItemUpdateOne) AddPosition(v int) *SubscriptionItemUpdateOne {
-	_u.mutation.AddPosition(v)
-	return _u
-}
-
-// SetQuantity sets the "quantity" field.
-func (_u *SubscriptionItemUpdateOne) SetQuantity(v int) *SubscriptionItemUpdateOne {
-	_u.mutation.ResetQuantity()
-	_u.mutation.SetQuantity(v)
-	return _u
-}
-
-// SetNillableQuantity sets the "quantity" field if the given value is not nil.
-func (_u *SubscriptionItemUpdateOne) SetNillableQuantity(v *int) *SubscriptionItemUpdateOne {
-	if v != nil {
-		_u.SetQuantity(*v)
-	}
-	return _u
-}
-
-// AddQuantity adds value to the "quantity" field.
-func (_u *SubscriptionItemUpdateOne) AddQuantity(v int) *SubscriptionItemUpdateOne {
-	_u.mutation.AddQuantity(v)
-	return _u
 }
 
 // Mutation returns the SubscriptionItemMutation object of the builder.
@@ -238,6 +153,14 @@ func (_u *SubscriptionItemUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
+// check runs all checks and user-defined validators on the builder.
+func (_u *SubscriptionItemUpdateOne) check() error {
+	if _u.mutation.SubscriptionCleared() && len(_u.mutation.SubscriptionIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "SubscriptionItem.subscription"`)
+	}
+	return nil
+}
+
 // Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
 func (_u *SubscriptionItemUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SubscriptionItemUpdateOne {
 	_u.modifiers = append(_u.modifiers, modifiers...)
@@ -245,6 +168,9 @@ func (_u *SubscriptionItemUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuild
 }
 
 func (_u *SubscriptionItemUpdateOne) sqlSave(ctx context.Context) (_node *SubscriptionItem, err error) {
+	if err := _u.check(); err != nil {
+		return _node, err
+	}
 	_spec := sqlgraph.NewUpdateSpec(subscriptionitem.Table, subscriptionitem.Columns, sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
 	if !ok {
@@ -269,18 +195,6 @@ func (_u *SubscriptionItemUpdateOne) sqlSave(ctx context.Context) (_node *Subscr
 				ps[i](selector)
 			}
 		}
-	}
-	if value, ok := _u.mutation.Position(); ok {
-		_spec.SetField(subscriptionitem.FieldPosition, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedPosition(); ok {
-		_spec.AddField(subscriptionitem.FieldPosition, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.Quantity(); ok {
-		_spec.SetField(subscriptionitem.FieldQuantity, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedQuantity(); ok {
-		_spec.AddField(subscriptionitem.FieldQuantity, field.TypeInt, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &SubscriptionItem{config: _u.config}

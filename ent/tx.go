@@ -26,6 +26,8 @@ type Tx struct {
 	Currency *CurrencyClient
 	// Dispute is the client for interacting with the Dispute builders.
 	Dispute *DisputeClient
+	// Email is the client for interacting with the Email builders.
+	Email *EmailClient
 	// EmailTemplate is the client for interacting with the EmailTemplate builders.
 	EmailTemplate *EmailTemplateClient
 	// GatewayCall is the client for interacting with the GatewayCall builders.
@@ -225,6 +227,7 @@ func (tx *Tx) init() {
 	tx.CreditNote = NewCreditNoteClient(tx.config)
 	tx.Currency = NewCurrencyClient(tx.config)
 	tx.Dispute = NewDisputeClient(tx.config)
+	tx.Email = NewEmailClient(tx.config)
 	tx.EmailTemplate = NewEmailTemplateClient(tx.config)
 	tx.GatewayCall = NewGatewayCallClient(tx.config)
 	tx.GatewayCustomer = NewGatewayCustomerClient(tx.config)

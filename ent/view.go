@@ -3,6 +3,7 @@ package ent
 import (
 	"time"
 
+	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/price"
 	"purser/money"
@@ -31,6 +32,14 @@ func (l *QuoteLine) Recurrence() *Recurrence {
 	}
 	return &Recurrence{Interval: price.RecurrenceInterval(*l.RecurrenceInterval), IntervalCount: l.RecurrenceCount}
 }
+
+// Recurrence is how often the subscription is paid.
+func (s *Subscription) Recurrence() *Recurrence {
+	return &Recurrence{Interval: price.RecurrenceInterval(s.RecurrenceInterval), IntervalCount: s.RecurrenceCount}
+}
+
+// ShownCollection is how its invoices are to be paid, in their words.
+func (s *Subscription) ShownCollection() invoice.Collection { return invoice.Collection(s.Collection) }
 
 // Failure says why a payment or one try at it failed.
 type Failure struct {
@@ -167,3 +176,64 @@ func capOf(agreed *money.Units, one money.Units, times money.Units) money.Units 
 	}
 	return one * times
 }
+
+// Installation is the installation id of the account's payment pages, or nil.
+func (p *Provider) Installation() *string { return given(p.AuthType) }
+
+// GivenEndpoint is the address that was given for the account's gateway, or
+// nil.
+func (p *Provider) GivenEndpoint() *string { return given(p.Endpoint) }
+
+// Installation is the installation id of the account's payment pages, or nil.
+func (g *GlobalProvider) Installation() *string { return given(g.AuthType) }
+
+// GivenEndpoint is the address that was given for the account's gateway, or
+// nil.
+func (g *GlobalProvider) GivenEndpoint() *string { return given(g.Endpoint) }
+
+// AnsweredStatus is the status that the endpoint answered with, or nil.
+func (d *WebhookDelivery) AnsweredStatus() *int {
+	if d.HTTPStatus == 0 {
+		return nil
+	}
+	return &d.HTTPStatus
+}
+
+// Reason is why the delivery failed, or nil.
+func (d *WebhookDelivery) Reason() *string { return given(d.Error) }
+
+// given is a text, or nil where it is empty.
+func given(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// InvoiceTax is the tax of an invoice at one rate.
+type InvoiceTax struct {
+	Rate    money.Decimal
+	Taxable money.Amount
+	Amount  money.Amount
+}
+
+// ShownTaxes are the invoice's taxes by rate.
+func (i *Invoice) ShownTaxes() []*InvoiceTax {
+	out := make([]*InvoiceTax, len(i.Taxes))
+	for n, t := range i.Taxes {
+		out[n] = &InvoiceTax{Rate: t.RatePpm.Decimal(), Taxable: amount(t.TaxableUnits, i.Currency), Amount: amount(t.TaxUnits, i.Currency)}
+	}
+	return out
+}
+
+// ShownTaxRate is the line's own tax in percent, or nil.
+func (l *InvoiceLine) ShownTaxRate() *money.Decimal {
+	if l.TaxRatePpm == nil {
+		return nil
+	}
+	rate := l.TaxRatePpm.Decimal()
+	return &rate
+}
+
+// Debt is what the invoice moves off the payer's balance, or nil.
+func (i *Invoice) Debt() *money.Amount { return optionalAmount(i.DebtUnits, i.Currency) }

@@ -5,6 +5,7 @@ package ent
 import (
 	"fmt"
 	"purser/ent/webhookdelivery"
+	"purser/ent/webhookendpoint"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type WebhookDelivery struct {
 	EndpointID string `json:"endpoint_id,omitempty"`
 	// OutboxID holds the value of the "outbox_id" field.
 	OutboxID string `json:"outbox_id,omitempty"`
+	// EventType holds the value of the "event_type" field.
+	EventType string `json:"event_type,omitempty"`
 	// Attempt holds the value of the "attempt" field.
 	Attempt int `json:"attempt,omitempty"`
 	// Status holds the value of the "status" field.
@@ -35,7 +38,34 @@ type WebhookDelivery struct {
 	Error string `json:"error,omitempty"`
 	// NextAttemptAt holds the value of the "next_attempt_at" field.
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
-	selectValues  sql.SelectValues
+	// FinishedAt holds the value of the "finished_at" field.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+	// Edges holds the relations/edges for other nodes in the graph.
+	// The values are being populated by the WebhookDeliveryQuery when eager-loading is set.
+	Edges        WebhookDeliveryEdges `json:"edges"`
+	selectValues sql.SelectValues
+}
+
+// WebhookDeliveryEdges holds the relations/edges for other nodes in the graph.
+type WebhookDeliveryEdges struct {
+	// Endpoint holds the value of the endpoint edge.
+	Endpoint *WebhookEndpoint `json:"endpoint,omitempty"`
+	// loadedTypes holds the information for reporting if a
+	// type was loaded (or requested) in eager-loading or not.
+	loadedTypes [1]bool
+	// totalCount holds the count of the edges above.
+	totalCount [1]map[string]int
+}
+
+// EndpointOrErr returns the Endpoint value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e WebhookDeliveryEdges) EndpointOrErr() (*WebhookEndpoint, error) {
+	if e.Endpoint != nil {
+		return e.Endpoint, nil
+	} else if e.loadedTypes[0] {
+		return nil, &NotFoundError{label: webhookendpoint.Label}
+	}
+	return nil, &NotLoadedError{edge: "endpoint"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -45,9 +75,9 @@ func (*WebhookDelivery) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case webhookdelivery.FieldAttempt, webhookdelivery.FieldHTTPStatus:
 			values[i] = new(sql.NullInt64)
-		case webhookdelivery.FieldID, webhookdelivery.FieldOrganizationID, webhookdelivery.FieldEndpointID, webhookdelivery.FieldOutboxID, webhookdelivery.FieldStatus, webhookdelivery.FieldError:
+		case webhookdelivery.FieldID, webhookdelivery.FieldOrganizationID, webhookdelivery.FieldEndpointID, webhookdelivery.FieldOutboxID, webhookdelivery.FieldEventType, webhookdelivery.FieldStatus, webhookdelivery.FieldError:
 			values[i] = new(sql.NullString)
-		case webhookdelivery.FieldCreatedAt, webhookdelivery.FieldNextAttemptAt:
+		case webhookdelivery.FieldCreatedAt, webhookdelivery.FieldNextAttemptAt, webhookdelivery.FieldFinishedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -94,6 +124,12 @@ func (_m *WebhookDelivery) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.OutboxID = value.String
 			}
+		case webhookdelivery.FieldEventType:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field event_type", values[i])
+			} else if value.Valid {
+				_m.EventType = value.String
+			}
 		case webhookdelivery.FieldAttempt:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field attempt", values[i])
@@ -125,6 +161,13 @@ func (_m *WebhookDelivery) assignValues(columns []string, values []any) error {
 				_m.NextAttemptAt = new(time.Time)
 				*_m.NextAttemptAt = value.Time
 			}
+		case webhookdelivery.FieldFinishedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field finished_at", values[i])
+			} else if value.Valid {
+				_m.FinishedAt = new(time.Time)
+				*_m.FinishedAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -136,6 +179,11 @@ func (_m *WebhookDelivery) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *WebhookDelivery) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryEndpoint queries the "endpoint" edge of the WebhookDelivery entity.
+func (_m *WebhookDelivery) QueryEndpoint() *WebhookEndpointQuery {
+	return NewWebhookDeliveryClient(_m.config).QueryEndpoint(_m)
 }
 
 // Update returns a builder for updating this WebhookDelivery.
@@ -173,6 +221,9 @@ func (_m *WebhookDelivery) String() string {
 	builder.WriteString("outbox_id=")
 	builder.WriteString(_m.OutboxID)
 	builder.WriteString(", ")
+	builder.WriteString("event_type=")
+	builder.WriteString(_m.EventType)
+	builder.WriteString(", ")
 	builder.WriteString("attempt=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Attempt))
 	builder.WriteString(", ")
@@ -187,6 +238,11 @@ func (_m *WebhookDelivery) String() string {
 	builder.WriteString(", ")
 	if v := _m.NextAttemptAt; v != nil {
 		builder.WriteString("next_attempt_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.FinishedAt; v != nil {
+		builder.WriteString("finished_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')

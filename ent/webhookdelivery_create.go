@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/webhookdelivery"
+	"purser/ent/webhookendpoint"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -44,6 +45,12 @@ func (_c *WebhookDeliveryCreate) SetEndpointID(v string) *WebhookDeliveryCreate 
 // SetOutboxID sets the "outbox_id" field.
 func (_c *WebhookDeliveryCreate) SetOutboxID(v string) *WebhookDeliveryCreate {
 	_c.mutation.SetOutboxID(v)
+	return _c
+}
+
+// SetEventType sets the "event_type" field.
+func (_c *WebhookDeliveryCreate) SetEventType(v string) *WebhookDeliveryCreate {
+	_c.mutation.SetEventType(v)
 	return _c
 }
 
@@ -109,10 +116,29 @@ func (_c *WebhookDeliveryCreate) SetNillableNextAttemptAt(v *time.Time) *Webhook
 	return _c
 }
 
+// SetFinishedAt sets the "finished_at" field.
+func (_c *WebhookDeliveryCreate) SetFinishedAt(v time.Time) *WebhookDeliveryCreate {
+	_c.mutation.SetFinishedAt(v)
+	return _c
+}
+
+// SetNillableFinishedAt sets the "finished_at" field if the given value is not nil.
+func (_c *WebhookDeliveryCreate) SetNillableFinishedAt(v *time.Time) *WebhookDeliveryCreate {
+	if v != nil {
+		_c.SetFinishedAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *WebhookDeliveryCreate) SetID(v string) *WebhookDeliveryCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// SetEndpoint sets the "endpoint" edge to the WebhookEndpoint entity.
+func (_c *WebhookDeliveryCreate) SetEndpoint(v *WebhookEndpoint) *WebhookDeliveryCreate {
+	return _c.SetEndpointID(v.ID)
 }
 
 // Mutation returns the WebhookDeliveryMutation object of the builder.
@@ -196,6 +222,9 @@ func (_c *WebhookDeliveryCreate) check() error {
 			return &ValidationError{Name: "outbox_id", err: fmt.Errorf(`ent: validator failed for field "WebhookDelivery.outbox_id": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.EventType(); !ok {
+		return &ValidationError{Name: "event_type", err: errors.New(`ent: missing required field "WebhookDelivery.event_type"`)}
+	}
 	if _, ok := _c.mutation.Attempt(); !ok {
 		return &ValidationError{Name: "attempt", err: errors.New(`ent: missing required field "WebhookDelivery.attempt"`)}
 	}
@@ -217,6 +246,9 @@ func (_c *WebhookDeliveryCreate) check() error {
 		if err := webhookdelivery.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "WebhookDelivery.id": %w`, err)}
 		}
+	}
+	if len(_c.mutation.EndpointIDs()) == 0 {
+		return &ValidationError{Name: "endpoint", err: errors.New(`ent: missing required edge "WebhookDelivery.endpoint"`)}
 	}
 	return nil
 }
@@ -262,13 +294,13 @@ func (_c *WebhookDeliveryCreate) createSpec() (*WebhookDelivery, *sqlgraph.Creat
 		_spec.SetField(webhookdelivery.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
 	}
-	if value, ok := _c.mutation.EndpointID(); ok {
-		_spec.SetField(webhookdelivery.FieldEndpointID, field.TypeString, value)
-		_node.EndpointID = value
-	}
 	if value, ok := _c.mutation.OutboxID(); ok {
 		_spec.SetField(webhookdelivery.FieldOutboxID, field.TypeString, value)
 		_node.OutboxID = value
+	}
+	if value, ok := _c.mutation.EventType(); ok {
+		_spec.SetField(webhookdelivery.FieldEventType, field.TypeString, value)
+		_node.EventType = value
 	}
 	if value, ok := _c.mutation.Attempt(); ok {
 		_spec.SetField(webhookdelivery.FieldAttempt, field.TypeInt, value)
@@ -289,6 +321,27 @@ func (_c *WebhookDeliveryCreate) createSpec() (*WebhookDelivery, *sqlgraph.Creat
 	if value, ok := _c.mutation.NextAttemptAt(); ok {
 		_spec.SetField(webhookdelivery.FieldNextAttemptAt, field.TypeTime, value)
 		_node.NextAttemptAt = &value
+	}
+	if value, ok := _c.mutation.FinishedAt(); ok {
+		_spec.SetField(webhookdelivery.FieldFinishedAt, field.TypeTime, value)
+		_node.FinishedAt = &value
+	}
+	if nodes := _c.mutation.EndpointIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   webhookdelivery.EndpointTable,
+			Columns: []string{webhookdelivery.EndpointColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookendpoint.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.EndpointID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
 }
@@ -402,6 +455,24 @@ func (u *WebhookDeliveryUpsert) ClearNextAttemptAt() *WebhookDeliveryUpsert {
 	return u
 }
 
+// SetFinishedAt sets the "finished_at" field.
+func (u *WebhookDeliveryUpsert) SetFinishedAt(v time.Time) *WebhookDeliveryUpsert {
+	u.Set(webhookdelivery.FieldFinishedAt, v)
+	return u
+}
+
+// UpdateFinishedAt sets the "finished_at" field to the value that was provided on create.
+func (u *WebhookDeliveryUpsert) UpdateFinishedAt() *WebhookDeliveryUpsert {
+	u.SetExcluded(webhookdelivery.FieldFinishedAt)
+	return u
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (u *WebhookDeliveryUpsert) ClearFinishedAt() *WebhookDeliveryUpsert {
+	u.SetNull(webhookdelivery.FieldFinishedAt)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -430,6 +501,9 @@ func (u *WebhookDeliveryUpsertOne) UpdateNewValues() *WebhookDeliveryUpsertOne {
 		}
 		if _, exists := u.create.mutation.OutboxID(); exists {
 			s.SetIgnore(webhookdelivery.FieldOutboxID)
+		}
+		if _, exists := u.create.mutation.EventType(); exists {
+			s.SetIgnore(webhookdelivery.FieldEventType)
 		}
 		if _, exists := u.create.mutation.Attempt(); exists {
 			s.SetIgnore(webhookdelivery.FieldAttempt)
@@ -532,6 +606,27 @@ func (u *WebhookDeliveryUpsertOne) UpdateNextAttemptAt() *WebhookDeliveryUpsertO
 func (u *WebhookDeliveryUpsertOne) ClearNextAttemptAt() *WebhookDeliveryUpsertOne {
 	return u.Update(func(s *WebhookDeliveryUpsert) {
 		s.ClearNextAttemptAt()
+	})
+}
+
+// SetFinishedAt sets the "finished_at" field.
+func (u *WebhookDeliveryUpsertOne) SetFinishedAt(v time.Time) *WebhookDeliveryUpsertOne {
+	return u.Update(func(s *WebhookDeliveryUpsert) {
+		s.SetFinishedAt(v)
+	})
+}
+
+// UpdateFinishedAt sets the "finished_at" field to the value that was provided on create.
+func (u *WebhookDeliveryUpsertOne) UpdateFinishedAt() *WebhookDeliveryUpsertOne {
+	return u.Update(func(s *WebhookDeliveryUpsert) {
+		s.UpdateFinishedAt()
+	})
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (u *WebhookDeliveryUpsertOne) ClearFinishedAt() *WebhookDeliveryUpsertOne {
+	return u.Update(func(s *WebhookDeliveryUpsert) {
+		s.ClearFinishedAt()
 	})
 }
 
@@ -730,6 +825,9 @@ func (u *WebhookDeliveryUpsertBulk) UpdateNewValues() *WebhookDeliveryUpsertBulk
 			if _, exists := b.mutation.OutboxID(); exists {
 				s.SetIgnore(webhookdelivery.FieldOutboxID)
 			}
+			if _, exists := b.mutation.EventType(); exists {
+				s.SetIgnore(webhookdelivery.FieldEventType)
+			}
 			if _, exists := b.mutation.Attempt(); exists {
 				s.SetIgnore(webhookdelivery.FieldAttempt)
 			}
@@ -832,6 +930,27 @@ func (u *WebhookDeliveryUpsertBulk) UpdateNextAttemptAt() *WebhookDeliveryUpsert
 func (u *WebhookDeliveryUpsertBulk) ClearNextAttemptAt() *WebhookDeliveryUpsertBulk {
 	return u.Update(func(s *WebhookDeliveryUpsert) {
 		s.ClearNextAttemptAt()
+	})
+}
+
+// SetFinishedAt sets the "finished_at" field.
+func (u *WebhookDeliveryUpsertBulk) SetFinishedAt(v time.Time) *WebhookDeliveryUpsertBulk {
+	return u.Update(func(s *WebhookDeliveryUpsert) {
+		s.SetFinishedAt(v)
+	})
+}
+
+// UpdateFinishedAt sets the "finished_at" field to the value that was provided on create.
+func (u *WebhookDeliveryUpsertBulk) UpdateFinishedAt() *WebhookDeliveryUpsertBulk {
+	return u.Update(func(s *WebhookDeliveryUpsert) {
+		s.UpdateFinishedAt()
+	})
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (u *WebhookDeliveryUpsertBulk) ClearFinishedAt() *WebhookDeliveryUpsertBulk {
+	return u.Update(func(s *WebhookDeliveryUpsert) {
+		s.ClearFinishedAt()
 	})
 }
 

@@ -98,6 +98,26 @@ func (_u *WebhookDeliveryUpdate) ClearNextAttemptAt() *WebhookDeliveryUpdate {
 	return _u
 }
 
+// SetFinishedAt sets the "finished_at" field.
+func (_u *WebhookDeliveryUpdate) SetFinishedAt(v time.Time) *WebhookDeliveryUpdate {
+	_u.mutation.SetFinishedAt(v)
+	return _u
+}
+
+// SetNillableFinishedAt sets the "finished_at" field if the given value is not nil.
+func (_u *WebhookDeliveryUpdate) SetNillableFinishedAt(v *time.Time) *WebhookDeliveryUpdate {
+	if v != nil {
+		_u.SetFinishedAt(*v)
+	}
+	return _u
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (_u *WebhookDeliveryUpdate) ClearFinishedAt() *WebhookDeliveryUpdate {
+	_u.mutation.ClearFinishedAt()
+	return _u
+}
+
 // Mutation returns the WebhookDeliveryMutation object of the builder.
 func (_u *WebhookDeliveryUpdate) Mutation() *WebhookDeliveryMutation {
 	return _u.mutation
@@ -137,6 +157,9 @@ func (_u *WebhookDeliveryUpdate) check() error {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "WebhookDelivery.status": %w`, err)}
 		}
 	}
+	if _u.mutation.EndpointCleared() && len(_u.mutation.EndpointIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "WebhookDelivery.endpoint"`)
+	}
 	return nil
 }
 
@@ -175,6 +198,12 @@ func (_u *WebhookDeliveryUpdate) sqlSave(ctx context.Context) (_node int, err er
 	}
 	if _u.mutation.NextAttemptAtCleared() {
 		_spec.ClearField(webhookdelivery.FieldNextAttemptAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.FinishedAt(); ok {
+		_spec.SetField(webhookdelivery.FieldFinishedAt, field.TypeTime, value)
+	}
+	if _u.mutation.FinishedAtCleared() {
+		_spec.ClearField(webhookdelivery.FieldFinishedAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -267,6 +296,26 @@ func (_u *WebhookDeliveryUpdateOne) ClearNextAttemptAt() *WebhookDeliveryUpdateO
 	return _u
 }
 
+// SetFinishedAt sets the "finished_at" field.
+func (_u *WebhookDeliveryUpdateOne) SetFinishedAt(v time.Time) *WebhookDeliveryUpdateOne {
+	_u.mutation.SetFinishedAt(v)
+	return _u
+}
+
+// SetNillableFinishedAt sets the "finished_at" field if the given value is not nil.
+func (_u *WebhookDeliveryUpdateOne) SetNillableFinishedAt(v *time.Time) *WebhookDeliveryUpdateOne {
+	if v != nil {
+		_u.SetFinishedAt(*v)
+	}
+	return _u
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (_u *WebhookDeliveryUpdateOne) ClearFinishedAt() *WebhookDeliveryUpdateOne {
+	_u.mutation.ClearFinishedAt()
+	return _u
+}
+
 // Mutation returns the WebhookDeliveryMutation object of the builder.
 func (_u *WebhookDeliveryUpdateOne) Mutation() *WebhookDeliveryMutation {
 	return _u.mutation
@@ -318,6 +367,9 @@ func (_u *WebhookDeliveryUpdateOne) check() error {
 		if err := webhookdelivery.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "WebhookDelivery.status": %w`, err)}
 		}
+	}
+	if _u.mutation.EndpointCleared() && len(_u.mutation.EndpointIDs()) > 0 {
+		return errors.New(`ent: clearing a required unique edge "WebhookDelivery.endpoint"`)
 	}
 	return nil
 }
@@ -374,6 +426,12 @@ func (_u *WebhookDeliveryUpdateOne) sqlSave(ctx context.Context) (_node *Webhook
 	}
 	if _u.mutation.NextAttemptAtCleared() {
 		_spec.ClearField(webhookdelivery.FieldNextAttemptAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.FinishedAt(); ok {
+		_spec.SetField(webhookdelivery.FieldFinishedAt, field.TypeTime, value)
+	}
+	if _u.mutation.FinishedAtCleared() {
+		_spec.ClearField(webhookdelivery.FieldFinishedAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &WebhookDelivery{config: _u.config}

@@ -22,8 +22,12 @@ type WebhookEndpoint struct {
 	OrganizationID string `json:"organization_id,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
+	// UpdatedAt holds the value of the "updated_at" field.
+	UpdatedAt time.Time `json:"updated_at,omitempty"`
 	// URL holds the value of the "url" field.
 	URL string `json:"url,omitempty"`
+	// Description holds the value of the "description" field.
+	Description *string `json:"description,omitempty"`
 	// Status holds the value of the "status" field.
 	Status webhookendpoint.Status `json:"status,omitempty"`
 	// EventTypes holds the value of the "event_types" field.
@@ -32,7 +36,34 @@ type WebhookEndpoint struct {
 	SecretSealed []byte `json:"-"`
 	// SecretPreviousSealed holds the value of the "secret_previous_sealed" field.
 	SecretPreviousSealed []byte `json:"-"`
-	selectValues         sql.SelectValues
+	// SecretPreviousUntil holds the value of the "secret_previous_until" field.
+	SecretPreviousUntil *time.Time `json:"secret_previous_until,omitempty"`
+	// Edges holds the relations/edges for other nodes in the graph.
+	// The values are being populated by the WebhookEndpointQuery when eager-loading is set.
+	Edges        WebhookEndpointEdges `json:"edges"`
+	selectValues sql.SelectValues
+}
+
+// WebhookEndpointEdges holds the relations/edges for other nodes in the graph.
+type WebhookEndpointEdges struct {
+	// Deliveries holds the value of the deliveries edge.
+	Deliveries []*WebhookDelivery `json:"deliveries,omitempty"`
+	// loadedTypes holds the information for reporting if a
+	// type was loaded (or requested) in eager-loading or not.
+	loadedTypes [1]bool
+	// totalCount holds the count of the edges above.
+	totalCount [1]map[string]int
+
+	namedDeliveries map[string][]*WebhookDelivery
+}
+
+// DeliveriesOrErr returns the Deliveries value or an error if the edge
+// was not loaded in eager-loading.
+func (e WebhookEndpointEdges) DeliveriesOrErr() ([]*WebhookDelivery, error) {
+	if e.loadedTypes[0] {
+		return e.Deliveries, nil
+	}
+	return nil, &NotLoadedError{edge: "deliveries"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -42,9 +73,9 @@ func (*WebhookEndpoint) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case webhookendpoint.FieldEventTypes, webhookendpoint.FieldSecretSealed, webhookendpoint.FieldSecretPreviousSealed:
 			values[i] = new([]byte)
-		case webhookendpoint.FieldID, webhookendpoint.FieldOrganizationID, webhookendpoint.FieldURL, webhookendpoint.FieldStatus:
+		case webhookendpoint.FieldID, webhookendpoint.FieldOrganizationID, webhookendpoint.FieldURL, webhookendpoint.FieldDescription, webhookendpoint.FieldStatus:
 			values[i] = new(sql.NullString)
-		case webhookendpoint.FieldCreatedAt:
+		case webhookendpoint.FieldCreatedAt, webhookendpoint.FieldUpdatedAt, webhookendpoint.FieldSecretPreviousUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -79,11 +110,24 @@ func (_m *WebhookEndpoint) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CreatedAt = value.Time
 			}
+		case webhookendpoint.FieldUpdatedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field updated_at", values[i])
+			} else if value.Valid {
+				_m.UpdatedAt = value.Time
+			}
 		case webhookendpoint.FieldURL:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field url", values[i])
 			} else if value.Valid {
 				_m.URL = value.String
+			}
+		case webhookendpoint.FieldDescription:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field description", values[i])
+			} else if value.Valid {
+				_m.Description = new(string)
+				*_m.Description = value.String
 			}
 		case webhookendpoint.FieldStatus:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -111,6 +155,13 @@ func (_m *WebhookEndpoint) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.SecretPreviousSealed = *value
 			}
+		case webhookendpoint.FieldSecretPreviousUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field secret_previous_until", values[i])
+			} else if value.Valid {
+				_m.SecretPreviousUntil = new(time.Time)
+				*_m.SecretPreviousUntil = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -122,6 +173,11 @@ func (_m *WebhookEndpoint) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *WebhookEndpoint) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryDeliveries queries the "deliveries" edge of the WebhookEndpoint entity.
+func (_m *WebhookEndpoint) QueryDeliveries() *WebhookDeliveryQuery {
+	return NewWebhookEndpointClient(_m.config).QueryDeliveries(_m)
 }
 
 // Update returns a builder for updating this WebhookEndpoint.
@@ -153,8 +209,16 @@ func (_m *WebhookEndpoint) String() string {
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))
 	builder.WriteString(", ")
+	builder.WriteString("updated_at=")
+	builder.WriteString(_m.UpdatedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
 	builder.WriteString("url=")
 	builder.WriteString(_m.URL)
+	builder.WriteString(", ")
+	if v := _m.Description; v != nil {
+		builder.WriteString("description=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))
@@ -165,8 +229,37 @@ func (_m *WebhookEndpoint) String() string {
 	builder.WriteString("secret_sealed=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("secret_previous_sealed=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.SecretPreviousUntil; v != nil {
+		builder.WriteString("secret_previous_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
+}
+
+// NamedDeliveries returns the Deliveries named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *WebhookEndpoint) NamedDeliveries(name string) ([]*WebhookDelivery, error) {
+	if _m.Edges.namedDeliveries == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedDeliveries[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *WebhookEndpoint) appendNamedDeliveries(name string, edges ...*WebhookDelivery) {
+	if _m.Edges.namedDeliveries == nil {
+		_m.Edges.namedDeliveries = make(map[string][]*WebhookDelivery)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedDeliveries[name] = []*WebhookDelivery{}
+	} else {
+		_m.Edges.namedDeliveries[name] = append(_m.Edges.namedDeliveries[name], edges...)
+	}
 }
 
 // WebhookEndpoints is a parsable slice of WebhookEndpoint.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"purser/ent/webhookdelivery"
 	"purser/ent/webhookendpoint"
 	"time"
 
@@ -35,9 +36,29 @@ func (_c *WebhookEndpointCreate) SetCreatedAt(v time.Time) *WebhookEndpointCreat
 	return _c
 }
 
+// SetUpdatedAt sets the "updated_at" field.
+func (_c *WebhookEndpointCreate) SetUpdatedAt(v time.Time) *WebhookEndpointCreate {
+	_c.mutation.SetUpdatedAt(v)
+	return _c
+}
+
 // SetURL sets the "url" field.
 func (_c *WebhookEndpointCreate) SetURL(v string) *WebhookEndpointCreate {
 	_c.mutation.SetURL(v)
+	return _c
+}
+
+// SetDescription sets the "description" field.
+func (_c *WebhookEndpointCreate) SetDescription(v string) *WebhookEndpointCreate {
+	_c.mutation.SetDescription(v)
+	return _c
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_c *WebhookEndpointCreate) SetNillableDescription(v *string) *WebhookEndpointCreate {
+	if v != nil {
+		_c.SetDescription(*v)
+	}
 	return _c
 }
 
@@ -73,10 +94,39 @@ func (_c *WebhookEndpointCreate) SetSecretPreviousSealed(v []byte) *WebhookEndpo
 	return _c
 }
 
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (_c *WebhookEndpointCreate) SetSecretPreviousUntil(v time.Time) *WebhookEndpointCreate {
+	_c.mutation.SetSecretPreviousUntil(v)
+	return _c
+}
+
+// SetNillableSecretPreviousUntil sets the "secret_previous_until" field if the given value is not nil.
+func (_c *WebhookEndpointCreate) SetNillableSecretPreviousUntil(v *time.Time) *WebhookEndpointCreate {
+	if v != nil {
+		_c.SetSecretPreviousUntil(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *WebhookEndpointCreate) SetID(v string) *WebhookEndpointCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// AddDeliveryIDs adds the "deliveries" edge to the WebhookDelivery entity by IDs.
+func (_c *WebhookEndpointCreate) AddDeliveryIDs(ids ...string) *WebhookEndpointCreate {
+	_c.mutation.AddDeliveryIDs(ids...)
+	return _c
+}
+
+// AddDeliveries adds the "deliveries" edges to the WebhookDelivery entity.
+func (_c *WebhookEndpointCreate) AddDeliveries(v ...*WebhookDelivery) *WebhookEndpointCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddDeliveryIDs(ids...)
 }
 
 // Mutation returns the WebhookEndpointMutation object of the builder.
@@ -136,6 +186,9 @@ func (_c *WebhookEndpointCreate) check() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "WebhookEndpoint.created_at"`)}
 	}
+	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		return &ValidationError{Name: "updated_at", err: errors.New(`ent: missing required field "WebhookEndpoint.updated_at"`)}
+	}
 	if _, ok := _c.mutation.URL(); !ok {
 		return &ValidationError{Name: "url", err: errors.New(`ent: missing required field "WebhookEndpoint.url"`)}
 	}
@@ -149,9 +202,6 @@ func (_c *WebhookEndpointCreate) check() error {
 	}
 	if _, ok := _c.mutation.EventTypes(); !ok {
 		return &ValidationError{Name: "event_types", err: errors.New(`ent: missing required field "WebhookEndpoint.event_types"`)}
-	}
-	if _, ok := _c.mutation.SecretSealed(); !ok {
-		return &ValidationError{Name: "secret_sealed", err: errors.New(`ent: missing required field "WebhookEndpoint.secret_sealed"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := webhookendpoint.IDValidator(v); err != nil {
@@ -202,9 +252,17 @@ func (_c *WebhookEndpointCreate) createSpec() (*WebhookEndpoint, *sqlgraph.Creat
 		_spec.SetField(webhookendpoint.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
 	}
+	if value, ok := _c.mutation.UpdatedAt(); ok {
+		_spec.SetField(webhookendpoint.FieldUpdatedAt, field.TypeTime, value)
+		_node.UpdatedAt = value
+	}
 	if value, ok := _c.mutation.URL(); ok {
 		_spec.SetField(webhookendpoint.FieldURL, field.TypeString, value)
 		_node.URL = value
+	}
+	if value, ok := _c.mutation.Description(); ok {
+		_spec.SetField(webhookendpoint.FieldDescription, field.TypeString, value)
+		_node.Description = &value
 	}
 	if value, ok := _c.mutation.Status(); ok {
 		_spec.SetField(webhookendpoint.FieldStatus, field.TypeEnum, value)
@@ -221,6 +279,26 @@ func (_c *WebhookEndpointCreate) createSpec() (*WebhookEndpoint, *sqlgraph.Creat
 	if value, ok := _c.mutation.SecretPreviousSealed(); ok {
 		_spec.SetField(webhookendpoint.FieldSecretPreviousSealed, field.TypeBytes, value)
 		_node.SecretPreviousSealed = value
+	}
+	if value, ok := _c.mutation.SecretPreviousUntil(); ok {
+		_spec.SetField(webhookendpoint.FieldSecretPreviousUntil, field.TypeTime, value)
+		_node.SecretPreviousUntil = &value
+	}
+	if nodes := _c.mutation.DeliveriesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   webhookendpoint.DeliveriesTable,
+			Columns: []string{webhookendpoint.DeliveriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookdelivery.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
 }
@@ -274,6 +352,18 @@ type (
 	}
 )
 
+// SetUpdatedAt sets the "updated_at" field.
+func (u *WebhookEndpointUpsert) SetUpdatedAt(v time.Time) *WebhookEndpointUpsert {
+	u.Set(webhookendpoint.FieldUpdatedAt, v)
+	return u
+}
+
+// UpdateUpdatedAt sets the "updated_at" field to the value that was provided on create.
+func (u *WebhookEndpointUpsert) UpdateUpdatedAt() *WebhookEndpointUpsert {
+	u.SetExcluded(webhookendpoint.FieldUpdatedAt)
+	return u
+}
+
 // SetURL sets the "url" field.
 func (u *WebhookEndpointUpsert) SetURL(v string) *WebhookEndpointUpsert {
 	u.Set(webhookendpoint.FieldURL, v)
@@ -283,6 +373,24 @@ func (u *WebhookEndpointUpsert) SetURL(v string) *WebhookEndpointUpsert {
 // UpdateURL sets the "url" field to the value that was provided on create.
 func (u *WebhookEndpointUpsert) UpdateURL() *WebhookEndpointUpsert {
 	u.SetExcluded(webhookendpoint.FieldURL)
+	return u
+}
+
+// SetDescription sets the "description" field.
+func (u *WebhookEndpointUpsert) SetDescription(v string) *WebhookEndpointUpsert {
+	u.Set(webhookendpoint.FieldDescription, v)
+	return u
+}
+
+// UpdateDescription sets the "description" field to the value that was provided on create.
+func (u *WebhookEndpointUpsert) UpdateDescription() *WebhookEndpointUpsert {
+	u.SetExcluded(webhookendpoint.FieldDescription)
+	return u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *WebhookEndpointUpsert) ClearDescription() *WebhookEndpointUpsert {
+	u.SetNull(webhookendpoint.FieldDescription)
 	return u
 }
 
@@ -322,6 +430,12 @@ func (u *WebhookEndpointUpsert) UpdateSecretSealed() *WebhookEndpointUpsert {
 	return u
 }
 
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (u *WebhookEndpointUpsert) ClearSecretSealed() *WebhookEndpointUpsert {
+	u.SetNull(webhookendpoint.FieldSecretSealed)
+	return u
+}
+
 // SetSecretPreviousSealed sets the "secret_previous_sealed" field.
 func (u *WebhookEndpointUpsert) SetSecretPreviousSealed(v []byte) *WebhookEndpointUpsert {
 	u.Set(webhookendpoint.FieldSecretPreviousSealed, v)
@@ -337,6 +451,24 @@ func (u *WebhookEndpointUpsert) UpdateSecretPreviousSealed() *WebhookEndpointUps
 // ClearSecretPreviousSealed clears the value of the "secret_previous_sealed" field.
 func (u *WebhookEndpointUpsert) ClearSecretPreviousSealed() *WebhookEndpointUpsert {
 	u.SetNull(webhookendpoint.FieldSecretPreviousSealed)
+	return u
+}
+
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (u *WebhookEndpointUpsert) SetSecretPreviousUntil(v time.Time) *WebhookEndpointUpsert {
+	u.Set(webhookendpoint.FieldSecretPreviousUntil, v)
+	return u
+}
+
+// UpdateSecretPreviousUntil sets the "secret_previous_until" field to the value that was provided on create.
+func (u *WebhookEndpointUpsert) UpdateSecretPreviousUntil() *WebhookEndpointUpsert {
+	u.SetExcluded(webhookendpoint.FieldSecretPreviousUntil)
+	return u
+}
+
+// ClearSecretPreviousUntil clears the value of the "secret_previous_until" field.
+func (u *WebhookEndpointUpsert) ClearSecretPreviousUntil() *WebhookEndpointUpsert {
+	u.SetNull(webhookendpoint.FieldSecretPreviousUntil)
 	return u
 }
 
@@ -394,6 +526,20 @@ func (u *WebhookEndpointUpsertOne) Update(set func(*WebhookEndpointUpsert)) *Web
 	return u
 }
 
+// SetUpdatedAt sets the "updated_at" field.
+func (u *WebhookEndpointUpsertOne) SetUpdatedAt(v time.Time) *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.SetUpdatedAt(v)
+	})
+}
+
+// UpdateUpdatedAt sets the "updated_at" field to the value that was provided on create.
+func (u *WebhookEndpointUpsertOne) UpdateUpdatedAt() *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.UpdateUpdatedAt()
+	})
+}
+
 // SetURL sets the "url" field.
 func (u *WebhookEndpointUpsertOne) SetURL(v string) *WebhookEndpointUpsertOne {
 	return u.Update(func(s *WebhookEndpointUpsert) {
@@ -405,6 +551,27 @@ func (u *WebhookEndpointUpsertOne) SetURL(v string) *WebhookEndpointUpsertOne {
 func (u *WebhookEndpointUpsertOne) UpdateURL() *WebhookEndpointUpsertOne {
 	return u.Update(func(s *WebhookEndpointUpsert) {
 		s.UpdateURL()
+	})
+}
+
+// SetDescription sets the "description" field.
+func (u *WebhookEndpointUpsertOne) SetDescription(v string) *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.SetDescription(v)
+	})
+}
+
+// UpdateDescription sets the "description" field to the value that was provided on create.
+func (u *WebhookEndpointUpsertOne) UpdateDescription() *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.UpdateDescription()
+	})
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *WebhookEndpointUpsertOne) ClearDescription() *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.ClearDescription()
 	})
 }
 
@@ -450,6 +617,13 @@ func (u *WebhookEndpointUpsertOne) UpdateSecretSealed() *WebhookEndpointUpsertOn
 	})
 }
 
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (u *WebhookEndpointUpsertOne) ClearSecretSealed() *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.ClearSecretSealed()
+	})
+}
+
 // SetSecretPreviousSealed sets the "secret_previous_sealed" field.
 func (u *WebhookEndpointUpsertOne) SetSecretPreviousSealed(v []byte) *WebhookEndpointUpsertOne {
 	return u.Update(func(s *WebhookEndpointUpsert) {
@@ -468,6 +642,27 @@ func (u *WebhookEndpointUpsertOne) UpdateSecretPreviousSealed() *WebhookEndpoint
 func (u *WebhookEndpointUpsertOne) ClearSecretPreviousSealed() *WebhookEndpointUpsertOne {
 	return u.Update(func(s *WebhookEndpointUpsert) {
 		s.ClearSecretPreviousSealed()
+	})
+}
+
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (u *WebhookEndpointUpsertOne) SetSecretPreviousUntil(v time.Time) *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.SetSecretPreviousUntil(v)
+	})
+}
+
+// UpdateSecretPreviousUntil sets the "secret_previous_until" field to the value that was provided on create.
+func (u *WebhookEndpointUpsertOne) UpdateSecretPreviousUntil() *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.UpdateSecretPreviousUntil()
+	})
+}
+
+// ClearSecretPreviousUntil clears the value of the "secret_previous_until" field.
+func (u *WebhookEndpointUpsertOne) ClearSecretPreviousUntil() *WebhookEndpointUpsertOne {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.ClearSecretPreviousUntil()
 	})
 }
 
@@ -692,6 +887,20 @@ func (u *WebhookEndpointUpsertBulk) Update(set func(*WebhookEndpointUpsert)) *We
 	return u
 }
 
+// SetUpdatedAt sets the "updated_at" field.
+func (u *WebhookEndpointUpsertBulk) SetUpdatedAt(v time.Time) *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.SetUpdatedAt(v)
+	})
+}
+
+// UpdateUpdatedAt sets the "updated_at" field to the value that was provided on create.
+func (u *WebhookEndpointUpsertBulk) UpdateUpdatedAt() *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.UpdateUpdatedAt()
+	})
+}
+
 // SetURL sets the "url" field.
 func (u *WebhookEndpointUpsertBulk) SetURL(v string) *WebhookEndpointUpsertBulk {
 	return u.Update(func(s *WebhookEndpointUpsert) {
@@ -703,6 +912,27 @@ func (u *WebhookEndpointUpsertBulk) SetURL(v string) *WebhookEndpointUpsertBulk 
 func (u *WebhookEndpointUpsertBulk) UpdateURL() *WebhookEndpointUpsertBulk {
 	return u.Update(func(s *WebhookEndpointUpsert) {
 		s.UpdateURL()
+	})
+}
+
+// SetDescription sets the "description" field.
+func (u *WebhookEndpointUpsertBulk) SetDescription(v string) *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.SetDescription(v)
+	})
+}
+
+// UpdateDescription sets the "description" field to the value that was provided on create.
+func (u *WebhookEndpointUpsertBulk) UpdateDescription() *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.UpdateDescription()
+	})
+}
+
+// ClearDescription clears the value of the "description" field.
+func (u *WebhookEndpointUpsertBulk) ClearDescription() *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.ClearDescription()
 	})
 }
 
@@ -748,6 +978,13 @@ func (u *WebhookEndpointUpsertBulk) UpdateSecretSealed() *WebhookEndpointUpsertB
 	})
 }
 
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (u *WebhookEndpointUpsertBulk) ClearSecretSealed() *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.ClearSecretSealed()
+	})
+}
+
 // SetSecretPreviousSealed sets the "secret_previous_sealed" field.
 func (u *WebhookEndpointUpsertBulk) SetSecretPreviousSealed(v []byte) *WebhookEndpointUpsertBulk {
 	return u.Update(func(s *WebhookEndpointUpsert) {
@@ -766,6 +1003,27 @@ func (u *WebhookEndpointUpsertBulk) UpdateSecretPreviousSealed() *WebhookEndpoin
 func (u *WebhookEndpointUpsertBulk) ClearSecretPreviousSealed() *WebhookEndpointUpsertBulk {
 	return u.Update(func(s *WebhookEndpointUpsert) {
 		s.ClearSecretPreviousSealed()
+	})
+}
+
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (u *WebhookEndpointUpsertBulk) SetSecretPreviousUntil(v time.Time) *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.SetSecretPreviousUntil(v)
+	})
+}
+
+// UpdateSecretPreviousUntil sets the "secret_previous_until" field to the value that was provided on create.
+func (u *WebhookEndpointUpsertBulk) UpdateSecretPreviousUntil() *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.UpdateSecretPreviousUntil()
+	})
+}
+
+// ClearSecretPreviousUntil clears the value of the "secret_previous_until" field.
+func (u *WebhookEndpointUpsertBulk) ClearSecretPreviousUntil() *WebhookEndpointUpsertBulk {
+	return u.Update(func(s *WebhookEndpointUpsert) {
+		s.ClearSecretPreviousUntil()
 	})
 }
 

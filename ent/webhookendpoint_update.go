@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"purser/ent/predicate"
+	"purser/ent/webhookdelivery"
 	"purser/ent/webhookendpoint"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -29,6 +31,20 @@ func (_u *WebhookEndpointUpdate) Where(ps ...predicate.WebhookEndpoint) *Webhook
 	return _u
 }
 
+// SetUpdatedAt sets the "updated_at" field.
+func (_u *WebhookEndpointUpdate) SetUpdatedAt(v time.Time) *WebhookEndpointUpdate {
+	_u.mutation.SetUpdatedAt(v)
+	return _u
+}
+
+// SetNillableUpdatedAt sets the "updated_at" field if the given value is not nil.
+func (_u *WebhookEndpointUpdate) SetNillableUpdatedAt(v *time.Time) *WebhookEndpointUpdate {
+	if v != nil {
+		_u.SetUpdatedAt(*v)
+	}
+	return _u
+}
+
 // SetURL sets the "url" field.
 func (_u *WebhookEndpointUpdate) SetURL(v string) *WebhookEndpointUpdate {
 	_u.mutation.SetURL(v)
@@ -40,6 +56,26 @@ func (_u *WebhookEndpointUpdate) SetNillableURL(v *string) *WebhookEndpointUpdat
 	if v != nil {
 		_u.SetURL(*v)
 	}
+	return _u
+}
+
+// SetDescription sets the "description" field.
+func (_u *WebhookEndpointUpdate) SetDescription(v string) *WebhookEndpointUpdate {
+	_u.mutation.SetDescription(v)
+	return _u
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_u *WebhookEndpointUpdate) SetNillableDescription(v *string) *WebhookEndpointUpdate {
+	if v != nil {
+		_u.SetDescription(*v)
+	}
+	return _u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (_u *WebhookEndpointUpdate) ClearDescription() *WebhookEndpointUpdate {
+	_u.mutation.ClearDescription()
 	return _u
 }
 
@@ -75,6 +111,12 @@ func (_u *WebhookEndpointUpdate) SetSecretSealed(v []byte) *WebhookEndpointUpdat
 	return _u
 }
 
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (_u *WebhookEndpointUpdate) ClearSecretSealed() *WebhookEndpointUpdate {
+	_u.mutation.ClearSecretSealed()
+	return _u
+}
+
 // SetSecretPreviousSealed sets the "secret_previous_sealed" field.
 func (_u *WebhookEndpointUpdate) SetSecretPreviousSealed(v []byte) *WebhookEndpointUpdate {
 	_u.mutation.SetSecretPreviousSealed(v)
@@ -87,9 +129,65 @@ func (_u *WebhookEndpointUpdate) ClearSecretPreviousSealed() *WebhookEndpointUpd
 	return _u
 }
 
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (_u *WebhookEndpointUpdate) SetSecretPreviousUntil(v time.Time) *WebhookEndpointUpdate {
+	_u.mutation.SetSecretPreviousUntil(v)
+	return _u
+}
+
+// SetNillableSecretPreviousUntil sets the "secret_previous_until" field if the given value is not nil.
+func (_u *WebhookEndpointUpdate) SetNillableSecretPreviousUntil(v *time.Time) *WebhookEndpointUpdate {
+	if v != nil {
+		_u.SetSecretPreviousUntil(*v)
+	}
+	return _u
+}
+
+// ClearSecretPreviousUntil clears the value of the "secret_previous_until" field.
+func (_u *WebhookEndpointUpdate) ClearSecretPreviousUntil() *WebhookEndpointUpdate {
+	_u.mutation.ClearSecretPreviousUntil()
+	return _u
+}
+
+// AddDeliveryIDs adds the "deliveries" edge to the WebhookDelivery entity by IDs.
+func (_u *WebhookEndpointUpdate) AddDeliveryIDs(ids ...string) *WebhookEndpointUpdate {
+	_u.mutation.AddDeliveryIDs(ids...)
+	return _u
+}
+
+// AddDeliveries adds the "deliveries" edges to the WebhookDelivery entity.
+func (_u *WebhookEndpointUpdate) AddDeliveries(v ...*WebhookDelivery) *WebhookEndpointUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddDeliveryIDs(ids...)
+}
+
 // Mutation returns the WebhookEndpointMutation object of the builder.
 func (_u *WebhookEndpointUpdate) Mutation() *WebhookEndpointMutation {
 	return _u.mutation
+}
+
+// ClearDeliveries clears all "deliveries" edges to the WebhookDelivery entity.
+func (_u *WebhookEndpointUpdate) ClearDeliveries() *WebhookEndpointUpdate {
+	_u.mutation.ClearDeliveries()
+	return _u
+}
+
+// RemoveDeliveryIDs removes the "deliveries" edge to WebhookDelivery entities by IDs.
+func (_u *WebhookEndpointUpdate) RemoveDeliveryIDs(ids ...string) *WebhookEndpointUpdate {
+	_u.mutation.RemoveDeliveryIDs(ids...)
+	return _u
+}
+
+// RemoveDeliveries removes "deliveries" edges to WebhookDelivery entities.
+func (_u *WebhookEndpointUpdate) RemoveDeliveries(v ...*WebhookDelivery) *WebhookEndpointUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveDeliveryIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -147,8 +245,17 @@ func (_u *WebhookEndpointUpdate) sqlSave(ctx context.Context) (_node int, err er
 			}
 		}
 	}
+	if value, ok := _u.mutation.UpdatedAt(); ok {
+		_spec.SetField(webhookendpoint.FieldUpdatedAt, field.TypeTime, value)
+	}
 	if value, ok := _u.mutation.URL(); ok {
 		_spec.SetField(webhookendpoint.FieldURL, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Description(); ok {
+		_spec.SetField(webhookendpoint.FieldDescription, field.TypeString, value)
+	}
+	if _u.mutation.DescriptionCleared() {
+		_spec.ClearField(webhookendpoint.FieldDescription, field.TypeString)
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(webhookendpoint.FieldStatus, field.TypeEnum, value)
@@ -164,11 +271,65 @@ func (_u *WebhookEndpointUpdate) sqlSave(ctx context.Context) (_node int, err er
 	if value, ok := _u.mutation.SecretSealed(); ok {
 		_spec.SetField(webhookendpoint.FieldSecretSealed, field.TypeBytes, value)
 	}
+	if _u.mutation.SecretSealedCleared() {
+		_spec.ClearField(webhookendpoint.FieldSecretSealed, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.SecretPreviousSealed(); ok {
 		_spec.SetField(webhookendpoint.FieldSecretPreviousSealed, field.TypeBytes, value)
 	}
 	if _u.mutation.SecretPreviousSealedCleared() {
 		_spec.ClearField(webhookendpoint.FieldSecretPreviousSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.SecretPreviousUntil(); ok {
+		_spec.SetField(webhookendpoint.FieldSecretPreviousUntil, field.TypeTime, value)
+	}
+	if _u.mutation.SecretPreviousUntilCleared() {
+		_spec.ClearField(webhookendpoint.FieldSecretPreviousUntil, field.TypeTime)
+	}
+	if _u.mutation.DeliveriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   webhookendpoint.DeliveriesTable,
+			Columns: []string{webhookendpoint.DeliveriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookdelivery.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedDeliveriesIDs(); len(nodes) > 0 && !_u.mutation.DeliveriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   webhookendpoint.DeliveriesTable,
+			Columns: []string{webhookendpoint.DeliveriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookdelivery.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DeliveriesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   webhookendpoint.DeliveriesTable,
+			Columns: []string{webhookendpoint.DeliveriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookdelivery.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -192,6 +353,20 @@ type WebhookEndpointUpdateOne struct {
 	modifiers []func(*sql.UpdateBuilder)
 }
 
+// SetUpdatedAt sets the "updated_at" field.
+func (_u *WebhookEndpointUpdateOne) SetUpdatedAt(v time.Time) *WebhookEndpointUpdateOne {
+	_u.mutation.SetUpdatedAt(v)
+	return _u
+}
+
+// SetNillableUpdatedAt sets the "updated_at" field if the given value is not nil.
+func (_u *WebhookEndpointUpdateOne) SetNillableUpdatedAt(v *time.Time) *WebhookEndpointUpdateOne {
+	if v != nil {
+		_u.SetUpdatedAt(*v)
+	}
+	return _u
+}
+
 // SetURL sets the "url" field.
 func (_u *WebhookEndpointUpdateOne) SetURL(v string) *WebhookEndpointUpdateOne {
 	_u.mutation.SetURL(v)
@@ -203,6 +378,26 @@ func (_u *WebhookEndpointUpdateOne) SetNillableURL(v *string) *WebhookEndpointUp
 	if v != nil {
 		_u.SetURL(*v)
 	}
+	return _u
+}
+
+// SetDescription sets the "description" field.
+func (_u *WebhookEndpointUpdateOne) SetDescription(v string) *WebhookEndpointUpdateOne {
+	_u.mutation.SetDescription(v)
+	return _u
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_u *WebhookEndpointUpdateOne) SetNillableDescription(v *string) *WebhookEndpointUpdateOne {
+	if v != nil {
+		_u.SetDescription(*v)
+	}
+	return _u
+}
+
+// ClearDescription clears the value of the "description" field.
+func (_u *WebhookEndpointUpdateOne) ClearDescription() *WebhookEndpointUpdateOne {
+	_u.mutation.ClearDescription()
 	return _u
 }
 
@@ -238,6 +433,12 @@ func (_u *WebhookEndpointUpdateOne) SetSecretSealed(v []byte) *WebhookEndpointUp
 	return _u
 }
 
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (_u *WebhookEndpointUpdateOne) ClearSecretSealed() *WebhookEndpointUpdateOne {
+	_u.mutation.ClearSecretSealed()
+	return _u
+}
+
 // SetSecretPreviousSealed sets the "secret_previous_sealed" field.
 func (_u *WebhookEndpointUpdateOne) SetSecretPreviousSealed(v []byte) *WebhookEndpointUpdateOne {
 	_u.mutation.SetSecretPreviousSealed(v)
@@ -250,9 +451,65 @@ func (_u *WebhookEndpointUpdateOne) ClearSecretPreviousSealed() *WebhookEndpoint
 	return _u
 }
 
+// SetSecretPreviousUntil sets the "secret_previous_until" field.
+func (_u *WebhookEndpointUpdateOne) SetSecretPreviousUntil(v time.Time) *WebhookEndpointUpdateOne {
+	_u.mutation.SetSecretPreviousUntil(v)
+	return _u
+}
+
+// SetNillableSecretPreviousUntil sets the "secret_previous_until" field if the given value is not nil.
+func (_u *WebhookEndpointUpdateOne) SetNillableSecretPreviousUntil(v *time.Time) *WebhookEndpointUpdateOne {
+	if v != nil {
+		_u.SetSecretPreviousUntil(*v)
+	}
+	return _u
+}
+
+// ClearSecretPreviousUntil clears the value of the "secret_previous_until" field.
+func (_u *WebhookEndpointUpdateOne) ClearSecretPreviousUntil() *WebhookEndpointUpdateOne {
+	_u.mutation.ClearSecretPreviousUntil()
+	return _u
+}
+
+// AddDeliveryIDs adds the "deliveries" edge to the WebhookDelivery entity by IDs.
+func (_u *WebhookEndpointUpdateOne) AddDeliveryIDs(ids ...string) *WebhookEndpointUpdateOne {
+	_u.mutation.AddDeliveryIDs(ids...)
+	return _u
+}
+
+// AddDeliveries adds the "deliveries" edges to the WebhookDelivery entity.
+func (_u *WebhookEndpointUpdateOne) AddDeliveries(v ...*WebhookDelivery) *WebhookEndpointUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddDeliveryIDs(ids...)
+}
+
 // Mutation returns the WebhookEndpointMutation object of the builder.
 func (_u *WebhookEndpointUpdateOne) Mutation() *WebhookEndpointMutation {
 	return _u.mutation
+}
+
+// ClearDeliveries clears all "deliveries" edges to the WebhookDelivery entity.
+func (_u *WebhookEndpointUpdateOne) ClearDeliveries() *WebhookEndpointUpdateOne {
+	_u.mutation.ClearDeliveries()
+	return _u
+}
+
+// RemoveDeliveryIDs removes the "deliveries" edge to WebhookDelivery entities by IDs.
+func (_u *WebhookEndpointUpdateOne) RemoveDeliveryIDs(ids ...string) *WebhookEndpointUpdateOne {
+	_u.mutation.RemoveDeliveryIDs(ids...)
+	return _u
+}
+
+// RemoveDeliveries removes "deliveries" edges to WebhookDelivery entities.
+func (_u *WebhookEndpointUpdateOne) RemoveDeliveries(v ...*WebhookDelivery) *WebhookEndpointUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveDeliveryIDs(ids...)
 }
 
 // Where appends a list predicates to the WebhookEndpointUpdate builder.
@@ -340,8 +597,17 @@ func (_u *WebhookEndpointUpdateOne) sqlSave(ctx context.Context) (_node *Webhook
 			}
 		}
 	}
+	if value, ok := _u.mutation.UpdatedAt(); ok {
+		_spec.SetField(webhookendpoint.FieldUpdatedAt, field.TypeTime, value)
+	}
 	if value, ok := _u.mutation.URL(); ok {
 		_spec.SetField(webhookendpoint.FieldURL, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Description(); ok {
+		_spec.SetField(webhookendpoint.FieldDescription, field.TypeString, value)
+	}
+	if _u.mutation.DescriptionCleared() {
+		_spec.ClearField(webhookendpoint.FieldDescription, field.TypeString)
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(webhookendpoint.FieldStatus, field.TypeEnum, value)
@@ -357,11 +623,65 @@ func (_u *WebhookEndpointUpdateOne) sqlSave(ctx context.Context) (_node *Webhook
 	if value, ok := _u.mutation.SecretSealed(); ok {
 		_spec.SetField(webhookendpoint.FieldSecretSealed, field.TypeBytes, value)
 	}
+	if _u.mutation.SecretSealedCleared() {
+		_spec.ClearField(webhookendpoint.FieldSecretSealed, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.SecretPreviousSealed(); ok {
 		_spec.SetField(webhookendpoint.FieldSecretPreviousSealed, field.TypeBytes, value)
 	}
 	if _u.mutation.SecretPreviousSealedCleared() {
 		_spec.ClearField(webhookendpoint.FieldSecretPreviousSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.SecretPreviousUntil(); ok {
+		_spec.SetField(webhookendpoint.FieldSecretPreviousUntil, field.TypeTime, value)
+	}
+	if _u.mutation.SecretPreviousUntilCleared() {
+		_spec.ClearField(webhookendpoint.FieldSecretPreviousUntil, field.TypeTime)
+	}
+	if _u.mutation.DeliveriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   webhookendpoint.DeliveriesTable,
+			Columns: []string{webhookendpoint.DeliveriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookdelivery.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedDeliveriesIDs(); len(nodes) > 0 && !_u.mutation.DeliveriesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   webhookendpoint.DeliveriesTable,
+			Columns: []string{webhookendpoint.DeliveriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookdelivery.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DeliveriesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   webhookendpoint.DeliveriesTable,
+			Columns: []string{webhookendpoint.DeliveriesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(webhookdelivery.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &WebhookEndpoint{config: _u.config}

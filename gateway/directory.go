@@ -62,12 +62,36 @@ func (d Directory) FetchSetup(ctx context.Context, a Account, reference string) 
 	return CardResult{Outcome: Unsupported(a.Kind, "save cards")}
 }
 
+// FetchCard asks how a saved card stands.
+func (d Directory) FetchCard(ctx context.Context, a Account, cardID string) CardResult {
+	if cards, ok := Capability[CardReads](d, a.Kind); ok {
+		return cards.FetchCard(ctx, a, cardID)
+	}
+	return CardResult{Outcome: Unsupported(a.Kind, "tell how a card stands")}
+}
+
 // FetchRefund asks how a refund stands.
 func (d Directory) FetchRefund(ctx context.Context, a Account, r RefundRequest, refundID string) RefundResult {
 	if refunds, ok := Capability[Refunds](d, a.Kind); ok {
 		return refunds.FetchRefund(ctx, a, r, refundID)
 	}
 	return RefundResult{Outcome: Unsupported(a.Kind, "give money back")}
+}
+
+// ConfirmRefund asks whether a refund that was told of is as it was told.
+func (d Directory) ConfirmRefund(ctx context.Context, a Account, gatewayPaymentID string, told Told) RefundResult {
+	if confirmations, ok := Capability[Confirmations](d, a.Kind); ok {
+		return confirmations.ConfirmRefund(ctx, a, gatewayPaymentID, told)
+	}
+	return RefundResult{Outcome: Unsupported(a.Kind, "confirm a refund")}
+}
+
+// ConfirmDispute asks whether a dispute that was told of is as it was told.
+func (d Directory) ConfirmDispute(ctx context.Context, a Account, gatewayPaymentID string, told Told) DisputeResult {
+	if confirmations, ok := Capability[Confirmations](d, a.Kind); ok {
+		return confirmations.ConfirmDispute(ctx, a, gatewayPaymentID, told)
+	}
+	return DisputeResult{Outcome: Unsupported(a.Kind, "confirm a dispute")}
 }
 
 // FetchRefunds asks what went back of a payment.

@@ -20,6 +20,21 @@ type Event struct {
 	// Saved is a card that was saved with the payment, where the gateway tells
 	// of it by events alone. It is kept once the payment is confirmed.
 	Saved *SavedCard
+	// Told is what the notification says of money that went back, where the
+	// gateway tells one such fact from another in notifications alone. It
+	// counts once the gateway has confirmed it: see Confirmations.
+	Told *Told
+}
+
+// Told is what a notification says of money that went back, or did not come.
+type Told struct {
+	Type      string // in the gateway's word
+	Reference string // the refund's; empty for what is none of a merchant's
+	Amount    money.Amount
+	Date      string // the day on which the gateway has booked it, YYYY-MM-DD
+	// Ours says that the reference and the amount are those of a refund that
+	// was asked for here. No notification can say so itself.
+	Ours bool `json:"-"`
 }
 
 // SavedCard is a card saved with a payment.
@@ -82,6 +97,15 @@ type Notifications interface {
 	// Acknowledgement is the body of the answer by which the gateway knows that
 	// it was heard.
 	Acknowledgement() string
+}
+
+// Confirmations is offered by gateways whose notifications are the only ones
+// to tell refunds and disputes of one payment apart. Each is asked whether the
+// payment stands as it does when what was told is true; where it does not, the
+// outcome is Unknown.
+type Confirmations interface {
+	ConfirmRefund(ctx context.Context, a Account, gatewayPaymentID string, told Told) RefundResult
+	ConfirmDispute(ctx context.Context, a Account, gatewayPaymentID string, told Told) DisputeResult
 }
 
 // Returns is offered by gateways that sign the address to which a browser

@@ -61,6 +61,10 @@ type Account struct {
 	// browsers come back to; LegacyMAC also takes the signatures of old.
 	MACSecret string
 	LegacyMAC bool
+	// Endpoint is the address of the gateway's service that was given for the
+	// account; empty: the gateway's own of the environment. The adapter checks
+	// it at every call.
+	Endpoint string
 }
 
 // Call identifies one intent stored before the request leaves. Key is the
@@ -114,8 +118,14 @@ type Failure struct {
 	Final       bool   // true: a decline that trying again with the same card will not change
 }
 
-// CodeUnsupported is the Failure.Code of what a gateway cannot do.
-const CodeUnsupported = "unsupported"
+// Codes of failures that mean the same at every gateway: what a gateway cannot
+// do; a payment whose money the gateway could not take, although the card was
+// good for it; and what a notification has told and the gateway denies.
+const (
+	CodeUnsupported   = "unsupported"
+	CodeCaptureFailed = "capture_failed"
+	CodeUnconfirmed   = "unconfirmed"
+)
 
 // NextAction is what the payer must do.
 type NextAction struct {
@@ -251,6 +261,7 @@ type InvoiceRequest struct {
 	Tax         money.Amount
 	Total       money.Amount
 	Description string
+	SaveCard    bool // the card with which it is paid is to be charged again, without the payer
 }
 
 // InvoicePayRequest charges a saved card.
@@ -392,6 +403,13 @@ type Cards interface {
 type SavedCards interface {
 	// DetachCard forgets it. Already gone is success.
 	DetachCard(ctx context.Context, a Account, c Call, customerID, cardID string) CardResult
+}
+
+// CardReads is offered by gateways that tell how a saved card stands.
+type CardReads interface {
+	// FetchCard reads a saved card. One that belongs to nobody any more, or that
+	// is gone, succeeds without a CustomerID.
+	FetchCard(ctx context.Context, a Account, cardID string) CardResult
 }
 
 // CardRequest saves a card.

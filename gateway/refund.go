@@ -26,6 +26,8 @@ type RefundRequest struct {
 // RefundResult is a refund as the gateway has it.
 type RefundResult struct {
 	Outcome
+	// RefundID is empty where the gateway does not name a refund that was made
+	// there: one that has failed is the latest of its amount.
 	RefundID string
 	State    RefundState
 	Amount   money.Amount
@@ -73,6 +75,8 @@ type Disputes interface {
 // DisputeResult is a dispute as the gateway has it.
 type DisputeResult struct {
 	Outcome
+	// DisputeID is empty where the gateway does not name the dispute that it
+	// tells the end of: it is the latest that took the amount.
 	DisputeID        string
 	GatewayPaymentID string // of the payment that is contested
 	State            DisputeState

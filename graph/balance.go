@@ -24,7 +24,9 @@ func (r *Resolver) reload(ctx context.Context, in model.BalanceReloadInput) (bil
 		return billing.Booking{}, amountRefused(err, "amount")
 	}
 	return r.Billing.ReloadBalance(ctx, billing.Reload{
-		PayerID: in.PayerID, Amount: amount, Reference: in.Reference, Key: key(ctx, in.IdempotencyKey),
+		PayerID: in.PayerID, Amount: amount, Reference: in.Reference,
+		ProviderTxID: in.ProviderTxID, TxReference: in.TxReference, GatewayTxReference: in.GatewayTxReference,
+		PriceID: text(in.PriceID), Key: key(ctx, in.IdempotencyKey),
 	})
 }
 

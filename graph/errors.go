@@ -65,7 +65,12 @@ func badInputf(format string, args ...any) error {
 
 // amountRefused turns the refusal of an amount's text into the domain's, at
 // the part of the input that is wrong: field is where the amount stands.
-func amountRefused(err error, field string) error {
+func amountRefused(err error, field string) error { return valueRefused(err, field, ".amount") }
+
+// rateRefused is amountRefused for a percentage, which has no parts.
+func rateRefused(err error, field string) error { return valueRefused(err, field, "") }
+
+func valueRefused(err error, field, part string) error {
 	var m *money.Error
 	if !errors.As(err, &m) {
 		return err
@@ -73,5 +78,5 @@ func amountRefused(err error, field string) error {
 	if m.Code == money.CodeCurrency || m.Code == money.CodeMismatch {
 		return billing.Refusal(billing.CodeCurrencyMismatch, field+".currency", m.Message)
 	}
-	return billing.Refusal(billing.CodeInvalid, field+".amount", m.Message)
+	return billing.Refusal(billing.CodeInvalid, field+part, m.Message)
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -8,7 +9,9 @@ import (
 	"purser/auth"
 	"purser/billing"
 	"purser/ent"
+	"purser/ent/creditnote"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/invoice"
 	"purser/ent/membership"
@@ -18,6 +21,9 @@ import (
 	"purser/ent/paymentattempt"
 	"purser/ent/paymentmethod"
 	"purser/ent/quote"
+	"purser/ent/schema"
+	"purser/ent/subscription"
+	"purser/ent/webhookdelivery"
 	"purser/gateway"
 	"purser/money"
 )
@@ -131,6 +137,7 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		must(raw.InvoiceLine.Create().SetID(id("ili", n)).SetInvoiceID(iid).SetPosition(0).SetDescription(name("line")).
 			SetPriceID(priceID).SetQuantity(1).SetCurrency("USD").SetUnitAmountUnits(usd(1000).Units).SetAmountUnits(usd(1000).Units).Exec(ctx))
 	}
+	f.subscription(t, raw, id, providerID, priceID, now)
 	must(raw.PaymentMethod.Create().SetID(id("pmd", 0)).SetPayerID(f.payer).SetProviderID(providerID).
 		SetStatus(paymentmethod.StatusACTIVE).SetGatewayID("pm_" + f.mark).SetBrand(f.mark).SetLast4("4242").
 		SetExpMonth(1).SetExpYear(2030).SetIsDefault(true).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
@@ -148,6 +155,10 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	must(raw.Refund.Create().SetID(id("rfd", 0)).SetPaymentID(id("pmt", 0)).SetCurrency("USD").SetAmountUnits(1).
 		SetReason(name("refund")).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
 	add("Refund", id("rfd", 0), nil)
+	must(raw.CreditNote.Create().SetID(id("crn", 0)).SetInvoiceID(f.ids["Invoice"]).SetNumber(name("note")).SetCurrency("USD").
+		SetTotalUnits(usd(1).Units).SetTaxUnits(0).SetSubtotalUnits(usd(1).Units).SetSettlement(creditnote.SettlementDUE).
+		SetReason(name("note")).SetPublicToken(id("crn", 0)).SetCreatedAt(now).Exec(ctx))
+	add("CreditNote", id("crn", 0), nil)
 	must(raw.Dispute.Create().SetID(id("dsp", 0)).SetPaymentID(id("pmt", 0)).SetCurrency("USD").SetAmountUnits(1).
 		SetStatus(dispute.StatusNEEDS_RESPONSE).SetReason(name("dispute")).SetGatewayDisputeID(f.mark).
 		SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
@@ -156,10 +167,44 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		SetType("payment_intent.succeeded").SetStatus(gatewayevent.StatusIGNORED).SetObjectKind("payment").SetObjectID(f.mark).
 		SetReceivedAt(now).Exec(ctx))
 	add("GatewayEvent", id("evt", 0), nil)
+	must(raw.Email.Create().SetID(id("eml", 0)).SetKind(email.KindCHARGE_FAILED).SetPayerID(f.payer).SetFacts(json.RawMessage(`{"reason":"` + f.mark + `"}`)).
+		SetStatus(email.StatusFAILED).SetFailure(name("failure")).SetCreatedAt(now).Exec(ctx))
+	add("Email", id("eml", 0), nil)
+	must(b.OverrideMailTemplate(ctx, billing.MailDraft{Kind: "CHARGE_FAILED", Locale: "en", Subject: ptr(name("subject")), Body: ptr(name("body"))}))
+	template, err := b.MailTemplate(ctx, "CHARGE_FAILED", "en")
+	must(err)
+	add("EmailTemplate", template.ID, nil)
+	must(raw.WebhookEndpoint.Create().SetID(id("whk", 0)).SetURL("https://" + slug + ".mark.example/hook").SetDescription(name("endpoint")).
+		SetEventTypes([]string{"balance.low"}).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
+	add("WebhookEndpoint", id("whk", 0), nil)
+	must(raw.Outbox.Create().SetID(id("out", 0)).SetKind("balance.low").SetSubject(f.mark).SetPayload([]byte(`{}`)).
+		SetAvailableAt(now).SetSentAt(now).SetCreatedAt(now).Exec(ctx))
+	must(raw.WebhookDelivery.Create().SetID(id("whd", 0)).SetEndpointID(id("whk", 0)).SetOutboxID(id("out", 0)).SetEventType("balance.low").
+		SetAttempt(1).SetStatus(webhookdelivery.StatusFAILED).SetError(name("delivery")).SetFinishedAt(now).SetCreatedAt(now).Exec(ctx))
+	add("WebhookDelivery", id("whd", 0), nil)
 	token, err := raw.AccessToken.Query().FirstID(ctx)
 	add("AccessToken", token, err)
 	w.clock.Advance(time.Second)
 	return f
+}
+
+// subscription makes a subscription of the tenant's payer, with the invoice.
+func (f *filled) subscription(t testing.TB, raw *ent.Client, id func(string, int) string, providerID, priceID string, now time.Time) {
+	t.Helper()
+	sub := id("sub", 0)
+	err := raw.Subscription.Create().SetID(sub).SetPayerID(f.payer).SetProviderID(providerID).SetCurrency("USD").
+		SetAmountUnits(usd(1000).Units).SetStatus(subscription.StatusSCHEDULED).
+		SetRecurrenceInterval(subscription.RecurrenceIntervalMONTH).SetRecurrenceCount(1).SetTimeZone("UTC").SetAnchorAt(now.AddDate(1, 0, 0)).
+		SetStartsAt(now.AddDate(1, 0, 0)).SetCurrentPeriodStart(now.AddDate(1, 0, 0)).SetCurrentPeriodEnd(now.AddDate(1, 1, 0)).SetDueAt(now.AddDate(1, 0, 0)).
+		SetPendingLines([]schema.PendingLine{}).SetLatestInvoiceID(f.ids["Invoice"]).SetCreatedAt(now).SetUpdatedAt(now).Exec(f.ctx)
+	if err == nil {
+		err = raw.SubscriptionItem.Create().SetID(id("sit", 0)).SetSubscriptionID(sub).SetPosition(0).SetDescription(f.mark + " item").
+			SetPriceID(priceID).SetQuantity(1).SetCurrency("USD").SetUnitAmountUnits(usd(1000).Units).SetAmountUnits(usd(1000).Units).Exec(f.ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.ids["Subscription"] = sub
 }
 
 // global is the operator's account, which all organizations may use; it is made
@@ -215,7 +260,11 @@ func (w *world) more(t testing.TB, f *filled, n int) {
 		SetCurrency("USD").SetPublicToken(tag).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
 	must(raw.QuoteLine.Create().SetID("qli_" + tag).SetQuoteID("quo_" + tag).SetPosition(0).SetDescription(tag).
 		SetPriceID(priceID).SetQuantity(1).SetCurrency("USD").SetUnitAmountUnits(1).SetAmountUnits(1).Exec(ctx))
-	must(raw.Invoice.Create().SetID("inv_" + tag).SetStatus(invoice.StatusVOID).SetPayerID(p).SetProviderID(f.ids["Provider"]).
+	must(raw.Subscription.Create().SetID("sub_" + tag).SetPayerID(p).SetProviderID(f.ids["Provider"]).SetCurrency("USD").
+		SetStatus(subscription.StatusCANCELED).SetRecurrenceInterval(subscription.RecurrenceIntervalMONTH).SetRecurrenceCount(1).
+		SetTimeZone("UTC").SetAnchorAt(now).SetStartsAt(now).SetCurrentPeriodStart(now).SetCurrentPeriodEnd(now.AddDate(0, 1, 0)).SetCanceledAt(now).
+		SetPendingLines([]schema.PendingLine{}).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
+	must(raw.Invoice.Create().SetID("inv_" + tag).SetStatus(invoice.StatusVOID).SetPayerID(p).SetSubscriptionID("sub_" + tag).SetProviderID(f.ids["Provider"]).
 		SetNumber(tag).SetFinalizedAt(now).SetVoidedAt(now).SetQuoteID("quo_" + tag).
 		SetCurrency("USD").SetPublicToken(tag).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
 	must(raw.InvoiceLine.Create().SetID("ili_" + tag).SetInvoiceID("inv_" + tag).SetPosition(0).SetDescription(tag).

@@ -64,14 +64,24 @@ func (r *Resolver) webhookURL(ctx context.Context, p *ent.Provider) (string, err
 
 // webhookConfigured says whether the events of a provider can be verified.
 func (r *Resolver) webhookConfigured(ctx context.Context, p *ent.Provider) (bool, error) {
-	if offers[gateway.Notifications](r.Gateways[gateway.Kind(p.Kind)]) {
-		return true, nil // they need no secret: they are never believed
-	}
 	g, err := r.globalProvider(ctx, p)
-	if err != nil || g == nil {
-		return len(p.WebhookSecretSealed) > 0, err
+	if err != nil {
+		return false, err
 	}
-	return len(g.WebhookSecretSealed) > 0, nil
+	if g != nil {
+		return r.globalWebhookConfigured(g), nil
+	}
+	return len(p.WebhookSecretSealed) > 0 || r.unsigned(gateway.Kind(p.Kind)), nil
+}
+
+func (r *Resolver) globalWebhookConfigured(g *ent.GlobalProvider) bool {
+	return len(g.WebhookSecretSealed) > 0 || r.unsigned(gateway.Kind(g.Kind))
+}
+
+// unsigned says whether a gateway signs no events: they need no secret, since
+// they are never believed.
+func (r *Resolver) unsigned(kind gateway.Kind) bool {
+	return offers[gateway.Notifications](r.Gateways[kind])
 }
 
 // globalProviderList is what the operator has, oldest first; an organization
@@ -133,13 +143,14 @@ func (r *Resolver) globalProviderChange(ctx context.Context, in model.GlobalProv
 		return c, nil, err
 	}
 	keys, _ := gateway.Capability[gateway.Credentials](r.Gateways, account.Kind)
-	if credentials == nil || keys == nil || keys.CheckKeys(account.Environment, credentials.SecretKey.Reveal(), credentials.PublishableKey) != nil {
+	if credentials == nil || credentials.Kind != account.Kind || keys == nil || keys.CheckKeys(account.Environment, credentials.SecretKey.Reveal(), credentials.PublishableKey) != nil {
 		return c, keys, nil
 	}
 	if err := r.keepGlobalAccount(ctx, in.ID); err != nil {
 		return c, nil, err
 	}
-	account.SecretKey, account.PublishableKey, account.CredentialVersion = credentials.SecretKey.Reveal(), credentials.PublishableKey, account.CredentialVersion+1
+	account = credentials.On(account)
+	account.CredentialVersion++
 	c.AccountID = r.ask(ctx, account).AccountID
 	return c, keys, nil
 }
@@ -156,6 +167,34 @@ func (r *Resolver) keepGlobalAccount(ctx context.Context, id string) error {
 		return nil
 	}
 	return r.Billing.KeepGlobalAccount(ctx, id, account.CredentialVersion, res.AccountID)
+}
+
+// testGlobalProvider is testProvider for an account of the operator's.
+func (r *Resolver) testGlobalProvider(ctx context.Context, id string) (accountAnswer, error) {
+	account, err := r.Billing.OpenGlobalAccount(ctx, id)
+	if err != nil {
+		return accountAnswer{}, err
+	}
+	adapter, found := r.Gateways[account.Kind]
+	if !found {
+		return accountAnswer{message: fmt.Sprintf("accounts at %s are not offered", account.Kind)}, nil
+	}
+	res := adapter.TestAccount(ctx, account)
+	if res.Status == gateway.StatusSucceeded {
+		err = r.Billing.KeepGlobalAccount(ctx, id, account.CredentialVersion, res.AccountID)
+	}
+	return answerOf(res), err
+}
+
+// returnProblem is what was wrong when a browser came back last from the
+// provider's pages, or nil.
+func returnProblem(p *ent.Provider) *model.ReturnProblem {
+	if p.ReturnProblem == "" || p.ReturnProblemAt == nil {
+		return nil
+	}
+	return &model.ReturnProblem{
+		Code: model.ReturnProblemCode(p.ReturnProblem), Message: billing.ReturnProblem(p.ReturnProblem).Message(), SeenAt: *p.ReturnProblemAt,
+	}
 }
 
 // ask asks a gateway whose an account's keys are; an adapter that is not there

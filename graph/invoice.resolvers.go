@@ -28,6 +28,16 @@ func (r *invoiceResolver) PDFURL(ctx context.Context, obj *ent.Invoice) (*string
 	return invoiceDocument(r.Billing, auth.FromContext(ctx).OrganizationSlug, obj), nil
 }
 
+// HostedURL is the resolver for the hostedUrl field.
+func (r *invoiceResolver) HostedURL(ctx context.Context, obj *ent.Invoice) (*string, error) {
+	return r.Billing.InvoicePage(auth.FromContext(ctx).OrganizationSlug, obj), nil
+}
+
+// ReceiptPDFURL is the resolver for the receiptPdfUrl field.
+func (r *invoiceResolver) ReceiptPDFURL(ctx context.Context, obj *ent.Invoice) (*string, error) {
+	return r.Billing.ReceiptURL(auth.FromContext(ctx).OrganizationSlug, obj), nil
+}
+
 // AllowedActions is the resolver for the allowedActions field.
 func (r *invoiceResolver) AllowedActions(ctx context.Context, obj *ent.Invoice) ([]model.InvoiceAction, error) {
 	return actions[model.InvoiceAction](billing.InvoiceActions(obj)), nil
@@ -75,7 +85,9 @@ func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePa
 		InvoiceID: input.ID, PaymentMethodID: text(input.PaymentMethodID), ReturnURL: text(input.ReturnURL),
 		OutOfBand: input.OutOfBand, FromBalance: input.FromBalance, Key: key(ctx, input.IdempotencyKey),
 	})
-	if err == nil && begun.Call != nil {
+	if err == nil && begun.Page != nil {
+		err = r.payOnPage(ctx, begun.Call, *begun.Page)
+	} else if err == nil && begun.Call != nil {
 		ctx, cancel := r.calling(ctx)
 		defer cancel()
 		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}

@@ -13,7 +13,9 @@ import (
 	"purser/ent"
 	"purser/ent/accesstoken"
 	"purser/ent/balance"
+	"purser/ent/creditnote"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/gatewayevent"
 	"purser/ent/globalprovider"
 	"purser/ent/hold"
@@ -30,6 +32,9 @@ import (
 	"purser/ent/provider"
 	"purser/ent/quote"
 	"purser/ent/refund"
+	"purser/ent/subscription"
+	"purser/ent/webhookdelivery"
+	"purser/ent/webhookendpoint"
 	"purser/graph/model"
 	"purser/graph/transport"
 )
@@ -40,6 +45,9 @@ type nodeType struct {
 	table string
 	areas []auth.Area // who may look it up by its id: who may read any of these
 }
+
+// noTable is the table of what is no row: the system's own templates.
+const noTable = ""
 
 // nodeTypes finds the kind of an object by its id's prefix.
 func nodeTypes() map[string]nodeType {
@@ -60,12 +68,18 @@ func nodeTypes() map[string]nodeType {
 		"hld": {"Hold", hold.Table, ofPayer},
 		"quo": {"Quote", quote.Table, ofPayer},
 		"inv": {"Invoice", invoice.Table, ofPayer},
+		"sub": {"Subscription", subscription.Table, ofPayer},
+		"crn": {"CreditNote", creditnote.Table, ofPayer},
 		"pmt": {"Payment", payment.Table, ofPayer},
 		"att": {"PaymentAttempt", paymentattempt.Table, ofPayer},
 		"rfd": {"Refund", refund.Table, ofPayer},
 		"dsp": {"Dispute", dispute.Table, ofPayer},
 		"pmd": {"PaymentMethod", paymentmethod.Table, ofPayer},
 		"evt": {"GatewayEvent", gatewayevent.Table, ofBilling},
+		"eml": {"Email", email.Table, ofBilling},
+		"etp": {"EmailTemplate", noTable, []auth.Area{auth.AreaAccount}},
+		"whk": {"WebhookEndpoint", webhookendpoint.Table, []auth.Area{auth.AreaAccount}},
+		"whd": {"WebhookDelivery", webhookdelivery.Table, []auth.Area{auth.AreaAccount}},
 	}
 }
 
@@ -91,6 +105,9 @@ func (r *Resolver) node(ctx context.Context, id string) (ent.Noder, error) {
 	if !ok || err != nil {
 		return nil, err
 	}
+	if t.table == noTable {
+		return r.emailTemplateByID(ctx, id)
+	}
 	n, err := r.client().Noder(ctx, id, ent.WithFixedNodeType(t.table))
 	switch {
 	case ent.IsNotFound(err):
@@ -109,9 +126,15 @@ func (r *Resolver) nodes(ctx context.Context, ids []string) ([]ent.Noder, error)
 	known := make([]string, 0, len(ids))
 	places := make([]int, 0, len(ids))
 	for i, id := range ids {
-		_, ok, err := nodeTypeOf(ctx, types, id)
+		t, ok, err := nodeTypeOf(ctx, types, id)
 		if err != nil {
 			graphql.AddError(graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i)), err)
+			continue
+		}
+		if ok && t.table == noTable {
+			if out[i], err = r.emailTemplateByID(ctx, id); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if ok {

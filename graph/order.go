@@ -6,6 +6,7 @@ import (
 	"entgo.io/ent"
 
 	entgen "purser/ent"
+	"purser/ent/creditnote"
 	"purser/ent/dispute"
 	"purser/ent/invoiceline"
 	"purser/ent/price"
@@ -24,6 +25,7 @@ func intercept(c *entgen.Client) {
 	c.InvoiceLine.Intercept(ordered(func(q *entgen.InvoiceLineQuery) { q.Order(invoiceline.ByPosition()) }))
 	c.Price.Intercept(ordered(func(q *entgen.PriceQuery) { q.Order(price.ByID()) }))
 	c.Refund.Intercept(ordered(func(q *entgen.RefundQuery) { q.Order(refund.ByID()) }))
+	c.CreditNote.Intercept(ordered(func(q *entgen.CreditNoteQuery) { q.Order(creditnote.ByID()) }))
 	c.Dispute.Intercept(ordered(func(q *entgen.DisputeQuery) { q.Order(dispute.ByID()) }))
 }
 

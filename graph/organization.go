@@ -172,7 +172,8 @@ func organizationChange(in model.OrganizationUpdateInput) (billing.OrganizationC
 		Name: in.Name, DefaultCurrency: in.DefaultCurrency, TimeZone: in.TimeZone, Country: in.Country,
 		BillingCycle: in.BillingCycle, TaxModel: in.TaxModel,
 		SupportEmail: in.SupportEmail, FinanceSupportEmail: in.FinanceSupportEmail, SenderEmail: in.SenderEmail,
-		ThankYouURL: in.ThankYouURL, ChargingEnabled: in.ChargingEnabled,
+		TaxID: in.TaxID, NumberPeriod: in.NumberPeriod,
+		ThankYouURL: in.ThankYouURL, ChargingEnabled: in.ChargingEnabled, PayersMayCancel: in.PayersMayCancel,
 		DefaultProviderID: in.DefaultProviderID, AllowedReturnOrigins: in.AllowedReturnOrigins,
 	}
 	if in.Addresses != nil {
@@ -183,6 +184,9 @@ func organizationChange(in model.OrganizationUpdateInput) (billing.OrganizationC
 	}
 	if d := in.Dunning; d != nil {
 		c.Dunning = &billing.Dunning{RetryDays: d.RetryDays, AttemptsMax: d.AttemptsMax, Final: d.FinalAction}
+	}
+	if d := in.DueDays; d != nil {
+		c.DueDays = &billing.DueDays{Automatic: d.Automatic, Send: d.Send, Usage: d.Usage}
 	}
 	var err error
 	c.BillingType, err = billingType(in.BillingModes)
@@ -215,4 +219,15 @@ func currencyChange(in model.CurrencySetInput) (billing.CurrencyChange, error) {
 		*m.out = &a
 	}
 	return c, nil
+}
+
+// leftBehind shows what belongs to a merchant account that is not used for
+// anything new.
+func leftBehind(l *billing.LeftBehind) *model.LeftBehind {
+	if l == nil {
+		return nil
+	}
+	return &model.LeftBehind{
+		ProviderID: l.ProviderID, SavedCards: l.SavedCards, AutomaticReloads: l.AutomaticReloads, OpenInvoices: l.OpenInvoices, Message: l.Message(),
+	}
 }

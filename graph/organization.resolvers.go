@@ -35,15 +35,16 @@ func (r *mutationResolver) OrganizationCreate(ctx context.Context, input model.O
 // OrganizationUpdate is the resolver for the organizationUpdate field.
 func (r *mutationResolver) OrganizationUpdate(ctx context.Context, input model.OrganizationUpdateInput) (*model.OrganizationUpdatePayload, error) {
 	change, err := organizationChange(input)
+	var left *billing.LeftBehind
 	if err == nil {
-		err = r.Billing.UpdateOrganization(ctx, change)
+		left, err = r.Billing.ChangeOrganization(ctx, change)
 	}
 	u, err := refused(err)
 	if err != nil || len(u) > 0 {
 		return &model.OrganizationUpdatePayload{UserErrors: u}, err
 	}
 	o, err := r.organization(ctx)
-	return &model.OrganizationUpdatePayload{Organization: o, UserErrors: u}, err
+	return &model.OrganizationUpdatePayload{Organization: o, LeftBehind: leftBehind(left), UserErrors: u}, err
 }
 
 // OrganizationStatusSet is the resolver for the organizationStatusSet field.
@@ -92,6 +93,11 @@ func (r *organizationResolver) BillingModes(ctx context.Context, obj *ent.Organi
 // Dunning is the resolver for the dunning field.
 func (r *organizationResolver) Dunning(ctx context.Context, obj *ent.Organization) (*model.DunningPolicy, error) {
 	return &model.DunningPolicy{RetryDays: obj.DunningRetryDays, AttemptsMax: obj.DunningAttemptsMax, FinalAction: obj.DunningFinal}, nil
+}
+
+// DueDays is the resolver for the dueDays field.
+func (r *organizationResolver) DueDays(ctx context.Context, obj *ent.Organization) (*model.DueDays, error) {
+	return &model.DueDays{Automatic: obj.AutomaticNetDays, Send: obj.SendNetDays, Usage: obj.UsageNetDays}, nil
 }
 
 // Providers is the resolver for the providers field.

@@ -259,3 +259,38 @@ func each[O, T any](objects []O, resolve func(O) (T, error)) ([]T, error) {
 	}
 	return out, nil
 }
+
+// payerEdge shows the payer of an object. loaded and err are what the query
+// that read the object has brought along; where it has not, the payer is read
+// by its id, never through the object's edge, whose statement would not name
+// the organization.
+func (r *Resolver) payerEdge(ctx context.Context, loaded *ent.Payer, err error, id string) (model.Payer, error) {
+	if err == nil {
+		return model.NewPayer(loaded), nil
+	}
+	if id == "" || ent.IsNotFound(err) {
+		return nil, nil
+	}
+	p, err := r.payerByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return model.NewPayer(p), nil
+}
+
+// payerByID reads a payer in the shape that the field being resolved asks
+// for; nil where there is none.
+func (r *Resolver) payerByID(ctx context.Context, id string) (*ent.Payer, error) {
+	q, err := r.client().Payer.Query().Where(payer.ID(id)).CollectFields(ctx, payerTypes...)
+	if err != nil {
+		return nil, err
+	}
+	p, err := q.Only(ctx)
+	if err != nil && !ent.IsNotFound(err) {
+		return nil, fmt.Errorf("read payer %s: %w", id, err)
+	}
+	return p, nil
+}
+
+// payerTypes are the types under which a document may select from a payer.
+var payerTypes = []string{"Payer", "Developer", "Company", "Node"}

@@ -93,7 +93,7 @@ func (r *mutationResolver) DeveloperCreate(ctx context.Context, input model.Deve
 	id, err := r.Billing.CreateDeveloper(ctx, billing.PayerDraft{
 		Email: input.Email, Name: input.Name, ExternalID: input.ExternalID,
 		BillingMode: input.BillingMode, BillingEmail: input.BillingEmail,
-		TaxRate: input.TaxRate, Address: address(input.Address), Metadata: input.Metadata,
+		TaxRate: input.TaxRate, ReverseCharge: input.ReverseCharge, Address: address(input.Address), Locale: input.Locale, Metadata: input.Metadata,
 	}, key(ctx, input.IdempotencyKey))
 	d, u, err := r.developer(ctx, id, err)
 	return &model.DeveloperCreatePayload{Developer: d, UserErrors: u}, err
@@ -103,8 +103,8 @@ func (r *mutationResolver) DeveloperCreate(ctx context.Context, input model.Deve
 func (r *mutationResolver) DeveloperUpdate(ctx context.Context, input model.DeveloperUpdateInput) (*model.DeveloperUpdatePayload, error) {
 	d, u, err := r.developer(ctx, input.ID, r.Billing.UpdateDeveloper(ctx, billing.PayerChange{
 		ID: input.ID, Email: input.Email, Name: input.Name, ExternalID: input.ExternalID,
-		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
-		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode,
+		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, ReverseCharge: input.ReverseCharge, Address: address(input.Address), Locale: input.Locale,
+		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode, ChargingEnabled: input.ChargingEnabled,
 	}))
 	return &model.DeveloperUpdatePayload{Developer: d, UserErrors: u}, err
 }
@@ -120,7 +120,7 @@ func (r *mutationResolver) CompanyCreate(ctx context.Context, input model.Compan
 	id, err := r.Billing.CreateCompany(ctx, billing.PayerDraft{
 		Slug: input.Slug, TaxID: input.TaxID, Name: input.Name, ExternalID: input.ExternalID,
 		BillingMode: input.BillingMode, BillingEmail: input.BillingEmail,
-		TaxRate: input.TaxRate, Address: address(input.Address), Metadata: input.Metadata,
+		TaxRate: input.TaxRate, ReverseCharge: input.ReverseCharge, Address: address(input.Address), Locale: input.Locale, Metadata: input.Metadata,
 	}, key(ctx, input.IdempotencyKey))
 	c, u, err := r.company(ctx, id, err)
 	return &model.CompanyCreatePayload{Company: c, UserErrors: u}, err
@@ -130,8 +130,8 @@ func (r *mutationResolver) CompanyCreate(ctx context.Context, input model.Compan
 func (r *mutationResolver) CompanyUpdate(ctx context.Context, input model.CompanyUpdateInput) (*model.CompanyUpdatePayload, error) {
 	c, u, err := r.company(ctx, input.ID, r.Billing.UpdateCompany(ctx, billing.PayerChange{
 		ID: input.ID, Name: input.Name, TaxID: input.TaxID, ExternalID: input.ExternalID,
-		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, Address: address(input.Address),
-		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode,
+		BillingEmail: input.BillingEmail, TaxRate: input.TaxRate, ReverseCharge: input.ReverseCharge, Address: address(input.Address), Locale: input.Locale,
+		Metadata: input.Metadata, Status: input.Status, BillingMode: input.BillingMode, ChargingEnabled: input.ChargingEnabled,
 	}))
 	return &model.CompanyUpdatePayload{Company: c, UserErrors: u}, err
 }

@@ -84,14 +84,8 @@ func (r *mutationResolver) BalanceTopUp(ctx context.Context, input model.Balance
 // PaymentRefund is the resolver for the paymentRefund field.
 func (r *mutationResolver) PaymentRefund(ctx context.Context, input model.PaymentRefundInput) (*model.PaymentRefundPayload, error) {
 	begun, err := r.beginRefund(ctx, input)
-	if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.RefundResult{Outcome: gateway.Unsupported(begun.Kind, "give money back")}
-		if refunds, ok := gateway.Capability[gateway.Refunds](r.Gateways, begun.Kind); ok {
-			result = refunds.RefundPayment(ctx, begun.Account, begun.Call.Call, begun.Request)
-		}
-		err = r.Billing.FinishRefund(ctx, begun.ID, result)
+	if err == nil {
+		err = r.refund(ctx, begun)
 	}
 	errors, err := refused(err)
 	if err != nil {
@@ -238,7 +232,7 @@ func (r *paymentResolver) NextAction(ctx context.Context, obj *ent.Payment) (mod
 
 // Expired is the resolver for the expired field.
 func (r *paymentMethodResolver) Expired(ctx context.Context, obj *ent.PaymentMethod) (bool, error) {
-	return cardExpired(obj, r.Billing.Now()), nil
+	return cardExpired(obj, r.Billing.TimeIn(ctx)), nil
 }
 
 // Payments is the resolver for the payments field.

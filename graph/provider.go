@@ -100,6 +100,7 @@ func worldpayCredentials(in *model.WorldpayCredentialsInput) *billing.Credential
 	return &billing.Credentials{
 		Kind: gateway.KindWorldpay, SecretKey: auth.Secret(login),
 		MerchantCode: in.MerchantCode, InstallationID: text(in.InstallationID), MACSecret: auth.Secret(text(in.MacSecret)), LegacyMAC: in.LegacyMac,
+		Endpoint: text(in.Endpoint),
 	}
 }
 
@@ -130,32 +131,50 @@ func (r *Resolver) providerPayload(ctx context.Context, id string, err error) (*
 
 // testProvider asks the gateway whether the keys are good, and puts the
 // answer into words.
-func (r *Resolver) testProvider(ctx context.Context, id string) (ok bool, message string, err error) {
+func (r *Resolver) testProvider(ctx context.Context, id string) (accountAnswer, error) {
 	account, err := r.Billing.OpenAccount(ctx, id)
 	if err != nil {
-		return false, "", err
+		return accountAnswer{}, err
 	}
 	adapter, found := r.Gateways[account.Kind]
 	if !found {
-		return false, fmt.Sprintf("accounts at %s are not offered", account.Kind), nil
+		return accountAnswer{message: fmt.Sprintf("accounts at %s are not offered", account.Kind)}, nil
 	}
 	res := adapter.TestAccount(ctx, account)
 	if res.Status == gateway.StatusSucceeded {
 		if err := r.Billing.KeepAccount(ctx, id, account.CredentialVersion, res.AccountID); err != nil {
-			return false, "", err
+			return accountAnswer{}, err
 		}
 	}
+	return answerOf(res), nil
+}
+
+// accountAnswer is what a gateway said about an account, in words a person can
+// act on; code is the gateway's own where it refused.
+type accountAnswer struct {
+	ok      bool
+	message string
+	code    *string
+}
+
+func answerOf(res gateway.AccountResult) accountAnswer {
+	chargesDisabled := "charges_disabled"
 	switch {
 	case res.Status == gateway.StatusSucceeded && !res.ChargesEnabled:
-		return false, "The keys are good, but the gateway does not let this account take payments yet: finish its activation there.", nil
+		return accountAnswer{
+			message: "The keys are good, but the gateway does not let this account take payments yet: finish its activation there.",
+			code:    &chargesDisabled,
+		}
 	case res.Status == gateway.StatusSucceeded && res.Country == "":
-		return true, fmt.Sprintf("The keys are good: account %s.", res.AccountID), nil
+		return accountAnswer{ok: true, message: fmt.Sprintf("The keys are good: account %s.", res.AccountID)}
 	case res.Status == gateway.StatusSucceeded:
-		return true, fmt.Sprintf("The keys are good: account %s, %s.", res.AccountID, res.Country), nil
+		return accountAnswer{ok: true, message: fmt.Sprintf("The keys are good: account %s, %s.", res.AccountID, res.Country)}
+	case res.Failure != nil && res.Failure.Code != "":
+		return accountAnswer{message: res.Failure.Message, code: &res.Failure.Code}
 	case res.Failure != nil:
-		return false, res.Failure.Message, nil
+		return accountAnswer{message: res.Failure.Message}
 	default:
-		return false, "The gateway did not answer: try again.", nil
+		return accountAnswer{message: "The gateway did not answer: try again."}
 	}
 }
 
@@ -167,7 +186,7 @@ const accountDeadline = 3 * time.Second
 func (r *Resolver) keepAccount(ctx context.Context, id string) error {
 	ctx, cancel := billing.Detached(ctx, accountDeadline)
 	defer cancel()
-	_, _, err := r.testProvider(ctx, id)
+	_, err := r.testProvider(ctx, id)
 	return err
 }
 
@@ -193,6 +212,31 @@ func (r *Resolver) accountOf(ctx context.Context, id string, c *billing.Credenti
 	ctx, cancel := billing.Detached(ctx, accountDeadline)
 	defer cancel()
 	return r.Gateways[account.Kind].TestAccount(ctx, account).AccountID, nil
+}
+
+// testPayment begins a payment that tries a provider out.
+func (r *Resolver) testPayment(ctx context.Context, in model.ProviderTestPaymentInput) (*billing.HostedPayment, error) {
+	draft := billing.TestPaymentDraft{ProviderID: in.ID, ReturnURL: text(in.ReturnURL), Key: key(ctx, in.IdempotencyKey)}
+	if in.Amount != nil {
+		amount, err := minorAmount(in.Amount, "amount")
+		if err != nil {
+			return nil, err
+		}
+		draft.Amount = &amount
+	}
+	return r.Billing.BeginTestPayment(ctx, draft)
+}
+
+// pageURL is the page on which a payment waits for its payer, or nil.
+func (r *Resolver) pageURL(ctx context.Context, paymentID string) (*string, error) {
+	p, err := r.client().Payment.Query().Where(payment.ID(paymentID)).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read payment: %w", err)
+	}
+	if p.Status != payment.StatusREQUIRES_ACTION || p.ActionURL == "" {
+		return nil, nil
+	}
+	return &p.ActionURL, nil
 }
 
 // nextAction is what the payer must do for a payment, or nil.

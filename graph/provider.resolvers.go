@@ -23,7 +23,7 @@ func (r *globalProviderResolver) WebhookURL(ctx context.Context, obj *ent.Global
 
 // WebhookConfigured is the resolver for the webhookConfigured field.
 func (r *globalProviderResolver) WebhookConfigured(ctx context.Context, obj *ent.GlobalProvider) (bool, error) {
-	return len(obj.WebhookSecretSealed) > 0, nil
+	return r.globalWebhookConfigured(obj), nil
 }
 
 // ProviderCreate is the resolver for the providerCreate field.
@@ -78,15 +78,44 @@ func (r *mutationResolver) ProviderDelete(ctx context.Context, input model.Provi
 	if err == nil && !archived {
 		return &model.ProviderDeletePayload{DeletedID: &input.ID, UserErrors: []*model.UserError{}}, nil
 	}
+	var left *billing.LeftBehind
+	if archived {
+		if left, err = r.Billing.LeftBehind(ctx, input.ID); err != nil {
+			return nil, err
+		}
+	}
 	p, u, err := r.providerPayload(ctx, input.ID, err)
-	return &model.ProviderDeletePayload{Provider: p, UserErrors: u}, err
+	return &model.ProviderDeletePayload{Provider: p, LeftBehind: leftBehind(left), UserErrors: u}, err
 }
 
 // ProviderTest is the resolver for the providerTest field.
 func (r *mutationResolver) ProviderTest(ctx context.Context, input model.ProviderTestInput) (*model.ProviderTestPayload, error) {
-	ok, message, err := r.testProvider(ctx, input.ID)
+	a, err := r.testProvider(ctx, input.ID)
 	u, err := refused(err)
-	return &model.ProviderTestPayload{Ok: ok, Message: message, UserErrors: u}, err
+	return &model.ProviderTestPayload{Ok: a.ok, Message: a.message, Code: a.code, UserErrors: u}, err
+}
+
+// ProviderTestPayment is the resolver for the providerTestPayment field.
+func (r *mutationResolver) ProviderTestPayment(ctx context.Context, input model.ProviderTestPaymentInput) (*model.ProviderTestPaymentPayload, error) {
+	begun, err := r.testPayment(ctx, input)
+	if err == nil && begun.Call != nil {
+		ctx, cancel := r.calling(ctx)
+		defer cancel()
+		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "show a payment page")}
+		if pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, begun.Kind); ok {
+			result = pages.StartHostedPayment(ctx, begun.Account, begun.Call.Call, begun.Request)
+		}
+		err = r.Billing.FinishPayment(ctx, begun.ID, result)
+	}
+	errors, err := refused(err)
+	if err != nil || len(errors) > 0 {
+		return &model.ProviderTestPaymentPayload{UserErrors: errors}, err
+	}
+	out := &model.ProviderTestPaymentPayload{UserErrors: errors}
+	if out.PageURL, err = r.pageURL(ctx, begun.PaymentID); err == nil {
+		out.Payment, err = r.payment(ctx, begun.PaymentID)
+	}
+	return out, err
 }
 
 // GlobalProviderCreate is the resolver for the globalProviderCreate field.
@@ -125,6 +154,13 @@ func (r *mutationResolver) GlobalProviderDelete(ctx context.Context, input model
 	return &model.GlobalProviderDeletePayload{GlobalProvider: g, UserErrors: u}, err
 }
 
+// GlobalProviderTest is the resolver for the globalProviderTest field.
+func (r *mutationResolver) GlobalProviderTest(ctx context.Context, input model.GlobalProviderTestInput) (*model.GlobalProviderTestPayload, error) {
+	a, err := r.testGlobalProvider(ctx, input.ID)
+	u, err := refused(err)
+	return &model.GlobalProviderTestPayload{Ok: a.ok, Message: a.message, Code: a.code, UserErrors: u}, err
+}
+
 // Environment is the resolver for the environment field.
 func (r *providerResolver) Environment(ctx context.Context, obj *ent.Provider) (organization.Environment, error) {
 	o, err := r.organization(ctx)
@@ -152,6 +188,11 @@ func (r *providerResolver) WebhookURL(ctx context.Context, obj *ent.Provider) (s
 // WebhookConfigured is the resolver for the webhookConfigured field.
 func (r *providerResolver) WebhookConfigured(ctx context.Context, obj *ent.Provider) (bool, error) {
 	return r.webhookConfigured(ctx, obj)
+}
+
+// ReturnProblem is the resolver for the returnProblem field.
+func (r *providerResolver) ReturnProblem(ctx context.Context, obj *ent.Provider) (*model.ReturnProblem, error) {
+	return returnProblem(obj), nil
 }
 
 // Capabilities is the resolver for the capabilities field.

@@ -24,7 +24,7 @@ func (r *mutationResolver) QuoteCreate(ctx context.Context, input model.QuoteCre
 	if err == nil {
 		id, err = r.Billing.CreateQuote(ctx, billing.QuoteDraft{
 			PayerID: text(input.PayerID), ProviderID: text(input.ProviderID), Lines: lines,
-			Description: input.Description, ExpiresAt: input.ExpiresAt, Key: key(ctx, input.IdempotencyKey),
+			Description: input.Description, ExpiresAt: input.ExpiresAt, StartsAt: input.StartsAt, Key: key(ctx, input.IdempotencyKey),
 		})
 	}
 	q, errors, err := r.quotePayload(ctx, id, err)
@@ -40,7 +40,7 @@ func (r *mutationResolver) QuoteUpdate(ctx context.Context, input model.QuoteUpd
 	if err == nil {
 		change := billing.QuoteChange{
 			ID: input.ID, PayerID: input.PayerID, ProviderID: input.ProviderID,
-			Description: input.Description, ExpiresAt: input.ExpiresAt,
+			Description: input.Description, ExpiresAt: input.ExpiresAt, StartsAt: input.StartsAt,
 		}
 		if input.LineItems != nil {
 			change.Lines = &lines
@@ -91,7 +91,9 @@ func (r *mutationResolver) QuoteAccept(ctx context.Context, input model.QuoteAcc
 	}
 	out := &model.QuoteAcceptPayload{Quote: q, UserErrors: errors}
 	if len(errors) == 0 {
-		out.Invoice, err = r.invoiceOfQuote(ctx, input.ID)
+		if out.Invoice, err = r.invoiceOfQuote(ctx, input.ID); err == nil {
+			out.Subscription, err = r.subscriptionOfQuote(ctx, input.ID)
+		}
 	}
 	return out, err
 }
@@ -133,7 +135,7 @@ func (r *quoteResolver) PDFURL(ctx context.Context, obj *ent.Quote) (*string, er
 
 // AllowedActions is the resolver for the allowedActions field.
 func (r *quoteResolver) AllowedActions(ctx context.Context, obj *ent.Quote) ([]model.QuoteAction, error) {
-	return actions[model.QuoteAction](r.Billing.QuoteActions(obj)), nil
+	return actions[model.QuoteAction](r.Billing.QuoteActions(ctx, obj)), nil
 }
 
 // Quote returns generated.QuoteResolver implementation.

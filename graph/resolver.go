@@ -133,6 +133,9 @@ func refusedAt(err error, at ...string) ([]*model.UserError, error) {
 	if d := e.Details; d != nil {
 		u.Details = &model.FundsDetails{Required: &d.Required, Available: &d.Available, Held: &d.Held, Shortfall: &d.Shortfall}
 	}
+	if e.GatewayCode != "" {
+		u.GatewayCode = &e.GatewayCode
+	}
 	return []*model.UserError{u}, nil
 }
 

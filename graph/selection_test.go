@@ -73,7 +73,10 @@ func (w *writer) args(f *ast.FieldDefinition, variant string) string {
 var skipped = []string{"cursor", "startCursor", "endCursor", "lastUsedAt"}
 
 // operators are fields that an organization cannot select.
-var operators = []string{"GlobalProvider.secretHint", "GlobalProvider.webhookUrl"}
+var operators = []string{
+	"GlobalProvider.secretHint", "GlobalProvider.webhookUrl",
+	"GlobalProvider.merchantCode", "GlobalProvider.installationId", "GlobalProvider.endpoint",
+}
 
 // set makes a selection set of a type.
 func (w *writer) set(typ string, depth int) []*selection {

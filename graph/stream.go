@@ -53,7 +53,7 @@ func follow[T any](ctx context.Context, r *Resolver, after *ent.Cursor, f feed[T
 	}
 	s := &following[T]{feed: f, state: state, progress: since, out: make(chan *T)}
 	if since == nil {
-		s.begin = r.Billing.Now()
+		s.begin = r.Billing.TimeIn(ctx)
 		s.progress = newProgress(s.begin)
 	}
 	// Listening comes before reading, so that nothing falls in between.

@@ -194,6 +194,7 @@ func prefixOf(arg string) string {
 	return map[string]string{
 		"payerId": "dev_", "providerId": "prv_", "defaultProviderId": "prv_", "productId": "prd_", "priceId": "prc_",
 		"paymentMethodId": "pmd_", "companyId": "com_", "developerId": "dev_", "testTwinOf": "org_", "globalProviderId": "gpr_",
+		"deliveryId": "whd_",
 	}[arg]
 }
 
@@ -232,6 +233,7 @@ const dump = `{
 	products(first: 100) { totalCount edges { node { id name active prices { id active nickname } } } }
 	quotes(first: 100) { totalCount edges { node { id status description number updatedAt } } }
 	invoices(first: 100) { totalCount edges { node { id status description number updatedAt } } }
+	subscriptions(first: 100) { totalCount edges { node { id status cancelAtPeriodEnd updatedAt } } }
 	payments(first: 100) { totalCount edges { node { id status updatedAt } } }
 	gatewayEvents(first: 100) { totalCount edges { node { id status } } }
 }`

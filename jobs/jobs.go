@@ -1,8 +1,8 @@
 // Package jobs is the clock's front door: it finds work that is due and does
 // it. The work is the domain's own state (calls without an answer, payments
-// that wait, events not applied, quotes and holds past their day, entries not
-// sealed), so nothing has to be kept in step with a queue. Several servers may
-// run it at once.
+// that wait, events not applied, subscriptions to renew, drafts, quotes and
+// holds past their day, entries not sealed), so nothing has to be kept in step
+// with a queue. Several servers may run it at once.
 //
 // Invariants: a piece of work is claimed before it is worked at, so that it
 // is not due again at once whatever comes of it; a piece that fails or panics
@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -27,9 +28,14 @@ type Config struct {
 	Billing  *billing.Service
 	Gateways gateway.Directory
 	// ApplyEvent applies a stored gateway event; the webhook front door has
-	// the function, and server.go hands it over.
+	// the function, and command_serve.go hands it over.
 	ApplyEvent func(ctx context.Context, eventID string) error
-	Logger     *slog.Logger
+	// Mail sends what is due; nil leaves mails where they are.
+	Mail Mailer
+	// Webhooks sends what organizations are told at addresses of their own; it
+	// must not be able to reach what stands beside this server.
+	Webhooks *http.Client
+	Logger   *slog.Logger
 	// Interval is the time between two looks for due work. Default 1 s.
 	Interval time.Duration
 	// Budget is how long a visit to an organization spends on one kind of

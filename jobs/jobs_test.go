@@ -34,12 +34,19 @@ type office struct {
 
 	mu    sync.Mutex
 	ahead time.Duration
-	log   bytes.Buffer
+	// stands is where the clock stands still; one that is not set runs.
+	stands time.Time
+	log    bytes.Buffer
 }
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	dir, err := migrations.Dir(dialect.SQLite)
+	return newOfficeOn(t, dialect.SQLite)
+}
+
+func newOfficeOn(t *testing.T, name string) *office {
+	t.Helper()
+	dir, err := migrations.Dir(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +56,7 @@ func newOffice(t *testing.T) *office {
 	}
 	o := &office{}
 	o.Service = billing.New(billing.Config{
-		DB: testdb.Migrated(t, dialect.SQLite, dir), Sealer: sealer, Logger: slog.New(slog.DiscardHandler),
+		DB: testdb.Migrated(t, name, dir), Sealer: sealer, Logger: slog.New(slog.DiscardHandler),
 		Now: o.now, PublicURL: "https://billing.example",
 	})
 	o.Runner = New(Config{
@@ -68,6 +75,9 @@ func newOffice(t *testing.T) *office {
 func (o *office) now() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.stands.IsZero() {
+		return o.stands.Add(o.ahead)
+	}
 	return time.Now().Add(o.ahead)
 }
 

@@ -20,22 +20,79 @@ type kind struct {
 }
 
 func (r *Runner) kinds() []kind {
-	return []kind{
+	kinds := []kind{
 		{"resume call", r.Billing.DueCalls, r.resumeCall},
 		{"apply event", r.Billing.DueEvents, r.ApplyEvent},
 		{"check payment", r.Billing.DuePayments, r.checkPayment},
 		{"check invoice", r.Billing.DueInvoices, r.checkInvoice},
 		{"check card", r.Billing.DueCards, r.checkCard},
+		{"renew subscription", r.Billing.DueSubscriptions, r.renewSubscription},
+		{"invoice usage", r.Billing.DueUsage, r.Billing.InvoiceUsage},
+		{"finalize invoice", r.Billing.DueFinalizations, r.finalizeInvoice},
 		{"expire quote", r.Billing.QuotesToExpire, r.Billing.ExpireQuote},
 		{"expire holds", r.Billing.BalancesWithOldHolds, r.Billing.ExpireHolds},
 		{"check refund", r.Billing.DueRefunds, r.checkRefund},
 		{"check dispute", r.Billing.DueDisputes, r.checkDispute},
 		{"reload balance", r.Billing.DueReloads, r.reloadBalance},
+		{"charge invoice", r.Billing.DueCharges, r.chargeInvoice},
+		{"tell that a card expires", r.Billing.CardsThatExpire, r.Billing.TellCardExpires},
+		{"deliver webhook", r.Billing.DueDeliveries, r.deliverWebhook},
 	}
+	if r.Mail != nil {
+		kinds = append(kinds, kind{"send mail", r.Billing.DueMails, r.sendMail})
+	}
+	return kinds
 }
 
-// organization does what is due in one organization.
+// organization does what is due in one organization. Where its clock is being
+// advanced, what falls due on the way is done as well, one stop after the
+// other.
 func (r *Runner) organization(ctx context.Context, id string) error {
+	found, err := r.dueNow(ctx, id)
+	problems := []error{err}
+	for end := time.Now().Add(r.Budget); ctx.Err() == nil && time.Now().Before(end); {
+		moved, err := r.Billing.StepClock(ctx)
+		r.tell(ctx, id, "advance clock", "", err)
+		problems = append(problems, err)
+		if err != nil || !moved {
+			break
+		}
+		more, err := r.standStill(ctx, id)
+		found += more
+		problems = append(problems, err)
+	}
+	problems = append(problems,
+		r.piece(ctx, id, kind{name: "seal entries", do: r.seal}, ""),
+		r.piece(ctx, id, kind{name: "remove old keys", do: r.removeKeys}, ""),
+		r.piece(ctx, id, kind{name: "remove old deliveries", do: r.removeDeliveries}, ""))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found[id] = found
+	return errors.Join(problems...)
+}
+
+// roundsMax bounds how often an organization is looked through while its clock
+// stands still: a piece that is due again at once must not stop it for ever.
+const roundsMax = 20
+
+// standStill does what is due where a clock stands that is being advanced,
+// until nothing is any more: one piece may make another one due.
+func (r *Runner) standStill(ctx context.Context, id string) (int, error) {
+	var found int
+	var problems []error
+	for range roundsMax {
+		n, err := r.dueNow(ctx, id)
+		problems = append(problems, err)
+		if found += n; n == 0 || ctx.Err() != nil {
+			break
+		}
+	}
+	return found, errors.Join(problems...)
+}
+
+// dueNow goes through all kinds of work once, and returns how many pieces it
+// has found.
+func (r *Runner) dueNow(ctx context.Context, id string) (int, error) {
 	var found int
 	var problems []error
 	for _, k := range r.kinds() {
@@ -46,13 +103,7 @@ func (r *Runner) organization(ctx context.Context, id string) error {
 		found += n
 		problems = append(problems, err)
 	}
-	problems = append(problems,
-		r.piece(ctx, id, kind{name: "seal entries", do: r.seal}, ""),
-		r.piece(ctx, id, kind{name: "remove old keys", do: r.removeKeys}, ""))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.found[id] = found
-	return errors.Join(problems...)
+	return found, errors.Join(problems...)
 }
 
 // work does the pieces of one kind, as many as the budget has time for and at

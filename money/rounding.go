@@ -63,6 +63,22 @@ func (a Amount) IncludedToMinor(rate Rate) (Amount, error) {
 	return a.product(hi, lo, a.Units < 0)
 }
 
+// ShareToMinor returns so much of the amount as part is of whole, in whole minor
+// units, halves away from zero. The error is CodeOverflow, also for a part
+// outside nothing to the whole.
+func (a Amount) ShareToMinor(part, whole Units) (Amount, error) {
+	if part < 0 || part > whole || whole == 0 || !a.Units.inRange() || !whole.inRange() {
+		return Amount{}, overflow("the share")
+	}
+	hi, lo := bits.Mul64(a.Units.magnitude(), part.magnitude())
+	// What the first division leaves is less than a unit, and the half of a minor
+	// unit is whole units: rounding sees the same without it.
+	quotient, _ := bits.Div64(hi, lo, whole.magnitude())
+	minor := roundHalfUp(0, quotient, uint64(UnitsPerMinor))
+	hi, lo = bits.Mul64(minor, uint64(UnitsPerMinor))
+	return a.product(hi, lo, a.Units < 0)
+}
+
 // RoundToMinor returns the amount in whole minor units, halves away from
 // zero. The error is CodeOverflow.
 func (a Amount) RoundToMinor() (Amount, error) {

@@ -156,3 +156,33 @@ func TestCeilTo(t *testing.T) {
 		wantCode(t, err, money.CodeStep)
 	}
 }
+
+// TestShareToMinor: a part of an amount as a part is of a whole, rounded once.
+func TestShareToMinor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		amount      money.Units
+		part, whole money.Units
+		want        money.Units
+	}{
+		{190_000_000, 1, 2, 95_000_000},
+		{1_000_000, 1, 2, 1_000_000}, // half a cent goes up
+		{1_000_000, 49, 100, 0},
+		{-1_000_000, 1, 2, -1_000_000},
+		{999_999, 1, 2, 0}, // a hair below
+		{5_000_000, 0, 7, 0},
+		{5_000_000, 7, 7, 5_000_000},
+		{money.MaxUnits, money.MaxUnits, money.MaxUnits, money.MaxUnits},
+		{money.MaxUnits, 1, money.MaxUnits, 0},
+	} {
+		got, err := money.Amount{c.amount, "USD"}.ShareToMinor(c.part, c.whole)
+		if err != nil || got.Units != c.want {
+			t.Errorf("%d × %d / %d = %v, %v; want %d", c.amount, c.part, c.whole, got.Units, err, c.want)
+		}
+	}
+	for _, bad := range [][3]money.Units{{1, -1, 2}, {1, 3, 2}, {1, 0, 0}, {money.MaxUnits + 1, 1, 2}, {1, 1, money.MaxUnits + 1}} {
+		if _, err := (money.Amount{bad[0], "USD"}).ShareToMinor(bad[1], bad[2]); err == nil {
+			t.Errorf("%v is taken", bad)
+		}
+	}
+}

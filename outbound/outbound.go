@@ -1,6 +1,7 @@
-// Package outbound makes the connections that leave for gateways. Whoever can
-// have a gateway's address named must not be able to reach what stands beside
-// this server: its own ports, the private network, the cloud's metadata.
+// Package outbound makes the connections that leave for gateways and for
+// organizations' own systems. Whoever can have such an address named must not
+// be able to reach what stands beside this server: its own ports, the private
+// network, the cloud's metadata.
 //
 // A name is resolved once; each address that it leads to is checked when it is
 // dialled, not before, so that no second look-up can lead elsewhere. Only https

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -31,9 +33,9 @@ func Migrated(t testing.TB, dialectName string, dir fs.FS, opts ...database.Opti
 // MigratedURL returns the URL of a database with the migrations in dir applied
 // and no rows, which is removed when the test ends.
 //
-// On PostgreSQL it is a copy of a template that is made once per server and
-// state of the migrations, and stays there: copying takes half the time of
-// migrating.
+// It is a copy of a template. On PostgreSQL that one is made once per server
+// and state of the migrations, and stays there: copying takes half the time of
+// migrating. On SQLite it is made once per process.
 func MigratedURL(t testing.TB, dialectName string, dir fs.FS) string {
 	t.Helper()
 	if dialectName == dialect.Postgres {
@@ -44,11 +46,52 @@ func MigratedURL(t testing.TB, dialectName string, dir fs.FS) string {
 		}
 		return createDatabase(t, admin, template)
 	}
-	url := SQLiteURL(t)
-	if err := migrateURL(t.Context(), url, dialectName, dir); err != nil {
+	content, err := files.get(t, dir)
+	if err != nil {
 		t.Fatalf("make a test database: %v", err)
 	}
-	return url
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatalf("make a test database: %v", err)
+	}
+	return "sqlite:" + path
+}
+
+// files remembers what a SQLite file with the tables is made of, by the state
+// of the migrations; see templates.
+var files fileSet
+
+type fileSet struct {
+	mu   sync.Mutex
+	seen map[string][]byte
+}
+
+// get returns the content of a migrated file.
+func (s *fileSet) get(t testing.TB, dir fs.FS) ([]byte, error) {
+	t.Helper()
+	name, err := templateName(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if content, there := s.seen[name]; there {
+		return content, nil
+	}
+	path := filepath.Join(t.TempDir(), "template.db")
+	// Closed, the file is all that there is: its log is folded into it.
+	if err := migrateURL(t.Context(), "sqlite:"+path, dialect.SQLite, dir); err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if s.seen == nil {
+		s.seen = map[string][]byte{}
+	}
+	s.seen[name] = content
+	return content, nil
 }
 
 func migrateURL(ctx context.Context, url, dialectName string, dir fs.FS) error {

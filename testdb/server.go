@@ -28,6 +28,7 @@ type Server struct {
 	process *syscall.SysProcAttr
 
 	stdin io.Closer // the watchdog stops the server when this closes; nil when stopped
+	pid   int       // of the server's first process
 	wait  func() error
 }
 
@@ -163,14 +164,19 @@ func (s *Server) prepare() error {
 	return s.start()
 }
 
-// watchdog runs the server until standard input ends, which happens when the
-// test process is gone, even if it was killed; then it stops the server and
-// removes its folder. A server that was stopped by its test before is left as
-// it is, to be started again. PostgreSQL's log keeps away from the process's
-// own output, on whose end `go test` waits.
+// watchdog runs the server, says its process id, and waits until standard
+// input ends, which happens when the test process is gone, even if it was
+// killed; then it stops the server and removes its folder. A server that was
+// stopped or killed by its test before is left as it is, to be started again.
+// PostgreSQL's log keeps away from the process's own output, on whose end
+// `go test` waits.
+//
+// Nothing is synced to the disk: what a process has written outlives it in the
+// memory of the machine, and no test cuts the machine's power.
 const watchdog = `
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c temp_file_limit=1GB -c max_wal_size=4GB -c checkpoint_timeout=1h -c wal_level=minimal -c max_wal_senders=0 >>"$2/log" 2>&1 &
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c temp_file_limit=1GB -c max_wal_size=4GB -c checkpoint_timeout=1h -c wal_level=minimal -c max_wal_senders=0 -c fsync=off >>"$2/log" 2>&1 &
 server=$!
+echo "$server"
 cat >/dev/null
 if kill -QUIT "$server" 2>/dev/null; then
 	wait "$server"
@@ -178,9 +184,13 @@ if kill -QUIT "$server" 2>/dev/null; then
 fi
 `
 
-func (s *Server) start() error {
+func (s *Server) launch() error {
 	cmd := s.command("/bin/sh", "-c", watchdog, "watchdog", s.bin, s.dir)
 	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	output, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
@@ -188,6 +198,18 @@ func (s *Server) start() error {
 		return err
 	}
 	s.stdin, s.wait = stdin, sync.OnceValue(cmd.Wait)
+	if _, err := fmt.Fscanln(output, &s.pid); err != nil {
+		s.release()
+		return fmt.Errorf("read the process id of PostgreSQL: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) start() error {
+	err := s.launch()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	for {

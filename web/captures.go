@@ -28,6 +28,8 @@ var (
 	captureRule = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S+)$`)
 	listFilter  = regexp.MustCompile(`^\[([A-Za-z_][A-Za-z0-9_]*)=(.*)\]$`)
 	placeholder = regexp.MustCompile(`\{\{([A-Za-z][A-Za-z0-9]*)\}\}`)
+	// What is a number where it stands alone.
+	number = regexp.MustCompile(`^\{\{(month|year)\}\}$`)
 )
 
 // Captures reads the tab's capture comments, which stand before the first
@@ -131,8 +133,10 @@ func hasField(element any, field, text string) bool {
 
 // Expand returns the tab's variables with every placeholder {{name}} in a
 // string replaced by lookup(name). The page knows the captured names, "uuid"
-// (a fresh one at each place) and "origin" (the page's own). It fails when
-// lookup does, or when the variables are no JSON object.
+// (a fresh one at each place), "origin" (the page's own), and "month" and
+// "year" (the running ones, by UTC), which become numbers where they are the
+// whole string. It fails when lookup does, or when the variables are no JSON
+// object.
 func (t Tab) Expand(lookup func(name string) (string, error)) (map[string]any, error) {
 	variables := map[string]any{}
 	if strings.TrimSpace(t.Variables) == "" {
@@ -162,6 +166,9 @@ func expand(value any, lookup func(string) (string, error)) (any, error) {
 			}
 			return replacement
 		})
+		if err == nil && number.MatchString(value) {
+			return strconv.ParseFloat(text, 64)
+		}
 		return text, err
 	case []any:
 		for i := range value {

@@ -36,9 +36,11 @@ func TestTabsTellTheStoryInOrder(t *testing.T) {
 	want := []string{
 		"1 Look around", "2 Write a quote", "3 Finalize it (PDF)", "4 Accept it → invoice", "5 Finalize the invoice",
 		"6 Pay with a saved card", "7 A card that declines", "8 3-D Secure", "9 Top up on a hosted page",
-		"10 Its entries", "11 Record usage", "12 Live",
-		"13 Set funds aside", "14 Capture the hold", "15 A credit limit refuses",
-		"16 Top up at Worldpay", "17 And what came of it",
+		"10 Reload by hand", "11 Record usage", "12 Live",
+		"13 Set funds aside", "14 Capture the hold", "15 Automatic reload",
+		"16 A credit limit refuses", "17 The month's statement",
+		"18 Top up at Worldpay", "19 And what came of it",
+		"20 A month later", "21 And what was billed",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("tabs %q, want %q", names, want)
@@ -50,7 +52,7 @@ func TestTabsTellTheStoryInOrder(t *testing.T) {
 func TestTabsHandValuesOn(t *testing.T) {
 	t.Parallel()
 	schema := loadSchema(t)
-	captured := map[string]bool{"uuid": true, "origin": true}
+	captured := map[string]bool{"uuid": true, "origin": true, "month": true, "year": true}
 	used := map[string]bool{}
 	var all []string
 	for _, tab := range exampleTabs(t) {
@@ -67,7 +69,7 @@ func TestTabsHandValuesOn(t *testing.T) {
 			if !captured[name] {
 				return "", errors.New("no earlier tab captures " + name)
 			}
-			return "value", nil
+			return "1", nil
 		})
 		if err != nil {
 			t.Errorf("%s: %v", tab.Name, err)
@@ -106,9 +108,14 @@ func TestMutationsCarryFreshKeys(t *testing.T) {
 	for _, tab := range exampleTabs(t) {
 		n := 0
 		variables, err := tab.Expand(func(name string) (string, error) {
-			if name == "uuid" {
+			switch name {
+			case "uuid":
 				n++
 				return strconv.Itoa(n), nil
+			case "month":
+				return "12", nil
+			case "year":
+				return "2026", nil
 			}
 			return name, nil
 		})

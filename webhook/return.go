@@ -20,7 +20,8 @@ func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
 		h.missing(ctx, w, "payment", err)
 		return
 	}
-	if p, err = h.settled(ctx, p, r.PathValue("outcome"), r.URL.Query()); err != nil {
+	signed := h.signed(ctx, p, r.PathValue("outcome"), r.URL.Query())
+	if p, err = h.settled(ctx, p, signed); err != nil {
 		// The payer has done what could be done; jobs find out the rest.
 		h.Logger.WarnContext(ctx, "payment not settled on return", "payment_id", p.PaymentID, "error", err)
 	}
@@ -60,8 +61,8 @@ func (h *Handler) missing(ctx context.Context, w http.ResponseWriter, what strin
 
 // settled brings a payment to what the gateway says of it and returns it as it
 // stands afterwards; with an error as it stood before.
-func (h *Handler) settled(ctx context.Context, p *billing.PublicPayment, outcome string, query url.Values) (*billing.PublicPayment, error) {
-	if err := h.settle(ctx, p.PaymentID, outcome, query); err != nil {
+func (h *Handler) settled(ctx context.Context, p *billing.PublicPayment, signed gateway.PaymentResult) (*billing.PublicPayment, error) {
+	if err := h.settle(ctx, p.PaymentID, signed); err != nil {
 		return p, err
 	}
 	now, err := h.Billing.PublicPayment(ctx, p.Token)
@@ -71,7 +72,9 @@ func (h *Handler) settled(ctx context.Context, p *billing.PublicPayment, outcome
 	return now, nil
 }
 
-func (h *Handler) settle(ctx context.Context, paymentID, outcome string, query url.Values) error {
+// settle asks the gateway how a payment stands. What it has signed counts where
+// it does not say more on being asked.
+func (h *Handler) settle(ctx context.Context, paymentID string, signed gateway.PaymentResult) error {
 	due, err := h.Billing.PaymentToCheck(ctx, paymentID)
 	if err != nil || due == nil {
 		return err
@@ -82,38 +85,65 @@ func (h *Handler) settle(ctx context.Context, paymentID, outcome string, query u
 		return h.Billing.ApplyInvoice(ctx, due.InvoiceID, h.Gateways.FetchInvoice(ctx, due.Account, due.GatewayInvoiceID))
 	}
 	result := h.Gateways.FetchPayment(ctx, due.Account, due.ReferenceID, due.GatewayPaymentID)
-	if result.Silent() {
-		if signed, ok := h.signed(ctx, due, outcome, query); ok {
-			result = signed
-		}
+	if result.Silent() && signed.Status == gateway.StatusSucceeded {
+		result = signed
 	}
 	return h.Billing.ApplyPayment(ctx, paymentID, result)
 }
 
 // signed is what a gateway says about a payment in the address to which it has
-// sent the browser: that it was paid, signed with the account's secret, for the
-// order and the amount that were stored. It counts where the gateway did not
-// say more on being asked; everything else in an address is believed by nobody.
-func (h *Handler) signed(ctx context.Context, due *billing.DuePayment, outcome string, query url.Values) (gateway.PaymentResult, bool) {
-	returns, ok := gateway.Capability[gateway.Returns](h.Gateways, due.Account.Kind)
+// sent the browser: signed with the account's secret, for the order and the
+// amount that were stored; nothing where it does not sign addresses, or where
+// this one is not believed. Of what is wrong the organization is told: nobody
+// else would notice.
+func (h *Handler) signed(ctx context.Context, p *billing.PublicPayment, outcome string, query url.Values) gateway.PaymentResult {
+	account, err := h.Billing.OpenAccount(ctx, p.ProviderID)
+	if err != nil {
+		h.Logger.WarnContext(ctx, "return not looked at", "payment_id", p.PaymentID, "error", err)
+		return gateway.PaymentResult{}
+	}
+	returns, ok := gateway.Capability[gateway.Returns](h.Gateways, account.Kind)
 	if !ok {
-		return gateway.PaymentResult{}, false
+		return gateway.PaymentResult{}
 	}
-	r, err := returns.VerifyReturn(due.Account, outcome, query)
-	if errors.Is(err, gateway.ErrUnsigned) {
-		h.Logger.WarnContext(ctx, "return not signed: give the provider the MAC secret, and have the payment pages send URL parameters",
-			"payment_id", due.PaymentID, "provider_id", due.Account.ProviderID)
-		return gateway.PaymentResult{}, false
-	}
+	r, err := returns.VerifyReturn(account, outcome, query)
+	problem := returnProblem(err, account.MACSecret != "")
 	var result gateway.PaymentResult
 	if err == nil {
-		result, err = h.Billing.ConfirmReturn(ctx, due.PaymentID, r)
+		if result, err = h.Billing.ConfirmReturn(ctx, p.PaymentID, r); err != nil {
+			problem = billing.ReturnWrongParameters
+		}
 	}
 	if err != nil {
-		h.Logger.WarnContext(ctx, "return not believed", "payment_id", due.PaymentID, "provider_id", due.Account.ProviderID, "error", err)
-		return gateway.PaymentResult{}, false
+		h.Logger.WarnContext(ctx, "return not believed", "payment_id", p.PaymentID, "provider_id", p.ProviderID, "problem", problem, "error", err)
 	}
-	return result, result.Status == gateway.StatusSucceeded
+	// A page that was left, or that broke, may have nothing to sign.
+	if err == nil || outcome == gateway.ReturnSuccess || outcome == gateway.ReturnFailure {
+		if err := h.Billing.NoteReturn(ctx, p.ProviderID, problem); err != nil {
+			h.Logger.WarnContext(ctx, "return not noted", "payment_id", p.PaymentID, "error", err)
+		}
+	}
+	if err != nil {
+		return gateway.PaymentResult{}
+	}
+	return result
+}
+
+// returnProblem is what is wrong with a return, in the organization's words;
+// empty where nothing is.
+func returnProblem(err error, secret bool) billing.ReturnProblem {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, gateway.ErrUnsigned) && !secret:
+		return billing.ReturnNoSecret
+	case errors.Is(err, gateway.ErrUnsigned):
+		return billing.ReturnNoParameters
+	case errors.Is(err, gateway.ErrSignature):
+		return billing.ReturnBadSignature
+	default:
+		return billing.ReturnWrongParameters
+	}
 }
 
 // outcomeCancel is the outcome in the address of who left the gateway's page

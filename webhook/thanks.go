@@ -29,7 +29,9 @@ var thanksPolicy = func() string {
 type thanksView struct {
 	Heading, Text, Seller, Amount, OrderCode, ReceiptURL, PayURL string
 	Test                                                         bool
-	Style                                                        template.CSS
+	// Problem is told to whoever tries the page out.
+	Problem string
+	Style   template.CSS
 }
 
 // thanks is the built-in page after a payment: one that is told by the
@@ -54,7 +56,7 @@ func (h *Handler) thanks(w http.ResponseWriter, r *http.Request) {
 func thanksViewOf(p *billing.PublicPayment, left bool) thanksView {
 	view := thanksView{
 		Seller: p.Seller, Amount: p.Amount.String(), OrderCode: p.OrderCode, ReceiptURL: p.ReceiptURL, PayURL: p.ActionURL,
-		Test:  p.Test,
+		Test: p.Test, Problem: p.ReturnProblem,
 		Style: template.CSS(thanksCSS), // embedded in this program
 	}
 	switch {

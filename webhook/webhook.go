@@ -40,9 +40,10 @@ const (
 )
 
 // Handler serves POST /webhooks/{organization}/{path},
-// POST /webhooks/global/{path}, GET /exports/{organization}/{token},
+// POST /webhooks/global/{path}, GET /personal-data/{organization}/{token},
 // GET /return/{organization}/{payment}/{outcome},
-// GET /thanks/{organization}/{payment} and
+// GET /thanks/{organization}/{payment},
+// GET and POST /invoices/{organization}/{token} and
 // GET /documents/{organization}/{kind}/{file}.
 type Handler struct {
 	Config
@@ -59,9 +60,11 @@ func New(c Config) *Handler {
 	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce), exporting: make(chan struct{}, exportedAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
 	h.mux.HandleFunc("POST /webhooks/global/{path}", h.globalEvent)
-	h.mux.HandleFunc("GET /exports/{organization}/{token}", h.export)
+	h.mux.HandleFunc("GET /personal-data/{organization}/{token}", h.export)
 	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
+	h.mux.HandleFunc("GET /invoices/{organization}/{token}", h.invoice)
+	h.mux.HandleFunc("POST /invoices/{organization}/{token}", h.payInvoice)
 	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
 	return h
 }
@@ -238,7 +241,7 @@ func (h *Handler) Apply(ctx context.Context, eventID string) error {
 	if err := h.Billing.FinishEvent(ctx, e.EventID, cause); err != nil {
 		return err
 	}
-	if errors.Is(cause, billing.ErrForeign) {
+	if errors.Is(cause, billing.ErrForeign) || billing.IsWaiting(cause) {
 		return nil
 	}
 	return cause
@@ -275,6 +278,11 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 		if r.Silent() {
 			return errUnread
 		}
+		if e.Settled {
+			if err := h.Billing.ApplyRefusal(ctx, e.Subject, r); err != nil {
+				return err
+			}
+		}
 		if err := h.Billing.ApplyPayment(ctx, e.Subject, r); err != nil || e.Saved == nil {
 			return err
 		}
@@ -288,8 +296,16 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 	case gateway.ObjectSetup:
 		r := h.Gateways.FetchSetup(ctx, e.Account, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyCard(ctx, e.Subject, r))
+	case gateway.ObjectCard:
+		r := h.Gateways.FetchCard(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyCardUpdate(ctx, e.Subject, r))
 	case gateway.ObjectRefund:
-		r := h.Gateways.FetchRefund(ctx, e.Account, gateway.RefundRequest{GatewayPaymentID: e.Object.PaymentID}, e.Object.ID)
+		var r gateway.RefundResult
+		if e.Told != nil {
+			r = h.Gateways.ConfirmRefund(ctx, e.Account, e.Object.PaymentID, *e.Told)
+		} else {
+			r = h.Gateways.FetchRefund(ctx, e.Account, gateway.RefundRequest{GatewayPaymentID: e.Object.PaymentID}, e.Object.ID)
+		}
 		return applied(r.Outcome, h.Billing.ApplyRefund(ctx, e.Subject, e.Object.Subject, r))
 	case gateway.ObjectRefunds:
 		all := h.Gateways.FetchRefunds(ctx, e.Account, e.Object.PaymentID)
@@ -300,7 +316,12 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 		}
 		return applied(all.Outcome, nil)
 	case gateway.ObjectDispute:
-		r := h.Gateways.FetchDispute(ctx, e.Account, e.Object.ID)
+		var r gateway.DisputeResult
+		if e.Told != nil {
+			r = h.Gateways.ConfirmDispute(ctx, e.Account, e.Object.PaymentID, *e.Told)
+		} else {
+			r = h.Gateways.FetchDispute(ctx, e.Account, e.Object.ID)
+		}
 		return applied(r.Outcome, h.Billing.ApplyDispute(ctx, e.Subject, r))
 	case gateway.ObjectQuote:
 		r := h.Gateways.FetchQuote(ctx, e.Account, e.Object.ID)
@@ -317,8 +338,11 @@ var errUnread = errors.New("the gateway did not say how the object stands")
 
 // applied is the error of applying what was read, or errUnread.
 func applied(read gateway.Outcome, err error) error {
-	if err == nil && !read.Known() {
-		return errUnread
+	switch {
+	case err != nil || read.Known():
+		return err
+	case read.Failure != nil && read.Failure.Code == gateway.CodeUnconfirmed:
+		return fmt.Errorf("%w: %s", billing.ErrUnconfirmed, read.Failure.Message)
 	}
-	return err
+	return errUnread
 }

@@ -70,6 +70,8 @@ const (
 	FieldLowBalancePercent = "low_balance_percent"
 	// FieldLowBalanceNoticedAt holds the string denoting the low_balance_noticed_at field in the database.
 	FieldLowBalanceNoticedAt = "low_balance_noticed_at"
+	// FieldUsageInvoiceAt holds the string denoting the usage_invoice_at field in the database.
+	FieldUsageInvoiceAt = "usage_invoice_at"
 	// FieldPeriod holds the string denoting the period field in the database.
 	FieldPeriod = "period"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -131,6 +133,7 @@ var Columns = []string{
 	FieldLowBalanceLevelUnits,
 	FieldLowBalancePercent,
 	FieldLowBalanceNoticedAt,
+	FieldUsageInvoiceAt,
 	FieldPeriod,
 	FieldVersion,
 	FieldLastSeq,
@@ -346,6 +349,11 @@ func ByLowBalancePercent(opts ...sql.OrderTermOption) OrderOption {
 // ByLowBalanceNoticedAt orders the results by the low_balance_noticed_at field.
 func ByLowBalanceNoticedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLowBalanceNoticedAt, opts...).ToFunc()
+}
+
+// ByUsageInvoiceAt orders the results by the usage_invoice_at field.
+func ByUsageInvoiceAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUsageInvoiceAt, opts...).ToFunc()
 }
 
 // ByPeriod orders the results by the period field.

@@ -201,6 +201,11 @@ func LowBalanceNoticedAt(v time.Time) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldLowBalanceNoticedAt, v))
 }
 
+// UsageInvoiceAt applies equality check predicate on the "usage_invoice_at" field. It's identical to UsageInvoiceAtEQ.
+func UsageInvoiceAt(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldUsageInvoiceAt, v))
+}
+
 // Period applies equality check predicate on the "period" field. It's identical to PeriodEQ.
 func Period(v string) predicate.Balance {
 	return predicate.Balance(sql.FieldEQ(FieldPeriod, v))
@@ -1619,6 +1624,56 @@ func LowBalanceNoticedAtIsNil() predicate.Balance {
 // LowBalanceNoticedAtNotNil applies the NotNil predicate on the "low_balance_noticed_at" field.
 func LowBalanceNoticedAtNotNil() predicate.Balance {
 	return predicate.Balance(sql.FieldNotNull(FieldLowBalanceNoticedAt))
+}
+
+// UsageInvoiceAtEQ applies the EQ predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldEQ(FieldUsageInvoiceAt, v))
+}
+
+// UsageInvoiceAtNEQ applies the NEQ predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtNEQ(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNEQ(FieldUsageInvoiceAt, v))
+}
+
+// UsageInvoiceAtIn applies the In predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldIn(FieldUsageInvoiceAt, vs...))
+}
+
+// UsageInvoiceAtNotIn applies the NotIn predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtNotIn(vs ...time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldNotIn(FieldUsageInvoiceAt, vs...))
+}
+
+// UsageInvoiceAtGT applies the GT predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtGT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGT(FieldUsageInvoiceAt, v))
+}
+
+// UsageInvoiceAtGTE applies the GTE predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtGTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldGTE(FieldUsageInvoiceAt, v))
+}
+
+// UsageInvoiceAtLT applies the LT predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtLT(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLT(FieldUsageInvoiceAt, v))
+}
+
+// UsageInvoiceAtLTE applies the LTE predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtLTE(v time.Time) predicate.Balance {
+	return predicate.Balance(sql.FieldLTE(FieldUsageInvoiceAt, v))
+}
+
+// UsageInvoiceAtIsNil applies the IsNil predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtIsNil() predicate.Balance {
+	return predicate.Balance(sql.FieldIsNull(FieldUsageInvoiceAt))
+}
+
+// UsageInvoiceAtNotNil applies the NotNil predicate on the "usage_invoice_at" field.
+func UsageInvoiceAtNotNil() predicate.Balance {
+	return predicate.Balance(sql.FieldNotNull(FieldUsageInvoiceAt))
 }
 
 // PeriodEQ applies the EQ predicate on the "period" field.

@@ -3,8 +3,13 @@
 package creditnote
 
 import (
+	"fmt"
+	"io"
+	"strconv"
+
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 const (
@@ -26,10 +31,34 @@ const (
 	FieldTotalUnits = "total_units"
 	// FieldTaxUnits holds the string denoting the tax_units field in the database.
 	FieldTaxUnits = "tax_units"
+	// FieldSubtotalUnits holds the string denoting the subtotal_units field in the database.
+	FieldSubtotalUnits = "subtotal_units"
+	// FieldSettlement holds the string denoting the settlement field in the database.
+	FieldSettlement = "settlement"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
+	// FieldPublicToken holds the string denoting the public_token field in the database.
+	FieldPublicToken = "public_token"
+	// EdgeInvoice holds the string denoting the invoice edge name in mutations.
+	EdgeInvoice = "invoice"
+	// EdgeRefunds holds the string denoting the refunds edge name in mutations.
+	EdgeRefunds = "refunds"
 	// Table holds the table name of the creditnote in the database.
 	Table = "credit_notes"
+	// InvoiceTable is the table that holds the invoice relation/edge.
+	InvoiceTable = "credit_notes"
+	// InvoiceInverseTable is the table name for the Invoice entity.
+	// It exists in this package in order to avoid circular dependency with the "invoice" package.
+	InvoiceInverseTable = "invoices"
+	// InvoiceColumn is the table column denoting the invoice relation/edge.
+	InvoiceColumn = "invoice_id"
+	// RefundsTable is the table that holds the refunds relation/edge.
+	RefundsTable = "refunds"
+	// RefundsInverseTable is the table name for the Refund entity.
+	// It exists in this package in order to avoid circular dependency with the "refund" package.
+	RefundsInverseTable = "refunds"
+	// RefundsColumn is the table column denoting the refunds relation/edge.
+	RefundsColumn = "credit_note_id"
 )
 
 // Columns holds all SQL columns for creditnote fields.
@@ -42,7 +71,10 @@ var Columns = []string{
 	FieldCurrency,
 	FieldTotalUnits,
 	FieldTaxUnits,
+	FieldSubtotalUnits,
+	FieldSettlement,
 	FieldReason,
+	FieldPublicToken,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -61,8 +93,8 @@ func ValidColumn(column string) bool {
 //
 //	import _ "purser/ent/runtime"
 var (
-	Hooks        [2]ent.Hook
-	Interceptors [1]ent.Interceptor
+	Hooks        [3]ent.Hook
+	Interceptors [2]ent.Interceptor
 	Policy       ent.Policy
 	// OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	OrganizationIDValidator func(string) error
@@ -71,6 +103,31 @@ var (
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
+
+// Settlement defines the type for the "settlement" enum field.
+type Settlement string
+
+// Settlement values.
+const (
+	SettlementDUE         Settlement = "DUE"
+	SettlementREFUND      Settlement = "REFUND"
+	SettlementBALANCE     Settlement = "BALANCE"
+	SettlementOUT_OF_BAND Settlement = "OUT_OF_BAND"
+)
+
+func (s Settlement) String() string {
+	return string(s)
+}
+
+// SettlementValidator is a validator for the "settlement" field enum values. It is called by the builders before save.
+func SettlementValidator(s Settlement) error {
+	switch s {
+	case SettlementDUE, SettlementREFUND, SettlementBALANCE, SettlementOUT_OF_BAND:
+		return nil
+	default:
+		return fmt.Errorf("creditnote: invalid enum value for settlement field: %q", s)
+	}
+}
 
 // OrderOption defines the ordering options for the CreditNote queries.
 type OrderOption func(*sql.Selector)
@@ -115,7 +172,75 @@ func ByTaxUnits(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTaxUnits, opts...).ToFunc()
 }
 
+// BySubtotalUnits orders the results by the subtotal_units field.
+func BySubtotalUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSubtotalUnits, opts...).ToFunc()
+}
+
+// BySettlement orders the results by the settlement field.
+func BySettlement(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSettlement, opts...).ToFunc()
+}
+
 // ByReason orders the results by the reason field.
 func ByReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReason, opts...).ToFunc()
+}
+
+// ByPublicToken orders the results by the public_token field.
+func ByPublicToken(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPublicToken, opts...).ToFunc()
+}
+
+// ByInvoiceField orders the results by invoice field.
+func ByInvoiceField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newInvoiceStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByRefundsCount orders the results by refunds count.
+func ByRefundsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRefundsStep(), opts...)
+	}
+}
+
+// ByRefunds orders the results by refunds terms.
+func ByRefunds(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRefundsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+func newInvoiceStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(InvoiceInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, InvoiceTable, InvoiceColumn),
+	)
+}
+func newRefundsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RefundsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
+	)
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e Settlement) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *Settlement) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = Settlement(str)
+	if err := SettlementValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid Settlement", str)
+	}
+	return nil
 }

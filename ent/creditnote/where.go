@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 // ID filters vertices based on their ID field.
@@ -102,9 +103,20 @@ func TaxUnits(v money.Units) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldEQ(FieldTaxUnits, vc))
 }
 
+// SubtotalUnits applies equality check predicate on the "subtotal_units" field. It's identical to SubtotalUnitsEQ.
+func SubtotalUnits(v money.Units) predicate.CreditNote {
+	vc := int64(v)
+	return predicate.CreditNote(sql.FieldEQ(FieldSubtotalUnits, vc))
+}
+
 // Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
 func Reason(v string) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldEQ(FieldReason, v))
+}
+
+// PublicToken applies equality check predicate on the "public_token" field. It's identical to PublicTokenEQ.
+func PublicToken(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldEQ(FieldPublicToken, v))
 }
 
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
@@ -515,6 +527,80 @@ func TaxUnitsLTE(v money.Units) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldLTE(FieldTaxUnits, vc))
 }
 
+// SubtotalUnitsEQ applies the EQ predicate on the "subtotal_units" field.
+func SubtotalUnitsEQ(v money.Units) predicate.CreditNote {
+	vc := int64(v)
+	return predicate.CreditNote(sql.FieldEQ(FieldSubtotalUnits, vc))
+}
+
+// SubtotalUnitsNEQ applies the NEQ predicate on the "subtotal_units" field.
+func SubtotalUnitsNEQ(v money.Units) predicate.CreditNote {
+	vc := int64(v)
+	return predicate.CreditNote(sql.FieldNEQ(FieldSubtotalUnits, vc))
+}
+
+// SubtotalUnitsIn applies the In predicate on the "subtotal_units" field.
+func SubtotalUnitsIn(vs ...money.Units) predicate.CreditNote {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.CreditNote(sql.FieldIn(FieldSubtotalUnits, v...))
+}
+
+// SubtotalUnitsNotIn applies the NotIn predicate on the "subtotal_units" field.
+func SubtotalUnitsNotIn(vs ...money.Units) predicate.CreditNote {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.CreditNote(sql.FieldNotIn(FieldSubtotalUnits, v...))
+}
+
+// SubtotalUnitsGT applies the GT predicate on the "subtotal_units" field.
+func SubtotalUnitsGT(v money.Units) predicate.CreditNote {
+	vc := int64(v)
+	return predicate.CreditNote(sql.FieldGT(FieldSubtotalUnits, vc))
+}
+
+// SubtotalUnitsGTE applies the GTE predicate on the "subtotal_units" field.
+func SubtotalUnitsGTE(v money.Units) predicate.CreditNote {
+	vc := int64(v)
+	return predicate.CreditNote(sql.FieldGTE(FieldSubtotalUnits, vc))
+}
+
+// SubtotalUnitsLT applies the LT predicate on the "subtotal_units" field.
+func SubtotalUnitsLT(v money.Units) predicate.CreditNote {
+	vc := int64(v)
+	return predicate.CreditNote(sql.FieldLT(FieldSubtotalUnits, vc))
+}
+
+// SubtotalUnitsLTE applies the LTE predicate on the "subtotal_units" field.
+func SubtotalUnitsLTE(v money.Units) predicate.CreditNote {
+	vc := int64(v)
+	return predicate.CreditNote(sql.FieldLTE(FieldSubtotalUnits, vc))
+}
+
+// SettlementEQ applies the EQ predicate on the "settlement" field.
+func SettlementEQ(v Settlement) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldEQ(FieldSettlement, v))
+}
+
+// SettlementNEQ applies the NEQ predicate on the "settlement" field.
+func SettlementNEQ(v Settlement) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNEQ(FieldSettlement, v))
+}
+
+// SettlementIn applies the In predicate on the "settlement" field.
+func SettlementIn(vs ...Settlement) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldIn(FieldSettlement, vs...))
+}
+
+// SettlementNotIn applies the NotIn predicate on the "settlement" field.
+func SettlementNotIn(vs ...Settlement) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNotIn(FieldSettlement, vs...))
+}
+
 // ReasonEQ applies the EQ predicate on the "reason" field.
 func ReasonEQ(v string) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldEQ(FieldReason, v))
@@ -578,6 +664,117 @@ func ReasonEqualFold(v string) predicate.CreditNote {
 // ReasonContainsFold applies the ContainsFold predicate on the "reason" field.
 func ReasonContainsFold(v string) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldContainsFold(FieldReason, v))
+}
+
+// PublicTokenEQ applies the EQ predicate on the "public_token" field.
+func PublicTokenEQ(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldEQ(FieldPublicToken, v))
+}
+
+// PublicTokenNEQ applies the NEQ predicate on the "public_token" field.
+func PublicTokenNEQ(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNEQ(FieldPublicToken, v))
+}
+
+// PublicTokenIn applies the In predicate on the "public_token" field.
+func PublicTokenIn(vs ...string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldIn(FieldPublicToken, vs...))
+}
+
+// PublicTokenNotIn applies the NotIn predicate on the "public_token" field.
+func PublicTokenNotIn(vs ...string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNotIn(FieldPublicToken, vs...))
+}
+
+// PublicTokenGT applies the GT predicate on the "public_token" field.
+func PublicTokenGT(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldGT(FieldPublicToken, v))
+}
+
+// PublicTokenGTE applies the GTE predicate on the "public_token" field.
+func PublicTokenGTE(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldGTE(FieldPublicToken, v))
+}
+
+// PublicTokenLT applies the LT predicate on the "public_token" field.
+func PublicTokenLT(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldLT(FieldPublicToken, v))
+}
+
+// PublicTokenLTE applies the LTE predicate on the "public_token" field.
+func PublicTokenLTE(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldLTE(FieldPublicToken, v))
+}
+
+// PublicTokenContains applies the Contains predicate on the "public_token" field.
+func PublicTokenContains(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldContains(FieldPublicToken, v))
+}
+
+// PublicTokenHasPrefix applies the HasPrefix predicate on the "public_token" field.
+func PublicTokenHasPrefix(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldHasPrefix(FieldPublicToken, v))
+}
+
+// PublicTokenHasSuffix applies the HasSuffix predicate on the "public_token" field.
+func PublicTokenHasSuffix(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldHasSuffix(FieldPublicToken, v))
+}
+
+// PublicTokenEqualFold applies the EqualFold predicate on the "public_token" field.
+func PublicTokenEqualFold(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldEqualFold(FieldPublicToken, v))
+}
+
+// PublicTokenContainsFold applies the ContainsFold predicate on the "public_token" field.
+func PublicTokenContainsFold(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldContainsFold(FieldPublicToken, v))
+}
+
+// HasInvoice applies the HasEdge predicate on the "invoice" edge.
+func HasInvoice() predicate.CreditNote {
+	return predicate.CreditNote(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, InvoiceTable, InvoiceColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasInvoiceWith applies the HasEdge predicate on the "invoice" edge with a given conditions (other predicates).
+func HasInvoiceWith(preds ...predicate.Invoice) predicate.CreditNote {
+	return predicate.CreditNote(func(s *sql.Selector) {
+		step := newInvoiceStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasRefunds applies the HasEdge predicate on the "refunds" edge.
+func HasRefunds() predicate.CreditNote {
+	return predicate.CreditNote(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRefundsWith applies the HasEdge predicate on the "refunds" edge with a given conditions (other predicates).
+func HasRefundsWith(preds ...predicate.Refund) predicate.CreditNote {
+	return predicate.CreditNote(func(s *sql.Selector) {
+		step := newRefundsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
 // And groups predicates with the AND operator between them.

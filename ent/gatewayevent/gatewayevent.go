@@ -36,6 +36,8 @@ const (
 	FieldSubject = "subject"
 	// FieldSavedCard holds the string denoting the saved_card field in the database.
 	FieldSavedCard = "saved_card"
+	// FieldTold holds the string denoting the told field in the database.
+	FieldTold = "told"
 	// FieldObjectPayment holds the string denoting the object_payment field in the database.
 	FieldObjectPayment = "object_payment"
 	// FieldError holds the string denoting the error field in the database.
@@ -65,6 +67,7 @@ var Columns = []string{
 	FieldCallID,
 	FieldSubject,
 	FieldSavedCard,
+	FieldTold,
 	FieldObjectPayment,
 	FieldError,
 	FieldAttempts,

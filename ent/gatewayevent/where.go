@@ -684,6 +684,16 @@ func SavedCardNotNil() predicate.GatewayEvent {
 	return predicate.GatewayEvent(sql.FieldNotNull(FieldSavedCard))
 }
 
+// ToldIsNil applies the IsNil predicate on the "told" field.
+func ToldIsNil() predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldIsNull(FieldTold))
+}
+
+// ToldNotNil applies the NotNil predicate on the "told" field.
+func ToldNotNil() predicate.GatewayEvent {
+	return predicate.GatewayEvent(sql.FieldNotNull(FieldTold))
+}
+
 // ObjectPaymentEQ applies the EQ predicate on the "object_payment" field.
 func ObjectPaymentEQ(v string) predicate.GatewayEvent {
 	return predicate.GatewayEvent(sql.FieldEQ(FieldObjectPayment, v))

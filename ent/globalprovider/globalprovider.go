@@ -31,6 +31,8 @@ const (
 	FieldPublishableKey = "publishable_key"
 	// FieldMerchantCode holds the string denoting the merchant_code field in the database.
 	FieldMerchantCode = "merchant_code"
+	// FieldAuthType holds the string denoting the auth_type field in the database.
+	FieldAuthType = "auth_type"
 	// FieldSecretHint holds the string denoting the secret_hint field in the database.
 	FieldSecretHint = "secret_hint"
 	// FieldSecretSealed holds the string denoting the secret_sealed field in the database.
@@ -41,6 +43,12 @@ const (
 	FieldWebhookSecretPreviousSealed = "webhook_secret_previous_sealed"
 	// FieldWebhookSecretPreviousUntil holds the string denoting the webhook_secret_previous_until field in the database.
 	FieldWebhookSecretPreviousUntil = "webhook_secret_previous_until"
+	// FieldMACSecretSealed holds the string denoting the mac_secret_sealed field in the database.
+	FieldMACSecretSealed = "mac_secret_sealed"
+	// FieldLegacyMAC holds the string denoting the legacy_mac field in the database.
+	FieldLegacyMAC = "legacy_mac"
+	// FieldEndpoint holds the string denoting the endpoint field in the database.
+	FieldEndpoint = "endpoint"
 	// FieldCredentialVersion holds the string denoting the credential_version field in the database.
 	FieldCredentialVersion = "credential_version"
 	// FieldGatewayAccountID holds the string denoting the gateway_account_id field in the database.
@@ -66,11 +74,15 @@ var Columns = []string{
 	FieldStatus,
 	FieldPublishableKey,
 	FieldMerchantCode,
+	FieldAuthType,
 	FieldSecretHint,
 	FieldSecretSealed,
 	FieldWebhookSecretSealed,
 	FieldWebhookSecretPreviousSealed,
 	FieldWebhookSecretPreviousUntil,
+	FieldMACSecretSealed,
+	FieldLegacyMAC,
+	FieldEndpoint,
 	FieldCredentialVersion,
 	FieldGatewayAccountID,
 	FieldAccountUnprovenAt,
@@ -91,6 +103,12 @@ func ValidColumn(column string) bool {
 var (
 	// NameValidator is a validator for the "name" field. It is called by the builders before save.
 	NameValidator func(string) error
+	// DefaultAuthType holds the default value on creation for the "auth_type" field.
+	DefaultAuthType string
+	// DefaultLegacyMAC holds the default value on creation for the "legacy_mac" field.
+	DefaultLegacyMAC bool
+	// DefaultEndpoint holds the default value on creation for the "endpoint" field.
+	DefaultEndpoint string
 	// DefaultCredentialVersion holds the default value on creation for the "credential_version" field.
 	DefaultCredentialVersion int
 	// DefaultGatewayAccountID holds the default value on creation for the "gateway_account_id" field.
@@ -220,6 +238,11 @@ func ByMerchantCode(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMerchantCode, opts...).ToFunc()
 }
 
+// ByAuthType orders the results by the auth_type field.
+func ByAuthType(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAuthType, opts...).ToFunc()
+}
+
 // BySecretHint orders the results by the secret_hint field.
 func BySecretHint(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSecretHint, opts...).ToFunc()
@@ -228,6 +251,16 @@ func BySecretHint(opts ...sql.OrderTermOption) OrderOption {
 // ByWebhookSecretPreviousUntil orders the results by the webhook_secret_previous_until field.
 func ByWebhookSecretPreviousUntil(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldWebhookSecretPreviousUntil, opts...).ToFunc()
+}
+
+// ByLegacyMAC orders the results by the legacy_mac field.
+func ByLegacyMAC(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLegacyMAC, opts...).ToFunc()
+}
+
+// ByEndpoint orders the results by the endpoint field.
+func ByEndpoint(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEndpoint, opts...).ToFunc()
 }
 
 // ByCredentialVersion orders the results by the credential_version field.

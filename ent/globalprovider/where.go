@@ -89,6 +89,11 @@ func MerchantCode(v string) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldMerchantCode, v))
 }
 
+// AuthType applies equality check predicate on the "auth_type" field. It's identical to AuthTypeEQ.
+func AuthType(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldAuthType, v))
+}
+
 // SecretHint applies equality check predicate on the "secret_hint" field. It's identical to SecretHintEQ.
 func SecretHint(v string) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldSecretHint, v))
@@ -112,6 +117,21 @@ func WebhookSecretPreviousSealed(v []byte) predicate.GlobalProvider {
 // WebhookSecretPreviousUntil applies equality check predicate on the "webhook_secret_previous_until" field. It's identical to WebhookSecretPreviousUntilEQ.
 func WebhookSecretPreviousUntil(v time.Time) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldWebhookSecretPreviousUntil, v))
+}
+
+// MACSecretSealed applies equality check predicate on the "mac_secret_sealed" field. It's identical to MACSecretSealedEQ.
+func MACSecretSealed(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldMACSecretSealed, v))
+}
+
+// LegacyMAC applies equality check predicate on the "legacy_mac" field. It's identical to LegacyMACEQ.
+func LegacyMAC(v bool) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldLegacyMAC, v))
+}
+
+// Endpoint applies equality check predicate on the "endpoint" field. It's identical to EndpointEQ.
+func Endpoint(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldEndpoint, v))
 }
 
 // CredentialVersion applies equality check predicate on the "credential_version" field. It's identical to CredentialVersionEQ.
@@ -554,6 +574,71 @@ func MerchantCodeContainsFold(v string) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldContainsFold(FieldMerchantCode, v))
 }
 
+// AuthTypeEQ applies the EQ predicate on the "auth_type" field.
+func AuthTypeEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldAuthType, v))
+}
+
+// AuthTypeNEQ applies the NEQ predicate on the "auth_type" field.
+func AuthTypeNEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldAuthType, v))
+}
+
+// AuthTypeIn applies the In predicate on the "auth_type" field.
+func AuthTypeIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldAuthType, vs...))
+}
+
+// AuthTypeNotIn applies the NotIn predicate on the "auth_type" field.
+func AuthTypeNotIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldAuthType, vs...))
+}
+
+// AuthTypeGT applies the GT predicate on the "auth_type" field.
+func AuthTypeGT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldAuthType, v))
+}
+
+// AuthTypeGTE applies the GTE predicate on the "auth_type" field.
+func AuthTypeGTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldAuthType, v))
+}
+
+// AuthTypeLT applies the LT predicate on the "auth_type" field.
+func AuthTypeLT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldAuthType, v))
+}
+
+// AuthTypeLTE applies the LTE predicate on the "auth_type" field.
+func AuthTypeLTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldAuthType, v))
+}
+
+// AuthTypeContains applies the Contains predicate on the "auth_type" field.
+func AuthTypeContains(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContains(FieldAuthType, v))
+}
+
+// AuthTypeHasPrefix applies the HasPrefix predicate on the "auth_type" field.
+func AuthTypeHasPrefix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasPrefix(FieldAuthType, v))
+}
+
+// AuthTypeHasSuffix applies the HasSuffix predicate on the "auth_type" field.
+func AuthTypeHasSuffix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasSuffix(FieldAuthType, v))
+}
+
+// AuthTypeEqualFold applies the EqualFold predicate on the "auth_type" field.
+func AuthTypeEqualFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEqualFold(FieldAuthType, v))
+}
+
+// AuthTypeContainsFold applies the ContainsFold predicate on the "auth_type" field.
+func AuthTypeContainsFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContainsFold(FieldAuthType, v))
+}
+
 // SecretHintEQ applies the EQ predicate on the "secret_hint" field.
 func SecretHintEQ(v string) predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldEQ(FieldSecretHint, v))
@@ -827,6 +912,131 @@ func WebhookSecretPreviousUntilIsNil() predicate.GlobalProvider {
 // WebhookSecretPreviousUntilNotNil applies the NotNil predicate on the "webhook_secret_previous_until" field.
 func WebhookSecretPreviousUntilNotNil() predicate.GlobalProvider {
 	return predicate.GlobalProvider(sql.FieldNotNull(FieldWebhookSecretPreviousUntil))
+}
+
+// MACSecretSealedEQ applies the EQ predicate on the "mac_secret_sealed" field.
+func MACSecretSealedEQ(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldMACSecretSealed, v))
+}
+
+// MACSecretSealedNEQ applies the NEQ predicate on the "mac_secret_sealed" field.
+func MACSecretSealedNEQ(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldMACSecretSealed, v))
+}
+
+// MACSecretSealedIn applies the In predicate on the "mac_secret_sealed" field.
+func MACSecretSealedIn(vs ...[]byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldMACSecretSealed, vs...))
+}
+
+// MACSecretSealedNotIn applies the NotIn predicate on the "mac_secret_sealed" field.
+func MACSecretSealedNotIn(vs ...[]byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldMACSecretSealed, vs...))
+}
+
+// MACSecretSealedGT applies the GT predicate on the "mac_secret_sealed" field.
+func MACSecretSealedGT(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldMACSecretSealed, v))
+}
+
+// MACSecretSealedGTE applies the GTE predicate on the "mac_secret_sealed" field.
+func MACSecretSealedGTE(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldMACSecretSealed, v))
+}
+
+// MACSecretSealedLT applies the LT predicate on the "mac_secret_sealed" field.
+func MACSecretSealedLT(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldMACSecretSealed, v))
+}
+
+// MACSecretSealedLTE applies the LTE predicate on the "mac_secret_sealed" field.
+func MACSecretSealedLTE(v []byte) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldMACSecretSealed, v))
+}
+
+// MACSecretSealedIsNil applies the IsNil predicate on the "mac_secret_sealed" field.
+func MACSecretSealedIsNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIsNull(FieldMACSecretSealed))
+}
+
+// MACSecretSealedNotNil applies the NotNil predicate on the "mac_secret_sealed" field.
+func MACSecretSealedNotNil() predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotNull(FieldMACSecretSealed))
+}
+
+// LegacyMACEQ applies the EQ predicate on the "legacy_mac" field.
+func LegacyMACEQ(v bool) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldLegacyMAC, v))
+}
+
+// LegacyMACNEQ applies the NEQ predicate on the "legacy_mac" field.
+func LegacyMACNEQ(v bool) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldLegacyMAC, v))
+}
+
+// EndpointEQ applies the EQ predicate on the "endpoint" field.
+func EndpointEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEQ(FieldEndpoint, v))
+}
+
+// EndpointNEQ applies the NEQ predicate on the "endpoint" field.
+func EndpointNEQ(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNEQ(FieldEndpoint, v))
+}
+
+// EndpointIn applies the In predicate on the "endpoint" field.
+func EndpointIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldIn(FieldEndpoint, vs...))
+}
+
+// EndpointNotIn applies the NotIn predicate on the "endpoint" field.
+func EndpointNotIn(vs ...string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldNotIn(FieldEndpoint, vs...))
+}
+
+// EndpointGT applies the GT predicate on the "endpoint" field.
+func EndpointGT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGT(FieldEndpoint, v))
+}
+
+// EndpointGTE applies the GTE predicate on the "endpoint" field.
+func EndpointGTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldGTE(FieldEndpoint, v))
+}
+
+// EndpointLT applies the LT predicate on the "endpoint" field.
+func EndpointLT(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLT(FieldEndpoint, v))
+}
+
+// EndpointLTE applies the LTE predicate on the "endpoint" field.
+func EndpointLTE(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldLTE(FieldEndpoint, v))
+}
+
+// EndpointContains applies the Contains predicate on the "endpoint" field.
+func EndpointContains(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContains(FieldEndpoint, v))
+}
+
+// EndpointHasPrefix applies the HasPrefix predicate on the "endpoint" field.
+func EndpointHasPrefix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasPrefix(FieldEndpoint, v))
+}
+
+// EndpointHasSuffix applies the HasSuffix predicate on the "endpoint" field.
+func EndpointHasSuffix(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldHasSuffix(FieldEndpoint, v))
+}
+
+// EndpointEqualFold applies the EqualFold predicate on the "endpoint" field.
+func EndpointEqualFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldEqualFold(FieldEndpoint, v))
+}
+
+// EndpointContainsFold applies the ContainsFold predicate on the "endpoint" field.
+func EndpointContainsFold(v string) predicate.GlobalProvider {
+	return predicate.GlobalProvider(sql.FieldContainsFold(FieldEndpoint, v))
 }
 
 // CredentialVersionEQ applies the EQ predicate on the "credential_version" field.

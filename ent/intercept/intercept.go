@@ -13,6 +13,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -265,6 +266,33 @@ func (f TraverseDispute) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.DisputeQuery", q)
+}
+
+// The EmailFunc type is an adapter to allow the use of ordinary function as a Querier.
+type EmailFunc func(context.Context, *ent.EmailQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f EmailFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.EmailQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.EmailQuery", q)
+}
+
+// The TraverseEmail type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseEmail func(context.Context, *ent.EmailQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseEmail) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseEmail) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.EmailQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.EmailQuery", q)
 }
 
 // The EmailTemplateFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -1119,6 +1147,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.CurrencyQuery, predicate.Currency, currency.OrderOption]{typ: ent.TypeCurrency, tq: q}, nil
 	case *ent.DisputeQuery:
 		return &query[*ent.DisputeQuery, predicate.Dispute, dispute.OrderOption]{typ: ent.TypeDispute, tq: q}, nil
+	case *ent.EmailQuery:
+		return &query[*ent.EmailQuery, predicate.Email, email.OrderOption]{typ: ent.TypeEmail, tq: q}, nil
 	case *ent.EmailTemplateQuery:
 		return &query[*ent.EmailTemplateQuery, predicate.EmailTemplate, emailtemplate.OrderOption]{typ: ent.TypeEmailTemplate, tq: q}, nil
 	case *ent.GatewayCallQuery:

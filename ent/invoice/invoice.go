@@ -46,10 +46,26 @@ const (
 	FieldAmountDueUnits = "amount_due_units"
 	// FieldAmountPaidUnits holds the string denoting the amount_paid_units field in the database.
 	FieldAmountPaidUnits = "amount_paid_units"
+	// FieldCreditedUnits holds the string denoting the credited_units field in the database.
+	FieldCreditedUnits = "credited_units"
+	// FieldWaivedUnits holds the string denoting the waived_units field in the database.
+	FieldWaivedUnits = "waived_units"
 	// FieldDescription holds the string denoting the description field in the database.
 	FieldDescription = "description"
 	// FieldRecipient holds the string denoting the recipient field in the database.
 	FieldRecipient = "recipient"
+	// FieldSeller holds the string denoting the seller field in the database.
+	FieldSeller = "seller"
+	// FieldTaxes holds the string denoting the taxes field in the database.
+	FieldTaxes = "taxes"
+	// FieldReverseCharge holds the string denoting the reverse_charge field in the database.
+	FieldReverseCharge = "reverse_charge"
+	// FieldDebtUnits holds the string denoting the debt_units field in the database.
+	FieldDebtUnits = "debt_units"
+	// FieldUsageMonth holds the string denoting the usage_month field in the database.
+	FieldUsageMonth = "usage_month"
+	// FieldSentAt holds the string denoting the sent_at field in the database.
+	FieldSentAt = "sent_at"
 	// FieldDueAt holds the string denoting the due_at field in the database.
 	FieldDueAt = "due_at"
 	// FieldFinalizesAt holds the string denoting the finalizes_at field in the database.
@@ -96,10 +112,14 @@ const (
 	EdgeProvider = "provider"
 	// EdgeQuote holds the string denoting the quote edge name in mutations.
 	EdgeQuote = "quote"
+	// EdgeSubscription holds the string denoting the subscription edge name in mutations.
+	EdgeSubscription = "subscription"
 	// EdgeLines holds the string denoting the lines edge name in mutations.
 	EdgeLines = "lines"
 	// EdgePayments holds the string denoting the payments edge name in mutations.
 	EdgePayments = "payments"
+	// EdgeCreditNotes holds the string denoting the credit_notes edge name in mutations.
+	EdgeCreditNotes = "credit_notes"
 	// Table holds the table name of the invoice in the database.
 	Table = "invoices"
 	// PayerTable is the table that holds the payer relation/edge.
@@ -123,6 +143,13 @@ const (
 	QuoteInverseTable = "quotes"
 	// QuoteColumn is the table column denoting the quote relation/edge.
 	QuoteColumn = "quote_id"
+	// SubscriptionTable is the table that holds the subscription relation/edge.
+	SubscriptionTable = "invoices"
+	// SubscriptionInverseTable is the table name for the Subscription entity.
+	// It exists in this package in order to avoid circular dependency with the "subscription" package.
+	SubscriptionInverseTable = "subscriptions"
+	// SubscriptionColumn is the table column denoting the subscription relation/edge.
+	SubscriptionColumn = "subscription_id"
 	// LinesTable is the table that holds the lines relation/edge.
 	LinesTable = "invoice_lines"
 	// LinesInverseTable is the table name for the InvoiceLine entity.
@@ -137,6 +164,13 @@ const (
 	PaymentsInverseTable = "payments"
 	// PaymentsColumn is the table column denoting the payments relation/edge.
 	PaymentsColumn = "invoice_id"
+	// CreditNotesTable is the table that holds the credit_notes relation/edge.
+	CreditNotesTable = "credit_notes"
+	// CreditNotesInverseTable is the table name for the CreditNote entity.
+	// It exists in this package in order to avoid circular dependency with the "creditnote" package.
+	CreditNotesInverseTable = "credit_notes"
+	// CreditNotesColumn is the table column denoting the credit_notes relation/edge.
+	CreditNotesColumn = "invoice_id"
 )
 
 // Columns holds all SQL columns for invoice fields.
@@ -156,8 +190,16 @@ var Columns = []string{
 	FieldTotalUnits,
 	FieldAmountDueUnits,
 	FieldAmountPaidUnits,
+	FieldCreditedUnits,
+	FieldWaivedUnits,
 	FieldDescription,
 	FieldRecipient,
+	FieldSeller,
+	FieldTaxes,
+	FieldReverseCharge,
+	FieldDebtUnits,
+	FieldUsageMonth,
+	FieldSentAt,
 	FieldDueAt,
 	FieldFinalizesAt,
 	FieldFinalizedAt,
@@ -215,6 +257,12 @@ var (
 	DefaultAmountDueUnits money.Units
 	// DefaultAmountPaidUnits holds the default value on creation for the "amount_paid_units" field.
 	DefaultAmountPaidUnits money.Units
+	// DefaultCreditedUnits holds the default value on creation for the "credited_units" field.
+	DefaultCreditedUnits money.Units
+	// DefaultWaivedUnits holds the default value on creation for the "waived_units" field.
+	DefaultWaivedUnits money.Units
+	// DefaultReverseCharge holds the default value on creation for the "reverse_charge" field.
+	DefaultReverseCharge bool
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
 	// DefaultChecks holds the default value on creation for the "checks" field.
@@ -384,9 +432,39 @@ func ByAmountPaidUnits(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAmountPaidUnits, opts...).ToFunc()
 }
 
+// ByCreditedUnits orders the results by the credited_units field.
+func ByCreditedUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditedUnits, opts...).ToFunc()
+}
+
+// ByWaivedUnits orders the results by the waived_units field.
+func ByWaivedUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWaivedUnits, opts...).ToFunc()
+}
+
 // ByDescription orders the results by the description field.
 func ByDescription(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDescription, opts...).ToFunc()
+}
+
+// ByReverseCharge orders the results by the reverse_charge field.
+func ByReverseCharge(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReverseCharge, opts...).ToFunc()
+}
+
+// ByDebtUnits orders the results by the debt_units field.
+func ByDebtUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDebtUnits, opts...).ToFunc()
+}
+
+// ByUsageMonth orders the results by the usage_month field.
+func ByUsageMonth(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUsageMonth, opts...).ToFunc()
+}
+
+// BySentAt orders the results by the sent_at field.
+func BySentAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSentAt, opts...).ToFunc()
 }
 
 // ByDueAt orders the results by the due_at field.
@@ -510,6 +588,13 @@ func ByQuoteField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// BySubscriptionField orders the results by subscription field.
+func BySubscriptionField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newSubscriptionStep(), sql.OrderByField(field, opts...))
+	}
+}
+
 // ByLinesCount orders the results by lines count.
 func ByLinesCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -537,6 +622,20 @@ func ByPayments(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newPaymentsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByCreditNotesCount orders the results by credit_notes count.
+func ByCreditNotesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newCreditNotesStep(), opts...)
+	}
+}
+
+// ByCreditNotes orders the results by credit_notes terms.
+func ByCreditNotes(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newCreditNotesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newPayerStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -558,6 +657,13 @@ func newQuoteStep() *sqlgraph.Step {
 		sqlgraph.Edge(sqlgraph.M2O, false, QuoteTable, QuoteColumn),
 	)
 }
+func newSubscriptionStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(SubscriptionInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, SubscriptionTable, SubscriptionColumn),
+	)
+}
 func newLinesStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -570,6 +676,13 @@ func newPaymentsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(PaymentsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, PaymentsTable, PaymentsColumn),
+	)
+}
+func newCreditNotesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(CreditNotesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, CreditNotesTable, CreditNotesColumn),
 	)
 }
 

@@ -131,9 +131,42 @@ func AmountPaidUnits(v money.Units) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldAmountPaidUnits, vc))
 }
 
+// CreditedUnits applies equality check predicate on the "credited_units" field. It's identical to CreditedUnitsEQ.
+func CreditedUnits(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldCreditedUnits, vc))
+}
+
+// WaivedUnits applies equality check predicate on the "waived_units" field. It's identical to WaivedUnitsEQ.
+func WaivedUnits(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldWaivedUnits, vc))
+}
+
 // Description applies equality check predicate on the "description" field. It's identical to DescriptionEQ.
 func Description(v string) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldDescription, v))
+}
+
+// ReverseCharge applies equality check predicate on the "reverse_charge" field. It's identical to ReverseChargeEQ.
+func ReverseCharge(v bool) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldReverseCharge, v))
+}
+
+// DebtUnits applies equality check predicate on the "debt_units" field. It's identical to DebtUnitsEQ.
+func DebtUnits(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldDebtUnits, vc))
+}
+
+// UsageMonth applies equality check predicate on the "usage_month" field. It's identical to UsageMonthEQ.
+func UsageMonth(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldUsageMonth, v))
+}
+
+// SentAt applies equality check predicate on the "sent_at" field. It's identical to SentAtEQ.
+func SentAt(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldSentAt, v))
 }
 
 // DueAt applies equality check predicate on the "due_at" field. It's identical to DueAtEQ.
@@ -966,6 +999,114 @@ func AmountPaidUnitsLTE(v money.Units) predicate.Invoice {
 	return predicate.Invoice(sql.FieldLTE(FieldAmountPaidUnits, vc))
 }
 
+// CreditedUnitsEQ applies the EQ predicate on the "credited_units" field.
+func CreditedUnitsEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsNEQ applies the NEQ predicate on the "credited_units" field.
+func CreditedUnitsNEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldNEQ(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsIn applies the In predicate on the "credited_units" field.
+func CreditedUnitsIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldIn(FieldCreditedUnits, v...))
+}
+
+// CreditedUnitsNotIn applies the NotIn predicate on the "credited_units" field.
+func CreditedUnitsNotIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldNotIn(FieldCreditedUnits, v...))
+}
+
+// CreditedUnitsGT applies the GT predicate on the "credited_units" field.
+func CreditedUnitsGT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGT(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsGTE applies the GTE predicate on the "credited_units" field.
+func CreditedUnitsGTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGTE(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsLT applies the LT predicate on the "credited_units" field.
+func CreditedUnitsLT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLT(FieldCreditedUnits, vc))
+}
+
+// CreditedUnitsLTE applies the LTE predicate on the "credited_units" field.
+func CreditedUnitsLTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLTE(FieldCreditedUnits, vc))
+}
+
+// WaivedUnitsEQ applies the EQ predicate on the "waived_units" field.
+func WaivedUnitsEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsNEQ applies the NEQ predicate on the "waived_units" field.
+func WaivedUnitsNEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldNEQ(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsIn applies the In predicate on the "waived_units" field.
+func WaivedUnitsIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldIn(FieldWaivedUnits, v...))
+}
+
+// WaivedUnitsNotIn applies the NotIn predicate on the "waived_units" field.
+func WaivedUnitsNotIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldNotIn(FieldWaivedUnits, v...))
+}
+
+// WaivedUnitsGT applies the GT predicate on the "waived_units" field.
+func WaivedUnitsGT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGT(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsGTE applies the GTE predicate on the "waived_units" field.
+func WaivedUnitsGTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGTE(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsLT applies the LT predicate on the "waived_units" field.
+func WaivedUnitsLT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLT(FieldWaivedUnits, vc))
+}
+
+// WaivedUnitsLTE applies the LTE predicate on the "waived_units" field.
+func WaivedUnitsLTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLTE(FieldWaivedUnits, vc))
+}
+
 // DescriptionEQ applies the EQ predicate on the "description" field.
 func DescriptionEQ(v string) predicate.Invoice {
 	return predicate.Invoice(sql.FieldEQ(FieldDescription, v))
@@ -1049,6 +1190,225 @@ func RecipientIsNil() predicate.Invoice {
 // RecipientNotNil applies the NotNil predicate on the "recipient" field.
 func RecipientNotNil() predicate.Invoice {
 	return predicate.Invoice(sql.FieldNotNull(FieldRecipient))
+}
+
+// SellerIsNil applies the IsNil predicate on the "seller" field.
+func SellerIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldSeller))
+}
+
+// SellerNotNil applies the NotNil predicate on the "seller" field.
+func SellerNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldSeller))
+}
+
+// TaxesIsNil applies the IsNil predicate on the "taxes" field.
+func TaxesIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldTaxes))
+}
+
+// TaxesNotNil applies the NotNil predicate on the "taxes" field.
+func TaxesNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldTaxes))
+}
+
+// ReverseChargeEQ applies the EQ predicate on the "reverse_charge" field.
+func ReverseChargeEQ(v bool) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldReverseCharge, v))
+}
+
+// ReverseChargeNEQ applies the NEQ predicate on the "reverse_charge" field.
+func ReverseChargeNEQ(v bool) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldReverseCharge, v))
+}
+
+// DebtUnitsEQ applies the EQ predicate on the "debt_units" field.
+func DebtUnitsEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldEQ(FieldDebtUnits, vc))
+}
+
+// DebtUnitsNEQ applies the NEQ predicate on the "debt_units" field.
+func DebtUnitsNEQ(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldNEQ(FieldDebtUnits, vc))
+}
+
+// DebtUnitsIn applies the In predicate on the "debt_units" field.
+func DebtUnitsIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldIn(FieldDebtUnits, v...))
+}
+
+// DebtUnitsNotIn applies the NotIn predicate on the "debt_units" field.
+func DebtUnitsNotIn(vs ...money.Units) predicate.Invoice {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Invoice(sql.FieldNotIn(FieldDebtUnits, v...))
+}
+
+// DebtUnitsGT applies the GT predicate on the "debt_units" field.
+func DebtUnitsGT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGT(FieldDebtUnits, vc))
+}
+
+// DebtUnitsGTE applies the GTE predicate on the "debt_units" field.
+func DebtUnitsGTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldGTE(FieldDebtUnits, vc))
+}
+
+// DebtUnitsLT applies the LT predicate on the "debt_units" field.
+func DebtUnitsLT(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLT(FieldDebtUnits, vc))
+}
+
+// DebtUnitsLTE applies the LTE predicate on the "debt_units" field.
+func DebtUnitsLTE(v money.Units) predicate.Invoice {
+	vc := int64(v)
+	return predicate.Invoice(sql.FieldLTE(FieldDebtUnits, vc))
+}
+
+// DebtUnitsIsNil applies the IsNil predicate on the "debt_units" field.
+func DebtUnitsIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldDebtUnits))
+}
+
+// DebtUnitsNotNil applies the NotNil predicate on the "debt_units" field.
+func DebtUnitsNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldDebtUnits))
+}
+
+// UsageMonthEQ applies the EQ predicate on the "usage_month" field.
+func UsageMonthEQ(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldUsageMonth, v))
+}
+
+// UsageMonthNEQ applies the NEQ predicate on the "usage_month" field.
+func UsageMonthNEQ(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldUsageMonth, v))
+}
+
+// UsageMonthIn applies the In predicate on the "usage_month" field.
+func UsageMonthIn(vs ...string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldIn(FieldUsageMonth, vs...))
+}
+
+// UsageMonthNotIn applies the NotIn predicate on the "usage_month" field.
+func UsageMonthNotIn(vs ...string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotIn(FieldUsageMonth, vs...))
+}
+
+// UsageMonthGT applies the GT predicate on the "usage_month" field.
+func UsageMonthGT(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGT(FieldUsageMonth, v))
+}
+
+// UsageMonthGTE applies the GTE predicate on the "usage_month" field.
+func UsageMonthGTE(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGTE(FieldUsageMonth, v))
+}
+
+// UsageMonthLT applies the LT predicate on the "usage_month" field.
+func UsageMonthLT(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLT(FieldUsageMonth, v))
+}
+
+// UsageMonthLTE applies the LTE predicate on the "usage_month" field.
+func UsageMonthLTE(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLTE(FieldUsageMonth, v))
+}
+
+// UsageMonthContains applies the Contains predicate on the "usage_month" field.
+func UsageMonthContains(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldContains(FieldUsageMonth, v))
+}
+
+// UsageMonthHasPrefix applies the HasPrefix predicate on the "usage_month" field.
+func UsageMonthHasPrefix(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldHasPrefix(FieldUsageMonth, v))
+}
+
+// UsageMonthHasSuffix applies the HasSuffix predicate on the "usage_month" field.
+func UsageMonthHasSuffix(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldHasSuffix(FieldUsageMonth, v))
+}
+
+// UsageMonthIsNil applies the IsNil predicate on the "usage_month" field.
+func UsageMonthIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldUsageMonth))
+}
+
+// UsageMonthNotNil applies the NotNil predicate on the "usage_month" field.
+func UsageMonthNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldUsageMonth))
+}
+
+// UsageMonthEqualFold applies the EqualFold predicate on the "usage_month" field.
+func UsageMonthEqualFold(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEqualFold(FieldUsageMonth, v))
+}
+
+// UsageMonthContainsFold applies the ContainsFold predicate on the "usage_month" field.
+func UsageMonthContainsFold(v string) predicate.Invoice {
+	return predicate.Invoice(sql.FieldContainsFold(FieldUsageMonth, v))
+}
+
+// SentAtEQ applies the EQ predicate on the "sent_at" field.
+func SentAtEQ(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldEQ(FieldSentAt, v))
+}
+
+// SentAtNEQ applies the NEQ predicate on the "sent_at" field.
+func SentAtNEQ(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNEQ(FieldSentAt, v))
+}
+
+// SentAtIn applies the In predicate on the "sent_at" field.
+func SentAtIn(vs ...time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldIn(FieldSentAt, vs...))
+}
+
+// SentAtNotIn applies the NotIn predicate on the "sent_at" field.
+func SentAtNotIn(vs ...time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotIn(FieldSentAt, vs...))
+}
+
+// SentAtGT applies the GT predicate on the "sent_at" field.
+func SentAtGT(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGT(FieldSentAt, v))
+}
+
+// SentAtGTE applies the GTE predicate on the "sent_at" field.
+func SentAtGTE(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldGTE(FieldSentAt, v))
+}
+
+// SentAtLT applies the LT predicate on the "sent_at" field.
+func SentAtLT(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLT(FieldSentAt, v))
+}
+
+// SentAtLTE applies the LTE predicate on the "sent_at" field.
+func SentAtLTE(v time.Time) predicate.Invoice {
+	return predicate.Invoice(sql.FieldLTE(FieldSentAt, v))
+}
+
+// SentAtIsNil applies the IsNil predicate on the "sent_at" field.
+func SentAtIsNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldIsNull(FieldSentAt))
+}
+
+// SentAtNotNil applies the NotNil predicate on the "sent_at" field.
+func SentAtNotNil() predicate.Invoice {
+	return predicate.Invoice(sql.FieldNotNull(FieldSentAt))
 }
 
 // DueAtEQ applies the EQ predicate on the "due_at" field.
@@ -2260,6 +2620,29 @@ func HasQuoteWith(preds ...predicate.Quote) predicate.Invoice {
 	})
 }
 
+// HasSubscription applies the HasEdge predicate on the "subscription" edge.
+func HasSubscription() predicate.Invoice {
+	return predicate.Invoice(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, SubscriptionTable, SubscriptionColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasSubscriptionWith applies the HasEdge predicate on the "subscription" edge with a given conditions (other predicates).
+func HasSubscriptionWith(preds ...predicate.Subscription) predicate.Invoice {
+	return predicate.Invoice(func(s *sql.Selector) {
+		step := newSubscriptionStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasLines applies the HasEdge predicate on the "lines" edge.
 func HasLines() predicate.Invoice {
 	return predicate.Invoice(func(s *sql.Selector) {
@@ -2298,6 +2681,29 @@ func HasPayments() predicate.Invoice {
 func HasPaymentsWith(preds ...predicate.Payment) predicate.Invoice {
 	return predicate.Invoice(func(s *sql.Selector) {
 		step := newPaymentsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasCreditNotes applies the HasEdge predicate on the "credit_notes" edge.
+func HasCreditNotes() predicate.Invoice {
+	return predicate.Invoice(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, CreditNotesTable, CreditNotesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasCreditNotesWith applies the HasEdge predicate on the "credit_notes" edge with a given conditions (other predicates).
+func HasCreditNotesWith(preds ...predicate.CreditNote) predicate.Invoice {
+	return predicate.Invoice(func(s *sql.Selector) {
+		step := newCreditNotesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -31,6 +31,8 @@ const (
 	FieldAmountUnits = "amount_units"
 	// FieldInvoiceID holds the string denoting the invoice_id field in the database.
 	FieldInvoiceID = "invoice_id"
+	// FieldTaxRatePpm holds the string denoting the tax_rate_ppm field in the database.
+	FieldTaxRatePpm = "tax_rate_ppm"
 	// EdgeInvoice holds the string denoting the invoice edge name in mutations.
 	EdgeInvoice = "invoice"
 	// EdgePrice holds the string denoting the price edge name in mutations.
@@ -65,6 +67,7 @@ var Columns = []string{
 	FieldUnitAmountUnits,
 	FieldAmountUnits,
 	FieldInvoiceID,
+	FieldTaxRatePpm,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -145,6 +148,11 @@ func ByAmountUnits(opts ...sql.OrderTermOption) OrderOption {
 // ByInvoiceID orders the results by the invoice_id field.
 func ByInvoiceID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldInvoiceID, opts...).ToFunc()
+}
+
+// ByTaxRatePpm orders the results by the tax_rate_ppm field.
+func ByTaxRatePpm(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTaxRatePpm, opts...).ToFunc()
 }
 
 // ByInvoiceField orders the results by invoice field.

@@ -112,6 +112,12 @@ func InvoiceID(v string) predicate.InvoiceLine {
 	return predicate.InvoiceLine(sql.FieldEQ(FieldInvoiceID, v))
 }
 
+// TaxRatePpm applies equality check predicate on the "tax_rate_ppm" field. It's identical to TaxRatePpmEQ.
+func TaxRatePpm(v money.Rate) predicate.InvoiceLine {
+	vc := int64(v)
+	return predicate.InvoiceLine(sql.FieldEQ(FieldTaxRatePpm, vc))
+}
+
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
 func OrganizationIDEQ(v string) predicate.InvoiceLine {
 	return predicate.InvoiceLine(sql.FieldEQ(FieldOrganizationID, v))
@@ -633,6 +639,70 @@ func InvoiceIDEqualFold(v string) predicate.InvoiceLine {
 // InvoiceIDContainsFold applies the ContainsFold predicate on the "invoice_id" field.
 func InvoiceIDContainsFold(v string) predicate.InvoiceLine {
 	return predicate.InvoiceLine(sql.FieldContainsFold(FieldInvoiceID, v))
+}
+
+// TaxRatePpmEQ applies the EQ predicate on the "tax_rate_ppm" field.
+func TaxRatePpmEQ(v money.Rate) predicate.InvoiceLine {
+	vc := int64(v)
+	return predicate.InvoiceLine(sql.FieldEQ(FieldTaxRatePpm, vc))
+}
+
+// TaxRatePpmNEQ applies the NEQ predicate on the "tax_rate_ppm" field.
+func TaxRatePpmNEQ(v money.Rate) predicate.InvoiceLine {
+	vc := int64(v)
+	return predicate.InvoiceLine(sql.FieldNEQ(FieldTaxRatePpm, vc))
+}
+
+// TaxRatePpmIn applies the In predicate on the "tax_rate_ppm" field.
+func TaxRatePpmIn(vs ...money.Rate) predicate.InvoiceLine {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.InvoiceLine(sql.FieldIn(FieldTaxRatePpm, v...))
+}
+
+// TaxRatePpmNotIn applies the NotIn predicate on the "tax_rate_ppm" field.
+func TaxRatePpmNotIn(vs ...money.Rate) predicate.InvoiceLine {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.InvoiceLine(sql.FieldNotIn(FieldTaxRatePpm, v...))
+}
+
+// TaxRatePpmGT applies the GT predicate on the "tax_rate_ppm" field.
+func TaxRatePpmGT(v money.Rate) predicate.InvoiceLine {
+	vc := int64(v)
+	return predicate.InvoiceLine(sql.FieldGT(FieldTaxRatePpm, vc))
+}
+
+// TaxRatePpmGTE applies the GTE predicate on the "tax_rate_ppm" field.
+func TaxRatePpmGTE(v money.Rate) predicate.InvoiceLine {
+	vc := int64(v)
+	return predicate.InvoiceLine(sql.FieldGTE(FieldTaxRatePpm, vc))
+}
+
+// TaxRatePpmLT applies the LT predicate on the "tax_rate_ppm" field.
+func TaxRatePpmLT(v money.Rate) predicate.InvoiceLine {
+	vc := int64(v)
+	return predicate.InvoiceLine(sql.FieldLT(FieldTaxRatePpm, vc))
+}
+
+// TaxRatePpmLTE applies the LTE predicate on the "tax_rate_ppm" field.
+func TaxRatePpmLTE(v money.Rate) predicate.InvoiceLine {
+	vc := int64(v)
+	return predicate.InvoiceLine(sql.FieldLTE(FieldTaxRatePpm, vc))
+}
+
+// TaxRatePpmIsNil applies the IsNil predicate on the "tax_rate_ppm" field.
+func TaxRatePpmIsNil() predicate.InvoiceLine {
+	return predicate.InvoiceLine(sql.FieldIsNull(FieldTaxRatePpm))
+}
+
+// TaxRatePpmNotNil applies the NotNil predicate on the "tax_rate_ppm" field.
+func TaxRatePpmNotNil() predicate.InvoiceLine {
+	return predicate.InvoiceLine(sql.FieldNotNull(FieldTaxRatePpm))
 }
 
 // HasInvoice applies the HasEdge predicate on the "invoice" edge.

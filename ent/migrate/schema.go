@@ -80,6 +80,7 @@ var (
 		{Name: "low_balance_level_units", Type: field.TypeInt64, Nullable: true},
 		{Name: "low_balance_percent", Type: field.TypeInt, Nullable: true},
 		{Name: "low_balance_noticed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "usage_invoice_at", Type: field.TypeTime, Nullable: true},
 		{Name: "period", Type: field.TypeString},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
@@ -95,7 +96,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "balances_payers_balances",
-				Columns:    []*schema.Column{BalancesColumns[31]},
+				Columns:    []*schema.Column{BalancesColumns[32]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -104,7 +105,7 @@ var (
 			{
 				Name:    "balance_organization_id_payer_id_currency",
 				Unique:  true,
-				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[31], BalancesColumns[4]},
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[32], BalancesColumns[4]},
 			},
 			{
 				Name:    "balance_organization_id_auto_reload_due_at",
@@ -114,6 +115,14 @@ var (
 					Where: "auto_reload_due_at IS NOT NULL",
 				},
 			},
+			{
+				Name:    "balance_organization_id_usage_invoice_at",
+				Unique:  false,
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[26]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "usage_invoice_at IS NOT NULL",
+				},
+			},
 		},
 	}
 	// CreditNotesColumns holds the columns for the "credit_notes" table.
@@ -121,28 +130,44 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "invoice_id", Type: field.TypeString},
 		{Name: "number", Type: field.TypeString},
 		{Name: "currency", Type: field.TypeString},
 		{Name: "total_units", Type: field.TypeInt64},
 		{Name: "tax_units", Type: field.TypeInt64},
+		{Name: "subtotal_units", Type: field.TypeInt64},
+		{Name: "settlement", Type: field.TypeEnum, Enums: []string{"DUE", "REFUND", "BALANCE", "OUT_OF_BAND"}},
 		{Name: "reason", Type: field.TypeString},
+		{Name: "public_token", Type: field.TypeString},
+		{Name: "invoice_id", Type: field.TypeString},
 	}
 	// CreditNotesTable holds the schema information for the "credit_notes" table.
 	CreditNotesTable = &schema.Table{
 		Name:       "credit_notes",
 		Columns:    CreditNotesColumns,
 		PrimaryKey: []*schema.Column{CreditNotesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "credit_notes_invoices_credit_notes",
+				Columns:    []*schema.Column{CreditNotesColumns[11]},
+				RefColumns: []*schema.Column{InvoicesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "creditnote_organization_id_number",
 				Unique:  true,
-				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[4]},
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[3]},
+			},
+			{
+				Name:    "creditnote_organization_id_public_token",
+				Unique:  true,
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[10]},
 			},
 			{
 				Name:    "creditnote_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[3], CreditNotesColumns[0]},
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[11], CreditNotesColumns[0]},
 			},
 		},
 	}
@@ -218,6 +243,54 @@ var (
 			},
 		},
 	}
+	// EmailsColumns holds the columns for the "emails" table.
+	EmailsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "organization_id", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CHARGE_FAILED", "CHARGE_FAILED_FINAL", "UPCOMING_CHARGE", "PAYMENT_ACTION_REQUIRED", "INVOICE_PAID", "INVOICE_SENT", "QUOTE_SENT", "CARD_EXPIRING", "BALANCE_LOW", "AUTO_RELOAD_FAILED", "AUTO_RELOAD_ACTION_REQUIRED", "AUTO_RELOAD_SUSPENDED"}},
+		{Name: "facts", Type: field.TypeJSON},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"QUEUED", "SENT", "FAILED", "CANCELED"}, Default: "QUEUED"},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
+		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
+		{Name: "failure", Type: field.TypeString, Nullable: true},
+		{Name: "payer_id", Type: field.TypeString},
+	}
+	// EmailsTable holds the schema information for the "emails" table.
+	EmailsTable = &schema.Table{
+		Name:       "emails",
+		Columns:    EmailsColumns,
+		PrimaryKey: []*schema.Column{EmailsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "emails_payers_emails",
+				Columns:    []*schema.Column{EmailsColumns[10]},
+				RefColumns: []*schema.Column{PayersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "email_organization_id_next_attempt_at",
+				Unique:  false,
+				Columns: []*schema.Column{EmailsColumns[1], EmailsColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_attempt_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "email_organization_id_payer_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{EmailsColumns[1], EmailsColumns[10], EmailsColumns[0]},
+			},
+			{
+				Name:    "email_organization_id_status_id",
+				Unique:  false,
+				Columns: []*schema.Column{EmailsColumns[1], EmailsColumns[5], EmailsColumns[0]},
+			},
+		},
+	}
 	// EmailTemplatesColumns holds the columns for the "email_templates" table.
 	EmailTemplatesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -228,6 +301,7 @@ var (
 		{Name: "locale", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "body", Type: field.TypeString, Size: 2147483647},
+		{Name: "html", Type: field.TypeString, Size: 2147483647, Default: ""},
 	}
 	// EmailTemplatesTable holds the schema information for the "email_templates" table.
 	EmailTemplatesTable = &schema.Table{
@@ -334,6 +408,7 @@ var (
 		{Name: "call_id", Type: field.TypeString, Default: ""},
 		{Name: "subject", Type: field.TypeString, Default: ""},
 		{Name: "saved_card", Type: field.TypeJSON, Nullable: true},
+		{Name: "told", Type: field.TypeJSON, Nullable: true},
 		{Name: "object_payment", Type: field.TypeString, Default: ""},
 		{Name: "error", Type: field.TypeString, Nullable: true},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
@@ -355,7 +430,7 @@ var (
 			{
 				Name:    "gatewayevent_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[14]},
+				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[15]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -385,11 +460,15 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "ARCHIVED"}, Default: "ACTIVE"},
 		{Name: "publishable_key", Type: field.TypeString, Nullable: true},
 		{Name: "merchant_code", Type: field.TypeString, Nullable: true},
+		{Name: "auth_type", Type: field.TypeString, Default: ""},
 		{Name: "secret_hint", Type: field.TypeString, Nullable: true},
 		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_previous_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "webhook_secret_previous_until", Type: field.TypeTime, Nullable: true},
+		{Name: "mac_secret_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "legacy_mac", Type: field.TypeBool, Default: false},
+		{Name: "endpoint", Type: field.TypeString, Default: ""},
 		{Name: "credential_version", Type: field.TypeInt, Default: 1},
 		{Name: "gateway_account_id", Type: field.TypeString, Default: ""},
 		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
@@ -508,8 +587,16 @@ var (
 		{Name: "total_units", Type: field.TypeInt64, Default: 0},
 		{Name: "amount_due_units", Type: field.TypeInt64, Default: 0},
 		{Name: "amount_paid_units", Type: field.TypeInt64, Default: 0},
+		{Name: "credited_units", Type: field.TypeInt64, Default: 0},
+		{Name: "waived_units", Type: field.TypeInt64, Default: 0},
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "recipient", Type: field.TypeJSON, Nullable: true},
+		{Name: "seller", Type: field.TypeJSON, Nullable: true},
+		{Name: "taxes", Type: field.TypeJSON, Nullable: true},
+		{Name: "reverse_charge", Type: field.TypeBool, Default: false},
+		{Name: "debt_units", Type: field.TypeInt64, Nullable: true},
+		{Name: "usage_month", Type: field.TypeString, Nullable: true},
+		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalizes_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalized_at", Type: field.TypeTime, Nullable: true},
@@ -518,7 +605,6 @@ var (
 		{Name: "hosted_url", Type: field.TypeString, Nullable: true},
 		{Name: "pdf_url", Type: field.TypeString, Nullable: true},
 		{Name: "receipt_url", Type: field.TypeString, Nullable: true},
-		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
 		{Name: "dunning", Type: field.TypeEnum, Enums: []string{"NONE", "RUNNING", "EXHAUSTED"}, Default: "NONE"},
@@ -532,6 +618,7 @@ var (
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "quote_id", Type: field.TypeString, Nullable: true},
 		{Name: "payer_id", Type: field.TypeString},
+		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 	}
 	// InvoicesTable holds the schema information for the "invoices" table.
 	InvoicesTable = &schema.Table{
@@ -541,21 +628,27 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoices_providers_provider",
-				Columns:    []*schema.Column{InvoicesColumns[34]},
+				Columns:    []*schema.Column{InvoicesColumns[41]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_quotes_quote",
-				Columns:    []*schema.Column{InvoicesColumns[35]},
+				Columns:    []*schema.Column{InvoicesColumns[42]},
 				RefColumns: []*schema.Column{QuotesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "invoices_payers_invoices",
-				Columns:    []*schema.Column{InvoicesColumns[36]},
+				Columns:    []*schema.Column{InvoicesColumns[43]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "invoices_subscriptions_invoices",
+				Columns:    []*schema.Column{InvoicesColumns[44]},
+				RefColumns: []*schema.Column{SubscriptionsColumns[0]},
+				OnDelete:   schema.SetNull,
 			},
 		},
 		Indexes: []*schema.Index{
@@ -567,22 +660,40 @@ var (
 			{
 				Name:    "invoice_organization_id_provider_id_gateway_invoice_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[34], InvoicesColumns[29]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[41], InvoicesColumns[36]},
 			},
 			{
 				Name:    "invoice_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[35]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[42]},
 			},
 			{
 				Name:    "invoice_organization_id_public_token",
 				Unique:  true,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[39]},
+			},
+			{
+				Name:    "invoice_organization_id_subscription_id_period_start",
+				Unique:  true,
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[44], InvoicesColumns[34]},
+			},
+			{
+				Name:    "invoice_organization_id_subscription_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[44], InvoicesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "subscription_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "invoice_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[36], InvoicesColumns[0]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[43], InvoicesColumns[0]},
+			},
+			{
+				Name:    "invoice_organization_id_payer_id_currency_usage_month",
+				Unique:  true,
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[43], InvoicesColumns[7], InvoicesColumns[21]},
 			},
 			{
 				Name:    "invoice_organization_id_status_id",
@@ -592,7 +703,7 @@ var (
 			{
 				Name:    "invoice_organization_id_finalizes_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[16]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[24]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "finalizes_at IS NOT NULL",
 				},
@@ -600,7 +711,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[25]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[32]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
@@ -608,7 +719,7 @@ var (
 			{
 				Name:    "invoice_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[30]},
+				Columns: []*schema.Column{InvoicesColumns[1], InvoicesColumns[37]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -630,6 +741,7 @@ var (
 		{Name: "currency", Type: field.TypeString},
 		{Name: "unit_amount_units", Type: field.TypeInt64},
 		{Name: "amount_units", Type: field.TypeInt64},
+		{Name: "tax_rate_ppm", Type: field.TypeInt64, Nullable: true},
 		{Name: "invoice_id", Type: field.TypeString},
 		{Name: "price_id", Type: field.TypeString, Nullable: true},
 	}
@@ -641,13 +753,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "invoice_lines_invoices_lines",
-				Columns:    []*schema.Column{InvoiceLinesColumns[8]},
+				Columns:    []*schema.Column{InvoiceLinesColumns[9]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "invoice_lines_prices_price",
-				Columns:    []*schema.Column{InvoiceLinesColumns[9]},
+				Columns:    []*schema.Column{InvoiceLinesColumns[10]},
 				RefColumns: []*schema.Column{PricesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -656,7 +768,7 @@ var (
 			{
 				Name:    "invoiceline_organization_id_invoice_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{InvoiceLinesColumns[1], InvoiceLinesColumns[8], InvoiceLinesColumns[2]},
+				Columns: []*schema.Column{InvoiceLinesColumns[1], InvoiceLinesColumns[9], InvoiceLinesColumns[2]},
 			},
 		},
 	}
@@ -922,10 +1034,17 @@ var (
 		{Name: "dunning_attempts_max", Type: field.TypeInt, Default: 3},
 		{Name: "dunning_final", Type: field.TypeEnum, Enums: []string{"LEAVE", "MARK_UNCOLLECTIBLE", "CANCEL_SUBSCRIPTION"}, Default: "LEAVE"},
 		{Name: "send_net_days", Type: field.TypeInt, Default: 14},
+		{Name: "automatic_net_days", Type: field.TypeInt, Default: 0},
+		{Name: "usage_net_days", Type: field.TypeInt, Default: 2},
+		{Name: "tax_id", Type: field.TypeString, Nullable: true},
 		{Name: "number_period", Type: field.TypeEnum, Enums: []string{"MONTHLY", "YEARLY"}, Default: "MONTHLY"},
 		{Name: "allowed_return_origins", Type: field.TypeJSON},
 		{Name: "default_provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "test_twin_of", Type: field.TypeString, Nullable: true},
+		{Name: "payers_may_cancel", Type: field.TypeBool, Default: true},
+		{Name: "clock_ahead", Type: field.TypeInt64, Default: 0},
+		{Name: "clock_at", Type: field.TypeTime, Nullable: true},
+		{Name: "clock_until", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 	}
 	// OrganizationsTable holds the schema information for the "organizations" table.
@@ -933,6 +1052,16 @@ var (
 		Name:       "organizations",
 		Columns:    OrganizationsColumns,
 		PrimaryKey: []*schema.Column{OrganizationsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "organization_clock_ahead",
+				Unique:  false,
+				Columns: []*schema.Column{OrganizationsColumns[29]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "clock_ahead <> 0",
+				},
+			},
+		},
 	}
 	// OutboxesColumns holds the columns for the "outboxes" table.
 	OutboxesColumns = []*schema.Column{
@@ -978,9 +1107,12 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "SUSPENDED", "CLOSED"}, Default: "ACTIVE"},
 		{Name: "tax_rate_ppm", Type: field.TypeInt64, Nullable: true},
 		{Name: "tax_id", Type: field.TypeString, Nullable: true},
-		{Name: "locale", Type: field.TypeString, Default: ""},
+		{Name: "reverse_charge", Type: field.TypeBool, Default: false},
+		{Name: "locale", Type: field.TypeString, Nullable: true},
 		{Name: "address", Type: field.TypeJSON, Nullable: true},
 		{Name: "metadata", Type: field.TypeJSON},
+		{Name: "charging_enabled", Type: field.TypeBool, Default: true},
+		{Name: "charging_payment_id", Type: field.TypeString, Nullable: true},
 		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
 	}
 	// PayersTable holds the schema information for the "payers" table.
@@ -1076,6 +1208,7 @@ var (
 		{Name: "return_urls", Type: field.TypeJSON, Nullable: true},
 		{Name: "public_token", Type: field.TypeString},
 		{Name: "settled_at", Type: field.TypeTime, Nullable: true},
+		{Name: "refused_at", Type: field.TypeTime, Nullable: true},
 		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
 		{Name: "checks", Type: field.TypeInt, Default: 0},
 		{Name: "invoice_id", Type: field.TypeString, Nullable: true},
@@ -1092,31 +1225,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payments_invoices_payments",
-				Columns:    []*schema.Column{PaymentsColumns[26]},
+				Columns:    []*schema.Column{PaymentsColumns[27]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "payments_payers_payments",
-				Columns:    []*schema.Column{PaymentsColumns[27]},
+				Columns:    []*schema.Column{PaymentsColumns[28]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "payments_providers_provider",
-				Columns:    []*schema.Column{PaymentsColumns[28]},
+				Columns:    []*schema.Column{PaymentsColumns[29]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "payments_balances_balance",
-				Columns:    []*schema.Column{PaymentsColumns[29]},
+				Columns:    []*schema.Column{PaymentsColumns[30]},
 				RefColumns: []*schema.Column{BalancesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "payments_payment_methods_payment_method",
-				Columns:    []*schema.Column{PaymentsColumns[30]},
+				Columns:    []*schema.Column{PaymentsColumns[31]},
 				RefColumns: []*schema.Column{PaymentMethodsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1130,12 +1263,12 @@ var (
 			{
 				Name:    "payment_organization_id_provider_id_gateway_payment_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[28], PaymentsColumns[11]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[11]},
 			},
 			{
 				Name:    "payment_organization_id_provider_id_reference_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[28], PaymentsColumns[10]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[10]},
 			},
 			{
 				Name:    "payment_organization_id_public_token",
@@ -1145,12 +1278,12 @@ var (
 			{
 				Name:    "payment_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[27], PaymentsColumns[0]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[28], PaymentsColumns[0]},
 			},
 			{
 				Name:    "payment_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[26], PaymentsColumns[0]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[27], PaymentsColumns[0]},
 			},
 			{
 				Name:    "payment_organization_id_status_id",
@@ -1165,7 +1298,7 @@ var (
 			{
 				Name:    "payment_organization_id_balance_id_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[29], PaymentsColumns[2]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[30], PaymentsColumns[2]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "purpose = 'AUTO_RELOAD'",
 				},
@@ -1173,7 +1306,7 @@ var (
 			{
 				Name:    "payment_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[24]},
+				Columns: []*schema.Column{PaymentsColumns[1], PaymentsColumns[25]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
 				},
@@ -1246,6 +1379,7 @@ var (
 		{Name: "last4", Type: field.TypeString, Default: ""},
 		{Name: "exp_month", Type: field.TypeInt, Default: 0},
 		{Name: "exp_year", Type: field.TypeInt, Default: 0},
+		{Name: "expiry_notice_at", Type: field.TypeTime, Nullable: true},
 		{Name: "is_default", Type: field.TypeBool, Default: false},
 		{Name: "make_default", Type: field.TypeBool, Default: false},
 		{Name: "action_url", Type: field.TypeString, Default: ""},
@@ -1253,6 +1387,8 @@ var (
 		{Name: "failure_message", Type: field.TypeString, Default: ""},
 		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
 		{Name: "checks", Type: field.TypeInt, Default: 0},
+		{Name: "consented_at", Type: field.TypeTime, Nullable: true},
+		{Name: "consented_by", Type: field.TypeString, Nullable: true},
 		{Name: "payer_id", Type: field.TypeString},
 		{Name: "provider_id", Type: field.TypeString},
 	}
@@ -1264,13 +1400,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_methods_payers_payment_methods",
-				Columns:    []*schema.Column{PaymentMethodsColumns[20]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[23]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "payment_methods_providers_provider",
-				Columns:    []*schema.Column{PaymentMethodsColumns[21]},
+				Columns:    []*schema.Column{PaymentMethodsColumns[24]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1279,22 +1415,22 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_provider_id_gateway_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[6]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[24], PaymentMethodsColumns[6]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_provider_id_setup_reference",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[21], PaymentMethodsColumns[7]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[24], PaymentMethodsColumns[7]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20], PaymentMethodsColumns[0]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[23], PaymentMethodsColumns[0]},
 			},
 			{
 				Name:    "paymentmethod_organization_id_payer_id",
 				Unique:  true,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[20]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[23]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "is_default",
 				},
@@ -1302,9 +1438,17 @@ var (
 			{
 				Name:    "paymentmethod_organization_id_next_check_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[18]},
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[19]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_check_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "paymentmethod_organization_id_expiry_notice_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentMethodsColumns[1], PaymentMethodsColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "expiry_notice_at IS NOT NULL",
 				},
 			},
 		},
@@ -1400,6 +1544,8 @@ var (
 		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
 		{Name: "webhook_token", Type: field.TypeString},
 		{Name: "webhook_endpoint_id", Type: field.TypeString, Default: ""},
+		{Name: "return_problem", Type: field.TypeString, Default: ""},
+		{Name: "return_problem_at", Type: field.TypeTime, Nullable: true},
 		{Name: "global_provider_id", Type: field.TypeString, Nullable: true},
 	}
 	// ProvidersTable holds the schema information for the "providers" table.
@@ -1432,16 +1578,17 @@ var (
 		{Name: "total_units", Type: field.TypeInt64, Default: 0},
 		{Name: "description", Type: field.TypeString, Nullable: true},
 		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "starts_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finalized_at", Type: field.TypeTime, Nullable: true},
 		{Name: "accepted_at", Type: field.TypeTime, Nullable: true},
 		{Name: "gateway_quote_id", Type: field.TypeString, Nullable: true},
-		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 		{Name: "revision_of_id", Type: field.TypeString, Nullable: true},
 		{Name: "public_token", Type: field.TypeString},
 		{Name: "pending_call_id", Type: field.TypeString, Nullable: true},
 		{Name: "payer_id", Type: field.TypeString, Nullable: true},
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "invoice_id", Type: field.TypeString, Nullable: true},
+		{Name: "subscription_id", Type: field.TypeString, Nullable: true},
 	}
 	// QuotesTable holds the schema information for the "quotes" table.
 	QuotesTable = &schema.Table{
@@ -1467,6 +1614,12 @@ var (
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
+			{
+				Symbol:     "quotes_subscriptions_subscription",
+				Columns:    []*schema.Column{QuotesColumns[20]},
+				RefColumns: []*schema.Column{SubscriptionsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
 		},
 		Indexes: []*schema.Index{
 			{
@@ -1477,7 +1630,7 @@ var (
 			{
 				Name:    "quote_organization_id_provider_id_gateway_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[18], QuotesColumns[12]},
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[18], QuotesColumns[13]},
 			},
 			{
 				Name:    "quote_organization_id_public_token",
@@ -1566,6 +1719,7 @@ var (
 		{Name: "hold_id", Type: field.TypeString, Nullable: true},
 		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
 		{Name: "checks", Type: field.TypeInt, Default: 0},
+		{Name: "credit_note_id", Type: field.TypeString, Nullable: true},
 		{Name: "payment_id", Type: field.TypeString},
 	}
 	// RefundsTable holds the schema information for the "refunds" table.
@@ -1575,8 +1729,14 @@ var (
 		PrimaryKey: []*schema.Column{RefundsColumns[0]},
 		ForeignKeys: []*schema.ForeignKey{
 			{
-				Symbol:     "refunds_payments_refunds",
+				Symbol:     "refunds_credit_notes_refunds",
 				Columns:    []*schema.Column{RefundsColumns[13]},
+				RefColumns: []*schema.Column{CreditNotesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "refunds_payments_refunds",
+				Columns:    []*schema.Column{RefundsColumns[14]},
 				RefColumns: []*schema.Column{PaymentsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1585,7 +1745,12 @@ var (
 			{
 				Name:    "refund_organization_id_payment_id_gateway_refund_id",
 				Unique:  true,
-				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[13], RefundsColumns[9]},
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[14], RefundsColumns[9]},
+			},
+			{
+				Name:    "refund_organization_id_credit_note_id",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[1], RefundsColumns[13]},
 			},
 			{
 				Name:    "refund_organization_id_next_check_at",
@@ -1603,43 +1768,89 @@ var (
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "currency", Type: field.TypeString},
+		{Name: "amount_units", Type: field.TypeInt64, Default: 0},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"SCHEDULED", "INCOMPLETE", "TRIALING", "ACTIVE", "PAST_DUE", "UNPAID", "CANCELED"}, Default: "INCOMPLETE"},
+		{Name: "collection", Type: field.TypeEnum, Enums: []string{"AUTOMATIC", "SEND", "BALANCE"}, Default: "AUTOMATIC"},
+		{Name: "recurrence_interval", Type: field.TypeEnum, Enums: []string{"DAY", "WEEK", "MONTH", "YEAR"}},
+		{Name: "recurrence_count", Type: field.TypeInt},
+		{Name: "time_zone", Type: field.TypeString},
+		{Name: "anchor_at", Type: field.TypeTime},
+		{Name: "period", Type: field.TypeInt, Default: -1},
+		{Name: "starts_at", Type: field.TypeTime},
+		{Name: "current_period_start", Type: field.TypeTime},
+		{Name: "current_period_end", Type: field.TypeTime},
+		{Name: "trial_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "canceled_at", Type: field.TypeTime, Nullable: true},
+		{Name: "cancel_at_period_end", Type: field.TypeBool, Default: false},
+		{Name: "due_at", Type: field.TypeTime, Nullable: true},
+		{Name: "pending_lines", Type: field.TypeJSON},
+		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "payer_id", Type: field.TypeString},
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "payment_method_id", Type: field.TypeString, Nullable: true},
 		{Name: "quote_id", Type: field.TypeString, Nullable: true},
 		{Name: "latest_invoice_id", Type: field.TypeString, Nullable: true},
-		{Name: "currency", Type: field.TypeString},
-		{Name: "status", Type: field.TypeEnum, Enums: []string{"INCOMPLETE", "TRIALING", "ACTIVE", "PAST_DUE", "UNPAID", "CANCELED"}, Default: "INCOMPLETE"},
-		{Name: "collection", Type: field.TypeEnum, Enums: []string{"AUTOMATIC", "SEND", "BALANCE"}, Default: "AUTOMATIC"},
-		{Name: "current_period_start", Type: field.TypeTime},
-		{Name: "current_period_end", Type: field.TypeTime},
-		{Name: "renews_at", Type: field.TypeTime, Nullable: true},
-		{Name: "trial_ends_at", Type: field.TypeTime, Nullable: true},
-		{Name: "canceled_at", Type: field.TypeTime, Nullable: true},
-		{Name: "cancel_at_period_end", Type: field.TypeBool, Default: false},
 	}
 	// SubscriptionsTable holds the schema information for the "subscriptions" table.
 	SubscriptionsTable = &schema.Table{
 		Name:       "subscriptions",
 		Columns:    SubscriptionsColumns,
 		PrimaryKey: []*schema.Column{SubscriptionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "subscriptions_payers_subscriptions",
+				Columns:    []*schema.Column{SubscriptionsColumns[22]},
+				RefColumns: []*schema.Column{PayersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "subscriptions_providers_provider",
+				Columns:    []*schema.Column{SubscriptionsColumns[23]},
+				RefColumns: []*schema.Column{ProvidersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "subscriptions_payment_methods_payment_method",
+				Columns:    []*schema.Column{SubscriptionsColumns[24]},
+				RefColumns: []*schema.Column{PaymentMethodsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "subscriptions_quotes_quote",
+				Columns:    []*schema.Column{SubscriptionsColumns[25]},
+				RefColumns: []*schema.Column{QuotesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "subscriptions_invoices_latest_invoice",
+				Columns:    []*schema.Column{SubscriptionsColumns[26]},
+				RefColumns: []*schema.Column{InvoicesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "subscription_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[7]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[25]},
 			},
 			{
 				Name:    "subscription_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[4], SubscriptionsColumns[0]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[22], SubscriptionsColumns[0]},
 			},
 			{
-				Name:    "subscription_organization_id_renews_at",
+				Name:    "subscription_organization_id_status_id",
 				Unique:  false,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[14]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[6], SubscriptionsColumns[0]},
+			},
+			{
+				Name:    "subscription_organization_id_due_at",
+				Unique:  false,
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[19]},
 				Annotation: &entsql.IndexAnnotation{
-					Where: "renews_at IS NOT NULL",
+					Where: "due_at IS NOT NULL",
 				},
 			},
 		},
@@ -1648,21 +1859,39 @@ var (
 	SubscriptionItemsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
-		{Name: "subscription_id", Type: field.TypeString},
-		{Name: "price_id", Type: field.TypeString},
 		{Name: "position", Type: field.TypeInt},
+		{Name: "description", Type: field.TypeString},
 		{Name: "quantity", Type: field.TypeInt},
+		{Name: "currency", Type: field.TypeString},
+		{Name: "unit_amount_units", Type: field.TypeInt64},
+		{Name: "amount_units", Type: field.TypeInt64},
+		{Name: "subscription_id", Type: field.TypeString},
+		{Name: "price_id", Type: field.TypeString, Nullable: true},
 	}
 	// SubscriptionItemsTable holds the schema information for the "subscription_items" table.
 	SubscriptionItemsTable = &schema.Table{
 		Name:       "subscription_items",
 		Columns:    SubscriptionItemsColumns,
 		PrimaryKey: []*schema.Column{SubscriptionItemsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "subscription_items_subscriptions_items",
+				Columns:    []*schema.Column{SubscriptionItemsColumns[8]},
+				RefColumns: []*schema.Column{SubscriptionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "subscription_items_prices_price",
+				Columns:    []*schema.Column{SubscriptionItemsColumns[9]},
+				RefColumns: []*schema.Column{PricesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "subscriptionitem_organization_id_subscription_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{SubscriptionItemsColumns[1], SubscriptionItemsColumns[2], SubscriptionItemsColumns[4]},
+				Columns: []*schema.Column{SubscriptionItemsColumns[1], SubscriptionItemsColumns[8], SubscriptionItemsColumns[2]},
 			},
 		},
 	}
@@ -1671,24 +1900,44 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "endpoint_id", Type: field.TypeString},
 		{Name: "outbox_id", Type: field.TypeString},
+		{Name: "event_type", Type: field.TypeString},
 		{Name: "attempt", Type: field.TypeInt},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PENDING", "DELIVERED", "FAILED"}, Default: "PENDING"},
 		{Name: "http_status", Type: field.TypeInt, Default: 0},
 		{Name: "error", Type: field.TypeString, Default: ""},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "endpoint_id", Type: field.TypeString},
 	}
 	// WebhookDeliveriesTable holds the schema information for the "webhook_deliveries" table.
 	WebhookDeliveriesTable = &schema.Table{
 		Name:       "webhook_deliveries",
 		Columns:    WebhookDeliveriesColumns,
 		PrimaryKey: []*schema.Column{WebhookDeliveriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "webhook_deliveries_webhook_endpoints_deliveries",
+				Columns:    []*schema.Column{WebhookDeliveriesColumns[11]},
+				RefColumns: []*schema.Column{WebhookEndpointsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt",
 				Unique:  true,
-				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[3], WebhookDeliveriesColumns[4], WebhookDeliveriesColumns[5]},
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[11], WebhookDeliveriesColumns[3], WebhookDeliveriesColumns[5]},
+			},
+			{
+				Name:    "webhookdelivery_organization_id_endpoint_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[11], WebhookDeliveriesColumns[0]},
+			},
+			{
+				Name:    "webhookdelivery_organization_id_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[2]},
 			},
 			{
 				Name:    "webhookdelivery_organization_id_next_attempt_at",
@@ -1705,17 +1954,27 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "url", Type: field.TypeString},
-		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "DISABLED"}, Default: "ACTIVE"},
+		{Name: "description", Type: field.TypeString, Nullable: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "DISABLED", "DELETED"}, Default: "ACTIVE"},
 		{Name: "event_types", Type: field.TypeJSON},
-		{Name: "secret_sealed", Type: field.TypeBytes},
+		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "secret_previous_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "secret_previous_until", Type: field.TypeTime, Nullable: true},
 	}
 	// WebhookEndpointsTable holds the schema information for the "webhook_endpoints" table.
 	WebhookEndpointsTable = &schema.Table{
 		Name:       "webhook_endpoints",
 		Columns:    WebhookEndpointsColumns,
 		PrimaryKey: []*schema.Column{WebhookEndpointsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "webhookendpoint_organization_id_status",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookEndpointsColumns[1], WebhookEndpointsColumns[6]},
+			},
+		},
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
@@ -1725,6 +1984,7 @@ var (
 		CreditNotesTable,
 		CurrenciesTable,
 		DisputesTable,
+		EmailsTable,
 		EmailTemplatesTable,
 		GatewayCallsTable,
 		GatewayCustomersTable,
@@ -1770,6 +2030,7 @@ func init() {
 		"balances_sequence":     "last_seq >= 0",
 		"balances_unpaid":       "unpaid_units >= 0",
 	}
+	CreditNotesTable.ForeignKeys[0].RefTable = InvoicesTable
 	CreditNotesTable.Annotation = &entsql.Annotation{}
 	CreditNotesTable.Annotation.Checks = map[string]string{
 		"credit_notes_amount": "total_units > 0 AND tax_units >= 0",
@@ -1783,6 +2044,7 @@ func init() {
 	DisputesTable.Annotation.Checks = map[string]string{
 		"disputes_amount": "amount_units > 0",
 	}
+	EmailsTable.ForeignKeys[0].RefTable = PayersTable
 	HoldsTable.ForeignKeys[0].RefTable = PayersTable
 	HoldsTable.Annotation = &entsql.Annotation{}
 	HoldsTable.Annotation.Checks = map[string]string{
@@ -1793,17 +2055,22 @@ func init() {
 	InvoicesTable.ForeignKeys[0].RefTable = ProvidersTable
 	InvoicesTable.ForeignKeys[1].RefTable = QuotesTable
 	InvoicesTable.ForeignKeys[2].RefTable = PayersTable
+	InvoicesTable.ForeignKeys[3].RefTable = SubscriptionsTable
 	InvoicesTable.Annotation = &entsql.Annotation{}
 	InvoicesTable.Annotation.Checks = map[string]string{
-		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
-		"invoices_number":  "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
-		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
+		"invoices_amounts":  "amount_due_units >= 0 AND amount_paid_units >= 0 AND (tax_units >= 0 OR total_units <= 0)",
+		"invoices_credited": "waived_units >= 0 AND credited_units >= waived_units AND (credited_units = 0 OR credited_units <= total_units)",
+		"invoices_debt":     "debt_units IS NULL OR debt_units > 0",
+		"invoices_number":   "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
+		"invoices_paid":     "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
+		"invoices_usage":    "usage_month IS NULL OR debt_units IS NOT NULL",
 	}
 	InvoiceLinesTable.ForeignKeys[0].RefTable = InvoicesTable
 	InvoiceLinesTable.ForeignKeys[1].RefTable = PricesTable
 	InvoiceLinesTable.Annotation = &entsql.Annotation{}
 	InvoiceLinesTable.Annotation.Checks = map[string]string{
 		"invoice_lines_quantity": "quantity >= 1",
+		"invoice_lines_tax_rate": "tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000",
 	}
 	LedgerEntriesTable.ForeignKeys[0].RefTable = BalancesTable
 	LedgerEntriesTable.ForeignKeys[1].RefTable = PaymentsTable
@@ -1838,6 +2105,7 @@ func init() {
 	PaymentsTable.Annotation = &entsql.Annotation{}
 	PaymentsTable.Annotation.Checks = map[string]string{
 		"payments_amount":  "amount_units > 0 AND refunded_units >= 0 AND refunded_units <= amount_units",
+		"payments_refused": "refused_at IS NULL OR status = 'SUCCEEDED'",
 		"payments_settled": "status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)",
 	}
 	PaymentAttemptsTable.ForeignKeys[0].RefTable = PaymentsTable
@@ -1853,6 +2121,7 @@ func init() {
 	QuotesTable.ForeignKeys[0].RefTable = PayersTable
 	QuotesTable.ForeignKeys[1].RefTable = ProvidersTable
 	QuotesTable.ForeignKeys[2].RefTable = InvoicesTable
+	QuotesTable.ForeignKeys[3].RefTable = SubscriptionsTable
 	QuotesTable.Annotation = &entsql.Annotation{}
 	QuotesTable.Annotation.Checks = map[string]string{
 		"quotes_complete": "status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)",
@@ -1864,13 +2133,27 @@ func init() {
 	QuoteLinesTable.Annotation.Checks = map[string]string{
 		"quote_lines_quantity": "quantity >= 1",
 	}
-	RefundsTable.ForeignKeys[0].RefTable = PaymentsTable
+	RefundsTable.ForeignKeys[0].RefTable = CreditNotesTable
+	RefundsTable.ForeignKeys[1].RefTable = PaymentsTable
 	RefundsTable.Annotation = &entsql.Annotation{}
 	RefundsTable.Annotation.Checks = map[string]string{
 		"refunds_amount": "amount_units > 0",
 	}
+	SubscriptionsTable.ForeignKeys[0].RefTable = PayersTable
+	SubscriptionsTable.ForeignKeys[1].RefTable = ProvidersTable
+	SubscriptionsTable.ForeignKeys[2].RefTable = PaymentMethodsTable
+	SubscriptionsTable.ForeignKeys[3].RefTable = QuotesTable
+	SubscriptionsTable.ForeignKeys[4].RefTable = InvoicesTable
+	SubscriptionsTable.Annotation = &entsql.Annotation{}
+	SubscriptionsTable.Annotation.Checks = map[string]string{
+		"subscriptions_ended":  "status <> 'CANCELED' OR (canceled_at IS NOT NULL AND due_at IS NULL)",
+		"subscriptions_period": "current_period_end > current_period_start AND period >= -1",
+	}
+	SubscriptionItemsTable.ForeignKeys[0].RefTable = SubscriptionsTable
+	SubscriptionItemsTable.ForeignKeys[1].RefTable = PricesTable
 	SubscriptionItemsTable.Annotation = &entsql.Annotation{}
 	SubscriptionItemsTable.Annotation.Checks = map[string]string{
 		"subscription_items_quantity": "quantity >= 1",
 	}
+	WebhookDeliveriesTable.ForeignKeys[0].RefTable = WebhookEndpointsTable
 }

@@ -56,6 +56,12 @@ const (
 	FieldDunningFinal = "dunning_final"
 	// FieldSendNetDays holds the string denoting the send_net_days field in the database.
 	FieldSendNetDays = "send_net_days"
+	// FieldAutomaticNetDays holds the string denoting the automatic_net_days field in the database.
+	FieldAutomaticNetDays = "automatic_net_days"
+	// FieldUsageNetDays holds the string denoting the usage_net_days field in the database.
+	FieldUsageNetDays = "usage_net_days"
+	// FieldTaxID holds the string denoting the tax_id field in the database.
+	FieldTaxID = "tax_id"
 	// FieldNumberPeriod holds the string denoting the number_period field in the database.
 	FieldNumberPeriod = "number_period"
 	// FieldAllowedReturnOrigins holds the string denoting the allowed_return_origins field in the database.
@@ -64,6 +70,14 @@ const (
 	FieldDefaultProviderID = "default_provider_id"
 	// FieldTestTwinOf holds the string denoting the test_twin_of field in the database.
 	FieldTestTwinOf = "test_twin_of"
+	// FieldPayersMayCancel holds the string denoting the payers_may_cancel field in the database.
+	FieldPayersMayCancel = "payers_may_cancel"
+	// FieldClockAhead holds the string denoting the clock_ahead field in the database.
+	FieldClockAhead = "clock_ahead"
+	// FieldClockAt holds the string denoting the clock_at field in the database.
+	FieldClockAt = "clock_at"
+	// FieldClockUntil holds the string denoting the clock_until field in the database.
+	FieldClockUntil = "clock_until"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// Table holds the table name of the organization in the database.
@@ -93,10 +107,17 @@ var Columns = []string{
 	FieldDunningAttemptsMax,
 	FieldDunningFinal,
 	FieldSendNetDays,
+	FieldAutomaticNetDays,
+	FieldUsageNetDays,
+	FieldTaxID,
 	FieldNumberPeriod,
 	FieldAllowedReturnOrigins,
 	FieldDefaultProviderID,
 	FieldTestTwinOf,
+	FieldPayersMayCancel,
+	FieldClockAhead,
+	FieldClockAt,
+	FieldClockUntil,
 	FieldCreatedAt,
 }
 
@@ -133,6 +154,14 @@ var (
 	DefaultDunningAttemptsMax int
 	// DefaultSendNetDays holds the default value on creation for the "send_net_days" field.
 	DefaultSendNetDays int
+	// DefaultAutomaticNetDays holds the default value on creation for the "automatic_net_days" field.
+	DefaultAutomaticNetDays int
+	// DefaultUsageNetDays holds the default value on creation for the "usage_net_days" field.
+	DefaultUsageNetDays int
+	// DefaultPayersMayCancel holds the default value on creation for the "payers_may_cancel" field.
+	DefaultPayersMayCancel bool
+	// DefaultClockAhead holds the default value on creation for the "clock_ahead" field.
+	DefaultClockAhead int64
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -423,6 +452,21 @@ func BySendNetDays(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSendNetDays, opts...).ToFunc()
 }
 
+// ByAutomaticNetDays orders the results by the automatic_net_days field.
+func ByAutomaticNetDays(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAutomaticNetDays, opts...).ToFunc()
+}
+
+// ByUsageNetDays orders the results by the usage_net_days field.
+func ByUsageNetDays(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUsageNetDays, opts...).ToFunc()
+}
+
+// ByTaxID orders the results by the tax_id field.
+func ByTaxID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTaxID, opts...).ToFunc()
+}
+
 // ByNumberPeriod orders the results by the number_period field.
 func ByNumberPeriod(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldNumberPeriod, opts...).ToFunc()
@@ -436,6 +480,26 @@ func ByDefaultProviderID(opts ...sql.OrderTermOption) OrderOption {
 // ByTestTwinOf orders the results by the test_twin_of field.
 func ByTestTwinOf(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTestTwinOf, opts...).ToFunc()
+}
+
+// ByPayersMayCancel orders the results by the payers_may_cancel field.
+func ByPayersMayCancel(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPayersMayCancel, opts...).ToFunc()
+}
+
+// ByClockAhead orders the results by the clock_ahead field.
+func ByClockAhead(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClockAhead, opts...).ToFunc()
+}
+
+// ByClockAt orders the results by the clock_at field.
+func ByClockAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClockAt, opts...).ToFunc()
+}
+
+// ByClockUntil orders the results by the clock_until field.
+func ByClockUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClockUntil, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

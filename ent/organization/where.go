@@ -129,6 +129,21 @@ func SendNetDays(v int) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldSendNetDays, v))
 }
 
+// AutomaticNetDays applies equality check predicate on the "automatic_net_days" field. It's identical to AutomaticNetDaysEQ.
+func AutomaticNetDays(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldAutomaticNetDays, v))
+}
+
+// UsageNetDays applies equality check predicate on the "usage_net_days" field. It's identical to UsageNetDaysEQ.
+func UsageNetDays(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldUsageNetDays, v))
+}
+
+// TaxID applies equality check predicate on the "tax_id" field. It's identical to TaxIDEQ.
+func TaxID(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldTaxID, v))
+}
+
 // DefaultProviderID applies equality check predicate on the "default_provider_id" field. It's identical to DefaultProviderIDEQ.
 func DefaultProviderID(v string) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldDefaultProviderID, v))
@@ -137,6 +152,26 @@ func DefaultProviderID(v string) predicate.Organization {
 // TestTwinOf applies equality check predicate on the "test_twin_of" field. It's identical to TestTwinOfEQ.
 func TestTwinOf(v string) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldTestTwinOf, v))
+}
+
+// PayersMayCancel applies equality check predicate on the "payers_may_cancel" field. It's identical to PayersMayCancelEQ.
+func PayersMayCancel(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldPayersMayCancel, v))
+}
+
+// ClockAhead applies equality check predicate on the "clock_ahead" field. It's identical to ClockAheadEQ.
+func ClockAhead(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAhead, v))
+}
+
+// ClockAt applies equality check predicate on the "clock_at" field. It's identical to ClockAtEQ.
+func ClockAt(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAt, v))
+}
+
+// ClockUntil applies equality check predicate on the "clock_until" field. It's identical to ClockUntilEQ.
+func ClockUntil(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockUntil, v))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
@@ -1029,6 +1064,161 @@ func SendNetDaysLTE(v int) predicate.Organization {
 	return predicate.Organization(sql.FieldLTE(FieldSendNetDays, v))
 }
 
+// AutomaticNetDaysEQ applies the EQ predicate on the "automatic_net_days" field.
+func AutomaticNetDaysEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysNEQ applies the NEQ predicate on the "automatic_net_days" field.
+func AutomaticNetDaysNEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysIn applies the In predicate on the "automatic_net_days" field.
+func AutomaticNetDaysIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldAutomaticNetDays, vs...))
+}
+
+// AutomaticNetDaysNotIn applies the NotIn predicate on the "automatic_net_days" field.
+func AutomaticNetDaysNotIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldAutomaticNetDays, vs...))
+}
+
+// AutomaticNetDaysGT applies the GT predicate on the "automatic_net_days" field.
+func AutomaticNetDaysGT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysGTE applies the GTE predicate on the "automatic_net_days" field.
+func AutomaticNetDaysGTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysLT applies the LT predicate on the "automatic_net_days" field.
+func AutomaticNetDaysLT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldAutomaticNetDays, v))
+}
+
+// AutomaticNetDaysLTE applies the LTE predicate on the "automatic_net_days" field.
+func AutomaticNetDaysLTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldAutomaticNetDays, v))
+}
+
+// UsageNetDaysEQ applies the EQ predicate on the "usage_net_days" field.
+func UsageNetDaysEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysNEQ applies the NEQ predicate on the "usage_net_days" field.
+func UsageNetDaysNEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysIn applies the In predicate on the "usage_net_days" field.
+func UsageNetDaysIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldUsageNetDays, vs...))
+}
+
+// UsageNetDaysNotIn applies the NotIn predicate on the "usage_net_days" field.
+func UsageNetDaysNotIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldUsageNetDays, vs...))
+}
+
+// UsageNetDaysGT applies the GT predicate on the "usage_net_days" field.
+func UsageNetDaysGT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysGTE applies the GTE predicate on the "usage_net_days" field.
+func UsageNetDaysGTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysLT applies the LT predicate on the "usage_net_days" field.
+func UsageNetDaysLT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldUsageNetDays, v))
+}
+
+// UsageNetDaysLTE applies the LTE predicate on the "usage_net_days" field.
+func UsageNetDaysLTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldUsageNetDays, v))
+}
+
+// TaxIDEQ applies the EQ predicate on the "tax_id" field.
+func TaxIDEQ(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldTaxID, v))
+}
+
+// TaxIDNEQ applies the NEQ predicate on the "tax_id" field.
+func TaxIDNEQ(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldTaxID, v))
+}
+
+// TaxIDIn applies the In predicate on the "tax_id" field.
+func TaxIDIn(vs ...string) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldTaxID, vs...))
+}
+
+// TaxIDNotIn applies the NotIn predicate on the "tax_id" field.
+func TaxIDNotIn(vs ...string) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldTaxID, vs...))
+}
+
+// TaxIDGT applies the GT predicate on the "tax_id" field.
+func TaxIDGT(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldTaxID, v))
+}
+
+// TaxIDGTE applies the GTE predicate on the "tax_id" field.
+func TaxIDGTE(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldTaxID, v))
+}
+
+// TaxIDLT applies the LT predicate on the "tax_id" field.
+func TaxIDLT(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldTaxID, v))
+}
+
+// TaxIDLTE applies the LTE predicate on the "tax_id" field.
+func TaxIDLTE(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldTaxID, v))
+}
+
+// TaxIDContains applies the Contains predicate on the "tax_id" field.
+func TaxIDContains(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldContains(FieldTaxID, v))
+}
+
+// TaxIDHasPrefix applies the HasPrefix predicate on the "tax_id" field.
+func TaxIDHasPrefix(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldHasPrefix(FieldTaxID, v))
+}
+
+// TaxIDHasSuffix applies the HasSuffix predicate on the "tax_id" field.
+func TaxIDHasSuffix(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldHasSuffix(FieldTaxID, v))
+}
+
+// TaxIDIsNil applies the IsNil predicate on the "tax_id" field.
+func TaxIDIsNil() predicate.Organization {
+	return predicate.Organization(sql.FieldIsNull(FieldTaxID))
+}
+
+// TaxIDNotNil applies the NotNil predicate on the "tax_id" field.
+func TaxIDNotNil() predicate.Organization {
+	return predicate.Organization(sql.FieldNotNull(FieldTaxID))
+}
+
+// TaxIDEqualFold applies the EqualFold predicate on the "tax_id" field.
+func TaxIDEqualFold(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldEqualFold(FieldTaxID, v))
+}
+
+// TaxIDContainsFold applies the ContainsFold predicate on the "tax_id" field.
+func TaxIDContainsFold(v string) predicate.Organization {
+	return predicate.Organization(sql.FieldContainsFold(FieldTaxID, v))
+}
+
 // NumberPeriodEQ applies the EQ predicate on the "number_period" field.
 func NumberPeriodEQ(v NumberPeriod) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldNumberPeriod, v))
@@ -1197,6 +1387,156 @@ func TestTwinOfEqualFold(v string) predicate.Organization {
 // TestTwinOfContainsFold applies the ContainsFold predicate on the "test_twin_of" field.
 func TestTwinOfContainsFold(v string) predicate.Organization {
 	return predicate.Organization(sql.FieldContainsFold(FieldTestTwinOf, v))
+}
+
+// PayersMayCancelEQ applies the EQ predicate on the "payers_may_cancel" field.
+func PayersMayCancelEQ(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldPayersMayCancel, v))
+}
+
+// PayersMayCancelNEQ applies the NEQ predicate on the "payers_may_cancel" field.
+func PayersMayCancelNEQ(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldPayersMayCancel, v))
+}
+
+// ClockAheadEQ applies the EQ predicate on the "clock_ahead" field.
+func ClockAheadEQ(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAhead, v))
+}
+
+// ClockAheadNEQ applies the NEQ predicate on the "clock_ahead" field.
+func ClockAheadNEQ(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldClockAhead, v))
+}
+
+// ClockAheadIn applies the In predicate on the "clock_ahead" field.
+func ClockAheadIn(vs ...int64) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldClockAhead, vs...))
+}
+
+// ClockAheadNotIn applies the NotIn predicate on the "clock_ahead" field.
+func ClockAheadNotIn(vs ...int64) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldClockAhead, vs...))
+}
+
+// ClockAheadGT applies the GT predicate on the "clock_ahead" field.
+func ClockAheadGT(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldClockAhead, v))
+}
+
+// ClockAheadGTE applies the GTE predicate on the "clock_ahead" field.
+func ClockAheadGTE(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldClockAhead, v))
+}
+
+// ClockAheadLT applies the LT predicate on the "clock_ahead" field.
+func ClockAheadLT(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldClockAhead, v))
+}
+
+// ClockAheadLTE applies the LTE predicate on the "clock_ahead" field.
+func ClockAheadLTE(v int64) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldClockAhead, v))
+}
+
+// ClockAtEQ applies the EQ predicate on the "clock_at" field.
+func ClockAtEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockAt, v))
+}
+
+// ClockAtNEQ applies the NEQ predicate on the "clock_at" field.
+func ClockAtNEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldClockAt, v))
+}
+
+// ClockAtIn applies the In predicate on the "clock_at" field.
+func ClockAtIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldClockAt, vs...))
+}
+
+// ClockAtNotIn applies the NotIn predicate on the "clock_at" field.
+func ClockAtNotIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldClockAt, vs...))
+}
+
+// ClockAtGT applies the GT predicate on the "clock_at" field.
+func ClockAtGT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldClockAt, v))
+}
+
+// ClockAtGTE applies the GTE predicate on the "clock_at" field.
+func ClockAtGTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldClockAt, v))
+}
+
+// ClockAtLT applies the LT predicate on the "clock_at" field.
+func ClockAtLT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldClockAt, v))
+}
+
+// ClockAtLTE applies the LTE predicate on the "clock_at" field.
+func ClockAtLTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldClockAt, v))
+}
+
+// ClockAtIsNil applies the IsNil predicate on the "clock_at" field.
+func ClockAtIsNil() predicate.Organization {
+	return predicate.Organization(sql.FieldIsNull(FieldClockAt))
+}
+
+// ClockAtNotNil applies the NotNil predicate on the "clock_at" field.
+func ClockAtNotNil() predicate.Organization {
+	return predicate.Organization(sql.FieldNotNull(FieldClockAt))
+}
+
+// ClockUntilEQ applies the EQ predicate on the "clock_until" field.
+func ClockUntilEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldClockUntil, v))
+}
+
+// ClockUntilNEQ applies the NEQ predicate on the "clock_until" field.
+func ClockUntilNEQ(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldClockUntil, v))
+}
+
+// ClockUntilIn applies the In predicate on the "clock_until" field.
+func ClockUntilIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldClockUntil, vs...))
+}
+
+// ClockUntilNotIn applies the NotIn predicate on the "clock_until" field.
+func ClockUntilNotIn(vs ...time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldClockUntil, vs...))
+}
+
+// ClockUntilGT applies the GT predicate on the "clock_until" field.
+func ClockUntilGT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldClockUntil, v))
+}
+
+// ClockUntilGTE applies the GTE predicate on the "clock_until" field.
+func ClockUntilGTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldClockUntil, v))
+}
+
+// ClockUntilLT applies the LT predicate on the "clock_until" field.
+func ClockUntilLT(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldClockUntil, v))
+}
+
+// ClockUntilLTE applies the LTE predicate on the "clock_until" field.
+func ClockUntilLTE(v time.Time) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldClockUntil, v))
+}
+
+// ClockUntilIsNil applies the IsNil predicate on the "clock_until" field.
+func ClockUntilIsNil() predicate.Organization {
+	return predicate.Organization(sql.FieldIsNull(FieldClockUntil))
+}
+
+// ClockUntilNotNil applies the NotNil predicate on the "clock_until" field.
+func ClockUntilNotNil() predicate.Organization {
+	return predicate.Organization(sql.FieldNotNull(FieldClockUntil))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

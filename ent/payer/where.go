@@ -112,9 +112,24 @@ func TaxID(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEQ(FieldTaxID, v))
 }
 
+// ReverseCharge applies equality check predicate on the "reverse_charge" field. It's identical to ReverseChargeEQ.
+func ReverseCharge(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldReverseCharge, v))
+}
+
 // Locale applies equality check predicate on the "locale" field. It's identical to LocaleEQ.
 func Locale(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEQ(FieldLocale, v))
+}
+
+// ChargingEnabled applies equality check predicate on the "charging_enabled" field. It's identical to ChargingEnabledEQ.
+func ChargingEnabled(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingEnabled, v))
+}
+
+// ChargingPaymentID applies equality check predicate on the "charging_payment_id" field. It's identical to ChargingPaymentIDEQ.
+func ChargingPaymentID(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingPaymentID, v))
 }
 
 // ErasedAt applies equality check predicate on the "erased_at" field. It's identical to ErasedAtEQ.
@@ -791,6 +806,16 @@ func TaxIDContainsFold(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldContainsFold(FieldTaxID, v))
 }
 
+// ReverseChargeEQ applies the EQ predicate on the "reverse_charge" field.
+func ReverseChargeEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldReverseCharge, v))
+}
+
+// ReverseChargeNEQ applies the NEQ predicate on the "reverse_charge" field.
+func ReverseChargeNEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldNEQ(FieldReverseCharge, v))
+}
+
 // LocaleEQ applies the EQ predicate on the "locale" field.
 func LocaleEQ(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEQ(FieldLocale, v))
@@ -846,6 +871,16 @@ func LocaleHasSuffix(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldHasSuffix(FieldLocale, v))
 }
 
+// LocaleIsNil applies the IsNil predicate on the "locale" field.
+func LocaleIsNil() predicate.Payer {
+	return predicate.Payer(sql.FieldIsNull(FieldLocale))
+}
+
+// LocaleNotNil applies the NotNil predicate on the "locale" field.
+func LocaleNotNil() predicate.Payer {
+	return predicate.Payer(sql.FieldNotNull(FieldLocale))
+}
+
 // LocaleEqualFold applies the EqualFold predicate on the "locale" field.
 func LocaleEqualFold(v string) predicate.Payer {
 	return predicate.Payer(sql.FieldEqualFold(FieldLocale, v))
@@ -864,6 +899,91 @@ func AddressIsNil() predicate.Payer {
 // AddressNotNil applies the NotNil predicate on the "address" field.
 func AddressNotNil() predicate.Payer {
 	return predicate.Payer(sql.FieldNotNull(FieldAddress))
+}
+
+// ChargingEnabledEQ applies the EQ predicate on the "charging_enabled" field.
+func ChargingEnabledEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingEnabled, v))
+}
+
+// ChargingEnabledNEQ applies the NEQ predicate on the "charging_enabled" field.
+func ChargingEnabledNEQ(v bool) predicate.Payer {
+	return predicate.Payer(sql.FieldNEQ(FieldChargingEnabled, v))
+}
+
+// ChargingPaymentIDEQ applies the EQ predicate on the "charging_payment_id" field.
+func ChargingPaymentIDEQ(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldEQ(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDNEQ applies the NEQ predicate on the "charging_payment_id" field.
+func ChargingPaymentIDNEQ(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldNEQ(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDIn applies the In predicate on the "charging_payment_id" field.
+func ChargingPaymentIDIn(vs ...string) predicate.Payer {
+	return predicate.Payer(sql.FieldIn(FieldChargingPaymentID, vs...))
+}
+
+// ChargingPaymentIDNotIn applies the NotIn predicate on the "charging_payment_id" field.
+func ChargingPaymentIDNotIn(vs ...string) predicate.Payer {
+	return predicate.Payer(sql.FieldNotIn(FieldChargingPaymentID, vs...))
+}
+
+// ChargingPaymentIDGT applies the GT predicate on the "charging_payment_id" field.
+func ChargingPaymentIDGT(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldGT(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDGTE applies the GTE predicate on the "charging_payment_id" field.
+func ChargingPaymentIDGTE(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldGTE(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDLT applies the LT predicate on the "charging_payment_id" field.
+func ChargingPaymentIDLT(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldLT(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDLTE applies the LTE predicate on the "charging_payment_id" field.
+func ChargingPaymentIDLTE(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldLTE(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDContains applies the Contains predicate on the "charging_payment_id" field.
+func ChargingPaymentIDContains(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldContains(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDHasPrefix applies the HasPrefix predicate on the "charging_payment_id" field.
+func ChargingPaymentIDHasPrefix(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldHasPrefix(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDHasSuffix applies the HasSuffix predicate on the "charging_payment_id" field.
+func ChargingPaymentIDHasSuffix(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldHasSuffix(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDIsNil applies the IsNil predicate on the "charging_payment_id" field.
+func ChargingPaymentIDIsNil() predicate.Payer {
+	return predicate.Payer(sql.FieldIsNull(FieldChargingPaymentID))
+}
+
+// ChargingPaymentIDNotNil applies the NotNil predicate on the "charging_payment_id" field.
+func ChargingPaymentIDNotNil() predicate.Payer {
+	return predicate.Payer(sql.FieldNotNull(FieldChargingPaymentID))
+}
+
+// ChargingPaymentIDEqualFold applies the EqualFold predicate on the "charging_payment_id" field.
+func ChargingPaymentIDEqualFold(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldEqualFold(FieldChargingPaymentID, v))
+}
+
+// ChargingPaymentIDContainsFold applies the ContainsFold predicate on the "charging_payment_id" field.
+func ChargingPaymentIDContainsFold(v string) predicate.Payer {
+	return predicate.Payer(sql.FieldContainsFold(FieldChargingPaymentID, v))
 }
 
 // ErasedAtEQ applies the EQ predicate on the "erased_at" field.
@@ -1008,6 +1128,29 @@ func HasInvoicesWith(preds ...predicate.Invoice) predicate.Payer {
 	})
 }
 
+// HasSubscriptions applies the HasEdge predicate on the "subscriptions" edge.
+func HasSubscriptions() predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, SubscriptionsTable, SubscriptionsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasSubscriptionsWith applies the HasEdge predicate on the "subscriptions" edge with a given conditions (other predicates).
+func HasSubscriptionsWith(preds ...predicate.Subscription) predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := newSubscriptionsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasPayments applies the HasEdge predicate on the "payments" edge.
 func HasPayments() predicate.Payer {
 	return predicate.Payer(func(s *sql.Selector) {
@@ -1046,6 +1189,29 @@ func HasHolds() predicate.Payer {
 func HasHoldsWith(preds ...predicate.Hold) predicate.Payer {
 	return predicate.Payer(func(s *sql.Selector) {
 		step := newHoldsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasEmails applies the HasEdge predicate on the "emails" edge.
+func HasEmails() predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, EmailsTable, EmailsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasEmailsWith applies the HasEdge predicate on the "emails" edge with a given conditions (other predicates).
+func HasEmailsWith(preds ...predicate.Email) predicate.Payer {
+	return predicate.Payer(func(s *sql.Selector) {
+		step := newEmailsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

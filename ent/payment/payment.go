@@ -74,6 +74,8 @@ const (
 	FieldPublicToken = "public_token"
 	// FieldSettledAt holds the string denoting the settled_at field in the database.
 	FieldSettledAt = "settled_at"
+	// FieldRefusedAt holds the string denoting the refused_at field in the database.
+	FieldRefusedAt = "refused_at"
 	// FieldNextCheckAt holds the string denoting the next_check_at field in the database.
 	FieldNextCheckAt = "next_check_at"
 	// FieldChecks holds the string denoting the checks field in the database.
@@ -185,6 +187,7 @@ var Columns = []string{
 	FieldReturnUrls,
 	FieldPublicToken,
 	FieldSettledAt,
+	FieldRefusedAt,
 	FieldNextCheckAt,
 	FieldChecks,
 }
@@ -424,6 +427,11 @@ func ByPublicToken(opts ...sql.OrderTermOption) OrderOption {
 // BySettledAt orders the results by the settled_at field.
 func BySettledAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSettledAt, opts...).ToFunc()
+}
+
+// ByRefusedAt orders the results by the refused_at field.
+func ByRefusedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRefusedAt, opts...).ToFunc()
 }
 
 // ByNextCheckAt orders the results by the next_check_at field.

@@ -193,6 +193,11 @@ func SettledAt(v time.Time) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldSettledAt, v))
 }
 
+// RefusedAt applies equality check predicate on the "refused_at" field. It's identical to RefusedAtEQ.
+func RefusedAt(v time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRefusedAt, v))
+}
+
 // NextCheckAt applies equality check predicate on the "next_check_at" field. It's identical to NextCheckAtEQ.
 func NextCheckAt(v time.Time) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldNextCheckAt, v))
@@ -1719,6 +1724,56 @@ func SettledAtIsNil() predicate.Payment {
 // SettledAtNotNil applies the NotNil predicate on the "settled_at" field.
 func SettledAtNotNil() predicate.Payment {
 	return predicate.Payment(sql.FieldNotNull(FieldSettledAt))
+}
+
+// RefusedAtEQ applies the EQ predicate on the "refused_at" field.
+func RefusedAtEQ(v time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRefusedAt, v))
+}
+
+// RefusedAtNEQ applies the NEQ predicate on the "refused_at" field.
+func RefusedAtNEQ(v time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldNEQ(FieldRefusedAt, v))
+}
+
+// RefusedAtIn applies the In predicate on the "refused_at" field.
+func RefusedAtIn(vs ...time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldIn(FieldRefusedAt, vs...))
+}
+
+// RefusedAtNotIn applies the NotIn predicate on the "refused_at" field.
+func RefusedAtNotIn(vs ...time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldNotIn(FieldRefusedAt, vs...))
+}
+
+// RefusedAtGT applies the GT predicate on the "refused_at" field.
+func RefusedAtGT(v time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldGT(FieldRefusedAt, v))
+}
+
+// RefusedAtGTE applies the GTE predicate on the "refused_at" field.
+func RefusedAtGTE(v time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldGTE(FieldRefusedAt, v))
+}
+
+// RefusedAtLT applies the LT predicate on the "refused_at" field.
+func RefusedAtLT(v time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldLT(FieldRefusedAt, v))
+}
+
+// RefusedAtLTE applies the LTE predicate on the "refused_at" field.
+func RefusedAtLTE(v time.Time) predicate.Payment {
+	return predicate.Payment(sql.FieldLTE(FieldRefusedAt, v))
+}
+
+// RefusedAtIsNil applies the IsNil predicate on the "refused_at" field.
+func RefusedAtIsNil() predicate.Payment {
+	return predicate.Payment(sql.FieldIsNull(FieldRefusedAt))
+}
+
+// RefusedAtNotNil applies the NotNil predicate on the "refused_at" field.
+func RefusedAtNotNil() predicate.Payment {
+	return predicate.Payment(sql.FieldNotNull(FieldRefusedAt))
 }
 
 // NextCheckAtEQ applies the EQ predicate on the "next_check_at" field.

@@ -45,6 +45,8 @@ const (
 	FieldExpMonth = "exp_month"
 	// FieldExpYear holds the string denoting the exp_year field in the database.
 	FieldExpYear = "exp_year"
+	// FieldExpiryNoticeAt holds the string denoting the expiry_notice_at field in the database.
+	FieldExpiryNoticeAt = "expiry_notice_at"
 	// FieldIsDefault holds the string denoting the is_default field in the database.
 	FieldIsDefault = "is_default"
 	// FieldMakeDefault holds the string denoting the make_default field in the database.
@@ -59,6 +61,10 @@ const (
 	FieldNextCheckAt = "next_check_at"
 	// FieldChecks holds the string denoting the checks field in the database.
 	FieldChecks = "checks"
+	// FieldConsentedAt holds the string denoting the consented_at field in the database.
+	FieldConsentedAt = "consented_at"
+	// FieldConsentedBy holds the string denoting the consented_by field in the database.
+	FieldConsentedBy = "consented_by"
 	// EdgePayer holds the string denoting the payer edge name in mutations.
 	EdgePayer = "payer"
 	// EdgeProvider holds the string denoting the provider edge name in mutations.
@@ -98,6 +104,7 @@ var Columns = []string{
 	FieldLast4,
 	FieldExpMonth,
 	FieldExpYear,
+	FieldExpiryNoticeAt,
 	FieldIsDefault,
 	FieldMakeDefault,
 	FieldActionURL,
@@ -105,6 +112,8 @@ var Columns = []string{
 	FieldFailureMessage,
 	FieldNextCheckAt,
 	FieldChecks,
+	FieldConsentedAt,
+	FieldConsentedBy,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -262,6 +271,11 @@ func ByExpYear(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpYear, opts...).ToFunc()
 }
 
+// ByExpiryNoticeAt orders the results by the expiry_notice_at field.
+func ByExpiryNoticeAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExpiryNoticeAt, opts...).ToFunc()
+}
+
 // ByIsDefault orders the results by the is_default field.
 func ByIsDefault(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldIsDefault, opts...).ToFunc()
@@ -290,6 +304,16 @@ func ByNextCheckAt(opts ...sql.OrderTermOption) OrderOption {
 // ByChecks orders the results by the checks field.
 func ByChecks(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldChecks, opts...).ToFunc()
+}
+
+// ByConsentedAt orders the results by the consented_at field.
+func ByConsentedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldConsentedAt, opts...).ToFunc()
+}
+
+// ByConsentedBy orders the results by the consented_by field.
+func ByConsentedBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldConsentedBy, opts...).ToFunc()
 }
 
 // ByPayerField orders the results by payer field.

@@ -130,6 +130,11 @@ func ExpYear(v int) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldExpYear, v))
 }
 
+// ExpiryNoticeAt applies equality check predicate on the "expiry_notice_at" field. It's identical to ExpiryNoticeAtEQ.
+func ExpiryNoticeAt(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldExpiryNoticeAt, v))
+}
+
 // IsDefault applies equality check predicate on the "is_default" field. It's identical to IsDefaultEQ.
 func IsDefault(v bool) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldIsDefault, v))
@@ -163,6 +168,16 @@ func NextCheckAt(v time.Time) predicate.PaymentMethod {
 // Checks applies equality check predicate on the "checks" field. It's identical to ChecksEQ.
 func Checks(v int) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldChecks, v))
+}
+
+// ConsentedAt applies equality check predicate on the "consented_at" field. It's identical to ConsentedAtEQ.
+func ConsentedAt(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldConsentedAt, v))
+}
+
+// ConsentedBy applies equality check predicate on the "consented_by" field. It's identical to ConsentedByEQ.
+func ConsentedBy(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldConsentedBy, v))
 }
 
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
@@ -960,6 +975,56 @@ func ExpYearLTE(v int) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldLTE(FieldExpYear, v))
 }
 
+// ExpiryNoticeAtEQ applies the EQ predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtEQ(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtNEQ applies the NEQ predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtNEQ(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNEQ(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtIn applies the In predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtIn(vs ...time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIn(FieldExpiryNoticeAt, vs...))
+}
+
+// ExpiryNoticeAtNotIn applies the NotIn predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtNotIn(vs ...time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotIn(FieldExpiryNoticeAt, vs...))
+}
+
+// ExpiryNoticeAtGT applies the GT predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtGT(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGT(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtGTE applies the GTE predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtGTE(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGTE(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtLT applies the LT predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtLT(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLT(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtLTE applies the LTE predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtLTE(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLTE(FieldExpiryNoticeAt, v))
+}
+
+// ExpiryNoticeAtIsNil applies the IsNil predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtIsNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIsNull(FieldExpiryNoticeAt))
+}
+
+// ExpiryNoticeAtNotNil applies the NotNil predicate on the "expiry_notice_at" field.
+func ExpiryNoticeAtNotNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotNull(FieldExpiryNoticeAt))
+}
+
 // IsDefaultEQ applies the EQ predicate on the "is_default" field.
 func IsDefaultEQ(v bool) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldEQ(FieldIsDefault, v))
@@ -1248,6 +1313,131 @@ func ChecksLT(v int) predicate.PaymentMethod {
 // ChecksLTE applies the LTE predicate on the "checks" field.
 func ChecksLTE(v int) predicate.PaymentMethod {
 	return predicate.PaymentMethod(sql.FieldLTE(FieldChecks, v))
+}
+
+// ConsentedAtEQ applies the EQ predicate on the "consented_at" field.
+func ConsentedAtEQ(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldConsentedAt, v))
+}
+
+// ConsentedAtNEQ applies the NEQ predicate on the "consented_at" field.
+func ConsentedAtNEQ(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNEQ(FieldConsentedAt, v))
+}
+
+// ConsentedAtIn applies the In predicate on the "consented_at" field.
+func ConsentedAtIn(vs ...time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIn(FieldConsentedAt, vs...))
+}
+
+// ConsentedAtNotIn applies the NotIn predicate on the "consented_at" field.
+func ConsentedAtNotIn(vs ...time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotIn(FieldConsentedAt, vs...))
+}
+
+// ConsentedAtGT applies the GT predicate on the "consented_at" field.
+func ConsentedAtGT(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGT(FieldConsentedAt, v))
+}
+
+// ConsentedAtGTE applies the GTE predicate on the "consented_at" field.
+func ConsentedAtGTE(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGTE(FieldConsentedAt, v))
+}
+
+// ConsentedAtLT applies the LT predicate on the "consented_at" field.
+func ConsentedAtLT(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLT(FieldConsentedAt, v))
+}
+
+// ConsentedAtLTE applies the LTE predicate on the "consented_at" field.
+func ConsentedAtLTE(v time.Time) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLTE(FieldConsentedAt, v))
+}
+
+// ConsentedAtIsNil applies the IsNil predicate on the "consented_at" field.
+func ConsentedAtIsNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIsNull(FieldConsentedAt))
+}
+
+// ConsentedAtNotNil applies the NotNil predicate on the "consented_at" field.
+func ConsentedAtNotNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotNull(FieldConsentedAt))
+}
+
+// ConsentedByEQ applies the EQ predicate on the "consented_by" field.
+func ConsentedByEQ(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEQ(FieldConsentedBy, v))
+}
+
+// ConsentedByNEQ applies the NEQ predicate on the "consented_by" field.
+func ConsentedByNEQ(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNEQ(FieldConsentedBy, v))
+}
+
+// ConsentedByIn applies the In predicate on the "consented_by" field.
+func ConsentedByIn(vs ...string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIn(FieldConsentedBy, vs...))
+}
+
+// ConsentedByNotIn applies the NotIn predicate on the "consented_by" field.
+func ConsentedByNotIn(vs ...string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotIn(FieldConsentedBy, vs...))
+}
+
+// ConsentedByGT applies the GT predicate on the "consented_by" field.
+func ConsentedByGT(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGT(FieldConsentedBy, v))
+}
+
+// ConsentedByGTE applies the GTE predicate on the "consented_by" field.
+func ConsentedByGTE(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldGTE(FieldConsentedBy, v))
+}
+
+// ConsentedByLT applies the LT predicate on the "consented_by" field.
+func ConsentedByLT(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLT(FieldConsentedBy, v))
+}
+
+// ConsentedByLTE applies the LTE predicate on the "consented_by" field.
+func ConsentedByLTE(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldLTE(FieldConsentedBy, v))
+}
+
+// ConsentedByContains applies the Contains predicate on the "consented_by" field.
+func ConsentedByContains(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldContains(FieldConsentedBy, v))
+}
+
+// ConsentedByHasPrefix applies the HasPrefix predicate on the "consented_by" field.
+func ConsentedByHasPrefix(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldHasPrefix(FieldConsentedBy, v))
+}
+
+// ConsentedByHasSuffix applies the HasSuffix predicate on the "consented_by" field.
+func ConsentedByHasSuffix(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldHasSuffix(FieldConsentedBy, v))
+}
+
+// ConsentedByIsNil applies the IsNil predicate on the "consented_by" field.
+func ConsentedByIsNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldIsNull(FieldConsentedBy))
+}
+
+// ConsentedByNotNil applies the NotNil predicate on the "consented_by" field.
+func ConsentedByNotNil() predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldNotNull(FieldConsentedBy))
+}
+
+// ConsentedByEqualFold applies the EqualFold predicate on the "consented_by" field.
+func ConsentedByEqualFold(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldEqualFold(FieldConsentedBy, v))
+}
+
+// ConsentedByContainsFold applies the ContainsFold predicate on the "consented_by" field.
+func ConsentedByContainsFold(v string) predicate.PaymentMethod {
+	return predicate.PaymentMethod(sql.FieldContainsFold(FieldConsentedBy, v))
 }
 
 // HasPayer applies the HasEdge predicate on the "payer" edge.

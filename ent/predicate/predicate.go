@@ -24,6 +24,9 @@ type Currency func(*sql.Selector)
 // Dispute is the predicate function for dispute builders.
 type Dispute func(*sql.Selector)
 
+// Email is the predicate function for email builders.
+type Email func(*sql.Selector)
+
 // EmailTemplate is the predicate function for emailtemplate builders.
 type EmailTemplate func(*sql.Selector)
 

@@ -254,6 +254,30 @@ func (f DisputeMutationRuleFunc) EvalMutation(ctx context.Context, m ent.Mutatio
 	return Denyf("ent/privacy: unexpected mutation type %T, expect *ent.DisputeMutation", m)
 }
 
+// The EmailQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type EmailQueryRuleFunc func(context.Context, *ent.EmailQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f EmailQueryRuleFunc) EvalQuery(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.EmailQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("ent/privacy: unexpected query type %T, expect *ent.EmailQuery", q)
+}
+
+// The EmailMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type EmailMutationRuleFunc func(context.Context, *ent.EmailMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f EmailMutationRuleFunc) EvalMutation(ctx context.Context, m ent.Mutation) error {
+	if m, ok := m.(*ent.EmailMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("ent/privacy: unexpected mutation type %T, expect *ent.EmailMutation", m)
+}
+
 // The EmailTemplateQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type EmailTemplateQueryRuleFunc func(context.Context, *ent.EmailTemplateQuery) error

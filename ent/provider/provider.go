@@ -62,6 +62,10 @@ const (
 	FieldWebhookToken = "webhook_token"
 	// FieldWebhookEndpointID holds the string denoting the webhook_endpoint_id field in the database.
 	FieldWebhookEndpointID = "webhook_endpoint_id"
+	// FieldReturnProblem holds the string denoting the return_problem field in the database.
+	FieldReturnProblem = "return_problem"
+	// FieldReturnProblemAt holds the string denoting the return_problem_at field in the database.
+	FieldReturnProblemAt = "return_problem_at"
 	// FieldGlobalProviderID holds the string denoting the global_provider_id field in the database.
 	FieldGlobalProviderID = "global_provider_id"
 	// Table holds the table name of the provider in the database.
@@ -94,6 +98,8 @@ var Columns = []string{
 	FieldAccountUnprovenAt,
 	FieldWebhookToken,
 	FieldWebhookEndpointID,
+	FieldReturnProblem,
+	FieldReturnProblemAt,
 	FieldGlobalProviderID,
 }
 
@@ -134,6 +140,8 @@ var (
 	DefaultGatewayAccountID string
 	// DefaultWebhookEndpointID holds the default value on creation for the "webhook_endpoint_id" field.
 	DefaultWebhookEndpointID string
+	// DefaultReturnProblem holds the default value on creation for the "return_problem" field.
+	DefaultReturnProblem string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -288,6 +296,16 @@ func ByWebhookToken(opts ...sql.OrderTermOption) OrderOption {
 // ByWebhookEndpointID orders the results by the webhook_endpoint_id field.
 func ByWebhookEndpointID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldWebhookEndpointID, opts...).ToFunc()
+}
+
+// ByReturnProblem orders the results by the return_problem field.
+func ByReturnProblem(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReturnProblem, opts...).ToFunc()
+}
+
+// ByReturnProblemAt orders the results by the return_problem_at field.
+func ByReturnProblemAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReturnProblemAt, opts...).ToFunc()
 }
 
 // ByGlobalProviderID orders the results by the global_provider_id field.

@@ -169,6 +169,16 @@ func WebhookEndpointID(v string) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldWebhookEndpointID, v))
 }
 
+// ReturnProblem applies equality check predicate on the "return_problem" field. It's identical to ReturnProblemEQ.
+func ReturnProblem(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldReturnProblem, v))
+}
+
+// ReturnProblemAt applies equality check predicate on the "return_problem_at" field. It's identical to ReturnProblemAtEQ.
+func ReturnProblemAt(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldReturnProblemAt, v))
+}
+
 // GlobalProviderID applies equality check predicate on the "global_provider_id" field. It's identical to GlobalProviderIDEQ.
 func GlobalProviderID(v string) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldGlobalProviderID, v))
@@ -1422,6 +1432,121 @@ func WebhookEndpointIDEqualFold(v string) predicate.Provider {
 // WebhookEndpointIDContainsFold applies the ContainsFold predicate on the "webhook_endpoint_id" field.
 func WebhookEndpointIDContainsFold(v string) predicate.Provider {
 	return predicate.Provider(sql.FieldContainsFold(FieldWebhookEndpointID, v))
+}
+
+// ReturnProblemEQ applies the EQ predicate on the "return_problem" field.
+func ReturnProblemEQ(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldReturnProblem, v))
+}
+
+// ReturnProblemNEQ applies the NEQ predicate on the "return_problem" field.
+func ReturnProblemNEQ(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldNEQ(FieldReturnProblem, v))
+}
+
+// ReturnProblemIn applies the In predicate on the "return_problem" field.
+func ReturnProblemIn(vs ...string) predicate.Provider {
+	return predicate.Provider(sql.FieldIn(FieldReturnProblem, vs...))
+}
+
+// ReturnProblemNotIn applies the NotIn predicate on the "return_problem" field.
+func ReturnProblemNotIn(vs ...string) predicate.Provider {
+	return predicate.Provider(sql.FieldNotIn(FieldReturnProblem, vs...))
+}
+
+// ReturnProblemGT applies the GT predicate on the "return_problem" field.
+func ReturnProblemGT(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldGT(FieldReturnProblem, v))
+}
+
+// ReturnProblemGTE applies the GTE predicate on the "return_problem" field.
+func ReturnProblemGTE(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldGTE(FieldReturnProblem, v))
+}
+
+// ReturnProblemLT applies the LT predicate on the "return_problem" field.
+func ReturnProblemLT(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldLT(FieldReturnProblem, v))
+}
+
+// ReturnProblemLTE applies the LTE predicate on the "return_problem" field.
+func ReturnProblemLTE(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldLTE(FieldReturnProblem, v))
+}
+
+// ReturnProblemContains applies the Contains predicate on the "return_problem" field.
+func ReturnProblemContains(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldContains(FieldReturnProblem, v))
+}
+
+// ReturnProblemHasPrefix applies the HasPrefix predicate on the "return_problem" field.
+func ReturnProblemHasPrefix(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldHasPrefix(FieldReturnProblem, v))
+}
+
+// ReturnProblemHasSuffix applies the HasSuffix predicate on the "return_problem" field.
+func ReturnProblemHasSuffix(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldHasSuffix(FieldReturnProblem, v))
+}
+
+// ReturnProblemEqualFold applies the EqualFold predicate on the "return_problem" field.
+func ReturnProblemEqualFold(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEqualFold(FieldReturnProblem, v))
+}
+
+// ReturnProblemContainsFold applies the ContainsFold predicate on the "return_problem" field.
+func ReturnProblemContainsFold(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldContainsFold(FieldReturnProblem, v))
+}
+
+// ReturnProblemAtEQ applies the EQ predicate on the "return_problem_at" field.
+func ReturnProblemAtEQ(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldReturnProblemAt, v))
+}
+
+// ReturnProblemAtNEQ applies the NEQ predicate on the "return_problem_at" field.
+func ReturnProblemAtNEQ(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldNEQ(FieldReturnProblemAt, v))
+}
+
+// ReturnProblemAtIn applies the In predicate on the "return_problem_at" field.
+func ReturnProblemAtIn(vs ...time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldIn(FieldReturnProblemAt, vs...))
+}
+
+// ReturnProblemAtNotIn applies the NotIn predicate on the "return_problem_at" field.
+func ReturnProblemAtNotIn(vs ...time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldNotIn(FieldReturnProblemAt, vs...))
+}
+
+// ReturnProblemAtGT applies the GT predicate on the "return_problem_at" field.
+func ReturnProblemAtGT(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldGT(FieldReturnProblemAt, v))
+}
+
+// ReturnProblemAtGTE applies the GTE predicate on the "return_problem_at" field.
+func ReturnProblemAtGTE(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldGTE(FieldReturnProblemAt, v))
+}
+
+// ReturnProblemAtLT applies the LT predicate on the "return_problem_at" field.
+func ReturnProblemAtLT(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldLT(FieldReturnProblemAt, v))
+}
+
+// ReturnProblemAtLTE applies the LTE predicate on the "return_problem_at" field.
+func ReturnProblemAtLTE(v time.Time) predicate.Provider {
+	return predicate.Provider(sql.FieldLTE(FieldReturnProblemAt, v))
+}
+
+// ReturnProblemAtIsNil applies the IsNil predicate on the "return_problem_at" field.
+func ReturnProblemAtIsNil() predicate.Provider {
+	return predicate.Provider(sql.FieldIsNull(FieldReturnProblemAt))
+}
+
+// ReturnProblemAtNotNil applies the NotNil predicate on the "return_problem_at" field.
+func ReturnProblemAtNotNil() predicate.Provider {
+	return predicate.Provider(sql.FieldNotNull(FieldReturnProblemAt))
 }
 
 // GlobalProviderIDEQ applies the EQ predicate on the "global_provider_id" field.

@@ -117,6 +117,11 @@ func ExpiresAt(v time.Time) predicate.Quote {
 	return predicate.Quote(sql.FieldEQ(FieldExpiresAt, v))
 }
 
+// StartsAt applies equality check predicate on the "starts_at" field. It's identical to StartsAtEQ.
+func StartsAt(v time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldEQ(FieldStartsAt, v))
+}
+
 // FinalizedAt applies equality check predicate on the "finalized_at" field. It's identical to FinalizedAtEQ.
 func FinalizedAt(v time.Time) predicate.Quote {
 	return predicate.Quote(sql.FieldEQ(FieldFinalizedAt, v))
@@ -801,6 +806,56 @@ func ExpiresAtNotNil() predicate.Quote {
 	return predicate.Quote(sql.FieldNotNull(FieldExpiresAt))
 }
 
+// StartsAtEQ applies the EQ predicate on the "starts_at" field.
+func StartsAtEQ(v time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldEQ(FieldStartsAt, v))
+}
+
+// StartsAtNEQ applies the NEQ predicate on the "starts_at" field.
+func StartsAtNEQ(v time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldNEQ(FieldStartsAt, v))
+}
+
+// StartsAtIn applies the In predicate on the "starts_at" field.
+func StartsAtIn(vs ...time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldIn(FieldStartsAt, vs...))
+}
+
+// StartsAtNotIn applies the NotIn predicate on the "starts_at" field.
+func StartsAtNotIn(vs ...time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldNotIn(FieldStartsAt, vs...))
+}
+
+// StartsAtGT applies the GT predicate on the "starts_at" field.
+func StartsAtGT(v time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldGT(FieldStartsAt, v))
+}
+
+// StartsAtGTE applies the GTE predicate on the "starts_at" field.
+func StartsAtGTE(v time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldGTE(FieldStartsAt, v))
+}
+
+// StartsAtLT applies the LT predicate on the "starts_at" field.
+func StartsAtLT(v time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldLT(FieldStartsAt, v))
+}
+
+// StartsAtLTE applies the LTE predicate on the "starts_at" field.
+func StartsAtLTE(v time.Time) predicate.Quote {
+	return predicate.Quote(sql.FieldLTE(FieldStartsAt, v))
+}
+
+// StartsAtIsNil applies the IsNil predicate on the "starts_at" field.
+func StartsAtIsNil() predicate.Quote {
+	return predicate.Quote(sql.FieldIsNull(FieldStartsAt))
+}
+
+// StartsAtNotNil applies the NotNil predicate on the "starts_at" field.
+func StartsAtNotNil() predicate.Quote {
+	return predicate.Quote(sql.FieldNotNull(FieldStartsAt))
+}
+
 // FinalizedAtEQ applies the EQ predicate on the "finalized_at" field.
 func FinalizedAtEQ(v time.Time) predicate.Quote {
 	return predicate.Quote(sql.FieldEQ(FieldFinalizedAt, v))
@@ -1402,6 +1457,29 @@ func HasInvoice() predicate.Quote {
 func HasInvoiceWith(preds ...predicate.Invoice) predicate.Quote {
 	return predicate.Quote(func(s *sql.Selector) {
 		step := newInvoiceStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasSubscription applies the HasEdge predicate on the "subscription" edge.
+func HasSubscription() predicate.Quote {
+	return predicate.Quote(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, SubscriptionTable, SubscriptionColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasSubscriptionWith applies the HasEdge predicate on the "subscription" edge with a given conditions (other predicates).
+func HasSubscriptionWith(preds ...predicate.Subscription) predicate.Quote {
+	return predicate.Quote(func(s *sql.Selector) {
+		step := newSubscriptionStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

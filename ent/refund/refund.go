@@ -39,14 +39,25 @@ const (
 	FieldGatewayRefundID = "gateway_refund_id"
 	// FieldHoldID holds the string denoting the hold_id field in the database.
 	FieldHoldID = "hold_id"
+	// FieldCreditNoteID holds the string denoting the credit_note_id field in the database.
+	FieldCreditNoteID = "credit_note_id"
 	// FieldNextCheckAt holds the string denoting the next_check_at field in the database.
 	FieldNextCheckAt = "next_check_at"
 	// FieldChecks holds the string denoting the checks field in the database.
 	FieldChecks = "checks"
+	// EdgeCreditNote holds the string denoting the credit_note edge name in mutations.
+	EdgeCreditNote = "credit_note"
 	// EdgePayment holds the string denoting the payment edge name in mutations.
 	EdgePayment = "payment"
 	// Table holds the table name of the refund in the database.
 	Table = "refunds"
+	// CreditNoteTable is the table that holds the credit_note relation/edge.
+	CreditNoteTable = "refunds"
+	// CreditNoteInverseTable is the table name for the CreditNote entity.
+	// It exists in this package in order to avoid circular dependency with the "creditnote" package.
+	CreditNoteInverseTable = "credit_notes"
+	// CreditNoteColumn is the table column denoting the credit_note relation/edge.
+	CreditNoteColumn = "credit_note_id"
 	// PaymentTable is the table that holds the payment relation/edge.
 	PaymentTable = "refunds"
 	// PaymentInverseTable is the table name for the Payment entity.
@@ -70,6 +81,7 @@ var Columns = []string{
 	FieldFailureMessage,
 	FieldGatewayRefundID,
 	FieldHoldID,
+	FieldCreditNoteID,
 	FieldNextCheckAt,
 	FieldChecks,
 }
@@ -193,6 +205,11 @@ func ByHoldID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldHoldID, opts...).ToFunc()
 }
 
+// ByCreditNoteID orders the results by the credit_note_id field.
+func ByCreditNoteID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditNoteID, opts...).ToFunc()
+}
+
 // ByNextCheckAt orders the results by the next_check_at field.
 func ByNextCheckAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldNextCheckAt, opts...).ToFunc()
@@ -203,11 +220,25 @@ func ByChecks(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldChecks, opts...).ToFunc()
 }
 
+// ByCreditNoteField orders the results by credit_note field.
+func ByCreditNoteField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newCreditNoteStep(), sql.OrderByField(field, opts...))
+	}
+}
+
 // ByPaymentField orders the results by payment field.
 func ByPaymentField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newPaymentStep(), sql.OrderByField(field, opts...))
 	}
+}
+func newCreditNoteStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(CreditNoteInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, CreditNoteTable, CreditNoteColumn),
+	)
 }
 func newPaymentStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(

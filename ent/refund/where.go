@@ -117,6 +117,11 @@ func HoldID(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldHoldID, v))
 }
 
+// CreditNoteID applies equality check predicate on the "credit_note_id" field. It's identical to CreditNoteIDEQ.
+func CreditNoteID(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldCreditNoteID, v))
+}
+
 // NextCheckAt applies equality check predicate on the "next_check_at" field. It's identical to NextCheckAtEQ.
 func NextCheckAt(v time.Time) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldNextCheckAt, v))
@@ -776,6 +781,81 @@ func HoldIDContainsFold(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldContainsFold(FieldHoldID, v))
 }
 
+// CreditNoteIDEQ applies the EQ predicate on the "credit_note_id" field.
+func CreditNoteIDEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDNEQ applies the NEQ predicate on the "credit_note_id" field.
+func CreditNoteIDNEQ(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDIn applies the In predicate on the "credit_note_id" field.
+func CreditNoteIDIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldCreditNoteID, vs...))
+}
+
+// CreditNoteIDNotIn applies the NotIn predicate on the "credit_note_id" field.
+func CreditNoteIDNotIn(vs ...string) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldCreditNoteID, vs...))
+}
+
+// CreditNoteIDGT applies the GT predicate on the "credit_note_id" field.
+func CreditNoteIDGT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDGTE applies the GTE predicate on the "credit_note_id" field.
+func CreditNoteIDGTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDLT applies the LT predicate on the "credit_note_id" field.
+func CreditNoteIDLT(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDLTE applies the LTE predicate on the "credit_note_id" field.
+func CreditNoteIDLTE(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDContains applies the Contains predicate on the "credit_note_id" field.
+func CreditNoteIDContains(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContains(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDHasPrefix applies the HasPrefix predicate on the "credit_note_id" field.
+func CreditNoteIDHasPrefix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasPrefix(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDHasSuffix applies the HasSuffix predicate on the "credit_note_id" field.
+func CreditNoteIDHasSuffix(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldHasSuffix(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDIsNil applies the IsNil predicate on the "credit_note_id" field.
+func CreditNoteIDIsNil() predicate.Refund {
+	return predicate.Refund(sql.FieldIsNull(FieldCreditNoteID))
+}
+
+// CreditNoteIDNotNil applies the NotNil predicate on the "credit_note_id" field.
+func CreditNoteIDNotNil() predicate.Refund {
+	return predicate.Refund(sql.FieldNotNull(FieldCreditNoteID))
+}
+
+// CreditNoteIDEqualFold applies the EqualFold predicate on the "credit_note_id" field.
+func CreditNoteIDEqualFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldEqualFold(FieldCreditNoteID, v))
+}
+
+// CreditNoteIDContainsFold applies the ContainsFold predicate on the "credit_note_id" field.
+func CreditNoteIDContainsFold(v string) predicate.Refund {
+	return predicate.Refund(sql.FieldContainsFold(FieldCreditNoteID, v))
+}
+
 // NextCheckAtEQ applies the EQ predicate on the "next_check_at" field.
 func NextCheckAtEQ(v time.Time) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldNextCheckAt, v))
@@ -864,6 +944,29 @@ func ChecksLT(v int) predicate.Refund {
 // ChecksLTE applies the LTE predicate on the "checks" field.
 func ChecksLTE(v int) predicate.Refund {
 	return predicate.Refund(sql.FieldLTE(FieldChecks, v))
+}
+
+// HasCreditNote applies the HasEdge predicate on the "credit_note" edge.
+func HasCreditNote() predicate.Refund {
+	return predicate.Refund(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, CreditNoteTable, CreditNoteColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasCreditNoteWith applies the HasEdge predicate on the "credit_note" edge with a given conditions (other predicates).
+func HasCreditNoteWith(preds ...predicate.CreditNote) predicate.Refund {
+	return predicate.Refund(func(s *sql.Selector) {
+		step := newCreditNoteStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
 // HasPayment applies the HasEdge predicate on the "payment" edge.

@@ -10,6 +10,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/currency"
 	"purser/ent/dispute"
+	"purser/ent/email"
 	"purser/ent/emailtemplate"
 	"purser/ent/gatewaycall"
 	"purser/ent/gatewaycustomer"
@@ -179,11 +180,11 @@ func init() {
 	// balance.DefaultAutoReloadFailures holds the default value on creation for the auto_reload_failures field.
 	balance.DefaultAutoReloadFailures = balanceDescAutoReloadFailures.Default.(int)
 	// balanceDescVersion is the schema descriptor for version field.
-	balanceDescVersion := balanceFields[24].Descriptor()
+	balanceDescVersion := balanceFields[25].Descriptor()
 	// balance.DefaultVersion holds the default value on creation for the version field.
 	balance.DefaultVersion = balanceDescVersion.Default.(int64)
 	// balanceDescLastSeq is the schema descriptor for last_seq field.
-	balanceDescLastSeq := balanceFields[25].Descriptor()
+	balanceDescLastSeq := balanceFields[26].Descriptor()
 	// balance.DefaultLastSeq holds the default value on creation for the last_seq field.
 	balance.DefaultLastSeq = balanceDescLastSeq.Default.(int64)
 	// balanceDescID is the schema descriptor for id field.
@@ -201,10 +202,15 @@ func init() {
 		})
 	}
 	creditnoteMixinHooks0 := creditnoteMixin[0].Hooks()
+	creditnoteMixinHooks1 := creditnoteMixin[1].Hooks()
 
 	creditnote.Hooks[1] = creditnoteMixinHooks0[0]
+
+	creditnote.Hooks[2] = creditnoteMixinHooks1[0]
 	creditnoteMixinInters0 := creditnoteMixin[0].Interceptors()
+	creditnoteMixinInters1 := creditnoteMixin[1].Interceptors()
 	creditnote.Interceptors[0] = creditnoteMixinInters0[0]
+	creditnote.Interceptors[1] = creditnoteMixinInters1[0]
 	creditnoteMixinFields0 := creditnoteMixin[0].Fields()
 	_ = creditnoteMixinFields0
 	creditnoteFields := schema.CreditNote{}.Fields()
@@ -304,6 +310,46 @@ func init() {
 	disputeDescID := disputeMixinFields0[0].Descriptor()
 	// dispute.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	dispute.IDValidator = disputeDescID.Validators[0].(func(string) error)
+	emailMixin := schema.Email{}.Mixin()
+	email.Policy = privacy.NewPolicies(emailMixin[0], schema.Email{})
+	email.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := email.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	emailMixinHooks0 := emailMixin[0].Hooks()
+	emailMixinHooks1 := emailMixin[1].Hooks()
+
+	email.Hooks[1] = emailMixinHooks0[0]
+
+	email.Hooks[2] = emailMixinHooks1[0]
+	emailMixinInters0 := emailMixin[0].Interceptors()
+	emailMixinInters1 := emailMixin[1].Interceptors()
+	email.Interceptors[0] = emailMixinInters0[0]
+	email.Interceptors[1] = emailMixinInters1[0]
+	emailMixinFields0 := emailMixin[0].Fields()
+	_ = emailMixinFields0
+	emailFields := schema.Email{}.Fields()
+	_ = emailFields
+	// emailDescOrganizationID is the schema descriptor for organization_id field.
+	emailDescOrganizationID := emailMixinFields0[1].Descriptor()
+	// email.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
+	email.OrganizationIDValidator = emailDescOrganizationID.Validators[0].(func(string) error)
+	// emailDescPayerID is the schema descriptor for payer_id field.
+	emailDescPayerID := emailFields[1].Descriptor()
+	// email.PayerIDValidator is a validator for the "payer_id" field. It is called by the builders before save.
+	email.PayerIDValidator = emailDescPayerID.Validators[0].(func(string) error)
+	// emailDescAttempts is the schema descriptor for attempts field.
+	emailDescAttempts := emailFields[4].Descriptor()
+	// email.DefaultAttempts holds the default value on creation for the attempts field.
+	email.DefaultAttempts = emailDescAttempts.Default.(int)
+	// emailDescID is the schema descriptor for id field.
+	emailDescID := emailMixinFields0[0].Descriptor()
+	// email.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	email.IDValidator = emailDescID.Validators[0].(func(string) error)
 	emailtemplateMixin := schema.EmailTemplate{}.Mixin()
 	emailtemplate.Policy = privacy.NewPolicies(emailtemplateMixin[0], schema.EmailTemplate{})
 	emailtemplate.Hooks[0] = func(next ent.Mutator) ent.Mutator {
@@ -327,6 +373,10 @@ func init() {
 	emailtemplateDescOrganizationID := emailtemplateMixinFields0[1].Descriptor()
 	// emailtemplate.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	emailtemplate.OrganizationIDValidator = emailtemplateDescOrganizationID.Validators[0].(func(string) error)
+	// emailtemplateDescHTML is the schema descriptor for html field.
+	emailtemplateDescHTML := emailtemplateFields[4].Descriptor()
+	// emailtemplate.DefaultHTML holds the default value on creation for the html field.
+	emailtemplate.DefaultHTML = emailtemplateDescHTML.Default.(string)
 	// emailtemplateDescID is the schema descriptor for id field.
 	emailtemplateDescID := emailtemplateMixinFields0[0].Descriptor()
 	// emailtemplate.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -457,11 +507,11 @@ func init() {
 	// gatewayevent.DefaultSubject holds the default value on creation for the subject field.
 	gatewayevent.DefaultSubject = gatewayeventDescSubject.Default.(string)
 	// gatewayeventDescObjectPayment is the schema descriptor for object_payment field.
-	gatewayeventDescObjectPayment := gatewayeventFields[9].Descriptor()
+	gatewayeventDescObjectPayment := gatewayeventFields[10].Descriptor()
 	// gatewayevent.DefaultObjectPayment holds the default value on creation for the object_payment field.
 	gatewayevent.DefaultObjectPayment = gatewayeventDescObjectPayment.Default.(string)
 	// gatewayeventDescAttempts is the schema descriptor for attempts field.
-	gatewayeventDescAttempts := gatewayeventFields[11].Descriptor()
+	gatewayeventDescAttempts := gatewayeventFields[12].Descriptor()
 	// gatewayevent.DefaultAttempts holds the default value on creation for the attempts field.
 	gatewayevent.DefaultAttempts = gatewayeventDescAttempts.Default.(int)
 	// gatewayeventDescID is the schema descriptor for id field.
@@ -484,12 +534,24 @@ func init() {
 	globalproviderDescName := globalproviderFields[2].Descriptor()
 	// globalprovider.NameValidator is a validator for the "name" field. It is called by the builders before save.
 	globalprovider.NameValidator = globalproviderDescName.Validators[0].(func(string) error)
+	// globalproviderDescAuthType is the schema descriptor for auth_type field.
+	globalproviderDescAuthType := globalproviderFields[9].Descriptor()
+	// globalprovider.DefaultAuthType holds the default value on creation for the auth_type field.
+	globalprovider.DefaultAuthType = globalproviderDescAuthType.Default.(string)
+	// globalproviderDescLegacyMAC is the schema descriptor for legacy_mac field.
+	globalproviderDescLegacyMAC := globalproviderFields[16].Descriptor()
+	// globalprovider.DefaultLegacyMAC holds the default value on creation for the legacy_mac field.
+	globalprovider.DefaultLegacyMAC = globalproviderDescLegacyMAC.Default.(bool)
+	// globalproviderDescEndpoint is the schema descriptor for endpoint field.
+	globalproviderDescEndpoint := globalproviderFields[17].Descriptor()
+	// globalprovider.DefaultEndpoint holds the default value on creation for the endpoint field.
+	globalprovider.DefaultEndpoint = globalproviderDescEndpoint.Default.(string)
 	// globalproviderDescCredentialVersion is the schema descriptor for credential_version field.
-	globalproviderDescCredentialVersion := globalproviderFields[14].Descriptor()
+	globalproviderDescCredentialVersion := globalproviderFields[18].Descriptor()
 	// globalprovider.DefaultCredentialVersion holds the default value on creation for the credential_version field.
 	globalprovider.DefaultCredentialVersion = globalproviderDescCredentialVersion.Default.(int)
 	// globalproviderDescGatewayAccountID is the schema descriptor for gateway_account_id field.
-	globalproviderDescGatewayAccountID := globalproviderFields[15].Descriptor()
+	globalproviderDescGatewayAccountID := globalproviderFields[19].Descriptor()
 	// globalprovider.DefaultGatewayAccountID holds the default value on creation for the gateway_account_id field.
 	globalprovider.DefaultGatewayAccountID = globalproviderDescGatewayAccountID.Default.(string)
 	// globalproviderDescID is the schema descriptor for id field.
@@ -631,12 +693,24 @@ func init() {
 	invoiceDescAmountPaidUnits := invoiceFields[10].Descriptor()
 	// invoice.DefaultAmountPaidUnits holds the default value on creation for the amount_paid_units field.
 	invoice.DefaultAmountPaidUnits = money.Units(invoiceDescAmountPaidUnits.Default.(int64))
+	// invoiceDescCreditedUnits is the schema descriptor for credited_units field.
+	invoiceDescCreditedUnits := invoiceFields[11].Descriptor()
+	// invoice.DefaultCreditedUnits holds the default value on creation for the credited_units field.
+	invoice.DefaultCreditedUnits = money.Units(invoiceDescCreditedUnits.Default.(int64))
+	// invoiceDescWaivedUnits is the schema descriptor for waived_units field.
+	invoiceDescWaivedUnits := invoiceFields[12].Descriptor()
+	// invoice.DefaultWaivedUnits holds the default value on creation for the waived_units field.
+	invoice.DefaultWaivedUnits = money.Units(invoiceDescWaivedUnits.Default.(int64))
+	// invoiceDescReverseCharge is the schema descriptor for reverse_charge field.
+	invoiceDescReverseCharge := invoiceFields[17].Descriptor()
+	// invoice.DefaultReverseCharge holds the default value on creation for the reverse_charge field.
+	invoice.DefaultReverseCharge = invoiceDescReverseCharge.Default.(bool)
 	// invoiceDescAttempts is the schema descriptor for attempts field.
-	invoiceDescAttempts := invoiceFields[23].Descriptor()
+	invoiceDescAttempts := invoiceFields[31].Descriptor()
 	// invoice.DefaultAttempts holds the default value on creation for the attempts field.
 	invoice.DefaultAttempts = invoiceDescAttempts.Default.(int)
 	// invoiceDescChecks is the schema descriptor for checks field.
-	invoiceDescChecks := invoiceFields[30].Descriptor()
+	invoiceDescChecks := invoiceFields[38].Descriptor()
 	// invoice.DefaultChecks holds the default value on creation for the checks field.
 	invoice.DefaultChecks = invoiceDescChecks.Default.(int)
 	// invoiceDescID is the schema descriptor for id field.
@@ -840,6 +914,22 @@ func init() {
 	organizationDescSendNetDays := organizationFields[20].Descriptor()
 	// organization.DefaultSendNetDays holds the default value on creation for the send_net_days field.
 	organization.DefaultSendNetDays = organizationDescSendNetDays.Default.(int)
+	// organizationDescAutomaticNetDays is the schema descriptor for automatic_net_days field.
+	organizationDescAutomaticNetDays := organizationFields[21].Descriptor()
+	// organization.DefaultAutomaticNetDays holds the default value on creation for the automatic_net_days field.
+	organization.DefaultAutomaticNetDays = organizationDescAutomaticNetDays.Default.(int)
+	// organizationDescUsageNetDays is the schema descriptor for usage_net_days field.
+	organizationDescUsageNetDays := organizationFields[22].Descriptor()
+	// organization.DefaultUsageNetDays holds the default value on creation for the usage_net_days field.
+	organization.DefaultUsageNetDays = organizationDescUsageNetDays.Default.(int)
+	// organizationDescPayersMayCancel is the schema descriptor for payers_may_cancel field.
+	organizationDescPayersMayCancel := organizationFields[28].Descriptor()
+	// organization.DefaultPayersMayCancel holds the default value on creation for the payers_may_cancel field.
+	organization.DefaultPayersMayCancel = organizationDescPayersMayCancel.Default.(bool)
+	// organizationDescClockAhead is the schema descriptor for clock_ahead field.
+	organizationDescClockAhead := organizationFields[29].Descriptor()
+	// organization.DefaultClockAhead holds the default value on creation for the clock_ahead field.
+	organization.DefaultClockAhead = organizationDescClockAhead.Default.(int64)
 	// organizationDescID is the schema descriptor for id field.
 	organizationDescID := organizationFields[0].Descriptor()
 	// organization.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -907,10 +997,14 @@ func init() {
 	payerDescOrganizationID := payerMixinFields0[1].Descriptor()
 	// payer.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	payer.OrganizationIDValidator = payerDescOrganizationID.Validators[0].(func(string) error)
-	// payerDescLocale is the schema descriptor for locale field.
-	payerDescLocale := payerFields[10].Descriptor()
-	// payer.DefaultLocale holds the default value on creation for the locale field.
-	payer.DefaultLocale = payerDescLocale.Default.(string)
+	// payerDescReverseCharge is the schema descriptor for reverse_charge field.
+	payerDescReverseCharge := payerFields[10].Descriptor()
+	// payer.DefaultReverseCharge holds the default value on creation for the reverse_charge field.
+	payer.DefaultReverseCharge = payerDescReverseCharge.Default.(bool)
+	// payerDescChargingEnabled is the schema descriptor for charging_enabled field.
+	payerDescChargingEnabled := payerFields[14].Descriptor()
+	// payer.DefaultChargingEnabled holds the default value on creation for the charging_enabled field.
+	payer.DefaultChargingEnabled = payerDescChargingEnabled.Default.(bool)
 	// payerDescID is the schema descriptor for id field.
 	payerDescID := payerMixinFields0[0].Descriptor()
 	// payer.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1011,7 +1105,7 @@ func init() {
 	// payment.DefaultFailureMessage holds the default value on creation for the failure_message field.
 	payment.DefaultFailureMessage = paymentDescFailureMessage.Default.(string)
 	// paymentDescChecks is the schema descriptor for checks field.
-	paymentDescChecks := paymentFields[26].Descriptor()
+	paymentDescChecks := paymentFields[27].Descriptor()
 	// payment.DefaultChecks holds the default value on creation for the checks field.
 	payment.DefaultChecks = paymentDescChecks.Default.(int)
 	// paymentDescID is the schema descriptor for id field.
@@ -1127,23 +1221,23 @@ func init() {
 	// paymentmethod.DefaultExpYear holds the default value on creation for the exp_year field.
 	paymentmethod.DefaultExpYear = paymentmethodDescExpYear.Default.(int)
 	// paymentmethodDescIsDefault is the schema descriptor for is_default field.
-	paymentmethodDescIsDefault := paymentmethodFields[11].Descriptor()
+	paymentmethodDescIsDefault := paymentmethodFields[12].Descriptor()
 	// paymentmethod.DefaultIsDefault holds the default value on creation for the is_default field.
 	paymentmethod.DefaultIsDefault = paymentmethodDescIsDefault.Default.(bool)
 	// paymentmethodDescMakeDefault is the schema descriptor for make_default field.
-	paymentmethodDescMakeDefault := paymentmethodFields[12].Descriptor()
+	paymentmethodDescMakeDefault := paymentmethodFields[13].Descriptor()
 	// paymentmethod.DefaultMakeDefault holds the default value on creation for the make_default field.
 	paymentmethod.DefaultMakeDefault = paymentmethodDescMakeDefault.Default.(bool)
 	// paymentmethodDescActionURL is the schema descriptor for action_url field.
-	paymentmethodDescActionURL := paymentmethodFields[13].Descriptor()
+	paymentmethodDescActionURL := paymentmethodFields[14].Descriptor()
 	// paymentmethod.DefaultActionURL holds the default value on creation for the action_url field.
 	paymentmethod.DefaultActionURL = paymentmethodDescActionURL.Default.(string)
 	// paymentmethodDescFailureMessage is the schema descriptor for failure_message field.
-	paymentmethodDescFailureMessage := paymentmethodFields[15].Descriptor()
+	paymentmethodDescFailureMessage := paymentmethodFields[16].Descriptor()
 	// paymentmethod.DefaultFailureMessage holds the default value on creation for the failure_message field.
 	paymentmethod.DefaultFailureMessage = paymentmethodDescFailureMessage.Default.(string)
 	// paymentmethodDescChecks is the schema descriptor for checks field.
-	paymentmethodDescChecks := paymentmethodFields[17].Descriptor()
+	paymentmethodDescChecks := paymentmethodFields[18].Descriptor()
 	// paymentmethod.DefaultChecks holds the default value on creation for the checks field.
 	paymentmethod.DefaultChecks = paymentmethodDescChecks.Default.(int)
 	// paymentmethodDescID is the schema descriptor for id field.
@@ -1283,6 +1377,10 @@ func init() {
 	providerDescWebhookEndpointID := providerFields[20].Descriptor()
 	// provider.DefaultWebhookEndpointID holds the default value on creation for the webhook_endpoint_id field.
 	provider.DefaultWebhookEndpointID = providerDescWebhookEndpointID.Default.(string)
+	// providerDescReturnProblem is the schema descriptor for return_problem field.
+	providerDescReturnProblem := providerFields[21].Descriptor()
+	// provider.DefaultReturnProblem holds the default value on creation for the return_problem field.
+	provider.DefaultReturnProblem = providerDescReturnProblem.Default.(string)
 	// providerDescID is the schema descriptor for id field.
 	providerDescID := providerMixinFields0[0].Descriptor()
 	// provider.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1391,7 +1489,7 @@ func init() {
 	// refund.PaymentIDValidator is a validator for the "payment_id" field. It is called by the builders before save.
 	refund.PaymentIDValidator = refundDescPaymentID.Validators[0].(func(string) error)
 	// refundDescChecks is the schema descriptor for checks field.
-	refundDescChecks := refundFields[9].Descriptor()
+	refundDescChecks := refundFields[10].Descriptor()
 	// refund.DefaultChecks holds the default value on creation for the checks field.
 	refund.DefaultChecks = refundDescChecks.Default.(int)
 	// refundDescID is the schema descriptor for id field.
@@ -1409,10 +1507,15 @@ func init() {
 		})
 	}
 	subscriptionMixinHooks0 := subscriptionMixin[0].Hooks()
+	subscriptionMixinHooks1 := subscriptionMixin[1].Hooks()
 
 	subscription.Hooks[1] = subscriptionMixinHooks0[0]
+
+	subscription.Hooks[2] = subscriptionMixinHooks1[0]
 	subscriptionMixinInters0 := subscriptionMixin[0].Interceptors()
+	subscriptionMixinInters1 := subscriptionMixin[1].Interceptors()
 	subscription.Interceptors[0] = subscriptionMixinInters0[0]
+	subscription.Interceptors[1] = subscriptionMixinInters1[0]
 	subscriptionMixinFields0 := subscriptionMixin[0].Fields()
 	_ = subscriptionMixinFields0
 	subscriptionFields := schema.Subscription{}.Fields()
@@ -1425,10 +1528,22 @@ func init() {
 	subscriptionDescPayerID := subscriptionFields[0].Descriptor()
 	// subscription.PayerIDValidator is a validator for the "payer_id" field. It is called by the builders before save.
 	subscription.PayerIDValidator = subscriptionDescPayerID.Validators[0].(func(string) error)
+	// subscriptionDescAmountUnits is the schema descriptor for amount_units field.
+	subscriptionDescAmountUnits := subscriptionFields[6].Descriptor()
+	// subscription.DefaultAmountUnits holds the default value on creation for the amount_units field.
+	subscription.DefaultAmountUnits = money.Units(subscriptionDescAmountUnits.Default.(int64))
+	// subscriptionDescPeriod is the schema descriptor for period field.
+	subscriptionDescPeriod := subscriptionFields[13].Descriptor()
+	// subscription.DefaultPeriod holds the default value on creation for the period field.
+	subscription.DefaultPeriod = subscriptionDescPeriod.Default.(int)
 	// subscriptionDescCancelAtPeriodEnd is the schema descriptor for cancel_at_period_end field.
-	subscriptionDescCancelAtPeriodEnd := subscriptionFields[13].Descriptor()
+	subscriptionDescCancelAtPeriodEnd := subscriptionFields[19].Descriptor()
 	// subscription.DefaultCancelAtPeriodEnd holds the default value on creation for the cancel_at_period_end field.
 	subscription.DefaultCancelAtPeriodEnd = subscriptionDescCancelAtPeriodEnd.Default.(bool)
+	// subscriptionDescVersion is the schema descriptor for version field.
+	subscriptionDescVersion := subscriptionFields[22].Descriptor()
+	// subscription.DefaultVersion holds the default value on creation for the version field.
+	subscription.DefaultVersion = subscriptionDescVersion.Default.(int64)
 	// subscriptionDescID is the schema descriptor for id field.
 	subscriptionDescID := subscriptionMixinFields0[0].Descriptor()
 	// subscription.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1444,10 +1559,15 @@ func init() {
 		})
 	}
 	subscriptionitemMixinHooks0 := subscriptionitemMixin[0].Hooks()
+	subscriptionitemMixinHooks1 := subscriptionitemMixin[1].Hooks()
 
 	subscriptionitem.Hooks[1] = subscriptionitemMixinHooks0[0]
+
+	subscriptionitem.Hooks[2] = subscriptionitemMixinHooks1[0]
 	subscriptionitemMixinInters0 := subscriptionitemMixin[0].Interceptors()
+	subscriptionitemMixinInters1 := subscriptionitemMixin[1].Interceptors()
 	subscriptionitem.Interceptors[0] = subscriptionitemMixinInters0[0]
+	subscriptionitem.Interceptors[1] = subscriptionitemMixinInters1[0]
 	subscriptionitemMixinFields0 := subscriptionitemMixin[0].Fields()
 	_ = subscriptionitemMixinFields0
 	subscriptionitemFields := schema.SubscriptionItem{}.Fields()
@@ -1457,13 +1577,9 @@ func init() {
 	// subscriptionitem.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	subscriptionitem.OrganizationIDValidator = subscriptionitemDescOrganizationID.Validators[0].(func(string) error)
 	// subscriptionitemDescSubscriptionID is the schema descriptor for subscription_id field.
-	subscriptionitemDescSubscriptionID := subscriptionitemFields[0].Descriptor()
+	subscriptionitemDescSubscriptionID := subscriptionitemFields[7].Descriptor()
 	// subscriptionitem.SubscriptionIDValidator is a validator for the "subscription_id" field. It is called by the builders before save.
 	subscriptionitem.SubscriptionIDValidator = subscriptionitemDescSubscriptionID.Validators[0].(func(string) error)
-	// subscriptionitemDescPriceID is the schema descriptor for price_id field.
-	subscriptionitemDescPriceID := subscriptionitemFields[1].Descriptor()
-	// subscriptionitem.PriceIDValidator is a validator for the "price_id" field. It is called by the builders before save.
-	subscriptionitem.PriceIDValidator = subscriptionitemDescPriceID.Validators[0].(func(string) error)
 	// subscriptionitemDescID is the schema descriptor for id field.
 	subscriptionitemDescID := subscriptionitemMixinFields0[0].Descriptor()
 	// subscriptionitem.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1500,11 +1616,11 @@ func init() {
 	// webhookdelivery.OutboxIDValidator is a validator for the "outbox_id" field. It is called by the builders before save.
 	webhookdelivery.OutboxIDValidator = webhookdeliveryDescOutboxID.Validators[0].(func(string) error)
 	// webhookdeliveryDescHTTPStatus is the schema descriptor for http_status field.
-	webhookdeliveryDescHTTPStatus := webhookdeliveryFields[4].Descriptor()
+	webhookdeliveryDescHTTPStatus := webhookdeliveryFields[5].Descriptor()
 	// webhookdelivery.DefaultHTTPStatus holds the default value on creation for the http_status field.
 	webhookdelivery.DefaultHTTPStatus = webhookdeliveryDescHTTPStatus.Default.(int)
 	// webhookdeliveryDescError is the schema descriptor for error field.
-	webhookdeliveryDescError := webhookdeliveryFields[5].Descriptor()
+	webhookdeliveryDescError := webhookdeliveryFields[6].Descriptor()
 	// webhookdelivery.DefaultError holds the default value on creation for the error field.
 	webhookdelivery.DefaultError = webhookdeliveryDescError.Default.(string)
 	// webhookdeliveryDescID is the schema descriptor for id field.

@@ -60,6 +60,9 @@ func (Balance) Fields() []ent.Field {
 		optionalUnits("low_balance_level_units"),
 		field.Int("low_balance_percent").Optional().Nillable().Annotations(hidden()),
 		field.Time("low_balance_noticed_at").Optional().Nillable().Annotations(hidden()),
+		// Of postpaid balances alone, and written once a month: it is indexed.
+		field.Time("usage_invoice_at").Optional().Nillable().Annotations(hidden()).
+			Comment("when what is owed on it becomes an invoice"),
 		field.String("period").Comment("the open billing period, YYYY-MM in the organization's time zone").Annotations(hidden()),
 		field.Int64("version").Default(0).Annotations(hidden()),
 		field.Int64("last_seq").Default(0).Annotations(hidden()),
@@ -83,6 +86,7 @@ func (Balance) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "payer_id", "currency").Unique(),
 		due("auto_reload_due_at"),
+		due("usage_invoice_at"),
 	}
 }
 

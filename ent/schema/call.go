@@ -76,6 +76,7 @@ func (GatewayEvent) Fields() []ent.Field {
 		fixedText("call_id"),
 		fixedText("subject"),
 		field.JSON("saved_card", json.RawMessage{}).Optional().Annotations(hidden()).Comment("a card that the gateway tells of nowhere else"),
+		field.JSON("told", json.RawMessage{}).Optional().Immutable().Annotations(hidden()).Comment("what it says of money that went back, to be confirmed"),
 		fixedText("object_payment"),
 		optionalText("error"),
 		field.Int("attempts").Default(0).Annotations(hidden()),

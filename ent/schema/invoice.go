@@ -8,6 +8,8 @@ import (
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"purser/money"
 )
 
 // Recipient is whom an invoice was issued to. An issued invoice must not change
@@ -19,6 +21,21 @@ type Recipient struct {
 	TaxID   string   `json:"taxId,omitempty"`
 }
 
+// Seller is who issued an invoice, as it stood then.
+type Seller struct {
+	Name    string   `json:"name"`
+	Email   string   `json:"email,omitempty"`
+	Address *Address `json:"address,omitempty"`
+	TaxID   string   `json:"taxId,omitempty"`
+}
+
+// TaxShare is the tax of an invoice at one rate.
+type TaxShare struct {
+	RatePpm      money.Rate  `json:"ratePpm"`
+	TaxableUnits money.Units `json:"taxableUnits"` // net, exact
+	TaxUnits     money.Units `json:"taxUnits"`     // whole minor units
+}
+
 // Invoice is a bill to a payer. Once finalized it changes only by payments
 // and credit notes.
 type Invoice struct{ ent.Schema }
@@ -26,9 +43,12 @@ type Invoice struct{ ent.Schema }
 // Annotations of Invoice.
 func (Invoice) Annotations() []schema.Annotation {
 	return append(filtered(), entsql.Checks(map[string]string{
-		"invoices_amounts": "amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0",
-		"invoices_number":  "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
-		"invoices_paid":    "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
+		"invoices_amounts":  "amount_due_units >= 0 AND amount_paid_units >= 0 AND (tax_units >= 0 OR total_units <= 0)",
+		"invoices_credited": "waived_units >= 0 AND credited_units >= waived_units AND (credited_units = 0 OR credited_units <= total_units)",
+		"invoices_number":   "status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)",
+		"invoices_usage":    "usage_month IS NULL OR debt_units IS NOT NULL",
+		"invoices_debt":     "debt_units IS NULL OR debt_units > 0",
+		"invoices_paid":     "status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)",
 	}))
 }
 
@@ -51,15 +71,26 @@ func (Invoice) Fields() []ent.Field {
 		units("total_units"),
 		units("amount_due_units"),
 		units("amount_paid_units"),
+		units("credited_units"), // by credit notes, all of them
+		units("waived_units"),   // by those made before it was paid, which took from what was due
 		optionalText("description"),
 		// Whom it was issued to, as it stood then; empty while it is a draft.
 		field.JSON("recipient", &Recipient{}).Optional().Annotations(hidden()),
+		// By whom, from its issue on as well.
+		field.JSON("seller", &Seller{}).Optional().Annotations(hidden()),
+		field.JSON("taxes", []TaxShare{}).Optional().Annotations(hidden()).Comment("tax_units by rate, from its issue on"),
+		field.Bool("reverse_charge").Default(false).Comment("the payer owes the tax itself"),
+		// What a postpaid payer owed on its balance, which the invoice moves off
+		// it; its lines include tax.
+		optionalUnits("debt_units"),
+		field.String("usage_month").Optional().Nillable().Comment("YYYY-MM, of the invoice that a month's end made"),
+		field.Time("sent_at").Optional().Nillable(),
 		field.Time("due_at").Optional().Nillable().Annotations(hidden()),
 		field.Time("finalizes_at").Optional().Nillable(),
 		field.Time("finalized_at").Optional().Nillable(),
 		field.Time("paid_at").Optional().Nillable(),
 		field.Time("voided_at").Optional().Nillable().Annotations(hidden()),
-		optionalText("hosted_url"),
+		field.String("hosted_url").Optional().Nillable().Annotations(hidden()).Comment("the gateway's page"),
 		field.String("pdf_url").Optional().Nillable().Annotations(hidden()).Comment("the gateway's own document"),
 		optionalText("receipt_url"),
 		ref("quote_id"),
@@ -67,8 +98,8 @@ func (Invoice) Fields() []ent.Field {
 		field.Int("attempts").Default(0),
 		field.Time("next_attempt_at").Optional().Nillable(),
 		field.Enum("dunning").Values("NONE", "RUNNING", "EXHAUSTED").Default("NONE"),
-		field.Time("period_start").Optional().Nillable().Annotations(hidden()),
-		field.Time("period_end").Optional().Nillable().Annotations(hidden()),
+		field.Time("period_start").Optional().Nillable(),
+		field.Time("period_end").Optional().Nillable(),
 		field.String("gateway_invoice_id").Optional().Nillable().Annotations(hidden()),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()).
 			Comment("when the gateway is asked how it stands, should no event ever come"),
@@ -86,8 +117,10 @@ func (Invoice) Edges() []ent.Edge {
 		edge.From("payer", Payer.Type).Ref("invoices").Field("payer_id").Unique().Required().Immutable().Annotations(noFilter),
 		edge.To("provider", Provider.Type).Field("provider_id").Unique().Annotations(noFilter),
 		edge.To("quote", Quote.Type).Field("quote_id").Unique().Annotations(noFilter),
+		edge.From("subscription", Subscription.Type).Ref("invoices").Field("subscription_id").Unique().Annotations(noFilter),
 		edge.To("lines", InvoiceLine.Type).Annotations(noFilter, entgql.MapsTo("lineItems")),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
+		edge.To("credit_notes", CreditNote.Type).Annotations(noFilter),
 	}
 }
 
@@ -98,7 +131,11 @@ func (Invoice) Indexes() []ent.Index {
 		index.Fields("organization_id", "provider_id", "gateway_invoice_id").Unique(),
 		index.Fields("organization_id", "quote_id").Unique(),
 		index.Fields("organization_id", "public_token").Unique(),
+		// Each period of a subscription is billed once.
+		index.Fields("organization_id", "subscription_id", "period_start").Unique(),
+		index.Fields("organization_id", "subscription_id", "id").Annotations(where("subscription_id IS NOT NULL")),
 		index.Fields("organization_id", "payer_id", "id"),
+		index.Fields("organization_id", "payer_id", "currency", "usage_month").Unique(),
 		index.Fields("organization_id", "status", "id"),
 		due("finalizes_at"),
 		due("next_attempt_at"),
@@ -114,7 +151,10 @@ type InvoiceLine struct{ ent.Schema }
 func (InvoiceLine) Annotations() []schema.Annotation {
 	return []schema.Annotation{
 		entgql.Skip(entgql.SkipWhereInput), entgql.Implements("LineItem"),
-		entsql.Checks(map[string]string{"invoice_lines_quantity": "quantity >= 1"}),
+		entsql.Checks(map[string]string{
+			"invoice_lines_quantity": "quantity >= 1",
+			"invoice_lines_tax_rate": "tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000",
+		}),
 	}
 }
 
@@ -123,7 +163,9 @@ func (InvoiceLine) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}} }
 
 // Fields of InvoiceLine.
 func (InvoiceLine) Fields() []ent.Field {
-	return append(lineFields(), fixedRef("invoice_id"))
+	return append(lineFields(), fixedRef("invoice_id"),
+		field.Int64("tax_rate_ppm").GoType(money.Rate(0)).Optional().Nillable().Immutable().Annotations(hidden()).
+			Comment("in place of the payer's"))
 }
 
 // Edges of InvoiceLine.
@@ -144,21 +186,37 @@ type CreditNote struct{ ent.Schema }
 
 // Annotations of CreditNote.
 func (CreditNote) Annotations() []schema.Annotation {
-	return []schema.Annotation{internal(), entsql.Checks(map[string]string{"credit_notes_amount": "total_units > 0 AND tax_units >= 0"})}
+	return []schema.Annotation{
+		entgql.Skip(entgql.SkipWhereInput),
+		entsql.Checks(map[string]string{"credit_notes_amount": "total_units > 0 AND tax_units >= 0"}),
+	}
 }
 
 // Mixin of CreditNote.
-func (CreditNote) Mixin() []ent.Mixin { return []ent.Mixin{tenantMixin{}, createdMixin{}} }
+func (CreditNote) Mixin() []ent.Mixin {
+	return []ent.Mixin{tenantMixin{}, through("invoice_id", "invoices"), createdMixin{}}
+}
 
 // Fields of CreditNote.
 func (CreditNote) Fields() []ent.Field {
 	return []ent.Field{
 		fixedRef("invoice_id"),
 		field.String("number").Immutable(),
-		field.String("currency").Immutable(),
+		field.String("currency").Immutable().Annotations(hidden()),
 		fixedUnits("total_units"),
 		fixedUnits("tax_units"),
+		fixedUnits("subtotal_units"),
+		field.Enum("settlement").Values("DUE", "REFUND", "BALANCE", "OUT_OF_BAND").Immutable(),
 		field.String("reason").Immutable(),
+		field.String("public_token").Immutable().Sensitive(),
+	}
+}
+
+// Edges of CreditNote.
+func (CreditNote) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("invoice", Invoice.Type).Ref("credit_notes").Field("invoice_id").Unique().Required().Immutable(),
+		edge.To("refunds", Refund.Type),
 	}
 }
 
@@ -166,6 +224,7 @@ func (CreditNote) Fields() []ent.Field {
 func (CreditNote) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "number").Unique(),
+		index.Fields("organization_id", "public_token").Unique(),
 		index.Fields("organization_id", "invoice_id", "id"),
 	}
 }

@@ -57,12 +57,25 @@ func (Organization) Fields() []ent.Field {
 		field.Int("dunning_attempts_max").Default(3).Annotations(hidden()),
 		field.Enum("dunning_final").Values("LEAVE", "MARK_UNCOLLECTIBLE", "CANCEL_SUBSCRIPTION").Default("LEAVE").Annotations(hidden()),
 		field.Int("send_net_days").Default(14).Annotations(hidden()),
-		field.Enum("number_period").Values("MONTHLY", "YEARLY").Default("MONTHLY").Annotations(hidden()),
+		field.Int("automatic_net_days").Default(0).Annotations(hidden()),
+		field.Int("usage_net_days").Default(2).Annotations(hidden()),
+		optionalText("tax_id"),
+		field.Enum("number_period").Values("MONTHLY", "YEARLY").Default("MONTHLY"),
 		field.JSON("allowed_return_origins", []string{}).Annotations(hidden()),
 		field.String("default_provider_id").Optional().Nillable().Annotations(hidden()),
 		field.String("test_twin_of").Optional().Nillable().Immutable().Annotations(hidden()),
+		field.Bool("payers_may_cancel").Default(true),
+		// The clock of a SANDBOX organization (billing/clock.go), in microseconds.
+		field.Int64("clock_ahead").Default(0).Annotations(hidden()).Comment("how far it is ahead of the machine's"),
+		field.Time("clock_at").Optional().Nillable().Annotations(hidden()).Comment("where it stands while it is advanced"),
+		field.Time("clock_until").Optional().Nillable().Comment("up to when it is advanced"),
 		field.Time("created_at").Immutable(),
 	}
+}
+
+// Indexes of Organization.
+func (Organization) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("clock_ahead").Annotations(where("clock_ahead <> 0"))}
 }
 
 // Policy of Organization: an organization is its own tenant.

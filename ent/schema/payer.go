@@ -42,9 +42,14 @@ func (Payer) Fields() []ent.Field {
 		field.Enum("status").Values("ACTIVE", "SUSPENDED", "CLOSED").Default("ACTIVE"),
 		field.Int64("tax_rate_ppm").GoType(money.Rate(0)).Optional().Nillable().Annotations(hidden()),
 		optionalText("tax_id"),
-		hiddenText("locale"),
+		field.Bool("reverse_charge").Default(false),
+		optionalText("locale"),
 		field.JSON("address", &Address{}).Optional().Annotations(hidden()),
 		field.JSON("metadata", map[string]string{}).Annotations(hidden()),
+		field.Bool("charging_enabled").Default(true),
+		// The payment by which an invoice of the payer was charged last: no other
+		// is charged while it is under way.
+		ref("charging_payment_id"),
 		// When its personal data was replaced; only a closed payer's is.
 		field.Time("erased_at").Optional().Nillable(),
 	}
@@ -58,8 +63,10 @@ func (Payer) Edges() []ent.Edge {
 		edge.To("payment_methods", PaymentMethod.Type).Annotations(entgql.RelayConnection()),
 		edge.To("quotes", Quote.Type).Annotations(entgql.RelayConnection()),
 		edge.To("invoices", Invoice.Type).Annotations(entgql.RelayConnection()),
+		edge.To("subscriptions", Subscription.Type).Annotations(entgql.RelayConnection()),
 		edge.To("payments", Payment.Type).Annotations(entgql.RelayConnection()),
 		edge.To("holds", Hold.Type).Annotations(entgql.RelayConnection()),
+		edge.To("emails", Email.Type).Annotations(hidden()),
 		edge.To("memberships", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 		edge.To("members", Membership.Type).Annotations(entgql.RelayConnection(), noFilter),
 	}

@@ -27,6 +27,7 @@ type Payment struct{ ent.Schema }
 func (Payment) Annotations() []schema.Annotation {
 	return append(filtered(), entsql.Checks(map[string]string{
 		"payments_amount":  "amount_units > 0 AND refunded_units >= 0 AND refunded_units <= amount_units",
+		"payments_refused": "refused_at IS NULL OR status = 'SUCCEEDED'",
 		"payments_settled": "status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)",
 	}))
 }
@@ -64,6 +65,8 @@ func (Payment) Fields() []ent.Field {
 		field.JSON("return_urls", &ReturnURLs{}).Optional().Immutable().Annotations(hidden()),
 		field.String("public_token").Immutable().Sensitive(),
 		field.Time("settled_at").Optional().Nillable(),
+		// When the gateway refused it although it had succeeded: no money came.
+		field.Time("refused_at").Optional().Nillable(),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
 		field.Int("checks").Default(0).Annotations(hidden()),
 	}
@@ -170,6 +173,8 @@ func (PaymentMethod) Fields() []ent.Field {
 		hiddenText("last4"),
 		field.Int("exp_month").Default(0).Annotations(hidden()),
 		field.Int("exp_year").Default(0).Annotations(hidden()),
+		// When its payer is told that it ends; NULL once that is done.
+		field.Time("expiry_notice_at").Optional().Nillable().Annotations(hidden()),
 		field.Bool("is_default").Default(false),
 		field.Bool("make_default").Default(false).Immutable().Annotations(hidden()),
 		hiddenText("action_url"),
@@ -177,6 +182,10 @@ func (PaymentMethod) Fields() []ent.Field {
 		hiddenText("failure_message"),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
 		field.Int("checks").Default(0).Annotations(hidden()),
+		// That the payer lets it be charged without being there: since when, and
+		// who has said so.
+		field.Time("consented_at").Optional().Nillable(),
+		optionalText("consented_by"),
 	}
 }
 
@@ -196,6 +205,7 @@ func (PaymentMethod) Indexes() []ent.Index {
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "payer_id").Unique().Annotations(where("is_default")),
 		due("next_check_at"),
+		due("expiry_notice_at"),
 	}
 }
 
@@ -223,6 +233,7 @@ func (Refund) Fields() []ent.Field {
 		optionalText("failure_message"),
 		field.String("gateway_refund_id").Optional().Nillable().Annotations(hidden()),
 		ref("hold_id"),
+		field.String("credit_note_id").Optional().Nillable().Immutable().Annotations(hidden()),
 		field.Time("next_check_at").Optional().Nillable().Annotations(hidden()),
 		field.Int("checks").Default(0).Annotations(hidden()),
 	}
@@ -231,6 +242,7 @@ func (Refund) Fields() []ent.Field {
 // Edges of Refund.
 func (Refund) Edges() []ent.Edge {
 	return []ent.Edge{
+		edge.From("credit_note", CreditNote.Type).Ref("refunds").Field("credit_note_id").Unique().Immutable(),
 		edge.From("payment", Payment.Type).Ref("refunds").Field("payment_id").Unique().Required().Immutable(),
 	}
 }
@@ -239,6 +251,7 @@ func (Refund) Edges() []ent.Edge {
 func (Refund) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "payment_id", "gateway_refund_id").Unique(),
+		index.Fields("organization_id", "credit_note_id"),
 		due("next_check_at"),
 	}
 }

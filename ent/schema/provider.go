@@ -44,6 +44,10 @@ func (Provider) Fields() []ent.Field {
 		field.Time("account_unproven_at").Optional().Nillable().Annotations(hidden()),
 		field.String("webhook_token").Immutable().Sensitive(),
 		hiddenText("webhook_endpoint_id"),
+		// What is wrong with how browsers come back from the account's pages;
+		// empty where nothing is known to be.
+		hiddenText("return_problem"),
+		field.Time("return_problem_at").Optional().Nillable().Annotations(hidden()),
 		field.String("global_provider_id").Optional().Nillable().Immutable().Annotations(hidden()),
 	}
 }
@@ -77,11 +81,15 @@ func (GlobalProvider) Fields() []ent.Field {
 		field.Enum("status").Values("ACTIVE", "ARCHIVED").Default("ACTIVE"),
 		optionalText("publishable_key"),
 		optionalText("merchant_code"),
+		hiddenText("auth_type"),
 		optionalText("secret_hint"),
 		field.Bytes("secret_sealed").Optional().Sensitive(),
 		field.Bytes("webhook_secret_sealed").Optional().Sensitive(),
 		field.Bytes("webhook_secret_previous_sealed").Optional().Sensitive(),
 		field.Time("webhook_secret_previous_until").Optional().Nillable().Annotations(hidden()),
+		field.Bytes("mac_secret_sealed").Optional().Sensitive(),
+		field.Bool("legacy_mac").Default(false).Annotations(hidden()),
+		hiddenText("endpoint"),
 		field.Int("credential_version").Default(1).Annotations(hidden()),
 		hiddenText("gateway_account_id"),
 		field.Time("account_unproven_at").Optional().Nillable().Annotations(hidden()),

@@ -37,6 +37,7 @@ func (Quote) Fields() []ent.Field {
 		units("total_units"),
 		optionalText("description"),
 		field.Time("expires_at").Optional().Nillable(),
+		field.Time("starts_at").Optional().Nillable(),
 		field.Time("finalized_at").Optional().Nillable().Annotations(hidden()),
 		field.Time("accepted_at").Optional().Nillable().Annotations(hidden()),
 		field.String("gateway_quote_id").Optional().Nillable().Annotations(hidden()),
@@ -56,6 +57,7 @@ func (Quote) Edges() []ent.Edge {
 		edge.From("payer", Payer.Type).Ref("quotes").Field("payer_id").Unique().Annotations(noFilter),
 		edge.To("provider", Provider.Type).Field("provider_id").Unique().Annotations(noFilter),
 		edge.To("invoice", Invoice.Type).Field("invoice_id").Unique().Annotations(noFilter),
+		edge.To("subscription", Subscription.Type).Field("subscription_id").Unique().Annotations(noFilter),
 		edge.To("lines", QuoteLine.Type).Annotations(noFilter, entgql.MapsTo("lineItems")),
 	}
 }

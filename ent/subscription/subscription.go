@@ -5,10 +5,12 @@ package subscription
 import (
 	"fmt"
 	"io"
+	"purser/money"
 	"strconv"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 const (
@@ -34,24 +36,105 @@ const (
 	FieldLatestInvoiceID = "latest_invoice_id"
 	// FieldCurrency holds the string denoting the currency field in the database.
 	FieldCurrency = "currency"
+	// FieldAmountUnits holds the string denoting the amount_units field in the database.
+	FieldAmountUnits = "amount_units"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
 	// FieldCollection holds the string denoting the collection field in the database.
 	FieldCollection = "collection"
+	// FieldRecurrenceInterval holds the string denoting the recurrence_interval field in the database.
+	FieldRecurrenceInterval = "recurrence_interval"
+	// FieldRecurrenceCount holds the string denoting the recurrence_count field in the database.
+	FieldRecurrenceCount = "recurrence_count"
+	// FieldTimeZone holds the string denoting the time_zone field in the database.
+	FieldTimeZone = "time_zone"
+	// FieldAnchorAt holds the string denoting the anchor_at field in the database.
+	FieldAnchorAt = "anchor_at"
+	// FieldPeriod holds the string denoting the period field in the database.
+	FieldPeriod = "period"
+	// FieldStartsAt holds the string denoting the starts_at field in the database.
+	FieldStartsAt = "starts_at"
 	// FieldCurrentPeriodStart holds the string denoting the current_period_start field in the database.
 	FieldCurrentPeriodStart = "current_period_start"
 	// FieldCurrentPeriodEnd holds the string denoting the current_period_end field in the database.
 	FieldCurrentPeriodEnd = "current_period_end"
-	// FieldRenewsAt holds the string denoting the renews_at field in the database.
-	FieldRenewsAt = "renews_at"
 	// FieldTrialEndsAt holds the string denoting the trial_ends_at field in the database.
 	FieldTrialEndsAt = "trial_ends_at"
 	// FieldCanceledAt holds the string denoting the canceled_at field in the database.
 	FieldCanceledAt = "canceled_at"
 	// FieldCancelAtPeriodEnd holds the string denoting the cancel_at_period_end field in the database.
 	FieldCancelAtPeriodEnd = "cancel_at_period_end"
+	// FieldDueAt holds the string denoting the due_at field in the database.
+	FieldDueAt = "due_at"
+	// FieldPendingLines holds the string denoting the pending_lines field in the database.
+	FieldPendingLines = "pending_lines"
+	// FieldVersion holds the string denoting the version field in the database.
+	FieldVersion = "version"
+	// EdgePayer holds the string denoting the payer edge name in mutations.
+	EdgePayer = "payer"
+	// EdgeProvider holds the string denoting the provider edge name in mutations.
+	EdgeProvider = "provider"
+	// EdgePaymentMethod holds the string denoting the payment_method edge name in mutations.
+	EdgePaymentMethod = "payment_method"
+	// EdgeQuote holds the string denoting the quote edge name in mutations.
+	EdgeQuote = "quote"
+	// EdgeLatestInvoice holds the string denoting the latest_invoice edge name in mutations.
+	EdgeLatestInvoice = "latest_invoice"
+	// EdgeItems holds the string denoting the items edge name in mutations.
+	EdgeItems = "items"
+	// EdgeInvoices holds the string denoting the invoices edge name in mutations.
+	EdgeInvoices = "invoices"
 	// Table holds the table name of the subscription in the database.
 	Table = "subscriptions"
+	// PayerTable is the table that holds the payer relation/edge.
+	PayerTable = "subscriptions"
+	// PayerInverseTable is the table name for the Payer entity.
+	// It exists in this package in order to avoid circular dependency with the "payer" package.
+	PayerInverseTable = "payers"
+	// PayerColumn is the table column denoting the payer relation/edge.
+	PayerColumn = "payer_id"
+	// ProviderTable is the table that holds the provider relation/edge.
+	ProviderTable = "subscriptions"
+	// ProviderInverseTable is the table name for the Provider entity.
+	// It exists in this package in order to avoid circular dependency with the "provider" package.
+	ProviderInverseTable = "providers"
+	// ProviderColumn is the table column denoting the provider relation/edge.
+	ProviderColumn = "provider_id"
+	// PaymentMethodTable is the table that holds the payment_method relation/edge.
+	PaymentMethodTable = "subscriptions"
+	// PaymentMethodInverseTable is the table name for the PaymentMethod entity.
+	// It exists in this package in order to avoid circular dependency with the "paymentmethod" package.
+	PaymentMethodInverseTable = "payment_methods"
+	// PaymentMethodColumn is the table column denoting the payment_method relation/edge.
+	PaymentMethodColumn = "payment_method_id"
+	// QuoteTable is the table that holds the quote relation/edge.
+	QuoteTable = "subscriptions"
+	// QuoteInverseTable is the table name for the Quote entity.
+	// It exists in this package in order to avoid circular dependency with the "quote" package.
+	QuoteInverseTable = "quotes"
+	// QuoteColumn is the table column denoting the quote relation/edge.
+	QuoteColumn = "quote_id"
+	// LatestInvoiceTable is the table that holds the latest_invoice relation/edge.
+	LatestInvoiceTable = "subscriptions"
+	// LatestInvoiceInverseTable is the table name for the Invoice entity.
+	// It exists in this package in order to avoid circular dependency with the "invoice" package.
+	LatestInvoiceInverseTable = "invoices"
+	// LatestInvoiceColumn is the table column denoting the latest_invoice relation/edge.
+	LatestInvoiceColumn = "latest_invoice_id"
+	// ItemsTable is the table that holds the items relation/edge.
+	ItemsTable = "subscription_items"
+	// ItemsInverseTable is the table name for the SubscriptionItem entity.
+	// It exists in this package in order to avoid circular dependency with the "subscriptionitem" package.
+	ItemsInverseTable = "subscription_items"
+	// ItemsColumn is the table column denoting the items relation/edge.
+	ItemsColumn = "subscription_id"
+	// InvoicesTable is the table that holds the invoices relation/edge.
+	InvoicesTable = "invoices"
+	// InvoicesInverseTable is the table name for the Invoice entity.
+	// It exists in this package in order to avoid circular dependency with the "invoice" package.
+	InvoicesInverseTable = "invoices"
+	// InvoicesColumn is the table column denoting the invoices relation/edge.
+	InvoicesColumn = "subscription_id"
 )
 
 // Columns holds all SQL columns for subscription fields.
@@ -66,14 +149,23 @@ var Columns = []string{
 	FieldQuoteID,
 	FieldLatestInvoiceID,
 	FieldCurrency,
+	FieldAmountUnits,
 	FieldStatus,
 	FieldCollection,
+	FieldRecurrenceInterval,
+	FieldRecurrenceCount,
+	FieldTimeZone,
+	FieldAnchorAt,
+	FieldPeriod,
+	FieldStartsAt,
 	FieldCurrentPeriodStart,
 	FieldCurrentPeriodEnd,
-	FieldRenewsAt,
 	FieldTrialEndsAt,
 	FieldCanceledAt,
 	FieldCancelAtPeriodEnd,
+	FieldDueAt,
+	FieldPendingLines,
+	FieldVersion,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -92,15 +184,21 @@ func ValidColumn(column string) bool {
 //
 //	import _ "purser/ent/runtime"
 var (
-	Hooks        [2]ent.Hook
-	Interceptors [1]ent.Interceptor
+	Hooks        [3]ent.Hook
+	Interceptors [2]ent.Interceptor
 	Policy       ent.Policy
 	// OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	OrganizationIDValidator func(string) error
 	// PayerIDValidator is a validator for the "payer_id" field. It is called by the builders before save.
 	PayerIDValidator func(string) error
+	// DefaultAmountUnits holds the default value on creation for the "amount_units" field.
+	DefaultAmountUnits money.Units
+	// DefaultPeriod holds the default value on creation for the "period" field.
+	DefaultPeriod int
 	// DefaultCancelAtPeriodEnd holds the default value on creation for the "cancel_at_period_end" field.
 	DefaultCancelAtPeriodEnd bool
+	// DefaultVersion holds the default value on creation for the "version" field.
+	DefaultVersion int64
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -113,6 +211,7 @@ const DefaultStatus = StatusINCOMPLETE
 
 // Status values.
 const (
+	StatusSCHEDULED  Status = "SCHEDULED"
 	StatusINCOMPLETE Status = "INCOMPLETE"
 	StatusTRIALING   Status = "TRIALING"
 	StatusACTIVE     Status = "ACTIVE"
@@ -128,7 +227,7 @@ func (s Status) String() string {
 // StatusValidator is a validator for the "status" field enum values. It is called by the builders before save.
 func StatusValidator(s Status) error {
 	switch s {
-	case StatusINCOMPLETE, StatusTRIALING, StatusACTIVE, StatusPAST_DUE, StatusUNPAID, StatusCANCELED:
+	case StatusSCHEDULED, StatusINCOMPLETE, StatusTRIALING, StatusACTIVE, StatusPAST_DUE, StatusUNPAID, StatusCANCELED:
 		return nil
 	default:
 		return fmt.Errorf("subscription: invalid enum value for status field: %q", s)
@@ -159,6 +258,31 @@ func CollectionValidator(c Collection) error {
 		return nil
 	default:
 		return fmt.Errorf("subscription: invalid enum value for collection field: %q", c)
+	}
+}
+
+// RecurrenceInterval defines the type for the "recurrence_interval" enum field.
+type RecurrenceInterval string
+
+// RecurrenceInterval values.
+const (
+	RecurrenceIntervalDAY   RecurrenceInterval = "DAY"
+	RecurrenceIntervalWEEK  RecurrenceInterval = "WEEK"
+	RecurrenceIntervalMONTH RecurrenceInterval = "MONTH"
+	RecurrenceIntervalYEAR  RecurrenceInterval = "YEAR"
+)
+
+func (ri RecurrenceInterval) String() string {
+	return string(ri)
+}
+
+// RecurrenceIntervalValidator is a validator for the "recurrence_interval" field enum values. It is called by the builders before save.
+func RecurrenceIntervalValidator(ri RecurrenceInterval) error {
+	switch ri {
+	case RecurrenceIntervalDAY, RecurrenceIntervalWEEK, RecurrenceIntervalMONTH, RecurrenceIntervalYEAR:
+		return nil
+	default:
+		return fmt.Errorf("subscription: invalid enum value for recurrence_interval field: %q", ri)
 	}
 }
 
@@ -215,6 +339,11 @@ func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrency, opts...).ToFunc()
 }
 
+// ByAmountUnits orders the results by the amount_units field.
+func ByAmountUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAmountUnits, opts...).ToFunc()
+}
+
 // ByStatus orders the results by the status field.
 func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
@@ -225,6 +354,36 @@ func ByCollection(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCollection, opts...).ToFunc()
 }
 
+// ByRecurrenceInterval orders the results by the recurrence_interval field.
+func ByRecurrenceInterval(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRecurrenceInterval, opts...).ToFunc()
+}
+
+// ByRecurrenceCount orders the results by the recurrence_count field.
+func ByRecurrenceCount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRecurrenceCount, opts...).ToFunc()
+}
+
+// ByTimeZone orders the results by the time_zone field.
+func ByTimeZone(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTimeZone, opts...).ToFunc()
+}
+
+// ByAnchorAt orders the results by the anchor_at field.
+func ByAnchorAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAnchorAt, opts...).ToFunc()
+}
+
+// ByPeriod orders the results by the period field.
+func ByPeriod(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPeriod, opts...).ToFunc()
+}
+
+// ByStartsAt orders the results by the starts_at field.
+func ByStartsAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldStartsAt, opts...).ToFunc()
+}
+
 // ByCurrentPeriodStart orders the results by the current_period_start field.
 func ByCurrentPeriodStart(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrentPeriodStart, opts...).ToFunc()
@@ -233,11 +392,6 @@ func ByCurrentPeriodStart(opts ...sql.OrderTermOption) OrderOption {
 // ByCurrentPeriodEnd orders the results by the current_period_end field.
 func ByCurrentPeriodEnd(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrentPeriodEnd, opts...).ToFunc()
-}
-
-// ByRenewsAt orders the results by the renews_at field.
-func ByRenewsAt(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldRenewsAt, opts...).ToFunc()
 }
 
 // ByTrialEndsAt orders the results by the trial_ends_at field.
@@ -253,6 +407,128 @@ func ByCanceledAt(opts ...sql.OrderTermOption) OrderOption {
 // ByCancelAtPeriodEnd orders the results by the cancel_at_period_end field.
 func ByCancelAtPeriodEnd(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCancelAtPeriodEnd, opts...).ToFunc()
+}
+
+// ByDueAt orders the results by the due_at field.
+func ByDueAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDueAt, opts...).ToFunc()
+}
+
+// ByVersion orders the results by the version field.
+func ByVersion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVersion, opts...).ToFunc()
+}
+
+// ByPayerField orders the results by payer field.
+func ByPayerField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPayerStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByProviderField orders the results by provider field.
+func ByProviderField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newProviderStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByPaymentMethodField orders the results by payment_method field.
+func ByPaymentMethodField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPaymentMethodStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByQuoteField orders the results by quote field.
+func ByQuoteField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newQuoteStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByLatestInvoiceField orders the results by latest_invoice field.
+func ByLatestInvoiceField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newLatestInvoiceStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByItemsCount orders the results by items count.
+func ByItemsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newItemsStep(), opts...)
+	}
+}
+
+// ByItems orders the results by items terms.
+func ByItems(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newItemsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByInvoicesCount orders the results by invoices count.
+func ByInvoicesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newInvoicesStep(), opts...)
+	}
+}
+
+// ByInvoices orders the results by invoices terms.
+func ByInvoices(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newInvoicesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+func newPayerStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PayerInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, PayerTable, PayerColumn),
+	)
+}
+func newProviderStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ProviderInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, ProviderTable, ProviderColumn),
+	)
+}
+func newPaymentMethodStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PaymentMethodInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, PaymentMethodTable, PaymentMethodColumn),
+	)
+}
+func newQuoteStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(QuoteInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, QuoteTable, QuoteColumn),
+	)
+}
+func newLatestInvoiceStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(LatestInvoiceInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, LatestInvoiceTable, LatestInvoiceColumn),
+	)
+}
+func newItemsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ItemsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ItemsTable, ItemsColumn),
+	)
+}
+func newInvoicesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(InvoicesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, InvoicesTable, InvoicesColumn),
+	)
 }
 
 // MarshalGQL implements graphql.Marshaler interface.
@@ -287,6 +563,24 @@ func (e *Collection) UnmarshalGQL(val interface{}) error {
 	*e = Collection(str)
 	if err := CollectionValidator(*e); err != nil {
 		return fmt.Errorf("%s is not a valid Collection", str)
+	}
+	return nil
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e RecurrenceInterval) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *RecurrenceInterval) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = RecurrenceInterval(str)
+	if err := RecurrenceIntervalValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid RecurrenceInterval", str)
 	}
 	return nil
 }

@@ -4,9 +4,11 @@ package subscription
 
 import (
 	"purser/ent/predicate"
+	"purser/money"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 // ID filters vertices based on their ID field.
@@ -109,6 +111,37 @@ func Currency(v string) predicate.Subscription {
 	return predicate.Subscription(sql.FieldEQ(FieldCurrency, v))
 }
 
+// AmountUnits applies equality check predicate on the "amount_units" field. It's identical to AmountUnitsEQ.
+func AmountUnits(v money.Units) predicate.Subscription {
+	vc := int64(v)
+	return predicate.Subscription(sql.FieldEQ(FieldAmountUnits, vc))
+}
+
+// RecurrenceCount applies equality check predicate on the "recurrence_count" field. It's identical to RecurrenceCountEQ.
+func RecurrenceCount(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldRecurrenceCount, v))
+}
+
+// TimeZone applies equality check predicate on the "time_zone" field. It's identical to TimeZoneEQ.
+func TimeZone(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldTimeZone, v))
+}
+
+// AnchorAt applies equality check predicate on the "anchor_at" field. It's identical to AnchorAtEQ.
+func AnchorAt(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldAnchorAt, v))
+}
+
+// Period applies equality check predicate on the "period" field. It's identical to PeriodEQ.
+func Period(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldPeriod, v))
+}
+
+// StartsAt applies equality check predicate on the "starts_at" field. It's identical to StartsAtEQ.
+func StartsAt(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldStartsAt, v))
+}
+
 // CurrentPeriodStart applies equality check predicate on the "current_period_start" field. It's identical to CurrentPeriodStartEQ.
 func CurrentPeriodStart(v time.Time) predicate.Subscription {
 	return predicate.Subscription(sql.FieldEQ(FieldCurrentPeriodStart, v))
@@ -117,11 +150,6 @@ func CurrentPeriodStart(v time.Time) predicate.Subscription {
 // CurrentPeriodEnd applies equality check predicate on the "current_period_end" field. It's identical to CurrentPeriodEndEQ.
 func CurrentPeriodEnd(v time.Time) predicate.Subscription {
 	return predicate.Subscription(sql.FieldEQ(FieldCurrentPeriodEnd, v))
-}
-
-// RenewsAt applies equality check predicate on the "renews_at" field. It's identical to RenewsAtEQ.
-func RenewsAt(v time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldEQ(FieldRenewsAt, v))
 }
 
 // TrialEndsAt applies equality check predicate on the "trial_ends_at" field. It's identical to TrialEndsAtEQ.
@@ -137,6 +165,16 @@ func CanceledAt(v time.Time) predicate.Subscription {
 // CancelAtPeriodEnd applies equality check predicate on the "cancel_at_period_end" field. It's identical to CancelAtPeriodEndEQ.
 func CancelAtPeriodEnd(v bool) predicate.Subscription {
 	return predicate.Subscription(sql.FieldEQ(FieldCancelAtPeriodEnd, v))
+}
+
+// DueAt applies equality check predicate on the "due_at" field. It's identical to DueAtEQ.
+func DueAt(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldDueAt, v))
+}
+
+// Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
+func Version(v int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldVersion, v))
 }
 
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
@@ -714,6 +752,60 @@ func CurrencyContainsFold(v string) predicate.Subscription {
 	return predicate.Subscription(sql.FieldContainsFold(FieldCurrency, v))
 }
 
+// AmountUnitsEQ applies the EQ predicate on the "amount_units" field.
+func AmountUnitsEQ(v money.Units) predicate.Subscription {
+	vc := int64(v)
+	return predicate.Subscription(sql.FieldEQ(FieldAmountUnits, vc))
+}
+
+// AmountUnitsNEQ applies the NEQ predicate on the "amount_units" field.
+func AmountUnitsNEQ(v money.Units) predicate.Subscription {
+	vc := int64(v)
+	return predicate.Subscription(sql.FieldNEQ(FieldAmountUnits, vc))
+}
+
+// AmountUnitsIn applies the In predicate on the "amount_units" field.
+func AmountUnitsIn(vs ...money.Units) predicate.Subscription {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Subscription(sql.FieldIn(FieldAmountUnits, v...))
+}
+
+// AmountUnitsNotIn applies the NotIn predicate on the "amount_units" field.
+func AmountUnitsNotIn(vs ...money.Units) predicate.Subscription {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Subscription(sql.FieldNotIn(FieldAmountUnits, v...))
+}
+
+// AmountUnitsGT applies the GT predicate on the "amount_units" field.
+func AmountUnitsGT(v money.Units) predicate.Subscription {
+	vc := int64(v)
+	return predicate.Subscription(sql.FieldGT(FieldAmountUnits, vc))
+}
+
+// AmountUnitsGTE applies the GTE predicate on the "amount_units" field.
+func AmountUnitsGTE(v money.Units) predicate.Subscription {
+	vc := int64(v)
+	return predicate.Subscription(sql.FieldGTE(FieldAmountUnits, vc))
+}
+
+// AmountUnitsLT applies the LT predicate on the "amount_units" field.
+func AmountUnitsLT(v money.Units) predicate.Subscription {
+	vc := int64(v)
+	return predicate.Subscription(sql.FieldLT(FieldAmountUnits, vc))
+}
+
+// AmountUnitsLTE applies the LTE predicate on the "amount_units" field.
+func AmountUnitsLTE(v money.Units) predicate.Subscription {
+	vc := int64(v)
+	return predicate.Subscription(sql.FieldLTE(FieldAmountUnits, vc))
+}
+
 // StatusEQ applies the EQ predicate on the "status" field.
 func StatusEQ(v Status) predicate.Subscription {
 	return predicate.Subscription(sql.FieldEQ(FieldStatus, v))
@@ -752,6 +844,251 @@ func CollectionIn(vs ...Collection) predicate.Subscription {
 // CollectionNotIn applies the NotIn predicate on the "collection" field.
 func CollectionNotIn(vs ...Collection) predicate.Subscription {
 	return predicate.Subscription(sql.FieldNotIn(FieldCollection, vs...))
+}
+
+// RecurrenceIntervalEQ applies the EQ predicate on the "recurrence_interval" field.
+func RecurrenceIntervalEQ(v RecurrenceInterval) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldRecurrenceInterval, v))
+}
+
+// RecurrenceIntervalNEQ applies the NEQ predicate on the "recurrence_interval" field.
+func RecurrenceIntervalNEQ(v RecurrenceInterval) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldRecurrenceInterval, v))
+}
+
+// RecurrenceIntervalIn applies the In predicate on the "recurrence_interval" field.
+func RecurrenceIntervalIn(vs ...RecurrenceInterval) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldRecurrenceInterval, vs...))
+}
+
+// RecurrenceIntervalNotIn applies the NotIn predicate on the "recurrence_interval" field.
+func RecurrenceIntervalNotIn(vs ...RecurrenceInterval) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldRecurrenceInterval, vs...))
+}
+
+// RecurrenceCountEQ applies the EQ predicate on the "recurrence_count" field.
+func RecurrenceCountEQ(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldRecurrenceCount, v))
+}
+
+// RecurrenceCountNEQ applies the NEQ predicate on the "recurrence_count" field.
+func RecurrenceCountNEQ(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldRecurrenceCount, v))
+}
+
+// RecurrenceCountIn applies the In predicate on the "recurrence_count" field.
+func RecurrenceCountIn(vs ...int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldRecurrenceCount, vs...))
+}
+
+// RecurrenceCountNotIn applies the NotIn predicate on the "recurrence_count" field.
+func RecurrenceCountNotIn(vs ...int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldRecurrenceCount, vs...))
+}
+
+// RecurrenceCountGT applies the GT predicate on the "recurrence_count" field.
+func RecurrenceCountGT(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldRecurrenceCount, v))
+}
+
+// RecurrenceCountGTE applies the GTE predicate on the "recurrence_count" field.
+func RecurrenceCountGTE(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldRecurrenceCount, v))
+}
+
+// RecurrenceCountLT applies the LT predicate on the "recurrence_count" field.
+func RecurrenceCountLT(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldRecurrenceCount, v))
+}
+
+// RecurrenceCountLTE applies the LTE predicate on the "recurrence_count" field.
+func RecurrenceCountLTE(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldRecurrenceCount, v))
+}
+
+// TimeZoneEQ applies the EQ predicate on the "time_zone" field.
+func TimeZoneEQ(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldTimeZone, v))
+}
+
+// TimeZoneNEQ applies the NEQ predicate on the "time_zone" field.
+func TimeZoneNEQ(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldTimeZone, v))
+}
+
+// TimeZoneIn applies the In predicate on the "time_zone" field.
+func TimeZoneIn(vs ...string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldTimeZone, vs...))
+}
+
+// TimeZoneNotIn applies the NotIn predicate on the "time_zone" field.
+func TimeZoneNotIn(vs ...string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldTimeZone, vs...))
+}
+
+// TimeZoneGT applies the GT predicate on the "time_zone" field.
+func TimeZoneGT(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldTimeZone, v))
+}
+
+// TimeZoneGTE applies the GTE predicate on the "time_zone" field.
+func TimeZoneGTE(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldTimeZone, v))
+}
+
+// TimeZoneLT applies the LT predicate on the "time_zone" field.
+func TimeZoneLT(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldTimeZone, v))
+}
+
+// TimeZoneLTE applies the LTE predicate on the "time_zone" field.
+func TimeZoneLTE(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldTimeZone, v))
+}
+
+// TimeZoneContains applies the Contains predicate on the "time_zone" field.
+func TimeZoneContains(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldContains(FieldTimeZone, v))
+}
+
+// TimeZoneHasPrefix applies the HasPrefix predicate on the "time_zone" field.
+func TimeZoneHasPrefix(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldHasPrefix(FieldTimeZone, v))
+}
+
+// TimeZoneHasSuffix applies the HasSuffix predicate on the "time_zone" field.
+func TimeZoneHasSuffix(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldHasSuffix(FieldTimeZone, v))
+}
+
+// TimeZoneEqualFold applies the EqualFold predicate on the "time_zone" field.
+func TimeZoneEqualFold(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEqualFold(FieldTimeZone, v))
+}
+
+// TimeZoneContainsFold applies the ContainsFold predicate on the "time_zone" field.
+func TimeZoneContainsFold(v string) predicate.Subscription {
+	return predicate.Subscription(sql.FieldContainsFold(FieldTimeZone, v))
+}
+
+// AnchorAtEQ applies the EQ predicate on the "anchor_at" field.
+func AnchorAtEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldAnchorAt, v))
+}
+
+// AnchorAtNEQ applies the NEQ predicate on the "anchor_at" field.
+func AnchorAtNEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldAnchorAt, v))
+}
+
+// AnchorAtIn applies the In predicate on the "anchor_at" field.
+func AnchorAtIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldAnchorAt, vs...))
+}
+
+// AnchorAtNotIn applies the NotIn predicate on the "anchor_at" field.
+func AnchorAtNotIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldAnchorAt, vs...))
+}
+
+// AnchorAtGT applies the GT predicate on the "anchor_at" field.
+func AnchorAtGT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldAnchorAt, v))
+}
+
+// AnchorAtGTE applies the GTE predicate on the "anchor_at" field.
+func AnchorAtGTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldAnchorAt, v))
+}
+
+// AnchorAtLT applies the LT predicate on the "anchor_at" field.
+func AnchorAtLT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldAnchorAt, v))
+}
+
+// AnchorAtLTE applies the LTE predicate on the "anchor_at" field.
+func AnchorAtLTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldAnchorAt, v))
+}
+
+// PeriodEQ applies the EQ predicate on the "period" field.
+func PeriodEQ(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldPeriod, v))
+}
+
+// PeriodNEQ applies the NEQ predicate on the "period" field.
+func PeriodNEQ(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldPeriod, v))
+}
+
+// PeriodIn applies the In predicate on the "period" field.
+func PeriodIn(vs ...int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldPeriod, vs...))
+}
+
+// PeriodNotIn applies the NotIn predicate on the "period" field.
+func PeriodNotIn(vs ...int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldPeriod, vs...))
+}
+
+// PeriodGT applies the GT predicate on the "period" field.
+func PeriodGT(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldPeriod, v))
+}
+
+// PeriodGTE applies the GTE predicate on the "period" field.
+func PeriodGTE(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldPeriod, v))
+}
+
+// PeriodLT applies the LT predicate on the "period" field.
+func PeriodLT(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldPeriod, v))
+}
+
+// PeriodLTE applies the LTE predicate on the "period" field.
+func PeriodLTE(v int) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldPeriod, v))
+}
+
+// StartsAtEQ applies the EQ predicate on the "starts_at" field.
+func StartsAtEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldStartsAt, v))
+}
+
+// StartsAtNEQ applies the NEQ predicate on the "starts_at" field.
+func StartsAtNEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldStartsAt, v))
+}
+
+// StartsAtIn applies the In predicate on the "starts_at" field.
+func StartsAtIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldStartsAt, vs...))
+}
+
+// StartsAtNotIn applies the NotIn predicate on the "starts_at" field.
+func StartsAtNotIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldStartsAt, vs...))
+}
+
+// StartsAtGT applies the GT predicate on the "starts_at" field.
+func StartsAtGT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldStartsAt, v))
+}
+
+// StartsAtGTE applies the GTE predicate on the "starts_at" field.
+func StartsAtGTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldStartsAt, v))
+}
+
+// StartsAtLT applies the LT predicate on the "starts_at" field.
+func StartsAtLT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldStartsAt, v))
+}
+
+// StartsAtLTE applies the LTE predicate on the "starts_at" field.
+func StartsAtLTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldStartsAt, v))
 }
 
 // CurrentPeriodStartEQ applies the EQ predicate on the "current_period_start" field.
@@ -832,56 +1169,6 @@ func CurrentPeriodEndLT(v time.Time) predicate.Subscription {
 // CurrentPeriodEndLTE applies the LTE predicate on the "current_period_end" field.
 func CurrentPeriodEndLTE(v time.Time) predicate.Subscription {
 	return predicate.Subscription(sql.FieldLTE(FieldCurrentPeriodEnd, v))
-}
-
-// RenewsAtEQ applies the EQ predicate on the "renews_at" field.
-func RenewsAtEQ(v time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldEQ(FieldRenewsAt, v))
-}
-
-// RenewsAtNEQ applies the NEQ predicate on the "renews_at" field.
-func RenewsAtNEQ(v time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldNEQ(FieldRenewsAt, v))
-}
-
-// RenewsAtIn applies the In predicate on the "renews_at" field.
-func RenewsAtIn(vs ...time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldIn(FieldRenewsAt, vs...))
-}
-
-// RenewsAtNotIn applies the NotIn predicate on the "renews_at" field.
-func RenewsAtNotIn(vs ...time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldNotIn(FieldRenewsAt, vs...))
-}
-
-// RenewsAtGT applies the GT predicate on the "renews_at" field.
-func RenewsAtGT(v time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldGT(FieldRenewsAt, v))
-}
-
-// RenewsAtGTE applies the GTE predicate on the "renews_at" field.
-func RenewsAtGTE(v time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldGTE(FieldRenewsAt, v))
-}
-
-// RenewsAtLT applies the LT predicate on the "renews_at" field.
-func RenewsAtLT(v time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldLT(FieldRenewsAt, v))
-}
-
-// RenewsAtLTE applies the LTE predicate on the "renews_at" field.
-func RenewsAtLTE(v time.Time) predicate.Subscription {
-	return predicate.Subscription(sql.FieldLTE(FieldRenewsAt, v))
-}
-
-// RenewsAtIsNil applies the IsNil predicate on the "renews_at" field.
-func RenewsAtIsNil() predicate.Subscription {
-	return predicate.Subscription(sql.FieldIsNull(FieldRenewsAt))
-}
-
-// RenewsAtNotNil applies the NotNil predicate on the "renews_at" field.
-func RenewsAtNotNil() predicate.Subscription {
-	return predicate.Subscription(sql.FieldNotNull(FieldRenewsAt))
 }
 
 // TrialEndsAtEQ applies the EQ predicate on the "trial_ends_at" field.
@@ -992,6 +1279,257 @@ func CancelAtPeriodEndEQ(v bool) predicate.Subscription {
 // CancelAtPeriodEndNEQ applies the NEQ predicate on the "cancel_at_period_end" field.
 func CancelAtPeriodEndNEQ(v bool) predicate.Subscription {
 	return predicate.Subscription(sql.FieldNEQ(FieldCancelAtPeriodEnd, v))
+}
+
+// DueAtEQ applies the EQ predicate on the "due_at" field.
+func DueAtEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldDueAt, v))
+}
+
+// DueAtNEQ applies the NEQ predicate on the "due_at" field.
+func DueAtNEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldDueAt, v))
+}
+
+// DueAtIn applies the In predicate on the "due_at" field.
+func DueAtIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldDueAt, vs...))
+}
+
+// DueAtNotIn applies the NotIn predicate on the "due_at" field.
+func DueAtNotIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldDueAt, vs...))
+}
+
+// DueAtGT applies the GT predicate on the "due_at" field.
+func DueAtGT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldDueAt, v))
+}
+
+// DueAtGTE applies the GTE predicate on the "due_at" field.
+func DueAtGTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldDueAt, v))
+}
+
+// DueAtLT applies the LT predicate on the "due_at" field.
+func DueAtLT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldDueAt, v))
+}
+
+// DueAtLTE applies the LTE predicate on the "due_at" field.
+func DueAtLTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldDueAt, v))
+}
+
+// DueAtIsNil applies the IsNil predicate on the "due_at" field.
+func DueAtIsNil() predicate.Subscription {
+	return predicate.Subscription(sql.FieldIsNull(FieldDueAt))
+}
+
+// DueAtNotNil applies the NotNil predicate on the "due_at" field.
+func DueAtNotNil() predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotNull(FieldDueAt))
+}
+
+// VersionEQ applies the EQ predicate on the "version" field.
+func VersionEQ(v int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldVersion, v))
+}
+
+// VersionNEQ applies the NEQ predicate on the "version" field.
+func VersionNEQ(v int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldVersion, v))
+}
+
+// VersionIn applies the In predicate on the "version" field.
+func VersionIn(vs ...int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldVersion, vs...))
+}
+
+// VersionNotIn applies the NotIn predicate on the "version" field.
+func VersionNotIn(vs ...int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldVersion, vs...))
+}
+
+// VersionGT applies the GT predicate on the "version" field.
+func VersionGT(v int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldVersion, v))
+}
+
+// VersionGTE applies the GTE predicate on the "version" field.
+func VersionGTE(v int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldVersion, v))
+}
+
+// VersionLT applies the LT predicate on the "version" field.
+func VersionLT(v int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldVersion, v))
+}
+
+// VersionLTE applies the LTE predicate on the "version" field.
+func VersionLTE(v int64) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldVersion, v))
+}
+
+// HasPayer applies the HasEdge predicate on the "payer" edge.
+func HasPayer() predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, PayerTable, PayerColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPayerWith applies the HasEdge predicate on the "payer" edge with a given conditions (other predicates).
+func HasPayerWith(preds ...predicate.Payer) predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := newPayerStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasProvider applies the HasEdge predicate on the "provider" edge.
+func HasProvider() predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ProviderTable, ProviderColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasProviderWith applies the HasEdge predicate on the "provider" edge with a given conditions (other predicates).
+func HasProviderWith(preds ...predicate.Provider) predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := newProviderStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasPaymentMethod applies the HasEdge predicate on the "payment_method" edge.
+func HasPaymentMethod() predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, PaymentMethodTable, PaymentMethodColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPaymentMethodWith applies the HasEdge predicate on the "payment_method" edge with a given conditions (other predicates).
+func HasPaymentMethodWith(preds ...predicate.PaymentMethod) predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := newPaymentMethodStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasQuote applies the HasEdge predicate on the "quote" edge.
+func HasQuote() predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, QuoteTable, QuoteColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasQuoteWith applies the HasEdge predicate on the "quote" edge with a given conditions (other predicates).
+func HasQuoteWith(preds ...predicate.Quote) predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := newQuoteStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasLatestInvoice applies the HasEdge predicate on the "latest_invoice" edge.
+func HasLatestInvoice() predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, LatestInvoiceTable, LatestInvoiceColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasLatestInvoiceWith applies the HasEdge predicate on the "latest_invoice" edge with a given conditions (other predicates).
+func HasLatestInvoiceWith(preds ...predicate.Invoice) predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := newLatestInvoiceStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasItems applies the HasEdge predicate on the "items" edge.
+func HasItems() predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ItemsTable, ItemsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasItemsWith applies the HasEdge predicate on the "items" edge with a given conditions (other predicates).
+func HasItemsWith(preds ...predicate.SubscriptionItem) predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := newItemsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasInvoices applies the HasEdge predicate on the "invoices" edge.
+func HasInvoices() predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, InvoicesTable, InvoicesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasInvoicesWith applies the HasEdge predicate on the "invoices" edge with a given conditions (other predicates).
+func HasInvoicesWith(preds ...predicate.Invoice) predicate.Subscription {
+	return predicate.Subscription(func(s *sql.Selector) {
+		step := newInvoicesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
 // And groups predicates with the AND operator between them.

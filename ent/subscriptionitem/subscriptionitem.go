@@ -5,6 +5,7 @@ package subscriptionitem
 import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 const (
@@ -14,26 +15,56 @@ const (
 	FieldID = "id"
 	// FieldOrganizationID holds the string denoting the organization_id field in the database.
 	FieldOrganizationID = "organization_id"
-	// FieldSubscriptionID holds the string denoting the subscription_id field in the database.
-	FieldSubscriptionID = "subscription_id"
-	// FieldPriceID holds the string denoting the price_id field in the database.
-	FieldPriceID = "price_id"
 	// FieldPosition holds the string denoting the position field in the database.
 	FieldPosition = "position"
+	// FieldDescription holds the string denoting the description field in the database.
+	FieldDescription = "description"
+	// FieldPriceID holds the string denoting the price_id field in the database.
+	FieldPriceID = "price_id"
 	// FieldQuantity holds the string denoting the quantity field in the database.
 	FieldQuantity = "quantity"
+	// FieldCurrency holds the string denoting the currency field in the database.
+	FieldCurrency = "currency"
+	// FieldUnitAmountUnits holds the string denoting the unit_amount_units field in the database.
+	FieldUnitAmountUnits = "unit_amount_units"
+	// FieldAmountUnits holds the string denoting the amount_units field in the database.
+	FieldAmountUnits = "amount_units"
+	// FieldSubscriptionID holds the string denoting the subscription_id field in the database.
+	FieldSubscriptionID = "subscription_id"
+	// EdgeSubscription holds the string denoting the subscription edge name in mutations.
+	EdgeSubscription = "subscription"
+	// EdgePrice holds the string denoting the price edge name in mutations.
+	EdgePrice = "price"
 	// Table holds the table name of the subscriptionitem in the database.
 	Table = "subscription_items"
+	// SubscriptionTable is the table that holds the subscription relation/edge.
+	SubscriptionTable = "subscription_items"
+	// SubscriptionInverseTable is the table name for the Subscription entity.
+	// It exists in this package in order to avoid circular dependency with the "subscription" package.
+	SubscriptionInverseTable = "subscriptions"
+	// SubscriptionColumn is the table column denoting the subscription relation/edge.
+	SubscriptionColumn = "subscription_id"
+	// PriceTable is the table that holds the price relation/edge.
+	PriceTable = "subscription_items"
+	// PriceInverseTable is the table name for the Price entity.
+	// It exists in this package in order to avoid circular dependency with the "price" package.
+	PriceInverseTable = "prices"
+	// PriceColumn is the table column denoting the price relation/edge.
+	PriceColumn = "price_id"
 )
 
 // Columns holds all SQL columns for subscriptionitem fields.
 var Columns = []string{
 	FieldID,
 	FieldOrganizationID,
-	FieldSubscriptionID,
-	FieldPriceID,
 	FieldPosition,
+	FieldDescription,
+	FieldPriceID,
 	FieldQuantity,
+	FieldCurrency,
+	FieldUnitAmountUnits,
+	FieldAmountUnits,
+	FieldSubscriptionID,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -52,15 +83,13 @@ func ValidColumn(column string) bool {
 //
 //	import _ "purser/ent/runtime"
 var (
-	Hooks        [2]ent.Hook
-	Interceptors [1]ent.Interceptor
+	Hooks        [3]ent.Hook
+	Interceptors [2]ent.Interceptor
 	Policy       ent.Policy
 	// OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	OrganizationIDValidator func(string) error
 	// SubscriptionIDValidator is a validator for the "subscription_id" field. It is called by the builders before save.
 	SubscriptionIDValidator func(string) error
-	// PriceIDValidator is a validator for the "price_id" field. It is called by the builders before save.
-	PriceIDValidator func(string) error
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -78,9 +107,14 @@ func ByOrganizationID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldOrganizationID, opts...).ToFunc()
 }
 
-// BySubscriptionID orders the results by the subscription_id field.
-func BySubscriptionID(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldSubscriptionID, opts...).ToFunc()
+// ByPosition orders the results by the position field.
+func ByPosition(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPosition, opts...).ToFunc()
+}
+
+// ByDescription orders the results by the description field.
+func ByDescription(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDescription, opts...).ToFunc()
 }
 
 // ByPriceID orders the results by the price_id field.
@@ -88,12 +122,55 @@ func ByPriceID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPriceID, opts...).ToFunc()
 }
 
-// ByPosition orders the results by the position field.
-func ByPosition(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldPosition, opts...).ToFunc()
-}
-
 // ByQuantity orders the results by the quantity field.
 func ByQuantity(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldQuantity, opts...).ToFunc()
+}
+
+// ByCurrency orders the results by the currency field.
+func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCurrency, opts...).ToFunc()
+}
+
+// ByUnitAmountUnits orders the results by the unit_amount_units field.
+func ByUnitAmountUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUnitAmountUnits, opts...).ToFunc()
+}
+
+// ByAmountUnits orders the results by the amount_units field.
+func ByAmountUnits(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAmountUnits, opts...).ToFunc()
+}
+
+// BySubscriptionID orders the results by the subscription_id field.
+func BySubscriptionID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSubscriptionID, opts...).ToFunc()
+}
+
+// BySubscriptionField orders the results by subscription field.
+func BySubscriptionField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newSubscriptionStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByPriceField orders the results by price field.
+func ByPriceField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPriceStep(), sql.OrderByField(field, opts...))
+	}
+}
+func newSubscriptionStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(SubscriptionInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, SubscriptionTable, SubscriptionColumn),
+	)
+}
+func newPriceStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PriceInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, PriceTable, PriceColumn),
+	)
 }

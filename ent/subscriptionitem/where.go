@@ -4,8 +4,10 @@ package subscriptionitem
 
 import (
 	"purser/ent/predicate"
+	"purser/money"
 
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 // ID filters vertices based on their ID field.
@@ -68,9 +70,14 @@ func OrganizationID(v string) predicate.SubscriptionItem {
 	return predicate.SubscriptionItem(sql.FieldEQ(FieldOrganizationID, v))
 }
 
-// SubscriptionID applies equality check predicate on the "subscription_id" field. It's identical to SubscriptionIDEQ.
-func SubscriptionID(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldEQ(FieldSubscriptionID, v))
+// Position applies equality check predicate on the "position" field. It's identical to PositionEQ.
+func Position(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldPosition, v))
+}
+
+// Description applies equality check predicate on the "description" field. It's identical to DescriptionEQ.
+func Description(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldDescription, v))
 }
 
 // PriceID applies equality check predicate on the "price_id" field. It's identical to PriceIDEQ.
@@ -78,14 +85,31 @@ func PriceID(v string) predicate.SubscriptionItem {
 	return predicate.SubscriptionItem(sql.FieldEQ(FieldPriceID, v))
 }
 
-// Position applies equality check predicate on the "position" field. It's identical to PositionEQ.
-func Position(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldEQ(FieldPosition, v))
-}
-
 // Quantity applies equality check predicate on the "quantity" field. It's identical to QuantityEQ.
 func Quantity(v int) predicate.SubscriptionItem {
 	return predicate.SubscriptionItem(sql.FieldEQ(FieldQuantity, v))
+}
+
+// Currency applies equality check predicate on the "currency" field. It's identical to CurrencyEQ.
+func Currency(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldCurrency, v))
+}
+
+// UnitAmountUnits applies equality check predicate on the "unit_amount_units" field. It's identical to UnitAmountUnitsEQ.
+func UnitAmountUnits(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldUnitAmountUnits, vc))
+}
+
+// AmountUnits applies equality check predicate on the "amount_units" field. It's identical to AmountUnitsEQ.
+func AmountUnits(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldAmountUnits, vc))
+}
+
+// SubscriptionID applies equality check predicate on the "subscription_id" field. It's identical to SubscriptionIDEQ.
+func SubscriptionID(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldSubscriptionID, v))
 }
 
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
@@ -153,6 +177,399 @@ func OrganizationIDContainsFold(v string) predicate.SubscriptionItem {
 	return predicate.SubscriptionItem(sql.FieldContainsFold(FieldOrganizationID, v))
 }
 
+// PositionEQ applies the EQ predicate on the "position" field.
+func PositionEQ(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldPosition, v))
+}
+
+// PositionNEQ applies the NEQ predicate on the "position" field.
+func PositionNEQ(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNEQ(FieldPosition, v))
+}
+
+// PositionIn applies the In predicate on the "position" field.
+func PositionIn(vs ...int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldIn(FieldPosition, vs...))
+}
+
+// PositionNotIn applies the NotIn predicate on the "position" field.
+func PositionNotIn(vs ...int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNotIn(FieldPosition, vs...))
+}
+
+// PositionGT applies the GT predicate on the "position" field.
+func PositionGT(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGT(FieldPosition, v))
+}
+
+// PositionGTE applies the GTE predicate on the "position" field.
+func PositionGTE(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGTE(FieldPosition, v))
+}
+
+// PositionLT applies the LT predicate on the "position" field.
+func PositionLT(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLT(FieldPosition, v))
+}
+
+// PositionLTE applies the LTE predicate on the "position" field.
+func PositionLTE(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLTE(FieldPosition, v))
+}
+
+// DescriptionEQ applies the EQ predicate on the "description" field.
+func DescriptionEQ(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldDescription, v))
+}
+
+// DescriptionNEQ applies the NEQ predicate on the "description" field.
+func DescriptionNEQ(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNEQ(FieldDescription, v))
+}
+
+// DescriptionIn applies the In predicate on the "description" field.
+func DescriptionIn(vs ...string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldIn(FieldDescription, vs...))
+}
+
+// DescriptionNotIn applies the NotIn predicate on the "description" field.
+func DescriptionNotIn(vs ...string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNotIn(FieldDescription, vs...))
+}
+
+// DescriptionGT applies the GT predicate on the "description" field.
+func DescriptionGT(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGT(FieldDescription, v))
+}
+
+// DescriptionGTE applies the GTE predicate on the "description" field.
+func DescriptionGTE(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGTE(FieldDescription, v))
+}
+
+// DescriptionLT applies the LT predicate on the "description" field.
+func DescriptionLT(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLT(FieldDescription, v))
+}
+
+// DescriptionLTE applies the LTE predicate on the "description" field.
+func DescriptionLTE(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLTE(FieldDescription, v))
+}
+
+// DescriptionContains applies the Contains predicate on the "description" field.
+func DescriptionContains(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldContains(FieldDescription, v))
+}
+
+// DescriptionHasPrefix applies the HasPrefix predicate on the "description" field.
+func DescriptionHasPrefix(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldHasPrefix(FieldDescription, v))
+}
+
+// DescriptionHasSuffix applies the HasSuffix predicate on the "description" field.
+func DescriptionHasSuffix(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldHasSuffix(FieldDescription, v))
+}
+
+// DescriptionEqualFold applies the EqualFold predicate on the "description" field.
+func DescriptionEqualFold(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEqualFold(FieldDescription, v))
+}
+
+// DescriptionContainsFold applies the ContainsFold predicate on the "description" field.
+func DescriptionContainsFold(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldContainsFold(FieldDescription, v))
+}
+
+// PriceIDEQ applies the EQ predicate on the "price_id" field.
+func PriceIDEQ(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldPriceID, v))
+}
+
+// PriceIDNEQ applies the NEQ predicate on the "price_id" field.
+func PriceIDNEQ(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNEQ(FieldPriceID, v))
+}
+
+// PriceIDIn applies the In predicate on the "price_id" field.
+func PriceIDIn(vs ...string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldIn(FieldPriceID, vs...))
+}
+
+// PriceIDNotIn applies the NotIn predicate on the "price_id" field.
+func PriceIDNotIn(vs ...string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNotIn(FieldPriceID, vs...))
+}
+
+// PriceIDGT applies the GT predicate on the "price_id" field.
+func PriceIDGT(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGT(FieldPriceID, v))
+}
+
+// PriceIDGTE applies the GTE predicate on the "price_id" field.
+func PriceIDGTE(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGTE(FieldPriceID, v))
+}
+
+// PriceIDLT applies the LT predicate on the "price_id" field.
+func PriceIDLT(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLT(FieldPriceID, v))
+}
+
+// PriceIDLTE applies the LTE predicate on the "price_id" field.
+func PriceIDLTE(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLTE(FieldPriceID, v))
+}
+
+// PriceIDContains applies the Contains predicate on the "price_id" field.
+func PriceIDContains(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldContains(FieldPriceID, v))
+}
+
+// PriceIDHasPrefix applies the HasPrefix predicate on the "price_id" field.
+func PriceIDHasPrefix(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldHasPrefix(FieldPriceID, v))
+}
+
+// PriceIDHasSuffix applies the HasSuffix predicate on the "price_id" field.
+func PriceIDHasSuffix(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldHasSuffix(FieldPriceID, v))
+}
+
+// PriceIDIsNil applies the IsNil predicate on the "price_id" field.
+func PriceIDIsNil() predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldIsNull(FieldPriceID))
+}
+
+// PriceIDNotNil applies the NotNil predicate on the "price_id" field.
+func PriceIDNotNil() predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNotNull(FieldPriceID))
+}
+
+// PriceIDEqualFold applies the EqualFold predicate on the "price_id" field.
+func PriceIDEqualFold(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEqualFold(FieldPriceID, v))
+}
+
+// PriceIDContainsFold applies the ContainsFold predicate on the "price_id" field.
+func PriceIDContainsFold(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldContainsFold(FieldPriceID, v))
+}
+
+// QuantityEQ applies the EQ predicate on the "quantity" field.
+func QuantityEQ(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldQuantity, v))
+}
+
+// QuantityNEQ applies the NEQ predicate on the "quantity" field.
+func QuantityNEQ(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNEQ(FieldQuantity, v))
+}
+
+// QuantityIn applies the In predicate on the "quantity" field.
+func QuantityIn(vs ...int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldIn(FieldQuantity, vs...))
+}
+
+// QuantityNotIn applies the NotIn predicate on the "quantity" field.
+func QuantityNotIn(vs ...int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNotIn(FieldQuantity, vs...))
+}
+
+// QuantityGT applies the GT predicate on the "quantity" field.
+func QuantityGT(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGT(FieldQuantity, v))
+}
+
+// QuantityGTE applies the GTE predicate on the "quantity" field.
+func QuantityGTE(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGTE(FieldQuantity, v))
+}
+
+// QuantityLT applies the LT predicate on the "quantity" field.
+func QuantityLT(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLT(FieldQuantity, v))
+}
+
+// QuantityLTE applies the LTE predicate on the "quantity" field.
+func QuantityLTE(v int) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLTE(FieldQuantity, v))
+}
+
+// CurrencyEQ applies the EQ predicate on the "currency" field.
+func CurrencyEQ(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldCurrency, v))
+}
+
+// CurrencyNEQ applies the NEQ predicate on the "currency" field.
+func CurrencyNEQ(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNEQ(FieldCurrency, v))
+}
+
+// CurrencyIn applies the In predicate on the "currency" field.
+func CurrencyIn(vs ...string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldIn(FieldCurrency, vs...))
+}
+
+// CurrencyNotIn applies the NotIn predicate on the "currency" field.
+func CurrencyNotIn(vs ...string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldNotIn(FieldCurrency, vs...))
+}
+
+// CurrencyGT applies the GT predicate on the "currency" field.
+func CurrencyGT(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGT(FieldCurrency, v))
+}
+
+// CurrencyGTE applies the GTE predicate on the "currency" field.
+func CurrencyGTE(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldGTE(FieldCurrency, v))
+}
+
+// CurrencyLT applies the LT predicate on the "currency" field.
+func CurrencyLT(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLT(FieldCurrency, v))
+}
+
+// CurrencyLTE applies the LTE predicate on the "currency" field.
+func CurrencyLTE(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldLTE(FieldCurrency, v))
+}
+
+// CurrencyContains applies the Contains predicate on the "currency" field.
+func CurrencyContains(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldContains(FieldCurrency, v))
+}
+
+// CurrencyHasPrefix applies the HasPrefix predicate on the "currency" field.
+func CurrencyHasPrefix(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldHasPrefix(FieldCurrency, v))
+}
+
+// CurrencyHasSuffix applies the HasSuffix predicate on the "currency" field.
+func CurrencyHasSuffix(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldHasSuffix(FieldCurrency, v))
+}
+
+// CurrencyEqualFold applies the EqualFold predicate on the "currency" field.
+func CurrencyEqualFold(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldEqualFold(FieldCurrency, v))
+}
+
+// CurrencyContainsFold applies the ContainsFold predicate on the "currency" field.
+func CurrencyContainsFold(v string) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(sql.FieldContainsFold(FieldCurrency, v))
+}
+
+// UnitAmountUnitsEQ applies the EQ predicate on the "unit_amount_units" field.
+func UnitAmountUnitsEQ(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldUnitAmountUnits, vc))
+}
+
+// UnitAmountUnitsNEQ applies the NEQ predicate on the "unit_amount_units" field.
+func UnitAmountUnitsNEQ(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldNEQ(FieldUnitAmountUnits, vc))
+}
+
+// UnitAmountUnitsIn applies the In predicate on the "unit_amount_units" field.
+func UnitAmountUnitsIn(vs ...money.Units) predicate.SubscriptionItem {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.SubscriptionItem(sql.FieldIn(FieldUnitAmountUnits, v...))
+}
+
+// UnitAmountUnitsNotIn applies the NotIn predicate on the "unit_amount_units" field.
+func UnitAmountUnitsNotIn(vs ...money.Units) predicate.SubscriptionItem {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.SubscriptionItem(sql.FieldNotIn(FieldUnitAmountUnits, v...))
+}
+
+// UnitAmountUnitsGT applies the GT predicate on the "unit_amount_units" field.
+func UnitAmountUnitsGT(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldGT(FieldUnitAmountUnits, vc))
+}
+
+// UnitAmountUnitsGTE applies the GTE predicate on the "unit_amount_units" field.
+func UnitAmountUnitsGTE(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldGTE(FieldUnitAmountUnits, vc))
+}
+
+// UnitAmountUnitsLT applies the LT predicate on the "unit_amount_units" field.
+func UnitAmountUnitsLT(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldLT(FieldUnitAmountUnits, vc))
+}
+
+// UnitAmountUnitsLTE applies the LTE predicate on the "unit_amount_units" field.
+func UnitAmountUnitsLTE(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldLTE(FieldUnitAmountUnits, vc))
+}
+
+// AmountUnitsEQ applies the EQ predicate on the "amount_units" field.
+func AmountUnitsEQ(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldEQ(FieldAmountUnits, vc))
+}
+
+// AmountUnitsNEQ applies the NEQ predicate on the "amount_units" field.
+func AmountUnitsNEQ(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldNEQ(FieldAmountUnits, vc))
+}
+
+// AmountUnitsIn applies the In predicate on the "amount_units" field.
+func AmountUnitsIn(vs ...money.Units) predicate.SubscriptionItem {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.SubscriptionItem(sql.FieldIn(FieldAmountUnits, v...))
+}
+
+// AmountUnitsNotIn applies the NotIn predicate on the "amount_units" field.
+func AmountUnitsNotIn(vs ...money.Units) predicate.SubscriptionItem {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.SubscriptionItem(sql.FieldNotIn(FieldAmountUnits, v...))
+}
+
+// AmountUnitsGT applies the GT predicate on the "amount_units" field.
+func AmountUnitsGT(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldGT(FieldAmountUnits, vc))
+}
+
+// AmountUnitsGTE applies the GTE predicate on the "amount_units" field.
+func AmountUnitsGTE(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldGTE(FieldAmountUnits, vc))
+}
+
+// AmountUnitsLT applies the LT predicate on the "amount_units" field.
+func AmountUnitsLT(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldLT(FieldAmountUnits, vc))
+}
+
+// AmountUnitsLTE applies the LTE predicate on the "amount_units" field.
+func AmountUnitsLTE(v money.Units) predicate.SubscriptionItem {
+	vc := int64(v)
+	return predicate.SubscriptionItem(sql.FieldLTE(FieldAmountUnits, vc))
+}
+
 // SubscriptionIDEQ applies the EQ predicate on the "subscription_id" field.
 func SubscriptionIDEQ(v string) predicate.SubscriptionItem {
 	return predicate.SubscriptionItem(sql.FieldEQ(FieldSubscriptionID, v))
@@ -218,149 +635,50 @@ func SubscriptionIDContainsFold(v string) predicate.SubscriptionItem {
 	return predicate.SubscriptionItem(sql.FieldContainsFold(FieldSubscriptionID, v))
 }
 
-// PriceIDEQ applies the EQ predicate on the "price_id" field.
-func PriceIDEQ(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldEQ(FieldPriceID, v))
+// HasSubscription applies the HasEdge predicate on the "subscription" edge.
+func HasSubscription() predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, SubscriptionTable, SubscriptionColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
 }
 
-// PriceIDNEQ applies the NEQ predicate on the "price_id" field.
-func PriceIDNEQ(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldNEQ(FieldPriceID, v))
+// HasSubscriptionWith applies the HasEdge predicate on the "subscription" edge with a given conditions (other predicates).
+func HasSubscriptionWith(preds ...predicate.Subscription) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(func(s *sql.Selector) {
+		step := newSubscriptionStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
-// PriceIDIn applies the In predicate on the "price_id" field.
-func PriceIDIn(vs ...string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldIn(FieldPriceID, vs...))
+// HasPrice applies the HasEdge predicate on the "price" edge.
+func HasPrice() predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, PriceTable, PriceColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
 }
 
-// PriceIDNotIn applies the NotIn predicate on the "price_id" field.
-func PriceIDNotIn(vs ...string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldNotIn(FieldPriceID, vs...))
-}
-
-// PriceIDGT applies the GT predicate on the "price_id" field.
-func PriceIDGT(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldGT(FieldPriceID, v))
-}
-
-// PriceIDGTE applies the GTE predicate on the "price_id" field.
-func PriceIDGTE(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldGTE(FieldPriceID, v))
-}
-
-// PriceIDLT applies the LT predicate on the "price_id" field.
-func PriceIDLT(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldLT(FieldPriceID, v))
-}
-
-// PriceIDLTE applies the LTE predicate on the "price_id" field.
-func PriceIDLTE(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldLTE(FieldPriceID, v))
-}
-
-// PriceIDContains applies the Contains predicate on the "price_id" field.
-func PriceIDContains(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldContains(FieldPriceID, v))
-}
-
-// PriceIDHasPrefix applies the HasPrefix predicate on the "price_id" field.
-func PriceIDHasPrefix(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldHasPrefix(FieldPriceID, v))
-}
-
-// PriceIDHasSuffix applies the HasSuffix predicate on the "price_id" field.
-func PriceIDHasSuffix(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldHasSuffix(FieldPriceID, v))
-}
-
-// PriceIDEqualFold applies the EqualFold predicate on the "price_id" field.
-func PriceIDEqualFold(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldEqualFold(FieldPriceID, v))
-}
-
-// PriceIDContainsFold applies the ContainsFold predicate on the "price_id" field.
-func PriceIDContainsFold(v string) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldContainsFold(FieldPriceID, v))
-}
-
-// PositionEQ applies the EQ predicate on the "position" field.
-func PositionEQ(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldEQ(FieldPosition, v))
-}
-
-// PositionNEQ applies the NEQ predicate on the "position" field.
-func PositionNEQ(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldNEQ(FieldPosition, v))
-}
-
-// PositionIn applies the In predicate on the "position" field.
-func PositionIn(vs ...int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldIn(FieldPosition, vs...))
-}
-
-// PositionNotIn applies the NotIn predicate on the "position" field.
-func PositionNotIn(vs ...int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldNotIn(FieldPosition, vs...))
-}
-
-// PositionGT applies the GT predicate on the "position" field.
-func PositionGT(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldGT(FieldPosition, v))
-}
-
-// PositionGTE applies the GTE predicate on the "position" field.
-func PositionGTE(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldGTE(FieldPosition, v))
-}
-
-// PositionLT applies the LT predicate on the "position" field.
-func PositionLT(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldLT(FieldPosition, v))
-}
-
-// PositionLTE applies the LTE predicate on the "position" field.
-func PositionLTE(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldLTE(FieldPosition, v))
-}
-
-// QuantityEQ applies the EQ predicate on the "quantity" field.
-func QuantityEQ(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldEQ(FieldQuantity, v))
-}
-
-// QuantityNEQ applies the NEQ predicate on the "quantity" field.
-func QuantityNEQ(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldNEQ(FieldQuantity, v))
-}
-
-// QuantityIn applies the In predicate on the "quantity" field.
-func QuantityIn(vs ...int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldIn(FieldQuantity, vs...))
-}
-
-// QuantityNotIn applies the NotIn predicate on the "quantity" field.
-func QuantityNotIn(vs ...int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldNotIn(FieldQuantity, vs...))
-}
-
-// QuantityGT applies the GT predicate on the "quantity" field.
-func QuantityGT(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldGT(FieldQuantity, v))
-}
-
-// QuantityGTE applies the GTE predicate on the "quantity" field.
-func QuantityGTE(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldGTE(FieldQuantity, v))
-}
-
-// QuantityLT applies the LT predicate on the "quantity" field.
-func QuantityLT(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldLT(FieldQuantity, v))
-}
-
-// QuantityLTE applies the LTE predicate on the "quantity" field.
-func QuantityLTE(v int) predicate.SubscriptionItem {
-	return predicate.SubscriptionItem(sql.FieldLTE(FieldQuantity, v))
+// HasPriceWith applies the HasEdge predicate on the "price" edge with a given conditions (other predicates).
+func HasPriceWith(preds ...predicate.Price) predicate.SubscriptionItem {
+	return predicate.SubscriptionItem(func(s *sql.Selector) {
+		step := newPriceStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
 // And groups predicates with the AND operator between them.

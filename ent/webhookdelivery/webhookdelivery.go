@@ -9,6 +9,7 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 const (
@@ -24,6 +25,8 @@ const (
 	FieldEndpointID = "endpoint_id"
 	// FieldOutboxID holds the string denoting the outbox_id field in the database.
 	FieldOutboxID = "outbox_id"
+	// FieldEventType holds the string denoting the event_type field in the database.
+	FieldEventType = "event_type"
 	// FieldAttempt holds the string denoting the attempt field in the database.
 	FieldAttempt = "attempt"
 	// FieldStatus holds the string denoting the status field in the database.
@@ -34,8 +37,19 @@ const (
 	FieldError = "error"
 	// FieldNextAttemptAt holds the string denoting the next_attempt_at field in the database.
 	FieldNextAttemptAt = "next_attempt_at"
+	// FieldFinishedAt holds the string denoting the finished_at field in the database.
+	FieldFinishedAt = "finished_at"
+	// EdgeEndpoint holds the string denoting the endpoint edge name in mutations.
+	EdgeEndpoint = "endpoint"
 	// Table holds the table name of the webhookdelivery in the database.
 	Table = "webhook_deliveries"
+	// EndpointTable is the table that holds the endpoint relation/edge.
+	EndpointTable = "webhook_deliveries"
+	// EndpointInverseTable is the table name for the WebhookEndpoint entity.
+	// It exists in this package in order to avoid circular dependency with the "webhookendpoint" package.
+	EndpointInverseTable = "webhook_endpoints"
+	// EndpointColumn is the table column denoting the endpoint relation/edge.
+	EndpointColumn = "endpoint_id"
 )
 
 // Columns holds all SQL columns for webhookdelivery fields.
@@ -45,11 +59,13 @@ var Columns = []string{
 	FieldCreatedAt,
 	FieldEndpointID,
 	FieldOutboxID,
+	FieldEventType,
 	FieldAttempt,
 	FieldStatus,
 	FieldHTTPStatus,
 	FieldError,
 	FieldNextAttemptAt,
+	FieldFinishedAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -140,6 +156,11 @@ func ByOutboxID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldOutboxID, opts...).ToFunc()
 }
 
+// ByEventType orders the results by the event_type field.
+func ByEventType(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEventType, opts...).ToFunc()
+}
+
 // ByAttempt orders the results by the attempt field.
 func ByAttempt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAttempt, opts...).ToFunc()
@@ -163,6 +184,25 @@ func ByError(opts ...sql.OrderTermOption) OrderOption {
 // ByNextAttemptAt orders the results by the next_attempt_at field.
 func ByNextAttemptAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldNextAttemptAt, opts...).ToFunc()
+}
+
+// ByFinishedAt orders the results by the finished_at field.
+func ByFinishedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFinishedAt, opts...).ToFunc()
+}
+
+// ByEndpointField orders the results by endpoint field.
+func ByEndpointField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newEndpointStep(), sql.OrderByField(field, opts...))
+	}
+}
+func newEndpointStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(EndpointInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, EndpointTable, EndpointColumn),
+	)
 }
 
 // MarshalGQL implements graphql.Marshaler interface.

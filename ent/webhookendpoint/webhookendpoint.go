@@ -9,6 +9,7 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 const (
@@ -20,8 +21,12 @@ const (
 	FieldOrganizationID = "organization_id"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
+	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
+	FieldUpdatedAt = "updated_at"
 	// FieldURL holds the string denoting the url field in the database.
 	FieldURL = "url"
+	// FieldDescription holds the string denoting the description field in the database.
+	FieldDescription = "description"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
 	// FieldEventTypes holds the string denoting the event_types field in the database.
@@ -30,8 +35,19 @@ const (
 	FieldSecretSealed = "secret_sealed"
 	// FieldSecretPreviousSealed holds the string denoting the secret_previous_sealed field in the database.
 	FieldSecretPreviousSealed = "secret_previous_sealed"
+	// FieldSecretPreviousUntil holds the string denoting the secret_previous_until field in the database.
+	FieldSecretPreviousUntil = "secret_previous_until"
+	// EdgeDeliveries holds the string denoting the deliveries edge name in mutations.
+	EdgeDeliveries = "deliveries"
 	// Table holds the table name of the webhookendpoint in the database.
 	Table = "webhook_endpoints"
+	// DeliveriesTable is the table that holds the deliveries relation/edge.
+	DeliveriesTable = "webhook_deliveries"
+	// DeliveriesInverseTable is the table name for the WebhookDelivery entity.
+	// It exists in this package in order to avoid circular dependency with the "webhookdelivery" package.
+	DeliveriesInverseTable = "webhook_deliveries"
+	// DeliveriesColumn is the table column denoting the deliveries relation/edge.
+	DeliveriesColumn = "endpoint_id"
 )
 
 // Columns holds all SQL columns for webhookendpoint fields.
@@ -39,11 +55,14 @@ var Columns = []string{
 	FieldID,
 	FieldOrganizationID,
 	FieldCreatedAt,
+	FieldUpdatedAt,
 	FieldURL,
+	FieldDescription,
 	FieldStatus,
 	FieldEventTypes,
 	FieldSecretSealed,
 	FieldSecretPreviousSealed,
+	FieldSecretPreviousUntil,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -81,6 +100,7 @@ const DefaultStatus = StatusACTIVE
 const (
 	StatusACTIVE   Status = "ACTIVE"
 	StatusDISABLED Status = "DISABLED"
+	StatusDELETED  Status = "DELETED"
 )
 
 func (s Status) String() string {
@@ -90,7 +110,7 @@ func (s Status) String() string {
 // StatusValidator is a validator for the "status" field enum values. It is called by the builders before save.
 func StatusValidator(s Status) error {
 	switch s {
-	case StatusACTIVE, StatusDISABLED:
+	case StatusACTIVE, StatusDISABLED, StatusDELETED:
 		return nil
 	default:
 		return fmt.Errorf("webhookendpoint: invalid enum value for status field: %q", s)
@@ -115,14 +135,50 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreatedAt, opts...).ToFunc()
 }
 
+// ByUpdatedAt orders the results by the updated_at field.
+func ByUpdatedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUpdatedAt, opts...).ToFunc()
+}
+
 // ByURL orders the results by the url field.
 func ByURL(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldURL, opts...).ToFunc()
 }
 
+// ByDescription orders the results by the description field.
+func ByDescription(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDescription, opts...).ToFunc()
+}
+
 // ByStatus orders the results by the status field.
 func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
+}
+
+// BySecretPreviousUntil orders the results by the secret_previous_until field.
+func BySecretPreviousUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSecretPreviousUntil, opts...).ToFunc()
+}
+
+// ByDeliveriesCount orders the results by deliveries count.
+func ByDeliveriesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newDeliveriesStep(), opts...)
+	}
+}
+
+// ByDeliveries orders the results by deliveries terms.
+func ByDeliveries(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newDeliveriesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+func newDeliveriesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(DeliveriesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, DeliveriesTable, DeliveriesColumn),
+	)
 }
 
 // MarshalGQL implements graphql.Marshaler interface.

@@ -126,6 +126,9 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 	_, events := probe.(gateway.Events)
 	_, notifications := probe.(gateway.Notifications)
 	_, refunds := probe.(gateway.Refunds)
+	if terms := probe.Kind().Terms(); terms.Quotes != quotes || terms.Invoices != invoices {
+		t.Errorf("the terms of %s name quotes: %t, invoices: %t; its adapter has quotes: %t, invoices: %t", probe.Kind(), terms.Quotes, terms.Invoices, quotes, invoices)
+	}
 	chargeable := charges && (cards || first.SaveCard != nil)
 	part("account", true, testAccount)
 	part("charges", chargeable, testCharges)

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	sdk "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/balancetransaction"
 	"github.com/stripe/stripe-go/v76/checkout/session"
 	"github.com/stripe/stripe-go/v76/customer"
 	"github.com/stripe/stripe-go/v76/dispute"
@@ -118,6 +119,7 @@ type client struct {
 	cards     paymentmethod.Client
 	sessions  session.Client
 	endpoints webhookendpoint.Client
+	movements balancetransaction.Client
 }
 
 // New makes an adapter. Nothing is sent before the first operation.
@@ -238,6 +240,7 @@ func (a *Adapter) connect(key, api string) *client {
 		cards:     paymentmethod.Client{B: b, Key: key},
 		sessions:  session.Client{B: b, Key: key},
 		endpoints: webhookendpoint.Client{B: b, Key: key},
+		movements: balancetransaction.Client{B: b, Key: key},
 	}
 }
 

@@ -341,3 +341,27 @@ func (a *Adapter) DetachCard(ctx context.Context, acc gateway.Account, c gateway
 	res.Outcome = o.succeeded()
 	return res
 }
+
+// FetchCard reads a saved card.
+func (a *Adapter) FetchCard(ctx context.Context, acc gateway.Account, cardID string) (res gateway.CardResult) {
+	o := a.begin(ctx, acc, gateway.Call{}, "card_fetch")
+	defer o.end(&res.Outcome)
+	res.PaymentMethodID = cardID
+	pm, p := read(o, func(p sdk.Params) (*sdk.PaymentMethod, error) {
+		return o.c.cards.Get(cardID, &sdk.PaymentMethodParams{Params: p})
+	})
+	if p != nil && !p.absent {
+		res.Outcome = p.Outcome
+		return res
+	}
+	res.Outcome = o.succeeded()
+	if p == nil && pm.Customer != nil {
+		res.CustomerID = pm.Customer.ID
+	}
+	if p == nil {
+		if card := cardOf(pm); card != nil {
+			res.Card = *card
+		}
+	}
+	return res
+}

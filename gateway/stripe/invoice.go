@@ -54,6 +54,7 @@ func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c ga
 		return res
 	}
 	if inv.Status != sdk.InvoiceStatusDraft || dueDiffers(inv) {
+		o.saveCard(inv, r)
 		return o.dueAsTotal(inv, ours)
 	}
 	if r.Number != "" && !ours && inv.Number != r.Number {
@@ -79,7 +80,23 @@ func (a *Adapter) FinalizeInvoice(ctx context.Context, acc gateway.Account, c ga
 		res.Outcome = p.Outcome
 		return res
 	}
+	o.saveCard(inv, r)
 	return o.dueAsTotal(inv, ours)
+}
+
+// saveCard has the card saved with which an open invoice will be paid: its
+// payment tells the bank of it, and Stripe keeps the card. Where Stripe does
+// not take that, the invoice is paid all the same, and the payer saves a card
+// in another way.
+func (o *operation) saveCard(inv *sdk.Invoice, r gateway.InvoiceRequest) {
+	if !r.SaveCard || inv.Status != sdk.InvoiceStatusOpen || inv.PaymentIntent == nil {
+		return
+	}
+	_, _ = write(o, "save-card", func(p sdk.Params) (*sdk.PaymentIntent, error) {
+		return o.c.payments.Update(inv.PaymentIntent.ID, &sdk.PaymentIntentParams{
+			Params: p, SetupFutureUsage: sdk.String(string(sdk.PaymentIntentSetupFutureUsageOffSession)),
+		})
+	})
 }
 
 // dueDiffers reports whether Stripe asks for another amount than the total:

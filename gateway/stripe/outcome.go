@@ -217,6 +217,9 @@ func failureOf(e *sdk.Error) *gateway.Failure {
 	if f.Message == "" {
 		f.Message = "The payment gateway gave no reason."
 	}
+	if advice := accountAdvice(e); advice != "" {
+		f.Message += " " + advice
+	}
 	return f
 }
 

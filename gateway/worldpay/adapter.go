@@ -25,7 +25,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +52,10 @@ type Config struct {
 	// has. It is asked at every call. Default: Worldpay's own for TEST and
 	// LIVE, none for SANDBOX.
 	BaseURL func(gateway.Environment) (address string, err error)
+	// CheckEndpoint refuses an address that an account names as its service's,
+	// unless it is at the given one, which is Worldpay's own, or at one that
+	// the operator allows. Default: every address is refused.
+	CheckEndpoint func(endpoint, own string) error
 	// HTTPClient makes the requests; a copy of it is used. Redirects are
 	// refused and cookies forgotten whatever it says. Default: no proxy, 20 s
 	// for a whole exchange.
@@ -69,6 +72,7 @@ type Config struct {
 // used from many goroutines.
 type Adapter struct {
 	baseURL func(gateway.Environment) (address string, err error)
+	allowed func(endpoint, own string) error
 	http    *http.Client
 	logger  *slog.Logger
 	now     func() time.Time
@@ -81,9 +85,12 @@ type Adapter struct {
 
 // New makes an adapter. Nothing is sent before the first operation.
 func New(c Config) *Adapter {
-	a := &Adapter{baseURL: c.BaseURL, logger: c.Logger, now: c.Now, observe: c.Observe, refunds: make(map[string]time.Time)}
+	a := &Adapter{baseURL: c.BaseURL, allowed: c.CheckEndpoint, logger: c.Logger, now: c.Now, observe: c.Observe, refunds: make(map[string]time.Time)}
 	if a.baseURL == nil {
 		a.baseURL = func(gateway.Environment) (string, error) { return "", nil }
+	}
+	if a.allowed == nil {
+		a.allowed = func(string, string) error { return errors.New("the address of the XML service cannot be chosen here") }
 	}
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
@@ -119,38 +126,13 @@ var (
 	_ gateway.Charges        = (*Adapter)(nil)
 	_ gateway.SavedCards     = (*Adapter)(nil)
 	_ gateway.Refunds        = (*Adapter)(nil)
+	_ gateway.Disputes       = (*Adapter)(nil)
 	_ gateway.Notifications  = (*Adapter)(nil)
+	_ gateway.Confirmations  = (*Adapter)(nil)
 	_ gateway.Returns        = (*Adapter)(nil)
 	_ gateway.Credentials    = (*Adapter)(nil)
 	_ gateway.AccountCheck   = (*Adapter)(nil)
 )
-
-// The addresses of Worldpay's XML service.
-const (
-	testHost    = "https://secure-test.worldpay.com"
-	liveHost    = "https://secure.worldpay.com"
-	servicePath = "/jsp/merchant/xml/paymentService.jsp"
-)
-
-// service is the address of the XML service of an environment.
-func (a *Adapter) service(env gateway.Environment) (string, error) {
-	address, err := a.baseURL(env)
-	if err != nil {
-		return "", err
-	}
-	if address == "" {
-		switch env {
-		case gateway.EnvironmentTest:
-			address = testHost
-		case gateway.EnvironmentLive:
-			address = liveHost
-		default:
-			// Never let a sandbox's requests go to Worldpay.
-			return "", errors.New("the environment " + string(env) + " has no gateway address")
-		}
-	}
-	return strings.TrimSuffix(address, "/") + servicePath, nil
-}
 
 // operation is one operation on one account. It is used by one goroutine.
 type operation struct {
@@ -181,7 +163,7 @@ func (a *Adapter) begin(ctx context.Context, acc gateway.Account, call gateway.C
 		return o
 	}
 	var err error
-	if o.address, err = a.service(acc.Environment); err != nil {
+	if o.address, err = a.service(acc); err != nil {
 		o.refused = lockedOut(codeNoAddress, err.Error())
 	}
 	return o

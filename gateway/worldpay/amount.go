@@ -29,14 +29,20 @@ func amountElement(a money.Amount) (*element, error) {
 // amountOf reads an amount. It goes by the exponent that stands beside it,
 // which is part of what Worldpay says.
 func amountOf(n *node) (money.Amount, error) {
+	if n.attrs["debitCreditIndicator"] == "debit" {
+		return money.Amount{}, errors.New("an amount is a debit")
+	}
+	return movedIn(n)
+}
+
+// movedIn is amountOf for an amount that an account is credited or debited
+// with.
+func movedIn(n *node) (money.Amount, error) {
 	exponent := n.attrs["exponent"]
 	switch exponent {
 	case "0", "2", "3":
 	default:
 		return money.Amount{}, fmt.Errorf("an amount has the exponent %q", clip(exponent, 10))
-	}
-	if n.attrs["debitCreditIndicator"] == "debit" {
-		return money.Amount{}, errors.New("an amount is a debit")
 	}
 	return counted(n.attrs["value"], n.attrs["currencyCode"], int(exponent[0]-'0'))
 }

@@ -52,6 +52,11 @@ func (a *Adapter) CheckAccount(acc gateway.Account) error {
 	if err := checkMerchantCode(acc.MerchantCode); err != nil {
 		return err
 	}
+	if acc.Endpoint != "" {
+		if _, err := a.given(acc); err != nil {
+			return err
+		}
+	}
 	for _, r := range acc.InstallationID {
 		if r < '0' || r > '9' {
 			return errors.New("the installation id consists of digits, such as 1234567")

@@ -179,6 +179,14 @@ func paymentIn(event, more string) string {
 		`<lastEvent>` + event + `</lastEvent>` + more + `</payment>`
 }
 
+// referenceIn is the reference of a payment's latest change.
+func referenceIn(reference string) string {
+	if reference == "" {
+		return ""
+	}
+	return "<reference>" + reference + "</reference>"
+}
+
 // refusedWith is an error in the order's status.
 func refusedWith(code, text string) string {
 	return statusOf(`<error code="` + code + `"><![CDATA[` + text + `]]></error>`)

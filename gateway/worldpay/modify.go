@@ -74,17 +74,17 @@ func (a *Adapter) RefundPayment(ctx context.Context, acc gateway.Account, c gate
 		res.Outcome = refusal(codeBadRequest, "the refund needs a call and an amount that Worldpay can count").Outcome
 		return res
 	}
-	paid, event, p := o.paid(r.GatewayPaymentID)
+	now, p := o.stands(r.GatewayPaymentID)
 	if p != nil {
 		res.Outcome = p.Outcome
 		return res
 	}
 	if !o.claim() {
-		return o.refundSoFar(res, paid, event, r)
+		return o.refundSoFar(res, now)
 	}
-	switch event {
+	switch event := now.event; event {
 	case "AUTHORISED":
-		if paid != r.Amount {
+		if now.paid != r.Amount {
 			res.Outcome = refusal("not_captured", "Worldpay has not captured the payment yet, and gives back only all of it until then: try again tomorrow").Outcome
 			return res
 		}
@@ -107,46 +107,23 @@ func (a *Adapter) FetchRefund(ctx context.Context, acc gateway.Account, r gatewa
 	o := a.begin(ctx, acc, gateway.Call{}, "refund_fetch")
 	defer o.end(&res.Outcome)
 	res.RefundID, res.Amount = refundID, r.Amount
-	paid, event, p := o.paid(r.GatewayPaymentID)
+	now, p := o.stands(r.GatewayPaymentID)
 	if p != nil {
 		res.Outcome = p.Outcome
 		return res
 	}
 	res.Status = gateway.StatusSucceeded
-	res.State = refundState(event, paid == r.Amount)
+	res.State = now.refund(res)
 	return res
 }
 
-// paid inquires what was paid and what has happened last.
-func (o *operation) paid(code string) (money.Amount, string, *problem) {
-	status, p := o.inquire(code)
-	if p != nil {
-		return money.Amount{}, "", p
-	}
-	state, err := paymentOf(status, code)
-	if err != nil {
-		return money.Amount{}, "", unreadable(err)
-	}
-	event := ""
-	for _, n := range status.all("payment") {
-		last, err := n.textAt("lastEvent")
-		if err != nil {
-			return money.Amount{}, "", unreadable(err)
-		}
-		if s, _, _ := stateOf(last); event == "" || s == gateway.StatusSucceeded {
-			event = last
-		}
-	}
-	return state.Amount, event, nil
-}
-
 // refundSoFar reports a refund that an earlier try may have sent. The order's
-// last event names no reference: a refund of a part may be another one, so it
-// stays unknown until a notification tells.
-func (o *operation) refundSoFar(res gateway.RefundResult, paid money.Amount, event string, r gateway.RefundRequest) gateway.RefundResult {
-	res.State = refundState(event, paid == r.Amount)
+// last event may be of another one: then it stays unknown until a notification
+// tells.
+func (o *operation) refundSoFar(res gateway.RefundResult, now standing) gateway.RefundResult {
+	res.State = now.refund(res)
 	switch {
-	case res.State != "" && paid == r.Amount:
+	case res.State != "" && now.of(res):
 		res.Status = gateway.StatusSucceeded
 	case res.State == "" && o.provesAbsence():
 		res.Outcome = never(codeExpired, "the refund was never made")
@@ -157,23 +134,66 @@ func (o *operation) refundSoFar(res gateway.RefundResult, paid money.Amount, eve
 	return res
 }
 
-// refundState is how a refund stands by the order's last event; empty where it
-// tells of none. A refund of a part is not told apart from its sisters, so it
-// is pending until a notification names it.
-func refundState(event string, whole bool) gateway.RefundState {
-	switch event {
-	case "SENT_FOR_REFUND", "REFUND_WEBFORM_ISSUED":
-		return gateway.RefundPending
-	case "REFUNDED", "REFUNDED_BY_MERCHANT", "CANCELLED":
-		if whole {
-			return gateway.RefundSucceeded
+// standing is how an order stands: what was paid, what has happened last, and
+// the reference of the latest change, where Worldpay tells it.
+type standing struct {
+	paid             money.Amount
+	event, reference string
+}
+
+// stands inquires how an order stands.
+func (o *operation) stands(code string) (standing, *problem) {
+	var now standing
+	status, p := o.inquire(code)
+	if p != nil {
+		return now, p
+	}
+	state, err := paymentOf(status, code)
+	if err != nil {
+		return now, unreadable(err)
+	}
+	now.paid = state.Amount
+	for _, n := range status.all("payment") {
+		last, err := n.textAt("lastEvent")
+		if err != nil {
+			return now, unreadable(err)
 		}
-		return gateway.RefundPending
-	case "REFUND_FAILED":
-		if whole {
-			return gateway.RefundFailed
+		if s, _, _ := stateOf(last); now.event != "" && s != gateway.StatusSucceeded {
+			continue
 		}
+		now.event = last
+		if now.reference, err = n.textAt("reference"); err != nil {
+			return now, unreadable(err)
+		}
+	}
+	return now, nil
+}
+
+// of reports whether the last event is surely of the refund: it is of the whole
+// payment, of which there is only one, or bears its reference.
+func (s standing) of(r gateway.RefundResult) bool {
+	return s.paid == r.Amount || s.reference != "" && s.reference == r.RefundID
+}
+
+// refund is how a refund stands by the order's last event; empty where it tells
+// of none. One that the event may not be of is pending until a notification
+// names it.
+func (s standing) refund(r gateway.RefundResult) gateway.RefundState {
+	state := refundStates[s.event]
+	if s.event == "CANCELLED" {
+		state = gateway.RefundSucceeded // given back before it was captured
+	}
+	if state != "" && !s.of(r) {
 		return gateway.RefundPending
 	}
-	return ""
+	return state
+}
+
+// refundStates are the events of refunds.
+var refundStates = map[string]gateway.RefundState{
+	"SENT_FOR_REFUND":       gateway.RefundPending,
+	"REFUND_WEBFORM_ISSUED": gateway.RefundPending,
+	"REFUNDED":              gateway.RefundSucceeded,
+	"REFUNDED_BY_MERCHANT":  gateway.RefundSucceeded,
+	"REFUND_FAILED":         gateway.RefundFailed,
 }

@@ -5,8 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"purser/gateway"
+	"purser/money"
 )
 
 // Acknowledgement is what Worldpay wants to hear. Without it the same
@@ -56,11 +59,71 @@ func parseNotification(raw []byte) (gateway.Event, error) {
 		return e, errors.New("its event has no name")
 	}
 	e.Object = gateway.Object{Kind: gateway.ObjectPayment, ID: code}
-	if _, err := amountIn(payment); err != nil {
+	whole, err := amountIn(payment)
+	if err != nil {
 		return e, err
 	}
 	sum := sha256.Sum256(raw)
 	e.ID = code + ":" + e.Type + ":" + hex.EncodeToString(sum[:16])
+	if refundStates[e.Type] != "" || disputeStates[e.Type] != "" {
+		return e, moneyBack(&e, code, journal, whole)
+	}
 	e.Saved, err = savedCard(event, payment)
 	return e, err
+}
+
+// movedAccounts are those that show how much went back, the best first: what is
+// settled may be less by a fee.
+var movedAccounts = []string{"IN_PROCESS_CAPTURED", "IN_PROCESS_REFUND_PENDING", "REFUND_PENDING", "CAPTURED", "SETTLED_BIBIT_NET"}
+
+// moneyBack reads a notification about a refund or a dispute of an order: the
+// amount stands with the account that it moves, and where none is moved it is
+// the whole payment's.
+func moneyBack(e *gateway.Event, code string, journal *node, whole money.Amount) error {
+	told := gateway.Told{Type: e.Type, Amount: whole}
+	for _, n := range journal.all("journalReference") {
+		if n.attrs["reference"] != "" && n.attrs["type"] == "capture" {
+			told.Reference = clip(n.attrs["reference"], 64)
+		}
+	}
+	best := len(movedAccounts)
+	for _, n := range journal.all("accountTx") {
+		at := slices.Index(movedAccounts, n.attrs["accountType"])
+		if at < 0 || at >= best {
+			continue
+		}
+		amount, err := n.find("amount")
+		if err != nil || amount == nil {
+			return errors.Join(err, errors.New("an account has no amount"))
+		}
+		moved, err := movedIn(amount)
+		if err != nil {
+			return err
+		}
+		if moved.Currency == whole.Currency { // some are kept in the currency of settlement
+			told.Amount, best = moved, at
+		}
+	}
+	date, err := journal.find("bookingDate", "date")
+	if err != nil {
+		return err
+	}
+	if date != nil {
+		day, err := time.Parse("2006-1-2", date.attrs["year"]+"-"+date.attrs["month"]+"-"+date.attrs["dayOfMonth"])
+		if err != nil {
+			return errors.New("its booking date is none")
+		}
+		told.Date = day.Format(time.DateOnly)
+	}
+	e.Told = &told
+	e.Object.PaymentID = code
+	name := disputeName(code, told)
+	e.Object.Kind = gateway.ObjectDispute
+	if refundStates[e.Type] != "" {
+		e.Object.Kind, name = gateway.ObjectRefund, refundName(told)
+	}
+	if name != "" {
+		e.Object.ID = name
+	}
+	return nil
 }

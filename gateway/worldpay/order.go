@@ -127,6 +127,9 @@ func paymentState(n *node, code string) (gateway.PaymentState, error) {
 			return state, err
 		}
 	}
+	if event == "CAPTURE_FAILED" {
+		state.Failure = &gateway.Failure{Code: gateway.CodeCaptureFailed, Message: "Worldpay could not take the money of a payment that was authorised."}
+	}
 	if state.SchemeReference, err = n.textAt("schemeResponse", "transactionIdentifier"); err != nil {
 		return state, err
 	}

@@ -248,7 +248,7 @@ func TestPaymentStates(t *testing.T) {
 		{event: "CHARGED_BACK", want: gateway.StatusProcessing},
 		{event: "SENT_FOR_AUTHORISATION", want: gateway.StatusProcessing},
 		{event: "SHOPPER_REDIRECTED", want: gateway.StatusProcessing},
-		{event: "CAPTURE_FAILED", want: gateway.StatusProcessing},
+		{event: "CAPTURE_FAILED", want: gateway.StatusProcessing, code: gateway.CodeCaptureFailed},
 		{event: "CANCELLED", want: gateway.StatusDeclined, canceled: true, code: codeCanceled},
 		{event: "SHOPPER_CANCELLED", want: gateway.StatusDeclined, canceled: true, code: codeCanceled},
 		{event: "EXPIRED", want: gateway.StatusDeclined, code: codeExpired},

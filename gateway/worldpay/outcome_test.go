@@ -360,21 +360,25 @@ func TestRefund(t *testing.T) {
 	}
 }
 
-// TestFetchRefund: a refund of a part is not told apart from its sisters.
+// TestFetchRefund: a refund of a part is told apart from its sisters by its
+// reference, where the order shows one.
 func TestFetchRefund(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		event, sum string
-		want       gateway.RefundState
+		event, sum, reference string
+		want                  gateway.RefundState
 	}{
-		{"REFUNDED", "10.00", gateway.RefundSucceeded},
-		{"REFUNDED", "4.00", gateway.RefundPending},
-		{"REFUND_FAILED", "10.00", gateway.RefundFailed},
-		{"REFUND_FAILED", "4.00", gateway.RefundPending},
-		{"SENT_FOR_REFUND", "10.00", gateway.RefundPending},
-		{"CAPTURED", "10.00", ""},
+		{"REFUNDED", "10.00", "", gateway.RefundSucceeded},
+		{"REFUNDED", "4.00", "", gateway.RefundPending},
+		{"REFUNDED", "4.00", "RF", gateway.RefundSucceeded},
+		{"REFUNDED", "4.00", "OTHER", gateway.RefundPending},
+		{"REFUND_FAILED", "10.00", "", gateway.RefundFailed},
+		{"REFUND_FAILED", "4.00", "", gateway.RefundPending},
+		{"REFUND_FAILED", "4.00", "RF", gateway.RefundFailed},
+		{"SENT_FOR_REFUND", "10.00", "", gateway.RefundPending},
+		{"CAPTURED", "10.00", "", ""},
 	} {
-		a, _ := newFake(t, answer{body: statusOf(paymentIn(c.event, ""))}).adapter()
+		a, _ := newFake(t, answer{body: statusOf(paymentIn(c.event, referenceIn(c.reference)))}).adapter()
 		r := gateway.RefundRequest{GatewayPaymentID: testCode, Amount: amount(t, c.sum, "USD")}
 		if res := a.FetchRefund(t.Context(), testAccount(), r, "RF"); res.Status != gateway.StatusSucceeded || res.State != c.want {
 			t.Errorf("%s %s: %+v", c.event, c.sum, res)

@@ -2417,7 +2417,7 @@ func (ec *executionContext) unmarshalInputBalanceReloadInput(ctx context.Context
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"payerId", "amount", "reference", "idempotencyKey"}
+	fieldsInOrder := [...]string{"payerId", "amount", "reference", "providerTxId", "txReference", "gatewayTxReference", "priceId", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2445,6 +2445,34 @@ func (ec *executionContext) unmarshalInputBalanceReloadInput(ctx context.Context
 				return it, err
 			}
 			it.Reference = data
+		case "providerTxId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("providerTxId"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ProviderTxID = data
+		case "txReference":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("txReference"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TxReference = data
+		case "gatewayTxReference":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("gatewayTxReference"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.GatewayTxReference = data
+		case "priceId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("priceId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PriceID = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)

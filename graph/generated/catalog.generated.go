@@ -1870,6 +1870,16 @@ func (ec *executionContext) marshalNProductUpdatePayload2ᚖpurserᚋgraphᚋmod
 	return ec._ProductUpdatePayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNRecurrence2ᚖpurserᚋentᚐRecurrence(ctx context.Context, sel ast.SelectionSet, v *ent.Recurrence) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Recurrence(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNRecurrenceInterval2purserᚋentᚋpriceᚐRecurrenceInterval(ctx context.Context, v any) (price.RecurrenceInterval, error) {
 	var res price.RecurrenceInterval
 	err := res.UnmarshalGQL(v)

@@ -33,6 +33,7 @@ type ProviderResolver interface {
 
 	WebhookURL(ctx context.Context, obj *ent.Provider) (string, error)
 	WebhookConfigured(ctx context.Context, obj *ent.Provider) (bool, error)
+	ReturnProblem(ctx context.Context, obj *ent.Provider) (*model.ReturnProblem, error)
 	Capabilities(ctx context.Context, obj *ent.Provider) ([]model.ProviderCapability, error)
 }
 
@@ -203,6 +204,75 @@ func (ec *executionContext) _GlobalProvider_status(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_GlobalProvider_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("GlobalProvider", field, false, false, errors.New("field of type ProviderStatus does not have child fields"))
+}
+
+func (ec *executionContext) _GlobalProvider_merchantCode(ctx context.Context, field graphql.CollectedField, obj *ent.GlobalProvider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GlobalProvider_merchantCode(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MerchantCode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_GlobalProvider_merchantCode(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GlobalProvider", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _GlobalProvider_installationId(ctx context.Context, field graphql.CollectedField, obj *ent.GlobalProvider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GlobalProvider_installationId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Installation(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_GlobalProvider_installationId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GlobalProvider", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _GlobalProvider_endpoint(ctx context.Context, field graphql.CollectedField, obj *ent.GlobalProvider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GlobalProvider_endpoint(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GivenEndpoint(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOURL2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_GlobalProvider_endpoint(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GlobalProvider", field, true, false, errors.New("field of type URL does not have child fields"))
 }
 
 func (ec *executionContext) _GlobalProvider_publishableKey(ctx context.Context, field graphql.CollectedField, obj *ent.GlobalProvider) (ret graphql.Marshaler) {
@@ -471,6 +541,107 @@ func (ec *executionContext) fieldContext_GlobalProviderDeletePayload_userErrors(
 	return fc, nil
 }
 
+func (ec *executionContext) _GlobalProviderTestPayload_ok(ctx context.Context, field graphql.CollectedField, obj *model.GlobalProviderTestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GlobalProviderTestPayload_ok(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Ok, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GlobalProviderTestPayload_ok(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GlobalProviderTestPayload", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _GlobalProviderTestPayload_message(ctx context.Context, field graphql.CollectedField, obj *model.GlobalProviderTestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GlobalProviderTestPayload_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GlobalProviderTestPayload_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GlobalProviderTestPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _GlobalProviderTestPayload_code(ctx context.Context, field graphql.CollectedField, obj *model.GlobalProviderTestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GlobalProviderTestPayload_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_GlobalProviderTestPayload_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GlobalProviderTestPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _GlobalProviderTestPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.GlobalProviderTestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GlobalProviderTestPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖpurserᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GlobalProviderTestPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "GlobalProviderTestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _GlobalProviderUpdatePayload_globalProvider(ctx context.Context, field graphql.CollectedField, obj *model.GlobalProviderUpdatePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -719,6 +890,52 @@ func (ec *executionContext) fieldContext_Provider_merchantCode(_ context.Context
 	return graphql.NewScalarFieldContext("Provider", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func (ec *executionContext) _Provider_installationId(ctx context.Context, field graphql.CollectedField, obj *ent.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_installationId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Installation(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_installationId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Provider_endpoint(ctx context.Context, field graphql.CollectedField, obj *ent.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_endpoint(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GivenEndpoint(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOURL2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_endpoint(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, true, false, errors.New("field of type URL does not have child fields"))
+}
+
 func (ec *executionContext) _Provider_publishableKey(ctx context.Context, field graphql.CollectedField, obj *ent.Provider) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -841,6 +1058,38 @@ func (ec *executionContext) _Provider_webhookConfigured(ctx context.Context, fie
 }
 func (ec *executionContext) fieldContext_Provider_webhookConfigured(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Provider", field, true, true, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Provider_returnProblem(ctx context.Context, field graphql.CollectedField, obj *ent.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_returnProblem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Provider().ReturnProblem(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReturnProblem) graphql.Marshaler {
+			return ec.marshalOReturnProblem2ᚖpurserᚋgraphᚋmodelᚐReturnProblem(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_returnProblem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Provider",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReturnProblem(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Provider_capabilities(ctx context.Context, field graphql.CollectedField, obj *ent.Provider) (ret graphql.Marshaler) {
@@ -1008,6 +1257,38 @@ func (ec *executionContext) fieldContext_ProviderDeletePayload_provider(_ contex
 	return fc, nil
 }
 
+func (ec *executionContext) _ProviderDeletePayload_leftBehind(ctx context.Context, field graphql.CollectedField, obj *model.ProviderDeletePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ProviderDeletePayload_leftBehind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LeftBehind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.LeftBehind) graphql.Marshaler {
+			return ec.marshalOLeftBehind2ᚖpurserᚋgraphᚋmodelᚐLeftBehind(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ProviderDeletePayload_leftBehind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProviderDeletePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LeftBehind(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ProviderDeletePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ProviderDeletePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1086,6 +1367,29 @@ func (ec *executionContext) fieldContext_ProviderTestPayload_message(_ context.C
 	return graphql.NewScalarFieldContext("ProviderTestPayload", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func (ec *executionContext) _ProviderTestPayload_code(ctx context.Context, field graphql.CollectedField, obj *model.ProviderTestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ProviderTestPayload_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ProviderTestPayload_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProviderTestPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _ProviderTestPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ProviderTestPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1108,6 +1412,93 @@ func (ec *executionContext) _ProviderTestPayload_userErrors(ctx context.Context,
 func (ec *executionContext) fieldContext_ProviderTestPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "ProviderTestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ProviderTestPaymentPayload_payment(ctx context.Context, field graphql.CollectedField, obj *model.ProviderTestPaymentPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ProviderTestPaymentPayload_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Payment, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖpurserᚋentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ProviderTestPaymentPayload_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProviderTestPaymentPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ProviderTestPaymentPayload_pageUrl(ctx context.Context, field graphql.CollectedField, obj *model.ProviderTestPaymentPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ProviderTestPaymentPayload_pageUrl(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageURL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOURL2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ProviderTestPaymentPayload_pageUrl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProviderTestPaymentPayload", field, false, false, errors.New("field of type URL does not have child fields"))
+}
+
+func (ec *executionContext) _ProviderTestPaymentPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ProviderTestPaymentPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ProviderTestPaymentPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖpurserᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ProviderTestPaymentPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProviderTestPaymentPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -1182,6 +1573,75 @@ func (ec *executionContext) fieldContext_ProviderUpdatePayload_userErrors(_ cont
 	return fc, nil
 }
 
+func (ec *executionContext) _ReturnProblem_code(ctx context.Context, field graphql.CollectedField, obj *model.ReturnProblem) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReturnProblem_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.ReturnProblemCode) graphql.Marshaler {
+			return ec.marshalNReturnProblemCode2purserᚋgraphᚋmodelᚐReturnProblemCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReturnProblem_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReturnProblem", field, false, false, errors.New("field of type ReturnProblemCode does not have child fields"))
+}
+
+func (ec *executionContext) _ReturnProblem_message(ctx context.Context, field graphql.CollectedField, obj *model.ReturnProblem) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReturnProblem_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReturnProblem_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReturnProblem", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ReturnProblem_seenAt(ctx context.Context, field graphql.CollectedField, obj *model.ReturnProblem) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReturnProblem_seenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReturnProblem_seenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReturnProblem", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
@@ -1239,6 +1699,36 @@ func (ec *executionContext) unmarshalInputGlobalProviderCreateInput(ctx context.
 
 func (ec *executionContext) unmarshalInputGlobalProviderDeleteInput(ctx context.Context, obj any) (model.GlobalProviderDeleteInput, error) {
 	var it model.GlobalProviderDeleteInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputGlobalProviderTestInput(ctx context.Context, obj any) (model.GlobalProviderTestInput, error) {
+	var it model.GlobalProviderTestInput
 	if obj == nil {
 		return it, nil
 	}
@@ -1494,6 +1984,57 @@ func (ec *executionContext) unmarshalInputProviderTestInput(ctx context.Context,
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputProviderTestPaymentInput(ctx context.Context, obj any) (model.ProviderTestPaymentInput, error) {
+	var it model.ProviderTestPaymentInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "amount", "returnUrl", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "amount":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("amount"))
+			data, err := ec.unmarshalOMoneyInput2ᚖpurserᚋgraphᚋmodelᚐMoneyInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Amount = data
+		case "returnUrl":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("returnUrl"))
+			data, err := ec.unmarshalOURL2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReturnURL = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputProviderUpdateInput(ctx context.Context, obj any) (model.ProviderUpdateInput, error) {
 	var it model.ProviderUpdateInput
 	if obj == nil {
@@ -1611,7 +2152,7 @@ func (ec *executionContext) unmarshalInputWorldpayCredentialsInput(ctx context.C
 		asMap["legacyMac"] = false
 	}
 
-	fieldsInOrder := [...]string{"merchantCode", "xmlPassword", "credential", "installationId", "macSecret", "legacyMac"}
+	fieldsInOrder := [...]string{"merchantCode", "xmlPassword", "credential", "installationId", "endpoint", "macSecret", "legacyMac"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -1646,6 +2187,13 @@ func (ec *executionContext) unmarshalInputWorldpayCredentialsInput(ctx context.C
 				return it, err
 			}
 			it.InstallationID = data
+		case "endpoint":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("endpoint"))
+			data, err := ec.unmarshalOURL2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Endpoint = data
 		case "macSecret":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("macSecret"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -1718,6 +2266,21 @@ func (ec *executionContext) _GlobalProvider(ctx context.Context, sel ast.Selecti
 		case "status":
 			out.Values[i] = ec._GlobalProvider_status(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "merchantCode":
+			out.Values[i] = ec._GlobalProvider_merchantCode(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "installationId":
+			out.Values[i] = ec._GlobalProvider_installationId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endpoint":
+			out.Values[i] = ec._GlobalProvider_endpoint(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "publishableKey":
@@ -1923,6 +2486,59 @@ func (ec *executionContext) _GlobalProviderDeletePayload(ctx context.Context, se
 	return out
 }
 
+var globalProviderTestPayloadImplementors = []string{"GlobalProviderTestPayload"}
+
+func (ec *executionContext) _GlobalProviderTestPayload(ctx context.Context, sel ast.SelectionSet, obj *model.GlobalProviderTestPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, globalProviderTestPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("GlobalProviderTestPayload")
+		case "ok":
+			out.Values[i] = ec._GlobalProviderTestPayload_ok(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._GlobalProviderTestPayload_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "code":
+			out.Values[i] = ec._GlobalProviderTestPayload_code(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._GlobalProviderTestPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var globalProviderUpdatePayloadImplementors = []string{"GlobalProviderUpdatePayload"}
 
 func (ec *executionContext) _GlobalProviderUpdatePayload(ctx context.Context, sel ast.SelectionSet, obj *model.GlobalProviderUpdatePayload) graphql.Marshaler {
@@ -2048,6 +2664,16 @@ func (ec *executionContext) _Provider(ctx context.Context, sel ast.SelectionSet,
 			}
 		case "merchantCode":
 			out.Values[i] = ec._Provider_merchantCode(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "installationId":
+			out.Values[i] = ec._Provider_installationId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endpoint":
+			out.Values[i] = ec._Provider_endpoint(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -2208,6 +2834,44 @@ func (ec *executionContext) _Provider(ctx context.Context, sel ast.SelectionSet,
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "returnProblem":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Provider_returnProblem(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "capabilities":
 			field := field
 
@@ -2337,6 +3001,11 @@ func (ec *executionContext) _ProviderDeletePayload(ctx context.Context, sel ast.
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "leftBehind":
+			out.Values[i] = ec._ProviderDeletePayload_leftBehind(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "userErrors":
 			out.Values[i] = ec._ProviderDeletePayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -2385,8 +3054,61 @@ func (ec *executionContext) _ProviderTestPayload(ctx context.Context, sel ast.Se
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "code":
+			out.Values[i] = ec._ProviderTestPayload_code(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "userErrors":
 			out.Values[i] = ec._ProviderTestPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var providerTestPaymentPayloadImplementors = []string{"ProviderTestPaymentPayload"}
+
+func (ec *executionContext) _ProviderTestPaymentPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ProviderTestPaymentPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, providerTestPaymentPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ProviderTestPaymentPayload")
+		case "payment":
+			out.Values[i] = ec._ProviderTestPaymentPayload_payment(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageUrl":
+			out.Values[i] = ec._ProviderTestPaymentPayload_pageUrl(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ProviderTestPaymentPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -2430,6 +3152,54 @@ func (ec *executionContext) _ProviderUpdatePayload(ctx context.Context, sel ast.
 			}
 		case "userErrors":
 			out.Values[i] = ec._ProviderUpdatePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var returnProblemImplementors = []string{"ReturnProblem"}
+
+func (ec *executionContext) _ReturnProblem(ctx context.Context, sel ast.SelectionSet, obj *model.ReturnProblem) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, returnProblemImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReturnProblem")
+		case "code":
+			out.Values[i] = ec._ReturnProblem_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._ReturnProblem_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "seenAt":
+			out.Values[i] = ec._ReturnProblem_seenAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -2520,6 +3290,25 @@ func (ec *executionContext) marshalNGlobalProviderDeletePayload2ᚖpurserᚋgrap
 		return graphql.Null
 	}
 	return ec._GlobalProviderDeletePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNGlobalProviderTestInput2purserᚋgraphᚋmodelᚐGlobalProviderTestInput(ctx context.Context, v any) (model.GlobalProviderTestInput, error) {
+	res, err := ec.unmarshalInputGlobalProviderTestInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNGlobalProviderTestPayload2purserᚋgraphᚋmodelᚐGlobalProviderTestPayload(ctx context.Context, sel ast.SelectionSet, v model.GlobalProviderTestPayload) graphql.Marshaler {
+	return ec._GlobalProviderTestPayload(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNGlobalProviderTestPayload2ᚖpurserᚋgraphᚋmodelᚐGlobalProviderTestPayload(ctx context.Context, sel ast.SelectionSet, v *model.GlobalProviderTestPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._GlobalProviderTestPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNGlobalProviderUpdateInput2purserᚋgraphᚋmodelᚐGlobalProviderUpdateInput(ctx context.Context, v any) (model.GlobalProviderUpdateInput, error) {
@@ -2713,6 +3502,25 @@ func (ec *executionContext) marshalNProviderTestPayload2ᚖpurserᚋgraphᚋmode
 	return ec._ProviderTestPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNProviderTestPaymentInput2purserᚋgraphᚋmodelᚐProviderTestPaymentInput(ctx context.Context, v any) (model.ProviderTestPaymentInput, error) {
+	res, err := ec.unmarshalInputProviderTestPaymentInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNProviderTestPaymentPayload2purserᚋgraphᚋmodelᚐProviderTestPaymentPayload(ctx context.Context, sel ast.SelectionSet, v model.ProviderTestPaymentPayload) graphql.Marshaler {
+	return ec._ProviderTestPaymentPayload(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNProviderTestPaymentPayload2ᚖpurserᚋgraphᚋmodelᚐProviderTestPaymentPayload(ctx context.Context, sel ast.SelectionSet, v *model.ProviderTestPaymentPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ProviderTestPaymentPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNProviderUpdateInput2purserᚋgraphᚋmodelᚐProviderUpdateInput(ctx context.Context, v any) (model.ProviderUpdateInput, error) {
 	res, err := ec.unmarshalInputProviderUpdateInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -2730,6 +3538,16 @@ func (ec *executionContext) marshalNProviderUpdatePayload2ᚖpurserᚋgraphᚋmo
 		return graphql.Null
 	}
 	return ec._ProviderUpdatePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNReturnProblemCode2purserᚋgraphᚋmodelᚐReturnProblemCode(ctx context.Context, v any) (model.ReturnProblemCode, error) {
+	var res model.ReturnProblemCode
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNReturnProblemCode2purserᚋgraphᚋmodelᚐReturnProblemCode(ctx context.Context, sel ast.SelectionSet, v model.ReturnProblemCode) graphql.Marshaler {
+	return v
 }
 
 func (ec *executionContext) marshalOGlobalProvider2ᚖpurserᚋentᚐGlobalProvider(ctx context.Context, sel ast.SelectionSet, v *ent.GlobalProvider) graphql.Marshaler {
@@ -2752,6 +3570,13 @@ func (ec *executionContext) unmarshalOProviderCredentialsInput2ᚖpurserᚋgraph
 	}
 	res, err := ec.unmarshalInputProviderCredentialsInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOReturnProblem2ᚖpurserᚋgraphᚋmodelᚐReturnProblem(ctx context.Context, sel ast.SelectionSet, v *model.ReturnProblem) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReturnProblem(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOStripeCredentialsInput2ᚖpurserᚋgraphᚋmodelᚐStripeCredentialsInput(ctx context.Context, v any) (*model.StripeCredentialsInput, error) {

@@ -29,7 +29,10 @@ type ResolverRoot interface {
 	AutoReload() AutoReloadResolver
 	Balance() BalanceResolver
 	Company() CompanyResolver
+	CreditNote() CreditNoteResolver
 	Developer() DeveloperResolver
+	Email() EmailResolver
+	EmailTemplate() EmailTemplateResolver
 	GatewayEvent() GatewayEventResolver
 	GlobalProvider() GlobalProviderResolver
 	Hold() HoldResolver
@@ -43,6 +46,9 @@ type ResolverRoot interface {
 	Query() QueryResolver
 	Quote() QuoteResolver
 	Stream() StreamResolver
+	Subscription() SubscriptionResolver
+	WebhookDelivery() WebhookDeliveryResolver
+	WebhookEndpoint() WebhookEndpointResolver
 }
 
 type DirectiveRoot struct {
@@ -190,6 +196,11 @@ type ComplexityRoot struct {
 		PublishableKey func(childComplexity int) int
 	}
 
+	ClockAdvancePayload struct {
+		Organization func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	Company struct {
 		Address              func(childComplexity int) int
 		Balance              func(childComplexity int, currency string) int
@@ -197,6 +208,7 @@ type ComplexityRoot struct {
 		BillingEmail         func(childComplexity int) int
 		BillingMode          func(childComplexity int) int
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
+		ChargingEnabled      func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		ErasedAt             func(childComplexity int) int
@@ -204,15 +216,18 @@ type ComplexityRoot struct {
 		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Locale               func(childComplexity int) int
 		Members              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
 		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		ReverseCharge        func(childComplexity int) int
 		Slug                 func(childComplexity int) int
 		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
+		Subscriptions        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.SubscriptionOrder, where *ent.SubscriptionWhereInput) int
 		TaxID                func(childComplexity int) int
 		TaxRate              func(childComplexity int) int
 	}
@@ -258,6 +273,30 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	CreditNote struct {
+		CreatedAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Invoice    func(childComplexity int) int
+		Number     func(childComplexity int) int
+		PDFURL     func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Refunds    func(childComplexity int) int
+		Settlement func(childComplexity int) int
+		Subtotal   func(childComplexity int) int
+		Tax        func(childComplexity int) int
+		Total      func(childComplexity int) int
+	}
+
+	CreditNoteCreatePayload struct {
+		CreditNote func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	CreditNoteRefundPayload struct {
+		CreditNote func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Currency struct {
 		Code         func(childComplexity int) int
 		CreditLimit  func(childComplexity int) int
@@ -287,6 +326,7 @@ type ComplexityRoot struct {
 		BillingEmail         func(childComplexity int) int
 		BillingMode          func(childComplexity int) int
 		CanSpend             func(childComplexity int, amount model.MoneyInput) int
+		ChargingEnabled      func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
 		DefaultPaymentMethod func(childComplexity int) int
 		Email                func(childComplexity int) int
@@ -295,14 +335,17 @@ type ComplexityRoot struct {
 		Holds                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.HoldOrder, where *ent.HoldWhereInput) int
 		ID                   func(childComplexity int) int
 		Invoices             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Locale               func(childComplexity int) int
 		Memberships          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.MembershipOrder) int
 		Metadata             func(childComplexity int) int
 		Name                 func(childComplexity int) int
 		PaymentMethods       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentMethodOrder, where *ent.PaymentMethodWhereInput) int
 		Payments             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
 		Quotes               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		ReverseCharge        func(childComplexity int) int
 		Statement            func(childComplexity int, month int, year int, currency string) int
 		Status               func(childComplexity int) int
+		Subscriptions        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.SubscriptionOrder, where *ent.SubscriptionWhereInput) int
 		TaxRate              func(childComplexity int) int
 	}
 
@@ -342,10 +385,80 @@ type ComplexityRoot struct {
 		Status        func(childComplexity int) int
 	}
 
+	DueDays struct {
+		Automatic func(childComplexity int) int
+		Send      func(childComplexity int) int
+		Usage     func(childComplexity int) int
+	}
+
 	DunningPolicy struct {
 		AttemptsMax func(childComplexity int) int
 		FinalAction func(childComplexity int) int
 		RetryDays   func(childComplexity int) int
+	}
+
+	Email struct {
+		Attempts      func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		Failure       func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Kind          func(childComplexity int) int
+		NextAttemptAt func(childComplexity int) int
+		Payer         func(childComplexity int) int
+		SentAt        func(childComplexity int) int
+		Status        func(childComplexity int) int
+	}
+
+	EmailConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	EmailEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	EmailPreview struct {
+		HTML    func(childComplexity int) int
+		Subject func(childComplexity int) int
+		Text    func(childComplexity int) int
+	}
+
+	EmailResendPayload struct {
+		Email      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	EmailTemplate struct {
+		Body       func(childComplexity int) int
+		HTMLBody   func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Locale     func(childComplexity int) int
+		Overridden func(childComplexity int) int
+		Preview    func(childComplexity int) int
+		Subject    func(childComplexity int) int
+		SystemName func(childComplexity int) int
+		Title      func(childComplexity int) int
+		UpdatedAt  func(childComplexity int) int
+		Variables  func(childComplexity int) int
+	}
+
+	EmailTemplateOverridePayload struct {
+		EmailTemplate func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
+	}
+
+	EmailTemplatePreviewPayload struct {
+		Preview    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	EmailTemplateResetPayload struct {
+		EmailTemplate func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
 	}
 
 	FundsDetails struct {
@@ -380,8 +493,11 @@ type ComplexityRoot struct {
 		CreatedAt         func(childComplexity int) int
 		Description       func(childComplexity int) int
 		Environment       func(childComplexity int) int
+		GivenEndpoint     func(childComplexity int) int
 		ID                func(childComplexity int) int
+		Installation      func(childComplexity int) int
 		Kind              func(childComplexity int) int
+		MerchantCode      func(childComplexity int) int
 		Name              func(childComplexity int) int
 		PublishableKey    func(childComplexity int) int
 		SecretHint        func(childComplexity int) int
@@ -400,6 +516,13 @@ type ComplexityRoot struct {
 		DeletedID      func(childComplexity int) int
 		GlobalProvider func(childComplexity int) int
 		UserErrors     func(childComplexity int) int
+	}
+
+	GlobalProviderTestPayload struct {
+		Code       func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Ok         func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	GlobalProviderUpdatePayload struct {
@@ -456,6 +579,8 @@ type ComplexityRoot struct {
 		Attempts       func(childComplexity int) int
 		Collection     func(childComplexity int) int
 		CreatedAt      func(childComplexity int) int
+		CreditNotes    func(childComplexity int) int
+		Credited       func(childComplexity int) int
 		Description    func(childComplexity int) int
 		DueAt          func(childComplexity int) int
 		Dunning        func(childComplexity int) int
@@ -470,14 +595,22 @@ type ComplexityRoot struct {
 		PaidAt         func(childComplexity int) int
 		Payer          func(childComplexity int) int
 		Payments       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		PeriodEnd      func(childComplexity int) int
+		PeriodStart    func(childComplexity int) int
 		Provider       func(childComplexity int) int
 		Quote          func(childComplexity int) int
+		ReceiptPDFURL  func(childComplexity int) int
 		ReceiptURL     func(childComplexity int) int
+		ReverseCharge  func(childComplexity int) int
+		SentAt         func(childComplexity int) int
+		ShownTaxes     func(childComplexity int) int
 		Status         func(childComplexity int) int
+		Subscription   func(childComplexity int) int
 		Subtotal       func(childComplexity int) int
 		Tax            func(childComplexity int) int
 		Total          func(childComplexity int) int
 		UpdatedAt      func(childComplexity int) int
+		UsageMonth     func(childComplexity int) int
 	}
 
 	InvoiceConnection struct {
@@ -502,17 +635,54 @@ type ComplexityRoot struct {
 	}
 
 	InvoiceLine struct {
-		Amount      func(childComplexity int) int
-		Description func(childComplexity int) int
-		ID          func(childComplexity int) int
-		Price       func(childComplexity int) int
-		Quantity    func(childComplexity int) int
-		UnitAmount  func(childComplexity int) int
+		Amount       func(childComplexity int) int
+		Description  func(childComplexity int) int
+		ID           func(childComplexity int) int
+		Price        func(childComplexity int) int
+		Quantity     func(childComplexity int) int
+		ShownTaxRate func(childComplexity int) int
+		UnitAmount   func(childComplexity int) int
+	}
+
+	InvoiceLineAddPayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceLineRemovePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceLineUpdatePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceMarkUncollectiblePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	InvoicePayPayload struct {
 		Invoice    func(childComplexity int) int
 		Payment    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceSendPayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	InvoiceTax struct {
+		Amount  func(childComplexity int) int
+		Rate    func(childComplexity int) int
+		Taxable func(childComplexity int) int
+	}
+
+	InvoiceUpdatePayload struct {
+		Invoice    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -552,6 +722,14 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	LeftBehind struct {
+		AutomaticReloads func(childComplexity int) int
+		Message          func(childComplexity int) int
+		OpenInvoices     func(childComplexity int) int
+		ProviderID       func(childComplexity int) int
+		SavedCards       func(childComplexity int) int
+	}
+
 	LowBalanceNotice struct {
 		Level     func(childComplexity int) int
 		NoticedAt func(childComplexity int) int
@@ -588,65 +766,92 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AccessTokenCreate       func(childComplexity int, input model.AccessTokenCreateInput) int
-		AccessTokenRevoke       func(childComplexity int, input model.AccessTokenRevokeInput) int
-		AccessTokenUpdate       func(childComplexity int, input model.AccessTokenUpdateInput) int
-		AutoReloadSet           func(childComplexity int, input model.AutoReloadSetInput) int
-		BalanceAdjust           func(childComplexity int, input model.BalanceAdjustInput) int
-		BalanceCredit           func(childComplexity int, input model.BalanceCreditInput) int
-		BalanceReload           func(childComplexity int, input model.BalanceReloadInput) int
-		BalanceTopUp            func(childComplexity int, input model.BalanceTopUpInput) int
-		CompanyClose            func(childComplexity int, input model.CompanyCloseInput) int
-		CompanyCreate           func(childComplexity int, input model.CompanyCreateInput) int
-		CompanyMemberAdd        func(childComplexity int, input model.CompanyMemberAddInput) int
-		CompanyMemberRemove     func(childComplexity int, input model.CompanyMemberRemoveInput) int
-		CompanyUpdate           func(childComplexity int, input model.CompanyUpdateInput) int
-		CreditLimitSet          func(childComplexity int, input model.CreditLimitSetInput) int
-		CurrencyDelete          func(childComplexity int, input model.CurrencyDeleteInput) int
-		CurrencySet             func(childComplexity int, input model.CurrencySetInput) int
-		DeveloperClose          func(childComplexity int, input model.DeveloperCloseInput) int
-		DeveloperCreate         func(childComplexity int, input model.DeveloperCreateInput) int
-		DeveloperUpdate         func(childComplexity int, input model.DeveloperUpdateInput) int
-		GlobalProviderCreate    func(childComplexity int, input model.GlobalProviderCreateInput) int
-		GlobalProviderDelete    func(childComplexity int, input model.GlobalProviderDeleteInput) int
-		GlobalProviderUpdate    func(childComplexity int, input model.GlobalProviderUpdateInput) int
-		HoldCapture             func(childComplexity int, input model.HoldCaptureInput) int
-		HoldCreate              func(childComplexity int, input model.HoldCreateInput) int
-		HoldRelease             func(childComplexity int, input model.HoldReleaseInput) int
-		InvoiceCreate           func(childComplexity int, input model.InvoiceCreateInput) int
-		InvoiceFinalize         func(childComplexity int, input model.InvoiceFinalizeInput) int
-		InvoicePay              func(childComplexity int, input model.InvoicePayInput) int
-		InvoiceVoid             func(childComplexity int, input model.InvoiceVoidInput) int
-		LowBalanceNoticeSet     func(childComplexity int, input model.LowBalanceNoticeSetInput) int
-		OrganizationCreate      func(childComplexity int, input model.OrganizationCreateInput) int
-		OrganizationStatusSet   func(childComplexity int, input model.OrganizationStatusSetInput) int
-		OrganizationUpdate      func(childComplexity int, input model.OrganizationUpdateInput) int
-		PayerErase              func(childComplexity int, input model.PayerEraseInput) int
-		PayerExport             func(childComplexity int, input model.PayerExportInput) int
-		PayerSessionCreate      func(childComplexity int, input model.PayerSessionCreateInput) int
-		PaymentMethodAttach     func(childComplexity int, input model.PaymentMethodAttachInput) int
-		PaymentMethodDetach     func(childComplexity int, input model.PaymentMethodDetachInput) int
-		PaymentMethodSetDefault func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
-		PaymentMethodSetup      func(childComplexity int, input model.PaymentMethodSetupInput) int
-		PaymentRefund           func(childComplexity int, input model.PaymentRefundInput) int
-		PaymentStart            func(childComplexity int, input model.PaymentStartInput) int
-		PaymentSync             func(childComplexity int, input model.PaymentSyncInput) int
-		PriceArchive            func(childComplexity int, input model.PriceArchiveInput) int
-		PriceCreate             func(childComplexity int, input model.PriceCreateInput) int
-		ProductCreate           func(childComplexity int, input model.ProductCreateInput) int
-		ProductUpdate           func(childComplexity int, input model.ProductUpdateInput) int
-		ProviderCreate          func(childComplexity int, input model.ProviderCreateInput) int
-		ProviderDelete          func(childComplexity int, input model.ProviderDeleteInput) int
-		ProviderTest            func(childComplexity int, input model.ProviderTestInput) int
-		ProviderUpdate          func(childComplexity int, input model.ProviderUpdateInput) int
-		QuoteAccept             func(childComplexity int, input model.QuoteAcceptInput) int
-		QuoteCancel             func(childComplexity int, input model.QuoteCancelInput) int
-		QuoteCreate             func(childComplexity int, input model.QuoteCreateInput) int
-		QuoteFinalize           func(childComplexity int, input model.QuoteFinalizeInput) int
-		QuoteUpdate             func(childComplexity int, input model.QuoteUpdateInput) int
-		UsageRecord             func(childComplexity int, input model.UsageRecordInput) int
-		UsageRecordBatch        func(childComplexity int, input model.UsageRecordBatchInput) int
-		UsageReverse            func(childComplexity int, input model.UsageReverseInput) int
+		AccessTokenCreate           func(childComplexity int, input model.AccessTokenCreateInput) int
+		AccessTokenRevoke           func(childComplexity int, input model.AccessTokenRevokeInput) int
+		AccessTokenUpdate           func(childComplexity int, input model.AccessTokenUpdateInput) int
+		AutoReloadSet               func(childComplexity int, input model.AutoReloadSetInput) int
+		BalanceAdjust               func(childComplexity int, input model.BalanceAdjustInput) int
+		BalanceCredit               func(childComplexity int, input model.BalanceCreditInput) int
+		BalanceReload               func(childComplexity int, input model.BalanceReloadInput) int
+		BalanceTopUp                func(childComplexity int, input model.BalanceTopUpInput) int
+		ClockAdvance                func(childComplexity int, input model.ClockAdvanceInput) int
+		CompanyClose                func(childComplexity int, input model.CompanyCloseInput) int
+		CompanyCreate               func(childComplexity int, input model.CompanyCreateInput) int
+		CompanyMemberAdd            func(childComplexity int, input model.CompanyMemberAddInput) int
+		CompanyMemberRemove         func(childComplexity int, input model.CompanyMemberRemoveInput) int
+		CompanyUpdate               func(childComplexity int, input model.CompanyUpdateInput) int
+		CreditLimitSet              func(childComplexity int, input model.CreditLimitSetInput) int
+		CreditNoteCreate            func(childComplexity int, input model.CreditNoteCreateInput) int
+		CreditNoteRefund            func(childComplexity int, input model.CreditNoteRefundInput) int
+		CurrencyDelete              func(childComplexity int, input model.CurrencyDeleteInput) int
+		CurrencySet                 func(childComplexity int, input model.CurrencySetInput) int
+		DeveloperClose              func(childComplexity int, input model.DeveloperCloseInput) int
+		DeveloperCreate             func(childComplexity int, input model.DeveloperCreateInput) int
+		DeveloperUpdate             func(childComplexity int, input model.DeveloperUpdateInput) int
+		EmailResend                 func(childComplexity int, input model.EmailResendInput) int
+		EmailTemplateOverride       func(childComplexity int, input model.EmailTemplateOverrideInput) int
+		EmailTemplatePreview        func(childComplexity int, input model.EmailTemplatePreviewInput) int
+		EmailTemplateReset          func(childComplexity int, input model.EmailTemplateResetInput) int
+		GlobalProviderCreate        func(childComplexity int, input model.GlobalProviderCreateInput) int
+		GlobalProviderDelete        func(childComplexity int, input model.GlobalProviderDeleteInput) int
+		GlobalProviderTest          func(childComplexity int, input model.GlobalProviderTestInput) int
+		GlobalProviderUpdate        func(childComplexity int, input model.GlobalProviderUpdateInput) int
+		HoldCapture                 func(childComplexity int, input model.HoldCaptureInput) int
+		HoldCreate                  func(childComplexity int, input model.HoldCreateInput) int
+		HoldRelease                 func(childComplexity int, input model.HoldReleaseInput) int
+		InvoiceCreate               func(childComplexity int, input model.InvoiceCreateInput) int
+		InvoiceFinalize             func(childComplexity int, input model.InvoiceFinalizeInput) int
+		InvoiceLineAdd              func(childComplexity int, input model.InvoiceLineAddInput) int
+		InvoiceLineRemove           func(childComplexity int, input model.InvoiceLineRemoveInput) int
+		InvoiceLineUpdate           func(childComplexity int, input model.InvoiceLineUpdateInput) int
+		InvoiceMarkUncollectible    func(childComplexity int, input model.InvoiceMarkUncollectibleInput) int
+		InvoicePay                  func(childComplexity int, input model.InvoicePayInput) int
+		InvoiceSend                 func(childComplexity int, input model.InvoiceSendInput) int
+		InvoiceUpdate               func(childComplexity int, input model.InvoiceUpdateInput) int
+		InvoiceVoid                 func(childComplexity int, input model.InvoiceVoidInput) int
+		LowBalanceNoticeSet         func(childComplexity int, input model.LowBalanceNoticeSetInput) int
+		OrganizationCreate          func(childComplexity int, input model.OrganizationCreateInput) int
+		OrganizationStatusSet       func(childComplexity int, input model.OrganizationStatusSetInput) int
+		OrganizationUpdate          func(childComplexity int, input model.OrganizationUpdateInput) int
+		PayerErase                  func(childComplexity int, input model.PayerEraseInput) int
+		PayerExport                 func(childComplexity int, input model.PayerExportInput) int
+		PayerSessionCreate          func(childComplexity int, input model.PayerSessionCreateInput) int
+		PaymentMethodAttach         func(childComplexity int, input model.PaymentMethodAttachInput) int
+		PaymentMethodDetach         func(childComplexity int, input model.PaymentMethodDetachInput) int
+		PaymentMethodSetDefault     func(childComplexity int, input model.PaymentMethodSetDefaultInput) int
+		PaymentMethodSetup          func(childComplexity int, input model.PaymentMethodSetupInput) int
+		PaymentRefund               func(childComplexity int, input model.PaymentRefundInput) int
+		PaymentStart                func(childComplexity int, input model.PaymentStartInput) int
+		PaymentSync                 func(childComplexity int, input model.PaymentSyncInput) int
+		PriceArchive                func(childComplexity int, input model.PriceArchiveInput) int
+		PriceCreate                 func(childComplexity int, input model.PriceCreateInput) int
+		ProductCreate               func(childComplexity int, input model.ProductCreateInput) int
+		ProductUpdate               func(childComplexity int, input model.ProductUpdateInput) int
+		ProviderCreate              func(childComplexity int, input model.ProviderCreateInput) int
+		ProviderDelete              func(childComplexity int, input model.ProviderDeleteInput) int
+		ProviderTest                func(childComplexity int, input model.ProviderTestInput) int
+		ProviderTestPayment         func(childComplexity int, input model.ProviderTestPaymentInput) int
+		ProviderUpdate              func(childComplexity int, input model.ProviderUpdateInput) int
+		QuoteAccept                 func(childComplexity int, input model.QuoteAcceptInput) int
+		QuoteCancel                 func(childComplexity int, input model.QuoteCancelInput) int
+		QuoteCreate                 func(childComplexity int, input model.QuoteCreateInput) int
+		QuoteFinalize               func(childComplexity int, input model.QuoteFinalizeInput) int
+		QuoteUpdate                 func(childComplexity int, input model.QuoteUpdateInput) int
+		Reconcile                   func(childComplexity int, input model.ReconcileInput) int
+		SubscriptionCancel          func(childComplexity int, input model.SubscriptionCancelInput) int
+		SubscriptionCreate          func(childComplexity int, input model.SubscriptionCreateInput) int
+		SubscriptionPreview         func(childComplexity int, input model.SubscriptionPreviewInput) int
+		SubscriptionResume          func(childComplexity int, input model.SubscriptionResumeInput) int
+		SubscriptionUpdate          func(childComplexity int, input model.SubscriptionUpdateInput) int
+		UsageInvoice                func(childComplexity int, input model.UsageInvoiceInput) int
+		UsageRecord                 func(childComplexity int, input model.UsageRecordInput) int
+		UsageRecordBatch            func(childComplexity int, input model.UsageRecordBatchInput) int
+		UsageReverse                func(childComplexity int, input model.UsageReverseInput) int
+		WebhookEndpointCreate       func(childComplexity int, input model.WebhookEndpointCreateInput) int
+		WebhookEndpointDelete       func(childComplexity int, input model.WebhookEndpointDeleteInput) int
+		WebhookEndpointRotateSecret func(childComplexity int, input model.WebhookEndpointRotateSecretInput) int
+		WebhookEndpointUpdate       func(childComplexity int, input model.WebhookEndpointUpdateInput) int
+		WebhookRedeliver            func(childComplexity int, input model.WebhookRedeliverInput) int
 	}
 
 	Organization struct {
@@ -655,6 +860,7 @@ type ComplexityRoot struct {
 		BillingCycle         func(childComplexity int) int
 		BillingModes         func(childComplexity int) int
 		ChargingEnabled      func(childComplexity int) int
+		ClockUntil           func(childComplexity int) int
 		Companies            func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
 		Country              func(childComplexity int) int
 		CreatedAt            func(childComplexity int) int
@@ -662,16 +868,21 @@ type ComplexityRoot struct {
 		DefaultCurrency      func(childComplexity int) int
 		DefaultProvider      func(childComplexity int) int
 		Developers           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		DueDays              func(childComplexity int) int
 		Dunning              func(childComplexity int) int
 		Environment          func(childComplexity int) int
 		FinanceSupportEmail  func(childComplexity int) int
 		ID                   func(childComplexity int) int
 		Name                 func(childComplexity int) int
+		Now                  func(childComplexity int) int
+		NumberPeriod         func(childComplexity int) int
+		PayersMayCancel      func(childComplexity int) int
 		Providers            func(childComplexity int) int
 		SenderEmail          func(childComplexity int) int
 		Slug                 func(childComplexity int) int
 		Status               func(childComplexity int) int
 		SupportEmail         func(childComplexity int) int
+		TaxID                func(childComplexity int) int
 		TaxModel             func(childComplexity int) int
 		TestTwinOfID         func(childComplexity int) int
 		ThankYouURL          func(childComplexity int) int
@@ -701,6 +912,7 @@ type ComplexityRoot struct {
 	}
 
 	OrganizationUpdatePayload struct {
+		LeftBehind   func(childComplexity int) int
 		Organization func(childComplexity int) int
 		UserErrors   func(childComplexity int) int
 	}
@@ -749,6 +961,7 @@ type ComplexityRoot struct {
 		ReferenceID   func(childComplexity int) int
 		Refunded      func(childComplexity int) int
 		Refunds       func(childComplexity int) int
+		RefusedAt     func(childComplexity int) int
 		SettledAt     func(childComplexity int) int
 		Status        func(childComplexity int) int
 		UpdatedAt     func(childComplexity int) int
@@ -792,14 +1005,16 @@ type ComplexityRoot struct {
 	}
 
 	PaymentMethod struct {
-		Card      func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		Expired   func(childComplexity int) int
-		Failure   func(childComplexity int) int
-		ID        func(childComplexity int) int
-		IsDefault func(childComplexity int) int
-		Provider  func(childComplexity int) int
-		Status    func(childComplexity int) int
+		Card        func(childComplexity int) int
+		ConsentedAt func(childComplexity int) int
+		ConsentedBy func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Expired     func(childComplexity int) int
+		Failure     func(childComplexity int) int
+		ID          func(childComplexity int) int
+		IsDefault   func(childComplexity int) int
+		Provider    func(childComplexity int) int
+		Status      func(childComplexity int) int
 	}
 
 	PaymentMethodAttachPayload struct {
@@ -907,12 +1122,15 @@ type ComplexityRoot struct {
 		CreatedAt         func(childComplexity int) int
 		Description       func(childComplexity int) int
 		Environment       func(childComplexity int) int
+		GivenEndpoint     func(childComplexity int) int
 		GlobalProvider    func(childComplexity int) int
 		ID                func(childComplexity int) int
+		Installation      func(childComplexity int) int
 		Kind              func(childComplexity int) int
 		MerchantCode      func(childComplexity int) int
 		Name              func(childComplexity int) int
 		PublishableKey    func(childComplexity int) int
+		ReturnProblem     func(childComplexity int) int
 		SecretHint        func(childComplexity int) int
 		Slug              func(childComplexity int) int
 		Status            func(childComplexity int) int
@@ -927,13 +1145,21 @@ type ComplexityRoot struct {
 
 	ProviderDeletePayload struct {
 		DeletedID  func(childComplexity int) int
+		LeftBehind func(childComplexity int) int
 		Provider   func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
 	ProviderTestPayload struct {
+		Code       func(childComplexity int) int
 		Message    func(childComplexity int) int
 		Ok         func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ProviderTestPaymentPayload struct {
+		PageURL    func(childComplexity int) int
+		Payment    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -943,24 +1169,28 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AccessTokens    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) int
-		Balances        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) int
-		Companies       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
-		Currencies      func(childComplexity int) int
-		Developers      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
-		GatewayEvents   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
-		GlobalProviders func(childComplexity int) int
-		Invoices        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
-		Node            func(childComplexity int, id string) int
-		Nodes           func(childComplexity int, ids []string) int
-		Organization    func(childComplexity int) int
-		Organizations   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) int
-		Payer           func(childComplexity int, by model.PayerLookup) int
-		Payments        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
-		Products        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
-		Providers       func(childComplexity int) int
-		Quotes          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
-		Viewer          func(childComplexity int) int
+		AccessTokens     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.AccessTokenOrder) int
+		Balances         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.BalanceOrder) int
+		Companies        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		Currencies       func(childComplexity int) int
+		Developers       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PayerOrder, where *ent.PayerWhereInput) int
+		EmailTemplates   func(childComplexity int, locale string) int
+		Emails           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.EmailOrder, where *ent.EmailWhereInput) int
+		GatewayEvents    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.GatewayEventOrder) int
+		GlobalProviders  func(childComplexity int) int
+		Invoices         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder, where *ent.InvoiceWhereInput) int
+		Node             func(childComplexity int, id string) int
+		Nodes            func(childComplexity int, ids []string) int
+		Organization     func(childComplexity int) int
+		Organizations    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.OrganizationOrder) int
+		Payer            func(childComplexity int, by model.PayerLookup) int
+		Payments         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.PaymentOrder, where *ent.PaymentWhereInput) int
+		Products         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.ProductOrder, where *ent.ProductWhereInput) int
+		Providers        func(childComplexity int) int
+		Quotes           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.QuoteOrder, where *ent.QuoteWhereInput) int
+		Subscriptions    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.SubscriptionOrder, where *ent.SubscriptionWhereInput) int
+		Viewer           func(childComplexity int) int
+		WebhookEndpoints func(childComplexity int) int
 	}
 
 	Quote struct {
@@ -975,15 +1205,18 @@ type ComplexityRoot struct {
 		PDFURL         func(childComplexity int) int
 		Payer          func(childComplexity int) int
 		Provider       func(childComplexity int) int
+		StartsAt       func(childComplexity int) int
 		Status         func(childComplexity int) int
+		Subscription   func(childComplexity int) int
 		Total          func(childComplexity int) int
 		UpdatedAt      func(childComplexity int) int
 	}
 
 	QuoteAcceptPayload struct {
-		Invoice    func(childComplexity int) int
-		Quote      func(childComplexity int) int
-		UserErrors func(childComplexity int) int
+		Invoice      func(childComplexity int) int
+		Quote        func(childComplexity int) int
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
 	}
 
 	QuoteCancelPayload struct {
@@ -1027,6 +1260,33 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	ReconcileException struct {
+		GatewayID func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		Message   func(childComplexity int) int
+		Ours      func(childComplexity int) int
+		PaymentID func(childComplexity int) int
+		Problem   func(childComplexity int) int
+		Theirs    func(childComplexity int) int
+	}
+
+	ReconcilePayload struct {
+		Report     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ReconcileReport struct {
+		Agreed     func(childComplexity int) int
+		Basis      func(childComplexity int) int
+		Booked     func(childComplexity int) int
+		Complete   func(childComplexity int) int
+		Date       func(childComplexity int) int
+		Exceptions func(childComplexity int) int
+		From       func(childComplexity int) int
+		ProviderID func(childComplexity int) int
+		To         func(childComplexity int) int
+	}
+
 	Recurrence struct {
 		Interval      func(childComplexity int) int
 		IntervalCount func(childComplexity int) int
@@ -1045,6 +1305,12 @@ type ComplexityRoot struct {
 		Payment        func(childComplexity int) int
 		Reason         func(childComplexity int) int
 		Status         func(childComplexity int) int
+	}
+
+	ReturnProblem struct {
+		Code    func(childComplexity int) int
+		Message func(childComplexity int) int
+		SeenAt  func(childComplexity int) int
 	}
 
 	SpendCheck struct {
@@ -1075,6 +1341,98 @@ type ComplexityRoot struct {
 		QuoteChanged   func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
 	}
 
+	Subscription struct {
+		AllowedActions     func(childComplexity int) int
+		Amount             func(childComplexity int) int
+		CancelAtPeriodEnd  func(childComplexity int) int
+		CanceledAt         func(childComplexity int) int
+		CreatedAt          func(childComplexity int) int
+		CurrentPeriodEnd   func(childComplexity int) int
+		CurrentPeriodStart func(childComplexity int) int
+		ID                 func(childComplexity int) int
+		Invoices           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.InvoiceOrder) int
+		Items              func(childComplexity int) int
+		LatestInvoice      func(childComplexity int) int
+		Payer              func(childComplexity int) int
+		PaymentMethod      func(childComplexity int) int
+		Provider           func(childComplexity int) int
+		Quote              func(childComplexity int) int
+		Recurrence         func(childComplexity int) int
+		ShownCollection    func(childComplexity int) int
+		StartsAt           func(childComplexity int) int
+		Status             func(childComplexity int) int
+		TrialEndsAt        func(childComplexity int) int
+		UpdatedAt          func(childComplexity int) int
+	}
+
+	SubscriptionCancelPayload struct {
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
+	SubscriptionConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	SubscriptionCreatePayload struct {
+		Invoice      func(childComplexity int) int
+		Payment      func(childComplexity int) int
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
+	SubscriptionEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	SubscriptionItem struct {
+		Amount      func(childComplexity int) int
+		Description func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Price       func(childComplexity int) int
+		Quantity    func(childComplexity int) int
+		UnitAmount  func(childComplexity int) int
+	}
+
+	SubscriptionPreview struct {
+		BilledAt  func(childComplexity int) int
+		LineItems func(childComplexity int) int
+		Subtotal  func(childComplexity int) int
+		Tax       func(childComplexity int) int
+		Total     func(childComplexity int) int
+	}
+
+	SubscriptionPreviewLine struct {
+		Amount      func(childComplexity int) int
+		Description func(childComplexity int) int
+		Quantity    func(childComplexity int) int
+		UnitAmount  func(childComplexity int) int
+	}
+
+	SubscriptionPreviewPayload struct {
+		Preview    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	SubscriptionResumePayload struct {
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
+	SubscriptionUpdatePayload struct {
+		Invoice      func(childComplexity int) int
+		Subscription func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
+	UsageInvoicePayload struct {
+		Invoice    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	UsageRecordBatchPayload struct {
 		Results    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -1098,10 +1456,11 @@ type ComplexityRoot struct {
 	}
 
 	UserError struct {
-		Code    func(childComplexity int) int
-		Details func(childComplexity int) int
-		Field   func(childComplexity int) int
-		Message func(childComplexity int) int
+		Code        func(childComplexity int) int
+		Details     func(childComplexity int) int
+		Field       func(childComplexity int) int
+		GatewayCode func(childComplexity int) int
+		Message     func(childComplexity int) int
 	}
 
 	Viewer struct {
@@ -1109,6 +1468,70 @@ type ComplexityRoot struct {
 		Organization  func(childComplexity int) int
 		Payer         func(childComplexity int) int
 		ServerVersion func(childComplexity int) int
+	}
+
+	WebhookDelivery struct {
+		AnsweredStatus func(childComplexity int) int
+		Attempt        func(childComplexity int) int
+		CreatedAt      func(childComplexity int) int
+		Endpoint       func(childComplexity int) int
+		EventType      func(childComplexity int) int
+		FinishedAt     func(childComplexity int) int
+		ID             func(childComplexity int) int
+		NextAttemptAt  func(childComplexity int) int
+		OutboxID       func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Status         func(childComplexity int) int
+	}
+
+	WebhookDeliveryConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	WebhookDeliveryEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	WebhookEndpoint struct {
+		CreatedAt           func(childComplexity int) int
+		Deliveries          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy *ent.WebhookDeliveryOrder) int
+		Description         func(childComplexity int) int
+		EventTypes          func(childComplexity int) int
+		ID                  func(childComplexity int) int
+		PreviousSecretUntil func(childComplexity int) int
+		Status              func(childComplexity int) int
+		URL                 func(childComplexity int) int
+		UpdatedAt           func(childComplexity int) int
+	}
+
+	WebhookEndpointCreatePayload struct {
+		Endpoint   func(childComplexity int) int
+		Secret     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookEndpointDeletePayload struct {
+		DeletedID  func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookEndpointRotateSecretPayload struct {
+		Endpoint   func(childComplexity int) int
+		Secret     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookEndpointUpdatePayload struct {
+		Endpoint   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	WebhookRedeliverPayload struct {
+		Delivery   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 }
 
@@ -1659,6 +2082,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ClientSecretAction.PublishableKey(childComplexity), true
 
+	case "ClockAdvancePayload.organization":
+		if e.ComplexityRoot.ClockAdvancePayload.Organization == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClockAdvancePayload.Organization(childComplexity), true
+	case "ClockAdvancePayload.userErrors":
+		if e.ComplexityRoot.ClockAdvancePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClockAdvancePayload.UserErrors(childComplexity), true
+
 	case "Company.address":
 		if e.ComplexityRoot.Company.Address == nil {
 			break
@@ -1710,6 +2146,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.CanSpend(childComplexity, args["amount"].(model.MoneyInput)), true
+	case "Company.chargingEnabled":
+		if e.ComplexityRoot.Company.ChargingEnabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.ChargingEnabled(childComplexity), true
 	case "Company.createdAt":
 		if e.ComplexityRoot.Company.CreatedAt == nil {
 			break
@@ -1762,6 +2204,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder), args["where"].(*ent.InvoiceWhereInput)), true
+	case "Company.locale":
+		if e.ComplexityRoot.Company.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.Locale(childComplexity), true
 	case "Company.members":
 		if e.ComplexityRoot.Company.Members == nil {
 			break
@@ -1818,6 +2266,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Company.reverseCharge":
+		if e.ComplexityRoot.Company.ReverseCharge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Company.ReverseCharge(childComplexity), true
 	case "Company.slug":
 		if e.ComplexityRoot.Company.Slug == nil {
 			break
@@ -1841,6 +2295,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Company.Status(childComplexity), true
+	case "Company.subscriptions":
+		if e.ComplexityRoot.Company.Subscriptions == nil {
+			break
+		}
+
+		args, err := ec.field_Company_subscriptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Company.Subscriptions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.SubscriptionOrder), args["where"].(*ent.SubscriptionWhereInput)), true
 	case "Company.taxId":
 		if e.ComplexityRoot.Company.TaxID == nil {
 			break
@@ -1963,6 +2428,99 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreditLimitSetPayload.UserErrors(childComplexity), true
+
+	case "CreditNote.createdAt":
+		if e.ComplexityRoot.CreditNote.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.CreatedAt(childComplexity), true
+	case "CreditNote.id":
+		if e.ComplexityRoot.CreditNote.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.ID(childComplexity), true
+	case "CreditNote.invoice":
+		if e.ComplexityRoot.CreditNote.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Invoice(childComplexity), true
+	case "CreditNote.number":
+		if e.ComplexityRoot.CreditNote.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Number(childComplexity), true
+	case "CreditNote.pdfUrl":
+		if e.ComplexityRoot.CreditNote.PDFURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.PDFURL(childComplexity), true
+	case "CreditNote.reason":
+		if e.ComplexityRoot.CreditNote.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Reason(childComplexity), true
+	case "CreditNote.refunds":
+		if e.ComplexityRoot.CreditNote.Refunds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Refunds(childComplexity), true
+	case "CreditNote.settlement":
+		if e.ComplexityRoot.CreditNote.Settlement == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Settlement(childComplexity), true
+	case "CreditNote.subtotal":
+		if e.ComplexityRoot.CreditNote.Subtotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Subtotal(childComplexity), true
+	case "CreditNote.tax":
+		if e.ComplexityRoot.CreditNote.Tax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Tax(childComplexity), true
+	case "CreditNote.total":
+		if e.ComplexityRoot.CreditNote.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.Total(childComplexity), true
+
+	case "CreditNoteCreatePayload.creditNote":
+		if e.ComplexityRoot.CreditNoteCreatePayload.CreditNote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteCreatePayload.CreditNote(childComplexity), true
+	case "CreditNoteCreatePayload.userErrors":
+		if e.ComplexityRoot.CreditNoteCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteCreatePayload.UserErrors(childComplexity), true
+
+	case "CreditNoteRefundPayload.creditNote":
+		if e.ComplexityRoot.CreditNoteRefundPayload.CreditNote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteRefundPayload.CreditNote(childComplexity), true
+	case "CreditNoteRefundPayload.userErrors":
+		if e.ComplexityRoot.CreditNoteRefundPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteRefundPayload.UserErrors(childComplexity), true
 
 	case "Currency.code":
 		if e.ComplexityRoot.Currency.Code == nil {
@@ -2096,6 +2654,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.CanSpend(childComplexity, args["amount"].(model.MoneyInput)), true
+	case "Developer.chargingEnabled":
+		if e.ComplexityRoot.Developer.ChargingEnabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.ChargingEnabled(childComplexity), true
 	case "Developer.createdAt":
 		if e.ComplexityRoot.Developer.CreatedAt == nil {
 			break
@@ -2154,6 +2718,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder), args["where"].(*ent.InvoiceWhereInput)), true
+	case "Developer.locale":
+		if e.ComplexityRoot.Developer.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.Locale(childComplexity), true
 	case "Developer.memberships":
 		if e.ComplexityRoot.Developer.Memberships == nil {
 			break
@@ -2210,6 +2780,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Developer.reverseCharge":
+		if e.ComplexityRoot.Developer.ReverseCharge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Developer.ReverseCharge(childComplexity), true
 	case "Developer.statement":
 		if e.ComplexityRoot.Developer.Statement == nil {
 			break
@@ -2227,6 +2803,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Developer.Status(childComplexity), true
+	case "Developer.subscriptions":
+		if e.ComplexityRoot.Developer.Subscriptions == nil {
+			break
+		}
+
+		args, err := ec.field_Developer_subscriptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Developer.Subscriptions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.SubscriptionOrder), args["where"].(*ent.SubscriptionWhereInput)), true
 	case "Developer.taxRate":
 		if e.ComplexityRoot.Developer.TaxRate == nil {
 			break
@@ -2348,6 +2935,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Dispute.Status(childComplexity), true
 
+	case "DueDays.automatic":
+		if e.ComplexityRoot.DueDays.Automatic == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DueDays.Automatic(childComplexity), true
+	case "DueDays.send":
+		if e.ComplexityRoot.DueDays.Send == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DueDays.Send(childComplexity), true
+	case "DueDays.usage":
+		if e.ComplexityRoot.DueDays.Usage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DueDays.Usage(childComplexity), true
+
 	case "DunningPolicy.attemptsMax":
 		if e.ComplexityRoot.DunningPolicy.AttemptsMax == nil {
 			break
@@ -2366,6 +2972,237 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DunningPolicy.RetryDays(childComplexity), true
+
+	case "Email.attempts":
+		if e.ComplexityRoot.Email.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Attempts(childComplexity), true
+	case "Email.createdAt":
+		if e.ComplexityRoot.Email.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.CreatedAt(childComplexity), true
+	case "Email.failure":
+		if e.ComplexityRoot.Email.Failure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Failure(childComplexity), true
+	case "Email.id":
+		if e.ComplexityRoot.Email.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.ID(childComplexity), true
+	case "Email.kind":
+		if e.ComplexityRoot.Email.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Kind(childComplexity), true
+	case "Email.nextAttemptAt":
+		if e.ComplexityRoot.Email.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.NextAttemptAt(childComplexity), true
+	case "Email.payer":
+		if e.ComplexityRoot.Email.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Payer(childComplexity), true
+	case "Email.sentAt":
+		if e.ComplexityRoot.Email.SentAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.SentAt(childComplexity), true
+	case "Email.status":
+		if e.ComplexityRoot.Email.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Email.Status(childComplexity), true
+
+	case "EmailConnection.edges":
+		if e.ComplexityRoot.EmailConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailConnection.Edges(childComplexity), true
+	case "EmailConnection.pageInfo":
+		if e.ComplexityRoot.EmailConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailConnection.PageInfo(childComplexity), true
+	case "EmailConnection.totalCount":
+		if e.ComplexityRoot.EmailConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailConnection.TotalCount(childComplexity), true
+
+	case "EmailEdge.cursor":
+		if e.ComplexityRoot.EmailEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailEdge.Cursor(childComplexity), true
+	case "EmailEdge.node":
+		if e.ComplexityRoot.EmailEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailEdge.Node(childComplexity), true
+
+	case "EmailPreview.html":
+		if e.ComplexityRoot.EmailPreview.HTML == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailPreview.HTML(childComplexity), true
+	case "EmailPreview.subject":
+		if e.ComplexityRoot.EmailPreview.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailPreview.Subject(childComplexity), true
+	case "EmailPreview.text":
+		if e.ComplexityRoot.EmailPreview.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailPreview.Text(childComplexity), true
+
+	case "EmailResendPayload.email":
+		if e.ComplexityRoot.EmailResendPayload.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailResendPayload.Email(childComplexity), true
+	case "EmailResendPayload.userErrors":
+		if e.ComplexityRoot.EmailResendPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailResendPayload.UserErrors(childComplexity), true
+
+	case "EmailTemplate.body":
+		if e.ComplexityRoot.EmailTemplate.Body == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Body(childComplexity), true
+	case "EmailTemplate.htmlBody":
+		if e.ComplexityRoot.EmailTemplate.HTMLBody == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.HTMLBody(childComplexity), true
+	case "EmailTemplate.id":
+		if e.ComplexityRoot.EmailTemplate.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.ID(childComplexity), true
+	case "EmailTemplate.kind":
+		if e.ComplexityRoot.EmailTemplate.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Kind(childComplexity), true
+	case "EmailTemplate.locale":
+		if e.ComplexityRoot.EmailTemplate.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Locale(childComplexity), true
+	case "EmailTemplate.overridden":
+		if e.ComplexityRoot.EmailTemplate.Overridden == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Overridden(childComplexity), true
+	case "EmailTemplate.preview":
+		if e.ComplexityRoot.EmailTemplate.Preview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Preview(childComplexity), true
+	case "EmailTemplate.subject":
+		if e.ComplexityRoot.EmailTemplate.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Subject(childComplexity), true
+	case "EmailTemplate.systemName":
+		if e.ComplexityRoot.EmailTemplate.SystemName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.SystemName(childComplexity), true
+	case "EmailTemplate.title":
+		if e.ComplexityRoot.EmailTemplate.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Title(childComplexity), true
+	case "EmailTemplate.updatedAt":
+		if e.ComplexityRoot.EmailTemplate.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.UpdatedAt(childComplexity), true
+	case "EmailTemplate.variables":
+		if e.ComplexityRoot.EmailTemplate.Variables == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplate.Variables(childComplexity), true
+
+	case "EmailTemplateOverridePayload.emailTemplate":
+		if e.ComplexityRoot.EmailTemplateOverridePayload.EmailTemplate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateOverridePayload.EmailTemplate(childComplexity), true
+	case "EmailTemplateOverridePayload.userErrors":
+		if e.ComplexityRoot.EmailTemplateOverridePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateOverridePayload.UserErrors(childComplexity), true
+
+	case "EmailTemplatePreviewPayload.preview":
+		if e.ComplexityRoot.EmailTemplatePreviewPayload.Preview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplatePreviewPayload.Preview(childComplexity), true
+	case "EmailTemplatePreviewPayload.userErrors":
+		if e.ComplexityRoot.EmailTemplatePreviewPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplatePreviewPayload.UserErrors(childComplexity), true
+
+	case "EmailTemplateResetPayload.emailTemplate":
+		if e.ComplexityRoot.EmailTemplateResetPayload.EmailTemplate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateResetPayload.EmailTemplate(childComplexity), true
+	case "EmailTemplateResetPayload.userErrors":
+		if e.ComplexityRoot.EmailTemplateResetPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmailTemplateResetPayload.UserErrors(childComplexity), true
 
 	case "FundsDetails.available":
 		if e.ComplexityRoot.FundsDetails.Available == nil {
@@ -2485,18 +3322,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GlobalProvider.Environment(childComplexity), true
+	case "GlobalProvider.endpoint":
+		if e.ComplexityRoot.GlobalProvider.GivenEndpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.GivenEndpoint(childComplexity), true
 	case "GlobalProvider.id":
 		if e.ComplexityRoot.GlobalProvider.ID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.GlobalProvider.ID(childComplexity), true
+	case "GlobalProvider.installationId":
+		if e.ComplexityRoot.GlobalProvider.Installation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.Installation(childComplexity), true
 	case "GlobalProvider.kind":
 		if e.ComplexityRoot.GlobalProvider.Kind == nil {
 			break
 		}
 
 		return e.ComplexityRoot.GlobalProvider.Kind(childComplexity), true
+	case "GlobalProvider.merchantCode":
+		if e.ComplexityRoot.GlobalProvider.MerchantCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProvider.MerchantCode(childComplexity), true
 	case "GlobalProvider.name":
 		if e.ComplexityRoot.GlobalProvider.Name == nil {
 			break
@@ -2571,6 +3426,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GlobalProviderDeletePayload.UserErrors(childComplexity), true
+
+	case "GlobalProviderTestPayload.code":
+		if e.ComplexityRoot.GlobalProviderTestPayload.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.Code(childComplexity), true
+	case "GlobalProviderTestPayload.message":
+		if e.ComplexityRoot.GlobalProviderTestPayload.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.Message(childComplexity), true
+	case "GlobalProviderTestPayload.ok":
+		if e.ComplexityRoot.GlobalProviderTestPayload.Ok == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.Ok(childComplexity), true
+	case "GlobalProviderTestPayload.userErrors":
+		if e.ComplexityRoot.GlobalProviderTestPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GlobalProviderTestPayload.UserErrors(childComplexity), true
 
 	case "GlobalProviderUpdatePayload.globalProvider":
 		if e.ComplexityRoot.GlobalProviderUpdatePayload.GlobalProvider == nil {
@@ -2771,6 +3651,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.CreatedAt(childComplexity), true
+	case "Invoice.creditNotes":
+		if e.ComplexityRoot.Invoice.CreditNotes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.CreditNotes(childComplexity), true
+	case "Invoice.credited":
+		if e.ComplexityRoot.Invoice.Credited == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.Credited(childComplexity), true
 	case "Invoice.description":
 		if e.ComplexityRoot.Invoice.Description == nil {
 			break
@@ -2860,6 +3752,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.Payments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PaymentOrder), args["where"].(*ent.PaymentWhereInput)), true
+	case "Invoice.periodEnd":
+		if e.ComplexityRoot.Invoice.PeriodEnd == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.PeriodEnd(childComplexity), true
+	case "Invoice.periodStart":
+		if e.ComplexityRoot.Invoice.PeriodStart == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.PeriodStart(childComplexity), true
 	case "Invoice.provider":
 		if e.ComplexityRoot.Invoice.Provider == nil {
 			break
@@ -2872,18 +3776,48 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.Quote(childComplexity), true
+	case "Invoice.receiptPdfUrl":
+		if e.ComplexityRoot.Invoice.ReceiptPDFURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.ReceiptPDFURL(childComplexity), true
 	case "Invoice.receiptUrl":
 		if e.ComplexityRoot.Invoice.ReceiptURL == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Invoice.ReceiptURL(childComplexity), true
+	case "Invoice.reverseCharge":
+		if e.ComplexityRoot.Invoice.ReverseCharge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.ReverseCharge(childComplexity), true
+	case "Invoice.sentAt":
+		if e.ComplexityRoot.Invoice.SentAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.SentAt(childComplexity), true
+	case "Invoice.taxes":
+		if e.ComplexityRoot.Invoice.ShownTaxes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.ShownTaxes(childComplexity), true
 	case "Invoice.status":
 		if e.ComplexityRoot.Invoice.Status == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Invoice.Status(childComplexity), true
+	case "Invoice.subscription":
+		if e.ComplexityRoot.Invoice.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.Subscription(childComplexity), true
 	case "Invoice.subtotal":
 		if e.ComplexityRoot.Invoice.Subtotal == nil {
 			break
@@ -2908,6 +3842,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Invoice.UpdatedAt(childComplexity), true
+	case "Invoice.usageMonth":
+		if e.ComplexityRoot.Invoice.UsageMonth == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invoice.UsageMonth(childComplexity), true
 
 	case "InvoiceConnection.edges":
 		if e.ComplexityRoot.InvoiceConnection.Edges == nil {
@@ -2997,12 +3937,70 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.InvoiceLine.Quantity(childComplexity), true
+	case "InvoiceLine.taxRate":
+		if e.ComplexityRoot.InvoiceLine.ShownTaxRate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLine.ShownTaxRate(childComplexity), true
 	case "InvoiceLine.unitAmount":
 		if e.ComplexityRoot.InvoiceLine.UnitAmount == nil {
 			break
 		}
 
 		return e.ComplexityRoot.InvoiceLine.UnitAmount(childComplexity), true
+
+	case "InvoiceLineAddPayload.invoice":
+		if e.ComplexityRoot.InvoiceLineAddPayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineAddPayload.Invoice(childComplexity), true
+	case "InvoiceLineAddPayload.userErrors":
+		if e.ComplexityRoot.InvoiceLineAddPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineAddPayload.UserErrors(childComplexity), true
+
+	case "InvoiceLineRemovePayload.invoice":
+		if e.ComplexityRoot.InvoiceLineRemovePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineRemovePayload.Invoice(childComplexity), true
+	case "InvoiceLineRemovePayload.userErrors":
+		if e.ComplexityRoot.InvoiceLineRemovePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineRemovePayload.UserErrors(childComplexity), true
+
+	case "InvoiceLineUpdatePayload.invoice":
+		if e.ComplexityRoot.InvoiceLineUpdatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineUpdatePayload.Invoice(childComplexity), true
+	case "InvoiceLineUpdatePayload.userErrors":
+		if e.ComplexityRoot.InvoiceLineUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceLineUpdatePayload.UserErrors(childComplexity), true
+
+	case "InvoiceMarkUncollectiblePayload.invoice":
+		if e.ComplexityRoot.InvoiceMarkUncollectiblePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceMarkUncollectiblePayload.Invoice(childComplexity), true
+	case "InvoiceMarkUncollectiblePayload.userErrors":
+		if e.ComplexityRoot.InvoiceMarkUncollectiblePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceMarkUncollectiblePayload.UserErrors(childComplexity), true
 
 	case "InvoicePayPayload.invoice":
 		if e.ComplexityRoot.InvoicePayPayload.Invoice == nil {
@@ -3022,6 +4020,51 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.InvoicePayPayload.UserErrors(childComplexity), true
+
+	case "InvoiceSendPayload.invoice":
+		if e.ComplexityRoot.InvoiceSendPayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceSendPayload.Invoice(childComplexity), true
+	case "InvoiceSendPayload.userErrors":
+		if e.ComplexityRoot.InvoiceSendPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceSendPayload.UserErrors(childComplexity), true
+
+	case "InvoiceTax.amount":
+		if e.ComplexityRoot.InvoiceTax.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceTax.Amount(childComplexity), true
+	case "InvoiceTax.rate":
+		if e.ComplexityRoot.InvoiceTax.Rate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceTax.Rate(childComplexity), true
+	case "InvoiceTax.taxable":
+		if e.ComplexityRoot.InvoiceTax.Taxable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceTax.Taxable(childComplexity), true
+
+	case "InvoiceUpdatePayload.invoice":
+		if e.ComplexityRoot.InvoiceUpdatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceUpdatePayload.Invoice(childComplexity), true
+	case "InvoiceUpdatePayload.userErrors":
+		if e.ComplexityRoot.InvoiceUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvoiceUpdatePayload.UserErrors(childComplexity), true
 
 	case "InvoiceVoidPayload.invoice":
 		if e.ComplexityRoot.InvoiceVoidPayload.Invoice == nil {
@@ -3170,6 +4213,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LedgerEntryEdge.Node(childComplexity), true
+
+	case "LeftBehind.automaticReloads":
+		if e.ComplexityRoot.LeftBehind.AutomaticReloads == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.AutomaticReloads(childComplexity), true
+	case "LeftBehind.message":
+		if e.ComplexityRoot.LeftBehind.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.Message(childComplexity), true
+	case "LeftBehind.openInvoices":
+		if e.ComplexityRoot.LeftBehind.OpenInvoices == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.OpenInvoices(childComplexity), true
+	case "LeftBehind.providerId":
+		if e.ComplexityRoot.LeftBehind.ProviderID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.ProviderID(childComplexity), true
+	case "LeftBehind.savedCards":
+		if e.ComplexityRoot.LeftBehind.SavedCards == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeftBehind.SavedCards(childComplexity), true
 
 	case "LowBalanceNotice.level":
 		if e.ComplexityRoot.LowBalanceNotice.Level == nil {
@@ -3367,6 +4441,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BalanceTopUp(childComplexity, args["input"].(model.BalanceTopUpInput)), true
+	case "Mutation.clockAdvance":
+		if e.ComplexityRoot.Mutation.ClockAdvance == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_clockAdvance_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ClockAdvance(childComplexity, args["input"].(model.ClockAdvanceInput)), true
 	case "Mutation.companyClose":
 		if e.ComplexityRoot.Mutation.CompanyClose == nil {
 			break
@@ -3433,6 +4518,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreditLimitSet(childComplexity, args["input"].(model.CreditLimitSetInput)), true
+	case "Mutation.creditNoteCreate":
+		if e.ComplexityRoot.Mutation.CreditNoteCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_creditNoteCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreditNoteCreate(childComplexity, args["input"].(model.CreditNoteCreateInput)), true
+	case "Mutation.creditNoteRefund":
+		if e.ComplexityRoot.Mutation.CreditNoteRefund == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_creditNoteRefund_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreditNoteRefund(childComplexity, args["input"].(model.CreditNoteRefundInput)), true
 	case "Mutation.currencyDelete":
 		if e.ComplexityRoot.Mutation.CurrencyDelete == nil {
 			break
@@ -3488,6 +4595,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeveloperUpdate(childComplexity, args["input"].(model.DeveloperUpdateInput)), true
+	case "Mutation.emailResend":
+		if e.ComplexityRoot.Mutation.EmailResend == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailResend_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailResend(childComplexity, args["input"].(model.EmailResendInput)), true
+	case "Mutation.emailTemplateOverride":
+		if e.ComplexityRoot.Mutation.EmailTemplateOverride == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailTemplateOverride_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailTemplateOverride(childComplexity, args["input"].(model.EmailTemplateOverrideInput)), true
+	case "Mutation.emailTemplatePreview":
+		if e.ComplexityRoot.Mutation.EmailTemplatePreview == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailTemplatePreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailTemplatePreview(childComplexity, args["input"].(model.EmailTemplatePreviewInput)), true
+	case "Mutation.emailTemplateReset":
+		if e.ComplexityRoot.Mutation.EmailTemplateReset == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_emailTemplateReset_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EmailTemplateReset(childComplexity, args["input"].(model.EmailTemplateResetInput)), true
 	case "Mutation.globalProviderCreate":
 		if e.ComplexityRoot.Mutation.GlobalProviderCreate == nil {
 			break
@@ -3510,6 +4661,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.GlobalProviderDelete(childComplexity, args["input"].(model.GlobalProviderDeleteInput)), true
+	case "Mutation.globalProviderTest":
+		if e.ComplexityRoot.Mutation.GlobalProviderTest == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_globalProviderTest_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GlobalProviderTest(childComplexity, args["input"].(model.GlobalProviderTestInput)), true
 	case "Mutation.globalProviderUpdate":
 		if e.ComplexityRoot.Mutation.GlobalProviderUpdate == nil {
 			break
@@ -3576,6 +4738,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.InvoiceFinalize(childComplexity, args["input"].(model.InvoiceFinalizeInput)), true
+	case "Mutation.invoiceLineAdd":
+		if e.ComplexityRoot.Mutation.InvoiceLineAdd == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceLineAdd_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceLineAdd(childComplexity, args["input"].(model.InvoiceLineAddInput)), true
+	case "Mutation.invoiceLineRemove":
+		if e.ComplexityRoot.Mutation.InvoiceLineRemove == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceLineRemove_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceLineRemove(childComplexity, args["input"].(model.InvoiceLineRemoveInput)), true
+	case "Mutation.invoiceLineUpdate":
+		if e.ComplexityRoot.Mutation.InvoiceLineUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceLineUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceLineUpdate(childComplexity, args["input"].(model.InvoiceLineUpdateInput)), true
+	case "Mutation.invoiceMarkUncollectible":
+		if e.ComplexityRoot.Mutation.InvoiceMarkUncollectible == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceMarkUncollectible_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceMarkUncollectible(childComplexity, args["input"].(model.InvoiceMarkUncollectibleInput)), true
 	case "Mutation.invoicePay":
 		if e.ComplexityRoot.Mutation.InvoicePay == nil {
 			break
@@ -3587,6 +4793,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.InvoicePay(childComplexity, args["input"].(model.InvoicePayInput)), true
+	case "Mutation.invoiceSend":
+		if e.ComplexityRoot.Mutation.InvoiceSend == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceSend_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceSend(childComplexity, args["input"].(model.InvoiceSendInput)), true
+	case "Mutation.invoiceUpdate":
+		if e.ComplexityRoot.Mutation.InvoiceUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invoiceUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InvoiceUpdate(childComplexity, args["input"].(model.InvoiceUpdateInput)), true
 	case "Mutation.invoiceVoid":
 		if e.ComplexityRoot.Mutation.InvoiceVoid == nil {
 			break
@@ -3829,6 +5057,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProviderTest(childComplexity, args["input"].(model.ProviderTestInput)), true
+	case "Mutation.providerTestPayment":
+		if e.ComplexityRoot.Mutation.ProviderTestPayment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_providerTestPayment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProviderTestPayment(childComplexity, args["input"].(model.ProviderTestPaymentInput)), true
 	case "Mutation.providerUpdate":
 		if e.ComplexityRoot.Mutation.ProviderUpdate == nil {
 			break
@@ -3895,6 +5134,83 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.QuoteUpdate(childComplexity, args["input"].(model.QuoteUpdateInput)), true
+	case "Mutation.reconcile":
+		if e.ComplexityRoot.Mutation.Reconcile == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_reconcile_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Reconcile(childComplexity, args["input"].(model.ReconcileInput)), true
+	case "Mutation.subscriptionCancel":
+		if e.ComplexityRoot.Mutation.SubscriptionCancel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionCancel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionCancel(childComplexity, args["input"].(model.SubscriptionCancelInput)), true
+	case "Mutation.subscriptionCreate":
+		if e.ComplexityRoot.Mutation.SubscriptionCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionCreate(childComplexity, args["input"].(model.SubscriptionCreateInput)), true
+	case "Mutation.subscriptionPreview":
+		if e.ComplexityRoot.Mutation.SubscriptionPreview == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionPreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionPreview(childComplexity, args["input"].(model.SubscriptionPreviewInput)), true
+	case "Mutation.subscriptionResume":
+		if e.ComplexityRoot.Mutation.SubscriptionResume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionResume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionResume(childComplexity, args["input"].(model.SubscriptionResumeInput)), true
+	case "Mutation.subscriptionUpdate":
+		if e.ComplexityRoot.Mutation.SubscriptionUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscriptionUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscriptionUpdate(childComplexity, args["input"].(model.SubscriptionUpdateInput)), true
+	case "Mutation.usageInvoice":
+		if e.ComplexityRoot.Mutation.UsageInvoice == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_usageInvoice_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UsageInvoice(childComplexity, args["input"].(model.UsageInvoiceInput)), true
 	case "Mutation.usageRecord":
 		if e.ComplexityRoot.Mutation.UsageRecord == nil {
 			break
@@ -3928,6 +5244,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UsageReverse(childComplexity, args["input"].(model.UsageReverseInput)), true
+	case "Mutation.webhookEndpointCreate":
+		if e.ComplexityRoot.Mutation.WebhookEndpointCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointCreate(childComplexity, args["input"].(model.WebhookEndpointCreateInput)), true
+	case "Mutation.webhookEndpointDelete":
+		if e.ComplexityRoot.Mutation.WebhookEndpointDelete == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointDelete_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointDelete(childComplexity, args["input"].(model.WebhookEndpointDeleteInput)), true
+	case "Mutation.webhookEndpointRotateSecret":
+		if e.ComplexityRoot.Mutation.WebhookEndpointRotateSecret == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointRotateSecret_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointRotateSecret(childComplexity, args["input"].(model.WebhookEndpointRotateSecretInput)), true
+	case "Mutation.webhookEndpointUpdate":
+		if e.ComplexityRoot.Mutation.WebhookEndpointUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookEndpointUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookEndpointUpdate(childComplexity, args["input"].(model.WebhookEndpointUpdateInput)), true
+	case "Mutation.webhookRedeliver":
+		if e.ComplexityRoot.Mutation.WebhookRedeliver == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_webhookRedeliver_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WebhookRedeliver(childComplexity, args["input"].(model.WebhookRedeliverInput)), true
 
 	case "Organization.addresses":
 		if e.ComplexityRoot.Organization.Addresses == nil {
@@ -3959,6 +5330,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.ChargingEnabled(childComplexity), true
+	case "Organization.clockUntil":
+		if e.ComplexityRoot.Organization.ClockUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.ClockUntil(childComplexity), true
 	case "Organization.companies":
 		if e.ComplexityRoot.Organization.Companies == nil {
 			break
@@ -4011,6 +5388,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
+	case "Organization.dueDays":
+		if e.ComplexityRoot.Organization.DueDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.DueDays(childComplexity), true
 	case "Organization.dunning":
 		if e.ComplexityRoot.Organization.Dunning == nil {
 			break
@@ -4041,6 +5424,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Name(childComplexity), true
+	case "Organization.now":
+		if e.ComplexityRoot.Organization.Now == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.Now(childComplexity), true
+	case "Organization.numberPeriod":
+		if e.ComplexityRoot.Organization.NumberPeriod == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.NumberPeriod(childComplexity), true
+	case "Organization.payersMayCancel":
+		if e.ComplexityRoot.Organization.PayersMayCancel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.PayersMayCancel(childComplexity), true
 	case "Organization.providers":
 		if e.ComplexityRoot.Organization.Providers == nil {
 			break
@@ -4071,6 +5472,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.SupportEmail(childComplexity), true
+	case "Organization.taxId":
+		if e.ComplexityRoot.Organization.TaxID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.TaxID(childComplexity), true
 	case "Organization.taxModel":
 		if e.ComplexityRoot.Organization.TaxModel == nil {
 			break
@@ -4160,6 +5567,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OrganizationStatusSetPayload.UserErrors(childComplexity), true
 
+	case "OrganizationUpdatePayload.leftBehind":
+		if e.ComplexityRoot.OrganizationUpdatePayload.LeftBehind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrganizationUpdatePayload.LeftBehind(childComplexity), true
 	case "OrganizationUpdatePayload.organization":
 		if e.ComplexityRoot.OrganizationUpdatePayload.Organization == nil {
 			break
@@ -4368,6 +5781,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.Refunds(childComplexity), true
+	case "Payment.refusedAt":
+		if e.ComplexityRoot.Payment.RefusedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.RefusedAt(childComplexity), true
 	case "Payment.settledAt":
 		if e.ComplexityRoot.Payment.SettledAt == nil {
 			break
@@ -4513,6 +5932,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PaymentMethod.Card(childComplexity), true
+	case "PaymentMethod.consentedAt":
+		if e.ComplexityRoot.PaymentMethod.ConsentedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethod.ConsentedAt(childComplexity), true
+	case "PaymentMethod.consentedBy":
+		if e.ComplexityRoot.PaymentMethod.ConsentedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethod.ConsentedBy(childComplexity), true
 	case "PaymentMethod.createdAt":
 		if e.ComplexityRoot.PaymentMethod.CreatedAt == nil {
 			break
@@ -4891,6 +6322,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.Environment(childComplexity), true
+	case "Provider.endpoint":
+		if e.ComplexityRoot.Provider.GivenEndpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.GivenEndpoint(childComplexity), true
 	case "Provider.globalProvider":
 		if e.ComplexityRoot.Provider.GlobalProvider == nil {
 			break
@@ -4903,6 +6340,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.ID(childComplexity), true
+	case "Provider.installationId":
+		if e.ComplexityRoot.Provider.Installation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Installation(childComplexity), true
 	case "Provider.kind":
 		if e.ComplexityRoot.Provider.Kind == nil {
 			break
@@ -4927,6 +6370,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Provider.PublishableKey(childComplexity), true
+	case "Provider.returnProblem":
+		if e.ComplexityRoot.Provider.ReturnProblem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.ReturnProblem(childComplexity), true
 	case "Provider.secretHint":
 		if e.ComplexityRoot.Provider.SecretHint == nil {
 			break
@@ -4977,6 +6426,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProviderDeletePayload.DeletedID(childComplexity), true
+	case "ProviderDeletePayload.leftBehind":
+		if e.ComplexityRoot.ProviderDeletePayload.LeftBehind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderDeletePayload.LeftBehind(childComplexity), true
 	case "ProviderDeletePayload.provider":
 		if e.ComplexityRoot.ProviderDeletePayload.Provider == nil {
 			break
@@ -4990,6 +6445,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProviderDeletePayload.UserErrors(childComplexity), true
 
+	case "ProviderTestPayload.code":
+		if e.ComplexityRoot.ProviderTestPayload.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPayload.Code(childComplexity), true
 	case "ProviderTestPayload.message":
 		if e.ComplexityRoot.ProviderTestPayload.Message == nil {
 			break
@@ -5008,6 +6469,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProviderTestPayload.UserErrors(childComplexity), true
+
+	case "ProviderTestPaymentPayload.pageUrl":
+		if e.ComplexityRoot.ProviderTestPaymentPayload.PageURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPaymentPayload.PageURL(childComplexity), true
+	case "ProviderTestPaymentPayload.payment":
+		if e.ComplexityRoot.ProviderTestPaymentPayload.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPaymentPayload.Payment(childComplexity), true
+	case "ProviderTestPaymentPayload.userErrors":
+		if e.ComplexityRoot.ProviderTestPaymentPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProviderTestPaymentPayload.UserErrors(childComplexity), true
 
 	case "ProviderUpdatePayload.provider":
 		if e.ComplexityRoot.ProviderUpdatePayload.Provider == nil {
@@ -5072,6 +6552,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Developers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.PayerOrder), args["where"].(*ent.PayerWhereInput)), true
+	case "Query.emailTemplates":
+		if e.ComplexityRoot.Query.EmailTemplates == nil {
+			break
+		}
+
+		args, err := ec.field_Query_emailTemplates_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.EmailTemplates(childComplexity, args["locale"].(string)), true
+	case "Query.emails":
+		if e.ComplexityRoot.Query.Emails == nil {
+			break
+		}
+
+		args, err := ec.field_Query_emails_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Emails(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.EmailOrder), args["where"].(*ent.EmailWhereInput)), true
 	case "Query.gatewayEvents":
 		if e.ComplexityRoot.Query.GatewayEvents == nil {
 			break
@@ -5190,12 +6692,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Quotes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.QuoteOrder), args["where"].(*ent.QuoteWhereInput)), true
+	case "Query.subscriptions":
+		if e.ComplexityRoot.Query.Subscriptions == nil {
+			break
+		}
+
+		args, err := ec.field_Query_subscriptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Subscriptions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.SubscriptionOrder), args["where"].(*ent.SubscriptionWhereInput)), true
 	case "Query.viewer":
 		if e.ComplexityRoot.Query.Viewer == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+	case "Query.webhookEndpoints":
+		if e.ComplexityRoot.Query.WebhookEndpoints == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.WebhookEndpoints(childComplexity), true
 
 	case "Quote.allowedActions":
 		if e.ComplexityRoot.Quote.AllowedActions == nil {
@@ -5263,12 +6782,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Quote.Provider(childComplexity), true
+	case "Quote.startsAt":
+		if e.ComplexityRoot.Quote.StartsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Quote.StartsAt(childComplexity), true
 	case "Quote.status":
 		if e.ComplexityRoot.Quote.Status == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Quote.Status(childComplexity), true
+	case "Quote.subscription":
+		if e.ComplexityRoot.Quote.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Quote.Subscription(childComplexity), true
 	case "Quote.total":
 		if e.ComplexityRoot.Quote.Total == nil {
 			break
@@ -5294,6 +6825,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.QuoteAcceptPayload.Quote(childComplexity), true
+	case "QuoteAcceptPayload.subscription":
+		if e.ComplexityRoot.QuoteAcceptPayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuoteAcceptPayload.Subscription(childComplexity), true
 	case "QuoteAcceptPayload.userErrors":
 		if e.ComplexityRoot.QuoteAcceptPayload.UserErrors == nil {
 			break
@@ -5428,6 +6965,117 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.QuoteUpdatePayload.UserErrors(childComplexity), true
 
+	case "ReconcileException.gatewayId":
+		if e.ComplexityRoot.ReconcileException.GatewayID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.GatewayID(childComplexity), true
+	case "ReconcileException.kind":
+		if e.ComplexityRoot.ReconcileException.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Kind(childComplexity), true
+	case "ReconcileException.message":
+		if e.ComplexityRoot.ReconcileException.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Message(childComplexity), true
+	case "ReconcileException.ours":
+		if e.ComplexityRoot.ReconcileException.Ours == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Ours(childComplexity), true
+	case "ReconcileException.paymentId":
+		if e.ComplexityRoot.ReconcileException.PaymentID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.PaymentID(childComplexity), true
+	case "ReconcileException.problem":
+		if e.ComplexityRoot.ReconcileException.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Problem(childComplexity), true
+	case "ReconcileException.theirs":
+		if e.ComplexityRoot.ReconcileException.Theirs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileException.Theirs(childComplexity), true
+
+	case "ReconcilePayload.report":
+		if e.ComplexityRoot.ReconcilePayload.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcilePayload.Report(childComplexity), true
+	case "ReconcilePayload.userErrors":
+		if e.ComplexityRoot.ReconcilePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcilePayload.UserErrors(childComplexity), true
+
+	case "ReconcileReport.agreed":
+		if e.ComplexityRoot.ReconcileReport.Agreed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Agreed(childComplexity), true
+	case "ReconcileReport.basis":
+		if e.ComplexityRoot.ReconcileReport.Basis == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Basis(childComplexity), true
+	case "ReconcileReport.booked":
+		if e.ComplexityRoot.ReconcileReport.Booked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Booked(childComplexity), true
+	case "ReconcileReport.complete":
+		if e.ComplexityRoot.ReconcileReport.Complete == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Complete(childComplexity), true
+	case "ReconcileReport.date":
+		if e.ComplexityRoot.ReconcileReport.Date == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Date(childComplexity), true
+	case "ReconcileReport.exceptions":
+		if e.ComplexityRoot.ReconcileReport.Exceptions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.Exceptions(childComplexity), true
+	case "ReconcileReport.from":
+		if e.ComplexityRoot.ReconcileReport.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.From(childComplexity), true
+	case "ReconcileReport.providerId":
+		if e.ComplexityRoot.ReconcileReport.ProviderID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.ProviderID(childComplexity), true
+	case "ReconcileReport.to":
+		if e.ComplexityRoot.ReconcileReport.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcileReport.To(childComplexity), true
+
 	case "Recurrence.interval":
 		if e.ComplexityRoot.Recurrence.Interval == nil {
 			break
@@ -5496,6 +7144,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Refund.Status(childComplexity), true
+
+	case "ReturnProblem.code":
+		if e.ComplexityRoot.ReturnProblem.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnProblem.Code(childComplexity), true
+	case "ReturnProblem.message":
+		if e.ComplexityRoot.ReturnProblem.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnProblem.Message(childComplexity), true
+	case "ReturnProblem.seenAt":
+		if e.ComplexityRoot.ReturnProblem.SeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnProblem.SeenAt(childComplexity), true
 
 	case "SpendCheck.allowed":
 		if e.ComplexityRoot.SpendCheck.Allowed == nil {
@@ -5634,6 +7301,359 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Stream.QuoteChanged(childComplexity, args["payerId"].(*string), args["after"].(*entgql.Cursor[string])), true
 
+	case "Subscription.allowedActions":
+		if e.ComplexityRoot.Subscription.AllowedActions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.AllowedActions(childComplexity), true
+	case "Subscription.amount":
+		if e.ComplexityRoot.Subscription.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Amount(childComplexity), true
+	case "Subscription.cancelAtPeriodEnd":
+		if e.ComplexityRoot.Subscription.CancelAtPeriodEnd == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CancelAtPeriodEnd(childComplexity), true
+	case "Subscription.canceledAt":
+		if e.ComplexityRoot.Subscription.CanceledAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CanceledAt(childComplexity), true
+	case "Subscription.createdAt":
+		if e.ComplexityRoot.Subscription.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CreatedAt(childComplexity), true
+	case "Subscription.currentPeriodEnd":
+		if e.ComplexityRoot.Subscription.CurrentPeriodEnd == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CurrentPeriodEnd(childComplexity), true
+	case "Subscription.currentPeriodStart":
+		if e.ComplexityRoot.Subscription.CurrentPeriodStart == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.CurrentPeriodStart(childComplexity), true
+	case "Subscription.id":
+		if e.ComplexityRoot.Subscription.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.ID(childComplexity), true
+	case "Subscription.invoices":
+		if e.ComplexityRoot.Subscription.Invoices == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_invoices_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Invoices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.InvoiceOrder)), true
+	case "Subscription.items":
+		if e.ComplexityRoot.Subscription.Items == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Items(childComplexity), true
+	case "Subscription.latestInvoice":
+		if e.ComplexityRoot.Subscription.LatestInvoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.LatestInvoice(childComplexity), true
+	case "Subscription.payer":
+		if e.ComplexityRoot.Subscription.Payer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Payer(childComplexity), true
+	case "Subscription.paymentMethod":
+		if e.ComplexityRoot.Subscription.PaymentMethod == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.PaymentMethod(childComplexity), true
+	case "Subscription.provider":
+		if e.ComplexityRoot.Subscription.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Provider(childComplexity), true
+	case "Subscription.quote":
+		if e.ComplexityRoot.Subscription.Quote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Quote(childComplexity), true
+	case "Subscription.recurrence":
+		if e.ComplexityRoot.Subscription.Recurrence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Recurrence(childComplexity), true
+	case "Subscription.collection":
+		if e.ComplexityRoot.Subscription.ShownCollection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.ShownCollection(childComplexity), true
+	case "Subscription.startsAt":
+		if e.ComplexityRoot.Subscription.StartsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.StartsAt(childComplexity), true
+	case "Subscription.status":
+		if e.ComplexityRoot.Subscription.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Status(childComplexity), true
+	case "Subscription.trialEndsAt":
+		if e.ComplexityRoot.Subscription.TrialEndsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.TrialEndsAt(childComplexity), true
+	case "Subscription.updatedAt":
+		if e.ComplexityRoot.Subscription.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.UpdatedAt(childComplexity), true
+
+	case "SubscriptionCancelPayload.subscription":
+		if e.ComplexityRoot.SubscriptionCancelPayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCancelPayload.Subscription(childComplexity), true
+	case "SubscriptionCancelPayload.userErrors":
+		if e.ComplexityRoot.SubscriptionCancelPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCancelPayload.UserErrors(childComplexity), true
+
+	case "SubscriptionConnection.edges":
+		if e.ComplexityRoot.SubscriptionConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionConnection.Edges(childComplexity), true
+	case "SubscriptionConnection.pageInfo":
+		if e.ComplexityRoot.SubscriptionConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionConnection.PageInfo(childComplexity), true
+	case "SubscriptionConnection.totalCount":
+		if e.ComplexityRoot.SubscriptionConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionConnection.TotalCount(childComplexity), true
+
+	case "SubscriptionCreatePayload.invoice":
+		if e.ComplexityRoot.SubscriptionCreatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.Invoice(childComplexity), true
+	case "SubscriptionCreatePayload.payment":
+		if e.ComplexityRoot.SubscriptionCreatePayload.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.Payment(childComplexity), true
+	case "SubscriptionCreatePayload.subscription":
+		if e.ComplexityRoot.SubscriptionCreatePayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.Subscription(childComplexity), true
+	case "SubscriptionCreatePayload.userErrors":
+		if e.ComplexityRoot.SubscriptionCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionCreatePayload.UserErrors(childComplexity), true
+
+	case "SubscriptionEdge.cursor":
+		if e.ComplexityRoot.SubscriptionEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionEdge.Cursor(childComplexity), true
+	case "SubscriptionEdge.node":
+		if e.ComplexityRoot.SubscriptionEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionEdge.Node(childComplexity), true
+
+	case "SubscriptionItem.amount":
+		if e.ComplexityRoot.SubscriptionItem.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Amount(childComplexity), true
+	case "SubscriptionItem.description":
+		if e.ComplexityRoot.SubscriptionItem.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Description(childComplexity), true
+	case "SubscriptionItem.id":
+		if e.ComplexityRoot.SubscriptionItem.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.ID(childComplexity), true
+	case "SubscriptionItem.price":
+		if e.ComplexityRoot.SubscriptionItem.Price == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Price(childComplexity), true
+	case "SubscriptionItem.quantity":
+		if e.ComplexityRoot.SubscriptionItem.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.Quantity(childComplexity), true
+	case "SubscriptionItem.unitAmount":
+		if e.ComplexityRoot.SubscriptionItem.UnitAmount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionItem.UnitAmount(childComplexity), true
+
+	case "SubscriptionPreview.billedAt":
+		if e.ComplexityRoot.SubscriptionPreview.BilledAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.BilledAt(childComplexity), true
+	case "SubscriptionPreview.lineItems":
+		if e.ComplexityRoot.SubscriptionPreview.LineItems == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.LineItems(childComplexity), true
+	case "SubscriptionPreview.subtotal":
+		if e.ComplexityRoot.SubscriptionPreview.Subtotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.Subtotal(childComplexity), true
+	case "SubscriptionPreview.tax":
+		if e.ComplexityRoot.SubscriptionPreview.Tax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.Tax(childComplexity), true
+	case "SubscriptionPreview.total":
+		if e.ComplexityRoot.SubscriptionPreview.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreview.Total(childComplexity), true
+
+	case "SubscriptionPreviewLine.amount":
+		if e.ComplexityRoot.SubscriptionPreviewLine.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.Amount(childComplexity), true
+	case "SubscriptionPreviewLine.description":
+		if e.ComplexityRoot.SubscriptionPreviewLine.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.Description(childComplexity), true
+	case "SubscriptionPreviewLine.quantity":
+		if e.ComplexityRoot.SubscriptionPreviewLine.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.Quantity(childComplexity), true
+	case "SubscriptionPreviewLine.unitAmount":
+		if e.ComplexityRoot.SubscriptionPreviewLine.UnitAmount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewLine.UnitAmount(childComplexity), true
+
+	case "SubscriptionPreviewPayload.preview":
+		if e.ComplexityRoot.SubscriptionPreviewPayload.Preview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewPayload.Preview(childComplexity), true
+	case "SubscriptionPreviewPayload.userErrors":
+		if e.ComplexityRoot.SubscriptionPreviewPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionPreviewPayload.UserErrors(childComplexity), true
+
+	case "SubscriptionResumePayload.subscription":
+		if e.ComplexityRoot.SubscriptionResumePayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionResumePayload.Subscription(childComplexity), true
+	case "SubscriptionResumePayload.userErrors":
+		if e.ComplexityRoot.SubscriptionResumePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionResumePayload.UserErrors(childComplexity), true
+
+	case "SubscriptionUpdatePayload.invoice":
+		if e.ComplexityRoot.SubscriptionUpdatePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionUpdatePayload.Invoice(childComplexity), true
+	case "SubscriptionUpdatePayload.subscription":
+		if e.ComplexityRoot.SubscriptionUpdatePayload.Subscription == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionUpdatePayload.Subscription(childComplexity), true
+	case "SubscriptionUpdatePayload.userErrors":
+		if e.ComplexityRoot.SubscriptionUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscriptionUpdatePayload.UserErrors(childComplexity), true
+
+	case "UsageInvoicePayload.invoice":
+		if e.ComplexityRoot.UsageInvoicePayload.Invoice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageInvoicePayload.Invoice(childComplexity), true
+	case "UsageInvoicePayload.userErrors":
+		if e.ComplexityRoot.UsageInvoicePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageInvoicePayload.UserErrors(childComplexity), true
+
 	case "UsageRecordBatchPayload.results":
 		if e.ComplexityRoot.UsageRecordBatchPayload.Results == nil {
 			break
@@ -5716,6 +7736,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserError.Field(childComplexity), true
+	case "UserError.gatewayCode":
+		if e.ComplexityRoot.UserError.GatewayCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserError.GatewayCode(childComplexity), true
 	case "UserError.message":
 		if e.ComplexityRoot.UserError.Message == nil {
 			break
@@ -5748,6 +7774,242 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Viewer.ServerVersion(childComplexity), true
 
+	case "WebhookDelivery.httpStatus":
+		if e.ComplexityRoot.WebhookDelivery.AnsweredStatus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.AnsweredStatus(childComplexity), true
+	case "WebhookDelivery.attempt":
+		if e.ComplexityRoot.WebhookDelivery.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Attempt(childComplexity), true
+	case "WebhookDelivery.createdAt":
+		if e.ComplexityRoot.WebhookDelivery.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.CreatedAt(childComplexity), true
+	case "WebhookDelivery.endpoint":
+		if e.ComplexityRoot.WebhookDelivery.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Endpoint(childComplexity), true
+	case "WebhookDelivery.eventType":
+		if e.ComplexityRoot.WebhookDelivery.EventType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.EventType(childComplexity), true
+	case "WebhookDelivery.finishedAt":
+		if e.ComplexityRoot.WebhookDelivery.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.FinishedAt(childComplexity), true
+	case "WebhookDelivery.id":
+		if e.ComplexityRoot.WebhookDelivery.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.ID(childComplexity), true
+	case "WebhookDelivery.nextAttemptAt":
+		if e.ComplexityRoot.WebhookDelivery.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.NextAttemptAt(childComplexity), true
+	case "WebhookDelivery.eventId":
+		if e.ComplexityRoot.WebhookDelivery.OutboxID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.OutboxID(childComplexity), true
+	case "WebhookDelivery.error":
+		if e.ComplexityRoot.WebhookDelivery.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Reason(childComplexity), true
+	case "WebhookDelivery.status":
+		if e.ComplexityRoot.WebhookDelivery.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Status(childComplexity), true
+
+	case "WebhookDeliveryConnection.edges":
+		if e.ComplexityRoot.WebhookDeliveryConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.Edges(childComplexity), true
+	case "WebhookDeliveryConnection.pageInfo":
+		if e.ComplexityRoot.WebhookDeliveryConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.PageInfo(childComplexity), true
+	case "WebhookDeliveryConnection.totalCount":
+		if e.ComplexityRoot.WebhookDeliveryConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.TotalCount(childComplexity), true
+
+	case "WebhookDeliveryEdge.cursor":
+		if e.ComplexityRoot.WebhookDeliveryEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryEdge.Cursor(childComplexity), true
+	case "WebhookDeliveryEdge.node":
+		if e.ComplexityRoot.WebhookDeliveryEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryEdge.Node(childComplexity), true
+
+	case "WebhookEndpoint.createdAt":
+		if e.ComplexityRoot.WebhookEndpoint.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.CreatedAt(childComplexity), true
+	case "WebhookEndpoint.deliveries":
+		if e.ComplexityRoot.WebhookEndpoint.Deliveries == nil {
+			break
+		}
+
+		args, err := ec.field_WebhookEndpoint_deliveries_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.Deliveries(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].(*ent.WebhookDeliveryOrder)), true
+	case "WebhookEndpoint.description":
+		if e.ComplexityRoot.WebhookEndpoint.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.Description(childComplexity), true
+	case "WebhookEndpoint.eventTypes":
+		if e.ComplexityRoot.WebhookEndpoint.EventTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.EventTypes(childComplexity), true
+	case "WebhookEndpoint.id":
+		if e.ComplexityRoot.WebhookEndpoint.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.ID(childComplexity), true
+	case "WebhookEndpoint.previousSecretUntil":
+		if e.ComplexityRoot.WebhookEndpoint.PreviousSecretUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.PreviousSecretUntil(childComplexity), true
+	case "WebhookEndpoint.status":
+		if e.ComplexityRoot.WebhookEndpoint.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.Status(childComplexity), true
+	case "WebhookEndpoint.url":
+		if e.ComplexityRoot.WebhookEndpoint.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.URL(childComplexity), true
+	case "WebhookEndpoint.updatedAt":
+		if e.ComplexityRoot.WebhookEndpoint.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpoint.UpdatedAt(childComplexity), true
+
+	case "WebhookEndpointCreatePayload.endpoint":
+		if e.ComplexityRoot.WebhookEndpointCreatePayload.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointCreatePayload.Endpoint(childComplexity), true
+	case "WebhookEndpointCreatePayload.secret":
+		if e.ComplexityRoot.WebhookEndpointCreatePayload.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointCreatePayload.Secret(childComplexity), true
+	case "WebhookEndpointCreatePayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointCreatePayload.UserErrors(childComplexity), true
+
+	case "WebhookEndpointDeletePayload.deletedId":
+		if e.ComplexityRoot.WebhookEndpointDeletePayload.DeletedID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointDeletePayload.DeletedID(childComplexity), true
+	case "WebhookEndpointDeletePayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointDeletePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointDeletePayload.UserErrors(childComplexity), true
+
+	case "WebhookEndpointRotateSecretPayload.endpoint":
+		if e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Endpoint(childComplexity), true
+	case "WebhookEndpointRotateSecretPayload.secret":
+		if e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointRotateSecretPayload.Secret(childComplexity), true
+	case "WebhookEndpointRotateSecretPayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointRotateSecretPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointRotateSecretPayload.UserErrors(childComplexity), true
+
+	case "WebhookEndpointUpdatePayload.endpoint":
+		if e.ComplexityRoot.WebhookEndpointUpdatePayload.Endpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointUpdatePayload.Endpoint(childComplexity), true
+	case "WebhookEndpointUpdatePayload.userErrors":
+		if e.ComplexityRoot.WebhookEndpointUpdatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEndpointUpdatePayload.UserErrors(childComplexity), true
+
+	case "WebhookRedeliverPayload.delivery":
+		if e.ComplexityRoot.WebhookRedeliverPayload.Delivery == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookRedeliverPayload.Delivery(childComplexity), true
+	case "WebhookRedeliverPayload.userErrors":
+		if e.ComplexityRoot.WebhookRedeliverPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookRedeliverPayload.UserErrors(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -5767,21 +8029,32 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputBalanceOrder,
 		ec.unmarshalInputBalanceReloadInput,
 		ec.unmarshalInputBalanceTopUpInput,
+		ec.unmarshalInputClockAdvanceInput,
 		ec.unmarshalInputCompanyCloseInput,
 		ec.unmarshalInputCompanyCreateInput,
 		ec.unmarshalInputCompanyMemberAddInput,
 		ec.unmarshalInputCompanyMemberRemoveInput,
 		ec.unmarshalInputCompanyUpdateInput,
 		ec.unmarshalInputCreditLimitSetInput,
+		ec.unmarshalInputCreditNoteCreateInput,
+		ec.unmarshalInputCreditNoteRefundInput,
 		ec.unmarshalInputCurrencyDeleteInput,
 		ec.unmarshalInputCurrencySetInput,
 		ec.unmarshalInputDeveloperCloseInput,
 		ec.unmarshalInputDeveloperCreateInput,
 		ec.unmarshalInputDeveloperUpdateInput,
+		ec.unmarshalInputDueDaysInput,
 		ec.unmarshalInputDunningPolicyInput,
+		ec.unmarshalInputEmailFilter,
+		ec.unmarshalInputEmailOrder,
+		ec.unmarshalInputEmailResendInput,
+		ec.unmarshalInputEmailTemplateOverrideInput,
+		ec.unmarshalInputEmailTemplatePreviewInput,
+		ec.unmarshalInputEmailTemplateResetInput,
 		ec.unmarshalInputGatewayEventOrder,
 		ec.unmarshalInputGlobalProviderCreateInput,
 		ec.unmarshalInputGlobalProviderDeleteInput,
+		ec.unmarshalInputGlobalProviderTestInput,
 		ec.unmarshalInputGlobalProviderUpdateInput,
 		ec.unmarshalInputHoldCaptureInput,
 		ec.unmarshalInputHoldCreateInput,
@@ -5791,8 +8064,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputInvoiceCreateInput,
 		ec.unmarshalInputInvoiceFilter,
 		ec.unmarshalInputInvoiceFinalizeInput,
+		ec.unmarshalInputInvoiceLineAddInput,
+		ec.unmarshalInputInvoiceLineRemoveInput,
+		ec.unmarshalInputInvoiceLineUpdateInput,
+		ec.unmarshalInputInvoiceMarkUncollectibleInput,
 		ec.unmarshalInputInvoiceOrder,
 		ec.unmarshalInputInvoicePayInput,
+		ec.unmarshalInputInvoiceSendInput,
+		ec.unmarshalInputInvoiceUpdateInput,
 		ec.unmarshalInputInvoiceVoidInput,
 		ec.unmarshalInputLedgerEntryFilter,
 		ec.unmarshalInputLedgerEntryOrder,
@@ -5832,6 +8111,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputProviderCredentialsInput,
 		ec.unmarshalInputProviderDeleteInput,
 		ec.unmarshalInputProviderTestInput,
+		ec.unmarshalInputProviderTestPaymentInput,
 		ec.unmarshalInputProviderUpdateInput,
 		ec.unmarshalInputQuoteAcceptInput,
 		ec.unmarshalInputQuoteCancelInput,
@@ -5840,12 +8120,28 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputQuoteFinalizeInput,
 		ec.unmarshalInputQuoteOrder,
 		ec.unmarshalInputQuoteUpdateInput,
+		ec.unmarshalInputReconcileInput,
 		ec.unmarshalInputRecurrenceInput,
 		ec.unmarshalInputReturnUrlsInput,
 		ec.unmarshalInputStripeCredentialsInput,
+		ec.unmarshalInputSubscriptionCancelInput,
+		ec.unmarshalInputSubscriptionCreateInput,
+		ec.unmarshalInputSubscriptionFilter,
+		ec.unmarshalInputSubscriptionItemInput,
+		ec.unmarshalInputSubscriptionOrder,
+		ec.unmarshalInputSubscriptionPreviewInput,
+		ec.unmarshalInputSubscriptionResumeInput,
+		ec.unmarshalInputSubscriptionUpdateInput,
+		ec.unmarshalInputUsageInvoiceInput,
 		ec.unmarshalInputUsageRecordBatchInput,
 		ec.unmarshalInputUsageRecordInput,
 		ec.unmarshalInputUsageReverseInput,
+		ec.unmarshalInputWebhookDeliveryOrder,
+		ec.unmarshalInputWebhookEndpointCreateInput,
+		ec.unmarshalInputWebhookEndpointDeleteInput,
+		ec.unmarshalInputWebhookEndpointRotateSecretInput,
+		ec.unmarshalInputWebhookEndpointUpdateInput,
+		ec.unmarshalInputWebhookRedeliverInput,
 		ec.unmarshalInputWorldpayCredentialsInput,
 	)
 	first := true
@@ -6287,6 +8583,14 @@ input BalanceReloadInput {
   amount: MoneyInput!
   "What the payment is called where it was made, shown on its entry."
   reference: String
+  "What the payment provider calls the transaction; up to 200 bytes, kept in the entry's metadata."
+  providerTxId: String
+  "What your own books call the transaction; up to 200 bytes, kept in the entry's metadata."
+  txReference: String
+  "What the gateway behind the provider calls the transaction; up to 200 bytes, kept in the entry's metadata."
+  gatewayTxReference: String
+  "The price that the payer has bought or is about to buy: the amount must be in its currency. It is kept in the entry's metadata."
+  priceId: ID
   "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
@@ -6397,6 +8701,9 @@ scalar CurrencyCode
 "A place in a list. It fits only the list, the filter and the organization it came from."
 scalar Cursor
 
+"A day of the calendar, such as 2026-03-10."
+scalar Date
+
 "An absolute address."
 scalar URL
 
@@ -6491,6 +8798,8 @@ type UserError {
   field: [String!]
   "What a refusal for lack of funds is made of."
   details: FundsDetails
+  "The gateway's own code where it was the gateway that refused, such as testmode_charges_only; null where it gave none."
+  gatewayCode: String
 }
 
 "Why there is not enough."
@@ -6768,6 +9077,28 @@ input PriceArchiveInput {
 
 type PriceArchivePayload { price: Price  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/clock.graphql", Input: `extend type Organization {
+  "What time it is for the organization: the machine's, and in SANDBOX what clockAdvance has made of it."
+  now: DateTime!
+  "Up to when its clock is being advanced; null when that is done."
+  clockUntil: DateTime
+}
+
+extend type Mutation {
+  "Advances the clock of a SANDBOX organization. What falls due on the way happens in order, each thing at its own time; clockUntil tells when all has."
+  clockAdvance(input: ClockAdvanceInput!): ClockAdvancePayload!
+}
+
+"How far to advance the clock: one of by and to."
+input ClockAdvanceInput {
+  "By so many seconds, up to three years."
+  by: Int
+  "Up to this time, at most three years ahead."
+  to: DateTime
+}
+
+type ClockAdvancePayload { organization: Organization  userErrors: [UserError!]! }
+`, BuiltIn: false},
 	{Name: "../../schema/credit.graphql", Input: `extend type Mutation {
   "Gives a payer usage for nothing, or takes such a gift back. A credit never changes; one with a minus undoes it."
   balanceCredit(input: BalanceCreditInput!): BalanceCreditPayload!
@@ -6806,6 +9137,279 @@ input BalanceAdjustInput {
 }
 
 type BalanceAdjustPayload { balance: Balance  entry: LedgerEntry  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/creditnote.graphql", Input: `"Takes back a part of a finalized invoice, or all of it. It never changes."
+type CreditNote implements Node {
+  "Begins with crn_; never changes."
+  id: ID!
+  "Gap-free per organization and year."
+  number: String!
+  "What it takes back a part of."
+  invoice: Invoice!
+  "What it takes back before tax: its share of the invoice's subtotal."
+  subtotal: Money!
+  "Its share of the invoice's tax, in whole minor units."
+  tax: Money!
+  "What it takes back, in whole minor units."
+  total: Money!
+  "Why; it stands on the document."
+  reason: String!
+  "Where the amount goes."
+  settlement: CreditNoteSettlement!
+  "The tries to give it back at the gateway, oldest first; all but the last have FAILED."
+  refunds: [Refund!]!
+  "The document. The address is a secret of its own and needs no token."
+  pdfUrl: URL!
+  "When it was made."
+  createdAt: DateTime!
+}
+
+"Where the amount of a credit note goes."
+enum CreditNoteSettlement {
+  "It makes what is due on an OPEN invoice less; one on which nothing is due any more is PAID."
+  DUE
+  "It goes back through the gateway by which the invoice was paid."
+  REFUND
+  "It is added to the payer's balance."
+  BALANCE
+  "It is given back elsewhere; no money moves here."
+  OUT_OF_BAND
+}
+
+extend type Mutation {
+  "Takes back a part of a finalized invoice, or all of it: less is due on an OPEN one, and what was paid of a PAID one goes where settlement says."
+  creditNoteCreate(input: CreditNoteCreateInput!): CreditNoteCreatePayload!
+  "Tries once more to give a credit note back at the gateway, after the refund has FAILED."
+  creditNoteRefund(input: CreditNoteRefundInput!): CreditNoteRefundPayload!
+}
+
+"Which invoice to take back, and how much of it."
+input CreditNoteCreateInput {
+  "The invoice's, which begins with inv_; OPEN or PAID. One that a gateway keeps as well is credited when it is PAID: while it is OPEN, void it."
+  invoiceId: ID!
+  "Tax included, more than zero, in whole minor units; all that is left of the invoice where it is left out."
+  amount: MoneyInput
+  "Why; it stands on the document."
+  reason: String!
+  "Required for a PAID invoice, and not DUE; left out for an OPEN one."
+  settlement: CreditNoteSettlement
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type CreditNoteCreatePayload {
+  "The note; its refund is PROCESSING until the gateway has given it back."
+  creditNote: CreditNote
+  userErrors: [UserError!]!
+}
+
+"Which credit note to give back."
+input CreditNoteRefundInput {
+  "The note's, which begins with crn_."
+  id: ID!
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type CreditNoteRefundPayload {
+  "The note with its refunds."
+  creditNote: CreditNote
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
+	{Name: "../../schema/email.graphql", Input: `"What a mail is sent for. Each has a template in every language that is shipped."
+enum EmailTemplateKind {
+  "The charge of an invoice has failed and is tried again."
+  CHARGE_FAILED
+  "The last charge of an invoice has failed."
+  CHARGE_FAILED_FINAL
+  "An invoice was issued and will be charged."
+  UPCOMING_CHARGE
+  "The bank wants to see the payer before it lets a payment through."
+  PAYMENT_ACTION_REQUIRED
+  "An invoice was paid."
+  INVOICE_PAID
+  "An invoice is sent to its payer."
+  INVOICE_SENT
+  "A quote is sent to its payer."
+  QUOTE_SENT
+  "A saved card ends soon."
+  CARD_EXPIRING
+  "A balance has become low."
+  BALANCE_LOW
+  "An automatic reload has failed and is tried again."
+  AUTO_RELOAD_FAILED
+  "An automatic reload waits for the payer to pay it on a page."
+  AUTO_RELOAD_ACTION_REQUIRED
+  "Automatic reload of a balance is suspended."
+  AUTO_RELOAD_SUSPENDED
+}
+
+"The wording of a mail in one language: the system's, or the organization's own in its place. It is written in Liquid: {{ account.name }} puts a value in, {% if %}, {% unless %}, {% for %} and {% assign %} decide; nothing else is there."
+type EmailTemplate implements Node {
+  "Begins with etp_; the same before and after an override."
+  id: ID!
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The name that files and imports know it by, such as invoice_messenger_unsuccessfully_charged_for_buyer."
+  systemName: String!
+  "What it is called in a list, such as Invoice charge failure for buyer with retry."
+  title: String!
+  "The language it is for, such as en or pt-BR."
+  locale: String!
+  "The mail's subject, one line of Liquid."
+  subject: String!
+  "The mail as plain text, in Liquid."
+  body: String!
+  "The mail as HTML, in Liquid. What is put in is escaped. Where an override has none, it is made of the body."
+  htmlBody: String!
+  "Whether it is the organization's own."
+  overridden: Boolean!
+  "The variables that it may use."
+  variables: [String!]!
+  "The mail as it would look, made with sample data."
+  preview: EmailPreview!
+  "When the override was last written; null for the system's own."
+  updatedAt: DateTime
+}
+
+"A mail as it would look."
+type EmailPreview {
+  "Its subject line."
+  subject: String!
+  "What programs show that show plain text."
+  text: String!
+  "What programs show that show HTML."
+  html: String!
+}
+
+"A mail to a payer."
+type Email implements Node {
+  "Begins with eml_; never changes."
+  id: ID!
+  "What it is sent for."
+  kind: EmailTemplateKind!
+  "Who gets it, at its billingEmail or, for a developer, else its e-mail address."
+  payer: Payer!
+  "Whether it has been sent."
+  status: EmailStatus!
+  "How often sending was tried."
+  attempts: Int!
+  "When sending is tried again; null once nothing is tried any more."
+  nextAttemptAt: DateTime
+  "When the mail server took it."
+  sentAt: DateTime
+  "Why the last try failed."
+  failure: String
+  "When it was written."
+  createdAt: DateTime!
+}
+
+"Whether a mail has been sent."
+enum EmailStatus {
+  "It waits to be sent, for the first time or again."
+  QUEUED
+  "A mail server has taken it. A mail may arrive twice, under the same Message-ID."
+  SENT
+  "It was given up: nobody tries any more."
+  FAILED
+  "It is not sent: what it tells of is no longer so."
+  CANCELED
+}
+
+"Narrows a list of mails."
+input EmailFilter {
+  "Only mails in this state."
+  status: EmailStatus
+}
+
+"In which order mails are listed; newest first where none is given."
+input EmailOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: EmailOrderField!
+}
+
+"What mails can be ordered by."
+enum EmailOrderField {
+  "When it was written."
+  CREATED_AT
+}
+
+type EmailEdge { cursor: Cursor!  node: Email! }
+type EmailConnection { edges: [EmailEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Query {
+  "Every template of one language, the organization's own wording where it has one."
+  emailTemplates(
+    "The language, such as en or pt-BR. For one that is not shipped, the system's wording is English."
+    locale: String! = "en"
+  ): [EmailTemplate!]!
+  "The mails to the organization's payers, newest first; those that were given up with where: {status: FAILED}."
+  emails(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: EmailOrder, where: EmailFilter): EmailConnection!
+}
+
+extend type Mutation {
+  "Puts the organization's own wording in the place of a template. It is refused, with line and variable, when it uses what the mail does not have, or when it cannot be rendered."
+  emailTemplateOverride(input: EmailTemplateOverrideInput!): EmailTemplateOverridePayload!
+  "Goes back to the system's wording. Where there is no override it changes nothing."
+  emailTemplateReset(input: EmailTemplateResetInput!): EmailTemplateResetPayload!
+  "Shows a wording with sample data, without storing it."
+  emailTemplatePreview(input: EmailTemplatePreviewInput!): EmailTemplatePreviewPayload!
+  "Has a mail sent that was given up, or one that waits sent at once. One that was sent stays as it is."
+  emailResend(input: EmailResendInput!): EmailResendPayload!
+}
+
+"The organization's own wording of a mail."
+input EmailTemplateOverrideInput {
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The language, such as en or pt-BR."
+  locale: String! = "en"
+  "The subject: one line, up to 500 bytes."
+  subject: String!
+  "The plain text, up to 16 KiB."
+  body: String!
+  "The HTML, up to 16 KiB; made of the body where it is left out."
+  htmlBody: String
+}
+
+type EmailTemplateOverridePayload { emailTemplate: EmailTemplate  userErrors: [UserError!]! }
+
+"Which template goes back to the system's wording."
+input EmailTemplateResetInput {
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The language, such as en or pt-BR."
+  locale: String! = "en"
+}
+
+type EmailTemplateResetPayload { emailTemplate: EmailTemplate  userErrors: [UserError!]! }
+
+"A wording to be shown. What is left out is taken from the template as it is."
+input EmailTemplatePreviewInput {
+  "What the mail is sent for."
+  kind: EmailTemplateKind!
+  "The language, such as en or pt-BR."
+  locale: String! = "en"
+  "The subject: one line."
+  subject: String
+  "The plain text."
+  body: String
+  "The HTML; made of the body where that alone is given."
+  htmlBody: String
+}
+
+type EmailTemplatePreviewPayload { preview: EmailPreview  userErrors: [UserError!]! }
+
+"Which mail to send."
+input EmailResendInput {
+  "The mail's, which begins with eml_."
+  id: ID!
+}
+
+type EmailResendPayload { email: Email  userErrors: [UserError!]! }
 `, BuiltIn: false},
 	{Name: "../../schema/hold.graphql", Input: `"An amount set aside for work in progress. Nobody else can spend it until it is captured, released, or has expired."
 type Hold implements Node {
@@ -6953,16 +9557,24 @@ type Invoice implements Node {
   description: String
   "What it is for, in order."
   lineItems: [InvoiceLine!]!
-  "The sum of its lines."
+  "The sum of its lines, without tax."
   subtotal: Money!
   "Tax on top of the subtotal."
   tax: Money!
-  "subtotal + tax, in whole minor units."
+  "The tax by rate, highest first; empty for a draft, and where there is none."
+  taxes: [InvoiceTax!]!
+  "Whether the payer owes the tax itself, as it was when the invoice was issued."
+  reverseCharge: Boolean!
+  "subtotal + tax, in whole minor units. Less than zero only where an invoice takes back more than it sells; the payer is then credited with it."
   total: Money!
+  "The month, YYYY-MM, whose end made the invoice of what a POSTPAID payer owed on its balance; null for any other invoice."
+  usageMonth: String
   "What is still to be paid."
   amountDue: Money!
   "What has been paid of it."
   amountPaid: Money!
+  "What credit notes have taken back of it."
+  credited: Money!
   "When it has to be paid; null for a draft."
   dueAt: DateTime
   "When a draft finalizes itself; null when it waits."
@@ -6971,19 +9583,31 @@ type Invoice implements Node {
   finalizedAt: DateTime
   "When the last of it was paid."
   paidAt: DateTime
-  "The gateway's page on which the payer can pay it, while OPEN; null where there is none."
+  "When it was last sent to the payer by invoiceSend."
+  sentAt: DateTime
+  "The page on which the payer sees it and can pay it, while it is unpaid: the gateway's where it keeps the invoice, else our own. The address is a secret of its own and needs no token."
   hostedUrl: URL
   "The document, from finalization on. The address is a secret of its own and needs no token."
   pdfUrl: URL
   "The gateway's proof of payment; null until it is paid."
   receiptUrl: URL
+  "Our own proof of payment as a document, once something was paid. The address is a secret of its own and needs no token."
+  receiptPdfUrl: URL
   "The quote it was made from; null where there was none."
   quote: Quote
+  "The subscription that it bills; null where there is none."
+  subscription: Subscription
+  "When the period of the subscription begins that it is for; null where it is for none."
+  periodStart: DateTime
+  "When that period ends."
+  periodEnd: DateTime
   "The payments towards it, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
-  "How often charging was tried."
+  "The credit notes to it, oldest first."
+  creditNotes: [CreditNote!]!
+  "How often charging it by itself was tried. What is charged by invoicePay does not count."
   attempts: Int!
-  "When charging is tried again; null when it is not."
+  "When charging is tried for the first time, or again; null when it is not. It waits while the organization's or the payer's charging is switched off."
   nextAttemptAt: DateTime
   "Where the tries to charge it stand."
   dunning: DunningState!
@@ -7011,7 +9635,7 @@ enum InvoiceStatus {
 
 "How an invoice is to be paid."
 enum InvoiceCollection {
-  "The payer's default card is charged."
+  "The payer's default card is charged: on the day it is due, or an hour after it was finalized by hand, and again as the organization's dunning says."
   AUTOMATIC
   "The payer pays it on its hosted page or elsewhere."
   SEND
@@ -7029,12 +9653,28 @@ enum DunningState {
   EXHAUSTED
 }
 
+"The tax of an invoice at one rate."
+type InvoiceTax {
+  "In percent, such as \"19\"."
+  rate: Decimal!
+  "What it is on, without tax."
+  taxable: Money!
+  "The tax, in whole minor units."
+  amount: Money!
+}
+
 "What may be done with an invoice."
 enum InvoiceAction {
+  "invoiceUpdate, invoiceLineAdd, invoiceLineUpdate and invoiceLineRemove change it."
+  UPDATE
   "invoiceFinalize makes it payable."
   FINALIZE
   "invoicePay pays it."
   PAY
+  "invoiceSend sends it to its payer."
+  SEND
+  "invoiceMarkUncollectible gives it up as a bad debt."
+  MARK_UNCOLLECTIBLE
   "invoiceVoid takes it back."
   VOID
 }
@@ -7053,6 +9693,8 @@ type InvoiceLine implements LineItem {
   unitAmount: Money!
   "quantity × unitAmount."
   amount: Money!
+  "Tax in percent in place of the payer's; null where it is the payer's."
+  taxRate: Decimal
 }
 
 "Narrows a list of invoices."
@@ -7156,6 +9798,83 @@ input InvoiceVoidInput {
 
 type InvoiceVoidPayload { invoice: Invoice  userErrors: [UserError!]! }
 `, BuiltIn: false},
+	{Name: "../../schema/invoiceedit.graphql", Input: `extend type Mutation {
+  "Changes a draft; what is left out stays."
+  invoiceUpdate(input: InvoiceUpdateInput!): InvoiceUpdatePayload!
+  "Adds a position to a draft, after the others."
+  invoiceLineAdd(input: InvoiceLineAddInput!): InvoiceLineAddPayload!
+  "Replaces a position of a draft; it keeps its place and its id."
+  invoiceLineUpdate(input: InvoiceLineUpdateInput!): InvoiceLineUpdatePayload!
+  "Takes a position out of a draft; the last one stays."
+  invoiceLineRemove(input: InvoiceLineRemoveInput!): InvoiceLineRemovePayload!
+  "Sends an unpaid invoice to its payer, again where it was sent before."
+  invoiceSend(input: InvoiceSendInput!): InvoiceSendPayload!
+  "Gives an invoice up as a bad debt: OPEN → UNCOLLECTIBLE. It still counts against the credit limit, and can still be paid."
+  invoiceMarkUncollectible(input: InvoiceMarkUncollectibleInput!): InvoiceMarkUncollectiblePayload!
+}
+
+"What to change of a draft."
+input InvoiceUpdateInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+  "Replaces all positions: 1 to 250 of the invoice's currency."
+  lineItems: [LineItemInput!]
+  "The merchant account it is paid through."
+  providerId: ID
+  "A note that appears on the document; an empty text clears it."
+  description: String
+  "How it is to be paid."
+  collection: InvoiceCollection
+}
+
+type InvoiceUpdatePayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"A position to add."
+input InvoiceLineAddInput {
+  "The invoice's, which begins with inv_."
+  invoiceId: ID!
+  "In the invoice's currency. A unit amount below zero takes something back."
+  lineItem: LineItemInput!
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type InvoiceLineAddPayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"What a position is to be."
+input InvoiceLineUpdateInput {
+  "The position's, which begins with ili_."
+  id: ID!
+  "Replaces all of it, in the invoice's currency."
+  lineItem: LineItemInput!
+}
+
+type InvoiceLineUpdatePayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"Which position to take out."
+input InvoiceLineRemoveInput {
+  "The position's, which begins with ili_."
+  id: ID!
+}
+
+type InvoiceLineRemovePayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"Which invoice to send."
+input InvoiceSendInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+}
+
+type InvoiceSendPayload { invoice: Invoice  userErrors: [UserError!]! }
+
+"Which invoice to give up."
+input InvoiceMarkUncollectibleInput {
+  "The invoice's, which begins with inv_."
+  id: ID!
+}
+
+type InvoiceMarkUncollectiblePayload { invoice: Invoice  userErrors: [UserError!]! }
+`, BuiltIn: false},
 	{Name: "../../schema/limit.graphql", Input: `"From which level on a balance is called low. It is noticed once each time that what is left reaches the level; what is left is remaining, and of postpaid payers remaining + credit limit − unpaid. Holds do not count."
 type LowBalanceNotice {
   "The level as an amount; null where it is a percentage."
@@ -7239,6 +9958,14 @@ type Organization implements Node {
   chargingEnabled: Boolean!
   "How failed charges are tried again."
   dunning: DunningPolicy!
+  "Whether payer sessions may end their subscriptions."
+  payersMayCancel: Boolean!
+  "How long invoices have to be paid."
+  dueDays: DueDays!
+  "Its tax number, printed on invoices."
+  taxId: String
+  "When the numbers of its invoices begin anew."
+  numberPeriod: NumberPeriod!
   "Its merchant accounts, archived ones included."
   providers: [Provider!]!
   "The merchant account used where none is given."
@@ -7307,6 +10034,24 @@ type DunningPolicy {
   attemptsMax: Int!
   "What happens after the last."
   finalAction: DunningFinalAction!
+}
+
+"How long invoices have to be paid, in days from their finalization."
+type DueDays {
+  "Those that are charged automatically: on the day they are due the card is charged for the first time."
+  automatic: Int!
+  "Those that the payer pays by itself."
+  send: Int!
+  "Those of a month's usage: on the day they are due the card is charged for the first time."
+  usage: Int!
+}
+
+"When the numbers of invoices begin anew."
+enum NumberPeriod {
+  "With every month: YYYY-MM-########."
+  MONTHLY
+  "With every year: YYYY-########."
+  YEARLY
 }
 
 "What happens to an invoice after the last failed try."
@@ -7440,8 +10185,16 @@ input OrganizationUpdateInput {
   thankYouUrl: URL
   "false stops charging saved cards; payers can still pay by themselves."
   chargingEnabled: Boolean
+  "Its tax number, printed on invoices from then on."
+  taxId: String
+  "When the numbers of its invoices begin anew; those that were given stay."
+  numberPeriod: NumberPeriod
   "How failed charges are tried again; replaces the whole policy."
   dunning: DunningPolicyInput
+  "Whether payer sessions may end their subscriptions."
+  payersMayCancel: Boolean
+  "How long invoices have to be paid that are finalized from now on; replaces all three."
+  dueDays: DueDaysInput
   "The merchant account used where none is given; one of its ACTIVE providers."
   defaultProviderId: ID
   "Replaces the origins that hosted pages may return to, such as https://portal.example.com."
@@ -7458,7 +10211,36 @@ input DunningPolicyInput {
   finalAction: DunningFinalAction! = LEAVE
 }
 
-type OrganizationUpdatePayload { organization: Organization  userErrors: [UserError!]! }
+"How long invoices have to be paid, in days from their finalization."
+input DueDaysInput {
+  "Those that are charged automatically: 0 to 90 days."
+  automatic: Int! = 0
+  "Those that the payer pays by itself: 0 to 90 days."
+  send: Int! = 14
+  "Those of a month's usage: 0 to 90 days."
+  usage: Int! = 2
+}
+
+type OrganizationUpdatePayload {
+  organization: Organization
+  "What stays with the default merchant account of before and is not charged through the new one; null where the default has not changed."
+  leftBehind: LeftBehind
+  userErrors: [UserError!]!
+}
+
+"What belongs to a merchant account that is not used for anything new: a card is good at the account alone at which it was saved."
+type LeftBehind {
+  "The merchant account."
+  providerId: ID!
+  "Saved cards that can be charged there only."
+  savedCards: Int!
+  "Automatic reloads that charge there: move them with autoReloadSet."
+  automaticReloads: Int!
+  "Invoices that are not paid yet and can be paid there only."
+  openInvoices: Int!
+  "One sentence for a person: what to do."
+  message: String!
+}
 
 "Which organization does business, or no longer."
 input OrganizationStatusSetInput {
@@ -7518,10 +10300,16 @@ interface Payer implements Node {
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
+  "Whether its invoices are charged to its saved card automatically, where the organization has that at all."
+  chargingEnabled: Boolean!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices carry none and say so."
+  reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
+  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  locale: String
   "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
@@ -7551,6 +10339,8 @@ interface Payer implements Node {
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "Its subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
@@ -7580,10 +10370,16 @@ type Developer implements Node & Payer {
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
+  "Whether its invoices are charged to its saved card automatically, where the organization has that at all."
+  chargingEnabled: Boolean!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices carry none and say so."
+  reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
+  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  locale: String
   "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
@@ -7613,6 +10409,8 @@ type Developer implements Node & Payer {
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "Its subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
@@ -7646,10 +10444,16 @@ type Company implements Node & Payer {
   billingMode: BillingMode!
   "Whether business is done with it."
   status: PayerStatus!
+  "Whether its invoices are charged to its saved card automatically, where the organization has that at all."
+  chargingEnabled: Boolean!
   "Tax in percent, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices carry none and say so."
+  reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
+  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  locale: String
   "The caller's own data."
   metadata: Metadata!
   "Its balances, one per currency, complete."
@@ -7679,6 +10483,8 @@ type Company implements Node & Payer {
   quotes(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: QuoteOrder, where: QuoteFilter): QuoteConnection!
   "Its invoices, newest first."
   invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "Its subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
   "Its payments, newest first."
   payments(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: PaymentOrder, where: PaymentFilter): PaymentConnection!
   "Its holds, newest first."
@@ -7910,8 +10716,12 @@ input DeveloperCreateInput {
   billingEmail: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data."
   metadata: Metadata
   "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
@@ -7934,14 +10744,20 @@ input DeveloperUpdateInput {
   billingEmail: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata
   "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
   billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
+  "false stops charging its saved card for invoices; it can still pay by itself."
+  chargingEnabled: Boolean
 }
 
 type DeveloperUpdatePayload { developer: Developer  userErrors: [UserError!]! }
@@ -7972,8 +10788,12 @@ input CompanyCreateInput {
   taxId: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data."
   metadata: Metadata
   "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
@@ -7996,14 +10816,20 @@ input CompanyUpdateInput {
   taxId: String
   "Tax in percent, 0 to 100, such as \"19\" or \"8.875\"."
   taxRate: Decimal
+  "Whether it owes the tax on what it buys itself: its invoices then carry none and say so."
+  reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
+  "The language that mails are written in, such as uk or pt-BR."
+  locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata
   "How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due."
   billingMode: BillingMode
   "ACTIVE or SUSPENDED; it is closed by a mutation of its own."
   status: PayerStatus
+  "false stops charging its saved card for invoices; it can still pay by itself."
+  chargingEnabled: Boolean
 }
 
 type CompanyUpdatePayload { company: Company  userErrors: [UserError!]! }
@@ -8088,6 +10914,8 @@ type Payment implements Node {
   createdAt: DateTime!
   "When its outcome became final; null until then."
   settledAt: DateTime
+  "When the gateway refused it after all, although it had SUCCEEDED: no money came, and what it paid for is taken back. Null where it did not."
+  refusedAt: DateTime
   "When it last changed."
   updatedAt: DateTime!
 }
@@ -8239,6 +11067,10 @@ type PaymentMethod implements Node {
   isDefault: Boolean!
   "Whether the card is past its last month, by UTC."
   expired: Boolean!
+  "Since when the payer lets it be charged without being there; null where the card was not saved for that."
+  consentedAt: DateTime
+  "Who has said so: the payer's own session, or the credentials of whoever asked for it in the payer's name."
+  consentedBy: String
   "When it was made."
   createdAt: DateTime!
 }
@@ -8566,6 +11398,10 @@ type Provider implements Node {
   status: ProviderStatus!
   "Worldpay's merchant code."
   merchantCode: String
+  "Worldpay's installation id (authType at Apigee), which names the payment pages."
+  installationId: String
+  "The address of the gateway's service that was given for it; null: the gateway's own of the environment."
+  endpoint: URL
   "The key that the gateway's browser library needs; not a secret."
   publishableKey: String
   "The operator's account that it uses; null where it has keys of its own."
@@ -8576,10 +11412,34 @@ type Provider implements Node {
   webhookUrl: URL!
   "Whether events are taken: a signing secret is stored, or the gateway signs none and is asked instead."
   webhookConfigured: Boolean!
+  "What was wrong when a browser came back last from its payment pages; null when nothing was. Payments are settled all the same, by asking the gateway."
+  returnProblem: ReturnProblem
   "What can be done through it."
   capabilities: [ProviderCapability!]!
   "When it was made."
   createdAt: DateTime!
+}
+
+"Why what a browser brings back from a payment page proves nothing."
+type ReturnProblem {
+  "What is wrong."
+  code: ReturnProblemCode!
+  "One sentence for a person: what to do about it."
+  message: String!
+  "When a browser came back like this."
+  seenAt: DateTime!
+}
+
+"What is wrong with how browsers come back from payment pages."
+enum ReturnProblemCode {
+  "The provider has no MAC secret, so no signature can be checked."
+  NO_MAC_SECRET
+  "The gateway added nothing to the address: its installation does not send parameters, or was not published."
+  NO_PARAMETERS
+  "The signature does not fit: the MAC secrets here and at the gateway are two, or somebody has changed the address."
+  BAD_SIGNATURE
+  "The parameters are not those of a payment, or of another one."
+  WRONG_PARAMETERS
 }
 
 "A merchant account of the operator, which the organizations of its environment may use by a provider of their own."
@@ -8598,13 +11458,19 @@ type GlobalProvider implements Node {
   environment: Environment!
   "ARCHIVED is kept for its history and takes no new payments."
   status: ProviderStatus!
+  "Worldpay's merchant code; for the operator only."
+  merchantCode: String
+  "Worldpay's installation id, which names the payment pages; for the operator only."
+  installationId: String
+  "The address of the gateway's service that was given for it; null: the gateway's own of the environment. For the operator only."
+  endpoint: URL
   "The key that the gateway's browser library needs; not a secret."
   publishableKey: String
   "The first and last characters of the secret, to tell keys apart; for the operator only."
   secretHint: String
   "Where the gateway must send its events; for the operator only."
   webhookUrl: URL!
-  "Whether events can be verified: a signing secret is stored."
+  "Whether events are taken: a signing secret is stored, or the gateway signs none and is asked instead."
   webhookConfigured: Boolean!
   "When it was made."
   createdAt: DateTime!
@@ -8660,12 +11526,16 @@ extend type Mutation {
   providerDelete(input: ProviderDeleteInput!): ProviderDeletePayload!
   "Asks the gateway whether the credentials are good. No money moves."
   providerTest(input: ProviderTestInput!): ProviderTestPayload!
+  "Begins a payment of the smallest amount that goes to nobody's balance, to see a provider work from the page to the thank-you page. Not in LIVE."
+  providerTestPayment(input: ProviderTestPaymentInput!): ProviderTestPaymentPayload!
   "Connects a merchant account for many organizations; for the operator only."
   globalProviderCreate(input: GlobalProviderCreateInput!): GlobalProviderCreatePayload!
   "What is left out stays; new credentials replace the old ones, for all who use it. For the operator only."
   globalProviderUpdate(input: GlobalProviderUpdateInput!): GlobalProviderUpdatePayload!
   "Deletes a global provider that no organization uses, archives one in use; for the operator only."
   globalProviderDelete(input: GlobalProviderDeleteInput!): GlobalProviderDeletePayload!
+  "Asks the gateway whether the credentials are good. No money moves. For the operator only."
+  globalProviderTest(input: GlobalProviderTestInput!): GlobalProviderTestPayload!
 }
 
 "A merchant account to connect."
@@ -8712,6 +11582,8 @@ input WorldpayCredentialsInput {
   credential: String
   "The installation id (authType at Apigee), without which there are no payment pages."
   installationId: String
+  "The address of the XML service, with its path where it has one of its own: at Worldpay, in the organization's environment, or at a host that the operator allows. Worldpay's own where it is left out. SANDBOX has none to choose."
+  endpoint: URL
   "The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays."
   macSecret: String
   "Whether to take signatures of the old kind (MD5) where Worldpay sends no others."
@@ -8751,6 +11623,8 @@ type ProviderDeletePayload {
   deletedId: ID
   "Set when it was archived instead."
   provider: Provider
+  "What the archived account leaves behind that nothing charges any more; null where it was deleted or refused."
+  leftBehind: LeftBehind
   userErrors: [UserError!]!
 }
 
@@ -8765,6 +11639,28 @@ type ProviderTestPayload {
   ok: Boolean!
   "What the gateway said, in words a person can act on."
   message: String!
+  "The gateway's own code where it refused, such as security_violation; null where it did not, or gave none."
+  code: String
+  userErrors: [UserError!]!
+}
+
+"Which provider to try with a payment, and where the browser goes afterwards."
+input ProviderTestPaymentInput {
+  "The provider's, which begins with prv_."
+  id: ID!
+  "In whole minor units. Left out, the smallest that the gateway takes in the organization's default currency."
+  amount: MoneyInput
+  "Where the browser goes afterwards, whatever became of it; only allowed origins. The organization's thank-you page, or ours, where it is left out."
+  returnUrl: URL
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type ProviderTestPaymentPayload {
+  "The payment, whose purpose is TEST; it shows its outcome like any other."
+  payment: Payment
+  "The gateway's page, to be opened in a browser; null when there is none to open (any more)."
+  pageUrl: URL
   userErrors: [UserError!]!
 }
 
@@ -8792,7 +11688,7 @@ input GlobalProviderUpdateInput {
   description: String
   "New keys of the same gateway account; they replace the old ones. The gateway must say whose they are."
   credentials: ProviderCredentialsInput
-  "Only the signing secret; the old one stays good for a day."
+  "Only the signing secret; the old one stays good for a day. Worldpay has none."
   webhookSecret: String
 }
 
@@ -8809,6 +11705,22 @@ type GlobalProviderDeletePayload {
   deletedId: ID
   "Set when it was archived instead."
   globalProvider: GlobalProvider
+  userErrors: [UserError!]!
+}
+
+"Which global provider to try."
+input GlobalProviderTestInput {
+  "The global provider's, which begins with gpr_."
+  id: ID!
+}
+
+type GlobalProviderTestPayload {
+  "Whether the keys are good and the account may take payments."
+  ok: Boolean!
+  "What the gateway said, in words a person can act on."
+  message: String!
+  "The gateway's own code where it refused; null where it did not, or gave none."
+  code: String
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
@@ -8848,10 +11760,14 @@ type Quote implements Node {
   total: Money
   "Until when it can be accepted; null for a draft without a date of its own."
   expiresAt: DateTime
+  "When the subscription that accepting makes is to begin; at once where it is null."
+  startsAt: DateTime
   "The document, from finalization on. The address is a secret of its own and needs no token."
   pdfUrl: URL
-  "The invoice that accepting made; null until then."
+  "The invoice that accepting made, or the first one of its subscription; null until then."
   invoice: Invoice
+  "The subscription that accepting made of its recurring positions; null where there is none."
+  subscription: Subscription
   "What may be done with it now."
   allowedActions: [QuoteAction!]!
   "When it was made."
@@ -8866,7 +11782,7 @@ enum QuoteStatus {
   DRAFT
   "It is binding, and can be accepted until it expires."
   OPEN
-  "The payer has accepted it; there is an invoice."
+  "The payer has accepted it; there is an invoice or a subscription."
   ACCEPTED
   "Taken back."
   CANCELED
@@ -8941,7 +11857,7 @@ extend type Mutation {
   quoteUpdate(input: QuoteUpdateInput!): QuoteUpdatePayload!
   "Makes it binding: DRAFT → OPEN, with number and document."
   quoteFinalize(input: QuoteFinalizeInput!): QuoteFinalizePayload!
-  "Accepts it on behalf of the payer: OPEN → ACCEPTED, with an invoice in DRAFT."
+  "Accepts it on behalf of the payer: OPEN → ACCEPTED, with an invoice in DRAFT; with a recurring position, with a subscription, whose first invoice finalizes itself after an hour."
   quoteAccept(input: QuoteAcceptInput!): QuoteAcceptPayload!
   "Takes it back: DRAFT or OPEN → CANCELED."
   quoteCancel(input: QuoteCancelInput!): QuoteCancelPayload!
@@ -8957,6 +11873,8 @@ input LineItemInput {
   unitAmount: MoneyInput
   "How many, 1 or more."
   quantity: Int! = 1
+  "Tax in percent, 0 to 100, in place of the payer's. Of invoices alone."
+  taxRate: Decimal
 }
 
 "A new draft."
@@ -8971,6 +11889,8 @@ input QuoteCreateInput {
   description: String
   "Until when it can be accepted; 30 days after finalization where it is left out."
   expiresAt: DateTime
+  "When the subscription that it sells is to begin; at acceptance where it is left out or has passed by then."
+  startsAt: DateTime
   "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
@@ -8991,6 +11911,8 @@ input QuoteUpdateInput {
   description: String
   "Until when it can be accepted."
   expiresAt: DateTime
+  "When the subscription that it sells is to begin."
+  startsAt: DateTime
 }
 
 type QuoteUpdatePayload { quote: Quote  userErrors: [UserError!]! }
@@ -9016,8 +11938,10 @@ input QuoteAcceptInput {
 type QuoteAcceptPayload {
   "The quote, ACCEPTED; null when it was refused."
   quote: Quote
-  "The invoice made of it, in DRAFT."
+  "The invoice made of it, in DRAFT; null where it is made when the subscription begins."
   invoice: Invoice
+  "The subscription made of it; null where none of its positions is paid again."
+  subscription: Subscription
   userErrors: [UserError!]!
 }
 
@@ -9028,6 +11952,570 @@ input QuoteCancelInput {
 }
 
 type QuoteCancelPayload { quote: Quote  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/reconcile.graphql", Input: `extend type Mutation {
+  "Compares what a gateway says has happened on one day with what is written here, and lists every difference."
+  reconcile(input: ReconcileInput!): ReconcilePayload!
+}
+
+"Which day of which merchant account to compare."
+input ReconcileInput {
+  "The merchant account's, which begins with prv_."
+  providerId: ID!
+  "The day, in the organization's time zone."
+  date: Date!
+  "Writes the fees and payouts of the day, which nobody else tells of, into the ledger where they are missing. Payments, refunds and disputes are never written by this."
+  book: Boolean! = false
+}
+
+type ReconcilePayload {
+  "What was found; null when it was refused."
+  report: ReconcileReport
+  userErrors: [UserError!]!
+}
+
+"A day of a merchant account, as the gateway tells it and as it is written here."
+type ReconcileReport {
+  "The merchant account."
+  providerId: ID!
+  "The day."
+  date: Date!
+  "When the day begins, in the organization's time zone."
+  from: DateTime!
+  "When it ends."
+  to: DateTime!
+  "What the comparison rests on."
+  basis: ReconcileBasis!
+  "How many movements are the same on both sides."
+  agreed: Int!
+  "How many fees and payouts were written."
+  booked: Int!
+  "What is not, at most 500, ordered by kind and the gateway's id."
+  exceptions: [ReconcileException!]!
+  "Whether everything was compared: false when there are more exceptions, or when the gateway could not be asked for all."
+  complete: Boolean!
+}
+
+"What a comparison rests on."
+enum ReconcileBasis {
+  "The gateway's own list of everything that moved money in the account."
+  LIST
+  "An inquiry for each of our own payments: the gateway has no list that could be asked for, so what it has and we do not is not found."
+  INQUIRY
+}
+
+"A movement that is not the same on both sides."
+type ReconcileException {
+  "What kind of movement it is."
+  kind: ReconcileKind!
+  "What is wrong."
+  problem: ReconcileProblem!
+  "The gateway's name for it; of a payment the one that a credit is unique by."
+  gatewayId: String
+  "Our payment, where it belongs to one."
+  paymentId: ID
+  "What is written here."
+  ours: Money
+  "What the gateway says."
+  theirs: Money
+  "One sentence for a person."
+  message: String!
+}
+
+"What kind of movement it is."
+enum ReconcileKind {
+  "Money that a payer paid."
+  PAYMENT
+  "Money that went back to a payer."
+  REFUND
+  "Money that a payer's bank took back, or gave back again."
+  DISPUTE
+  "What the gateway keeps for its work."
+  FEE
+  "What the gateway sent to the bank account."
+  PAYOUT
+  "Anything else that moved money in the account."
+  OTHER
+}
+
+"What is wrong with a movement."
+enum ReconcileProblem {
+  "The gateway has it, and it is not written here."
+  MISSING_HERE
+  "It is written here, and the gateway does not have it."
+  MISSING_AT_GATEWAY
+  "Both have it, with different amounts."
+  DIFFERENT
+}
+`, BuiltIn: false},
+	{Name: "../../schema/subscription.graphql", Input: `"What a payer has bought that is paid again every period, in advance."
+type Subscription implements Node {
+  "Begins with sub_; never changes."
+  id: ID!
+  "How it stands."
+  status: SubscriptionStatus!
+  "Who pays."
+  payer: Payer!
+  "The merchant account it is paid through; null where no gateway takes its currency."
+  provider: Provider
+  "How its invoices are to be paid."
+  collection: InvoiceCollection!
+  "The card that its invoices are charged to; null where it is the payer's default."
+  paymentMethod: PaymentMethod
+  "What is paid for, in order."
+  items: [SubscriptionItem!]!
+  "How often it is paid."
+  recurrence: Recurrence!
+  "What a period costs, without tax."
+  amount: Money!
+  "When it begins."
+  startsAt: DateTime!
+  "When the trial ends and the first period that is paid for begins; null without a trial."
+  trialEndsAt: DateTime
+  "When the running period began, or the trial; before that, when the first one will."
+  currentPeriodStart: DateTime!
+  "When the next period begins. Month ends are kept: from 31 January to 28 February to 31 March."
+  currentPeriodEnd: DateTime!
+  "Whether it ends with the running period."
+  cancelAtPeriodEnd: Boolean!
+  "When it ended; null as long as it lasts."
+  canceledAt: DateTime
+  "The quote it was sold by; null where there was none."
+  quote: Quote
+  "Its newest invoice; null while there is none."
+  latestInvoice: Invoice
+  "Its invoices, newest first."
+  invoices(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: InvoiceOrder, where: InvoiceFilter): InvoiceConnection!
+  "What may be done with it now."
+  allowedActions: [SubscriptionAction!]!
+  "When it was made."
+  createdAt: DateTime!
+  "When it last changed."
+  updatedAt: DateTime!
+}
+
+"How a subscription stands."
+enum SubscriptionStatus {
+  "It begins later."
+  SCHEDULED
+  "Its first invoice is not paid yet. It ends by itself when that takes longer than 23 hours."
+  INCOMPLETE
+  "It runs, and nothing is to be paid before the trial ends."
+  TRIALING
+  "It runs."
+  ACTIVE
+  "It runs, and an invoice was not paid in time."
+  PAST_DUE
+  "An invoice was given up. Further invoices stay in DRAFT until that one is paid."
+  UNPAID
+  "It has ended for good."
+  CANCELED
+}
+
+"What may be done with a subscription."
+enum SubscriptionAction {
+  "subscriptionUpdate changes its items."
+  UPDATE
+  "subscriptionCancel ends it, at once or with the running period."
+  CANCEL
+  "subscriptionResume has it go on after the running period."
+  RESUME
+}
+
+"A position of a subscription."
+type SubscriptionItem implements LineItem {
+  "Begins with sit_; a change of the items makes new ones."
+  id: ID!
+  "What it is."
+  description: String!
+  "The price of the catalog it was made from."
+  price: Price
+  "How many, 1 or more."
+  quantity: Int!
+  "What one costs each period."
+  unitAmount: Money!
+  "quantity × unitAmount."
+  amount: Money!
+}
+
+"Narrows a list of subscriptions."
+input SubscriptionFilter {
+  "Only subscriptions in this state."
+  status: SubscriptionStatus
+  "Only subscriptions in one of these states."
+  statusIn: [SubscriptionStatus!]
+}
+
+"In which order subscriptions are listed; newest first where none is given."
+input SubscriptionOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: SubscriptionOrderField!
+}
+
+"What subscriptions can be ordered by."
+enum SubscriptionOrderField {
+  "When it was made."
+  CREATED_AT
+}
+
+type SubscriptionEdge { cursor: Cursor!  node: Subscription! }
+type SubscriptionConnection { edges: [SubscriptionEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Query {
+  "The organization's subscriptions, newest first."
+  subscriptions(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: SubscriptionOrder, where: SubscriptionFilter): SubscriptionConnection!
+}
+
+extend type Mutation {
+  "Begins a subscription: its first invoice is finalized and charged at once, unless it begins later or with a trial. INCOMPLETE until that is paid."
+  subscriptionCreate(input: SubscriptionCreateInput!): SubscriptionCreatePayload!
+  "Changes what is paid for; what is left of the running period is settled as proration says."
+  subscriptionUpdate(input: SubscriptionUpdateInput!): SubscriptionUpdatePayload!
+  "Says what subscriptionUpdate would bill, and changes nothing."
+  subscriptionPreview(input: SubscriptionPreviewInput!): SubscriptionPreviewPayload!
+  "Ends it: at once, or with the running period. A payer session may where the organization allows it (Organization.payersMayCancel)."
+  subscriptionCancel(input: SubscriptionCancelInput!): SubscriptionCancelPayload!
+  "Has it go on although it was to end with the running period."
+  subscriptionResume(input: SubscriptionResumeInput!): SubscriptionResumePayload!
+}
+
+"What is to be paid for each period."
+input SubscriptionItemInput {
+  "An active price of the catalog that is paid again; all of a subscription as often."
+  priceId: ID!
+  "How many, 1 or more."
+  quantity: Int! = 1
+}
+
+"A new subscription."
+input SubscriptionCreateInput {
+  "Who pays; an ACTIVE payer."
+  payerId: ID!
+  "What for: 1 to 250 positions of one currency, paid equally often."
+  items: [SubscriptionItemInput!]!
+  "The merchant account it is paid through; the products', else the organization's default where it is left out."
+  providerId: ID
+  "How its invoices are to be paid."
+  collection: InvoiceCollection! = AUTOMATIC
+  "The card to charge; the payer's default where it is left out. Without any the first invoice waits on its hosted page, and the card with which it is paid there is saved."
+  paymentMethodId: ID
+  "So many days are free before the first period, 0 to 730."
+  trialDays: Int! = 0
+  "When it begins; now where it is left out."
+  startsAt: DateTime
+  "Where the browser goes after 3-D Secure."
+  returnUrl: URL
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type SubscriptionCreatePayload {
+  "The subscription; INCOMPLETE while its first invoice is not paid, also beside INSUFFICIENT_FUNDS: the top-up that covers it completes it."
+  subscription: Subscription
+  "Its first invoice; null where it begins later or with a trial."
+  invoice: Invoice
+  "The charge of the card, which may have FAILED or ask for a step of the payer (nextAction); null where there was none."
+  payment: Payment
+  userErrors: [UserError!]!
+}
+
+"What becomes of the running period when items change."
+enum ProrationMode {
+  "What is left of it is settled with the next invoice."
+  NEXT_INVOICE
+  "What is left of it is billed now; what comes out in the payer's favour is settled with the next invoice."
+  INVOICE_NOW
+  "Nothing: the new items count from the next period on."
+  NONE
+}
+
+"What a subscription is to be from now on."
+input SubscriptionUpdateInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+  "Replaces all positions; paid as often as before, in the same currency."
+  items: [SubscriptionItemInput!]!
+  "What becomes of the running period."
+  proration: ProrationMode! = NEXT_INVOICE
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type SubscriptionUpdatePayload {
+  "The subscription as it is now; null when it was refused."
+  subscription: Subscription
+  "The invoice of the change; null where nothing is billed now."
+  invoice: Invoice
+  userErrors: [UserError!]!
+}
+
+"What a change would bill."
+input SubscriptionPreviewInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+  "What the positions would be; those it has where it is left out."
+  items: [SubscriptionItemInput!]
+  "What would become of the running period."
+  proration: ProrationMode! = NEXT_INVOICE
+}
+
+type SubscriptionPreviewPayload {
+  "What the next invoice would be; null when it was refused."
+  preview: SubscriptionPreview
+  userErrors: [UserError!]!
+}
+
+"An invoice that would be."
+type SubscriptionPreview {
+  "Its positions, in order."
+  lineItems: [SubscriptionPreviewLine!]!
+  "The sum of its lines."
+  subtotal: Money!
+  "Tax on top of the subtotal, at the payer's rate of now."
+  tax: Money!
+  "subtotal + tax, in whole minor units."
+  total: Money!
+  "When it would be made."
+  billedAt: DateTime!
+}
+
+"A position of an invoice that would be."
+type SubscriptionPreviewLine {
+  "What it is."
+  description: String!
+  "How many, 1 or more."
+  quantity: Int!
+  "What one costs; negative where something is given back."
+  unitAmount: Money!
+  "quantity × unitAmount."
+  amount: Money!
+}
+
+"Which subscription to end, and when."
+input SubscriptionCancelInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+  "With the running period instead of at once."
+  atPeriodEnd: Boolean! = false
+}
+
+type SubscriptionCancelPayload { subscription: Subscription  userErrors: [UserError!]! }
+
+"Which subscription is to go on."
+input SubscriptionResumeInput {
+  "The subscription's, which begins with sub_."
+  id: ID!
+}
+
+type SubscriptionResumePayload { subscription: Subscription  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/usageinvoice.graphql", Input: `extend type Mutation {
+  "Invoices what a POSTPAID payer owes on its balance now, without waiting for the end of the month; what the end of a month has invoiced is not invoiced again."
+  usageInvoice(input: UsageInvoiceInput!): UsageInvoicePayload!
+}
+
+"Whose debt to invoice."
+input UsageInvoiceInput {
+  "A POSTPAID payer."
+  payerId: ID!
+  "The balance's currency."
+  currency: CurrencyCode!
+  "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type UsageInvoicePayload { invoice: Invoice  userErrors: [UserError!]! }
+`, BuiltIn: false},
+	{Name: "../../schema/webhook.graphql", Input: `"An address of the organization's own to which events are sent, signed (docs/webhooks.md)."
+type WebhookEndpoint implements Node {
+  "Begins with whk_; never changes."
+  id: ID!
+  "Where events are sent."
+  url: URL!
+  "A note for the organization's own people."
+  description: String
+  "Whether events are sent to it."
+  status: WebhookEndpointStatus!
+  "What it is told of."
+  eventTypes: [WebhookEventType!]!
+  "Until when deliveries are signed with the secret before this one as well; null when it has ended, or there was none."
+  previousSecretUntil: DateTime
+  "Every try at telling it something, newest first; kept for 30 days."
+  deliveries(after: Cursor, first: Int, before: Cursor, last: Int, orderBy: WebhookDeliveryOrder): WebhookDeliveryConnection!
+  "When it was made."
+  createdAt: DateTime!
+  "When it last changed."
+  updatedAt: DateTime!
+}
+
+"Whether events are sent to an endpoint."
+enum WebhookEndpointStatus {
+  "They are."
+  ACTIVE
+  "They are not; what happens meanwhile is not kept for it."
+  DISABLED
+  "It is gone, and kept for its log."
+  DELETED
+}
+
+"What an endpoint can be told of."
+enum WebhookEventType {
+  "payment.changed: a payment was begun, or is in another state, refunds and disputes included."
+  PAYMENT_CHANGED
+  "invoice.changed: an invoice was made, or is in another state."
+  INVOICE_CHANGED
+  "quote.changed: a quote was made, or is in another state."
+  QUOTE_CHANGED
+  "balance.low: what is left of a balance has reached the level that was set for it."
+  BALANCE_LOW
+  "auto_reload.suspended: a balance is not reloaded any more."
+  AUTO_RELOAD_SUSPENDED
+}
+
+"One try at telling an endpoint about an event."
+type WebhookDelivery implements Node {
+  "Begins with whd_; never changes."
+  id: ID!
+  "Where it goes."
+  endpoint: WebhookEndpoint!
+  "The event's id, the same in all tries and at all endpoints."
+  eventId: ID!
+  "What happened."
+  eventType: WebhookEventType!
+  "1 for the first; those that were asked for count on."
+  attempt: Int!
+  "How it went."
+  status: WebhookDeliveryStatus!
+  "The status that the endpoint answered with; null where it did not answer."
+  httpStatus: Int
+  "Why it FAILED, in one sentence for a person."
+  error: String
+  "When it was decided on."
+  createdAt: DateTime!
+  "When it is sent, while PENDING."
+  nextAttemptAt: DateTime
+  "When it ended; null until then."
+  finishedAt: DateTime
+}
+
+"How a delivery went."
+enum WebhookDeliveryStatus {
+  "It is waiting, or on its way."
+  PENDING
+  "The endpoint answered with 200 to 299."
+  DELIVERED
+  "It did not. The next try is a delivery of its own, unless this was the last."
+  FAILED
+}
+
+"In which order deliveries are listed; newest first where none is given."
+input WebhookDeliveryOrder {
+  "Upwards or downwards."
+  direction: OrderDirection!
+  "By what; those that are equal in it come in the order in which they were made."
+  field: WebhookDeliveryOrderField!
+}
+
+"What deliveries can be ordered by."
+enum WebhookDeliveryOrderField {
+  "When it was decided on."
+  CREATED_AT
+}
+
+type WebhookDeliveryEdge { cursor: Cursor!  node: WebhookDelivery! }
+type WebhookDeliveryConnection { edges: [WebhookDeliveryEdge!]!  pageInfo: PageInfo!  totalCount: Int! }
+
+extend type Query {
+  "The organization's webhook endpoints, DISABLED ones included, oldest first."
+  webhookEndpoints: [WebhookEndpoint!]!
+}
+
+extend type Mutation {
+  "Has events sent to an address, from now on. The signing secret is shown here and never again."
+  webhookEndpointCreate(input: WebhookEndpointCreateInput!): WebhookEndpointCreatePayload!
+  "What is left out stays."
+  webhookEndpointUpdate(input: WebhookEndpointUpdateInput!): WebhookEndpointUpdatePayload!
+  "Ends an endpoint: what was not delivered to it yet is given up."
+  webhookEndpointDelete(input: WebhookEndpointDeleteInput!): WebhookEndpointDeletePayload!
+  "Makes a new signing secret, which is shown here and never again. For a day deliveries are signed with both."
+  webhookEndpointRotateSecret(input: WebhookEndpointRotateSecretInput!): WebhookEndpointRotateSecretPayload!
+  "Sends the event of a delivery to its endpoint once more, as a delivery of its own."
+  webhookRedeliver(input: WebhookRedeliverInput!): WebhookRedeliverPayload!
+}
+
+"An address to which events are to be sent."
+input WebhookEndpointCreateInput {
+  "https://…, reachable from the internet; no user name, no fragment. Redirects are not followed."
+  url: URL!
+  "A note for the organization's own people."
+  description: String
+  "What it is told of; at least one."
+  eventTypes: [WebhookEventType!]!
+}
+
+type WebhookEndpointCreatePayload {
+  "The new endpoint; null when it was refused."
+  endpoint: WebhookEndpoint
+  "The signing secret, whsec_…; it is not shown again."
+  secret: String
+  userErrors: [UserError!]!
+}
+
+"What to change of an endpoint."
+input WebhookEndpointUpdateInput {
+  "The endpoint's, which begins with whk_."
+  id: ID!
+  "The new address. What waits goes there as well."
+  url: URL
+  "The new description."
+  description: String
+  "The new list; at least one."
+  eventTypes: [WebhookEventType!]
+  "false makes it DISABLED and gives up what waits; true ACTIVE."
+  enabled: Boolean
+}
+
+type WebhookEndpointUpdatePayload { endpoint: WebhookEndpoint  userErrors: [UserError!]! }
+
+"Which endpoint to end."
+input WebhookEndpointDeleteInput {
+  "The endpoint's, which begins with whk_."
+  id: ID!
+}
+
+type WebhookEndpointDeletePayload {
+  "The id of the endpoint that is gone; null when it was refused."
+  deletedId: ID
+  userErrors: [UserError!]!
+}
+
+"Which endpoint gets another secret."
+input WebhookEndpointRotateSecretInput {
+  "The endpoint's, which begins with whk_."
+  id: ID!
+}
+
+type WebhookEndpointRotateSecretPayload {
+  "The endpoint; null when it was refused."
+  endpoint: WebhookEndpoint
+  "The new signing secret, whsec_…; it is not shown again."
+  secret: String
+  userErrors: [UserError!]!
+}
+
+"What to send once more."
+input WebhookRedeliverInput {
+  "A delivery that has ended; its id begins with whd_."
+  deliveryId: ID!
+}
+
+type WebhookRedeliverPayload {
+  "The new delivery; null when it was refused."
+  delivery: WebhookDelivery
+  userErrors: [UserError!]!
+}
 `, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -9308,6 +12796,16 @@ func (ec *executionContext) childFields_Card(ctx context.Context, field graphql.
 	return nil, fmt.Errorf("no field named %q was found under type Card", field.Name)
 }
 
+func (ec *executionContext) childFields_ClockAdvancePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "organization":
+		return ec.fieldContext_ClockAdvancePayload_organization(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ClockAdvancePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClockAdvancePayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Company(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -9322,10 +12820,16 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_billingMode(ctx, field)
 	case "status":
 		return ec.fieldContext_Company_status(ctx, field)
+	case "chargingEnabled":
+		return ec.fieldContext_Company_chargingEnabled(ctx, field)
 	case "taxRate":
 		return ec.fieldContext_Company_taxRate(ctx, field)
+	case "reverseCharge":
+		return ec.fieldContext_Company_reverseCharge(ctx, field)
 	case "address":
 		return ec.fieldContext_Company_address(ctx, field)
+	case "locale":
+		return ec.fieldContext_Company_locale(ctx, field)
 	case "metadata":
 		return ec.fieldContext_Company_metadata(ctx, field)
 	case "balances":
@@ -9342,6 +12846,8 @@ func (ec *executionContext) childFields_Company(ctx context.Context, field graph
 		return ec.fieldContext_Company_quotes(ctx, field)
 	case "invoices":
 		return ec.fieldContext_Company_invoices(ctx, field)
+	case "subscriptions":
+		return ec.fieldContext_Company_subscriptions(ctx, field)
 	case "payments":
 		return ec.fieldContext_Company_payments(ctx, field)
 	case "holds":
@@ -9444,6 +12950,54 @@ func (ec *executionContext) childFields_CreditLimitSetPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type CreditLimitSetPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_CreditNote(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_CreditNote_id(ctx, field)
+	case "number":
+		return ec.fieldContext_CreditNote_number(ctx, field)
+	case "invoice":
+		return ec.fieldContext_CreditNote_invoice(ctx, field)
+	case "subtotal":
+		return ec.fieldContext_CreditNote_subtotal(ctx, field)
+	case "tax":
+		return ec.fieldContext_CreditNote_tax(ctx, field)
+	case "total":
+		return ec.fieldContext_CreditNote_total(ctx, field)
+	case "reason":
+		return ec.fieldContext_CreditNote_reason(ctx, field)
+	case "settlement":
+		return ec.fieldContext_CreditNote_settlement(ctx, field)
+	case "refunds":
+		return ec.fieldContext_CreditNote_refunds(ctx, field)
+	case "pdfUrl":
+		return ec.fieldContext_CreditNote_pdfUrl(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_CreditNote_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditNote", field.Name)
+}
+
+func (ec *executionContext) childFields_CreditNoteCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "creditNote":
+		return ec.fieldContext_CreditNoteCreatePayload_creditNote(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreditNoteCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditNoteCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CreditNoteRefundPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "creditNote":
+		return ec.fieldContext_CreditNoteRefundPayload_creditNote(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreditNoteRefundPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditNoteRefundPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Currency(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -9502,10 +13056,16 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_billingMode(ctx, field)
 	case "status":
 		return ec.fieldContext_Developer_status(ctx, field)
+	case "chargingEnabled":
+		return ec.fieldContext_Developer_chargingEnabled(ctx, field)
 	case "taxRate":
 		return ec.fieldContext_Developer_taxRate(ctx, field)
+	case "reverseCharge":
+		return ec.fieldContext_Developer_reverseCharge(ctx, field)
 	case "address":
 		return ec.fieldContext_Developer_address(ctx, field)
+	case "locale":
+		return ec.fieldContext_Developer_locale(ctx, field)
 	case "metadata":
 		return ec.fieldContext_Developer_metadata(ctx, field)
 	case "balances":
@@ -9522,6 +13082,8 @@ func (ec *executionContext) childFields_Developer(ctx context.Context, field gra
 		return ec.fieldContext_Developer_quotes(ctx, field)
 	case "invoices":
 		return ec.fieldContext_Developer_invoices(ctx, field)
+	case "subscriptions":
+		return ec.fieldContext_Developer_subscriptions(ctx, field)
 	case "payments":
 		return ec.fieldContext_Developer_payments(ctx, field)
 	case "holds":
@@ -9612,6 +13174,18 @@ func (ec *executionContext) childFields_Dispute(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Dispute", field.Name)
 }
 
+func (ec *executionContext) childFields_DueDays(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "automatic":
+		return ec.fieldContext_DueDays_automatic(ctx, field)
+	case "send":
+		return ec.fieldContext_DueDays_send(ctx, field)
+	case "usage":
+		return ec.fieldContext_DueDays_usage(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DueDays", field.Name)
+}
+
 func (ec *executionContext) childFields_DunningPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "retryDays":
@@ -9622,6 +13196,134 @@ func (ec *executionContext) childFields_DunningPolicy(ctx context.Context, field
 		return ec.fieldContext_DunningPolicy_finalAction(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DunningPolicy", field.Name)
+}
+
+func (ec *executionContext) childFields_Email(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Email_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_Email_kind(ctx, field)
+	case "payer":
+		return ec.fieldContext_Email_payer(ctx, field)
+	case "status":
+		return ec.fieldContext_Email_status(ctx, field)
+	case "attempts":
+		return ec.fieldContext_Email_attempts(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_Email_nextAttemptAt(ctx, field)
+	case "sentAt":
+		return ec.fieldContext_Email_sentAt(ctx, field)
+	case "failure":
+		return ec.fieldContext_Email_failure(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Email_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Email", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_EmailConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_EmailConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_EmailConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_EmailEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_EmailEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailPreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subject":
+		return ec.fieldContext_EmailPreview_subject(ctx, field)
+	case "text":
+		return ec.fieldContext_EmailPreview_text(ctx, field)
+	case "html":
+		return ec.fieldContext_EmailPreview_html(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailResendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "email":
+		return ec.fieldContext_EmailResendPayload_email(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailResendPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailResendPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_EmailTemplate_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_EmailTemplate_kind(ctx, field)
+	case "systemName":
+		return ec.fieldContext_EmailTemplate_systemName(ctx, field)
+	case "title":
+		return ec.fieldContext_EmailTemplate_title(ctx, field)
+	case "locale":
+		return ec.fieldContext_EmailTemplate_locale(ctx, field)
+	case "subject":
+		return ec.fieldContext_EmailTemplate_subject(ctx, field)
+	case "body":
+		return ec.fieldContext_EmailTemplate_body(ctx, field)
+	case "htmlBody":
+		return ec.fieldContext_EmailTemplate_htmlBody(ctx, field)
+	case "overridden":
+		return ec.fieldContext_EmailTemplate_overridden(ctx, field)
+	case "variables":
+		return ec.fieldContext_EmailTemplate_variables(ctx, field)
+	case "preview":
+		return ec.fieldContext_EmailTemplate_preview(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_EmailTemplate_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplate", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplateOverridePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "emailTemplate":
+		return ec.fieldContext_EmailTemplateOverridePayload_emailTemplate(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailTemplateOverridePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplateOverridePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplatePreviewPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "preview":
+		return ec.fieldContext_EmailTemplatePreviewPayload_preview(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailTemplatePreviewPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplatePreviewPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_EmailTemplateResetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "emailTemplate":
+		return ec.fieldContext_EmailTemplateResetPayload_emailTemplate(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_EmailTemplateResetPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmailTemplateResetPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_FundsDetails(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9696,6 +13398,12 @@ func (ec *executionContext) childFields_GlobalProvider(ctx context.Context, fiel
 		return ec.fieldContext_GlobalProvider_environment(ctx, field)
 	case "status":
 		return ec.fieldContext_GlobalProvider_status(ctx, field)
+	case "merchantCode":
+		return ec.fieldContext_GlobalProvider_merchantCode(ctx, field)
+	case "installationId":
+		return ec.fieldContext_GlobalProvider_installationId(ctx, field)
+	case "endpoint":
+		return ec.fieldContext_GlobalProvider_endpoint(ctx, field)
 	case "publishableKey":
 		return ec.fieldContext_GlobalProvider_publishableKey(ctx, field)
 	case "secretHint":
@@ -9730,6 +13438,20 @@ func (ec *executionContext) childFields_GlobalProviderDeletePayload(ctx context.
 		return ec.fieldContext_GlobalProviderDeletePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderDeletePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_GlobalProviderTestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ok":
+		return ec.fieldContext_GlobalProviderTestPayload_ok(ctx, field)
+	case "message":
+		return ec.fieldContext_GlobalProviderTestPayload_message(ctx, field)
+	case "code":
+		return ec.fieldContext_GlobalProviderTestPayload_code(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_GlobalProviderTestPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GlobalProviderTestPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_GlobalProviderUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9848,12 +13570,20 @@ func (ec *executionContext) childFields_Invoice(ctx context.Context, field graph
 		return ec.fieldContext_Invoice_subtotal(ctx, field)
 	case "tax":
 		return ec.fieldContext_Invoice_tax(ctx, field)
+	case "taxes":
+		return ec.fieldContext_Invoice_taxes(ctx, field)
+	case "reverseCharge":
+		return ec.fieldContext_Invoice_reverseCharge(ctx, field)
 	case "total":
 		return ec.fieldContext_Invoice_total(ctx, field)
+	case "usageMonth":
+		return ec.fieldContext_Invoice_usageMonth(ctx, field)
 	case "amountDue":
 		return ec.fieldContext_Invoice_amountDue(ctx, field)
 	case "amountPaid":
 		return ec.fieldContext_Invoice_amountPaid(ctx, field)
+	case "credited":
+		return ec.fieldContext_Invoice_credited(ctx, field)
 	case "dueAt":
 		return ec.fieldContext_Invoice_dueAt(ctx, field)
 	case "finalizesAt":
@@ -9862,16 +13592,28 @@ func (ec *executionContext) childFields_Invoice(ctx context.Context, field graph
 		return ec.fieldContext_Invoice_finalizedAt(ctx, field)
 	case "paidAt":
 		return ec.fieldContext_Invoice_paidAt(ctx, field)
+	case "sentAt":
+		return ec.fieldContext_Invoice_sentAt(ctx, field)
 	case "hostedUrl":
 		return ec.fieldContext_Invoice_hostedUrl(ctx, field)
 	case "pdfUrl":
 		return ec.fieldContext_Invoice_pdfUrl(ctx, field)
 	case "receiptUrl":
 		return ec.fieldContext_Invoice_receiptUrl(ctx, field)
+	case "receiptPdfUrl":
+		return ec.fieldContext_Invoice_receiptPdfUrl(ctx, field)
 	case "quote":
 		return ec.fieldContext_Invoice_quote(ctx, field)
+	case "subscription":
+		return ec.fieldContext_Invoice_subscription(ctx, field)
+	case "periodStart":
+		return ec.fieldContext_Invoice_periodStart(ctx, field)
+	case "periodEnd":
+		return ec.fieldContext_Invoice_periodEnd(ctx, field)
 	case "payments":
 		return ec.fieldContext_Invoice_payments(ctx, field)
+	case "creditNotes":
+		return ec.fieldContext_Invoice_creditNotes(ctx, field)
 	case "attempts":
 		return ec.fieldContext_Invoice_attempts(ctx, field)
 	case "nextAttemptAt":
@@ -9944,8 +13686,50 @@ func (ec *executionContext) childFields_InvoiceLine(ctx context.Context, field g
 		return ec.fieldContext_InvoiceLine_unitAmount(ctx, field)
 	case "amount":
 		return ec.fieldContext_InvoiceLine_amount(ctx, field)
+	case "taxRate":
+		return ec.fieldContext_InvoiceLine_taxRate(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type InvoiceLine", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceLineAddPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceLineAddPayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceLineAddPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceLineAddPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceLineRemovePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceLineRemovePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceLineRemovePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceLineRemovePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceLineUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceLineUpdatePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceLineUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceLineUpdatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceMarkUncollectiblePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceMarkUncollectiblePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceMarkUncollectiblePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceMarkUncollectiblePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_InvoicePayPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9958,6 +13742,38 @@ func (ec *executionContext) childFields_InvoicePayPayload(ctx context.Context, f
 		return ec.fieldContext_InvoicePayPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type InvoicePayPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceSendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceSendPayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceSendPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceSendPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceTax(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rate":
+		return ec.fieldContext_InvoiceTax_rate(ctx, field)
+	case "taxable":
+		return ec.fieldContext_InvoiceTax_taxable(ctx, field)
+	case "amount":
+		return ec.fieldContext_InvoiceTax_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceTax", field.Name)
+}
+
+func (ec *executionContext) childFields_InvoiceUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_InvoiceUpdatePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_InvoiceUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvoiceUpdatePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_InvoiceVoidPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10030,6 +13846,22 @@ func (ec *executionContext) childFields_LedgerEntryEdge(ctx context.Context, fie
 		return ec.fieldContext_LedgerEntryEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type LedgerEntryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_LeftBehind(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "providerId":
+		return ec.fieldContext_LeftBehind_providerId(ctx, field)
+	case "savedCards":
+		return ec.fieldContext_LeftBehind_savedCards(ctx, field)
+	case "automaticReloads":
+		return ec.fieldContext_LeftBehind_automaticReloads(ctx, field)
+	case "openInvoices":
+		return ec.fieldContext_LeftBehind_openInvoices(ctx, field)
+	case "message":
+		return ec.fieldContext_LeftBehind_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LeftBehind", field.Name)
 }
 
 func (ec *executionContext) childFields_LowBalanceNotice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10142,6 +13974,14 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_chargingEnabled(ctx, field)
 	case "dunning":
 		return ec.fieldContext_Organization_dunning(ctx, field)
+	case "payersMayCancel":
+		return ec.fieldContext_Organization_payersMayCancel(ctx, field)
+	case "dueDays":
+		return ec.fieldContext_Organization_dueDays(ctx, field)
+	case "taxId":
+		return ec.fieldContext_Organization_taxId(ctx, field)
+	case "numberPeriod":
+		return ec.fieldContext_Organization_numberPeriod(ctx, field)
 	case "providers":
 		return ec.fieldContext_Organization_providers(ctx, field)
 	case "defaultProvider":
@@ -10156,6 +13996,10 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_testTwinOfId(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Organization_createdAt(ctx, field)
+	case "now":
+		return ec.fieldContext_Organization_now(ctx, field)
+	case "clockUntil":
+		return ec.fieldContext_Organization_clockUntil(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Organization", field.Name)
 }
@@ -10208,6 +14052,8 @@ func (ec *executionContext) childFields_OrganizationUpdatePayload(ctx context.Co
 	switch field.Name {
 	case "organization":
 		return ec.fieldContext_OrganizationUpdatePayload_organization(ctx, field)
+	case "leftBehind":
+		return ec.fieldContext_OrganizationUpdatePayload_leftBehind(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_OrganizationUpdatePayload_userErrors(ctx, field)
 	}
@@ -10306,6 +14152,8 @@ func (ec *executionContext) childFields_Payment(ctx context.Context, field graph
 		return ec.fieldContext_Payment_createdAt(ctx, field)
 	case "settledAt":
 		return ec.fieldContext_Payment_settledAt(ctx, field)
+	case "refusedAt":
+		return ec.fieldContext_Payment_refusedAt(ctx, field)
 	case "updatedAt":
 		return ec.fieldContext_Payment_updatedAt(ctx, field)
 	}
@@ -10402,6 +14250,10 @@ func (ec *executionContext) childFields_PaymentMethod(ctx context.Context, field
 		return ec.fieldContext_PaymentMethod_isDefault(ctx, field)
 	case "expired":
 		return ec.fieldContext_PaymentMethod_expired(ctx, field)
+	case "consentedAt":
+		return ec.fieldContext_PaymentMethod_consentedAt(ctx, field)
+	case "consentedBy":
+		return ec.fieldContext_PaymentMethod_consentedBy(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_PaymentMethod_createdAt(ctx, field)
 	}
@@ -10626,6 +14478,10 @@ func (ec *executionContext) childFields_Provider(ctx context.Context, field grap
 		return ec.fieldContext_Provider_status(ctx, field)
 	case "merchantCode":
 		return ec.fieldContext_Provider_merchantCode(ctx, field)
+	case "installationId":
+		return ec.fieldContext_Provider_installationId(ctx, field)
+	case "endpoint":
+		return ec.fieldContext_Provider_endpoint(ctx, field)
 	case "publishableKey":
 		return ec.fieldContext_Provider_publishableKey(ctx, field)
 	case "globalProvider":
@@ -10636,6 +14492,8 @@ func (ec *executionContext) childFields_Provider(ctx context.Context, field grap
 		return ec.fieldContext_Provider_webhookUrl(ctx, field)
 	case "webhookConfigured":
 		return ec.fieldContext_Provider_webhookConfigured(ctx, field)
+	case "returnProblem":
+		return ec.fieldContext_Provider_returnProblem(ctx, field)
 	case "capabilities":
 		return ec.fieldContext_Provider_capabilities(ctx, field)
 	case "createdAt":
@@ -10660,6 +14518,8 @@ func (ec *executionContext) childFields_ProviderDeletePayload(ctx context.Contex
 		return ec.fieldContext_ProviderDeletePayload_deletedId(ctx, field)
 	case "provider":
 		return ec.fieldContext_ProviderDeletePayload_provider(ctx, field)
+	case "leftBehind":
+		return ec.fieldContext_ProviderDeletePayload_leftBehind(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_ProviderDeletePayload_userErrors(ctx, field)
 	}
@@ -10672,10 +14532,24 @@ func (ec *executionContext) childFields_ProviderTestPayload(ctx context.Context,
 		return ec.fieldContext_ProviderTestPayload_ok(ctx, field)
 	case "message":
 		return ec.fieldContext_ProviderTestPayload_message(ctx, field)
+	case "code":
+		return ec.fieldContext_ProviderTestPayload_code(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_ProviderTestPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProviderTestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ProviderTestPaymentPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "payment":
+		return ec.fieldContext_ProviderTestPaymentPayload_payment(ctx, field)
+	case "pageUrl":
+		return ec.fieldContext_ProviderTestPaymentPayload_pageUrl(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ProviderTestPaymentPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProviderTestPaymentPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ProviderUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10708,10 +14582,14 @@ func (ec *executionContext) childFields_Quote(ctx context.Context, field graphql
 		return ec.fieldContext_Quote_total(ctx, field)
 	case "expiresAt":
 		return ec.fieldContext_Quote_expiresAt(ctx, field)
+	case "startsAt":
+		return ec.fieldContext_Quote_startsAt(ctx, field)
 	case "pdfUrl":
 		return ec.fieldContext_Quote_pdfUrl(ctx, field)
 	case "invoice":
 		return ec.fieldContext_Quote_invoice(ctx, field)
+	case "subscription":
+		return ec.fieldContext_Quote_subscription(ctx, field)
 	case "allowedActions":
 		return ec.fieldContext_Quote_allowedActions(ctx, field)
 	case "createdAt":
@@ -10728,6 +14606,8 @@ func (ec *executionContext) childFields_QuoteAcceptPayload(ctx context.Context, 
 		return ec.fieldContext_QuoteAcceptPayload_quote(ctx, field)
 	case "invoice":
 		return ec.fieldContext_QuoteAcceptPayload_invoice(ctx, field)
+	case "subscription":
+		return ec.fieldContext_QuoteAcceptPayload_subscription(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_QuoteAcceptPayload_userErrors(ctx, field)
 	}
@@ -10816,6 +14696,60 @@ func (ec *executionContext) childFields_QuoteUpdatePayload(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type QuoteUpdatePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ReconcileException(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_ReconcileException_kind(ctx, field)
+	case "problem":
+		return ec.fieldContext_ReconcileException_problem(ctx, field)
+	case "gatewayId":
+		return ec.fieldContext_ReconcileException_gatewayId(ctx, field)
+	case "paymentId":
+		return ec.fieldContext_ReconcileException_paymentId(ctx, field)
+	case "ours":
+		return ec.fieldContext_ReconcileException_ours(ctx, field)
+	case "theirs":
+		return ec.fieldContext_ReconcileException_theirs(ctx, field)
+	case "message":
+		return ec.fieldContext_ReconcileException_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconcileException", field.Name)
+}
+
+func (ec *executionContext) childFields_ReconcilePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "report":
+		return ec.fieldContext_ReconcilePayload_report(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ReconcilePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconcilePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ReconcileReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "providerId":
+		return ec.fieldContext_ReconcileReport_providerId(ctx, field)
+	case "date":
+		return ec.fieldContext_ReconcileReport_date(ctx, field)
+	case "from":
+		return ec.fieldContext_ReconcileReport_from(ctx, field)
+	case "to":
+		return ec.fieldContext_ReconcileReport_to(ctx, field)
+	case "basis":
+		return ec.fieldContext_ReconcileReport_basis(ctx, field)
+	case "agreed":
+		return ec.fieldContext_ReconcileReport_agreed(ctx, field)
+	case "booked":
+		return ec.fieldContext_ReconcileReport_booked(ctx, field)
+	case "exceptions":
+		return ec.fieldContext_ReconcileReport_exceptions(ctx, field)
+	case "complete":
+		return ec.fieldContext_ReconcileReport_complete(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconcileReport", field.Name)
+}
+
 func (ec *executionContext) childFields_Recurrence(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "interval":
@@ -10844,6 +14778,18 @@ func (ec *executionContext) childFields_Refund(ctx context.Context, field graphq
 		return ec.fieldContext_Refund_createdAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Refund", field.Name)
+}
+
+func (ec *executionContext) childFields_ReturnProblem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return ec.fieldContext_ReturnProblem_code(ctx, field)
+	case "message":
+		return ec.fieldContext_ReturnProblem_message(ctx, field)
+	case "seenAt":
+		return ec.fieldContext_ReturnProblem_seenAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReturnProblem", field.Name)
 }
 
 func (ec *executionContext) childFields_SpendCheck(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10886,6 +14832,190 @@ func (ec *executionContext) childFields_Statement(ctx context.Context, field gra
 		return ec.fieldContext_Statement_approxTaxRate(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Statement", field.Name)
+}
+
+func (ec *executionContext) childFields_Subscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Subscription_id(ctx, field)
+	case "status":
+		return ec.fieldContext_Subscription_status(ctx, field)
+	case "payer":
+		return ec.fieldContext_Subscription_payer(ctx, field)
+	case "provider":
+		return ec.fieldContext_Subscription_provider(ctx, field)
+	case "collection":
+		return ec.fieldContext_Subscription_collection(ctx, field)
+	case "paymentMethod":
+		return ec.fieldContext_Subscription_paymentMethod(ctx, field)
+	case "items":
+		return ec.fieldContext_Subscription_items(ctx, field)
+	case "recurrence":
+		return ec.fieldContext_Subscription_recurrence(ctx, field)
+	case "amount":
+		return ec.fieldContext_Subscription_amount(ctx, field)
+	case "startsAt":
+		return ec.fieldContext_Subscription_startsAt(ctx, field)
+	case "trialEndsAt":
+		return ec.fieldContext_Subscription_trialEndsAt(ctx, field)
+	case "currentPeriodStart":
+		return ec.fieldContext_Subscription_currentPeriodStart(ctx, field)
+	case "currentPeriodEnd":
+		return ec.fieldContext_Subscription_currentPeriodEnd(ctx, field)
+	case "cancelAtPeriodEnd":
+		return ec.fieldContext_Subscription_cancelAtPeriodEnd(ctx, field)
+	case "canceledAt":
+		return ec.fieldContext_Subscription_canceledAt(ctx, field)
+	case "quote":
+		return ec.fieldContext_Subscription_quote(ctx, field)
+	case "latestInvoice":
+		return ec.fieldContext_Subscription_latestInvoice(ctx, field)
+	case "invoices":
+		return ec.fieldContext_Subscription_invoices(ctx, field)
+	case "allowedActions":
+		return ec.fieldContext_Subscription_allowedActions(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Subscription_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Subscription_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Subscription", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionCancelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionCancelPayload_subscription(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionCancelPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionCancelPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_SubscriptionConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_SubscriptionConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_SubscriptionConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionCreatePayload_subscription(ctx, field)
+	case "invoice":
+		return ec.fieldContext_SubscriptionCreatePayload_invoice(ctx, field)
+	case "payment":
+		return ec.fieldContext_SubscriptionCreatePayload_payment(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_SubscriptionEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_SubscriptionEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_SubscriptionItem_id(ctx, field)
+	case "description":
+		return ec.fieldContext_SubscriptionItem_description(ctx, field)
+	case "price":
+		return ec.fieldContext_SubscriptionItem_price(ctx, field)
+	case "quantity":
+		return ec.fieldContext_SubscriptionItem_quantity(ctx, field)
+	case "unitAmount":
+		return ec.fieldContext_SubscriptionItem_unitAmount(ctx, field)
+	case "amount":
+		return ec.fieldContext_SubscriptionItem_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionItem", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionPreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "lineItems":
+		return ec.fieldContext_SubscriptionPreview_lineItems(ctx, field)
+	case "subtotal":
+		return ec.fieldContext_SubscriptionPreview_subtotal(ctx, field)
+	case "tax":
+		return ec.fieldContext_SubscriptionPreview_tax(ctx, field)
+	case "total":
+		return ec.fieldContext_SubscriptionPreview_total(ctx, field)
+	case "billedAt":
+		return ec.fieldContext_SubscriptionPreview_billedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionPreviewLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "description":
+		return ec.fieldContext_SubscriptionPreviewLine_description(ctx, field)
+	case "quantity":
+		return ec.fieldContext_SubscriptionPreviewLine_quantity(ctx, field)
+	case "unitAmount":
+		return ec.fieldContext_SubscriptionPreviewLine_unitAmount(ctx, field)
+	case "amount":
+		return ec.fieldContext_SubscriptionPreviewLine_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionPreviewLine", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionPreviewPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "preview":
+		return ec.fieldContext_SubscriptionPreviewPayload_preview(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionPreviewPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionPreviewPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionResumePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionResumePayload_subscription(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionResumePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionResumePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscriptionUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subscription":
+		return ec.fieldContext_SubscriptionUpdatePayload_subscription(ctx, field)
+	case "invoice":
+		return ec.fieldContext_SubscriptionUpdatePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_SubscriptionUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscriptionUpdatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UsageInvoicePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invoice":
+		return ec.fieldContext_UsageInvoicePayload_invoice(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UsageInvoicePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageInvoicePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UsageRecordBatchPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10942,6 +15072,8 @@ func (ec *executionContext) childFields_UserError(ctx context.Context, field gra
 		return ec.fieldContext_UserError_field(ctx, field)
 	case "details":
 		return ec.fieldContext_UserError_details(ctx, field)
+	case "gatewayCode":
+		return ec.fieldContext_UserError_gatewayCode(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserError", field.Name)
 }
@@ -10958,6 +15090,134 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_serverVersion(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDelivery(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_WebhookDelivery_id(ctx, field)
+	case "endpoint":
+		return ec.fieldContext_WebhookDelivery_endpoint(ctx, field)
+	case "eventId":
+		return ec.fieldContext_WebhookDelivery_eventId(ctx, field)
+	case "eventType":
+		return ec.fieldContext_WebhookDelivery_eventType(ctx, field)
+	case "attempt":
+		return ec.fieldContext_WebhookDelivery_attempt(ctx, field)
+	case "status":
+		return ec.fieldContext_WebhookDelivery_status(ctx, field)
+	case "httpStatus":
+		return ec.fieldContext_WebhookDelivery_httpStatus(ctx, field)
+	case "error":
+		return ec.fieldContext_WebhookDelivery_error(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_WebhookDelivery_createdAt(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_WebhookDelivery_nextAttemptAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_WebhookDelivery_finishedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDelivery", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDeliveryConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_WebhookDeliveryConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_WebhookDeliveryConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_WebhookDeliveryConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDeliveryConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDeliveryEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_WebhookDeliveryEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_WebhookDeliveryEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDeliveryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_WebhookEndpoint_id(ctx, field)
+	case "url":
+		return ec.fieldContext_WebhookEndpoint_url(ctx, field)
+	case "description":
+		return ec.fieldContext_WebhookEndpoint_description(ctx, field)
+	case "status":
+		return ec.fieldContext_WebhookEndpoint_status(ctx, field)
+	case "eventTypes":
+		return ec.fieldContext_WebhookEndpoint_eventTypes(ctx, field)
+	case "previousSecretUntil":
+		return ec.fieldContext_WebhookEndpoint_previousSecretUntil(ctx, field)
+	case "deliveries":
+		return ec.fieldContext_WebhookEndpoint_deliveries(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_WebhookEndpoint_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_WebhookEndpoint_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpoint", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endpoint":
+		return ec.fieldContext_WebhookEndpointCreatePayload_endpoint(ctx, field)
+	case "secret":
+		return ec.fieldContext_WebhookEndpointCreatePayload_secret(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointDeletePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedId":
+		return ec.fieldContext_WebhookEndpointDeletePayload_deletedId(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointDeletePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointDeletePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointRotateSecretPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endpoint":
+		return ec.fieldContext_WebhookEndpointRotateSecretPayload_endpoint(ctx, field)
+	case "secret":
+		return ec.fieldContext_WebhookEndpointRotateSecretPayload_secret(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointRotateSecretPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointRotateSecretPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEndpointUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endpoint":
+		return ec.fieldContext_WebhookEndpointUpdatePayload_endpoint(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookEndpointUpdatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEndpointUpdatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookRedeliverPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "delivery":
+		return ec.fieldContext_WebhookRedeliverPayload_delivery(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_WebhookRedeliverPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookRedeliverPayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

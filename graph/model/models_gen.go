@@ -9,7 +9,9 @@ import (
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/accesstoken"
+	"purser/ent/creditnote"
 	"purser/ent/currency"
+	"purser/ent/email"
 	"purser/ent/invoice"
 	"purser/ent/membership"
 	"purser/ent/organization"
@@ -167,6 +169,14 @@ type BalanceReloadInput struct {
 	Amount *MoneyInput `json:"amount"`
 	// What the payment is called where it was made, shown on its entry.
 	Reference *string `json:"reference,omitempty"`
+	// What the payment provider calls the transaction; up to 200 bytes, kept in the entry's metadata.
+	ProviderTxID *string `json:"providerTxId,omitempty"`
+	// What your own books call the transaction; up to 200 bytes, kept in the entry's metadata.
+	TxReference *string `json:"txReference,omitempty"`
+	// What the gateway behind the provider calls the transaction; up to 200 bytes, kept in the entry's metadata.
+	GatewayTxReference *string `json:"gatewayTxReference,omitempty"`
+	// The price that the payer has bought or is about to buy: the amount must be in its currency. It is kept in the entry's metadata.
+	PriceID *string `json:"priceId,omitempty"`
 	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
@@ -221,6 +231,19 @@ type ClientSecretAction struct {
 
 func (ClientSecretAction) IsNextAction() {}
 
+// How far to advance the clock: one of by and to.
+type ClockAdvanceInput struct {
+	// By so many seconds, up to three years.
+	By *int `json:"by,omitempty"`
+	// Up to this time, at most three years ahead.
+	To *time.Time `json:"to,omitempty"`
+}
+
+type ClockAdvancePayload struct {
+	Organization *ent.Organization `json:"organization,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
+
 // Which company to close.
 type CompanyCloseInput struct {
 	// The company's, which begins with com_.
@@ -250,8 +273,12 @@ type CompanyCreateInput struct {
 	TaxID *string `json:"taxId,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge bool `json:"reverseCharge"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
@@ -306,14 +333,20 @@ type CompanyUpdateInput struct {
 	TaxID *string `json:"taxId,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge *bool `json:"reverseCharge,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
 	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
+	// false stops charging its saved card for invoices; it can still pay by itself.
+	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
 }
 
 type CompanyUpdatePayload struct {
@@ -334,6 +367,40 @@ type CreditLimitSetInput struct {
 type CreditLimitSetPayload struct {
 	Balance    *ent.Balance `json:"balance,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which invoice to take back, and how much of it.
+type CreditNoteCreateInput struct {
+	// The invoice's, which begins with inv_; OPEN or PAID. One that a gateway keeps as well is credited when it is PAID: while it is OPEN, void it.
+	InvoiceID string `json:"invoiceId"`
+	// Tax included, more than zero, in whole minor units; all that is left of the invoice where it is left out.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Why; it stands on the document.
+	Reason string `json:"reason"`
+	// Required for a PAID invoice, and not DUE; left out for an OPEN one.
+	Settlement *creditnote.Settlement `json:"settlement,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type CreditNoteCreatePayload struct {
+	// The note; its refund is PROCESSING until the gateway has given it back.
+	CreditNote *ent.CreditNote `json:"creditNote,omitempty"`
+	UserErrors []*UserError    `json:"userErrors"`
+}
+
+// Which credit note to give back.
+type CreditNoteRefundInput struct {
+	// The note's, which begins with crn_.
+	ID string `json:"id"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type CreditNoteRefundPayload struct {
+	// The note with its refunds.
+	CreditNote *ent.CreditNote `json:"creditNote,omitempty"`
+	UserErrors []*UserError    `json:"userErrors"`
 }
 
 // Which currency to remove.
@@ -400,8 +467,12 @@ type DeveloperCreateInput struct {
 	BillingEmail *string `json:"billingEmail,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge bool `json:"reverseCharge"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
@@ -427,19 +498,45 @@ type DeveloperUpdateInput struct {
 	BillingEmail *string `json:"billingEmail,omitempty"`
 	// Tax in percent, 0 to 100, such as "19" or "8.875".
 	TaxRate *money.Decimal `json:"taxRate,omitempty"`
+	// Whether it owes the tax on what it buys itself: its invoices then carry none and say so.
+	ReverseCharge *bool `json:"reverseCharge,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
+	// The language that mails are written in, such as uk or pt-BR.
+	Locale *string `json:"locale,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// How it pays from now on; one of the organization's billingModes. To POSTPAID, what remains of its balances stays as its credit, and automatic reloads end. To PREPAID at once, once nothing is owed or held that the balances do not cover; invoices that are open stay due.
 	BillingMode *payer.BillingMode `json:"billingMode,omitempty"`
 	// ACTIVE or SUSPENDED; it is closed by a mutation of its own.
 	Status *payer.Status `json:"status,omitempty"`
+	// false stops charging its saved card for invoices; it can still pay by itself.
+	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
 }
 
 type DeveloperUpdatePayload struct {
 	Developer  *Developer   `json:"developer,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// How long invoices have to be paid, in days from their finalization.
+type DueDays struct {
+	// Those that are charged automatically: on the day they are due the card is charged for the first time.
+	Automatic int `json:"automatic"`
+	// Those that the payer pays by itself.
+	Send int `json:"send"`
+	// Those of a month's usage: on the day they are due the card is charged for the first time.
+	Usage int `json:"usage"`
+}
+
+// How long invoices have to be paid, in days from their finalization.
+type DueDaysInput struct {
+	// Those that are charged automatically: 0 to 90 days.
+	Automatic int `json:"automatic"`
+	// Those that the payer pays by itself: 0 to 90 days.
+	Send int `json:"send"`
+	// Those of a month's usage: 0 to 90 days.
+	Usage int `json:"usage"`
 }
 
 // How failed charges are tried again.
@@ -460,6 +557,78 @@ type DunningPolicyInput struct {
 	AttemptsMax int `json:"attemptsMax"`
 	// What happens after the last.
 	FinalAction organization.DunningFinal `json:"finalAction"`
+}
+
+// A mail as it would look.
+type EmailPreview struct {
+	// Its subject line.
+	Subject string `json:"subject"`
+	// What programs show that show plain text.
+	Text string `json:"text"`
+	// What programs show that show HTML.
+	HTML string `json:"html"`
+}
+
+// Which mail to send.
+type EmailResendInput struct {
+	// The mail's, which begins with eml_.
+	ID string `json:"id"`
+}
+
+type EmailResendPayload struct {
+	Email      *ent.Email   `json:"email,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The organization's own wording of a mail.
+type EmailTemplateOverrideInput struct {
+	// What the mail is sent for.
+	Kind email.Kind `json:"kind"`
+	// The language, such as en or pt-BR.
+	Locale string `json:"locale"`
+	// The subject: one line, up to 500 bytes.
+	Subject string `json:"subject"`
+	// The plain text, up to 16 KiB.
+	Body string `json:"body"`
+	// The HTML, up to 16 KiB; made of the body where it is left out.
+	HTMLBody *string `json:"htmlBody,omitempty"`
+}
+
+type EmailTemplateOverridePayload struct {
+	EmailTemplate *EmailTemplate `json:"emailTemplate,omitempty"`
+	UserErrors    []*UserError   `json:"userErrors"`
+}
+
+// A wording to be shown. What is left out is taken from the template as it is.
+type EmailTemplatePreviewInput struct {
+	// What the mail is sent for.
+	Kind email.Kind `json:"kind"`
+	// The language, such as en or pt-BR.
+	Locale string `json:"locale"`
+	// The subject: one line.
+	Subject *string `json:"subject,omitempty"`
+	// The plain text.
+	Body *string `json:"body,omitempty"`
+	// The HTML; made of the body where that alone is given.
+	HTMLBody *string `json:"htmlBody,omitempty"`
+}
+
+type EmailTemplatePreviewPayload struct {
+	Preview    *EmailPreview `json:"preview,omitempty"`
+	UserErrors []*UserError  `json:"userErrors"`
+}
+
+// Which template goes back to the system's wording.
+type EmailTemplateResetInput struct {
+	// What the mail is sent for.
+	Kind email.Kind `json:"kind"`
+	// The language, such as en or pt-BR.
+	Locale string `json:"locale"`
+}
+
+type EmailTemplateResetPayload struct {
+	EmailTemplate *EmailTemplate `json:"emailTemplate,omitempty"`
+	UserErrors    []*UserError   `json:"userErrors"`
 }
 
 // Why there is not enough.
@@ -505,6 +674,22 @@ type GlobalProviderDeletePayload struct {
 	UserErrors     []*UserError        `json:"userErrors"`
 }
 
+// Which global provider to try.
+type GlobalProviderTestInput struct {
+	// The global provider's, which begins with gpr_.
+	ID string `json:"id"`
+}
+
+type GlobalProviderTestPayload struct {
+	// Whether the keys are good and the account may take payments.
+	Ok bool `json:"ok"`
+	// What the gateway said, in words a person can act on.
+	Message string `json:"message"`
+	// The gateway's own code where it refused; null where it did not, or gave none.
+	Code       *string      `json:"code,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // What to change of a global provider.
 type GlobalProviderUpdateInput struct {
 	// The global provider's, which begins with gpr_.
@@ -515,7 +700,7 @@ type GlobalProviderUpdateInput struct {
 	Description *string `json:"description,omitempty"`
 	// New keys of the same gateway account; they replace the old ones. The gateway must say whose they are.
 	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
-	// Only the signing secret; the old one stays good for a day.
+	// Only the signing secret; the old one stays good for a day. Worldpay has none.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
 }
 
@@ -618,6 +803,56 @@ type InvoiceFinalizePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A position to add.
+type InvoiceLineAddInput struct {
+	// The invoice's, which begins with inv_.
+	InvoiceID string `json:"invoiceId"`
+	// In the invoice's currency. A unit amount below zero takes something back.
+	LineItem *LineItemInput `json:"lineItem"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type InvoiceLineAddPayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which position to take out.
+type InvoiceLineRemoveInput struct {
+	// The position's, which begins with ili_.
+	ID string `json:"id"`
+}
+
+type InvoiceLineRemovePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What a position is to be.
+type InvoiceLineUpdateInput struct {
+	// The position's, which begins with ili_.
+	ID string `json:"id"`
+	// Replaces all of it, in the invoice's currency.
+	LineItem *LineItemInput `json:"lineItem"`
+}
+
+type InvoiceLineUpdatePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which invoice to give up.
+type InvoiceMarkUncollectibleInput struct {
+	// The invoice's, which begins with inv_.
+	ID string `json:"id"`
+}
+
+type InvoiceMarkUncollectiblePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which invoice to pay, and how. At most one of paymentMethodId, fromBalance and outOfBand.
 type InvoicePayInput struct {
 	// The invoice's, which begins with inv_.
@@ -642,6 +877,36 @@ type InvoicePayPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which invoice to send.
+type InvoiceSendInput struct {
+	// The invoice's, which begins with inv_.
+	ID string `json:"id"`
+}
+
+type InvoiceSendPayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What to change of a draft.
+type InvoiceUpdateInput struct {
+	// The invoice's, which begins with inv_.
+	ID string `json:"id"`
+	// Replaces all positions: 1 to 250 of the invoice's currency.
+	LineItems []*LineItemInput `json:"lineItems,omitempty"`
+	// The merchant account it is paid through.
+	ProviderID *string `json:"providerId,omitempty"`
+	// A note that appears on the document; an empty text clears it.
+	Description *string `json:"description,omitempty"`
+	// How it is to be paid.
+	Collection *invoice.Collection `json:"collection,omitempty"`
+}
+
+type InvoiceUpdatePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which invoice to take back.
 type InvoiceVoidInput struct {
 	// The invoice's, which begins with inv_.
@@ -651,6 +916,20 @@ type InvoiceVoidInput struct {
 type InvoiceVoidPayload struct {
 	Invoice    *ent.Invoice `json:"invoice,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What belongs to a merchant account that is not used for anything new: a card is good at the account alone at which it was saved.
+type LeftBehind struct {
+	// The merchant account.
+	ProviderID string `json:"providerId"`
+	// Saved cards that can be charged there only.
+	SavedCards int `json:"savedCards"`
+	// Automatic reloads that charge there: move them with autoReloadSet.
+	AutomaticReloads int `json:"automaticReloads"`
+	// Invoices that are not paid yet and can be paid there only.
+	OpenInvoices int `json:"openInvoices"`
+	// One sentence for a person: what to do.
+	Message string `json:"message"`
 }
 
 // A position: either a price of the catalog, or a description with a unit amount.
@@ -663,6 +942,8 @@ type LineItemInput struct {
 	UnitAmount *MoneyInput `json:"unitAmount,omitempty"`
 	// How many, 1 or more.
 	Quantity int `json:"quantity"`
+	// Tax in percent, 0 to 100, in place of the payer's. Of invoices alone.
+	TaxRate *money.Decimal `json:"taxRate,omitempty"`
 }
 
 // From when on a balance is low. At most one of level and percent; with none there are no more notices.
@@ -754,8 +1035,16 @@ type OrganizationUpdateInput struct {
 	ThankYouURL *string `json:"thankYouUrl,omitempty"`
 	// false stops charging saved cards; payers can still pay by themselves.
 	ChargingEnabled *bool `json:"chargingEnabled,omitempty"`
+	// Its tax number, printed on invoices from then on.
+	TaxID *string `json:"taxId,omitempty"`
+	// When the numbers of its invoices begin anew; those that were given stay.
+	NumberPeriod *organization.NumberPeriod `json:"numberPeriod,omitempty"`
 	// How failed charges are tried again; replaces the whole policy.
 	Dunning *DunningPolicyInput `json:"dunning,omitempty"`
+	// Whether payer sessions may end their subscriptions.
+	PayersMayCancel *bool `json:"payersMayCancel,omitempty"`
+	// How long invoices have to be paid that are finalized from now on; replaces all three.
+	DueDays *DueDaysInput `json:"dueDays,omitempty"`
 	// The merchant account used where none is given; one of its ACTIVE providers.
 	DefaultProviderID *string `json:"defaultProviderId,omitempty"`
 	// Replaces the origins that hosted pages may return to, such as https://portal.example.com.
@@ -764,7 +1053,9 @@ type OrganizationUpdateInput struct {
 
 type OrganizationUpdatePayload struct {
 	Organization *ent.Organization `json:"organization,omitempty"`
-	UserErrors   []*UserError      `json:"userErrors"`
+	// What stays with the default merchant account of before and is not charged through the new one; null where the default has not changed.
+	LeftBehind *LeftBehind  `json:"leftBehind,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Whose personal data to erase.
@@ -1043,8 +1334,10 @@ type ProviderDeletePayload struct {
 	// The id of the provider that is gone; null when it was archived or refused.
 	DeletedID *string `json:"deletedId,omitempty"`
 	// Set when it was archived instead.
-	Provider   *ent.Provider `json:"provider,omitempty"`
-	UserErrors []*UserError  `json:"userErrors"`
+	Provider *ent.Provider `json:"provider,omitempty"`
+	// What the archived account leaves behind that nothing charges any more; null where it was deleted or refused.
+	LeftBehind *LeftBehind  `json:"leftBehind,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Which provider to try.
@@ -1057,7 +1350,29 @@ type ProviderTestPayload struct {
 	// Whether the keys are good and the account may take payments.
 	Ok bool `json:"ok"`
 	// What the gateway said, in words a person can act on.
-	Message    string       `json:"message"`
+	Message string `json:"message"`
+	// The gateway's own code where it refused, such as security_violation; null where it did not, or gave none.
+	Code       *string      `json:"code,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which provider to try with a payment, and where the browser goes afterwards.
+type ProviderTestPaymentInput struct {
+	// The provider's, which begins with prv_.
+	ID string `json:"id"`
+	// In whole minor units. Left out, the smallest that the gateway takes in the organization's default currency.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// Where the browser goes afterwards, whatever became of it; only allowed origins. The organization's thank-you page, or ours, where it is left out.
+	ReturnURL *string `json:"returnUrl,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type ProviderTestPaymentPayload struct {
+	// The payment, whose purpose is TEST; it shows its outcome like any other.
+	Payment *ent.Payment `json:"payment,omitempty"`
+	// The gateway's page, to be opened in a browser; null when there is none to open (any more).
+	PageURL    *string      `json:"pageUrl,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
@@ -1091,9 +1406,11 @@ type QuoteAcceptInput struct {
 type QuoteAcceptPayload struct {
 	// The quote, ACCEPTED; null when it was refused.
 	Quote *ent.Quote `json:"quote,omitempty"`
-	// The invoice made of it, in DRAFT.
-	Invoice    *ent.Invoice `json:"invoice,omitempty"`
-	UserErrors []*UserError `json:"userErrors"`
+	// The invoice made of it, in DRAFT; null where it is made when the subscription begins.
+	Invoice *ent.Invoice `json:"invoice,omitempty"`
+	// The subscription made of it; null where none of its positions is paid again.
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
 }
 
 // Which quote to take back.
@@ -1119,6 +1436,8 @@ type QuoteCreateInput struct {
 	Description *string `json:"description,omitempty"`
 	// Until when it can be accepted; 30 days after finalization where it is left out.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// When the subscription that it sells is to begin; at acceptance where it is left out or has passed by then.
+	StartsAt *time.Time `json:"startsAt,omitempty"`
 	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
@@ -1155,11 +1474,69 @@ type QuoteUpdateInput struct {
 	Description *string `json:"description,omitempty"`
 	// Until when it can be accepted.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// When the subscription that it sells is to begin.
+	StartsAt *time.Time `json:"startsAt,omitempty"`
 }
 
 type QuoteUpdatePayload struct {
 	Quote      *ent.Quote   `json:"quote,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A movement that is not the same on both sides.
+type ReconcileException struct {
+	// What kind of movement it is.
+	Kind ReconcileKind `json:"kind"`
+	// What is wrong.
+	Problem ReconcileProblem `json:"problem"`
+	// The gateway's name for it; of a payment the one that a credit is unique by.
+	GatewayID *string `json:"gatewayId,omitempty"`
+	// Our payment, where it belongs to one.
+	PaymentID *string `json:"paymentId,omitempty"`
+	// What is written here.
+	Ours *money.Amount `json:"ours,omitempty"`
+	// What the gateway says.
+	Theirs *money.Amount `json:"theirs,omitempty"`
+	// One sentence for a person.
+	Message string `json:"message"`
+}
+
+// Which day of which merchant account to compare.
+type ReconcileInput struct {
+	// The merchant account's, which begins with prv_.
+	ProviderID string `json:"providerId"`
+	// The day, in the organization's time zone.
+	Date string `json:"date"`
+	// Writes the fees and payouts of the day, which nobody else tells of, into the ledger where they are missing. Payments, refunds and disputes are never written by this.
+	Book bool `json:"book"`
+}
+
+type ReconcilePayload struct {
+	// What was found; null when it was refused.
+	Report     *ReconcileReport `json:"report,omitempty"`
+	UserErrors []*UserError     `json:"userErrors"`
+}
+
+// A day of a merchant account, as the gateway tells it and as it is written here.
+type ReconcileReport struct {
+	// The merchant account.
+	ProviderID string `json:"providerId"`
+	// The day.
+	Date string `json:"date"`
+	// When the day begins, in the organization's time zone.
+	From time.Time `json:"from"`
+	// When it ends.
+	To time.Time `json:"to"`
+	// What the comparison rests on.
+	Basis ReconcileBasis `json:"basis"`
+	// How many movements are the same on both sides.
+	Agreed int `json:"agreed"`
+	// How many fees and payouts were written.
+	Booked int `json:"booked"`
+	// What is not, at most 500, ordered by kind and the gateway's id.
+	Exceptions []*ReconcileException `json:"exceptions"`
+	// Whether everything was compared: false when there are more exceptions, or when the gateway could not be asked for all.
+	Complete bool `json:"complete"`
 }
 
 // How often a price is paid.
@@ -1179,6 +1556,16 @@ type RedirectAction struct {
 }
 
 func (RedirectAction) IsNextAction() {}
+
+// Why what a browser brings back from a payment page proves nothing.
+type ReturnProblem struct {
+	// What is wrong.
+	Code ReturnProblemCode `json:"code"`
+	// One sentence for a person: what to do about it.
+	Message string `json:"message"`
+	// When a browser came back like this.
+	SeenAt time.Time `json:"seenAt"`
+}
 
 // Where the browser goes after the hosted page. Only allowed origins.
 type ReturnUrlsInput struct {
@@ -1244,6 +1631,147 @@ type StripeCredentialsInput struct {
 	PublishableKey string `json:"publishableKey"`
 	// whsec_…; without it events are refused.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
+}
+
+// Which subscription to end, and when.
+type SubscriptionCancelInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+	// With the running period instead of at once.
+	AtPeriodEnd bool `json:"atPeriodEnd"`
+}
+
+type SubscriptionCancelPayload struct {
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
+
+// A new subscription.
+type SubscriptionCreateInput struct {
+	// Who pays; an ACTIVE payer.
+	PayerID string `json:"payerId"`
+	// What for: 1 to 250 positions of one currency, paid equally often.
+	Items []*SubscriptionItemInput `json:"items"`
+	// The merchant account it is paid through; the products', else the organization's default where it is left out.
+	ProviderID *string `json:"providerId,omitempty"`
+	// How its invoices are to be paid.
+	Collection invoice.Collection `json:"collection"`
+	// The card to charge; the payer's default where it is left out. Without any the first invoice waits on its hosted page, and the card with which it is paid there is saved.
+	PaymentMethodID *string `json:"paymentMethodId,omitempty"`
+	// So many days are free before the first period, 0 to 730.
+	TrialDays int `json:"trialDays"`
+	// When it begins; now where it is left out.
+	StartsAt *time.Time `json:"startsAt,omitempty"`
+	// Where the browser goes after 3-D Secure.
+	ReturnURL *string `json:"returnUrl,omitempty"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type SubscriptionCreatePayload struct {
+	// The subscription; INCOMPLETE while its first invoice is not paid, also beside INSUFFICIENT_FUNDS: the top-up that covers it completes it.
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	// Its first invoice; null where it begins later or with a trial.
+	Invoice *ent.Invoice `json:"invoice,omitempty"`
+	// The charge of the card, which may have FAILED or ask for a step of the payer (nextAction); null where there was none.
+	Payment    *ent.Payment `json:"payment,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What is to be paid for each period.
+type SubscriptionItemInput struct {
+	// An active price of the catalog that is paid again; all of a subscription as often.
+	PriceID string `json:"priceId"`
+	// How many, 1 or more.
+	Quantity int `json:"quantity"`
+}
+
+// An invoice that would be.
+type SubscriptionPreview struct {
+	// Its positions, in order.
+	LineItems []*SubscriptionPreviewLine `json:"lineItems"`
+	// The sum of its lines.
+	Subtotal *money.Amount `json:"subtotal"`
+	// Tax on top of the subtotal, at the payer's rate of now.
+	Tax *money.Amount `json:"tax"`
+	// subtotal + tax, in whole minor units.
+	Total *money.Amount `json:"total"`
+	// When it would be made.
+	BilledAt time.Time `json:"billedAt"`
+}
+
+// What a change would bill.
+type SubscriptionPreviewInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+	// What the positions would be; those it has where it is left out.
+	Items []*SubscriptionItemInput `json:"items,omitempty"`
+	// What would become of the running period.
+	Proration ProrationMode `json:"proration"`
+}
+
+// A position of an invoice that would be.
+type SubscriptionPreviewLine struct {
+	// What it is.
+	Description string `json:"description"`
+	// How many, 1 or more.
+	Quantity int `json:"quantity"`
+	// What one costs; negative where something is given back.
+	UnitAmount *money.Amount `json:"unitAmount"`
+	// quantity × unitAmount.
+	Amount *money.Amount `json:"amount"`
+}
+
+type SubscriptionPreviewPayload struct {
+	// What the next invoice would be; null when it was refused.
+	Preview    *SubscriptionPreview `json:"preview,omitempty"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
+// Which subscription is to go on.
+type SubscriptionResumeInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+}
+
+type SubscriptionResumePayload struct {
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	UserErrors   []*UserError      `json:"userErrors"`
+}
+
+// What a subscription is to be from now on.
+type SubscriptionUpdateInput struct {
+	// The subscription's, which begins with sub_.
+	ID string `json:"id"`
+	// Replaces all positions; paid as often as before, in the same currency.
+	Items []*SubscriptionItemInput `json:"items"`
+	// What becomes of the running period.
+	Proration ProrationMode `json:"proration"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type SubscriptionUpdatePayload struct {
+	// The subscription as it is now; null when it was refused.
+	Subscription *ent.Subscription `json:"subscription,omitempty"`
+	// The invoice of the change; null where nothing is billed now.
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Whose debt to invoice.
+type UsageInvoiceInput struct {
+	// A POSTPAID payer.
+	PayerID string `json:"payerId"`
+	// The balance's currency.
+	Currency string `json:"currency"`
+	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type UsageInvoicePayload struct {
+	Invoice    *ent.Invoice `json:"invoice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Many events of usage.
@@ -1318,6 +1846,8 @@ type UserError struct {
 	Field []string `json:"field,omitempty"`
 	// What a refusal for lack of funds is made of.
 	Details *FundsDetails `json:"details,omitempty"`
+	// The gateway's own code where it was the gateway that refused, such as testmode_charges_only; null where it gave none.
+	GatewayCode *string `json:"gatewayCode,omitempty"`
 }
 
 // Who is calling.
@@ -1332,6 +1862,81 @@ type Viewer struct {
 	ServerVersion string `json:"serverVersion"`
 }
 
+// An address to which events are to be sent.
+type WebhookEndpointCreateInput struct {
+	// https://…, reachable from the internet; no user name, no fragment. Redirects are not followed.
+	URL string `json:"url"`
+	// A note for the organization's own people.
+	Description *string `json:"description,omitempty"`
+	// What it is told of; at least one.
+	EventTypes []WebhookEventType `json:"eventTypes"`
+}
+
+type WebhookEndpointCreatePayload struct {
+	// The new endpoint; null when it was refused.
+	Endpoint *ent.WebhookEndpoint `json:"endpoint,omitempty"`
+	// The signing secret, whsec_…; it is not shown again.
+	Secret     *string      `json:"secret,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which endpoint to end.
+type WebhookEndpointDeleteInput struct {
+	// The endpoint's, which begins with whk_.
+	ID string `json:"id"`
+}
+
+type WebhookEndpointDeletePayload struct {
+	// The id of the endpoint that is gone; null when it was refused.
+	DeletedID  *string      `json:"deletedId,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which endpoint gets another secret.
+type WebhookEndpointRotateSecretInput struct {
+	// The endpoint's, which begins with whk_.
+	ID string `json:"id"`
+}
+
+type WebhookEndpointRotateSecretPayload struct {
+	// The endpoint; null when it was refused.
+	Endpoint *ent.WebhookEndpoint `json:"endpoint,omitempty"`
+	// The new signing secret, whsec_…; it is not shown again.
+	Secret     *string      `json:"secret,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What to change of an endpoint.
+type WebhookEndpointUpdateInput struct {
+	// The endpoint's, which begins with whk_.
+	ID string `json:"id"`
+	// The new address. What waits goes there as well.
+	URL *string `json:"url,omitempty"`
+	// The new description.
+	Description *string `json:"description,omitempty"`
+	// The new list; at least one.
+	EventTypes []WebhookEventType `json:"eventTypes,omitempty"`
+	// false makes it DISABLED and gives up what waits; true ACTIVE.
+	Enabled *bool `json:"enabled,omitempty"`
+}
+
+type WebhookEndpointUpdatePayload struct {
+	Endpoint   *ent.WebhookEndpoint `json:"endpoint,omitempty"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
+// What to send once more.
+type WebhookRedeliverInput struct {
+	// A delivery that has ended; its id begins with whd_.
+	DeliveryID string `json:"deliveryId"`
+}
+
+type WebhookRedeliverPayload struct {
+	// The new delivery; null when it was refused.
+	Delivery   *ent.WebhookDelivery `json:"delivery,omitempty"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
 // A merchant account at Worldpay. Give either xmlPassword or credential.
 type WorldpayCredentialsInput struct {
 	// The merchant code, in capital letters.
@@ -1342,6 +1947,8 @@ type WorldpayCredentialsInput struct {
 	Credential *string `json:"credential,omitempty"`
 	// The installation id (authType at Apigee), without which there are no payment pages.
 	InstallationID *string `json:"installationId,omitempty"`
+	// The address of the XML service, with its path where it has one of its own: at Worldpay, in the organization's environment, or at a host that the operator allows. Worldpay's own where it is left out. SANDBOX has none to choose.
+	Endpoint *string `json:"endpoint,omitempty"`
 	// The MAC secret of the installation, 20 to 30 characters, the same as at Worldpay; without it payers' returns prove nothing and Worldpay is asked instead. Left out of an update, the one before stays.
 	MacSecret *string `json:"macSecret,omitempty"`
 	// Whether to take signatures of the old kind (MD5) where Worldpay sends no others.
@@ -1352,23 +1959,32 @@ type WorldpayCredentialsInput struct {
 type InvoiceAction string
 
 const (
+	// invoiceUpdate, invoiceLineAdd, invoiceLineUpdate and invoiceLineRemove change it.
+	InvoiceActionUpdate InvoiceAction = "UPDATE"
 	// invoiceFinalize makes it payable.
 	InvoiceActionFinalize InvoiceAction = "FINALIZE"
 	// invoicePay pays it.
 	InvoiceActionPay InvoiceAction = "PAY"
+	// invoiceSend sends it to its payer.
+	InvoiceActionSend InvoiceAction = "SEND"
+	// invoiceMarkUncollectible gives it up as a bad debt.
+	InvoiceActionMarkUncollectible InvoiceAction = "MARK_UNCOLLECTIBLE"
 	// invoiceVoid takes it back.
 	InvoiceActionVoid InvoiceAction = "VOID"
 )
 
 var AllInvoiceAction = []InvoiceAction{
+	InvoiceActionUpdate,
 	InvoiceActionFinalize,
 	InvoiceActionPay,
+	InvoiceActionSend,
+	InvoiceActionMarkUncollectible,
 	InvoiceActionVoid,
 }
 
 func (e InvoiceAction) IsValid() bool {
 	switch e {
-	case InvoiceActionFinalize, InvoiceActionPay, InvoiceActionVoid:
+	case InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid:
 		return true
 	}
 	return false
@@ -1462,6 +2078,67 @@ func (e *OnInsufficient) UnmarshalJSON(b []byte) error {
 }
 
 func (e OnInsufficient) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What becomes of the running period when items change.
+type ProrationMode string
+
+const (
+	// What is left of it is settled with the next invoice.
+	ProrationModeNextInvoice ProrationMode = "NEXT_INVOICE"
+	// What is left of it is billed now; what comes out in the payer's favour is settled with the next invoice.
+	ProrationModeInvoiceNow ProrationMode = "INVOICE_NOW"
+	// Nothing: the new items count from the next period on.
+	ProrationModeNone ProrationMode = "NONE"
+)
+
+var AllProrationMode = []ProrationMode{
+	ProrationModeNextInvoice,
+	ProrationModeInvoiceNow,
+	ProrationModeNone,
+}
+
+func (e ProrationMode) IsValid() bool {
+	switch e {
+	case ProrationModeNextInvoice, ProrationModeInvoiceNow, ProrationModeNone:
+		return true
+	}
+	return false
+}
+
+func (e ProrationMode) String() string {
+	return string(e)
+}
+
+func (e *ProrationMode) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ProrationMode(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ProrationMode", str)
+	}
+	return nil
+}
+
+func (e ProrationMode) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ProrationMode) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ProrationMode) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil
@@ -1604,6 +2281,195 @@ func (e QuoteAction) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What a comparison rests on.
+type ReconcileBasis string
+
+const (
+	// The gateway's own list of everything that moved money in the account.
+	ReconcileBasisList ReconcileBasis = "LIST"
+	// An inquiry for each of our own payments: the gateway has no list that could be asked for, so what it has and we do not is not found.
+	ReconcileBasisInquiry ReconcileBasis = "INQUIRY"
+)
+
+var AllReconcileBasis = []ReconcileBasis{
+	ReconcileBasisList,
+	ReconcileBasisInquiry,
+}
+
+func (e ReconcileBasis) IsValid() bool {
+	switch e {
+	case ReconcileBasisList, ReconcileBasisInquiry:
+		return true
+	}
+	return false
+}
+
+func (e ReconcileBasis) String() string {
+	return string(e)
+}
+
+func (e *ReconcileBasis) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReconcileBasis(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReconcileBasis", str)
+	}
+	return nil
+}
+
+func (e ReconcileBasis) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReconcileBasis) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReconcileBasis) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What kind of movement it is.
+type ReconcileKind string
+
+const (
+	// Money that a payer paid.
+	ReconcileKindPayment ReconcileKind = "PAYMENT"
+	// Money that went back to a payer.
+	ReconcileKindRefund ReconcileKind = "REFUND"
+	// Money that a payer's bank took back, or gave back again.
+	ReconcileKindDispute ReconcileKind = "DISPUTE"
+	// What the gateway keeps for its work.
+	ReconcileKindFee ReconcileKind = "FEE"
+	// What the gateway sent to the bank account.
+	ReconcileKindPayout ReconcileKind = "PAYOUT"
+	// Anything else that moved money in the account.
+	ReconcileKindOther ReconcileKind = "OTHER"
+)
+
+var AllReconcileKind = []ReconcileKind{
+	ReconcileKindPayment,
+	ReconcileKindRefund,
+	ReconcileKindDispute,
+	ReconcileKindFee,
+	ReconcileKindPayout,
+	ReconcileKindOther,
+}
+
+func (e ReconcileKind) IsValid() bool {
+	switch e {
+	case ReconcileKindPayment, ReconcileKindRefund, ReconcileKindDispute, ReconcileKindFee, ReconcileKindPayout, ReconcileKindOther:
+		return true
+	}
+	return false
+}
+
+func (e ReconcileKind) String() string {
+	return string(e)
+}
+
+func (e *ReconcileKind) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReconcileKind(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReconcileKind", str)
+	}
+	return nil
+}
+
+func (e ReconcileKind) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReconcileKind) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReconcileKind) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What is wrong with a movement.
+type ReconcileProblem string
+
+const (
+	// The gateway has it, and it is not written here.
+	ReconcileProblemMissingHere ReconcileProblem = "MISSING_HERE"
+	// It is written here, and the gateway does not have it.
+	ReconcileProblemMissingAtGateway ReconcileProblem = "MISSING_AT_GATEWAY"
+	// Both have it, with different amounts.
+	ReconcileProblemDifferent ReconcileProblem = "DIFFERENT"
+)
+
+var AllReconcileProblem = []ReconcileProblem{
+	ReconcileProblemMissingHere,
+	ReconcileProblemMissingAtGateway,
+	ReconcileProblemDifferent,
+}
+
+func (e ReconcileProblem) IsValid() bool {
+	switch e {
+	case ReconcileProblemMissingHere, ReconcileProblemMissingAtGateway, ReconcileProblemDifferent:
+		return true
+	}
+	return false
+}
+
+func (e ReconcileProblem) String() string {
+	return string(e)
+}
+
+func (e *ReconcileProblem) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReconcileProblem(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReconcileProblem", str)
+	}
+	return nil
+}
+
+func (e ReconcileProblem) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReconcileProblem) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReconcileProblem) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
 // What becomes of the balances of a payer that is closed.
 type RestBalance string
 
@@ -1660,6 +2526,131 @@ func (e *RestBalance) UnmarshalJSON(b []byte) error {
 }
 
 func (e RestBalance) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What is wrong with how browsers come back from payment pages.
+type ReturnProblemCode string
+
+const (
+	// The provider has no MAC secret, so no signature can be checked.
+	ReturnProblemCodeNoMacSecret ReturnProblemCode = "NO_MAC_SECRET"
+	// The gateway added nothing to the address: its installation does not send parameters, or was not published.
+	ReturnProblemCodeNoParameters ReturnProblemCode = "NO_PARAMETERS"
+	// The signature does not fit: the MAC secrets here and at the gateway are two, or somebody has changed the address.
+	ReturnProblemCodeBadSignature ReturnProblemCode = "BAD_SIGNATURE"
+	// The parameters are not those of a payment, or of another one.
+	ReturnProblemCodeWrongParameters ReturnProblemCode = "WRONG_PARAMETERS"
+)
+
+var AllReturnProblemCode = []ReturnProblemCode{
+	ReturnProblemCodeNoMacSecret,
+	ReturnProblemCodeNoParameters,
+	ReturnProblemCodeBadSignature,
+	ReturnProblemCodeWrongParameters,
+}
+
+func (e ReturnProblemCode) IsValid() bool {
+	switch e {
+	case ReturnProblemCodeNoMacSecret, ReturnProblemCodeNoParameters, ReturnProblemCodeBadSignature, ReturnProblemCodeWrongParameters:
+		return true
+	}
+	return false
+}
+
+func (e ReturnProblemCode) String() string {
+	return string(e)
+}
+
+func (e *ReturnProblemCode) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReturnProblemCode(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReturnProblemCode", str)
+	}
+	return nil
+}
+
+func (e ReturnProblemCode) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReturnProblemCode) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReturnProblemCode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What may be done with a subscription.
+type SubscriptionAction string
+
+const (
+	// subscriptionUpdate changes its items.
+	SubscriptionActionUpdate SubscriptionAction = "UPDATE"
+	// subscriptionCancel ends it, at once or with the running period.
+	SubscriptionActionCancel SubscriptionAction = "CANCEL"
+	// subscriptionResume has it go on after the running period.
+	SubscriptionActionResume SubscriptionAction = "RESUME"
+)
+
+var AllSubscriptionAction = []SubscriptionAction{
+	SubscriptionActionUpdate,
+	SubscriptionActionCancel,
+	SubscriptionActionResume,
+}
+
+func (e SubscriptionAction) IsValid() bool {
+	switch e {
+	case SubscriptionActionUpdate, SubscriptionActionCancel, SubscriptionActionResume:
+		return true
+	}
+	return false
+}
+
+func (e SubscriptionAction) String() string {
+	return string(e)
+}
+
+func (e *SubscriptionAction) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = SubscriptionAction(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid SubscriptionAction", str)
+	}
+	return nil
+}
+
+func (e SubscriptionAction) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *SubscriptionAction) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e SubscriptionAction) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil
@@ -1769,6 +2760,73 @@ func (e *UserErrorCode) UnmarshalJSON(b []byte) error {
 }
 
 func (e UserErrorCode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What an endpoint can be told of.
+type WebhookEventType string
+
+const (
+	// payment.changed: a payment was begun, or is in another state, refunds and disputes included.
+	WebhookEventTypePaymentChanged WebhookEventType = "PAYMENT_CHANGED"
+	// invoice.changed: an invoice was made, or is in another state.
+	WebhookEventTypeInvoiceChanged WebhookEventType = "INVOICE_CHANGED"
+	// quote.changed: a quote was made, or is in another state.
+	WebhookEventTypeQuoteChanged WebhookEventType = "QUOTE_CHANGED"
+	// balance.low: what is left of a balance has reached the level that was set for it.
+	WebhookEventTypeBalanceLow WebhookEventType = "BALANCE_LOW"
+	// auto_reload.suspended: a balance is not reloaded any more.
+	WebhookEventTypeAutoReloadSuspended WebhookEventType = "AUTO_RELOAD_SUSPENDED"
+)
+
+var AllWebhookEventType = []WebhookEventType{
+	WebhookEventTypePaymentChanged,
+	WebhookEventTypeInvoiceChanged,
+	WebhookEventTypeQuoteChanged,
+	WebhookEventTypeBalanceLow,
+	WebhookEventTypeAutoReloadSuspended,
+}
+
+func (e WebhookEventType) IsValid() bool {
+	switch e {
+	case WebhookEventTypePaymentChanged, WebhookEventTypeInvoiceChanged, WebhookEventTypeQuoteChanged, WebhookEventTypeBalanceLow, WebhookEventTypeAutoReloadSuspended:
+		return true
+	}
+	return false
+}
+
+func (e WebhookEventType) String() string {
+	return string(e)
+}
+
+func (e *WebhookEventType) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = WebhookEventType(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid WebhookEventType", str)
+	}
+	return nil
+}
+
+func (e WebhookEventType) MarshalGQL(w io.Writer) {
+	fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *WebhookEventType) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e WebhookEventType) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

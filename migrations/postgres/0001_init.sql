@@ -55,6 +55,7 @@ CREATE TABLE "balances" (
   "low_balance_level_units" bigint NULL,
   "low_balance_percent" bigint NULL,
   "low_balance_noticed_at" timestamptz NULL,
+  "usage_invoice_at" timestamptz NULL,
   "period" character varying NOT NULL COLLATE "C",
   "version" bigint NOT NULL DEFAULT 0,
   "last_seq" bigint NOT NULL DEFAULT 0,
@@ -84,19 +85,26 @@ CREATE TABLE "balances" (
 CREATE INDEX "balance_organization_id_auto_reload_due_at" ON "balances" ("organization_id", "auto_reload_due_at") WHERE (auto_reload_due_at IS NOT NULL);
 -- create index "balance_organization_id_payer_id_currency" to table: "balances"
 CREATE UNIQUE INDEX "balance_organization_id_payer_id_currency" ON "balances" ("organization_id", "payer_id", "currency");
+-- create index "balance_organization_id_usage_invoice_at" to table: "balances"
+CREATE INDEX "balance_organization_id_usage_invoice_at" ON "balances" ("organization_id", "usage_invoice_at") WHERE (usage_invoice_at IS NOT NULL);
 -- create "credit_notes" table
 CREATE TABLE "credit_notes" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
-  "invoice_id" character varying NOT NULL COLLATE "C",
   "number" character varying NOT NULL COLLATE "C",
   "currency" character varying NOT NULL COLLATE "C",
   "total_units" bigint NOT NULL,
   "tax_units" bigint NOT NULL,
+  "subtotal_units" bigint NOT NULL,
+  "settlement" character varying NOT NULL COLLATE "C",
   "reason" character varying NOT NULL COLLATE "C",
+  "public_token" character varying NOT NULL COLLATE "C",
+  "invoice_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "credit_notes_amount" CHECK (total_units > 0 AND tax_units >= 0),
+  CONSTRAINT "credit_notes_settlement_known" CHECK (settlement IN ('DUE', 'REFUND', 'BALANCE', 'OUT_OF_BAND')),
+  CONSTRAINT "credit_notes_subtotal_units_range" CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "credit_notes_tax_units_range" CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "credit_notes_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
@@ -104,6 +112,8 @@ CREATE TABLE "credit_notes" (
 CREATE INDEX "creditnote_organization_id_invoice_id_id" ON "credit_notes" ("organization_id", "invoice_id", "id");
 -- create index "creditnote_organization_id_number" to table: "credit_notes"
 CREATE UNIQUE INDEX "creditnote_organization_id_number" ON "credit_notes" ("organization_id", "number");
+-- create index "creditnote_organization_id_public_token" to table: "credit_notes"
+CREATE UNIQUE INDEX "creditnote_organization_id_public_token" ON "credit_notes" ("organization_id", "public_token");
 -- create "currencies" table
 CREATE TABLE "currencies" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -149,6 +159,29 @@ CREATE TABLE "disputes" (
 CREATE INDEX "dispute_organization_id_next_check_at" ON "disputes" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "dispute_organization_id_payment_id_gateway_dispute_id" to table: "disputes"
 CREATE UNIQUE INDEX "dispute_organization_id_payment_id_gateway_dispute_id" ON "disputes" ("organization_id", "payment_id", "gateway_dispute_id");
+-- create "emails" table
+CREATE TABLE "emails" (
+  "organization_id" character varying NOT NULL COLLATE "C",
+  "id" character varying NOT NULL COLLATE "C",
+  "created_at" timestamptz NOT NULL,
+  "kind" character varying NOT NULL COLLATE "C",
+  "facts" jsonb NOT NULL,
+  "status" character varying NOT NULL DEFAULT 'QUEUED' COLLATE "C",
+  "attempts" bigint NOT NULL DEFAULT 0,
+  "next_attempt_at" timestamptz NULL,
+  "sent_at" timestamptz NULL,
+  "failure" character varying NULL COLLATE "C",
+  "payer_id" character varying NOT NULL COLLATE "C",
+  PRIMARY KEY ("organization_id", "id"),
+  CONSTRAINT "emails_kind_known" CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
+  CONSTRAINT "emails_status_known" CHECK (status IN ('QUEUED', 'SENT', 'FAILED', 'CANCELED'))
+);
+-- create index "email_organization_id_next_attempt_at" to table: "emails"
+CREATE INDEX "email_organization_id_next_attempt_at" ON "emails" ("organization_id", "next_attempt_at") WHERE (next_attempt_at IS NOT NULL);
+-- create index "email_organization_id_payer_id_id" to table: "emails"
+CREATE INDEX "email_organization_id_payer_id_id" ON "emails" ("organization_id", "payer_id", "id");
+-- create index "email_organization_id_status_id" to table: "emails"
+CREATE INDEX "email_organization_id_status_id" ON "emails" ("organization_id", "status", "id");
 -- create "email_templates" table
 CREATE TABLE "email_templates" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -159,6 +192,7 @@ CREATE TABLE "email_templates" (
   "locale" character varying NOT NULL COLLATE "C",
   "subject" character varying NOT NULL COLLATE "C",
   "body" text NOT NULL COLLATE "C",
+  "html" text NOT NULL DEFAULT '' COLLATE "C",
   PRIMARY KEY ("organization_id", "id")
 );
 -- create index "emailtemplate_organization_id_kind_locale" to table: "email_templates"
@@ -222,6 +256,7 @@ CREATE TABLE "gateway_events" (
   "call_id" character varying NOT NULL DEFAULT '' COLLATE "C",
   "subject" character varying NOT NULL DEFAULT '' COLLATE "C",
   "saved_card" jsonb NULL,
+  "told" jsonb NULL,
   "object_payment" character varying NOT NULL DEFAULT '' COLLATE "C",
   "error" character varying NULL COLLATE "C",
   "attempts" bigint NOT NULL DEFAULT 0,
@@ -253,11 +288,15 @@ CREATE TABLE "global_providers" (
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
   "publishable_key" character varying NULL COLLATE "C",
   "merchant_code" character varying NULL COLLATE "C",
+  "auth_type" character varying NOT NULL DEFAULT '' COLLATE "C",
   "secret_hint" character varying NULL COLLATE "C",
   "secret_sealed" bytea NULL,
   "webhook_secret_sealed" bytea NULL,
   "webhook_secret_previous_sealed" bytea NULL,
   "webhook_secret_previous_until" timestamptz NULL,
+  "mac_secret_sealed" bytea NULL,
+  "legacy_mac" boolean NOT NULL DEFAULT false,
+  "endpoint" character varying NOT NULL DEFAULT '' COLLATE "C",
   "credential_version" bigint NOT NULL DEFAULT 1,
   "gateway_account_id" character varying NOT NULL DEFAULT '' COLLATE "C",
   "account_unproven_at" timestamptz NULL,
@@ -338,8 +377,16 @@ CREATE TABLE "invoices" (
   "total_units" bigint NOT NULL DEFAULT 0,
   "amount_due_units" bigint NOT NULL DEFAULT 0,
   "amount_paid_units" bigint NOT NULL DEFAULT 0,
+  "credited_units" bigint NOT NULL DEFAULT 0,
+  "waived_units" bigint NOT NULL DEFAULT 0,
   "description" character varying NULL COLLATE "C",
   "recipient" jsonb NULL,
+  "seller" jsonb NULL,
+  "taxes" jsonb NULL,
+  "reverse_charge" boolean NOT NULL DEFAULT false,
+  "debt_units" bigint NULL,
+  "usage_month" character varying NULL COLLATE "C",
+  "sent_at" timestamptz NULL,
   "due_at" timestamptz NULL,
   "finalizes_at" timestamptz NULL,
   "finalized_at" timestamptz NULL,
@@ -348,7 +395,6 @@ CREATE TABLE "invoices" (
   "hosted_url" character varying NULL COLLATE "C",
   "pdf_url" character varying NULL COLLATE "C",
   "receipt_url" character varying NULL COLLATE "C",
-  "subscription_id" character varying NULL COLLATE "C",
   "attempts" bigint NOT NULL DEFAULT 0,
   "next_attempt_at" timestamptz NULL,
   "dunning" character varying NOT NULL DEFAULT 'NONE' COLLATE "C",
@@ -362,18 +408,25 @@ CREATE TABLE "invoices" (
   "provider_id" character varying NULL COLLATE "C",
   "quote_id" character varying NULL COLLATE "C",
   "payer_id" character varying NOT NULL COLLATE "C",
+  "subscription_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "invoices_amount_due_units_range" CHECK (amount_due_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_amount_paid_units_range" CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT "invoices_amounts" CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
+  CONSTRAINT "invoices_amounts" CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND (tax_units >= 0 OR total_units <= 0)),
   CONSTRAINT "invoices_collection_known" CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT "invoices_credited" CHECK (waived_units >= 0 AND credited_units >= waived_units AND (credited_units = 0 OR credited_units <= total_units)),
+  CONSTRAINT "invoices_credited_units_range" CHECK (credited_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "invoices_debt" CHECK (debt_units IS NULL OR debt_units > 0),
+  CONSTRAINT "invoices_debt_units_range" CHECK (debt_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_dunning_known" CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
   CONSTRAINT "invoices_number" CHECK (status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT "invoices_paid" CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
   CONSTRAINT "invoices_status_known" CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
   CONSTRAINT "invoices_subtotal_units_range" CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoices_tax_units_range" CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT "invoices_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+  CONSTRAINT "invoices_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "invoices_usage" CHECK (usage_month IS NULL OR debt_units IS NOT NULL),
+  CONSTRAINT "invoices_waived_units_range" CHECK (waived_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoice_organization_id_finalizes_at" to table: "invoices"
 CREATE INDEX "invoice_organization_id_finalizes_at" ON "invoices" ("organization_id", "finalizes_at") WHERE (finalizes_at IS NOT NULL);
@@ -383,6 +436,8 @@ CREATE INDEX "invoice_organization_id_next_attempt_at" ON "invoices" ("organizat
 CREATE INDEX "invoice_organization_id_next_check_at" ON "invoices" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "invoice_organization_id_number" to table: "invoices"
 CREATE UNIQUE INDEX "invoice_organization_id_number" ON "invoices" ("organization_id", "number");
+-- create index "invoice_organization_id_payer_id_currency_usage_month" to table: "invoices"
+CREATE UNIQUE INDEX "invoice_organization_id_payer_id_currency_usage_month" ON "invoices" ("organization_id", "payer_id", "currency", "usage_month");
 -- create index "invoice_organization_id_payer_id_id" to table: "invoices"
 CREATE INDEX "invoice_organization_id_payer_id_id" ON "invoices" ("organization_id", "payer_id", "id");
 -- create index "invoice_organization_id_provider_id_gateway_invoice_id" to table: "invoices"
@@ -393,6 +448,10 @@ CREATE UNIQUE INDEX "invoice_organization_id_public_token" ON "invoices" ("organ
 CREATE UNIQUE INDEX "invoice_organization_id_quote_id" ON "invoices" ("organization_id", "quote_id");
 -- create index "invoice_organization_id_status_id" to table: "invoices"
 CREATE INDEX "invoice_organization_id_status_id" ON "invoices" ("organization_id", "status", "id");
+-- create index "invoice_organization_id_subscription_id_id" to table: "invoices"
+CREATE INDEX "invoice_organization_id_subscription_id_id" ON "invoices" ("organization_id", "subscription_id", "id") WHERE (subscription_id IS NOT NULL);
+-- create index "invoice_organization_id_subscription_id_period_start" to table: "invoices"
+CREATE UNIQUE INDEX "invoice_organization_id_subscription_id_period_start" ON "invoices" ("organization_id", "subscription_id", "period_start");
 -- create index "invoice_organization_id_updated_at" to table: "invoices"
 CREATE INDEX "invoice_organization_id_updated_at" ON "invoices" ("organization_id", "updated_at");
 -- create "invoice_lines" table
@@ -405,11 +464,13 @@ CREATE TABLE "invoice_lines" (
   "currency" character varying NOT NULL COLLATE "C",
   "unit_amount_units" bigint NOT NULL,
   "amount_units" bigint NOT NULL,
+  "tax_rate_ppm" bigint NULL,
   "invoice_id" character varying NOT NULL COLLATE "C",
   "price_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "invoice_lines_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "invoice_lines_quantity" CHECK (quantity >= 1),
+  CONSTRAINT "invoice_lines_tax_rate" CHECK (tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000),
   CONSTRAINT "invoice_lines_unit_amount_units_range" CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoiceline_organization_id_invoice_id_position" to table: "invoice_lines"
@@ -540,10 +601,17 @@ CREATE TABLE "organizations" (
   "dunning_attempts_max" bigint NOT NULL DEFAULT 3,
   "dunning_final" character varying NOT NULL DEFAULT 'LEAVE' COLLATE "C",
   "send_net_days" bigint NOT NULL DEFAULT 14,
+  "automatic_net_days" bigint NOT NULL DEFAULT 0,
+  "usage_net_days" bigint NOT NULL DEFAULT 2,
+  "tax_id" character varying NULL COLLATE "C",
   "number_period" character varying NOT NULL DEFAULT 'MONTHLY' COLLATE "C",
   "allowed_return_origins" jsonb NOT NULL,
   "default_provider_id" character varying NULL COLLATE "C",
   "test_twin_of" character varying NULL COLLATE "C",
+  "payers_may_cancel" boolean NOT NULL DEFAULT true,
+  "clock_ahead" bigint NOT NULL DEFAULT 0,
+  "clock_at" timestamptz NULL,
+  "clock_until" timestamptz NULL,
   "created_at" timestamptz NOT NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "organizations_billing_cycle_known" CHECK (billing_cycle IN ('CALENDAR_MONTH', 'PRORATED')),
@@ -555,6 +623,8 @@ CREATE TABLE "organizations" (
   CONSTRAINT "organizations_status_known" CHECK (status IN ('ACTIVE', 'INACTIVE')),
   CONSTRAINT "organizations_tax_model_known" CHECK (tax_model IN ('DISCLOSED', 'UNDISCLOSED', 'HYBRID'))
 );
+-- create index "organization_clock_ahead" to table: "organizations"
+CREATE INDEX "organization_clock_ahead" ON "organizations" ("clock_ahead") WHERE (clock_ahead <> 0);
 -- create index "organizations_slug_key" to table: "organizations"
 CREATE UNIQUE INDEX "organizations_slug_key" ON "organizations" ("slug");
 -- create "outboxes" table
@@ -588,9 +658,12 @@ CREATE TABLE "payers" (
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
   "tax_rate_ppm" bigint NULL,
   "tax_id" character varying NULL COLLATE "C",
-  "locale" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "reverse_charge" boolean NOT NULL DEFAULT false,
+  "locale" character varying NULL COLLATE "C",
   "address" jsonb NULL,
   "metadata" jsonb NOT NULL,
+  "charging_enabled" boolean NOT NULL DEFAULT true,
+  "charging_payment_id" character varying NULL COLLATE "C",
   "erased_at" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payers_billing_mode_known" CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
@@ -654,6 +727,7 @@ CREATE TABLE "payments" (
   "return_urls" jsonb NULL,
   "public_token" character varying NOT NULL COLLATE "C",
   "settled_at" timestamptz NULL,
+  "refused_at" timestamptz NULL,
   "next_check_at" timestamptz NULL,
   "checks" bigint NOT NULL DEFAULT 0,
   "invoice_id" character varying NULL COLLATE "C",
@@ -666,6 +740,7 @@ CREATE TABLE "payments" (
   CONSTRAINT "payments_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "payments_purpose_known" CHECK (purpose IN ('TOP_UP', 'AUTO_RELOAD', 'INVOICE', 'TEST')),
   CONSTRAINT "payments_refunded_units_range" CHECK (refunded_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "payments_refused" CHECK (refused_at IS NULL OR status = 'SUCCEEDED'),
   CONSTRAINT "payments_settled" CHECK (status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)),
   CONSTRAINT "payments_status_known" CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );
@@ -729,6 +804,7 @@ CREATE TABLE "payment_methods" (
   "last4" character varying NOT NULL DEFAULT '' COLLATE "C",
   "exp_month" bigint NOT NULL DEFAULT 0,
   "exp_year" bigint NOT NULL DEFAULT 0,
+  "expiry_notice_at" timestamptz NULL,
   "is_default" boolean NOT NULL DEFAULT false,
   "make_default" boolean NOT NULL DEFAULT false,
   "action_url" character varying NOT NULL DEFAULT '' COLLATE "C",
@@ -736,11 +812,15 @@ CREATE TABLE "payment_methods" (
   "failure_message" character varying NOT NULL DEFAULT '' COLLATE "C",
   "next_check_at" timestamptz NULL,
   "checks" bigint NOT NULL DEFAULT 0,
+  "consented_at" timestamptz NULL,
+  "consented_by" character varying NULL COLLATE "C",
   "payer_id" character varying NOT NULL COLLATE "C",
   "provider_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "payment_methods_status_known" CHECK (status IN ('PENDING', 'ACTIVE', 'FAILED', 'DETACHED'))
 );
+-- create index "paymentmethod_organization_id_expiry_notice_at" to table: "payment_methods"
+CREATE INDEX "paymentmethod_organization_id_expiry_notice_at" ON "payment_methods" ("organization_id", "expiry_notice_at") WHERE (expiry_notice_at IS NOT NULL);
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
 CREATE INDEX "paymentmethod_organization_id_next_check_at" ON "payment_methods" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "paymentmethod_organization_id_payer_id" to table: "payment_methods"
@@ -810,6 +890,8 @@ CREATE TABLE "providers" (
   "account_unproven_at" timestamptz NULL,
   "webhook_token" character varying NOT NULL COLLATE "C",
   "webhook_endpoint_id" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "return_problem" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "return_problem_at" timestamptz NULL,
   "global_provider_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "providers_kind_known" CHECK (kind IN ('STRIPE', 'WORLDPAY')),
@@ -831,16 +913,17 @@ CREATE TABLE "quotes" (
   "total_units" bigint NOT NULL DEFAULT 0,
   "description" character varying NULL COLLATE "C",
   "expires_at" timestamptz NULL,
+  "starts_at" timestamptz NULL,
   "finalized_at" timestamptz NULL,
   "accepted_at" timestamptz NULL,
   "gateway_quote_id" character varying NULL COLLATE "C",
-  "subscription_id" character varying NULL COLLATE "C",
   "revision_of_id" character varying NULL COLLATE "C",
   "public_token" character varying NOT NULL COLLATE "C",
   "pending_call_id" character varying NULL COLLATE "C",
   "payer_id" character varying NULL COLLATE "C",
   "provider_id" character varying NULL COLLATE "C",
   "invoice_id" character varying NULL COLLATE "C",
+  "subscription_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "quotes_revision_of_id_fk" FOREIGN KEY ("organization_id", "revision_of_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT "quotes_complete" CHECK (status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)),
@@ -899,12 +982,15 @@ CREATE TABLE "refunds" (
   "hold_id" character varying NULL COLLATE "C",
   "next_check_at" timestamptz NULL,
   "checks" bigint NOT NULL DEFAULT 0,
+  "credit_note_id" character varying NULL COLLATE "C",
   "payment_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "refunds_amount" CHECK (amount_units > 0),
   CONSTRAINT "refunds_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "refunds_status_known" CHECK (status IN ('PROCESSING', 'SUCCEEDED', 'FAILED'))
 );
+-- create index "refund_organization_id_credit_note_id" to table: "refunds"
+CREATE INDEX "refund_organization_id_credit_note_id" ON "refunds" ("organization_id", "credit_note_id");
 -- create index "refund_organization_id_next_check_at" to table: "refunds"
 CREATE INDEX "refund_organization_id_next_check_at" ON "refunds" ("organization_id", "next_check_at") WHERE (next_check_at IS NOT NULL);
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
@@ -915,40 +1001,61 @@ CREATE TABLE "subscriptions" (
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
   "updated_at" timestamptz NOT NULL,
+  "currency" character varying NOT NULL COLLATE "C",
+  "amount_units" bigint NOT NULL DEFAULT 0,
+  "status" character varying NOT NULL DEFAULT 'INCOMPLETE' COLLATE "C",
+  "collection" character varying NOT NULL DEFAULT 'AUTOMATIC' COLLATE "C",
+  "recurrence_interval" character varying NOT NULL COLLATE "C",
+  "recurrence_count" bigint NOT NULL,
+  "time_zone" character varying NOT NULL COLLATE "C",
+  "anchor_at" timestamptz NOT NULL,
+  "period" bigint NOT NULL DEFAULT -1,
+  "starts_at" timestamptz NOT NULL,
+  "current_period_start" timestamptz NOT NULL,
+  "current_period_end" timestamptz NOT NULL,
+  "trial_ends_at" timestamptz NULL,
+  "canceled_at" timestamptz NULL,
+  "cancel_at_period_end" boolean NOT NULL DEFAULT false,
+  "due_at" timestamptz NULL,
+  "pending_lines" jsonb NOT NULL,
+  "version" bigint NOT NULL DEFAULT 0,
   "payer_id" character varying NOT NULL COLLATE "C",
   "provider_id" character varying NULL COLLATE "C",
   "payment_method_id" character varying NULL COLLATE "C",
   "quote_id" character varying NULL COLLATE "C",
   "latest_invoice_id" character varying NULL COLLATE "C",
-  "currency" character varying NOT NULL COLLATE "C",
-  "status" character varying NOT NULL DEFAULT 'INCOMPLETE' COLLATE "C",
-  "collection" character varying NOT NULL DEFAULT 'AUTOMATIC' COLLATE "C",
-  "current_period_start" timestamptz NOT NULL,
-  "current_period_end" timestamptz NOT NULL,
-  "renews_at" timestamptz NULL,
-  "trial_ends_at" timestamptz NULL,
-  "canceled_at" timestamptz NULL,
-  "cancel_at_period_end" boolean NOT NULL DEFAULT false,
   PRIMARY KEY ("organization_id", "id"),
+  CONSTRAINT "subscriptions_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT "subscriptions_collection_known" CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
-  CONSTRAINT "subscriptions_status_known" CHECK (status IN ('INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
+  CONSTRAINT "subscriptions_ended" CHECK (status <> 'CANCELED' OR (canceled_at IS NOT NULL AND due_at IS NULL)),
+  CONSTRAINT "subscriptions_period" CHECK (current_period_end > current_period_start AND period >= -1),
+  CONSTRAINT "subscriptions_recurrence_interval_known" CHECK (recurrence_interval IN ('DAY', 'WEEK', 'MONTH', 'YEAR')),
+  CONSTRAINT "subscriptions_status_known" CHECK (status IN ('SCHEDULED', 'INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
 );
+-- create index "subscription_organization_id_due_at" to table: "subscriptions"
+CREATE INDEX "subscription_organization_id_due_at" ON "subscriptions" ("organization_id", "due_at") WHERE (due_at IS NOT NULL);
 -- create index "subscription_organization_id_payer_id_id" to table: "subscriptions"
 CREATE INDEX "subscription_organization_id_payer_id_id" ON "subscriptions" ("organization_id", "payer_id", "id");
 -- create index "subscription_organization_id_quote_id" to table: "subscriptions"
 CREATE UNIQUE INDEX "subscription_organization_id_quote_id" ON "subscriptions" ("organization_id", "quote_id");
--- create index "subscription_organization_id_renews_at" to table: "subscriptions"
-CREATE INDEX "subscription_organization_id_renews_at" ON "subscriptions" ("organization_id", "renews_at") WHERE (renews_at IS NOT NULL);
+-- create index "subscription_organization_id_status_id" to table: "subscriptions"
+CREATE INDEX "subscription_organization_id_status_id" ON "subscriptions" ("organization_id", "status", "id");
 -- create "subscription_items" table
 CREATE TABLE "subscription_items" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
-  "subscription_id" character varying NOT NULL COLLATE "C",
-  "price_id" character varying NOT NULL COLLATE "C",
   "position" bigint NOT NULL,
+  "description" character varying NOT NULL COLLATE "C",
   "quantity" bigint NOT NULL,
+  "currency" character varying NOT NULL COLLATE "C",
+  "unit_amount_units" bigint NOT NULL,
+  "amount_units" bigint NOT NULL,
+  "subscription_id" character varying NOT NULL COLLATE "C",
+  "price_id" character varying NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "subscription_items_quantity" CHECK (quantity >= 1)
+  CONSTRAINT "subscription_items_amount_units_range" CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT "subscription_items_quantity" CHECK (quantity >= 1),
+  CONSTRAINT "subscription_items_unit_amount_units_range" CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "subscriptionitem_organization_id_subscription_id_position" to table: "subscription_items"
 CREATE UNIQUE INDEX "subscriptionitem_organization_id_subscription_id_position" ON "subscription_items" ("organization_id", "subscription_id", "position");
@@ -957,16 +1064,22 @@ CREATE TABLE "webhook_deliveries" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
-  "endpoint_id" character varying NOT NULL COLLATE "C",
   "outbox_id" character varying NOT NULL COLLATE "C",
+  "event_type" character varying NOT NULL COLLATE "C",
   "attempt" bigint NOT NULL,
   "status" character varying NOT NULL DEFAULT 'PENDING' COLLATE "C",
   "http_status" bigint NOT NULL DEFAULT 0,
   "error" character varying NOT NULL DEFAULT '' COLLATE "C",
   "next_attempt_at" timestamptz NULL,
+  "finished_at" timestamptz NULL,
+  "endpoint_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
   CONSTRAINT "webhook_deliveries_status_known" CHECK (status IN ('PENDING', 'DELIVERED', 'FAILED'))
 );
+-- create index "webhookdelivery_organization_id_created_at" to table: "webhook_deliveries"
+CREATE INDEX "webhookdelivery_organization_id_created_at" ON "webhook_deliveries" ("organization_id", "created_at");
+-- create index "webhookdelivery_organization_id_endpoint_id_id" to table: "webhook_deliveries"
+CREATE INDEX "webhookdelivery_organization_id_endpoint_id_id" ON "webhook_deliveries" ("organization_id", "endpoint_id", "id");
 -- create index "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" to table: "webhook_deliveries"
 CREATE UNIQUE INDEX "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" ON "webhook_deliveries" ("organization_id", "endpoint_id", "outbox_id", "attempt");
 -- create index "webhookdelivery_organization_id_next_attempt_at" to table: "webhook_deliveries"
@@ -976,14 +1089,19 @@ CREATE TABLE "webhook_endpoints" (
   "organization_id" character varying NOT NULL COLLATE "C",
   "id" character varying NOT NULL COLLATE "C",
   "created_at" timestamptz NOT NULL,
+  "updated_at" timestamptz NOT NULL,
   "url" character varying NOT NULL COLLATE "C",
+  "description" character varying NULL COLLATE "C",
   "status" character varying NOT NULL DEFAULT 'ACTIVE' COLLATE "C",
   "event_types" jsonb NOT NULL,
-  "secret_sealed" bytea NOT NULL,
+  "secret_sealed" bytea NULL,
   "secret_previous_sealed" bytea NULL,
+  "secret_previous_until" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "webhook_endpoints_status_known" CHECK (status IN ('ACTIVE', 'DISABLED'))
+  CONSTRAINT "webhook_endpoints_status_known" CHECK (status IN ('ACTIVE', 'DISABLED', 'DELETED'))
 );
+-- create index "webhookendpoint_organization_id_status" to table: "webhook_endpoints"
+CREATE INDEX "webhookendpoint_organization_id_status" ON "webhook_endpoints" ("organization_id", "status");
 -- modify "access_tokens" table
 ALTER TABLE "access_tokens" ADD
 CONSTRAINT "access_tokens_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
@@ -999,7 +1117,7 @@ CONSTRAINT "balances_organization_id_fk" FOREIGN KEY ("organization_id") REFEREN
 CONSTRAINT "balances_payers_balances" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "credit_notes" table
 ALTER TABLE "credit_notes" ADD
-CONSTRAINT "credit_notes_invoice_id_fk" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "credit_notes_invoices_credit_notes" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "credit_notes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "currencies" table
 ALTER TABLE "currencies" ADD
@@ -1008,6 +1126,10 @@ CONSTRAINT "currencies_organization_id_fk" FOREIGN KEY ("organization_id") REFER
 ALTER TABLE "disputes" ADD
 CONSTRAINT "disputes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "disputes_payments_disputes" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+-- modify "emails" table
+ALTER TABLE "emails" ADD
+CONSTRAINT "emails_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "emails_payers_emails" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "email_templates" table
 ALTER TABLE "email_templates" ADD
 CONSTRAINT "email_templates_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
@@ -1038,7 +1160,7 @@ CONSTRAINT "invoices_organization_id_fk" FOREIGN KEY ("organization_id") REFEREN
 CONSTRAINT "invoices_payers_invoices" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "invoices_providers_provider" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "invoices_quotes_quote" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "invoices_subscription_id_fk" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "invoices_subscriptions_invoices" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "invoice_lines" table
 ALTER TABLE "invoice_lines" ADD
 CONSTRAINT "invoice_lines_invoices_lines" FOREIGN KEY ("organization_id", "invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -1072,6 +1194,7 @@ ALTER TABLE "outboxes" ADD
 CONSTRAINT "outboxes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "payers" table
 ALTER TABLE "payers" ADD
+CONSTRAINT "payers_charging_payment_id_fk" FOREIGN KEY ("organization_id", "charging_payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "payers_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "payer_sessions" table
 ALTER TABLE "payer_sessions" ADD
@@ -1112,7 +1235,7 @@ CONSTRAINT "quotes_invoices_invoice" FOREIGN KEY ("organization_id", "invoice_id
 CONSTRAINT "quotes_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "quotes_payers_quotes" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "quotes_providers_provider" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "quotes_subscription_id_fk" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "quotes_subscriptions_subscription" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "quote_lines" table
 ALTER TABLE "quote_lines" ADD
 CONSTRAINT "quote_lines_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
@@ -1120,27 +1243,28 @@ CONSTRAINT "quote_lines_prices_price" FOREIGN KEY ("organization_id", "price_id"
 CONSTRAINT "quote_lines_quotes_lines" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "refunds" table
 ALTER TABLE "refunds" ADD
+CONSTRAINT "refunds_credit_notes_refunds" FOREIGN KEY ("organization_id", "credit_note_id") REFERENCES "credit_notes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_hold_id_fk" FOREIGN KEY ("organization_id", "hold_id") REFERENCES "holds" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "refunds_payments_refunds" FOREIGN KEY ("organization_id", "payment_id") REFERENCES "payments" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "subscriptions" table
 ALTER TABLE "subscriptions" ADD
-CONSTRAINT "subscriptions_latest_invoice_id_fk" FOREIGN KEY ("organization_id", "latest_invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_invoices_latest_invoice" FOREIGN KEY ("organization_id", "latest_invoice_id") REFERENCES "invoices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "subscriptions_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_payer_id_fk" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_payment_method_id_fk" FOREIGN KEY ("organization_id", "payment_method_id") REFERENCES "payment_methods" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_provider_id_fk" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscriptions_quote_id_fk" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "subscriptions_payers_subscriptions" FOREIGN KEY ("organization_id", "payer_id") REFERENCES "payers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_payment_methods_payment_method" FOREIGN KEY ("organization_id", "payment_method_id") REFERENCES "payment_methods" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_providers_provider" FOREIGN KEY ("organization_id", "provider_id") REFERENCES "providers" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscriptions_quotes_quote" FOREIGN KEY ("organization_id", "quote_id") REFERENCES "quotes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "subscription_items" table
 ALTER TABLE "subscription_items" ADD
 CONSTRAINT "subscription_items_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscription_items_price_id_fk" FOREIGN KEY ("organization_id", "price_id") REFERENCES "prices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "subscription_items_subscription_id_fk" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "subscription_items_prices_price" FOREIGN KEY ("organization_id", "price_id") REFERENCES "prices" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "subscription_items_subscriptions_items" FOREIGN KEY ("organization_id", "subscription_id") REFERENCES "subscriptions" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "webhook_deliveries" table
 ALTER TABLE "webhook_deliveries" ADD
-CONSTRAINT "webhook_deliveries_endpoint_id_fk" FOREIGN KEY ("organization_id", "endpoint_id") REFERENCES "webhook_endpoints" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
 CONSTRAINT "webhook_deliveries_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
-CONSTRAINT "webhook_deliveries_outbox_id_fk" FOREIGN KEY ("organization_id", "outbox_id") REFERENCES "outboxes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
+CONSTRAINT "webhook_deliveries_outbox_id_fk" FOREIGN KEY ("organization_id", "outbox_id") REFERENCES "outboxes" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION, ADD
+CONSTRAINT "webhook_deliveries_webhook_endpoints_deliveries" FOREIGN KEY ("organization_id", "endpoint_id") REFERENCES "webhook_endpoints" ("organization_id", "id") ON UPDATE NO ACTION ON DELETE NO ACTION;
 -- modify "webhook_endpoints" table
 ALTER TABLE "webhook_endpoints" ADD
 CONSTRAINT "webhook_endpoints_organization_id_fk" FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION;

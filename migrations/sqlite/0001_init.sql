@@ -57,6 +57,7 @@ CREATE TABLE `balances` (
   `low_balance_level_units` integer NULL,
   `low_balance_percent` integer NULL,
   `low_balance_noticed_at` datetime NULL,
+  `usage_invoice_at` datetime NULL,
   `period` text NOT NULL,
   `version` integer NOT NULL DEFAULT (0),
   `last_seq` integer NOT NULL DEFAULT (0),
@@ -91,26 +92,35 @@ CREATE TABLE `balances` (
 CREATE UNIQUE INDEX `balance_organization_id_payer_id_currency` ON `balances` (`organization_id`, `payer_id`, `currency`);
 -- create index "balance_organization_id_auto_reload_due_at" to table: "balances"
 CREATE INDEX `balance_organization_id_auto_reload_due_at` ON `balances` (`organization_id`, `auto_reload_due_at`) WHERE auto_reload_due_at IS NOT NULL;
+-- create index "balance_organization_id_usage_invoice_at" to table: "balances"
+CREATE INDEX `balance_organization_id_usage_invoice_at` ON `balances` (`organization_id`, `usage_invoice_at`) WHERE usage_invoice_at IS NOT NULL;
 -- create "credit_notes" table
 CREATE TABLE `credit_notes` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
-  `invoice_id` text NOT NULL,
   `number` text NOT NULL,
   `currency` text NOT NULL,
   `total_units` integer NOT NULL,
   `tax_units` integer NOT NULL,
+  `subtotal_units` integer NOT NULL,
+  `settlement` text NOT NULL,
   `reason` text NOT NULL,
+  `public_token` text NOT NULL,
+  `invoice_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `credit_notes_invoice_id_fk` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `credit_notes_invoices_credit_notes` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `credit_notes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `credit_notes_amount` CHECK (total_units > 0 AND tax_units >= 0),
+  CONSTRAINT `credit_notes_settlement_known` CHECK (settlement IN ('DUE', 'REFUND', 'BALANCE', 'OUT_OF_BAND')),
+  CONSTRAINT `credit_notes_subtotal_units_range` CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `credit_notes_tax_units_range` CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `credit_notes_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "creditnote_organization_id_number" to table: "credit_notes"
 CREATE UNIQUE INDEX `creditnote_organization_id_number` ON `credit_notes` (`organization_id`, `number`);
+-- create index "creditnote_organization_id_public_token" to table: "credit_notes"
+CREATE UNIQUE INDEX `creditnote_organization_id_public_token` ON `credit_notes` (`organization_id`, `public_token`);
 -- create index "creditnote_organization_id_invoice_id_id" to table: "credit_notes"
 CREATE INDEX `creditnote_organization_id_invoice_id_id` ON `credit_notes` (`organization_id`, `invoice_id`, `id`);
 -- create "currencies" table
@@ -161,6 +171,31 @@ CREATE TABLE `disputes` (
 CREATE UNIQUE INDEX `dispute_organization_id_payment_id_gateway_dispute_id` ON `disputes` (`organization_id`, `payment_id`, `gateway_dispute_id`);
 -- create index "dispute_organization_id_next_check_at" to table: "disputes"
 CREATE INDEX `dispute_organization_id_next_check_at` ON `disputes` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
+-- create "emails" table
+CREATE TABLE `emails` (
+  `organization_id` text NOT NULL,
+  `id` text NOT NULL,
+  `created_at` datetime NOT NULL,
+  `kind` text NOT NULL,
+  `facts` json NOT NULL,
+  `status` text NOT NULL DEFAULT ('QUEUED'),
+  `attempts` integer NOT NULL DEFAULT (0),
+  `next_attempt_at` datetime NULL,
+  `sent_at` datetime NULL,
+  `failure` text NULL,
+  `payer_id` text NOT NULL,
+  PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `emails_payers_emails` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `emails_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `emails_kind_known` CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
+  CONSTRAINT `emails_status_known` CHECK (status IN ('QUEUED', 'SENT', 'FAILED', 'CANCELED'))
+);
+-- create index "email_organization_id_next_attempt_at" to table: "emails"
+CREATE INDEX `email_organization_id_next_attempt_at` ON `emails` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
+-- create index "email_organization_id_payer_id_id" to table: "emails"
+CREATE INDEX `email_organization_id_payer_id_id` ON `emails` (`organization_id`, `payer_id`, `id`);
+-- create index "email_organization_id_status_id" to table: "emails"
+CREATE INDEX `email_organization_id_status_id` ON `emails` (`organization_id`, `status`, `id`);
 -- create "email_templates" table
 CREATE TABLE `email_templates` (
   `organization_id` text NOT NULL,
@@ -171,6 +206,7 @@ CREATE TABLE `email_templates` (
   `locale` text NOT NULL,
   `subject` text NOT NULL,
   `body` text NOT NULL,
+  `html` text NOT NULL DEFAULT (''),
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `email_templates_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
 );
@@ -240,6 +276,7 @@ CREATE TABLE `gateway_events` (
   `call_id` text NOT NULL DEFAULT (''),
   `subject` text NOT NULL DEFAULT (''),
   `saved_card` json NULL,
+  `told` json NULL,
   `object_payment` text NOT NULL DEFAULT (''),
   `error` text NULL,
   `attempts` integer NOT NULL DEFAULT (0),
@@ -273,11 +310,15 @@ CREATE TABLE `global_providers` (
   `status` text NOT NULL DEFAULT ('ACTIVE'),
   `publishable_key` text NULL,
   `merchant_code` text NULL,
+  `auth_type` text NOT NULL DEFAULT (''),
   `secret_hint` text NULL,
   `secret_sealed` blob NULL,
   `webhook_secret_sealed` blob NULL,
   `webhook_secret_previous_sealed` blob NULL,
   `webhook_secret_previous_until` datetime NULL,
+  `mac_secret_sealed` blob NULL,
+  `legacy_mac` bool NOT NULL DEFAULT (false),
+  `endpoint` text NOT NULL DEFAULT (''),
   `credential_version` integer NOT NULL DEFAULT (1),
   `gateway_account_id` text NOT NULL DEFAULT (''),
   `account_unproven_at` datetime NULL,
@@ -362,8 +403,16 @@ CREATE TABLE `invoices` (
   `total_units` integer NOT NULL DEFAULT (0),
   `amount_due_units` integer NOT NULL DEFAULT (0),
   `amount_paid_units` integer NOT NULL DEFAULT (0),
+  `credited_units` integer NOT NULL DEFAULT (0),
+  `waived_units` integer NOT NULL DEFAULT (0),
   `description` text NULL,
   `recipient` json NULL,
+  `seller` json NULL,
+  `taxes` json NULL,
+  `reverse_charge` bool NOT NULL DEFAULT (false),
+  `debt_units` integer NULL,
+  `usage_month` text NULL,
+  `sent_at` datetime NULL,
   `due_at` datetime NULL,
   `finalizes_at` datetime NULL,
   `finalized_at` datetime NULL,
@@ -372,7 +421,6 @@ CREATE TABLE `invoices` (
   `hosted_url` text NULL,
   `pdf_url` text NULL,
   `receipt_url` text NULL,
-  `subscription_id` text NULL,
   `attempts` integer NOT NULL DEFAULT (0),
   `next_attempt_at` datetime NULL,
   `dunning` text NOT NULL DEFAULT ('NONE'),
@@ -386,23 +434,30 @@ CREATE TABLE `invoices` (
   `provider_id` text NULL,
   `quote_id` text NULL,
   `payer_id` text NOT NULL,
+  `subscription_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `invoices_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_quotes_quote` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_payers_invoices` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `invoices_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `invoices_subscriptions_invoices` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoices_amount_due_units_range` CHECK (amount_due_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_amount_paid_units_range` CHECK (amount_paid_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT `invoices_amounts` CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND tax_units >= 0),
+  CONSTRAINT `invoices_amounts` CHECK (amount_due_units >= 0 AND amount_paid_units >= 0 AND (tax_units >= 0 OR total_units <= 0)),
   CONSTRAINT `invoices_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
+  CONSTRAINT `invoices_credited` CHECK (waived_units >= 0 AND credited_units >= waived_units AND (credited_units = 0 OR credited_units <= total_units)),
+  CONSTRAINT `invoices_credited_units_range` CHECK (credited_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_debt` CHECK (debt_units IS NULL OR debt_units > 0),
+  CONSTRAINT `invoices_debt_units_range` CHECK (debt_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_dunning_known` CHECK (dunning IN ('NONE', 'RUNNING', 'EXHAUSTED')),
   CONSTRAINT `invoices_number` CHECK (status IN ('DRAFT', 'VOID') OR (number IS NOT NULL AND finalized_at IS NOT NULL)),
   CONSTRAINT `invoices_paid` CHECK (status <> 'PAID' OR (amount_due_units = 0 AND paid_at IS NOT NULL)),
   CONSTRAINT `invoices_status_known` CHECK (status IN ('DRAFT', 'OPEN', 'PAID', 'UNCOLLECTIBLE', 'VOID')),
   CONSTRAINT `invoices_subtotal_units_range` CHECK (subtotal_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoices_tax_units_range` CHECK (tax_units BETWEEN -1000000000000000000 AND 1000000000000000000),
-  CONSTRAINT `invoices_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
+  CONSTRAINT `invoices_total_units_range` CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `invoices_usage` CHECK (usage_month IS NULL OR debt_units IS NOT NULL),
+  CONSTRAINT `invoices_waived_units_range` CHECK (waived_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoice_organization_id_number" to table: "invoices"
 CREATE UNIQUE INDEX `invoice_organization_id_number` ON `invoices` (`organization_id`, `number`);
@@ -412,8 +467,14 @@ CREATE UNIQUE INDEX `invoice_organization_id_provider_id_gateway_invoice_id` ON 
 CREATE UNIQUE INDEX `invoice_organization_id_quote_id` ON `invoices` (`organization_id`, `quote_id`);
 -- create index "invoice_organization_id_public_token" to table: "invoices"
 CREATE UNIQUE INDEX `invoice_organization_id_public_token` ON `invoices` (`organization_id`, `public_token`);
+-- create index "invoice_organization_id_subscription_id_period_start" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_subscription_id_period_start` ON `invoices` (`organization_id`, `subscription_id`, `period_start`);
+-- create index "invoice_organization_id_subscription_id_id" to table: "invoices"
+CREATE INDEX `invoice_organization_id_subscription_id_id` ON `invoices` (`organization_id`, `subscription_id`, `id`) WHERE subscription_id IS NOT NULL;
 -- create index "invoice_organization_id_payer_id_id" to table: "invoices"
 CREATE INDEX `invoice_organization_id_payer_id_id` ON `invoices` (`organization_id`, `payer_id`, `id`);
+-- create index "invoice_organization_id_payer_id_currency_usage_month" to table: "invoices"
+CREATE UNIQUE INDEX `invoice_organization_id_payer_id_currency_usage_month` ON `invoices` (`organization_id`, `payer_id`, `currency`, `usage_month`);
 -- create index "invoice_organization_id_status_id" to table: "invoices"
 CREATE INDEX `invoice_organization_id_status_id` ON `invoices` (`organization_id`, `status`, `id`);
 -- create index "invoice_organization_id_finalizes_at" to table: "invoices"
@@ -434,6 +495,7 @@ CREATE TABLE `invoice_lines` (
   `currency` text NOT NULL,
   `unit_amount_units` integer NOT NULL,
   `amount_units` integer NOT NULL,
+  `tax_rate_ppm` integer NULL,
   `invoice_id` text NOT NULL,
   `price_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
@@ -442,6 +504,7 @@ CREATE TABLE `invoice_lines` (
   CONSTRAINT `invoice_lines_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `invoice_lines_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `invoice_lines_quantity` CHECK (quantity >= 1),
+  CONSTRAINT `invoice_lines_tax_rate` CHECK (tax_rate_ppm IS NULL OR tax_rate_ppm BETWEEN 0 AND 1000000),
   CONSTRAINT `invoice_lines_unit_amount_units_range` CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "invoiceline_organization_id_invoice_id_position" to table: "invoice_lines"
@@ -587,10 +650,17 @@ CREATE TABLE `organizations` (
   `dunning_attempts_max` integer NOT NULL DEFAULT (3),
   `dunning_final` text NOT NULL DEFAULT ('LEAVE'),
   `send_net_days` integer NOT NULL DEFAULT (14),
+  `automatic_net_days` integer NOT NULL DEFAULT (0),
+  `usage_net_days` integer NOT NULL DEFAULT (2),
+  `tax_id` text NULL,
   `number_period` text NOT NULL DEFAULT ('MONTHLY'),
   `allowed_return_origins` json NOT NULL,
   `default_provider_id` text NULL,
   `test_twin_of` text NULL,
+  `payers_may_cancel` bool NOT NULL DEFAULT (true),
+  `clock_ahead` integer NOT NULL DEFAULT (0),
+  `clock_at` datetime NULL,
+  `clock_until` datetime NULL,
   `created_at` datetime NOT NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `organizations_billing_cycle_known` CHECK (billing_cycle IN ('CALENDAR_MONTH', 'PRORATED')),
@@ -604,6 +674,8 @@ CREATE TABLE `organizations` (
 );
 -- create index "organizations_slug_key" to table: "organizations"
 CREATE UNIQUE INDEX `organizations_slug_key` ON `organizations` (`slug`);
+-- create index "organization_clock_ahead" to table: "organizations"
+CREATE INDEX `organization_clock_ahead` ON `organizations` (`clock_ahead`) WHERE clock_ahead <> 0;
 -- create "outboxes" table
 CREATE TABLE `outboxes` (
   `organization_id` text NOT NULL,
@@ -636,11 +708,15 @@ CREATE TABLE `payers` (
   `status` text NOT NULL DEFAULT ('ACTIVE'),
   `tax_rate_ppm` integer NULL,
   `tax_id` text NULL,
-  `locale` text NOT NULL DEFAULT (''),
+  `reverse_charge` bool NOT NULL DEFAULT (false),
+  `locale` text NULL,
   `address` json NULL,
   `metadata` json NOT NULL,
+  `charging_enabled` bool NOT NULL DEFAULT (true),
+  `charging_payment_id` text NULL,
   `erased_at` datetime NULL,
   PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `payers_charging_payment_id_fk` FOREIGN KEY (`organization_id`, `charging_payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `payers_billing_mode_known` CHECK (billing_mode IN ('PREPAID', 'POSTPAID')),
   CONSTRAINT `payers_email` CHECK (email IS NULL OR email = lower(email)),
@@ -705,6 +781,7 @@ CREATE TABLE `payments` (
   `return_urls` json NULL,
   `public_token` text NOT NULL,
   `settled_at` datetime NULL,
+  `refused_at` datetime NULL,
   `next_check_at` datetime NULL,
   `checks` integer NOT NULL DEFAULT (0),
   `invoice_id` text NULL,
@@ -723,6 +800,7 @@ CREATE TABLE `payments` (
   CONSTRAINT `payments_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `payments_purpose_known` CHECK (purpose IN ('TOP_UP', 'AUTO_RELOAD', 'INVOICE', 'TEST')),
   CONSTRAINT `payments_refunded_units_range` CHECK (refunded_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `payments_refused` CHECK (refused_at IS NULL OR status = 'SUCCEEDED'),
   CONSTRAINT `payments_settled` CHECK (status <> 'SUCCEEDED' OR (settled_at IS NOT NULL AND gateway_payment_id IS NOT NULL)),
   CONSTRAINT `payments_status_known` CHECK (status IN ('REQUIRES_ACTION', 'PROCESSING', 'SUCCEEDED', 'FAILED', 'CANCELED'))
 );
@@ -788,6 +866,7 @@ CREATE TABLE `payment_methods` (
   `last4` text NOT NULL DEFAULT (''),
   `exp_month` integer NOT NULL DEFAULT (0),
   `exp_year` integer NOT NULL DEFAULT (0),
+  `expiry_notice_at` datetime NULL,
   `is_default` bool NOT NULL DEFAULT (false),
   `make_default` bool NOT NULL DEFAULT (false),
   `action_url` text NOT NULL DEFAULT (''),
@@ -795,6 +874,8 @@ CREATE TABLE `payment_methods` (
   `failure_message` text NOT NULL DEFAULT (''),
   `next_check_at` datetime NULL,
   `checks` integer NOT NULL DEFAULT (0),
+  `consented_at` datetime NULL,
+  `consented_by` text NULL,
   `payer_id` text NOT NULL,
   `provider_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
@@ -813,6 +894,8 @@ CREATE INDEX `paymentmethod_organization_id_payer_id_id` ON `payment_methods` (`
 CREATE UNIQUE INDEX `paymentmethod_organization_id_payer_id` ON `payment_methods` (`organization_id`, `payer_id`) WHERE is_default;
 -- create index "paymentmethod_organization_id_next_check_at" to table: "payment_methods"
 CREATE INDEX `paymentmethod_organization_id_next_check_at` ON `payment_methods` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
+-- create index "paymentmethod_organization_id_expiry_notice_at" to table: "payment_methods"
+CREATE INDEX `paymentmethod_organization_id_expiry_notice_at` ON `payment_methods` (`organization_id`, `expiry_notice_at`) WHERE expiry_notice_at IS NOT NULL;
 -- create "prices" table
 CREATE TABLE `prices` (
   `organization_id` text NOT NULL,
@@ -876,6 +959,8 @@ CREATE TABLE `providers` (
   `account_unproven_at` datetime NULL,
   `webhook_token` text NOT NULL,
   `webhook_endpoint_id` text NOT NULL DEFAULT (''),
+  `return_problem` text NOT NULL DEFAULT (''),
+  `return_problem_at` datetime NULL,
   `global_provider_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `providers_global_provider_id_fk` FOREIGN KEY (`global_provider_id`) REFERENCES `global_providers` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -899,21 +984,22 @@ CREATE TABLE `quotes` (
   `total_units` integer NOT NULL DEFAULT (0),
   `description` text NULL,
   `expires_at` datetime NULL,
+  `starts_at` datetime NULL,
   `finalized_at` datetime NULL,
   `accepted_at` datetime NULL,
   `gateway_quote_id` text NULL,
-  `subscription_id` text NULL,
   `revision_of_id` text NULL,
   `public_token` text NOT NULL,
   `pending_call_id` text NULL,
   `payer_id` text NULL,
   `provider_id` text NULL,
   `invoice_id` text NULL,
+  `subscription_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `quotes_payers_quotes` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_invoices_invoice` FOREIGN KEY (`organization_id`, `invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `quotes_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `quotes_subscriptions_subscription` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_revision_of_id_fk` FOREIGN KEY (`organization_id`, `revision_of_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `quotes_complete` CHECK (status IN ('DRAFT', 'CANCELED') OR (payer_id IS NOT NULL AND currency IS NOT NULL AND number IS NOT NULL AND finalized_at IS NOT NULL)),
@@ -975,8 +1061,10 @@ CREATE TABLE `refunds` (
   `hold_id` text NULL,
   `next_check_at` datetime NULL,
   `checks` integer NOT NULL DEFAULT (0),
+  `credit_note_id` text NULL,
   `payment_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
+  CONSTRAINT `refunds_credit_notes_refunds` FOREIGN KEY (`organization_id`, `credit_note_id`) REFERENCES `credit_notes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_payments_refunds` FOREIGN KEY (`organization_id`, `payment_id`) REFERENCES `payments` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_hold_id_fk` FOREIGN KEY (`organization_id`, `hold_id`) REFERENCES `holds` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `refunds_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
@@ -986,6 +1074,8 @@ CREATE TABLE `refunds` (
 );
 -- create index "refund_organization_id_payment_id_gateway_refund_id" to table: "refunds"
 CREATE UNIQUE INDEX `refund_organization_id_payment_id_gateway_refund_id` ON `refunds` (`organization_id`, `payment_id`, `gateway_refund_id`);
+-- create index "refund_organization_id_credit_note_id" to table: "refunds"
+CREATE INDEX `refund_organization_id_credit_note_id` ON `refunds` (`organization_id`, `credit_note_id`);
 -- create index "refund_organization_id_next_check_at" to table: "refunds"
 CREATE INDEX `refund_organization_id_next_check_at` ON `refunds` (`organization_id`, `next_check_at`) WHERE next_check_at IS NOT NULL;
 -- create "subscriptions" table
@@ -994,49 +1084,70 @@ CREATE TABLE `subscriptions` (
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
   `updated_at` datetime NOT NULL,
+  `currency` text NOT NULL,
+  `amount_units` integer NOT NULL DEFAULT (0),
+  `status` text NOT NULL DEFAULT ('INCOMPLETE'),
+  `collection` text NOT NULL DEFAULT ('AUTOMATIC'),
+  `recurrence_interval` text NOT NULL,
+  `recurrence_count` integer NOT NULL,
+  `time_zone` text NOT NULL,
+  `anchor_at` datetime NOT NULL,
+  `period` integer NOT NULL DEFAULT (-1),
+  `starts_at` datetime NOT NULL,
+  `current_period_start` datetime NOT NULL,
+  `current_period_end` datetime NOT NULL,
+  `trial_ends_at` datetime NULL,
+  `canceled_at` datetime NULL,
+  `cancel_at_period_end` bool NOT NULL DEFAULT (false),
+  `due_at` datetime NULL,
+  `pending_lines` json NOT NULL,
+  `version` integer NOT NULL DEFAULT (0),
   `payer_id` text NOT NULL,
   `provider_id` text NULL,
   `payment_method_id` text NULL,
   `quote_id` text NULL,
   `latest_invoice_id` text NULL,
-  `currency` text NOT NULL,
-  `status` text NOT NULL DEFAULT ('INCOMPLETE'),
-  `collection` text NOT NULL DEFAULT ('AUTOMATIC'),
-  `current_period_start` datetime NOT NULL,
-  `current_period_end` datetime NOT NULL,
-  `renews_at` datetime NULL,
-  `trial_ends_at` datetime NULL,
-  `canceled_at` datetime NULL,
-  `cancel_at_period_end` bool NOT NULL DEFAULT (false),
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `subscriptions_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_payment_method_id_fk` FOREIGN KEY (`organization_id`, `payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_quote_id_fk` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscriptions_latest_invoice_id_fk` FOREIGN KEY (`organization_id`, `latest_invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_payers_subscriptions` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_providers_provider` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_payment_methods_payment_method` FOREIGN KEY (`organization_id`, `payment_method_id`) REFERENCES `payment_methods` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_quotes_quote` FOREIGN KEY (`organization_id`, `quote_id`) REFERENCES `quotes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_invoices_latest_invoice` FOREIGN KEY (`organization_id`, `latest_invoice_id`) REFERENCES `invoices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `subscriptions_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscriptions_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
   CONSTRAINT `subscriptions_collection_known` CHECK (collection IN ('AUTOMATIC', 'SEND', 'BALANCE')),
-  CONSTRAINT `subscriptions_status_known` CHECK (status IN ('INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
+  CONSTRAINT `subscriptions_ended` CHECK (status <> 'CANCELED' OR (canceled_at IS NOT NULL AND due_at IS NULL)),
+  CONSTRAINT `subscriptions_period` CHECK (current_period_end > current_period_start AND period >= -1),
+  CONSTRAINT `subscriptions_recurrence_interval_known` CHECK (recurrence_interval IN ('DAY', 'WEEK', 'MONTH', 'YEAR')),
+  CONSTRAINT `subscriptions_status_known` CHECK (status IN ('SCHEDULED', 'INCOMPLETE', 'TRIALING', 'ACTIVE', 'PAST_DUE', 'UNPAID', 'CANCELED'))
 );
 -- create index "subscription_organization_id_quote_id" to table: "subscriptions"
 CREATE UNIQUE INDEX `subscription_organization_id_quote_id` ON `subscriptions` (`organization_id`, `quote_id`);
 -- create index "subscription_organization_id_payer_id_id" to table: "subscriptions"
 CREATE INDEX `subscription_organization_id_payer_id_id` ON `subscriptions` (`organization_id`, `payer_id`, `id`);
--- create index "subscription_organization_id_renews_at" to table: "subscriptions"
-CREATE INDEX `subscription_organization_id_renews_at` ON `subscriptions` (`organization_id`, `renews_at`) WHERE renews_at IS NOT NULL;
+-- create index "subscription_organization_id_status_id" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_status_id` ON `subscriptions` (`organization_id`, `status`, `id`);
+-- create index "subscription_organization_id_due_at" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_due_at` ON `subscriptions` (`organization_id`, `due_at`) WHERE due_at IS NOT NULL;
 -- create "subscription_items" table
 CREATE TABLE `subscription_items` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
-  `subscription_id` text NOT NULL,
-  `price_id` text NOT NULL,
   `position` integer NOT NULL,
+  `description` text NOT NULL,
   `quantity` integer NOT NULL,
+  `currency` text NOT NULL,
+  `unit_amount_units` integer NOT NULL,
+  `amount_units` integer NOT NULL,
+  `subscription_id` text NOT NULL,
+  `price_id` text NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `subscription_items_subscription_id_fk` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscription_items_price_id_fk` FOREIGN KEY (`organization_id`, `price_id`) REFERENCES `prices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscription_items_subscriptions_items` FOREIGN KEY (`organization_id`, `subscription_id`) REFERENCES `subscriptions` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `subscription_items_prices_price` FOREIGN KEY (`organization_id`, `price_id`) REFERENCES `prices` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `subscription_items_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `subscription_items_quantity` CHECK (quantity >= 1)
+  CONSTRAINT `subscription_items_amount_units_range` CHECK (amount_units BETWEEN -1000000000000000000 AND 1000000000000000000),
+  CONSTRAINT `subscription_items_quantity` CHECK (quantity >= 1),
+  CONSTRAINT `subscription_items_unit_amount_units_range` CHECK (unit_amount_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
 -- create index "subscriptionitem_organization_id_subscription_id_position" to table: "subscription_items"
 CREATE UNIQUE INDEX `subscriptionitem_organization_id_subscription_id_position` ON `subscription_items` (`organization_id`, `subscription_id`, `position`);
@@ -1045,21 +1156,27 @@ CREATE TABLE `webhook_deliveries` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
-  `endpoint_id` text NOT NULL,
   `outbox_id` text NOT NULL,
+  `event_type` text NOT NULL,
   `attempt` integer NOT NULL,
   `status` text NOT NULL DEFAULT ('PENDING'),
   `http_status` integer NOT NULL DEFAULT (0),
   `error` text NOT NULL DEFAULT (''),
   `next_attempt_at` datetime NULL,
+  `finished_at` datetime NULL,
+  `endpoint_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
-  CONSTRAINT `webhook_deliveries_endpoint_id_fk` FOREIGN KEY (`organization_id`, `endpoint_id`) REFERENCES `webhook_endpoints` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
+  CONSTRAINT `webhook_deliveries_webhook_endpoints_deliveries` FOREIGN KEY (`organization_id`, `endpoint_id`) REFERENCES `webhook_endpoints` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `webhook_deliveries_outbox_id_fk` FOREIGN KEY (`organization_id`, `outbox_id`) REFERENCES `outboxes` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `webhook_deliveries_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `webhook_deliveries_status_known` CHECK (status IN ('PENDING', 'DELIVERED', 'FAILED'))
 );
 -- create index "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" to table: "webhook_deliveries"
 CREATE UNIQUE INDEX `webhookdelivery_organization_id_endpoint_id_outbox_id_attempt` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `outbox_id`, `attempt`);
+-- create index "webhookdelivery_organization_id_endpoint_id_id" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_endpoint_id_id` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `id`);
+-- create index "webhookdelivery_organization_id_created_at" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_created_at` ON `webhook_deliveries` (`organization_id`, `created_at`);
 -- create index "webhookdelivery_organization_id_next_attempt_at" to table: "webhook_deliveries"
 CREATE INDEX `webhookdelivery_organization_id_next_attempt_at` ON `webhook_deliveries` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
 -- create "webhook_endpoints" table
@@ -1067,12 +1184,17 @@ CREATE TABLE `webhook_endpoints` (
   `organization_id` text NOT NULL,
   `id` text NOT NULL,
   `created_at` datetime NOT NULL,
+  `updated_at` datetime NOT NULL,
   `url` text NOT NULL,
+  `description` text NULL,
   `status` text NOT NULL DEFAULT ('ACTIVE'),
   `event_types` json NOT NULL,
-  `secret_sealed` blob NOT NULL,
+  `secret_sealed` blob NULL,
   `secret_previous_sealed` blob NULL,
+  `secret_previous_until` datetime NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `webhook_endpoints_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `webhook_endpoints_status_known` CHECK (status IN ('ACTIVE', 'DISABLED'))
+  CONSTRAINT `webhook_endpoints_status_known` CHECK (status IN ('ACTIVE', 'DISABLED', 'DELETED'))
 );
+-- create index "webhookendpoint_organization_id_status" to table: "webhook_endpoints"
+CREATE INDEX `webhookendpoint_organization_id_status` ON `webhook_endpoints` (`organization_id`, `status`);

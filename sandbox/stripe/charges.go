@@ -111,6 +111,7 @@ func createRefund(t *tx, in *params) (object, error) {
 	case "failed":
 		refund["_settles_at"], refund["_settles_as"] = t.now+refundSettleSeconds, card.refundLate
 	}
+	refund["balance_transaction"] = t.move("refund", refund, -amount, 0)
 	t.insert(refund)
 	if err := t.applyRefunds(charge); err != nil {
 		return nil, err
@@ -172,6 +173,7 @@ func (t *tx) settleRefund(refund object) error {
 	delete(refund, "_settles_at")
 	if refund.str("status") == "failed" {
 		refund["failure_reason"] = "expired_or_canceled_card"
+		refund["failure_balance_transaction"] = t.move("refund_failure", refund, refund.num("amount"), 0)
 	}
 	t.save(refund)
 	if err := t.applyRefunds(charge); err != nil {
@@ -223,6 +225,9 @@ func (t *tx) openDispute(charge object, card testCard) {
 	}
 	charge["dispute"] = dispute.id()
 	t.insert(dispute)
+	if !card.inquiry {
+		t.move("adjustment", dispute, -dispute.num("amount"), 0)
+	}
 	t.save(charge)
 	t.emit("charge.dispute.created", dispute)
 	if !card.inquiry {
@@ -305,6 +310,7 @@ func (t *tx) closeDispute(d object, as string) error {
 	if !inquiry && as == "won" {
 		charge["disputed"] = false
 		t.save(charge)
+		t.move("adjustment", d, d.num("amount"), 0)
 	}
 	t.emit("charge.dispute.closed", d)
 	if !inquiry && as == "won" {

@@ -281,6 +281,7 @@ func (t *tx) chargeIntent(pi, pm object, card testCard) error {
 		return nil
 	}
 	pi["status"], pi["amount_received"] = "succeeded", pi["amount"]
+	t.moveCharge(charge)
 	t.insert(charge)
 	if pi.str("setup_future_usage") != "" && pi.str("customer") != "" && card.attach == nil {
 		pm["_set_up"] = true
@@ -461,6 +462,7 @@ func capturePaymentIntent(t *tx, in *params) (object, error) {
 	charge["captured"], charge["amount_captured"] = true, amount
 	// What is not captured goes back, as the API shows it: a refund without an object.
 	charge["amount_refunded"] = charge.num("amount") - amount
+	t.moveCharge(charge)
 	t.save(charge)
 	pi["status"], pi["amount_received"], pi["amount_capturable"] = "succeeded", amount, 0
 	t.save(pi)

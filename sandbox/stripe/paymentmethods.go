@@ -9,7 +9,7 @@ import (
 func paymentMethodRoutes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/v1/payment_methods", params: "type card billing_details metadata", run: createPaymentMethod},
-		{method: http.MethodPost, path: "/v1/payment_methods/{id}", params: "billing_details metadata", run: updatePaymentMethod},
+		{method: http.MethodPost, path: "/v1/payment_methods/{id}", params: "billing_details card metadata", run: updatePaymentMethod},
 		{method: http.MethodPost, path: "/v1/payment_methods/{id}/attach", params: "customer", run: attachPaymentMethod},
 		{method: http.MethodPost, path: "/v1/payment_methods/{id}/detach", run: detachPaymentMethod},
 		retrieve("/v1/payment_methods", "payment_method"),
@@ -120,7 +120,14 @@ func updatePaymentMethod(t *tx, in *params) (object, error) {
 	if pm.str("customer") == "" {
 		return nil, conflict("", "You must save this PaymentMethod to a customer before you can update it.")
 	}
+	card := in.part("card")
 	err = t.change(pm, "payment_method.updated", func() {
+		if card.filled("exp_month") {
+			pm.sub("card")["exp_month"] = card.num("exp_month", 1, 12)
+		}
+		if card.filled("exp_year") {
+			pm.sub("card")["exp_year"] = card.num("exp_year", 2000, 9999)
+		}
 		if in.has("billing_details") {
 			pm["billing_details"] = billingDetails(in.part("billing_details"))
 		}

@@ -57,7 +57,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"live key", "GET", "/v1/customers", "", "sk_live_0123456789abcdef", 401, []string{"Live keys are refused"}},
 		{"publishable key", "GET", "/v1/customers", "", "pk_test_0123456789abcdef", 401, []string{"publishable API key"}},
 		{"short key", "GET", "/v1/customers", "", "sk_test_1", 401, []string{"Invalid API Key"}},
-		{"unknown address", "GET", "/v1/balance_transactions", "", testKey, 404, []string{"Unrecognized request URL (GET: /v1/balance_transactions)"}},
+		{"unknown address", "GET", "/v1/topups", "", testKey, 404, []string{"Unrecognized request URL (GET: /v1/topups)"}},
 		{"unknown object", "GET", "/v1/customers/cus_nobody", "", testKey, 404, []string{`"code": "resource_missing"`, "No such customer: 'cus_nobody'", `"param": "id"`}},
 		{"object of another kind", "GET", "/v1/invoices/" + customer.ID, "", testKey, 404, []string{`"resource_missing"`}},
 		{"unknown object as a parameter", "POST", "/v1/invoices", "customer=cus_nobody", testKey, 400, []string{`"resource_missing"`, `"param": "customer"`}},

@@ -19,7 +19,7 @@ func apiRoutes() []route {
 		accountRoutes(), customerRoutes(), productRoutes(), priceRoutes(), paymentMethodRoutes(),
 		setupIntentRoutes(), paymentIntentRoutes(), chargeRoutes(), refundRoutes(), disputeRoutes(),
 		quoteRoutes(), invoiceRoutes(), invoiceItemRoutes(), subscriptionRoutes(), checkoutRoutes(),
-		portalRoutes(), eventRoutes(), webhookEndpointRoutes(),
+		portalRoutes(), movementRoutes(), eventRoutes(), webhookEndpointRoutes(),
 	} {
 		all = append(all, group...)
 	}

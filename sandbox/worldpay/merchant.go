@@ -25,7 +25,8 @@ type Merchant struct {
 	// defaults to Code.
 	Username string `json:"username"`
 	Password string `json:"password"`
-	// InstallationID names the hosted page; orders for it carry it.
+	// InstallationID names the hosted page; orders for it carry it. Empty takes
+	// any.
 	InstallationID string `json:"installation_id"`
 	// MACSecret signs what returning browsers carry. Without one nothing is
 	// signed.
@@ -187,6 +188,12 @@ func (s *Server) login(r *http.Request) (*Merchant, error) {
 		return nil, nil
 	}
 	m, err := s.merchantWhere(r.Context(), "username", username)
+	if err == nil && m == nil && s.config.OwnMerchants && merchantCodeForm.MatchString(username) && password != "" {
+		if err := s.ensureMerchant(r.Context(), Merchant{Code: username, Password: password}); err != nil {
+			return nil, err
+		}
+		m, err = s.merchantWhere(r.Context(), "username", username)
+	}
 	if err != nil || m == nil || subtle.ConstantTimeCompare([]byte(m.Password), []byte(password)) != 1 {
 		return nil, err
 	}

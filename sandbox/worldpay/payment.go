@@ -149,9 +149,7 @@ func (t *tx) sendRefund(o *Order, amount int64, reference string) {
 // notifies the merchant.
 func (t *tx) event(o *Order, kind string, amount int64, reference string) {
 	o.Payment.LastEvent, o.Payment.LastEventAt = kind, t.now
-	if reference != "" {
-		o.Payment.Reference = reference
-	}
+	o.Payment.Reference = reference
 	entry := Entry{Type: kind, Amount: amount, Reference: reference, At: t.now}
 	o.Journal = append(o.Journal, entry)
 	t.notify(o, entry)

@@ -39,6 +39,11 @@ type Config struct {
 	// Merchants are made by Open unless merchants of their codes exist.
 	// Defaults to DemoMerchant alone.
 	Merchants []Merchant
+	// OwnMerchants makes a merchant of every login whose user name is a
+	// merchant code that nobody has: who comes first has it, and no two share
+	// one. Its hosted pages are those of any installation. Defaults to refusing
+	// logins that are not known.
+	OwnMerchants bool
 	// Now is the wall clock. Defaults to time.Now.
 	Now func() time.Time
 	// Path is the SQLite file of the sandbox's own state. Defaults to a

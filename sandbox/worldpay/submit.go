@@ -126,7 +126,7 @@ func (t *tx) hostedOrder(o *Order, order, mask *element) (*element, error) {
 	switch {
 	case installation == "":
 		return nil, refuse(codeInvalid, "Order for the hosted payment pages without an installationId.")
-	case installation != t.merchant.InstallationID:
+	case t.merchant.InstallationID != "" && installation != t.merchant.InstallationID:
 		return nil, refuse(codeInvalid, "Invalid installationId")
 	}
 	stored := mask.child("storedCredentials")

@@ -35,10 +35,12 @@ const get = (id, type) => {
 };
 
 const entries = [];
+const payments = [];
 let remaining = 100;
 let held = 0;
 const listeners = new Set();
 const balance = () => ({
+  payer: ada,
   amount: usd("100.00"),
   usage: usd((100 - remaining).toFixed(4)),
   remaining: usd(remaining.toFixed(4)),
@@ -47,6 +49,23 @@ const balance = () => ({
   updatedAt: new Date().toISOString(),
   entries: () => ({ edges: [...entries].reverse().map((node) => ({ node })), pageInfo: { hasNextPage: false, endCursor: null } }),
 });
+
+// The balance in euros knows nothing but its automatic reload, which happens
+// as soon as the answer is made.
+const eur = (amount) => ({ amount, currency: "EUR" });
+let euros = 14.99;
+let autoReload = null;
+const euroBalance = () => ({
+  remaining: eur(euros.toFixed(2)),
+  autoReload,
+  entries: { edges: [{ node: { kind: "TOP_UP", amount: eur("10.00"), remainingAfter: eur(euros.toFixed(2)), payment: payments.at(-1) ?? null } }] },
+});
+function useEuros(amount) {
+  euros -= amount;
+  const shown = euroBalance();
+  if (autoReload && euros < Number(autoReload.threshold.amount)) euros += Number(autoReload.amount.amount);
+  return shown;
+}
 
 /** Changes the balance and tells the subscriptions. */
 function book(kind, amount, debitAccount, creditAccount) {
@@ -71,8 +90,13 @@ const ada = add("dev", {
   email: "ada@example.com",
   billingMode: "PREPAID",
   balances: () => [balance()],
-  balance,
+  balance: ({ currency }) => (currency === "EUR" ? euroBalance() : balance()),
   paymentMethods: { edges: [] },
+  payments: () => ({ edges: payments.slice(-1).map((node) => ({ node })) }),
+  statement({ month, year, currency }) {
+    const zero = { amount: "0.00", currency };
+    return { month, year, previousBalance: zero, topUps: zero, credits: zero, currentUsage: zero, currentBalance: zero };
+  },
 });
 const linus = add("dev", { __typename: "Developer", name: "Linus Berg", email: "linus@example.com", billingMode: "POSTPAID" });
 const provider = add("prv", { name: "Stripe sandbox", kind: "STRIPE" });
@@ -104,13 +128,27 @@ function settle(payment, status) {
   }
 }
 
+const plan = add("sub", {
+  __typename: "Subscription",
+  status: "ACTIVE",
+  currentPeriodStart: new Date().toISOString(),
+  currentPeriodEnd: new Date(Date.now() + 31 * 864e5).toISOString(),
+  amount: usd("19.00"),
+  items: [{ description: "Platform", quantity: 1 }],
+  quote: null,
+  invoices: { edges: [{ node: newInvoice("19.00") }] },
+  allowedActions: ["UPDATE", "CANCEL"],
+});
+
 const root = {
   node: ({ id }) => store.get(id) ?? null,
   viewer: { serverVersion: "fake" },
-  organization: { slug: "demo", name: "Demo", environment: "SANDBOX", defaultCurrency: "USD", defaultProvider: provider },
+  organization: { slug: "demo", name: "Demo", environment: "SANDBOX", defaultCurrency: "USD", defaultProvider: provider, now: new Date().toISOString(), clockUntil: null },
   payer: ({ by }) => [ada, linus].find(({ id, email }) => by.developerEmail === email || by.id === id) ?? null,
   providers: [provider, worldpay],
   products: { edges: [{ node: { name: "Platform", prices: [monthly, price] } }] },
+  clockAdvance: () => done({ organization: { now: new Date().toISOString(), clockUntil: new Date().toISOString() } }),
+  subscriptions: { edges: [{ node: plan }] },
 
   quoteCreate: ({ input }) =>
     done({
@@ -161,13 +199,23 @@ const root = {
       referenceId: null,
       provider: store.get(input.providerId) ?? provider,
       payer: ada,
+      purpose: "TOP_UP",
       amount: input.amount,
     });
+    payments.push(payment);
     payment.nextAction = { __typename: "RedirectAction", url: `${publicUrl}/hosted/checkout/${payment.id}`, expiresAt: null };
     return done({ payment });
   },
   paymentSync: ({ input }) => done({ payment: get(input.id, "Payment") }),
-  usageRecord: ({ input }) => done({ entry: book("USAGE", -Number(input.amount.amount), ada.id, "revenue"), balance: balance() }),
+  usageRecord({ input }) {
+    if (input.amount.currency === "EUR") return done({ balance: useEuros(Number(input.amount.amount)) });
+    return done({ entry: book("USAGE", -Number(input.amount.amount), ada.id, "revenue"), balance: balance() });
+  },
+  balanceReload: ({ input }) => done({ entry: book("RELOAD", Number(input.amount.amount), "bank", ada.id), balance: balance() }),
+  autoReloadSet({ input }) {
+    autoReload = { enabled: true, threshold: input.threshold, amount: input.amount, dailyCap: eur("100.00"), paymentMethod: store.get(input.paymentMethodId), nextAttemptAt: null, suspendedReason: null };
+    return done({ balance: euroBalance() });
+  },
 
   holdCreate({ input }) {
     held += Number(input.amount.amount);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { randomUUID } from "node:crypto";
 import { chromium } from "playwright-core";
-import { expand, find, parseCaptures } from "../playground/src/captures.js";
+import { expand, find, known, parseCaptures } from "../playground/src/captures.js";
 
 export const baseUrl = process.env.PURSER_URL.replace(/\/$/, "");
 export const token = process.env.PURSER_TOKEN;
@@ -121,7 +121,7 @@ export async function pageConfig() {
 
 /** Runs example tabs over HTTP, handing values on as the page does. */
 export class Flow {
-  values = { origin: baseUrl };
+  values = known(baseUrl, new Date());
 
   constructor(tabs) {
     this.tabs = tabs;

@@ -170,7 +170,8 @@ scenario("the example tabs run in order, by pressing play", async () => {
     if (name.startsWith("7 ")) assert.equal(answer.data.invoicePay.payment.status, "FAILED");
     if (name.startsWith("8 ")) assert.equal(answer.data.invoicePay.payment.status, "REQUIRES_ACTION");
     if (name.startsWith("14 ")) assert.equal(answer.data.holdCapture.hold.status, "CAPTURED");
-    if (name.startsWith("15 ")) assert.equal(answer.data.creditLimitSet.balance.payer.canSpend.reason, "CREDIT_LIMIT_EXCEEDED");
+    if (name.startsWith("15 ")) assert.equal(answer.data.usageRecord.balance.remaining.amount, "4.99");
+    if (name.startsWith("16 ")) assert.equal(answer.data.creditLimitSet.balance.payer.canSpend.reason, "CREDIT_LIMIT_EXCEEDED");
     await screenshot(page, `playground-tab-${String(index + 1).padStart(2, "0")}`);
   }
   assertQuiet(page);

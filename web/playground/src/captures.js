@@ -6,11 +6,14 @@
 //
 // and in the variables {"id": "{{quoteId}}"}. A path names fields, list
 // positions (0), the first element that leads to a value (*), or the first
-// one among those with a given field ([recurrence=null]).
+// one among those with a given field ([recurrence=null]). {{month}} and
+// {{year}} become numbers where they are the whole string.
 
 const captureLine = /^#\s*capture:\s*(.*)$/;
 const captureRule = /^([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S+)$/;
 const placeholder = /\{\{([A-Za-z][A-Za-z0-9]*)\}\}/g;
+// What is a number where it stands alone.
+const number = /^\{\{(month|year)\}\}$/;
 
 /** The comment and blank lines before the first line of the operation. */
 function headerLines(query) {
@@ -72,10 +75,16 @@ function printed(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** What every page knows without a tab: the origin, and the running month and year. */
+export function known(origin, now) {
+  return { origin, month: String(now.getUTCMonth() + 1), year: String(now.getUTCFullYear()) };
+}
+
 /** The variables with every {{name}} in their strings replaced by lookup(name). */
 export function expand(variables, lookup) {
   if (typeof variables === "string") {
-    return variables.replace(placeholder, (_, name) => lookup(name));
+    const text = variables.replace(placeholder, (_, name) => lookup(name));
+    return number.test(variables) ? Number(text) : text;
   }
   if (Array.isArray(variables)) {
     return variables.map((element) => expand(element, lookup));

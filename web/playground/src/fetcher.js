@@ -3,7 +3,7 @@
 
 import { getOperationAST, parse } from "graphql";
 import { createClient } from "graphql-ws";
-import { expand, find, parseCaptures } from "./captures.js";
+import { expand, find, known, parseCaptures } from "./captures.js";
 
 const introspection = "IntrospectionQuery";
 
@@ -20,8 +20,7 @@ const introspection = "IntrospectionQuery";
 export function createFetcher({ endpoint, token, values, origin, onAnswer, onStatus }) {
   const lookup = (name) => {
     if (name === "uuid") return newId();
-    if (name === "origin") return window.location.origin;
-    const value = values()[name];
+    const value = known(window.location.origin, new Date())[name] ?? values()[name];
     if (value !== undefined) return value;
     const tab = origin(name);
     throw problem(`{{${name}}} has no value yet: ${tab ? `run the tab “${tab}” first.` : "no tab captures it."}`);

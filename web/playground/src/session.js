@@ -47,7 +47,13 @@ export function alignStoredQuery() {
   }
 }
 
-/** Forgets edited tabs, history and captured values; the token stays. */
+/**
+ * Forgets edited tabs, history and captured values; the token stays. To be
+ * followed by a reload: GraphiQL stores the tabs some time after a change,
+ * also on a page that is about to go, so they are forgotten once more when
+ * nothing can follow.
+ */
 export function resetPage() {
   localStorage.clear();
+  window.addEventListener("pagehide", () => localStorage.clear());
 }

@@ -1,0 +1,67 @@
+package billing
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"purser/ent/organization"
+)
+
+// What was read before a clock was moved is no news afterwards: the work of a
+// stop would be looked for at the one before, and the clock go on without it.
+func TestClockIsNotPutBack(t *testing.T) {
+	t.Parallel()
+	var clocks orgClocks
+	before, after := time.Unix(1, 0), time.Unix(2, 0)
+	began := time.Now()
+	clocks.changed("org", orgClock{at: &after})
+	clocks.set("org", orgClock{at: &before}, began)
+	if got, ok := clocks.get("org"); !ok || !got.at.Equal(after) {
+		t.Errorf("the clock stands at %v", got.at)
+	}
+	clocks.set("org", orgClock{at: &before}, time.Now())
+	if got, _ := clocks.get("org"); !got.at.Equal(before) {
+		t.Errorf("what another server has made of it is not seen: %v", got.at)
+	}
+}
+
+// A second server that has not heard of a move looks at the new stop before it
+// moves the clock on.
+func TestClockOfTwoServers(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		other := New(Config{DB: f.db, Sealer: f.sealer, Logger: f.log, Now: f.clock.Now, PublicURL: "http://purser.test"})
+		began := f.clock.Now()
+		end := began.Add(48 * time.Hour)
+		if err := f.AdvanceClock(f.ctx, ClockAdvance{To: &end}); err != nil {
+			t.Fatal(err)
+		}
+		if at := other.TimeIn(f.ctx); !at.Equal(began) {
+			t.Errorf("to the other server it is %s", at)
+		}
+		step := func(s *Service, want bool, at time.Time) {
+			t.Helper()
+			moved, err := s.StepClock(f.ctx)
+			if err != nil || moved != want || !s.TimeIn(f.ctx).Equal(at) {
+				t.Errorf("moved %t to %s, %v; want %t to %s", moved, s.TimeIn(f.ctx), err, want, at)
+			}
+		}
+		step(f.Service, true, end)
+		step(other, true, end) // it has only heard of it
+		step(other, false, end)
+		step(f.Service, false, end)
+		f.clock.Advance(time.Hour)
+		for _, s := range []*Service{f.Service, other} {
+			if at := s.TimeIn(f.ctx); !at.Equal(end.Add(time.Hour)) {
+				t.Errorf("an hour later it is %s", at)
+			}
+		}
+		back := end
+		wantCode(t, f.AdvanceClock(f.ctx, ClockAdvance{To: &back}), CodeInvalid, "to")
+		f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+			return tx.Organization.Update().Where(organization.ID(f.org)).SetClockUntil(end).Exec(ctx)
+		})
+		by := time.Hour
+		wantCode(t, f.AdvanceClock(f.ctx, ClockAdvance{By: &by}), CodeInvalidState, "")
+	})
+}

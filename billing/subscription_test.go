@@ -1,0 +1,191 @@
+package billing
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"purser/ent"
+	"purser/ent/invoice"
+	"purser/ent/organization"
+	"purser/ent/payer"
+	"purser/ent/price"
+	"purser/ent/subscription"
+)
+
+// subscribe begins a monthly subscription of a new payer that is sent its
+// invoices, which no gateway keeps, and returns it with the first one.
+func (f *fixture) subscribe(t testing.TB) (id, invoiceID string) {
+	t.Helper()
+	return f.subscribeTo(t, f.monthly(t, "9"))
+}
+
+func (f *fixture) subscribeTo(t testing.TB, priceID string) (id, invoiceID string) {
+	t.Helper()
+	p := f.newPayer(t, payer.BillingModePREPAID)
+	id, invoiceID, err := f.CreateSubscription(f.ctx, SubscriptionDraft{
+		PayerID: p.ID, Items: []LineDraft{{PriceID: priceID, Quantity: 1}}, Collection: subscription.CollectionSEND, Key: ptr(f.newID("key")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.BeginDraftFinalization(f.ctx, invoiceID); err != nil {
+		t.Fatal(err)
+	}
+	return id, invoiceID
+}
+
+func (f *fixture) subscription(t testing.TB, id string) *ent.Subscription {
+	t.Helper()
+	sub, err := f.Client().Subscription.Query().Where(subscription.ID(id)).Only(f.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
+// bear changes an invoice as dunning does, and tells its subscription.
+func (f *fixture) bear(t testing.TB, invoiceID string, change func(*ent.InvoiceUpdate)) {
+	t.Helper()
+	f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+		u := tx.Invoice.Update().Where(invoice.ID(invoiceID))
+		change(u)
+		if _, err := u.Save(ctx); err != nil {
+			return err
+		}
+		return tx.subscriptionInvoiceChanged(ctx, invoiceID)
+	})
+}
+
+func (f *fixture) payOutside(t testing.TB, invoiceID string) {
+	t.Helper()
+	if _, err := f.BeginInvoicePayment(f.ctx, InvoicePayDraft{InvoiceID: invoiceID, OutOfBand: true, Key: ptr(f.newID("key"))}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What becomes of a subscription when its invoice is charged in vain, by the
+// organization's policy.
+func TestSubscriptionOfAnInvoiceThatIsNotPaid(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		for policy, want := range map[organization.DunningFinal]subscription.Status{
+			organization.DunningFinalLEAVE:               subscription.StatusPAST_DUE,
+			organization.DunningFinalMARK_UNCOLLECTIBLE:  subscription.StatusUNPAID,
+			organization.DunningFinalCANCEL_SUBSCRIPTION: subscription.StatusCANCELED,
+		} {
+			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+				return tx.Organization.Update().Where(organization.ID(f.org)).SetDunningFinal(policy).Exec(ctx)
+			})
+			id, invoiceID := f.subscribe(t)
+			f.bear(t, invoiceID, func(u *ent.InvoiceUpdate) { u.SetAttempts(1).SetDunning(invoice.DunningRUNNING) })
+			if got := f.subscription(t, id).Status; got != subscription.StatusPAST_DUE {
+				t.Errorf("%s: after one try it is %s", policy, got)
+			}
+			f.bear(t, invoiceID, func(u *ent.InvoiceUpdate) { u.SetDunning(invoice.DunningEXHAUSTED) })
+			if policy == organization.DunningFinalMARK_UNCOLLECTIBLE {
+				f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+					inv, err := tx.lockInvoice(ctx, invoiceID)
+					if err != nil {
+						return err
+					}
+					if err := tx.writeOff(ctx, inv); err != nil {
+						return err
+					}
+					_, err = tx.Invoice.Update().Where(invoice.ID(invoiceID)).SetStatus(invoice.StatusUNCOLLECTIBLE).Save(ctx)
+					if err != nil {
+						return err
+					}
+					return tx.subscriptionInvoiceChanged(ctx, invoiceID)
+				})
+			}
+			if got := f.subscription(t, id).Status; got != want {
+				t.Errorf("%s: after the last try it is %s, want %s", policy, got, want)
+			}
+			if want == subscription.StatusCANCELED {
+				continue
+			}
+			// What is billed meanwhile is collected only where it is not given up.
+			f.clock.Set(f.subscription(t, id).CurrentPeriodEnd)
+			if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			sub := f.subscription(t, id)
+			next, err := f.Client().Invoice.Query().Where(invoice.ID(*sub.LatestInvoiceID)).Only(f.ctx)
+			if err != nil || sub.Period != 1 || next.Status != invoice.StatusDRAFT || (next.FinalizesAt == nil) != (want == subscription.StatusUNPAID) {
+				t.Errorf("%s: period %d is billed by %+v, %v", policy, sub.Period, next, err)
+			}
+			f.payOutside(t, invoiceID)
+			due, err := f.DueFinalizations(f.ctx, 10)
+			if got := f.subscription(t, id).Status; got != subscription.StatusACTIVE || err != nil || len(due) != 1 || due[0] != next.ID {
+				t.Errorf("%s: paid after all it is %s, and %v are to be finalized, %v", policy, got, due, err)
+			}
+			if _, err := f.CancelSubscription(f.ctx, id, false); err != nil {
+				t.Fatal(err)
+			}
+			if voided, err := f.Client().Invoice.Query().Where(invoice.ID(next.ID)).Only(f.ctx); err != nil || voided.Status != invoice.StatusVOID {
+				t.Errorf("%s: the draft of one that has ended: %+v, %v", policy, voided, err)
+			}
+		}
+	})
+}
+
+// An invoice that was sent is late after its fourteen days, although a weekly
+// subscription is billed again twice before.
+func TestSentInvoiceIsLate(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		id, _ := f.subscribeTo(t, f.every(t, price.RecurrenceIntervalWEEK, "9"))
+		for week, want := range []subscription.Status{subscription.StatusACTIVE, subscription.StatusPAST_DUE} {
+			f.clock.Set(f.subscription(t, id).CurrentPeriodEnd)
+			if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.subscription(t, id).Status; got != want {
+				t.Errorf("after %d weeks it is %s, want %s", week+1, got, want)
+			}
+		}
+	})
+}
+
+// A period that was billed by somebody else a moment ago is not billed again,
+// nor one of an organization that does no business now.
+func TestRenewalIsOnce(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		id, _ := f.subscribe(t)
+		renew := func(want int) {
+			t.Helper()
+			if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			n, err := f.Client().Invoice.Query().Where(invoice.SubscriptionID(id)).Count(f.ctx)
+			if err != nil || n != want {
+				t.Errorf("%d invoices, want %d, %v", n, want, err)
+			}
+		}
+		renew(1)
+		f.clock.Set(f.subscription(t, id).CurrentPeriodEnd.Add(-time.Microsecond))
+		renew(1)
+		f.clock.Advance(time.Microsecond)
+		status := func(s organization.Status) {
+			f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+				return tx.Organization.Update().Where(organization.ID(f.org)).SetStatus(s).Exec(ctx)
+			})
+		}
+		status(organization.StatusINACTIVE)
+		renew(1)
+		status(organization.StatusACTIVE)
+		f.clock.Advance(dueLater)
+		renew(2)
+		renew(2)
+		// The database itself holds it to once.
+		err := f.inTx(f.ctx, func(ctx context.Context, tx *Tx) error {
+			sub, err := tx.lockSubscription(ctx, id)
+			if err != nil {
+				return err
+			}
+			return tx.bill(ctx, sub, sub.Period, tx.draftAskedFor(f.newID(prefixInvoice)))
+		})
+		if err == nil {
+			t.Error("the same period was billed again")
+		}
+	})
+}
