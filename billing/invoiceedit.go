@@ -8,6 +8,7 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
 	"purser/ent/payer"
+	"purser/mail"
 	"purser/money"
 )
 
@@ -273,16 +274,21 @@ func (s *Service) SendInvoice(ctx context.Context, id string) error {
 		if inv.Recipient == nil || inv.Recipient.Email == "" {
 			return refuse(CodeInvalidState, "id", "the payer had no e-mail address when the invoice was issued: give it the link hostedUrl or pdfUrl")
 		}
-		n, err := tx.Invoice.Update().Where(invoice.ID(id), invoice.StatusEQ(inv.Status)).SetSentAt(tx.Now).SetUpdatedAt(tx.Now).Save(ctx)
-		if err := cas(n, err); err != nil {
-			return fmt.Errorf("send invoice %s: %w", id, err)
-		}
-		tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-		if err := tx.notice(ctx, "invoice.send", inv.ID, map[string]string{"invoiceId": inv.ID, "payerId": inv.PayerID}); err != nil {
+		if err := tx.sendInvoice(ctx, inv); err != nil {
 			return err
 		}
 		return tx.audit(ctx, "invoice.send", inv.ID, nil)
 	})
+}
+
+// sendInvoice has an issued invoice mailed to its payer.
+func (tx *Tx) sendInvoice(ctx context.Context, inv *ent.Invoice) error {
+	n, err := tx.Invoice.Update().Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).SetSentAt(tx.Now).SetUpdatedAt(tx.Now).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("send invoice %s: %w", inv.ID, err)
+	}
+	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
+	return tx.queueMail(ctx, mail.InvoiceSent, inv.PayerID, mailFacts{InvoiceID: inv.ID})
 }
 
 // MarkInvoiceUncollectible gives an open invoice up as a bad debt. A gateway

@@ -319,6 +319,11 @@ func (tx *Tx) openInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Invoi
 	} else if err := tx.scheduleCharge(ctx, opened, o); err != nil {
 		return err
 	}
+	if opened.Collection == invoice.CollectionSEND && opened.Recipient != nil && opened.Recipient.Email != "" {
+		if err := tx.sendInvoice(ctx, opened); err != nil {
+			return err
+		}
+	}
 	return tx.subscriptionInvoiceChanged(ctx, opened.ID)
 }
 

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"bytes"
 	_ "embed" // the fonts
 	"fmt"
 	"strings"
@@ -53,10 +54,12 @@ func newPage(d Document) *page {
 	pdf.SetMargins(margin, margin, margin)
 	pdf.SetAutoPageBreak(true, bottom)
 	pdf.AliasNbPages("{pages}")
-	pdf.AddUTF8FontFromBytes(family, "", regularFont)
-	pdf.AddUTF8FontFromBytes(family, "B", boldFont)
+	// The library writes into a font as it cuts out the letters that are used:
+	// each document needs a copy, or two at once would spoil each other's.
+	pdf.AddUTF8FontFromBytes(family, "", bytes.Clone(regularFont))
+	pdf.AddUTF8FontFromBytes(family, "B", bytes.Clone(boldFont))
 	if d.hasEastern() {
-		pdf.AddUTF8FontFromBytes(eastFamily, "", eastFont)
+		pdf.AddUTF8FontFromBytes(eastFamily, "", bytes.Clone(eastFont))
 	}
 	pdf.SetFooterFunc(p.foot)
 	pdf.AddPage()

@@ -2,6 +2,7 @@ package stripe
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,12 @@ func TestHostedPayment(t *testing.T) {
 		t.Errorf("start = %+v", res)
 	}
 	form := f.last(start).form
+	for name := range form {
+		// How the payer may pay is for the account's own settings to say.
+		if strings.Contains(name, "payment_method_types") {
+			t.Errorf("the page is narrowed by %s", name)
+		}
+	}
 	for name, value := range map[string]string{
 		"mode": "payment", "success_url": "https://shop.example/ok?o=1", "cancel_url": "https://shop.example/no", "client_reference_id": "ORDER1",
 		"payment_intent_data[setup_future_usage]": "off_session", "payment_intent_data[metadata][purser_call]": "call_1", "payment_intent_data[metadata][purser_order]": "ORDER1",
