@@ -12,9 +12,7 @@ import (
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
-	"purser/ent/paymentmethod"
 	"purser/ent/provider"
-	"purser/ent/subscription"
 	"purser/gateway"
 	"purser/money"
 )
@@ -216,7 +214,7 @@ func (tx *Tx) planCharge(ctx context.Context, inv *ent.Invoice) (chargePlan, err
 	if busy, err := tx.payerIsCharged(ctx, p); err != nil || busy {
 		return plan, err
 	}
-	if plan.card, err = tx.cardToCharge(ctx, inv); err != nil {
+	if plan.card, err = cardOfInvoice(ctx, tx.Client, inv); err != nil {
 		return plan, err
 	}
 	if plan.waiting, err = tx.paymentThatWaits(ctx, inv, plan.card); err != nil {
@@ -239,29 +237,6 @@ func (tx *Tx) tryByHand(ctx context.Context, inv *ent.Invoice) (time.Time, error
 		return time.Time{}, fmt.Errorf("look for tries of invoice %s by hand: %w", inv.ID, err)
 	}
 	return p.CreatedAt.Add(chargeGrace), nil
-}
-
-// cardToCharge is the card of the invoice's subscription, else the payer's
-// default card, where it is saved at the invoice's provider; nil where there is
-// none.
-func (tx *Tx) cardToCharge(ctx context.Context, inv *ent.Invoice) (*ent.PaymentMethod, error) {
-	cards := tx.PaymentMethod.Query().Where(paymentmethod.PayerID(inv.PayerID), paymentmethod.ProviderID(*inv.ProviderID),
-		paymentmethod.StatusEQ(paymentmethod.StatusACTIVE), paymentmethod.GatewayIDNotNil())
-	if inv.SubscriptionID != nil {
-		sub, err := tx.Subscription.Query().Where(subscription.ID(*inv.SubscriptionID)).Only(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read subscription %s: %w", *inv.SubscriptionID, err)
-		}
-		card, err := cards.Clone().Where(paymentmethod.ID(orEmpty(sub.PaymentMethodID))).Only(ctx)
-		if err == nil || !ent.IsNotFound(err) {
-			return card, wrapped(err, "read the card of subscription "+sub.ID)
-		}
-	}
-	card, err := cards.Where(paymentmethod.IsDefault(true)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, nil
-	}
-	return card, wrapped(err, "read the card for invoice "+inv.ID)
 }
 
 // paymentThatWaits is the payment of an invoice that its payer has still to
