@@ -15,7 +15,6 @@ import (
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
-	"purser/ent/paymentmethod"
 	"purser/ent/provider"
 	"purser/ent/schema"
 	"purser/ent/subscription"
@@ -482,14 +481,10 @@ func TestInvoiceChargedDirectly(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
 		s.provider = s.newKind(t, provider.KindWORLDPAY)
 		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
-		s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
-			return tx.PaymentMethod.Create().SetID(s.newID(prefixPaymentMethod)).SetPayerID(s.payer.ID).SetProviderID(s.provider).
-				SetStatus(paymentmethod.StatusACTIVE).SetGatewayID("token_1").SetGatewayCustomerID(s.payer.ID).SetIsDefault(true).
-				SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
-		})
+		s.tokenCard(t)
 		finish := func(c *InvoiceCharge, status gateway.Status) {
 			t.Helper()
-			if c == nil || c.Direct == nil || !c.Direct.OffSession {
+			if c == nil || c.Direct == nil || !c.Direct.OffSession || c.Direct.Recurring {
 				t.Fatalf("begun %+v", c)
 			}
 			r := paymentAt(status, c.Direct.OrderCode, c.Direct.Amount)

@@ -322,7 +322,7 @@ func (tx *Tx) beginDueCharge(ctx context.Context, inv *ent.Invoice, plan chargeP
 	out.Direct = &gateway.ChargeRequest{
 		CustomerID: orEmpty(plan.card.GatewayCustomerID), PaymentMethodID: orEmpty(plan.card.GatewayID),
 		SchemeReference: plan.card.SchemeReference, Amount: p.Amount(), OrderCode: p.OrderCode,
-		Description: "Invoice " + orEmpty(inv.Number), OffSession: true,
+		Description: "Invoice " + orEmpty(inv.Number), OffSession: true, Recurring: inv.SubscriptionID != nil,
 	}
 	if err := tx.openCall(ctx, callID, plan.provider.ID, gatewaycall.OperationCHARGE, id, out.Direct); err != nil {
 		return nil, err

@@ -357,7 +357,10 @@ type ChargeRequest struct {
 	Description     string
 	OrderCode       string
 	OffSession      bool
-	ReturnURL       string // where 3-D Secure ends; empty: the client secret is used instead
+	// Recurring says that an OffSession charge is a subscription's, as often as
+	// it was agreed; any other comes when something has happened.
+	Recurring bool   `json:",omitempty"`
+	ReturnURL string // where 3-D Secure ends; empty: the client secret is used instead
 }
 
 // PaymentState is the gateway's view of one payment.

@@ -68,11 +68,20 @@ func (o *operation) directOrder(code string, r gateway.ChargeRequest) (*element,
 		el("paymentDetails",
 			el("TOKEN-SSL", leaf("paymentTokenID", r.PaymentMethodID)).with("tokenScope", tokenScope),
 			el("storedCredentials", optional("schemeTransactionIdentifier", r.SchemeReference)).
-				with("usage", "USED").with("merchantInitiatedReason", "UNSCHEDULED"),
+				with("usage", "USED").with("merchantInitiatedReason", merchantReason(r)),
 		),
 		el("shopper", leaf("authenticatedShopperID", r.CustomerID)),
 	)
 	return message.with("orderCode", code).with("captureDelay", "0"), nil
+}
+
+// merchantReason says, in the card schemes' words, why a card is charged without its
+// holder.
+func merchantReason(r gateway.ChargeRequest) string {
+	if r.Recurring {
+		return "RECURRING"
+	}
+	return "UNSCHEDULED"
 }
 
 // FetchPayment reads a payment. Its outcome is the payment's state; one that

@@ -114,6 +114,11 @@ func TestRequests(t *testing.T) {
 		"charge": {[]string{statusOf(paymentIn("AUTHORISED", ""))}, func(t *testing.T, a *Adapter) gateway.Outcome {
 			return a.ChargeCard(t.Context(), testAccount(), call, charge(t)).Outcome
 		}, gateway.StatusSucceeded},
+		"charge_recurring": {[]string{statusOf(paymentIn("AUTHORISED", ""))}, func(t *testing.T, a *Adapter) gateway.Outcome {
+			r := charge(t)
+			r.Description, r.Recurring = "Invoice 2026-03-00000001", true
+			return a.ChargeCard(t.Context(), testAccount(), call, r).Outcome
+		}, gateway.StatusSucceeded},
 		"inquiry": {[]string{statusOf(paymentIn("AUTHORISED", ""))}, func(t *testing.T, a *Adapter) gateway.Outcome {
 			return a.FetchPayment(t.Context(), testAccount(), testCode).Outcome
 		}, gateway.StatusSucceeded},

@@ -23,8 +23,11 @@ type Order struct {
 	// Save is set where the order asks for a token.
 	Save *Save `json:"save,omitempty"`
 	// StoredFirst says that the order announced the card to be stored.
-	StoredFirst bool   `json:"stored_first,omitempty"`
-	Shopper     string `json:"shopper,omitempty"` // authenticatedShopperID
+	StoredFirst bool `json:"stored_first,omitempty"`
+	// Reason is why a stored card is charged without its holder, in the order's
+	// words.
+	Reason  string `json:"merchant_initiated_reason,omitempty"`
+	Shopper string `json:"shopper,omitempty"` // authenticatedShopperID
 	// Challenge is a 3-D Secure authentication that has begun.
 	Challenge *Challenge `json:"challenge,omitempty"`
 	// Payment is nil until the shopper has sent the page's form.

@@ -254,6 +254,10 @@ func TestTokenCharges(t *testing.T) {
 	equal(t, "last event", d.Order.Payment.LastEvent, "CAPTURED")
 	equal(t, "token event", d.Order.Token.Details.Event, "USE")
 	equal(t, "scheme's id", d.Order.Payment.Scheme, scheme)
+	charge("MONTHLY", "UNSCHEDULED", "RECURRING")
+	for code, reason := range map[string]string{"PAID": "UNSCHEDULED", "MONTHLY": "RECURRING"} {
+		equal(t, "reason", b.order(code).Reason, reason)
+	}
 
 	charge("SCHEME", scheme, sampleMITID).refusedWith(t, "7", "schemeTransactionIdentifier")
 	charge("OTHER", "dev-8f2c1a", "dev-other").refusedWith(t, "7", "Token does not exist")

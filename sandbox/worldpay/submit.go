@@ -169,7 +169,7 @@ func (t *tx) directOrder(o *Order, details *element) (*element, error) {
 		return nil, refuse(codeInvalid, "The action %s exists at the service, but this sandbox does not emulate it.", action)
 	}
 	stored := details.child("storedCredentials")
-	o.StoredFirst = stored.attr("usage") == "FIRST"
+	o.StoredFirst, o.Reason = stored.attr("usage") == "FIRST", stored.attr("merchantInitiatedReason")
 	var a attempt
 	var err error
 	if token := details.child("TOKEN-SSL"); token != nil {
