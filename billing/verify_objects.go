@@ -16,6 +16,7 @@ import (
 	"purser/ent/payer"
 	"purser/ent/quote"
 	"purser/ent/quoteline"
+	"purser/ent/subscription"
 	"purser/money"
 )
 
@@ -195,8 +196,32 @@ func (v *verifier) quoteLines(ctx context.Context, page []*ent.Quote) error {
 	return nil
 }
 
+// notBegun finds those subscriptions of quotes without an invoice whose first
+// period has not begun.
+func (v *verifier) notBegun(ctx context.Context, page []*ent.Quote) (map[string]bool, error) {
+	var sold []string
+	for _, q := range page {
+		if q.InvoiceID == nil {
+			sold = append(sold, orEmpty(q.SubscriptionID))
+		}
+	}
+	out := map[string]bool{}
+	if sold = named(sold); len(sold) == 0 {
+		return out, nil
+	}
+	ids, err := v.Subscription.Query().Where(subscription.IDIn(sold...), subscription.PeriodLT(0)).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read subscriptions of quotes: %w", err)
+	}
+	for _, id := range ids {
+		out[id] = true
+	}
+	return out, nil
+}
+
 // quoteEnds checks the states of some quotes: an accepted one, and no other,
-// has an invoice, which names it, and what is binding has a number.
+// has an invoice, which names it, unless its subscription begins later, and
+// what is binding has a number.
 func (v *verifier) quoteEnds(ctx context.Context, page []*ent.Quote) error {
 	var invoices, calls []string
 	for _, q := range page {
@@ -211,6 +236,10 @@ func (v *verifier) quoteEnds(ctx context.Context, page []*ent.Quote) error {
 	for _, i := range rows {
 		quoteOf[i.ID] = orEmpty(i.QuoteID)
 	}
+	ahead, err := v.notBegun(ctx, page)
+	if err != nil {
+		return err
+	}
 	pending, err := v.callsByID(ctx, calls)
 	if err != nil {
 		return err
@@ -219,9 +248,9 @@ func (v *verifier) quoteEnds(ctx context.Context, page []*ent.Quote) error {
 		accepted := q.Status == quote.StatusACCEPTED
 		binding := accepted || q.Status == quote.StatusOPEN || q.Status == quote.StatusEXPIRED
 		switch {
-		case accepted != (q.InvoiceID != nil) || accepted != (q.AcceptedAt != nil):
+		case !ahead[orEmpty(q.SubscriptionID)] && accepted != (q.InvoiceID != nil), accepted != (q.AcceptedAt != nil):
 			return v.fault(quote.Table, q.ID, fmt.Sprintf("invoice_id and accepted_at, being %s", q.Status), presence(accepted), presence(!accepted))
-		case accepted && quoteOf[*q.InvoiceID] != q.ID:
+		case q.InvoiceID != nil && quoteOf[*q.InvoiceID] != q.ID:
 			return v.fault(quote.Table, q.ID, "invoice_id", "an invoice of this quote", *q.InvoiceID)
 		case q.Status != quote.StatusCANCELED && binding != (q.Number != nil), (q.Number != nil) != (q.FinalizedAt != nil):
 			return v.fault(quote.Table, q.ID, fmt.Sprintf("number and finalized_at, being %s", q.Status), presence(binding), presence(!binding))
