@@ -24,6 +24,7 @@ const (
 	pathReturn   = "/return/"
 	pathThanks   = "/thanks/"
 	pathInvoices = "/invoices/"
+	pathQuotes   = "/quotes/"
 	pathDocument = "/documents/"
 	pathExport   = "/export/"
 	pathPersonal = "/personal-data/"
@@ -49,6 +50,7 @@ func routes(d doors, log *slog.Logger) http.Handler {
 	mux.Handle(pathReturn, d.webhook)
 	mux.Handle(pathThanks, d.webhook)
 	mux.Handle(pathInvoices, d.webhook)
+	mux.Handle(pathQuotes, d.webhook)
 	mux.Handle(pathDocument, d.webhook)
 	mux.Handle(pathExport, d.export)
 	mux.Handle(pathPersonal, d.webhook)

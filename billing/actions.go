@@ -20,6 +20,8 @@ const (
 	QuoteActionUpdate   QuoteAction = "UPDATE"
 	QuoteActionFinalize QuoteAction = "FINALIZE"
 	QuoteActionAccept   QuoteAction = "ACCEPT"
+	QuoteActionSend     QuoteAction = "SEND"
+	QuoteActionRevise   QuoteAction = "REVISE"
 	QuoteActionCancel   QuoteAction = "CANCEL"
 )
 
@@ -32,8 +34,10 @@ func (s *Service) QuoteActions(ctx context.Context, q *ent.Quote) []QuoteAction 
 		return []QuoteAction{QuoteActionUpdate, QuoteActionFinalize, QuoteActionCancel}
 	case q.Status == quote.StatusDRAFT:
 		return []QuoteAction{QuoteActionUpdate, QuoteActionCancel}
-	case q.Status == quote.StatusOPEN && (q.ExpiresAt == nil || q.ExpiresAt.After(s.now(ctx))):
-		return []QuoteAction{QuoteActionAccept, QuoteActionCancel}
+	case q.Status == quote.StatusOPEN && !expiredQuote(q, s.now(ctx)):
+		return []QuoteAction{QuoteActionAccept, QuoteActionSend, QuoteActionRevise, QuoteActionCancel}
+	case q.FinalizedAt != nil && q.Status != quote.StatusACCEPTED:
+		return []QuoteAction{QuoteActionRevise}
 	}
 	return nil
 }

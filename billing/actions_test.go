@@ -33,11 +33,11 @@ func TestAllowedActions(t *testing.T) {
 		want(id)
 
 		quoteID := s.openQuoteOf(t, item(t, "API", "3", "USD", 1))
-		if got := s.QuoteActions(t.Context(), s.quoted(t, quoteID)); !slices.Equal(got, []QuoteAction{QuoteActionAccept, QuoteActionCancel}) {
+		if got := s.QuoteActions(t.Context(), s.quoted(t, quoteID)); !slices.Equal(got, []QuoteAction{QuoteActionAccept, QuoteActionSend, QuoteActionRevise, QuoteActionCancel}) {
 			t.Errorf("an open quote: %v", got)
 		}
 		s.clock.Advance(quoteLife)
-		if got := s.QuoteActions(t.Context(), s.quoted(t, quoteID)); len(got) != 0 {
+		if got := s.QuoteActions(t.Context(), s.quoted(t, quoteID)); !slices.Equal(got, []QuoteAction{QuoteActionRevise}) {
 			t.Errorf("a quote past its day: %v", got)
 		}
 	})

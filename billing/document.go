@@ -88,19 +88,27 @@ func (s *Service) quoteDocument(ctx context.Context, token string) (document.Doc
 	if err != nil {
 		return document.Document{}, orNotFound(err, "token", "document", "")
 	}
+	return s.documentOfQuote(ctx, q)
+}
+
+// documentOfQuote is the document of a finalized quote.
+func (s *Service) documentOfQuote(ctx context.Context, q *ent.Quote) (document.Document, error) {
 	d, p, zone, err := s.newDocument(ctx, document.KindQuote, orEmpty(q.PayerID), *q.FinalizedAt)
 	if err != nil {
 		return d, err
 	}
 	d.Number, d.Description = orEmpty(q.Number), orEmpty(q.Description)
 	switch {
-	case q.Status == quote.StatusOPEN && q.ExpiresAt != nil && !q.ExpiresAt.After(s.now(ctx)):
+	case expiredQuote(q, s.now(ctx)):
 		d.Mark = string(quote.StatusEXPIRED)
 	case q.Status != quote.StatusOPEN:
 		d.Mark = string(q.Status)
 	}
 	if q.ExpiresAt != nil {
 		d.Facts = append(d.Facts, document.Fact{Name: "Valid until", Value: q.ExpiresAt.In(zone).Format(time.DateOnly)})
+	}
+	if q.StartsAt != nil {
+		d.Facts = append(d.Facts, document.Fact{Name: "Begins", Value: q.StartsAt.In(zone).Format(time.DateOnly)})
 	}
 	rows, err := s.read.QuoteLine.Query().Where(quoteline.QuoteID(q.ID)).Order(ent.Asc(quoteline.FieldPosition)).All(ctx)
 	if err != nil {

@@ -231,10 +231,7 @@ func (s *Service) mailQuote(ctx context.Context, m *mailSubject) error {
 		lines[n] = lineValues(l.Description, l.Quantity, l.Amount())
 	}
 	pdf := s.QuoteDocumentURL(m.organization.Slug, q)
-	url := m.facts.PayURL
-	if url == "" {
-		url = pdf
-	}
+	url := orEmpty(s.QuotePage(m.organization.Slug, q))
 	v := mail.Values{
 		"id": q.ID, "friendly_id": orEmpty(q.Number), "cost": costOf(q.Total()), "expires_on": m.date(q.ExpiresAt),
 		"url": url, "pdf_url": pdf, "line_items": lines,

@@ -184,6 +184,8 @@ type OrganizationChange struct {
 	ThankYouURL          *string
 	ChargingEnabled      *bool
 	PayersMayCancel      *bool
+	UpcomingChargeDays   *int
+	QuotesMailed         *bool
 	Dunning              *Dunning
 	DueDays              *DueDays
 	DefaultProviderID    *string
@@ -203,6 +205,7 @@ type DueDays struct{ Automatic, Send, Usage int }
 // Bounds of dunning: days between two tries, and tries; and of due dates.
 const (
 	dueDaysMax      = 90
+	upcomingDaysMax = 60
 	dunningDaysMax  = 30
 	dunningTriesMax = 10
 	originsMax      = 50
@@ -411,6 +414,17 @@ func (u *organizationUpdate) billing(c OrganizationChange) error {
 	if c.PayersMayCancel != nil {
 		u.SetPayersMayCancel(*c.PayersMayCancel)
 		u.changes["payersMayCancel"] = strconv.FormatBool(*c.PayersMayCancel)
+	}
+	if days := c.UpcomingChargeDays; days != nil {
+		if *days < 0 || *days > upcomingDaysMax {
+			return refuse(CodeInvalid, "upcomingChargeDays", "payers are told of a charge 0 to %d days before it", upcomingDaysMax)
+		}
+		u.SetUpcomingChargeDays(*days)
+		u.changes["upcomingChargeDays"] = strconv.Itoa(*days)
+	}
+	if c.QuotesMailed != nil {
+		u.SetQuotesMailed(*c.QuotesMailed)
+		u.changes["quotesMailed"] = strconv.FormatBool(*c.QuotesMailed)
 	}
 	if d := c.Dunning; d != nil {
 		if d.RetryDays < 1 || d.RetryDays > dunningDaysMax {

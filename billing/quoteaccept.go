@@ -106,6 +106,9 @@ func (tx *Tx) reserveQuote(ctx context.Context, q *ent.Quote, callID string) err
 // acceptQuote makes the invoice, in DRAFT, and moves the quote to ACCEPTED. Of
 // recurring positions it makes a subscription.
 func (tx *Tx) acceptQuote(ctx context.Context, q *ent.Quote, invoiceID, gatewayInvoiceID string) error {
+	if err := tx.dropRevisions(ctx, q.ID); err != nil {
+		return err
+	}
 	lines, err := tx.quoteLines(ctx, q.ID)
 	if err != nil {
 		return err

@@ -130,6 +130,9 @@ func (tx *Tx) completeQuote(ctx context.Context, id string) (*ent.Quote, *ent.Pa
 	if q.ExpiresAt != nil && !q.ExpiresAt.After(tx.Now) {
 		return nil, nil, nil, refuse(CodeExpired, "expiresAt", "the day set for the quote's expiry has passed: set a later one with quoteUpdate")
 	}
+	if err := tx.mayReplace(ctx, q); err != nil {
+		return nil, nil, nil, err
+	}
 	p, err := tx.payerToSell(ctx, *q.PayerID, "payerId")
 	return q, p, lines, err
 }
@@ -202,7 +205,8 @@ type quoteOpening struct {
 	gatewayQuoteID string
 }
 
-// openQuote moves a complete draft to OPEN and gives it its number.
+// openQuote moves a complete draft to OPEN and gives it its number and its
+// page; where the organization wants it so, the payer gets a mail.
 func (tx *Tx) openQuote(ctx context.Context, q *ent.Quote, open quoteOpening) error {
 	o, err := tx.tenant(ctx)
 	if err != nil {
@@ -214,7 +218,7 @@ func (tx *Tx) openQuote(ctx context.Context, q *ent.Quote, open quoteOpening) er
 	}
 	u := tx.Quote.Update().Where(quote.ID(q.ID), quote.StatusEQ(quote.StatusDRAFT), quoteReservedBy(q.PendingCallID)).
 		SetStatus(quote.StatusOPEN).SetNumber(number).SetFinalizedAt(tx.Now).SetUpdatedAt(tx.Now).
-		SetExpiresAt(open.expiresAt).ClearPendingCallID()
+		SetExpiresAt(open.expiresAt).SetAcceptToken(tx.s.newSecret(24)).ClearPendingCallID()
 	if open.providerID != "" {
 		u.SetProviderID(open.providerID)
 	}
@@ -223,6 +227,11 @@ func (tx *Tx) openQuote(ctx context.Context, q *ent.Quote, open quoteOpening) er
 	}
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("open quote %s: %w", q.ID, err)
+	}
+	if o.QuotesMailed {
+		if _, err := tx.sendQuote(ctx, q); err != nil {
+			return err
+		}
 	}
 	return tx.quoteChanged(ctx, q.ID)
 }
@@ -263,6 +272,9 @@ func (s *Service) finishQuote(ctx context.Context, callID string, r gateway.Quot
 			refusal = callRefusal("id", r.Outcome)
 			if _, err := tx.Quote.Update().Where(quote.ID(q.ID), quote.PendingCallID(callID)).ClearPendingCallID().Save(ctx); err != nil {
 				return fmt.Errorf("free quote: %w", err)
+			}
+			if err := tx.dropRevisions(ctx, q.ID); err != nil {
+				return err
 			}
 			return tx.forgetKey(ctx, callID)
 		}

@@ -315,7 +315,7 @@ func provables() []provable {
 			subscription.FieldPayerID,                                                                     // of one on trial
 			subscription.FieldProviderID, subscription.FieldPaymentMethodID, subscription.FieldCollection, // wishes
 			subscription.FieldLatestInvoiceID, subscription.FieldCancelAtPeriodEnd,
-			subscription.FieldDueAt, subscription.FieldCanceledAt, subscription.FieldVersion,
+			subscription.FieldDueAt, subscription.FieldNoticeAt, subscription.FieldCanceledAt, subscription.FieldVersion,
 			subscription.FieldRecurrenceInterval, subscription.FieldRecurrenceCount, // of one on trial
 			subscription.FieldCreatedAt, subscription.FieldUpdatedAt,
 			subscription.FieldStatus, // of as much weight

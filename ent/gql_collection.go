@@ -2109,6 +2109,16 @@ func (_q *OrganizationQuery) collectField(ctx context.Context, oneNode bool, opC
 				selectedFields = append(selectedFields, organization.FieldPayersMayCancel)
 				fieldSeen[organization.FieldPayersMayCancel] = struct{}{}
 			}
+		case "upcomingChargeDays":
+			if _, ok := fieldSeen[organization.FieldUpcomingChargeDays]; !ok {
+				selectedFields = append(selectedFields, organization.FieldUpcomingChargeDays)
+				fieldSeen[organization.FieldUpcomingChargeDays] = struct{}{}
+			}
+		case "quotesMailed":
+			if _, ok := fieldSeen[organization.FieldQuotesMailed]; !ok {
+				selectedFields = append(selectedFields, organization.FieldQuotesMailed)
+				fieldSeen[organization.FieldQuotesMailed] = struct{}{}
+			}
 		case "clockUntil":
 			if _, ok := fieldSeen[organization.FieldClockUntil]; !ok {
 				selectedFields = append(selectedFields, organization.FieldClockUntil)

@@ -4228,6 +4228,23 @@ type QuoteWhereInput struct {
 	PublicTokenHasSuffix    *string  `json:"publicTokenHasSuffix,omitempty"`
 	PublicTokenEqualFold    *string  `json:"publicTokenEqualFold,omitempty"`
 	PublicTokenContainsFold *string  `json:"publicTokenContainsFold,omitempty"`
+
+	// "accept_token" field predicates.
+	AcceptToken             *string  `json:"acceptToken,omitempty"`
+	AcceptTokenNEQ          *string  `json:"acceptTokenNEQ,omitempty"`
+	AcceptTokenIn           []string `json:"acceptTokenIn,omitempty"`
+	AcceptTokenNotIn        []string `json:"acceptTokenNotIn,omitempty"`
+	AcceptTokenGT           *string  `json:"acceptTokenGT,omitempty"`
+	AcceptTokenGTE          *string  `json:"acceptTokenGTE,omitempty"`
+	AcceptTokenLT           *string  `json:"acceptTokenLT,omitempty"`
+	AcceptTokenLTE          *string  `json:"acceptTokenLTE,omitempty"`
+	AcceptTokenContains     *string  `json:"acceptTokenContains,omitempty"`
+	AcceptTokenHasPrefix    *string  `json:"acceptTokenHasPrefix,omitempty"`
+	AcceptTokenHasSuffix    *string  `json:"acceptTokenHasSuffix,omitempty"`
+	AcceptTokenIsNil        bool     `json:"acceptTokenIsNil,omitempty"`
+	AcceptTokenNotNil       bool     `json:"acceptTokenNotNil,omitempty"`
+	AcceptTokenEqualFold    *string  `json:"acceptTokenEqualFold,omitempty"`
+	AcceptTokenContainsFold *string  `json:"acceptTokenContainsFold,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -4579,6 +4596,51 @@ func (i *QuoteWhereInput) P() (predicate.Quote, error) {
 	}
 	if i.PublicTokenContainsFold != nil {
 		predicates = append(predicates, quote.PublicTokenContainsFold(*i.PublicTokenContainsFold))
+	}
+	if i.AcceptToken != nil {
+		predicates = append(predicates, quote.AcceptTokenEQ(*i.AcceptToken))
+	}
+	if i.AcceptTokenNEQ != nil {
+		predicates = append(predicates, quote.AcceptTokenNEQ(*i.AcceptTokenNEQ))
+	}
+	if len(i.AcceptTokenIn) > 0 {
+		predicates = append(predicates, quote.AcceptTokenIn(i.AcceptTokenIn...))
+	}
+	if len(i.AcceptTokenNotIn) > 0 {
+		predicates = append(predicates, quote.AcceptTokenNotIn(i.AcceptTokenNotIn...))
+	}
+	if i.AcceptTokenGT != nil {
+		predicates = append(predicates, quote.AcceptTokenGT(*i.AcceptTokenGT))
+	}
+	if i.AcceptTokenGTE != nil {
+		predicates = append(predicates, quote.AcceptTokenGTE(*i.AcceptTokenGTE))
+	}
+	if i.AcceptTokenLT != nil {
+		predicates = append(predicates, quote.AcceptTokenLT(*i.AcceptTokenLT))
+	}
+	if i.AcceptTokenLTE != nil {
+		predicates = append(predicates, quote.AcceptTokenLTE(*i.AcceptTokenLTE))
+	}
+	if i.AcceptTokenContains != nil {
+		predicates = append(predicates, quote.AcceptTokenContains(*i.AcceptTokenContains))
+	}
+	if i.AcceptTokenHasPrefix != nil {
+		predicates = append(predicates, quote.AcceptTokenHasPrefix(*i.AcceptTokenHasPrefix))
+	}
+	if i.AcceptTokenHasSuffix != nil {
+		predicates = append(predicates, quote.AcceptTokenHasSuffix(*i.AcceptTokenHasSuffix))
+	}
+	if i.AcceptTokenIsNil {
+		predicates = append(predicates, quote.AcceptTokenIsNil())
+	}
+	if i.AcceptTokenNotNil {
+		predicates = append(predicates, quote.AcceptTokenNotNil())
+	}
+	if i.AcceptTokenEqualFold != nil {
+		predicates = append(predicates, quote.AcceptTokenEqualFold(*i.AcceptTokenEqualFold))
+	}
+	if i.AcceptTokenContainsFold != nil {
+		predicates = append(predicates, quote.AcceptTokenContainsFold(*i.AcceptTokenContainsFold))
 	}
 
 	switch len(predicates) {

@@ -26045,6 +26045,9 @@ type OrganizationMutation struct {
 	default_provider_id          *string
 	test_twin_of                 *string
 	payers_may_cancel            *bool
+	upcoming_charge_days         *int
+	addupcoming_charge_days      *int
+	quotes_mailed                *bool
 	clock_ahead                  *int64
 	addclock_ahead               *int64
 	clock_at                     *time.Time
@@ -27402,6 +27405,98 @@ func (m *OrganizationMutation) ResetPayersMayCancel() {
 	m.payers_may_cancel = nil
 }
 
+// SetUpcomingChargeDays sets the "upcoming_charge_days" field.
+func (m *OrganizationMutation) SetUpcomingChargeDays(i int) {
+	m.upcoming_charge_days = &i
+	m.addupcoming_charge_days = nil
+}
+
+// UpcomingChargeDays returns the value of the "upcoming_charge_days" field in the mutation.
+func (m *OrganizationMutation) UpcomingChargeDays() (r int, exists bool) {
+	v := m.upcoming_charge_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpcomingChargeDays returns the old "upcoming_charge_days" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldUpcomingChargeDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpcomingChargeDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpcomingChargeDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpcomingChargeDays: %w", err)
+	}
+	return oldValue.UpcomingChargeDays, nil
+}
+
+// AddUpcomingChargeDays adds i to the "upcoming_charge_days" field.
+func (m *OrganizationMutation) AddUpcomingChargeDays(i int) {
+	if m.addupcoming_charge_days != nil {
+		*m.addupcoming_charge_days += i
+	} else {
+		m.addupcoming_charge_days = &i
+	}
+}
+
+// AddedUpcomingChargeDays returns the value that was added to the "upcoming_charge_days" field in this mutation.
+func (m *OrganizationMutation) AddedUpcomingChargeDays() (r int, exists bool) {
+	v := m.addupcoming_charge_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUpcomingChargeDays resets all changes to the "upcoming_charge_days" field.
+func (m *OrganizationMutation) ResetUpcomingChargeDays() {
+	m.upcoming_charge_days = nil
+	m.addupcoming_charge_days = nil
+}
+
+// SetQuotesMailed sets the "quotes_mailed" field.
+func (m *OrganizationMutation) SetQuotesMailed(b bool) {
+	m.quotes_mailed = &b
+}
+
+// QuotesMailed returns the value of the "quotes_mailed" field in the mutation.
+func (m *OrganizationMutation) QuotesMailed() (r bool, exists bool) {
+	v := m.quotes_mailed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuotesMailed returns the old "quotes_mailed" field's value of the Organization entity.
+// If the Organization object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrganizationMutation) OldQuotesMailed(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuotesMailed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuotesMailed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuotesMailed: %w", err)
+	}
+	return oldValue.QuotesMailed, nil
+}
+
+// ResetQuotesMailed resets all changes to the "quotes_mailed" field.
+func (m *OrganizationMutation) ResetQuotesMailed() {
+	m.quotes_mailed = nil
+}
+
 // SetClockAhead sets the "clock_ahead" field.
 func (m *OrganizationMutation) SetClockAhead(i int64) {
 	m.clock_ahead = &i
@@ -27626,7 +27721,7 @@ func (m *OrganizationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrganizationMutation) Fields() []string {
-	fields := make([]string, 0, 32)
+	fields := make([]string, 0, 34)
 	if m.slug != nil {
 		fields = append(fields, organization.FieldSlug)
 	}
@@ -27711,6 +27806,12 @@ func (m *OrganizationMutation) Fields() []string {
 	if m.payers_may_cancel != nil {
 		fields = append(fields, organization.FieldPayersMayCancel)
 	}
+	if m.upcoming_charge_days != nil {
+		fields = append(fields, organization.FieldUpcomingChargeDays)
+	}
+	if m.quotes_mailed != nil {
+		fields = append(fields, organization.FieldQuotesMailed)
+	}
 	if m.clock_ahead != nil {
 		fields = append(fields, organization.FieldClockAhead)
 	}
@@ -27787,6 +27888,10 @@ func (m *OrganizationMutation) Field(name string) (ent.Value, bool) {
 		return m.TestTwinOf()
 	case organization.FieldPayersMayCancel:
 		return m.PayersMayCancel()
+	case organization.FieldUpcomingChargeDays:
+		return m.UpcomingChargeDays()
+	case organization.FieldQuotesMailed:
+		return m.QuotesMailed()
 	case organization.FieldClockAhead:
 		return m.ClockAhead()
 	case organization.FieldClockAt:
@@ -27860,6 +27965,10 @@ func (m *OrganizationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldTestTwinOf(ctx)
 	case organization.FieldPayersMayCancel:
 		return m.OldPayersMayCancel(ctx)
+	case organization.FieldUpcomingChargeDays:
+		return m.OldUpcomingChargeDays(ctx)
+	case organization.FieldQuotesMailed:
+		return m.OldQuotesMailed(ctx)
 	case organization.FieldClockAhead:
 		return m.OldClockAhead(ctx)
 	case organization.FieldClockAt:
@@ -28073,6 +28182,20 @@ func (m *OrganizationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetPayersMayCancel(v)
 		return nil
+	case organization.FieldUpcomingChargeDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpcomingChargeDays(v)
+		return nil
+	case organization.FieldQuotesMailed:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuotesMailed(v)
+		return nil
 	case organization.FieldClockAhead:
 		v, ok := value.(int64)
 		if !ok {
@@ -28124,6 +28247,9 @@ func (m *OrganizationMutation) AddedFields() []string {
 	if m.addusage_net_days != nil {
 		fields = append(fields, organization.FieldUsageNetDays)
 	}
+	if m.addupcoming_charge_days != nil {
+		fields = append(fields, organization.FieldUpcomingChargeDays)
+	}
 	if m.addclock_ahead != nil {
 		fields = append(fields, organization.FieldClockAhead)
 	}
@@ -28145,6 +28271,8 @@ func (m *OrganizationMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAutomaticNetDays()
 	case organization.FieldUsageNetDays:
 		return m.AddedUsageNetDays()
+	case organization.FieldUpcomingChargeDays:
+		return m.AddedUpcomingChargeDays()
 	case organization.FieldClockAhead:
 		return m.AddedClockAhead()
 	}
@@ -28190,6 +28318,13 @@ func (m *OrganizationMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddUsageNetDays(v)
+		return nil
+	case organization.FieldUpcomingChargeDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUpcomingChargeDays(v)
 		return nil
 	case organization.FieldClockAhead:
 		v, ok := value.(int64)
@@ -28371,6 +28506,12 @@ func (m *OrganizationMutation) ResetField(name string) error {
 		return nil
 	case organization.FieldPayersMayCancel:
 		m.ResetPayersMayCancel()
+		return nil
+	case organization.FieldUpcomingChargeDays:
+		m.ResetUpcomingChargeDays()
+		return nil
+	case organization.FieldQuotesMailed:
+		m.ResetQuotesMailed()
 		return nil
 	case organization.FieldClockAhead:
 		m.ResetClockAhead()
@@ -41715,6 +41856,7 @@ type QuoteMutation struct {
 	gateway_quote_id    *string
 	revision_of_id      *string
 	public_token        *string
+	accept_token        *string
 	pending_call_id     *string
 	clearedFields       map[string]struct{}
 	payer               *string
@@ -42710,6 +42852,55 @@ func (m *QuoteMutation) ResetPublicToken() {
 	m.public_token = nil
 }
 
+// SetAcceptToken sets the "accept_token" field.
+func (m *QuoteMutation) SetAcceptToken(s string) {
+	m.accept_token = &s
+}
+
+// AcceptToken returns the value of the "accept_token" field in the mutation.
+func (m *QuoteMutation) AcceptToken() (r string, exists bool) {
+	v := m.accept_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAcceptToken returns the old "accept_token" field's value of the Quote entity.
+// If the Quote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuoteMutation) OldAcceptToken(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAcceptToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAcceptToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAcceptToken: %w", err)
+	}
+	return oldValue.AcceptToken, nil
+}
+
+// ClearAcceptToken clears the value of the "accept_token" field.
+func (m *QuoteMutation) ClearAcceptToken() {
+	m.accept_token = nil
+	m.clearedFields[quote.FieldAcceptToken] = struct{}{}
+}
+
+// AcceptTokenCleared returns if the "accept_token" field was cleared in this mutation.
+func (m *QuoteMutation) AcceptTokenCleared() bool {
+	_, ok := m.clearedFields[quote.FieldAcceptToken]
+	return ok
+}
+
+// ResetAcceptToken resets all changes to the "accept_token" field.
+func (m *QuoteMutation) ResetAcceptToken() {
+	m.accept_token = nil
+	delete(m.clearedFields, quote.FieldAcceptToken)
+}
+
 // SetPendingCallID sets the "pending_call_id" field.
 func (m *QuoteMutation) SetPendingCallID(s string) {
 	m.pending_call_id = &s
@@ -42955,7 +43146,7 @@ func (m *QuoteMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *QuoteMutation) Fields() []string {
-	fields := make([]string, 0, 20)
+	fields := make([]string, 0, 21)
 	if m.organization_id != nil {
 		fields = append(fields, quote.FieldOrganizationID)
 	}
@@ -43013,6 +43204,9 @@ func (m *QuoteMutation) Fields() []string {
 	if m.public_token != nil {
 		fields = append(fields, quote.FieldPublicToken)
 	}
+	if m.accept_token != nil {
+		fields = append(fields, quote.FieldAcceptToken)
+	}
 	if m.pending_call_id != nil {
 		fields = append(fields, quote.FieldPendingCallID)
 	}
@@ -43062,6 +43256,8 @@ func (m *QuoteMutation) Field(name string) (ent.Value, bool) {
 		return m.RevisionOfID()
 	case quote.FieldPublicToken:
 		return m.PublicToken()
+	case quote.FieldAcceptToken:
+		return m.AcceptToken()
 	case quote.FieldPendingCallID:
 		return m.PendingCallID()
 	}
@@ -43111,6 +43307,8 @@ func (m *QuoteMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldRevisionOfID(ctx)
 	case quote.FieldPublicToken:
 		return m.OldPublicToken(ctx)
+	case quote.FieldAcceptToken:
+		return m.OldAcceptToken(ctx)
 	case quote.FieldPendingCallID:
 		return m.OldPendingCallID(ctx)
 	}
@@ -43255,6 +43453,13 @@ func (m *QuoteMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetPublicToken(v)
 		return nil
+	case quote.FieldAcceptToken:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAcceptToken(v)
+		return nil
 	case quote.FieldPendingCallID:
 		v, ok := value.(string)
 		if !ok {
@@ -43346,6 +43551,9 @@ func (m *QuoteMutation) ClearedFields() []string {
 	if m.FieldCleared(quote.FieldRevisionOfID) {
 		fields = append(fields, quote.FieldRevisionOfID)
 	}
+	if m.FieldCleared(quote.FieldAcceptToken) {
+		fields = append(fields, quote.FieldAcceptToken)
+	}
 	if m.FieldCleared(quote.FieldPendingCallID) {
 		fields = append(fields, quote.FieldPendingCallID)
 	}
@@ -43401,6 +43609,9 @@ func (m *QuoteMutation) ClearField(name string) error {
 		return nil
 	case quote.FieldRevisionOfID:
 		m.ClearRevisionOfID()
+		return nil
+	case quote.FieldAcceptToken:
+		m.ClearAcceptToken()
 		return nil
 	case quote.FieldPendingCallID:
 		m.ClearPendingCallID()
@@ -43469,6 +43680,9 @@ func (m *QuoteMutation) ResetField(name string) error {
 		return nil
 	case quote.FieldPublicToken:
 		m.ResetPublicToken()
+		return nil
+	case quote.FieldAcceptToken:
+		m.ResetAcceptToken()
 		return nil
 	case quote.FieldPendingCallID:
 		m.ResetPendingCallID()
@@ -46162,6 +46376,7 @@ type SubscriptionMutation struct {
 	canceled_at           *time.Time
 	cancel_at_period_end  *bool
 	due_at                *time.Time
+	notice_at             *time.Time
 	pending_lines         *[]schema.PendingLine
 	appendpending_lines   []schema.PendingLine
 	version               *int64
@@ -47307,6 +47522,55 @@ func (m *SubscriptionMutation) ResetDueAt() {
 	delete(m.clearedFields, subscription.FieldDueAt)
 }
 
+// SetNoticeAt sets the "notice_at" field.
+func (m *SubscriptionMutation) SetNoticeAt(t time.Time) {
+	m.notice_at = &t
+}
+
+// NoticeAt returns the value of the "notice_at" field in the mutation.
+func (m *SubscriptionMutation) NoticeAt() (r time.Time, exists bool) {
+	v := m.notice_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNoticeAt returns the old "notice_at" field's value of the Subscription entity.
+// If the Subscription object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SubscriptionMutation) OldNoticeAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNoticeAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNoticeAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNoticeAt: %w", err)
+	}
+	return oldValue.NoticeAt, nil
+}
+
+// ClearNoticeAt clears the value of the "notice_at" field.
+func (m *SubscriptionMutation) ClearNoticeAt() {
+	m.notice_at = nil
+	m.clearedFields[subscription.FieldNoticeAt] = struct{}{}
+}
+
+// NoticeAtCleared returns if the "notice_at" field was cleared in this mutation.
+func (m *SubscriptionMutation) NoticeAtCleared() bool {
+	_, ok := m.clearedFields[subscription.FieldNoticeAt]
+	return ok
+}
+
+// ResetNoticeAt resets all changes to the "notice_at" field.
+func (m *SubscriptionMutation) ResetNoticeAt() {
+	m.notice_at = nil
+	delete(m.clearedFields, subscription.FieldNoticeAt)
+}
+
 // SetPendingLines sets the "pending_lines" field.
 func (m *SubscriptionMutation) SetPendingLines(sl []schema.PendingLine) {
 	m.pending_lines = &sl
@@ -47691,7 +47955,7 @@ func (m *SubscriptionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SubscriptionMutation) Fields() []string {
-	fields := make([]string, 0, 26)
+	fields := make([]string, 0, 27)
 	if m.organization_id != nil {
 		fields = append(fields, subscription.FieldOrganizationID)
 	}
@@ -47764,6 +48028,9 @@ func (m *SubscriptionMutation) Fields() []string {
 	if m.due_at != nil {
 		fields = append(fields, subscription.FieldDueAt)
 	}
+	if m.notice_at != nil {
+		fields = append(fields, subscription.FieldNoticeAt)
+	}
 	if m.pending_lines != nil {
 		fields = append(fields, subscription.FieldPendingLines)
 	}
@@ -47826,6 +48093,8 @@ func (m *SubscriptionMutation) Field(name string) (ent.Value, bool) {
 		return m.CancelAtPeriodEnd()
 	case subscription.FieldDueAt:
 		return m.DueAt()
+	case subscription.FieldNoticeAt:
+		return m.NoticeAt()
 	case subscription.FieldPendingLines:
 		return m.PendingLines()
 	case subscription.FieldVersion:
@@ -47887,6 +48156,8 @@ func (m *SubscriptionMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldCancelAtPeriodEnd(ctx)
 	case subscription.FieldDueAt:
 		return m.OldDueAt(ctx)
+	case subscription.FieldNoticeAt:
+		return m.OldNoticeAt(ctx)
 	case subscription.FieldPendingLines:
 		return m.OldPendingLines(ctx)
 	case subscription.FieldVersion:
@@ -48068,6 +48339,13 @@ func (m *SubscriptionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetDueAt(v)
 		return nil
+	case subscription.FieldNoticeAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNoticeAt(v)
+		return nil
 	case subscription.FieldPendingLines:
 		v, ok := value.([]schema.PendingLine)
 		if !ok {
@@ -48184,6 +48462,9 @@ func (m *SubscriptionMutation) ClearedFields() []string {
 	if m.FieldCleared(subscription.FieldDueAt) {
 		fields = append(fields, subscription.FieldDueAt)
 	}
+	if m.FieldCleared(subscription.FieldNoticeAt) {
+		fields = append(fields, subscription.FieldNoticeAt)
+	}
 	return fields
 }
 
@@ -48218,6 +48499,9 @@ func (m *SubscriptionMutation) ClearField(name string) error {
 		return nil
 	case subscription.FieldDueAt:
 		m.ClearDueAt()
+		return nil
+	case subscription.FieldNoticeAt:
+		m.ClearNoticeAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Subscription nullable field %s", name)
@@ -48298,6 +48582,9 @@ func (m *SubscriptionMutation) ResetField(name string) error {
 		return nil
 	case subscription.FieldDueAt:
 		m.ResetDueAt()
+		return nil
+	case subscription.FieldNoticeAt:
+		m.ResetNoticeAt()
 		return nil
 	case subscription.FieldPendingLines:
 		m.ResetPendingLines()

@@ -75,6 +75,10 @@ type Organization struct {
 	TestTwinOf *string `json:"test_twin_of,omitempty"`
 	// PayersMayCancel holds the value of the "payers_may_cancel" field.
 	PayersMayCancel bool `json:"payers_may_cancel,omitempty"`
+	// UpcomingChargeDays holds the value of the "upcoming_charge_days" field.
+	UpcomingChargeDays int `json:"upcoming_charge_days,omitempty"`
+	// QuotesMailed holds the value of the "quotes_mailed" field.
+	QuotesMailed bool `json:"quotes_mailed,omitempty"`
 	// how far it is ahead of the machine's
 	ClockAhead int64 `json:"clock_ahead,omitempty"`
 	// where it stands while it is advanced
@@ -93,9 +97,9 @@ func (*Organization) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case organization.FieldAddresses, organization.FieldAllowedReturnOrigins:
 			values[i] = new([]byte)
-		case organization.FieldChargingEnabled, organization.FieldPayersMayCancel:
+		case organization.FieldChargingEnabled, organization.FieldPayersMayCancel, organization.FieldQuotesMailed:
 			values[i] = new(sql.NullBool)
-		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays, organization.FieldAutomaticNetDays, organization.FieldUsageNetDays, organization.FieldClockAhead:
+		case organization.FieldDunningRetryDays, organization.FieldDunningAttemptsMax, organization.FieldSendNetDays, organization.FieldAutomaticNetDays, organization.FieldUsageNetDays, organization.FieldUpcomingChargeDays, organization.FieldClockAhead:
 			values[i] = new(sql.NullInt64)
 		case organization.FieldID, organization.FieldSlug, organization.FieldName, organization.FieldStatus, organization.FieldEnvironment, organization.FieldDefaultCurrency, organization.FieldTimeZone, organization.FieldCountry, organization.FieldBillingType, organization.FieldBillingCycle, organization.FieldTaxModel, organization.FieldSupportEmail, organization.FieldFinanceSupportEmail, organization.FieldSenderEmail, organization.FieldThankYouURL, organization.FieldDunningFinal, organization.FieldTaxID, organization.FieldNumberPeriod, organization.FieldDefaultProviderID, organization.FieldTestTwinOf:
 			values[i] = new(sql.NullString)
@@ -302,6 +306,18 @@ func (_m *Organization) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.PayersMayCancel = value.Bool
 			}
+		case organization.FieldUpcomingChargeDays:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field upcoming_charge_days", values[i])
+			} else if value.Valid {
+				_m.UpcomingChargeDays = int(value.Int64)
+			}
+		case organization.FieldQuotesMailed:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field quotes_mailed", values[i])
+			} else if value.Valid {
+				_m.QuotesMailed = value.Bool
+			}
 		case organization.FieldClockAhead:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field clock_ahead", values[i])
@@ -463,6 +479,12 @@ func (_m *Organization) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("payers_may_cancel=")
 	builder.WriteString(fmt.Sprintf("%v", _m.PayersMayCancel))
+	builder.WriteString(", ")
+	builder.WriteString("upcoming_charge_days=")
+	builder.WriteString(fmt.Sprintf("%v", _m.UpcomingChargeDays))
+	builder.WriteString(", ")
+	builder.WriteString("quotes_mailed=")
+	builder.WriteString(fmt.Sprintf("%v", _m.QuotesMailed))
 	builder.WriteString(", ")
 	builder.WriteString("clock_ahead=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ClockAhead))

@@ -368,6 +368,34 @@ func (_c *OrganizationCreate) SetNillablePayersMayCancel(v *bool) *OrganizationC
 	return _c
 }
 
+// SetUpcomingChargeDays sets the "upcoming_charge_days" field.
+func (_c *OrganizationCreate) SetUpcomingChargeDays(v int) *OrganizationCreate {
+	_c.mutation.SetUpcomingChargeDays(v)
+	return _c
+}
+
+// SetNillableUpcomingChargeDays sets the "upcoming_charge_days" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableUpcomingChargeDays(v *int) *OrganizationCreate {
+	if v != nil {
+		_c.SetUpcomingChargeDays(*v)
+	}
+	return _c
+}
+
+// SetQuotesMailed sets the "quotes_mailed" field.
+func (_c *OrganizationCreate) SetQuotesMailed(v bool) *OrganizationCreate {
+	_c.mutation.SetQuotesMailed(v)
+	return _c
+}
+
+// SetNillableQuotesMailed sets the "quotes_mailed" field if the given value is not nil.
+func (_c *OrganizationCreate) SetNillableQuotesMailed(v *bool) *OrganizationCreate {
+	if v != nil {
+		_c.SetQuotesMailed(*v)
+	}
+	return _c
+}
+
 // SetClockAhead sets the "clock_ahead" field.
 func (_c *OrganizationCreate) SetClockAhead(v int64) *OrganizationCreate {
 	_c.mutation.SetClockAhead(v)
@@ -515,6 +543,14 @@ func (_c *OrganizationCreate) defaults() error {
 		v := organization.DefaultPayersMayCancel
 		_c.mutation.SetPayersMayCancel(v)
 	}
+	if _, ok := _c.mutation.UpcomingChargeDays(); !ok {
+		v := organization.DefaultUpcomingChargeDays
+		_c.mutation.SetUpcomingChargeDays(v)
+	}
+	if _, ok := _c.mutation.QuotesMailed(); !ok {
+		v := organization.DefaultQuotesMailed
+		_c.mutation.SetQuotesMailed(v)
+	}
 	if _, ok := _c.mutation.ClockAhead(); !ok {
 		v := organization.DefaultClockAhead
 		_c.mutation.SetClockAhead(v)
@@ -628,6 +664,12 @@ func (_c *OrganizationCreate) check() error {
 	}
 	if _, ok := _c.mutation.PayersMayCancel(); !ok {
 		return &ValidationError{Name: "payers_may_cancel", err: errors.New(`ent: missing required field "Organization.payers_may_cancel"`)}
+	}
+	if _, ok := _c.mutation.UpcomingChargeDays(); !ok {
+		return &ValidationError{Name: "upcoming_charge_days", err: errors.New(`ent: missing required field "Organization.upcoming_charge_days"`)}
+	}
+	if _, ok := _c.mutation.QuotesMailed(); !ok {
+		return &ValidationError{Name: "quotes_mailed", err: errors.New(`ent: missing required field "Organization.quotes_mailed"`)}
 	}
 	if _, ok := _c.mutation.ClockAhead(); !ok {
 		return &ValidationError{Name: "clock_ahead", err: errors.New(`ent: missing required field "Organization.clock_ahead"`)}
@@ -787,6 +829,14 @@ func (_c *OrganizationCreate) createSpec() (*Organization, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.PayersMayCancel(); ok {
 		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
 		_node.PayersMayCancel = value
+	}
+	if value, ok := _c.mutation.UpcomingChargeDays(); ok {
+		_spec.SetField(organization.FieldUpcomingChargeDays, field.TypeInt, value)
+		_node.UpcomingChargeDays = value
+	}
+	if value, ok := _c.mutation.QuotesMailed(); ok {
+		_spec.SetField(organization.FieldQuotesMailed, field.TypeBool, value)
+		_node.QuotesMailed = value
 	}
 	if value, ok := _c.mutation.ClockAhead(); ok {
 		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
@@ -1225,6 +1275,36 @@ func (u *OrganizationUpsert) SetPayersMayCancel(v bool) *OrganizationUpsert {
 // UpdatePayersMayCancel sets the "payers_may_cancel" field to the value that was provided on create.
 func (u *OrganizationUpsert) UpdatePayersMayCancel() *OrganizationUpsert {
 	u.SetExcluded(organization.FieldPayersMayCancel)
+	return u
+}
+
+// SetUpcomingChargeDays sets the "upcoming_charge_days" field.
+func (u *OrganizationUpsert) SetUpcomingChargeDays(v int) *OrganizationUpsert {
+	u.Set(organization.FieldUpcomingChargeDays, v)
+	return u
+}
+
+// UpdateUpcomingChargeDays sets the "upcoming_charge_days" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateUpcomingChargeDays() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldUpcomingChargeDays)
+	return u
+}
+
+// AddUpcomingChargeDays adds v to the "upcoming_charge_days" field.
+func (u *OrganizationUpsert) AddUpcomingChargeDays(v int) *OrganizationUpsert {
+	u.Add(organization.FieldUpcomingChargeDays, v)
+	return u
+}
+
+// SetQuotesMailed sets the "quotes_mailed" field.
+func (u *OrganizationUpsert) SetQuotesMailed(v bool) *OrganizationUpsert {
+	u.Set(organization.FieldQuotesMailed, v)
+	return u
+}
+
+// UpdateQuotesMailed sets the "quotes_mailed" field to the value that was provided on create.
+func (u *OrganizationUpsert) UpdateQuotesMailed() *OrganizationUpsert {
+	u.SetExcluded(organization.FieldQuotesMailed)
 	return u
 }
 
@@ -1773,6 +1853,41 @@ func (u *OrganizationUpsertOne) SetPayersMayCancel(v bool) *OrganizationUpsertOn
 func (u *OrganizationUpsertOne) UpdatePayersMayCancel() *OrganizationUpsertOne {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.UpdatePayersMayCancel()
+	})
+}
+
+// SetUpcomingChargeDays sets the "upcoming_charge_days" field.
+func (u *OrganizationUpsertOne) SetUpcomingChargeDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetUpcomingChargeDays(v)
+	})
+}
+
+// AddUpcomingChargeDays adds v to the "upcoming_charge_days" field.
+func (u *OrganizationUpsertOne) AddUpcomingChargeDays(v int) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddUpcomingChargeDays(v)
+	})
+}
+
+// UpdateUpcomingChargeDays sets the "upcoming_charge_days" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateUpcomingChargeDays() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateUpcomingChargeDays()
+	})
+}
+
+// SetQuotesMailed sets the "quotes_mailed" field.
+func (u *OrganizationUpsertOne) SetQuotesMailed(v bool) *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetQuotesMailed(v)
+	})
+}
+
+// UpdateQuotesMailed sets the "quotes_mailed" field to the value that was provided on create.
+func (u *OrganizationUpsertOne) UpdateQuotesMailed() *OrganizationUpsertOne {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateQuotesMailed()
 	})
 }
 
@@ -2497,6 +2612,41 @@ func (u *OrganizationUpsertBulk) SetPayersMayCancel(v bool) *OrganizationUpsertB
 func (u *OrganizationUpsertBulk) UpdatePayersMayCancel() *OrganizationUpsertBulk {
 	return u.Update(func(s *OrganizationUpsert) {
 		s.UpdatePayersMayCancel()
+	})
+}
+
+// SetUpcomingChargeDays sets the "upcoming_charge_days" field.
+func (u *OrganizationUpsertBulk) SetUpcomingChargeDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetUpcomingChargeDays(v)
+	})
+}
+
+// AddUpcomingChargeDays adds v to the "upcoming_charge_days" field.
+func (u *OrganizationUpsertBulk) AddUpcomingChargeDays(v int) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.AddUpcomingChargeDays(v)
+	})
+}
+
+// UpdateUpcomingChargeDays sets the "upcoming_charge_days" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateUpcomingChargeDays() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateUpcomingChargeDays()
+	})
+}
+
+// SetQuotesMailed sets the "quotes_mailed" field.
+func (u *OrganizationUpsertBulk) SetQuotesMailed(v bool) *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.SetQuotesMailed(v)
+	})
+}
+
+// UpdateQuotesMailed sets the "quotes_mailed" field to the value that was provided on create.
+func (u *OrganizationUpsertBulk) UpdateQuotesMailed() *OrganizationUpsertBulk {
+	return u.Update(func(s *OrganizationUpsert) {
+		s.UpdateQuotesMailed()
 	})
 }
 

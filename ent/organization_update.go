@@ -454,6 +454,41 @@ func (_u *OrganizationUpdate) SetNillablePayersMayCancel(v *bool) *OrganizationU
 	return _u
 }
 
+// SetUpcomingChargeDays sets the "upcoming_charge_days" field.
+func (_u *OrganizationUpdate) SetUpcomingChargeDays(v int) *OrganizationUpdate {
+	_u.mutation.ResetUpcomingChargeDays()
+	_u.mutation.SetUpcomingChargeDays(v)
+	return _u
+}
+
+// SetNillableUpcomingChargeDays sets the "upcoming_charge_days" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableUpcomingChargeDays(v *int) *OrganizationUpdate {
+	if v != nil {
+		_u.SetUpcomingChargeDays(*v)
+	}
+	return _u
+}
+
+// AddUpcomingChargeDays adds value to the "upcoming_charge_days" field.
+func (_u *OrganizationUpdate) AddUpcomingChargeDays(v int) *OrganizationUpdate {
+	_u.mutation.AddUpcomingChargeDays(v)
+	return _u
+}
+
+// SetQuotesMailed sets the "quotes_mailed" field.
+func (_u *OrganizationUpdate) SetQuotesMailed(v bool) *OrganizationUpdate {
+	_u.mutation.SetQuotesMailed(v)
+	return _u
+}
+
+// SetNillableQuotesMailed sets the "quotes_mailed" field if the given value is not nil.
+func (_u *OrganizationUpdate) SetNillableQuotesMailed(v *bool) *OrganizationUpdate {
+	if v != nil {
+		_u.SetQuotesMailed(*v)
+	}
+	return _u
+}
+
 // SetClockAhead sets the "clock_ahead" field.
 func (_u *OrganizationUpdate) SetClockAhead(v int64) *OrganizationUpdate {
 	_u.mutation.ResetClockAhead()
@@ -733,6 +768,15 @@ func (_u *OrganizationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if value, ok := _u.mutation.PayersMayCancel(); ok {
 		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.UpcomingChargeDays(); ok {
+		_spec.SetField(organization.FieldUpcomingChargeDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUpcomingChargeDays(); ok {
+		_spec.AddField(organization.FieldUpcomingChargeDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.QuotesMailed(); ok {
+		_spec.SetField(organization.FieldQuotesMailed, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.ClockAhead(); ok {
 		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)
@@ -1197,6 +1241,41 @@ func (_u *OrganizationUpdateOne) SetNillablePayersMayCancel(v *bool) *Organizati
 	return _u
 }
 
+// SetUpcomingChargeDays sets the "upcoming_charge_days" field.
+func (_u *OrganizationUpdateOne) SetUpcomingChargeDays(v int) *OrganizationUpdateOne {
+	_u.mutation.ResetUpcomingChargeDays()
+	_u.mutation.SetUpcomingChargeDays(v)
+	return _u
+}
+
+// SetNillableUpcomingChargeDays sets the "upcoming_charge_days" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableUpcomingChargeDays(v *int) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetUpcomingChargeDays(*v)
+	}
+	return _u
+}
+
+// AddUpcomingChargeDays adds value to the "upcoming_charge_days" field.
+func (_u *OrganizationUpdateOne) AddUpcomingChargeDays(v int) *OrganizationUpdateOne {
+	_u.mutation.AddUpcomingChargeDays(v)
+	return _u
+}
+
+// SetQuotesMailed sets the "quotes_mailed" field.
+func (_u *OrganizationUpdateOne) SetQuotesMailed(v bool) *OrganizationUpdateOne {
+	_u.mutation.SetQuotesMailed(v)
+	return _u
+}
+
+// SetNillableQuotesMailed sets the "quotes_mailed" field if the given value is not nil.
+func (_u *OrganizationUpdateOne) SetNillableQuotesMailed(v *bool) *OrganizationUpdateOne {
+	if v != nil {
+		_u.SetQuotesMailed(*v)
+	}
+	return _u
+}
+
 // SetClockAhead sets the "clock_ahead" field.
 func (_u *OrganizationUpdateOne) SetClockAhead(v int64) *OrganizationUpdateOne {
 	_u.mutation.ResetClockAhead()
@@ -1506,6 +1585,15 @@ func (_u *OrganizationUpdateOne) sqlSave(ctx context.Context) (_node *Organizati
 	}
 	if value, ok := _u.mutation.PayersMayCancel(); ok {
 		_spec.SetField(organization.FieldPayersMayCancel, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.UpcomingChargeDays(); ok {
+		_spec.SetField(organization.FieldUpcomingChargeDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUpcomingChargeDays(); ok {
+		_spec.AddField(organization.FieldUpcomingChargeDays, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.QuotesMailed(); ok {
+		_spec.SetField(organization.FieldQuotesMailed, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.ClockAhead(); ok {
 		_spec.SetField(organization.FieldClockAhead, field.TypeInt64, value)

@@ -60,6 +60,8 @@ type Quote struct {
 	RevisionOfID *string `json:"revision_of_id,omitempty"`
 	// PublicToken holds the value of the "public_token" field.
 	PublicToken string `json:"-"`
+	// names the page on which it is accepted; whoever sees the document must not be able to guess it
+	AcceptToken *string `json:"-"`
 	// the gateway call that is changing it; nobody else may
 	PendingCallID *string `json:"pending_call_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -149,7 +151,7 @@ func (*Quote) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case quote.FieldTotalUnits:
 			values[i] = new(sql.NullInt64)
-		case quote.FieldID, quote.FieldOrganizationID, quote.FieldNumber, quote.FieldStatus, quote.FieldPayerID, quote.FieldProviderID, quote.FieldCurrency, quote.FieldDescription, quote.FieldGatewayQuoteID, quote.FieldInvoiceID, quote.FieldSubscriptionID, quote.FieldRevisionOfID, quote.FieldPublicToken, quote.FieldPendingCallID:
+		case quote.FieldID, quote.FieldOrganizationID, quote.FieldNumber, quote.FieldStatus, quote.FieldPayerID, quote.FieldProviderID, quote.FieldCurrency, quote.FieldDescription, quote.FieldGatewayQuoteID, quote.FieldInvoiceID, quote.FieldSubscriptionID, quote.FieldRevisionOfID, quote.FieldPublicToken, quote.FieldAcceptToken, quote.FieldPendingCallID:
 			values[i] = new(sql.NullString)
 		case quote.FieldCreatedAt, quote.FieldUpdatedAt, quote.FieldExpiresAt, quote.FieldStartsAt, quote.FieldFinalizedAt, quote.FieldAcceptedAt:
 			values[i] = new(sql.NullTime)
@@ -301,6 +303,13 @@ func (_m *Quote) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.PublicToken = value.String
 			}
+		case quote.FieldAcceptToken:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field accept_token", values[i])
+			} else if value.Valid {
+				_m.AcceptToken = new(string)
+				*_m.AcceptToken = value.String
+			}
 		case quote.FieldPendingCallID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field pending_call_id", values[i])
@@ -450,6 +459,8 @@ func (_m *Quote) String() string {
 	}
 	builder.WriteString(", ")
 	builder.WriteString("public_token=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("accept_token=<sensitive>")
 	builder.WriteString(", ")
 	if v := _m.PendingCallID; v != nil {
 		builder.WriteString("pending_call_id=")

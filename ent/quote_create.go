@@ -263,6 +263,20 @@ func (_c *QuoteCreate) SetPublicToken(v string) *QuoteCreate {
 	return _c
 }
 
+// SetAcceptToken sets the "accept_token" field.
+func (_c *QuoteCreate) SetAcceptToken(v string) *QuoteCreate {
+	_c.mutation.SetAcceptToken(v)
+	return _c
+}
+
+// SetNillableAcceptToken sets the "accept_token" field if the given value is not nil.
+func (_c *QuoteCreate) SetNillableAcceptToken(v *string) *QuoteCreate {
+	if v != nil {
+		_c.SetAcceptToken(*v)
+	}
+	return _c
+}
+
 // SetPendingCallID sets the "pending_call_id" field.
 func (_c *QuoteCreate) SetPendingCallID(v string) *QuoteCreate {
 	_c.mutation.SetPendingCallID(v)
@@ -496,6 +510,10 @@ func (_c *QuoteCreate) createSpec() (*Quote, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.PublicToken(); ok {
 		_spec.SetField(quote.FieldPublicToken, field.TypeString, value)
 		_node.PublicToken = value
+	}
+	if value, ok := _c.mutation.AcceptToken(); ok {
+		_spec.SetField(quote.FieldAcceptToken, field.TypeString, value)
+		_node.AcceptToken = &value
 	}
 	if value, ok := _c.mutation.PendingCallID(); ok {
 		_spec.SetField(quote.FieldPendingCallID, field.TypeString, value)
@@ -913,6 +931,24 @@ func (u *QuoteUpsert) ClearRevisionOfID() *QuoteUpsert {
 	return u
 }
 
+// SetAcceptToken sets the "accept_token" field.
+func (u *QuoteUpsert) SetAcceptToken(v string) *QuoteUpsert {
+	u.Set(quote.FieldAcceptToken, v)
+	return u
+}
+
+// UpdateAcceptToken sets the "accept_token" field to the value that was provided on create.
+func (u *QuoteUpsert) UpdateAcceptToken() *QuoteUpsert {
+	u.SetExcluded(quote.FieldAcceptToken)
+	return u
+}
+
+// ClearAcceptToken clears the value of the "accept_token" field.
+func (u *QuoteUpsert) ClearAcceptToken() *QuoteUpsert {
+	u.SetNull(quote.FieldAcceptToken)
+	return u
+}
+
 // SetPendingCallID sets the "pending_call_id" field.
 func (u *QuoteUpsert) SetPendingCallID(v string) *QuoteUpsert {
 	u.Set(quote.FieldPendingCallID, v)
@@ -1307,6 +1343,27 @@ func (u *QuoteUpsertOne) UpdateRevisionOfID() *QuoteUpsertOne {
 func (u *QuoteUpsertOne) ClearRevisionOfID() *QuoteUpsertOne {
 	return u.Update(func(s *QuoteUpsert) {
 		s.ClearRevisionOfID()
+	})
+}
+
+// SetAcceptToken sets the "accept_token" field.
+func (u *QuoteUpsertOne) SetAcceptToken(v string) *QuoteUpsertOne {
+	return u.Update(func(s *QuoteUpsert) {
+		s.SetAcceptToken(v)
+	})
+}
+
+// UpdateAcceptToken sets the "accept_token" field to the value that was provided on create.
+func (u *QuoteUpsertOne) UpdateAcceptToken() *QuoteUpsertOne {
+	return u.Update(func(s *QuoteUpsert) {
+		s.UpdateAcceptToken()
+	})
+}
+
+// ClearAcceptToken clears the value of the "accept_token" field.
+func (u *QuoteUpsertOne) ClearAcceptToken() *QuoteUpsertOne {
+	return u.Update(func(s *QuoteUpsert) {
+		s.ClearAcceptToken()
 	})
 }
 
@@ -1874,6 +1931,27 @@ func (u *QuoteUpsertBulk) UpdateRevisionOfID() *QuoteUpsertBulk {
 func (u *QuoteUpsertBulk) ClearRevisionOfID() *QuoteUpsertBulk {
 	return u.Update(func(s *QuoteUpsert) {
 		s.ClearRevisionOfID()
+	})
+}
+
+// SetAcceptToken sets the "accept_token" field.
+func (u *QuoteUpsertBulk) SetAcceptToken(v string) *QuoteUpsertBulk {
+	return u.Update(func(s *QuoteUpsert) {
+		s.SetAcceptToken(v)
+	})
+}
+
+// UpdateAcceptToken sets the "accept_token" field to the value that was provided on create.
+func (u *QuoteUpsertBulk) UpdateAcceptToken() *QuoteUpsertBulk {
+	return u.Update(func(s *QuoteUpsert) {
+		s.UpdateAcceptToken()
+	})
+}
+
+// ClearAcceptToken clears the value of the "accept_token" field.
+func (u *QuoteUpsertBulk) ClearAcceptToken() *QuoteUpsertBulk {
+	return u.Update(func(s *QuoteUpsert) {
+		s.ClearAcceptToken()
 	})
 }
 

@@ -344,6 +344,26 @@ func (_u *QuoteUpdate) ClearRevisionOfID() *QuoteUpdate {
 	return _u
 }
 
+// SetAcceptToken sets the "accept_token" field.
+func (_u *QuoteUpdate) SetAcceptToken(v string) *QuoteUpdate {
+	_u.mutation.SetAcceptToken(v)
+	return _u
+}
+
+// SetNillableAcceptToken sets the "accept_token" field if the given value is not nil.
+func (_u *QuoteUpdate) SetNillableAcceptToken(v *string) *QuoteUpdate {
+	if v != nil {
+		_u.SetAcceptToken(*v)
+	}
+	return _u
+}
+
+// ClearAcceptToken clears the value of the "accept_token" field.
+func (_u *QuoteUpdate) ClearAcceptToken() *QuoteUpdate {
+	_u.mutation.ClearAcceptToken()
+	return _u
+}
+
 // SetPendingCallID sets the "pending_call_id" field.
 func (_u *QuoteUpdate) SetPendingCallID(v string) *QuoteUpdate {
 	_u.mutation.SetPendingCallID(v)
@@ -569,6 +589,12 @@ func (_u *QuoteUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.RevisionOfIDCleared() {
 		_spec.ClearField(quote.FieldRevisionOfID, field.TypeString)
+	}
+	if value, ok := _u.mutation.AcceptToken(); ok {
+		_spec.SetField(quote.FieldAcceptToken, field.TypeString, value)
+	}
+	if _u.mutation.AcceptTokenCleared() {
+		_spec.ClearField(quote.FieldAcceptToken, field.TypeString)
 	}
 	if value, ok := _u.mutation.PendingCallID(); ok {
 		_spec.SetField(quote.FieldPendingCallID, field.TypeString, value)
@@ -1068,6 +1094,26 @@ func (_u *QuoteUpdateOne) ClearRevisionOfID() *QuoteUpdateOne {
 	return _u
 }
 
+// SetAcceptToken sets the "accept_token" field.
+func (_u *QuoteUpdateOne) SetAcceptToken(v string) *QuoteUpdateOne {
+	_u.mutation.SetAcceptToken(v)
+	return _u
+}
+
+// SetNillableAcceptToken sets the "accept_token" field if the given value is not nil.
+func (_u *QuoteUpdateOne) SetNillableAcceptToken(v *string) *QuoteUpdateOne {
+	if v != nil {
+		_u.SetAcceptToken(*v)
+	}
+	return _u
+}
+
+// ClearAcceptToken clears the value of the "accept_token" field.
+func (_u *QuoteUpdateOne) ClearAcceptToken() *QuoteUpdateOne {
+	_u.mutation.ClearAcceptToken()
+	return _u
+}
+
 // SetPendingCallID sets the "pending_call_id" field.
 func (_u *QuoteUpdateOne) SetPendingCallID(v string) *QuoteUpdateOne {
 	_u.mutation.SetPendingCallID(v)
@@ -1323,6 +1369,12 @@ func (_u *QuoteUpdateOne) sqlSave(ctx context.Context) (_node *Quote, err error)
 	}
 	if _u.mutation.RevisionOfIDCleared() {
 		_spec.ClearField(quote.FieldRevisionOfID, field.TypeString)
+	}
+	if value, ok := _u.mutation.AcceptToken(); ok {
+		_spec.SetField(quote.FieldAcceptToken, field.TypeString, value)
+	}
+	if _u.mutation.AcceptTokenCleared() {
+		_spec.ClearField(quote.FieldAcceptToken, field.TypeString)
 	}
 	if value, ok := _u.mutation.PendingCallID(); ok {
 		_spec.SetField(quote.FieldPendingCallID, field.TypeString, value)

@@ -73,6 +73,8 @@ type Subscription struct {
 	CancelAtPeriodEnd bool `json:"cancel_at_period_end,omitempty"`
 	// when something is to be done about it
 	DueAt *time.Time `json:"due_at,omitempty"`
+	// when the payer is to be told of the next charge; NULL once that was done
+	NoticeAt *time.Time `json:"notice_at,omitempty"`
 	// PendingLines holds the value of the "pending_lines" field.
 	PendingLines []schema.PendingLine `json:"pending_lines,omitempty"`
 	// Version holds the value of the "version" field.
@@ -195,7 +197,7 @@ func (*Subscription) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case subscription.FieldID, subscription.FieldOrganizationID, subscription.FieldPayerID, subscription.FieldProviderID, subscription.FieldPaymentMethodID, subscription.FieldQuoteID, subscription.FieldLatestInvoiceID, subscription.FieldCurrency, subscription.FieldStatus, subscription.FieldCollection, subscription.FieldRecurrenceInterval, subscription.FieldTimeZone:
 			values[i] = new(sql.NullString)
-		case subscription.FieldCreatedAt, subscription.FieldUpdatedAt, subscription.FieldAnchorAt, subscription.FieldStartsAt, subscription.FieldCurrentPeriodStart, subscription.FieldCurrentPeriodEnd, subscription.FieldTrialEndsAt, subscription.FieldCanceledAt, subscription.FieldDueAt:
+		case subscription.FieldCreatedAt, subscription.FieldUpdatedAt, subscription.FieldAnchorAt, subscription.FieldStartsAt, subscription.FieldCurrentPeriodStart, subscription.FieldCurrentPeriodEnd, subscription.FieldTrialEndsAt, subscription.FieldCanceledAt, subscription.FieldDueAt, subscription.FieldNoticeAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -369,6 +371,13 @@ func (_m *Subscription) assignValues(columns []string, values []any) error {
 				_m.DueAt = new(time.Time)
 				*_m.DueAt = value.Time
 			}
+		case subscription.FieldNoticeAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field notice_at", values[i])
+			} else if value.Valid {
+				_m.NoticeAt = new(time.Time)
+				*_m.NoticeAt = value.Time
+			}
 		case subscription.FieldPendingLines:
 			if value, ok := values[i].(*[]byte); !ok {
 				return fmt.Errorf("unexpected type %T for field pending_lines", values[i])
@@ -537,6 +546,11 @@ func (_m *Subscription) String() string {
 	builder.WriteString(", ")
 	if v := _m.DueAt; v != nil {
 		builder.WriteString("due_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.NoticeAt; v != nil {
+		builder.WriteString("notice_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -271,6 +271,20 @@ func (_c *SubscriptionCreate) SetNillableDueAt(v *time.Time) *SubscriptionCreate
 	return _c
 }
 
+// SetNoticeAt sets the "notice_at" field.
+func (_c *SubscriptionCreate) SetNoticeAt(v time.Time) *SubscriptionCreate {
+	_c.mutation.SetNoticeAt(v)
+	return _c
+}
+
+// SetNillableNoticeAt sets the "notice_at" field if the given value is not nil.
+func (_c *SubscriptionCreate) SetNillableNoticeAt(v *time.Time) *SubscriptionCreate {
+	if v != nil {
+		_c.SetNoticeAt(*v)
+	}
+	return _c
+}
+
 // SetPendingLines sets the "pending_lines" field.
 func (_c *SubscriptionCreate) SetPendingLines(v []schema.PendingLine) *SubscriptionCreate {
 	_c.mutation.SetPendingLines(v)
@@ -619,6 +633,10 @@ func (_c *SubscriptionCreate) createSpec() (*Subscription, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.DueAt(); ok {
 		_spec.SetField(subscription.FieldDueAt, field.TypeTime, value)
 		_node.DueAt = &value
+	}
+	if value, ok := _c.mutation.NoticeAt(); ok {
+		_spec.SetField(subscription.FieldNoticeAt, field.TypeTime, value)
+		_node.NoticeAt = &value
 	}
 	if value, ok := _c.mutation.PendingLines(); ok {
 		_spec.SetField(subscription.FieldPendingLines, field.TypeJSON, value)
@@ -1031,6 +1049,24 @@ func (u *SubscriptionUpsert) ClearDueAt() *SubscriptionUpsert {
 	return u
 }
 
+// SetNoticeAt sets the "notice_at" field.
+func (u *SubscriptionUpsert) SetNoticeAt(v time.Time) *SubscriptionUpsert {
+	u.Set(subscription.FieldNoticeAt, v)
+	return u
+}
+
+// UpdateNoticeAt sets the "notice_at" field to the value that was provided on create.
+func (u *SubscriptionUpsert) UpdateNoticeAt() *SubscriptionUpsert {
+	u.SetExcluded(subscription.FieldNoticeAt)
+	return u
+}
+
+// ClearNoticeAt clears the value of the "notice_at" field.
+func (u *SubscriptionUpsert) ClearNoticeAt() *SubscriptionUpsert {
+	u.SetNull(subscription.FieldNoticeAt)
+	return u
+}
+
 // SetPendingLines sets the "pending_lines" field.
 func (u *SubscriptionUpsert) SetPendingLines(v []schema.PendingLine) *SubscriptionUpsert {
 	u.Set(subscription.FieldPendingLines, v)
@@ -1406,6 +1442,27 @@ func (u *SubscriptionUpsertOne) UpdateDueAt() *SubscriptionUpsertOne {
 func (u *SubscriptionUpsertOne) ClearDueAt() *SubscriptionUpsertOne {
 	return u.Update(func(s *SubscriptionUpsert) {
 		s.ClearDueAt()
+	})
+}
+
+// SetNoticeAt sets the "notice_at" field.
+func (u *SubscriptionUpsertOne) SetNoticeAt(v time.Time) *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetNoticeAt(v)
+	})
+}
+
+// UpdateNoticeAt sets the "notice_at" field to the value that was provided on create.
+func (u *SubscriptionUpsertOne) UpdateNoticeAt() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateNoticeAt()
+	})
+}
+
+// ClearNoticeAt clears the value of the "notice_at" field.
+func (u *SubscriptionUpsertOne) ClearNoticeAt() *SubscriptionUpsertOne {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.ClearNoticeAt()
 	})
 }
 
@@ -1956,6 +2013,27 @@ func (u *SubscriptionUpsertBulk) UpdateDueAt() *SubscriptionUpsertBulk {
 func (u *SubscriptionUpsertBulk) ClearDueAt() *SubscriptionUpsertBulk {
 	return u.Update(func(s *SubscriptionUpsert) {
 		s.ClearDueAt()
+	})
+}
+
+// SetNoticeAt sets the "notice_at" field.
+func (u *SubscriptionUpsertBulk) SetNoticeAt(v time.Time) *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.SetNoticeAt(v)
+	})
+}
+
+// UpdateNoticeAt sets the "notice_at" field to the value that was provided on create.
+func (u *SubscriptionUpsertBulk) UpdateNoticeAt() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.UpdateNoticeAt()
+	})
+}
+
+// ClearNoticeAt clears the value of the "notice_at" field.
+func (u *SubscriptionUpsertBulk) ClearNoticeAt() *SubscriptionUpsertBulk {
+	return u.Update(func(s *SubscriptionUpsert) {
+		s.ClearNoticeAt()
 	})
 }
 

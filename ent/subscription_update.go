@@ -303,6 +303,26 @@ func (_u *SubscriptionUpdate) ClearDueAt() *SubscriptionUpdate {
 	return _u
 }
 
+// SetNoticeAt sets the "notice_at" field.
+func (_u *SubscriptionUpdate) SetNoticeAt(v time.Time) *SubscriptionUpdate {
+	_u.mutation.SetNoticeAt(v)
+	return _u
+}
+
+// SetNillableNoticeAt sets the "notice_at" field if the given value is not nil.
+func (_u *SubscriptionUpdate) SetNillableNoticeAt(v *time.Time) *SubscriptionUpdate {
+	if v != nil {
+		_u.SetNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearNoticeAt clears the value of the "notice_at" field.
+func (_u *SubscriptionUpdate) ClearNoticeAt() *SubscriptionUpdate {
+	_u.mutation.ClearNoticeAt()
+	return _u
+}
+
 // SetPendingLines sets the "pending_lines" field.
 func (_u *SubscriptionUpdate) SetPendingLines(v []schema.PendingLine) *SubscriptionUpdate {
 	_u.mutation.SetPendingLines(v)
@@ -567,6 +587,12 @@ func (_u *SubscriptionUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if _u.mutation.DueAtCleared() {
 		_spec.ClearField(subscription.FieldDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.NoticeAt(); ok {
+		_spec.SetField(subscription.FieldNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.NoticeAtCleared() {
+		_spec.ClearField(subscription.FieldNoticeAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.PendingLines(); ok {
 		_spec.SetField(subscription.FieldPendingLines, field.TypeJSON, value)
@@ -1076,6 +1102,26 @@ func (_u *SubscriptionUpdateOne) ClearDueAt() *SubscriptionUpdateOne {
 	return _u
 }
 
+// SetNoticeAt sets the "notice_at" field.
+func (_u *SubscriptionUpdateOne) SetNoticeAt(v time.Time) *SubscriptionUpdateOne {
+	_u.mutation.SetNoticeAt(v)
+	return _u
+}
+
+// SetNillableNoticeAt sets the "notice_at" field if the given value is not nil.
+func (_u *SubscriptionUpdateOne) SetNillableNoticeAt(v *time.Time) *SubscriptionUpdateOne {
+	if v != nil {
+		_u.SetNoticeAt(*v)
+	}
+	return _u
+}
+
+// ClearNoticeAt clears the value of the "notice_at" field.
+func (_u *SubscriptionUpdateOne) ClearNoticeAt() *SubscriptionUpdateOne {
+	_u.mutation.ClearNoticeAt()
+	return _u
+}
+
 // SetPendingLines sets the "pending_lines" field.
 func (_u *SubscriptionUpdateOne) SetPendingLines(v []schema.PendingLine) *SubscriptionUpdateOne {
 	_u.mutation.SetPendingLines(v)
@@ -1370,6 +1416,12 @@ func (_u *SubscriptionUpdateOne) sqlSave(ctx context.Context) (_node *Subscripti
 	}
 	if _u.mutation.DueAtCleared() {
 		_spec.ClearField(subscription.FieldDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.NoticeAt(); ok {
+		_spec.SetField(subscription.FieldNoticeAt, field.TypeTime, value)
+	}
+	if _u.mutation.NoticeAtCleared() {
+		_spec.ClearField(subscription.FieldNoticeAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.PendingLines(); ok {
 		_spec.SetField(subscription.FieldPendingLines, field.TypeJSON, value)

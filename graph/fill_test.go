@@ -116,7 +116,7 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 			SetCurrency("USD").SetTotalUnits(usd(1000).Units).SetDescription(name("quote")).SetPublicToken(qid).
 			SetCreatedAt(now).SetUpdatedAt(now)
 		if status != quote.StatusDRAFT {
-			c.SetNumber(f.mark + "-Q1").SetFinalizedAt(now)
+			c.SetNumber(f.mark + "-Q1").SetFinalizedAt(now).SetAcceptToken("a" + qid)
 		}
 		must(c.Exec(ctx))
 		add("Quote", qid, nil)

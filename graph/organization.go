@@ -174,6 +174,7 @@ func organizationChange(in model.OrganizationUpdateInput) (billing.OrganizationC
 		SupportEmail: in.SupportEmail, FinanceSupportEmail: in.FinanceSupportEmail, SenderEmail: in.SenderEmail,
 		TaxID: in.TaxID, NumberPeriod: in.NumberPeriod,
 		ThankYouURL: in.ThankYouURL, ChargingEnabled: in.ChargingEnabled, PayersMayCancel: in.PayersMayCancel,
+		UpcomingChargeDays: in.UpcomingChargeDays, QuotesMailed: in.QuotesMailed,
 		DefaultProviderID: in.DefaultProviderID, AllowedReturnOrigins: in.AllowedReturnOrigins,
 	}
 	if in.Addresses != nil {

@@ -98,6 +98,38 @@ func (r *mutationResolver) QuoteAccept(ctx context.Context, input model.QuoteAcc
 	return out, err
 }
 
+// QuoteSend is the resolver for the quoteSend field.
+func (r *mutationResolver) QuoteSend(ctx context.Context, input model.QuoteSendInput) (*model.QuoteSendPayload, error) {
+	q, errors, err := r.quotePayload(ctx, input.ID, r.Billing.SendQuote(ctx, input.ID))
+	if err != nil {
+		return nil, err
+	}
+	return &model.QuoteSendPayload{Quote: q, UserErrors: errors}, nil
+}
+
+// QuoteRevise is the resolver for the quoteRevise field.
+func (r *mutationResolver) QuoteRevise(ctx context.Context, input model.QuoteReviseInput) (*model.QuoteRevisePayload, error) {
+	var id string
+	begun, err := r.Billing.BeginQuoteRevision(ctx, billing.QuoteReviseDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
+	if err == nil {
+		id = begun.QuoteID
+	}
+	if err == nil && begun.Call != nil {
+		ctx, cancel := r.calling(ctx)
+		defer cancel()
+		result := gateway.QuoteResult{Outcome: gateway.Unsupported(begun.Kind, "keep quotes")}
+		if quotes, ok := gateway.Capability[gateway.Quotes](r.Gateways, begun.Kind); ok {
+			result = quotes.CancelQuote(ctx, begun.Account, begun.Call.Call, begun.GatewayQuoteID)
+		}
+		err = r.Billing.FinishQuoteRevision(ctx, begun.ID, id, result)
+	}
+	q, errors, err := r.quotePayload(ctx, id, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.QuoteRevisePayload{Quote: q, UserErrors: errors}, nil
+}
+
 // QuoteCancel is the resolver for the quoteCancel field.
 func (r *mutationResolver) QuoteCancel(ctx context.Context, input model.QuoteCancelInput) (*model.QuoteCancelPayload, error) {
 	begun, err := r.Billing.BeginQuoteCancellation(ctx, input.ID)
@@ -131,6 +163,11 @@ func (r *quoteResolver) Payer(ctx context.Context, obj *ent.Quote) (model.Payer,
 // PDFURL is the resolver for the pdfUrl field.
 func (r *quoteResolver) PDFURL(ctx context.Context, obj *ent.Quote) (*string, error) {
 	return quoteDocument(r.Billing, auth.FromContext(ctx).OrganizationSlug, obj), nil
+}
+
+// AcceptURL is the resolver for the acceptUrl field.
+func (r *quoteResolver) AcceptURL(ctx context.Context, obj *ent.Quote) (*string, error) {
+	return r.Billing.QuotePage(auth.FromContext(ctx).OrganizationSlug, obj), nil
 }
 
 // AllowedActions is the resolver for the allowedActions field.

@@ -182,6 +182,8 @@ func newRules() *rules {
 			"Mutation.quoteCreate":         writing(auth.AreaBilling),
 			"Mutation.quoteUpdate":         writing(auth.AreaBilling),
 			"Mutation.quoteFinalize":       writing(auth.AreaBilling),
+			"Mutation.quoteSend":           writing(auth.AreaBilling),
+			"Mutation.quoteRevise":         writing(auth.AreaBilling),
 			"Mutation.invoiceCreate":       writing(auth.AreaBilling),
 			"Mutation.subscriptionCreate":  writing(auth.AreaBilling),
 			"Mutation.subscriptionUpdate":  writing(auth.AreaBilling),
@@ -234,6 +236,9 @@ func newRules() *rules {
 
 			// What a sale shows of the catalog: not what else there is.
 			"Product.prices": both, "Product.provider": both,
+
+			// Whoever has the page's address can accept.
+			"Quote.acceptUrl": writing(auth.AreaPayer),
 
 			"Developer.memberships": billing, "Company.members": billing,
 			// Other people's notes about a payer.

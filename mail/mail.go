@@ -29,6 +29,8 @@ const (
 	InvoicePaid           Kind = "INVOICE_PAID"
 	InvoiceSent           Kind = "INVOICE_SENT"
 	QuoteSent             Kind = "QUOTE_SENT"
+	UpcomingRenewal       Kind = "UPCOMING_RENEWAL"
+	TrialEnded            Kind = "TRIAL_ENDED"
 	CardExpiring          Kind = "CARD_EXPIRING"
 	BalanceLow            Kind = "BALANCE_LOW"
 	AutoReloadFailed      Kind = "AUTO_RELOAD_FAILED"
@@ -56,6 +58,8 @@ func kinds() []kindInfo {
 		{InvoicePaid, "invoice_messenger_successfully_charged", "Payment completed", sampleInvoice},
 		{InvoiceSent, "invoice_messenger_sent", "Invoice", sampleInvoice},
 		{QuoteSent, "quote_messenger_sent", "Quote", sampleQuote},
+		{UpcomingRenewal, "subscription_messenger_upcoming_charge_notification", "Subscription: upcoming charge", sampleSubscription},
+		{TrialEnded, "cinstance_messenger_expired_trial_period_notification", "Trial over", sampleSubscription},
 		{CardExpiring, "account_messenger_expired_credit_card_notification_for_buyer", "Card expires in 10 days", sampleCard},
 		{BalanceLow, "balance_messenger_low", "Balance is low", sampleBalance},
 		{AutoReloadFailed, "balance_messenger_auto_reload_failed", "Automatic reload failure with retry", sampleBalance},

@@ -137,8 +137,22 @@ func sampleQuote() Values {
 	})
 }
 
+func sampleSubscription() Values {
+	return sampleCommon().with(Values{
+		// What is charged next, tax included, and on which day.
+		"cost": "USD 30.00", "charge_on": "2026-04-17",
+		"subscription": Values{
+			"id": "sub_0190a0b0c0d07e0f8a1b2c3d4e5f6071", "name": "Forecasts, Support", "currency": "USD", "line_items": sampleLines(),
+		},
+	}).withCard()
+}
+
 func sampleCard() Values {
-	v := sampleCommon().with(Values{"payment_url": "https://portal.example/cards"})
+	return sampleCommon().with(Values{"payment_url": "https://portal.example/cards"}).withCard()
+}
+
+// withCard adds the card that is charged.
+func (v Values) withCard() Values {
 	for _, name := range []string{"account", "buyer_account"} {
 		v[name] = sampleAccount().with(Values{"credit_card_display_number": "Visa •••• 4242", "credit_card_expiration_date": "2026-04"})
 	}

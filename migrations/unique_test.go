@@ -70,6 +70,7 @@ var businessRules = []string{
 	"providers slug",
 	"providers webhook_token",
 	"quote_lines quote_id position",
+	"quotes accept_token",
 	"quotes number",
 	"quotes provider_id gateway_quote_id",
 	"quotes public_token",

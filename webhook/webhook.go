@@ -43,7 +43,8 @@ const (
 // POST /webhooks/global/{path}, GET /personal-data/{organization}/{token},
 // GET /return/{organization}/{payment}/{outcome},
 // GET /thanks/{organization}/{payment},
-// GET and POST /invoices/{organization}/{token} and
+// GET and POST /invoices/{organization}/{token},
+// GET and POST /quotes/{organization}/{token} and
 // GET /documents/{organization}/{kind}/{file}.
 type Handler struct {
 	Config
@@ -65,6 +66,8 @@ func New(c Config) *Handler {
 	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
 	h.mux.HandleFunc("GET /invoices/{organization}/{token}", h.invoice)
 	h.mux.HandleFunc("POST /invoices/{organization}/{token}", h.payInvoice)
+	h.mux.HandleFunc("GET /quotes/{organization}/{token}", h.quote)
+	h.mux.HandleFunc("POST /quotes/{organization}/{token}", h.acceptQuote)
 	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
 	return h
 }

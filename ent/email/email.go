@@ -106,6 +106,8 @@ const (
 	KindINVOICE_PAID                Kind = "INVOICE_PAID"
 	KindINVOICE_SENT                Kind = "INVOICE_SENT"
 	KindQUOTE_SENT                  Kind = "QUOTE_SENT"
+	KindUPCOMING_RENEWAL            Kind = "UPCOMING_RENEWAL"
+	KindTRIAL_ENDED                 Kind = "TRIAL_ENDED"
 	KindCARD_EXPIRING               Kind = "CARD_EXPIRING"
 	KindBALANCE_LOW                 Kind = "BALANCE_LOW"
 	KindAUTO_RELOAD_FAILED          Kind = "AUTO_RELOAD_FAILED"
@@ -120,7 +122,7 @@ func (k Kind) String() string {
 // KindValidator is a validator for the "kind" field enum values. It is called by the builders before save.
 func KindValidator(k Kind) error {
 	switch k {
-	case KindCHARGE_FAILED, KindCHARGE_FAILED_FINAL, KindUPCOMING_CHARGE, KindPAYMENT_ACTION_REQUIRED, KindINVOICE_PAID, KindINVOICE_SENT, KindQUOTE_SENT, KindCARD_EXPIRING, KindBALANCE_LOW, KindAUTO_RELOAD_FAILED, KindAUTO_RELOAD_ACTION_REQUIRED, KindAUTO_RELOAD_SUSPENDED:
+	case KindCHARGE_FAILED, KindCHARGE_FAILED_FINAL, KindUPCOMING_CHARGE, KindPAYMENT_ACTION_REQUIRED, KindINVOICE_PAID, KindINVOICE_SENT, KindQUOTE_SENT, KindUPCOMING_RENEWAL, KindTRIAL_ENDED, KindCARD_EXPIRING, KindBALANCE_LOW, KindAUTO_RELOAD_FAILED, KindAUTO_RELOAD_ACTION_REQUIRED, KindAUTO_RELOAD_SUSPENDED:
 		return nil
 	default:
 		return fmt.Errorf("email: invalid enum value for kind field: %q", k)

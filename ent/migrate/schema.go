@@ -248,7 +248,7 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CHARGE_FAILED", "CHARGE_FAILED_FINAL", "UPCOMING_CHARGE", "PAYMENT_ACTION_REQUIRED", "INVOICE_PAID", "INVOICE_SENT", "QUOTE_SENT", "CARD_EXPIRING", "BALANCE_LOW", "AUTO_RELOAD_FAILED", "AUTO_RELOAD_ACTION_REQUIRED", "AUTO_RELOAD_SUSPENDED"}},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CHARGE_FAILED", "CHARGE_FAILED_FINAL", "UPCOMING_CHARGE", "PAYMENT_ACTION_REQUIRED", "INVOICE_PAID", "INVOICE_SENT", "QUOTE_SENT", "UPCOMING_RENEWAL", "TRIAL_ENDED", "CARD_EXPIRING", "BALANCE_LOW", "AUTO_RELOAD_FAILED", "AUTO_RELOAD_ACTION_REQUIRED", "AUTO_RELOAD_SUSPENDED"}},
 		{Name: "facts", Type: field.TypeJSON},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"QUEUED", "SENT", "FAILED", "CANCELED"}, Default: "QUEUED"},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
@@ -433,6 +433,14 @@ var (
 				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[15]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "gatewayevent_organization_id_received_at",
+				Unique:  false,
+				Columns: []*schema.Column{GatewayEventsColumns[1], GatewayEventsColumns[16]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'MISMATCHED'",
 				},
 			},
 		},
@@ -1042,6 +1050,8 @@ var (
 		{Name: "default_provider_id", Type: field.TypeString, Nullable: true},
 		{Name: "test_twin_of", Type: field.TypeString, Nullable: true},
 		{Name: "payers_may_cancel", Type: field.TypeBool, Default: true},
+		{Name: "upcoming_charge_days", Type: field.TypeInt, Default: 7},
+		{Name: "quotes_mailed", Type: field.TypeBool, Default: false},
 		{Name: "clock_ahead", Type: field.TypeInt64, Default: 0},
 		{Name: "clock_at", Type: field.TypeTime, Nullable: true},
 		{Name: "clock_until", Type: field.TypeTime, Nullable: true},
@@ -1056,7 +1066,7 @@ var (
 			{
 				Name:    "organization_clock_ahead",
 				Unique:  false,
-				Columns: []*schema.Column{OrganizationsColumns[29]},
+				Columns: []*schema.Column{OrganizationsColumns[31]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "clock_ahead <> 0",
 				},
@@ -1584,6 +1594,7 @@ var (
 		{Name: "gateway_quote_id", Type: field.TypeString, Nullable: true},
 		{Name: "revision_of_id", Type: field.TypeString, Nullable: true},
 		{Name: "public_token", Type: field.TypeString},
+		{Name: "accept_token", Type: field.TypeString, Nullable: true},
 		{Name: "pending_call_id", Type: field.TypeString, Nullable: true},
 		{Name: "payer_id", Type: field.TypeString, Nullable: true},
 		{Name: "provider_id", Type: field.TypeString, Nullable: true},
@@ -1598,25 +1609,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "quotes_payers_quotes",
-				Columns:    []*schema.Column{QuotesColumns[17]},
+				Columns:    []*schema.Column{QuotesColumns[18]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "quotes_providers_provider",
-				Columns:    []*schema.Column{QuotesColumns[18]},
+				Columns:    []*schema.Column{QuotesColumns[19]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "quotes_invoices_invoice",
-				Columns:    []*schema.Column{QuotesColumns[19]},
+				Columns:    []*schema.Column{QuotesColumns[20]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "quotes_subscriptions_subscription",
-				Columns:    []*schema.Column{QuotesColumns[20]},
+				Columns:    []*schema.Column{QuotesColumns[21]},
 				RefColumns: []*schema.Column{SubscriptionsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1630,7 +1641,7 @@ var (
 			{
 				Name:    "quote_organization_id_provider_id_gateway_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[18], QuotesColumns[13]},
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[19], QuotesColumns[13]},
 			},
 			{
 				Name:    "quote_organization_id_public_token",
@@ -1638,9 +1649,22 @@ var (
 				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[15]},
 			},
 			{
+				Name:    "quote_organization_id_accept_token",
+				Unique:  true,
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[16]},
+			},
+			{
+				Name:    "quote_organization_id_revision_of_id",
+				Unique:  false,
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[14]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "revision_of_id IS NOT NULL",
+				},
+			},
+			{
 				Name:    "quote_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[17], QuotesColumns[0]},
+				Columns: []*schema.Column{QuotesColumns[1], QuotesColumns[18], QuotesColumns[0]},
 			},
 			{
 				Name:    "quote_organization_id_status_id",
@@ -1784,6 +1808,7 @@ var (
 		{Name: "canceled_at", Type: field.TypeTime, Nullable: true},
 		{Name: "cancel_at_period_end", Type: field.TypeBool, Default: false},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
+		{Name: "notice_at", Type: field.TypeTime, Nullable: true},
 		{Name: "pending_lines", Type: field.TypeJSON},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "payer_id", Type: field.TypeString},
@@ -1800,31 +1825,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "subscriptions_payers_subscriptions",
-				Columns:    []*schema.Column{SubscriptionsColumns[22]},
+				Columns:    []*schema.Column{SubscriptionsColumns[23]},
 				RefColumns: []*schema.Column{PayersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "subscriptions_providers_provider",
-				Columns:    []*schema.Column{SubscriptionsColumns[23]},
+				Columns:    []*schema.Column{SubscriptionsColumns[24]},
 				RefColumns: []*schema.Column{ProvidersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "subscriptions_payment_methods_payment_method",
-				Columns:    []*schema.Column{SubscriptionsColumns[24]},
+				Columns:    []*schema.Column{SubscriptionsColumns[25]},
 				RefColumns: []*schema.Column{PaymentMethodsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "subscriptions_quotes_quote",
-				Columns:    []*schema.Column{SubscriptionsColumns[25]},
+				Columns:    []*schema.Column{SubscriptionsColumns[26]},
 				RefColumns: []*schema.Column{QuotesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "subscriptions_invoices_latest_invoice",
-				Columns:    []*schema.Column{SubscriptionsColumns[26]},
+				Columns:    []*schema.Column{SubscriptionsColumns[27]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1833,12 +1858,12 @@ var (
 			{
 				Name:    "subscription_organization_id_quote_id",
 				Unique:  true,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[25]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[26]},
 			},
 			{
 				Name:    "subscription_organization_id_payer_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[22], SubscriptionsColumns[0]},
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[23], SubscriptionsColumns[0]},
 			},
 			{
 				Name:    "subscription_organization_id_status_id",
@@ -1851,6 +1876,14 @@ var (
 				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[19]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "due_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "subscription_organization_id_notice_at",
+				Unique:  false,
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[20]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "notice_at IS NOT NULL",
 				},
 			},
 		},

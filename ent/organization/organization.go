@@ -72,6 +72,10 @@ const (
 	FieldTestTwinOf = "test_twin_of"
 	// FieldPayersMayCancel holds the string denoting the payers_may_cancel field in the database.
 	FieldPayersMayCancel = "payers_may_cancel"
+	// FieldUpcomingChargeDays holds the string denoting the upcoming_charge_days field in the database.
+	FieldUpcomingChargeDays = "upcoming_charge_days"
+	// FieldQuotesMailed holds the string denoting the quotes_mailed field in the database.
+	FieldQuotesMailed = "quotes_mailed"
 	// FieldClockAhead holds the string denoting the clock_ahead field in the database.
 	FieldClockAhead = "clock_ahead"
 	// FieldClockAt holds the string denoting the clock_at field in the database.
@@ -115,6 +119,8 @@ var Columns = []string{
 	FieldDefaultProviderID,
 	FieldTestTwinOf,
 	FieldPayersMayCancel,
+	FieldUpcomingChargeDays,
+	FieldQuotesMailed,
 	FieldClockAhead,
 	FieldClockAt,
 	FieldClockUntil,
@@ -160,6 +166,10 @@ var (
 	DefaultUsageNetDays int
 	// DefaultPayersMayCancel holds the default value on creation for the "payers_may_cancel" field.
 	DefaultPayersMayCancel bool
+	// DefaultUpcomingChargeDays holds the default value on creation for the "upcoming_charge_days" field.
+	DefaultUpcomingChargeDays int
+	// DefaultQuotesMailed holds the default value on creation for the "quotes_mailed" field.
+	DefaultQuotesMailed bool
 	// DefaultClockAhead holds the default value on creation for the "clock_ahead" field.
 	DefaultClockAhead int64
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -485,6 +495,16 @@ func ByTestTwinOf(opts ...sql.OrderTermOption) OrderOption {
 // ByPayersMayCancel orders the results by the payers_may_cancel field.
 func ByPayersMayCancel(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPayersMayCancel, opts...).ToFunc()
+}
+
+// ByUpcomingChargeDays orders the results by the upcoming_charge_days field.
+func ByUpcomingChargeDays(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUpcomingChargeDays, opts...).ToFunc()
+}
+
+// ByQuotesMailed orders the results by the quotes_mailed field.
+func ByQuotesMailed(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQuotesMailed, opts...).ToFunc()
 }
 
 // ByClockAhead orders the results by the clock_ahead field.

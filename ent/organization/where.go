@@ -159,6 +159,16 @@ func PayersMayCancel(v bool) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldPayersMayCancel, v))
 }
 
+// UpcomingChargeDays applies equality check predicate on the "upcoming_charge_days" field. It's identical to UpcomingChargeDaysEQ.
+func UpcomingChargeDays(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldUpcomingChargeDays, v))
+}
+
+// QuotesMailed applies equality check predicate on the "quotes_mailed" field. It's identical to QuotesMailedEQ.
+func QuotesMailed(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldQuotesMailed, v))
+}
+
 // ClockAhead applies equality check predicate on the "clock_ahead" field. It's identical to ClockAheadEQ.
 func ClockAhead(v int64) predicate.Organization {
 	return predicate.Organization(sql.FieldEQ(FieldClockAhead, v))
@@ -1397,6 +1407,56 @@ func PayersMayCancelEQ(v bool) predicate.Organization {
 // PayersMayCancelNEQ applies the NEQ predicate on the "payers_may_cancel" field.
 func PayersMayCancelNEQ(v bool) predicate.Organization {
 	return predicate.Organization(sql.FieldNEQ(FieldPayersMayCancel, v))
+}
+
+// UpcomingChargeDaysEQ applies the EQ predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldUpcomingChargeDays, v))
+}
+
+// UpcomingChargeDaysNEQ applies the NEQ predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysNEQ(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldUpcomingChargeDays, v))
+}
+
+// UpcomingChargeDaysIn applies the In predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldIn(FieldUpcomingChargeDays, vs...))
+}
+
+// UpcomingChargeDaysNotIn applies the NotIn predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysNotIn(vs ...int) predicate.Organization {
+	return predicate.Organization(sql.FieldNotIn(FieldUpcomingChargeDays, vs...))
+}
+
+// UpcomingChargeDaysGT applies the GT predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysGT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGT(FieldUpcomingChargeDays, v))
+}
+
+// UpcomingChargeDaysGTE applies the GTE predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysGTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldGTE(FieldUpcomingChargeDays, v))
+}
+
+// UpcomingChargeDaysLT applies the LT predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysLT(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLT(FieldUpcomingChargeDays, v))
+}
+
+// UpcomingChargeDaysLTE applies the LTE predicate on the "upcoming_charge_days" field.
+func UpcomingChargeDaysLTE(v int) predicate.Organization {
+	return predicate.Organization(sql.FieldLTE(FieldUpcomingChargeDays, v))
+}
+
+// QuotesMailedEQ applies the EQ predicate on the "quotes_mailed" field.
+func QuotesMailedEQ(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldEQ(FieldQuotesMailed, v))
+}
+
+// QuotesMailedNEQ applies the NEQ predicate on the "quotes_mailed" field.
+func QuotesMailedNEQ(v bool) predicate.Organization {
+	return predicate.Organization(sql.FieldNEQ(FieldQuotesMailed, v))
 }
 
 // ClockAheadEQ applies the EQ predicate on the "clock_ahead" field.

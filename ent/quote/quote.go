@@ -56,6 +56,8 @@ const (
 	FieldRevisionOfID = "revision_of_id"
 	// FieldPublicToken holds the string denoting the public_token field in the database.
 	FieldPublicToken = "public_token"
+	// FieldAcceptToken holds the string denoting the accept_token field in the database.
+	FieldAcceptToken = "accept_token"
 	// FieldPendingCallID holds the string denoting the pending_call_id field in the database.
 	FieldPendingCallID = "pending_call_id"
 	// EdgePayer holds the string denoting the payer edge name in mutations.
@@ -129,6 +131,7 @@ var Columns = []string{
 	FieldSubscriptionID,
 	FieldRevisionOfID,
 	FieldPublicToken,
+	FieldAcceptToken,
 	FieldPendingCallID,
 }
 
@@ -289,6 +292,11 @@ func ByRevisionOfID(opts ...sql.OrderTermOption) OrderOption {
 // ByPublicToken orders the results by the public_token field.
 func ByPublicToken(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPublicToken, opts...).ToFunc()
+}
+
+// ByAcceptToken orders the results by the accept_token field.
+func ByAcceptToken(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAcceptToken, opts...).ToFunc()
 }
 
 // ByPendingCallID orders the results by the pending_call_id field.

@@ -157,6 +157,11 @@ func PublicToken(v string) predicate.Quote {
 	return predicate.Quote(sql.FieldEQ(FieldPublicToken, v))
 }
 
+// AcceptToken applies equality check predicate on the "accept_token" field. It's identical to AcceptTokenEQ.
+func AcceptToken(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldEQ(FieldAcceptToken, v))
+}
+
 // PendingCallID applies equality check predicate on the "pending_call_id" field. It's identical to PendingCallIDEQ.
 func PendingCallID(v string) predicate.Quote {
 	return predicate.Quote(sql.FieldEQ(FieldPendingCallID, v))
@@ -1319,6 +1324,81 @@ func PublicTokenEqualFold(v string) predicate.Quote {
 // PublicTokenContainsFold applies the ContainsFold predicate on the "public_token" field.
 func PublicTokenContainsFold(v string) predicate.Quote {
 	return predicate.Quote(sql.FieldContainsFold(FieldPublicToken, v))
+}
+
+// AcceptTokenEQ applies the EQ predicate on the "accept_token" field.
+func AcceptTokenEQ(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldEQ(FieldAcceptToken, v))
+}
+
+// AcceptTokenNEQ applies the NEQ predicate on the "accept_token" field.
+func AcceptTokenNEQ(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldNEQ(FieldAcceptToken, v))
+}
+
+// AcceptTokenIn applies the In predicate on the "accept_token" field.
+func AcceptTokenIn(vs ...string) predicate.Quote {
+	return predicate.Quote(sql.FieldIn(FieldAcceptToken, vs...))
+}
+
+// AcceptTokenNotIn applies the NotIn predicate on the "accept_token" field.
+func AcceptTokenNotIn(vs ...string) predicate.Quote {
+	return predicate.Quote(sql.FieldNotIn(FieldAcceptToken, vs...))
+}
+
+// AcceptTokenGT applies the GT predicate on the "accept_token" field.
+func AcceptTokenGT(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldGT(FieldAcceptToken, v))
+}
+
+// AcceptTokenGTE applies the GTE predicate on the "accept_token" field.
+func AcceptTokenGTE(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldGTE(FieldAcceptToken, v))
+}
+
+// AcceptTokenLT applies the LT predicate on the "accept_token" field.
+func AcceptTokenLT(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldLT(FieldAcceptToken, v))
+}
+
+// AcceptTokenLTE applies the LTE predicate on the "accept_token" field.
+func AcceptTokenLTE(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldLTE(FieldAcceptToken, v))
+}
+
+// AcceptTokenContains applies the Contains predicate on the "accept_token" field.
+func AcceptTokenContains(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldContains(FieldAcceptToken, v))
+}
+
+// AcceptTokenHasPrefix applies the HasPrefix predicate on the "accept_token" field.
+func AcceptTokenHasPrefix(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldHasPrefix(FieldAcceptToken, v))
+}
+
+// AcceptTokenHasSuffix applies the HasSuffix predicate on the "accept_token" field.
+func AcceptTokenHasSuffix(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldHasSuffix(FieldAcceptToken, v))
+}
+
+// AcceptTokenIsNil applies the IsNil predicate on the "accept_token" field.
+func AcceptTokenIsNil() predicate.Quote {
+	return predicate.Quote(sql.FieldIsNull(FieldAcceptToken))
+}
+
+// AcceptTokenNotNil applies the NotNil predicate on the "accept_token" field.
+func AcceptTokenNotNil() predicate.Quote {
+	return predicate.Quote(sql.FieldNotNull(FieldAcceptToken))
+}
+
+// AcceptTokenEqualFold applies the EqualFold predicate on the "accept_token" field.
+func AcceptTokenEqualFold(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldEqualFold(FieldAcceptToken, v))
+}
+
+// AcceptTokenContainsFold applies the ContainsFold predicate on the "accept_token" field.
+func AcceptTokenContainsFold(v string) predicate.Quote {
+	return predicate.Quote(sql.FieldContainsFold(FieldAcceptToken, v))
 }
 
 // PendingCallIDEQ applies the EQ predicate on the "pending_call_id" field.

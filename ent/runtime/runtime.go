@@ -926,8 +926,16 @@ func init() {
 	organizationDescPayersMayCancel := organizationFields[28].Descriptor()
 	// organization.DefaultPayersMayCancel holds the default value on creation for the payers_may_cancel field.
 	organization.DefaultPayersMayCancel = organizationDescPayersMayCancel.Default.(bool)
+	// organizationDescUpcomingChargeDays is the schema descriptor for upcoming_charge_days field.
+	organizationDescUpcomingChargeDays := organizationFields[29].Descriptor()
+	// organization.DefaultUpcomingChargeDays holds the default value on creation for the upcoming_charge_days field.
+	organization.DefaultUpcomingChargeDays = organizationDescUpcomingChargeDays.Default.(int)
+	// organizationDescQuotesMailed is the schema descriptor for quotes_mailed field.
+	organizationDescQuotesMailed := organizationFields[30].Descriptor()
+	// organization.DefaultQuotesMailed holds the default value on creation for the quotes_mailed field.
+	organization.DefaultQuotesMailed = organizationDescQuotesMailed.Default.(bool)
 	// organizationDescClockAhead is the schema descriptor for clock_ahead field.
-	organizationDescClockAhead := organizationFields[29].Descriptor()
+	organizationDescClockAhead := organizationFields[31].Descriptor()
 	// organization.DefaultClockAhead holds the default value on creation for the clock_ahead field.
 	organization.DefaultClockAhead = organizationDescClockAhead.Default.(int64)
 	// organizationDescID is the schema descriptor for id field.
@@ -1541,7 +1549,7 @@ func init() {
 	// subscription.DefaultCancelAtPeriodEnd holds the default value on creation for the cancel_at_period_end field.
 	subscription.DefaultCancelAtPeriodEnd = subscriptionDescCancelAtPeriodEnd.Default.(bool)
 	// subscriptionDescVersion is the schema descriptor for version field.
-	subscriptionDescVersion := subscriptionFields[22].Descriptor()
+	subscriptionDescVersion := subscriptionFields[23].Descriptor()
 	// subscription.DefaultVersion holds the default value on creation for the version field.
 	subscription.DefaultVersion = subscriptionDescVersion.Default.(int64)
 	// subscriptionDescID is the schema descriptor for id field.

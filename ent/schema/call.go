@@ -91,6 +91,7 @@ func (GatewayEvent) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("organization_id", "provider_id", "gateway_event_id").Unique(),
 		due("next_attempt_at"),
+		index.Fields("organization_id", "received_at").Annotations(where("status = 'MISMATCHED'")),
 	}
 }
 

@@ -29,7 +29,7 @@ func (Email) Fields() []ent.Field {
 	return []ent.Field{
 		field.Enum("kind").Immutable().Values(
 			"CHARGE_FAILED", "CHARGE_FAILED_FINAL", "UPCOMING_CHARGE", "PAYMENT_ACTION_REQUIRED",
-			"INVOICE_PAID", "INVOICE_SENT", "QUOTE_SENT", "CARD_EXPIRING",
+			"INVOICE_PAID", "INVOICE_SENT", "QUOTE_SENT", "UPCOMING_RENEWAL", "TRIAL_ENDED", "CARD_EXPIRING",
 			"BALANCE_LOW", "AUTO_RELOAD_FAILED", "AUTO_RELOAD_ACTION_REQUIRED", "AUTO_RELOAD_SUSPENDED"),
 		fixedRef("payer_id"),
 		field.JSON("facts", json.RawMessage{}).Immutable().Annotations(hidden()).

@@ -65,6 +65,8 @@ func (Organization) Fields() []ent.Field {
 		field.String("default_provider_id").Optional().Nillable().Annotations(hidden()),
 		field.String("test_twin_of").Optional().Nillable().Immutable().Annotations(hidden()),
 		field.Bool("payers_may_cancel").Default(true),
+		field.Int("upcoming_charge_days").Default(7),
+		field.Bool("quotes_mailed").Default(false),
 		// The clock of a SANDBOX organization (billing/clock.go), in microseconds.
 		field.Int64("clock_ahead").Default(0).Annotations(hidden()).Comment("how far it is ahead of the machine's"),
 		field.Time("clock_at").Optional().Nillable().Annotations(hidden()).Comment("where it stands while it is advanced"),

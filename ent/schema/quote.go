@@ -45,6 +45,8 @@ func (Quote) Fields() []ent.Field {
 		ref("subscription_id"),
 		ref("revision_of_id"),
 		field.String("public_token").Immutable().Sensitive(),
+		field.String("accept_token").Optional().Nillable().Sensitive().
+			Comment("names the page on which it is accepted; whoever sees the document must not be able to guess it"),
 		field.String("pending_call_id").Optional().Nillable().Annotations(hidden()).
 			Comment("the gateway call that is changing it; nobody else may"),
 	}
@@ -68,6 +70,8 @@ func (Quote) Indexes() []ent.Index {
 		index.Fields("organization_id", "number").Unique(),
 		index.Fields("organization_id", "provider_id", "gateway_quote_id").Unique(),
 		index.Fields("organization_id", "public_token").Unique(),
+		index.Fields("organization_id", "accept_token").Unique(),
+		index.Fields("organization_id", "revision_of_id").Annotations(where("revision_of_id IS NOT NULL")),
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "status", "id"),
 		index.Fields("organization_id", "expires_at").Annotations(where("status = 'OPEN'")),

@@ -61,6 +61,7 @@ func (Subscription) Fields() []ent.Field {
 		field.Time("canceled_at").Optional().Nillable(),
 		field.Bool("cancel_at_period_end").Default(false),
 		field.Time("due_at").Optional().Nillable().Annotations(hidden()).Comment("when something is to be done about it"),
+		field.Time("notice_at").Optional().Nillable().Annotations(hidden()).Comment("when the payer is to be told of the next charge; NULL once that was done"),
 		field.JSON("pending_lines", []PendingLine{}).Annotations(hidden()),
 		field.Int64("version").Default(0).Annotations(hidden()),
 	}
@@ -87,6 +88,7 @@ func (Subscription) Indexes() []ent.Index {
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "status", "id"),
 		due("due_at"),
+		due("notice_at"),
 	}
 }
 

@@ -66,6 +66,8 @@ const (
 	FieldCancelAtPeriodEnd = "cancel_at_period_end"
 	// FieldDueAt holds the string denoting the due_at field in the database.
 	FieldDueAt = "due_at"
+	// FieldNoticeAt holds the string denoting the notice_at field in the database.
+	FieldNoticeAt = "notice_at"
 	// FieldPendingLines holds the string denoting the pending_lines field in the database.
 	FieldPendingLines = "pending_lines"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -164,6 +166,7 @@ var Columns = []string{
 	FieldCanceledAt,
 	FieldCancelAtPeriodEnd,
 	FieldDueAt,
+	FieldNoticeAt,
 	FieldPendingLines,
 	FieldVersion,
 }
@@ -412,6 +415,11 @@ func ByCancelAtPeriodEnd(opts ...sql.OrderTermOption) OrderOption {
 // ByDueAt orders the results by the due_at field.
 func ByDueAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDueAt, opts...).ToFunc()
+}
+
+// ByNoticeAt orders the results by the notice_at field.
+func ByNoticeAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNoticeAt, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.

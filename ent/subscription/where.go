@@ -172,6 +172,11 @@ func DueAt(v time.Time) predicate.Subscription {
 	return predicate.Subscription(sql.FieldEQ(FieldDueAt, v))
 }
 
+// NoticeAt applies equality check predicate on the "notice_at" field. It's identical to NoticeAtEQ.
+func NoticeAt(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldNoticeAt, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int64) predicate.Subscription {
 	return predicate.Subscription(sql.FieldEQ(FieldVersion, v))
@@ -1329,6 +1334,56 @@ func DueAtIsNil() predicate.Subscription {
 // DueAtNotNil applies the NotNil predicate on the "due_at" field.
 func DueAtNotNil() predicate.Subscription {
 	return predicate.Subscription(sql.FieldNotNull(FieldDueAt))
+}
+
+// NoticeAtEQ applies the EQ predicate on the "notice_at" field.
+func NoticeAtEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldEQ(FieldNoticeAt, v))
+}
+
+// NoticeAtNEQ applies the NEQ predicate on the "notice_at" field.
+func NoticeAtNEQ(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNEQ(FieldNoticeAt, v))
+}
+
+// NoticeAtIn applies the In predicate on the "notice_at" field.
+func NoticeAtIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldIn(FieldNoticeAt, vs...))
+}
+
+// NoticeAtNotIn applies the NotIn predicate on the "notice_at" field.
+func NoticeAtNotIn(vs ...time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotIn(FieldNoticeAt, vs...))
+}
+
+// NoticeAtGT applies the GT predicate on the "notice_at" field.
+func NoticeAtGT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGT(FieldNoticeAt, v))
+}
+
+// NoticeAtGTE applies the GTE predicate on the "notice_at" field.
+func NoticeAtGTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldGTE(FieldNoticeAt, v))
+}
+
+// NoticeAtLT applies the LT predicate on the "notice_at" field.
+func NoticeAtLT(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLT(FieldNoticeAt, v))
+}
+
+// NoticeAtLTE applies the LTE predicate on the "notice_at" field.
+func NoticeAtLTE(v time.Time) predicate.Subscription {
+	return predicate.Subscription(sql.FieldLTE(FieldNoticeAt, v))
+}
+
+// NoticeAtIsNil applies the IsNil predicate on the "notice_at" field.
+func NoticeAtIsNil() predicate.Subscription {
+	return predicate.Subscription(sql.FieldIsNull(FieldNoticeAt))
+}
+
+// NoticeAtNotNil applies the NotNil predicate on the "notice_at" field.
+func NoticeAtNotNil() predicate.Subscription {
+	return predicate.Subscription(sql.FieldNotNull(FieldNoticeAt))
 }
 
 // VersionEQ applies the EQ predicate on the "version" field.

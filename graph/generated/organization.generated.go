@@ -99,6 +99,8 @@ type MutationResolver interface {
 	QuoteUpdate(ctx context.Context, input model.QuoteUpdateInput) (*model.QuoteUpdatePayload, error)
 	QuoteFinalize(ctx context.Context, input model.QuoteFinalizeInput) (*model.QuoteFinalizePayload, error)
 	QuoteAccept(ctx context.Context, input model.QuoteAcceptInput) (*model.QuoteAcceptPayload, error)
+	QuoteSend(ctx context.Context, input model.QuoteSendInput) (*model.QuoteSendPayload, error)
+	QuoteRevise(ctx context.Context, input model.QuoteReviseInput) (*model.QuoteRevisePayload, error)
 	QuoteCancel(ctx context.Context, input model.QuoteCancelInput) (*model.QuoteCancelPayload, error)
 	Reconcile(ctx context.Context, input model.ReconcileInput) (*model.ReconcilePayload, error)
 	SubscriptionCreate(ctx context.Context, input model.SubscriptionCreateInput) (*model.SubscriptionCreatePayload, error)
@@ -1108,6 +1110,34 @@ func (ec *executionContext) field_Mutation_quoteFinalize_args(ctx context.Contex
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.QuoteFinalizeInput, error) {
 			return ec.unmarshalNQuoteFinalizeInput2purserᚋgraphᚋmodelᚐQuoteFinalizeInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_quoteRevise_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.QuoteReviseInput, error) {
+			return ec.unmarshalNQuoteReviseInput2purserᚋgraphᚋmodelᚐQuoteReviseInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_quoteSend_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.QuoteSendInput, error) {
+			return ec.unmarshalNQuoteSendInput2purserᚋgraphᚋmodelᚐQuoteSendInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -5261,6 +5291,94 @@ func (ec *executionContext) fieldContext_Mutation_quoteAccept(ctx context.Contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_quoteSend(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_quoteSend(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().QuoteSend(ctx, fc.Args["input"].(model.QuoteSendInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.QuoteSendPayload) graphql.Marshaler {
+			return ec.marshalNQuoteSendPayload2ᚖpurserᚋgraphᚋmodelᚐQuoteSendPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_quoteSend(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_QuoteSendPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_quoteSend_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_quoteRevise(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_quoteRevise(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().QuoteRevise(ctx, fc.Args["input"].(model.QuoteReviseInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.QuoteRevisePayload) graphql.Marshaler {
+			return ec.marshalNQuoteRevisePayload2ᚖpurserᚋgraphᚋmodelᚐQuoteRevisePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_quoteRevise(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_QuoteRevisePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_quoteRevise_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_quoteCancel(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6317,6 +6435,52 @@ func (ec *executionContext) _Organization_payersMayCancel(ctx context.Context, f
 	)
 }
 func (ec *executionContext) fieldContext_Organization_payersMayCancel(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Organization", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Organization_upcomingChargeDays(ctx context.Context, field graphql.CollectedField, obj *ent.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_upcomingChargeDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpcomingChargeDays, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_upcomingChargeDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Organization", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Organization_quotesMailed(ctx context.Context, field graphql.CollectedField, obj *ent.Organization) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Organization_quotesMailed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.QuotesMailed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Organization_quotesMailed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Organization", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
@@ -7429,7 +7593,7 @@ func (ec *executionContext) unmarshalInputOrganizationUpdateInput(ctx context.Co
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "defaultCurrency", "timeZone", "country", "addresses", "billingModes", "billingCycle", "taxModel", "supportEmail", "financeSupportEmail", "senderEmail", "thankYouUrl", "chargingEnabled", "taxId", "numberPeriod", "dunning", "payersMayCancel", "dueDays", "defaultProviderId", "allowedReturnOrigins"}
+	fieldsInOrder := [...]string{"name", "defaultCurrency", "timeZone", "country", "addresses", "billingModes", "billingCycle", "taxModel", "supportEmail", "financeSupportEmail", "senderEmail", "thankYouUrl", "chargingEnabled", "taxId", "numberPeriod", "dunning", "payersMayCancel", "upcomingChargeDays", "quotesMailed", "dueDays", "defaultProviderId", "allowedReturnOrigins"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -7555,6 +7719,20 @@ func (ec *executionContext) unmarshalInputOrganizationUpdateInput(ctx context.Co
 				return it, err
 			}
 			it.PayersMayCancel = data
+		case "upcomingChargeDays":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("upcomingChargeDays"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UpcomingChargeDays = data
+		case "quotesMailed":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("quotesMailed"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.QuotesMailed = data
 		case "dueDays":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dueDays"))
 			data, err := ec.unmarshalODueDaysInput2ᚖpurserᚋgraphᚋmodelᚐDueDaysInput(ctx, v)
@@ -8438,6 +8616,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "quoteSend":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_quoteSend(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "quoteRevise":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_quoteRevise(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "quoteCancel":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_quoteCancel(ctx, field)
@@ -8758,6 +8950,16 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "payersMayCancel":
 			out.Values[i] = ec._Organization_payersMayCancel(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "upcomingChargeDays":
+			out.Values[i] = ec._Organization_upcomingChargeDays(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "quotesMailed":
+			out.Values[i] = ec._Organization_quotesMailed(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}

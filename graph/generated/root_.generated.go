@@ -836,6 +836,8 @@ type ComplexityRoot struct {
 		QuoteCancel                 func(childComplexity int, input model.QuoteCancelInput) int
 		QuoteCreate                 func(childComplexity int, input model.QuoteCreateInput) int
 		QuoteFinalize               func(childComplexity int, input model.QuoteFinalizeInput) int
+		QuoteRevise                 func(childComplexity int, input model.QuoteReviseInput) int
+		QuoteSend                   func(childComplexity int, input model.QuoteSendInput) int
 		QuoteUpdate                 func(childComplexity int, input model.QuoteUpdateInput) int
 		Reconcile                   func(childComplexity int, input model.ReconcileInput) int
 		SubscriptionCancel          func(childComplexity int, input model.SubscriptionCancelInput) int
@@ -878,6 +880,7 @@ type ComplexityRoot struct {
 		NumberPeriod         func(childComplexity int) int
 		PayersMayCancel      func(childComplexity int) int
 		Providers            func(childComplexity int) int
+		QuotesMailed         func(childComplexity int) int
 		SenderEmail          func(childComplexity int) int
 		Slug                 func(childComplexity int) int
 		Status               func(childComplexity int) int
@@ -887,6 +890,7 @@ type ComplexityRoot struct {
 		TestTwinOfID         func(childComplexity int) int
 		ThankYouURL          func(childComplexity int) int
 		TimeZone             func(childComplexity int) int
+		UpcomingChargeDays   func(childComplexity int) int
 	}
 
 	OrganizationConnection struct {
@@ -1194,6 +1198,7 @@ type ComplexityRoot struct {
 	}
 
 	Quote struct {
+		AcceptURL      func(childComplexity int) int
 		AllowedActions func(childComplexity int) int
 		CreatedAt      func(childComplexity int) int
 		Description    func(childComplexity int) int
@@ -1205,6 +1210,7 @@ type ComplexityRoot struct {
 		PDFURL         func(childComplexity int) int
 		Payer          func(childComplexity int) int
 		Provider       func(childComplexity int) int
+		RevisionOfID   func(childComplexity int) int
 		StartsAt       func(childComplexity int) int
 		Status         func(childComplexity int) int
 		Subscription   func(childComplexity int) int
@@ -1253,6 +1259,16 @@ type ComplexityRoot struct {
 		Quantity    func(childComplexity int) int
 		Recurrence  func(childComplexity int) int
 		UnitAmount  func(childComplexity int) int
+	}
+
+	QuoteRevisePayload struct {
+		Quote      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	QuoteSendPayload struct {
+		Quote      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	QuoteUpdatePayload struct {
@@ -5123,6 +5139,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.QuoteFinalize(childComplexity, args["input"].(model.QuoteFinalizeInput)), true
+	case "Mutation.quoteRevise":
+		if e.ComplexityRoot.Mutation.QuoteRevise == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_quoteRevise_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.QuoteRevise(childComplexity, args["input"].(model.QuoteReviseInput)), true
+	case "Mutation.quoteSend":
+		if e.ComplexityRoot.Mutation.QuoteSend == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_quoteSend_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.QuoteSend(childComplexity, args["input"].(model.QuoteSendInput)), true
 	case "Mutation.quoteUpdate":
 		if e.ComplexityRoot.Mutation.QuoteUpdate == nil {
 			break
@@ -5448,6 +5486,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.Providers(childComplexity), true
+	case "Organization.quotesMailed":
+		if e.ComplexityRoot.Organization.QuotesMailed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.QuotesMailed(childComplexity), true
 	case "Organization.senderEmail":
 		if e.ComplexityRoot.Organization.SenderEmail == nil {
 			break
@@ -5502,6 +5546,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Organization.TimeZone(childComplexity), true
+	case "Organization.upcomingChargeDays":
+		if e.ComplexityRoot.Organization.UpcomingChargeDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Organization.UpcomingChargeDays(childComplexity), true
 
 	case "OrganizationConnection.edges":
 		if e.ComplexityRoot.OrganizationConnection.Edges == nil {
@@ -6716,6 +6766,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.WebhookEndpoints(childComplexity), true
 
+	case "Quote.acceptUrl":
+		if e.ComplexityRoot.Quote.AcceptURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Quote.AcceptURL(childComplexity), true
 	case "Quote.allowedActions":
 		if e.ComplexityRoot.Quote.AllowedActions == nil {
 			break
@@ -6782,6 +6838,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Quote.Provider(childComplexity), true
+	case "Quote.revisionOfId":
+		if e.ComplexityRoot.Quote.RevisionOfID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Quote.RevisionOfID(childComplexity), true
 	case "Quote.startsAt":
 		if e.ComplexityRoot.Quote.StartsAt == nil {
 			break
@@ -6951,6 +7013,32 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.QuoteLine.UnitAmount(childComplexity), true
+
+	case "QuoteRevisePayload.quote":
+		if e.ComplexityRoot.QuoteRevisePayload.Quote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuoteRevisePayload.Quote(childComplexity), true
+	case "QuoteRevisePayload.userErrors":
+		if e.ComplexityRoot.QuoteRevisePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuoteRevisePayload.UserErrors(childComplexity), true
+
+	case "QuoteSendPayload.quote":
+		if e.ComplexityRoot.QuoteSendPayload.Quote == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuoteSendPayload.Quote(childComplexity), true
+	case "QuoteSendPayload.userErrors":
+		if e.ComplexityRoot.QuoteSendPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuoteSendPayload.UserErrors(childComplexity), true
 
 	case "QuoteUpdatePayload.quote":
 		if e.ComplexityRoot.QuoteUpdatePayload.Quote == nil {
@@ -8119,6 +8207,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputQuoteFilter,
 		ec.unmarshalInputQuoteFinalizeInput,
 		ec.unmarshalInputQuoteOrder,
+		ec.unmarshalInputQuoteReviseInput,
+		ec.unmarshalInputQuoteSendInput,
 		ec.unmarshalInputQuoteUpdateInput,
 		ec.unmarshalInputReconcileInput,
 		ec.unmarshalInputRecurrenceInput,
@@ -9233,6 +9323,10 @@ enum EmailTemplateKind {
   INVOICE_SENT
   "A quote is sent to its payer."
   QUOTE_SENT
+  "A subscription will be charged to the payer's card when its running period, or its trial, ends."
+  UPCOMING_RENEWAL
+  "The trial of a subscription has ended, and it goes on."
+  TRIAL_ENDED
   "A saved card ends soon."
   CARD_EXPIRING
   "A balance has become low."
@@ -9960,6 +10054,10 @@ type Organization implements Node {
   dunning: DunningPolicy!
   "Whether payer sessions may end their subscriptions."
   payersMayCancel: Boolean!
+  "How many days before a subscription is charged by itself its payer is told; 0 for never. Of periods shorter than twice that nobody is told."
+  upcomingChargeDays: Int!
+  "Whether a quote is mailed to its payer when it is finalized; quoteSend mails it at any time."
+  quotesMailed: Boolean!
   "How long invoices have to be paid."
   dueDays: DueDays!
   "Its tax number, printed on invoices."
@@ -10193,6 +10291,10 @@ input OrganizationUpdateInput {
   dunning: DunningPolicyInput
   "Whether payer sessions may end their subscriptions."
   payersMayCancel: Boolean
+  "How many days before a subscription is charged by itself its payer is told, from its next period on: 0, for never, to 60."
+  upcomingChargeDays: Int
+  "true mails quotes to their payers when they are finalized."
+  quotesMailed: Boolean
   "How long invoices have to be paid that are finalized from now on; replaces all three."
   dueDays: DueDaysInput
   "The merchant account used where none is given; one of its ACTIVE providers."
@@ -11764,6 +11866,10 @@ type Quote implements Node {
   startsAt: DateTime
   "The document, from finalization on. The address is a secret of its own and needs no token."
   pdfUrl: URL
+  "The page on which the payer reads and accepts it, from finalization on. The address is a secret of its own and needs no token, so only those see it who may accept."
+  acceptUrl: URL
+  "The quote that this one replaces; null where it replaces none."
+  revisionOfId: ID
   "The invoice that accepting made, or the first one of its subscription; null until then."
   invoice: Invoice
   "The subscription that accepting made of its recurring positions; null where there is none."
@@ -11796,8 +11902,12 @@ enum QuoteAction {
   UPDATE
   "quoteFinalize makes it binding."
   FINALIZE
-  "quoteAccept accepts it."
+  "quoteAccept accepts it, and so does the payer on its page."
   ACCEPT
+  "quoteSend mails it to its payer."
+  SEND
+  "quoteRevise replaces it by a draft."
+  REVISE
   "quoteCancel takes it back."
   CANCEL
 }
@@ -11859,6 +11969,10 @@ extend type Mutation {
   quoteFinalize(input: QuoteFinalizeInput!): QuoteFinalizePayload!
   "Accepts it on behalf of the payer: OPEN → ACCEPTED, with an invoice in DRAFT; with a recurring position, with a subscription, whose first invoice finalizes itself after an hour."
   quoteAccept(input: QuoteAcceptInput!): QuoteAcceptPayload!
+  "Mails an open quote to its payer, with the page on which it is accepted; again each time."
+  quoteSend(input: QuoteSendInput!): QuoteSendPayload!
+  "Replaces it by a draft of the same content, to be changed and finalized. One that is OPEN is taken back, so that never both can be accepted."
+  quoteRevise(input: QuoteReviseInput!): QuoteRevisePayload!
   "Takes it back: DRAFT or OPEN → CANCELED."
   quoteCancel(input: QuoteCancelInput!): QuoteCancelPayload!
 }
@@ -11942,6 +12056,28 @@ type QuoteAcceptPayload {
   invoice: Invoice
   "The subscription made of it; null where none of its positions is paid again."
   subscription: Subscription
+  userErrors: [UserError!]!
+}
+
+"Which quote to mail."
+input QuoteSendInput {
+  "The quote's, which begins with quo_; it is OPEN."
+  id: ID!
+}
+
+type QuoteSendPayload { quote: Quote  userErrors: [UserError!]! }
+
+"Which quote to replace."
+input QuoteReviseInput {
+  "The quote's, which begins with quo_; it is OPEN, EXPIRED or CANCELED."
+  id: ID!
+  "A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
+  idempotencyKey: String
+}
+
+type QuoteRevisePayload {
+  "The draft; null when it was refused."
+  quote: Quote
   userErrors: [UserError!]!
 }
 
@@ -13976,6 +14112,10 @@ func (ec *executionContext) childFields_Organization(ctx context.Context, field 
 		return ec.fieldContext_Organization_dunning(ctx, field)
 	case "payersMayCancel":
 		return ec.fieldContext_Organization_payersMayCancel(ctx, field)
+	case "upcomingChargeDays":
+		return ec.fieldContext_Organization_upcomingChargeDays(ctx, field)
+	case "quotesMailed":
+		return ec.fieldContext_Organization_quotesMailed(ctx, field)
 	case "dueDays":
 		return ec.fieldContext_Organization_dueDays(ctx, field)
 	case "taxId":
@@ -14586,6 +14726,10 @@ func (ec *executionContext) childFields_Quote(ctx context.Context, field graphql
 		return ec.fieldContext_Quote_startsAt(ctx, field)
 	case "pdfUrl":
 		return ec.fieldContext_Quote_pdfUrl(ctx, field)
+	case "acceptUrl":
+		return ec.fieldContext_Quote_acceptUrl(ctx, field)
+	case "revisionOfId":
+		return ec.fieldContext_Quote_revisionOfId(ctx, field)
 	case "invoice":
 		return ec.fieldContext_Quote_invoice(ctx, field)
 	case "subscription":
@@ -14684,6 +14828,26 @@ func (ec *executionContext) childFields_QuoteLine(ctx context.Context, field gra
 		return ec.fieldContext_QuoteLine_recurrence(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type QuoteLine", field.Name)
+}
+
+func (ec *executionContext) childFields_QuoteRevisePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "quote":
+		return ec.fieldContext_QuoteRevisePayload_quote(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_QuoteRevisePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QuoteRevisePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_QuoteSendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "quote":
+		return ec.fieldContext_QuoteSendPayload_quote(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_QuoteSendPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QuoteSendPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_QuoteUpdatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

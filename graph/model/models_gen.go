@@ -1043,6 +1043,10 @@ type OrganizationUpdateInput struct {
 	Dunning *DunningPolicyInput `json:"dunning,omitempty"`
 	// Whether payer sessions may end their subscriptions.
 	PayersMayCancel *bool `json:"payersMayCancel,omitempty"`
+	// How many days before a subscription is charged by itself its payer is told, from its next period on: 0, for never, to 60.
+	UpcomingChargeDays *int `json:"upcomingChargeDays,omitempty"`
+	// true mails quotes to their payers when they are finalized.
+	QuotesMailed *bool `json:"quotesMailed,omitempty"`
 	// How long invoices have to be paid that are finalized from now on; replaces all three.
 	DueDays *DueDaysInput `json:"dueDays,omitempty"`
 	// The merchant account used where none is given; one of its ACTIVE providers.
@@ -1456,6 +1460,31 @@ type QuoteFinalizeInput struct {
 }
 
 type QuoteFinalizePayload struct {
+	Quote      *ent.Quote   `json:"quote,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which quote to replace.
+type QuoteReviseInput struct {
+	// The quote's, which begins with quo_; it is OPEN, EXPIRED or CANCELED.
+	ID string `json:"id"`
+	// A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+type QuoteRevisePayload struct {
+	// The draft; null when it was refused.
+	Quote      *ent.Quote   `json:"quote,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which quote to mail.
+type QuoteSendInput struct {
+	// The quote's, which begins with quo_; it is OPEN.
+	ID string `json:"id"`
+}
+
+type QuoteSendPayload struct {
 	Quote      *ent.Quote   `json:"quote,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -2225,8 +2254,12 @@ const (
 	QuoteActionUpdate QuoteAction = "UPDATE"
 	// quoteFinalize makes it binding.
 	QuoteActionFinalize QuoteAction = "FINALIZE"
-	// quoteAccept accepts it.
+	// quoteAccept accepts it, and so does the payer on its page.
 	QuoteActionAccept QuoteAction = "ACCEPT"
+	// quoteSend mails it to its payer.
+	QuoteActionSend QuoteAction = "SEND"
+	// quoteRevise replaces it by a draft.
+	QuoteActionRevise QuoteAction = "REVISE"
 	// quoteCancel takes it back.
 	QuoteActionCancel QuoteAction = "CANCEL"
 )
@@ -2235,12 +2268,14 @@ var AllQuoteAction = []QuoteAction{
 	QuoteActionUpdate,
 	QuoteActionFinalize,
 	QuoteActionAccept,
+	QuoteActionSend,
+	QuoteActionRevise,
 	QuoteActionCancel,
 }
 
 func (e QuoteAction) IsValid() bool {
 	switch e {
-	case QuoteActionUpdate, QuoteActionFinalize, QuoteActionAccept, QuoteActionCancel:
+	case QuoteActionUpdate, QuoteActionFinalize, QuoteActionAccept, QuoteActionSend, QuoteActionRevise, QuoteActionCancel:
 		return true
 	}
 	return false

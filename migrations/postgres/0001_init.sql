@@ -173,7 +173,7 @@ CREATE TABLE "emails" (
   "failure" character varying NULL COLLATE "C",
   "payer_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "emails_kind_known" CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
+  CONSTRAINT "emails_kind_known" CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'UPCOMING_RENEWAL', 'TRIAL_ENDED', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
   CONSTRAINT "emails_status_known" CHECK (status IN ('QUEUED', 'SENT', 'FAILED', 'CANCELED'))
 );
 -- create index "email_organization_id_next_attempt_at" to table: "emails"
@@ -270,6 +270,8 @@ CREATE TABLE "gateway_events" (
 CREATE INDEX "gatewayevent_organization_id_next_attempt_at" ON "gateway_events" ("organization_id", "next_attempt_at") WHERE (next_attempt_at IS NOT NULL);
 -- create index "gatewayevent_organization_id_provider_id_gateway_event_id" to table: "gateway_events"
 CREATE UNIQUE INDEX "gatewayevent_organization_id_provider_id_gateway_event_id" ON "gateway_events" ("organization_id", "provider_id", "gateway_event_id");
+-- create index "gatewayevent_organization_id_received_at" to table: "gateway_events"
+CREATE INDEX "gatewayevent_organization_id_received_at" ON "gateway_events" ("organization_id", "received_at") WHERE ((status)::text = 'MISMATCHED'::text);
 -- create "gateway_objects" table
 CREATE TABLE "gateway_objects" (
   "id" character varying NOT NULL COLLATE "C",
@@ -609,6 +611,8 @@ CREATE TABLE "organizations" (
   "default_provider_id" character varying NULL COLLATE "C",
   "test_twin_of" character varying NULL COLLATE "C",
   "payers_may_cancel" boolean NOT NULL DEFAULT true,
+  "upcoming_charge_days" bigint NOT NULL DEFAULT 7,
+  "quotes_mailed" boolean NOT NULL DEFAULT false,
   "clock_ahead" bigint NOT NULL DEFAULT 0,
   "clock_at" timestamptz NULL,
   "clock_until" timestamptz NULL,
@@ -919,6 +923,7 @@ CREATE TABLE "quotes" (
   "gateway_quote_id" character varying NULL COLLATE "C",
   "revision_of_id" character varying NULL COLLATE "C",
   "public_token" character varying NOT NULL COLLATE "C",
+  "accept_token" character varying NULL COLLATE "C",
   "pending_call_id" character varying NULL COLLATE "C",
   "payer_id" character varying NULL COLLATE "C",
   "provider_id" character varying NULL COLLATE "C",
@@ -931,6 +936,8 @@ CREATE TABLE "quotes" (
   CONSTRAINT "quotes_total" CHECK (total_units >= 0),
   CONSTRAINT "quotes_total_units_range" CHECK (total_units BETWEEN -1000000000000000000 AND 1000000000000000000)
 );
+-- create index "quote_organization_id_accept_token" to table: "quotes"
+CREATE UNIQUE INDEX "quote_organization_id_accept_token" ON "quotes" ("organization_id", "accept_token");
 -- create index "quote_organization_id_expires_at" to table: "quotes"
 CREATE INDEX "quote_organization_id_expires_at" ON "quotes" ("organization_id", "expires_at") WHERE ((status)::text = 'OPEN'::text);
 -- create index "quote_organization_id_number" to table: "quotes"
@@ -941,6 +948,8 @@ CREATE INDEX "quote_organization_id_payer_id_id" ON "quotes" ("organization_id",
 CREATE UNIQUE INDEX "quote_organization_id_provider_id_gateway_quote_id" ON "quotes" ("organization_id", "provider_id", "gateway_quote_id");
 -- create index "quote_organization_id_public_token" to table: "quotes"
 CREATE UNIQUE INDEX "quote_organization_id_public_token" ON "quotes" ("organization_id", "public_token");
+-- create index "quote_organization_id_revision_of_id" to table: "quotes"
+CREATE INDEX "quote_organization_id_revision_of_id" ON "quotes" ("organization_id", "revision_of_id") WHERE (revision_of_id IS NOT NULL);
 -- create index "quote_organization_id_status_id" to table: "quotes"
 CREATE INDEX "quote_organization_id_status_id" ON "quotes" ("organization_id", "status", "id");
 -- create index "quote_organization_id_updated_at" to table: "quotes"
@@ -1017,6 +1026,7 @@ CREATE TABLE "subscriptions" (
   "canceled_at" timestamptz NULL,
   "cancel_at_period_end" boolean NOT NULL DEFAULT false,
   "due_at" timestamptz NULL,
+  "notice_at" timestamptz NULL,
   "pending_lines" jsonb NOT NULL,
   "version" bigint NOT NULL DEFAULT 0,
   "payer_id" character varying NOT NULL COLLATE "C",
@@ -1034,6 +1044,8 @@ CREATE TABLE "subscriptions" (
 );
 -- create index "subscription_organization_id_due_at" to table: "subscriptions"
 CREATE INDEX "subscription_organization_id_due_at" ON "subscriptions" ("organization_id", "due_at") WHERE (due_at IS NOT NULL);
+-- create index "subscription_organization_id_notice_at" to table: "subscriptions"
+CREATE INDEX "subscription_organization_id_notice_at" ON "subscriptions" ("organization_id", "notice_at") WHERE (notice_at IS NOT NULL);
 -- create index "subscription_organization_id_payer_id_id" to table: "subscriptions"
 CREATE INDEX "subscription_organization_id_payer_id_id" ON "subscriptions" ("organization_id", "payer_id", "id");
 -- create index "subscription_organization_id_quote_id" to table: "subscriptions"

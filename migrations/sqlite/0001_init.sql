@@ -187,7 +187,7 @@ CREATE TABLE `emails` (
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `emails_payers_emails` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `emails_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `emails_kind_known` CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
+  CONSTRAINT `emails_kind_known` CHECK (kind IN ('CHARGE_FAILED', 'CHARGE_FAILED_FINAL', 'UPCOMING_CHARGE', 'PAYMENT_ACTION_REQUIRED', 'INVOICE_PAID', 'INVOICE_SENT', 'QUOTE_SENT', 'UPCOMING_RENEWAL', 'TRIAL_ENDED', 'CARD_EXPIRING', 'BALANCE_LOW', 'AUTO_RELOAD_FAILED', 'AUTO_RELOAD_ACTION_REQUIRED', 'AUTO_RELOAD_SUSPENDED')),
   CONSTRAINT `emails_status_known` CHECK (status IN ('QUEUED', 'SENT', 'FAILED', 'CANCELED'))
 );
 -- create index "email_organization_id_next_attempt_at" to table: "emails"
@@ -292,6 +292,8 @@ CREATE TABLE `gateway_events` (
 CREATE UNIQUE INDEX `gatewayevent_organization_id_provider_id_gateway_event_id` ON `gateway_events` (`organization_id`, `provider_id`, `gateway_event_id`);
 -- create index "gatewayevent_organization_id_next_attempt_at" to table: "gateway_events"
 CREATE INDEX `gatewayevent_organization_id_next_attempt_at` ON `gateway_events` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
+-- create index "gatewayevent_organization_id_received_at" to table: "gateway_events"
+CREATE INDEX `gatewayevent_organization_id_received_at` ON `gateway_events` (`organization_id`, `received_at`) WHERE status = 'MISMATCHED';
 -- create "gateway_objects" table
 CREATE TABLE `gateway_objects` (
   `id` text NOT NULL,
@@ -658,6 +660,8 @@ CREATE TABLE `organizations` (
   `default_provider_id` text NULL,
   `test_twin_of` text NULL,
   `payers_may_cancel` bool NOT NULL DEFAULT (true),
+  `upcoming_charge_days` integer NOT NULL DEFAULT (7),
+  `quotes_mailed` bool NOT NULL DEFAULT (false),
   `clock_ahead` integer NOT NULL DEFAULT (0),
   `clock_at` datetime NULL,
   `clock_until` datetime NULL,
@@ -990,6 +994,7 @@ CREATE TABLE `quotes` (
   `gateway_quote_id` text NULL,
   `revision_of_id` text NULL,
   `public_token` text NOT NULL,
+  `accept_token` text NULL,
   `pending_call_id` text NULL,
   `payer_id` text NULL,
   `provider_id` text NULL,
@@ -1013,6 +1018,10 @@ CREATE UNIQUE INDEX `quote_organization_id_number` ON `quotes` (`organization_id
 CREATE UNIQUE INDEX `quote_organization_id_provider_id_gateway_quote_id` ON `quotes` (`organization_id`, `provider_id`, `gateway_quote_id`);
 -- create index "quote_organization_id_public_token" to table: "quotes"
 CREATE UNIQUE INDEX `quote_organization_id_public_token` ON `quotes` (`organization_id`, `public_token`);
+-- create index "quote_organization_id_accept_token" to table: "quotes"
+CREATE UNIQUE INDEX `quote_organization_id_accept_token` ON `quotes` (`organization_id`, `accept_token`);
+-- create index "quote_organization_id_revision_of_id" to table: "quotes"
+CREATE INDEX `quote_organization_id_revision_of_id` ON `quotes` (`organization_id`, `revision_of_id`) WHERE revision_of_id IS NOT NULL;
 -- create index "quote_organization_id_payer_id_id" to table: "quotes"
 CREATE INDEX `quote_organization_id_payer_id_id` ON `quotes` (`organization_id`, `payer_id`, `id`);
 -- create index "quote_organization_id_status_id" to table: "quotes"
@@ -1100,6 +1109,7 @@ CREATE TABLE `subscriptions` (
   `canceled_at` datetime NULL,
   `cancel_at_period_end` bool NOT NULL DEFAULT (false),
   `due_at` datetime NULL,
+  `notice_at` datetime NULL,
   `pending_lines` json NOT NULL,
   `version` integer NOT NULL DEFAULT (0),
   `payer_id` text NOT NULL,
@@ -1129,6 +1139,8 @@ CREATE INDEX `subscription_organization_id_payer_id_id` ON `subscriptions` (`org
 CREATE INDEX `subscription_organization_id_status_id` ON `subscriptions` (`organization_id`, `status`, `id`);
 -- create index "subscription_organization_id_due_at" to table: "subscriptions"
 CREATE INDEX `subscription_organization_id_due_at` ON `subscriptions` (`organization_id`, `due_at`) WHERE due_at IS NOT NULL;
+-- create index "subscription_organization_id_notice_at" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_notice_at` ON `subscriptions` (`organization_id`, `notice_at`) WHERE notice_at IS NOT NULL;
 -- create "subscription_items" table
 CREATE TABLE `subscription_items` (
   `organization_id` text NOT NULL,
