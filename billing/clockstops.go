@@ -29,6 +29,12 @@ func (tx *Tx) nextStop(ctx context.Context, after, end time.Time) (time.Time, er
 				Order(ent.Asc(subscription.FieldDueAt)).First(ctx)
 			return timeOf(row, err, func(s *ent.Subscription) *time.Time { return s.DueAt })
 		}},
+		{"upcoming renewals", func() (*time.Time, error) {
+			row, err := tx.Subscription.Query().
+				Where(subscription.NoticeAtGT(after), subscription.NoticeAtLT(end), subscription.CancelAtPeriodEnd(false)).
+				Order(ent.Asc(subscription.FieldNoticeAt)).First(ctx)
+			return timeOf(row, err, func(s *ent.Subscription) *time.Time { return s.NoticeAt })
+		}},
 		{"drafts", func() (*time.Time, error) {
 			row, err := tx.Invoice.Query().Where(invoice.FinalizesAtGT(after), invoice.FinalizesAtLT(end)).
 				Order(ent.Asc(invoice.FieldFinalizesAt)).First(ctx)

@@ -115,6 +115,12 @@ func holdDue(now time.Time) predicate.Hold {
 	return hold.And(holdIsOpenRow, hold.ExpiresAtLTE(now))
 }
 
+// renewalIsUpcoming leaves out what is to end: should it go on after all, it is
+// told of at once.
+func renewalIsUpcoming(now time.Time) predicate.Subscription {
+	return subscription.And(subscription.NoticeAtLTE(now), subscription.CancelAtPeriodEnd(false))
+}
+
 func subscriptionDue(now time.Time) predicate.Subscription {
 	return subscription.DueAtLTE(now)
 }
@@ -239,6 +245,10 @@ func (s *Service) dueScans(ctx context.Context, now time.Time) []dueScan {
 		}},
 		{"subscriptions", func(v *[]string) error {
 			return s.read.Subscription.Query().Where(subscriptionDue(now)).
+				Unique(true).Select(subscription.FieldOrganizationID).Scan(ctx, v)
+		}},
+		{"upcoming renewals", func(v *[]string) error {
+			return s.read.Subscription.Query().Where(renewalIsUpcoming(now)).
 				Unique(true).Select(subscription.FieldOrganizationID).Scan(ctx, v)
 		}},
 	}

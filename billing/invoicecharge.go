@@ -68,6 +68,9 @@ func (tx *Tx) scheduleCharge(ctx context.Context, inv *ent.Invoice, o *ent.Organ
 	if !upcoming || !o.ChargingEnabled {
 		return nil
 	}
+	if told, err := tx.toldBefore(ctx, inv, o); err != nil || told {
+		return err
+	}
 	return tx.tellUpcoming(ctx, inv, first)
 }
 

@@ -24,9 +24,11 @@ import (
 type mailFacts struct {
 	InvoiceID string `json:"invoiceId,omitempty"`
 	QuoteID   string `json:"quoteId,omitempty"`
-	PaymentID string `json:"paymentId,omitempty"`
-	CardID    string `json:"cardId,omitempty"`
-	BalanceID string `json:"balanceId,omitempty"`
+	// SubscriptionID is of what is charged at NextAt, or has begun then.
+	SubscriptionID string `json:"subscriptionId,omitempty"`
+	PaymentID      string `json:"paymentId,omitempty"`
+	CardID         string `json:"cardId,omitempty"`
+	BalanceID      string `json:"balanceId,omitempty"`
 	// Cost is what is, or would have been, charged; the whole of the invoice or
 	// quote where it is nil.
 	Cost *money.Amount `json:"cost,omitempty"`

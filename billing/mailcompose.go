@@ -60,7 +60,7 @@ func (s *Service) composeMail(ctx context.Context, e *ent.Email) (*mail.Message,
 	case to == "":
 		return nil, &mailNotSent{email.StatusFAILED, "the payer has no e-mail address: set its billingEmail"}
 	}
-	for _, read := range []func(context.Context, *mailSubject) error{s.mailInvoice, s.mailQuote, s.mailBalance, s.mailCard, s.mailPayment} {
+	for _, read := range []func(context.Context, *mailSubject) error{s.mailInvoice, s.mailQuote, s.mailSubscription, s.mailBalance, s.mailCard, s.mailPayment} {
 		if err := read(ctx, m); err != nil {
 			return nil, err
 		}
@@ -277,10 +277,15 @@ func (s *Service) mailCard(ctx context.Context, m *mailSubject) error {
 	if c.Status != paymentmethod.StatusACTIVE {
 		return &mailNotSent{email.StatusCANCELED, "the card is " + string(c.Status)}
 	}
+	m.card(c)
+	return nil
+}
+
+// card names the card that a mail is about.
+func (m *mailSubject) card(c *ent.PaymentMethod) {
 	account, _ := m.values["account"].(mail.Values) // buyer_account is the same
 	account["credit_card_display_number"] = strings.TrimSpace(c.Brand + " •••• " + c.Last4)
 	account["credit_card_expiration_date"] = fmt.Sprintf("%04d-%02d", c.ExpYear, c.ExpMonth)
-	return nil
 }
 
 // mailPayment holds back what asks for a payment that needs nobody any more.

@@ -208,13 +208,23 @@ func (tx *Tx) startSubscription(ctx context.Context, d subscriptionStart) (*ent.
 	if err != nil {
 		return nil, err
 	}
+	var notice *time.Time // of the first charge; bill sets that of any other
+	switch {
+	case d.trialEnds != nil:
+		notice, err = tx.noticeOf(ctx, d.collection, d.recurrence.zone, d.startsAt, *d.trialEnds)
+	case status == subscription.StatusSCHEDULED:
+		notice, err = tx.noticeOf(ctx, d.collection, d.recurrence.zone, tx.Now, d.startsAt)
+	}
+	if err != nil {
+		return nil, err
+	}
 	sub, err := tx.Subscription.Create().
 		SetID(d.id).SetPayerID(d.payerID).SetNillableProviderID(d.providerID).SetNillablePaymentMethodID(d.cardID).SetNillableQuoteID(d.quoteID).
 		SetCurrency(amount.Currency).SetAmountUnits(amount.Units).SetStatus(status).SetCollection(d.collection).
 		SetRecurrenceInterval(subscription.RecurrenceInterval(d.recurrence.interval)).SetRecurrenceCount(d.recurrence.count).
 		SetTimeZone(d.recurrence.zone.String()).SetAnchorAt(d.recurrence.anchor).
 		SetStartsAt(d.startsAt).SetCurrentPeriodStart(d.startsAt).SetCurrentPeriodEnd(end).
-		SetNillableTrialEndsAt(d.trialEnds).SetDueAt(due).SetPendingLines([]schema.PendingLine{}).
+		SetNillableTrialEndsAt(d.trialEnds).SetDueAt(due).SetNillableNoticeAt(notice).SetPendingLines([]schema.PendingLine{}).
 		SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Save(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("store subscription: %w", err)

@@ -38,6 +38,10 @@ func (tx *Tx) bill(ctx context.Context, sub *ent.Subscription, n int, b periodBi
 		return err
 	}
 	begin, end := every.begin(n), every.begin(n+1)
+	notice, err := tx.noticeOf(ctx, sub.Collection, every.zone, begin, end)
+	if err != nil {
+		return err
+	}
 	c, err := tx.subscriptionInvoice(ctx, sub, b, lines)
 	if err != nil {
 		return err
@@ -68,6 +72,7 @@ func (tx *Tx) bill(ctx context.Context, sub *ent.Subscription, n int, b periodBi
 	u := tx.changeSubscription(sub).
 		SetPeriod(n).SetCurrentPeriodStart(begin).SetCurrentPeriodEnd(end).SetLatestInvoiceID(b.invoiceID).
 		SetStatus(status).SetDueAt(due).SetPendingLines(rest)
+	setOrClear(notice, u.SetNoticeAt, u.ClearNoticeAt)
 	if err := saveSubscription(ctx, sub, u); err != nil {
 		return err
 	}
@@ -85,15 +90,11 @@ func (tx *Tx) subscriptionInvoice(ctx context.Context, sub *ent.Subscription, b 
 	if err != nil {
 		return nil, err
 	}
-	subtotal, err := sumOfLines(lines)
+	t, err := taxLines(lines, p, false)
 	if err != nil {
 		return nil, err
 	}
-	sums, err := sumUp(subtotal, p.TaxRatePpm)
-	if err != nil {
-		return nil, err
-	}
-	return tx.newInvoice(b.invoiceID, p.ID, sums, nil).
+	return tx.newInvoice(b.invoiceID, p.ID, t.invoiceSums, nil).
 		SetSubscriptionID(sub.ID).SetNillableProviderID(sub.ProviderID).
 		SetCollection(invoice.Collection(sub.Collection)).SetNillableFinalizesAt(b.finalizesAt), nil
 }
@@ -225,6 +226,11 @@ func (tx *Tx) renew(ctx context.Context, sub *ent.Subscription, invoiceID string
 	} else if late {
 		sub.Status = subscription.StatusPAST_DUE
 	}
+	if sub.Status == subscription.StatusTRIALING {
+		if err := tx.tellTrialEnded(ctx, sub); err != nil {
+			return err
+		}
+	}
 	return tx.bill(ctx, sub, sub.Period+1, next)
 }
 
@@ -254,7 +260,7 @@ func (tx *Tx) overdue(ctx context.Context, sub *ent.Subscription) error {
 // endSubscription ends a subscription for good. Drafts of its invoices that no
 // gateway has are taken back; what was issued stays due.
 func (tx *Tx) endSubscription(ctx context.Context, sub *ent.Subscription) error {
-	u := tx.changeSubscription(sub).SetStatus(subscription.StatusCANCELED).SetCanceledAt(tx.Now).ClearDueAt()
+	u := tx.changeSubscription(sub).SetStatus(subscription.StatusCANCELED).SetCanceledAt(tx.Now).ClearDueAt().ClearNoticeAt()
 	if err := saveSubscription(ctx, sub, u); err != nil {
 		return err
 	}

@@ -177,6 +177,13 @@ func changeable(sub *ent.Subscription) error {
 	}
 }
 
+// fitsSubscription refuses positions that a subscription's period cannot bill.
+// Those with another interval are: periods are counted from the anchor, so that
+// month ends are kept and none is billed twice, and a period of another length
+// would need another anchor, with what was paid for until then settled against
+// a time that does not end with any period. Whoever moves from months to years
+// ends the subscription (at once, or with its period) and begins another; what
+// is left of a period that was paid is given back by a credit note.
 func fitsSubscription(sub *ent.Subscription, items []line) error {
 	every, err := recurrenceOfLines(items, "items")
 	if err != nil {
@@ -260,33 +267,20 @@ func (s *Service) PreviewSubscription(ctx context.Context, d SubscriptionChange)
 			return refuse(CodeInvalidState, "id", "the subscription is billed no more")
 		}
 		out = &SubscriptionPreview{BilledAt: tx.Now}
-		lines := plan.now
-		if lines == nil {
-			out.BilledAt = sub.CurrentPeriodEnd
-			if sub.Period < 0 {
-				out.BilledAt = sub.AnchorAt
-			}
-			after := *sub
-			after.PendingLines = plan.pending
-			items := plan.items
-			if sub.Period < 0 && sub.QuoteID != nil {
-				if items, err = tx.quoteLines(ctx, *sub.QuoteID); err != nil {
-					return err
-				}
-			}
-			if lines, _, err = settlePending(items, &after); err != nil {
-				return err
-			}
-		}
 		p, err := tx.payer(ctx, sub.PayerID, "id")
 		if err != nil {
 			return err
 		}
-		subtotal, err := sumOfLines(lines)
-		if err != nil {
-			return err
+		lines := plan.now
+		var sums invoiceSums
+		if lines == nil {
+			out.BilledAt = nextBilling(sub)
+			lines, sums, err = tx.nextInvoice(ctx, sub, p, plan.items, plan.pending)
+		} else {
+			var t taxed
+			t, err = taxLines(lines, p, false)
+			sums = t.invoiceSums
 		}
-		sums, err := sumUp(subtotal, p.TaxRatePpm)
 		if err != nil {
 			return err
 		}

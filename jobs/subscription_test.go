@@ -99,6 +99,13 @@ func (o *office) history(t *testing.T, ctx context.Context, began time.Time) str
 	for _, e := range entries {
 		fmt.Fprintln(&b, e.Kind, e.AmountUnits, at(&e.BookedAt))
 	}
+	mails, err := o.Client().Email.Query().Order(ent.Asc("created_at", "kind")).All(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mails {
+		fmt.Fprintln(&b, m.Kind, at(&m.CreatedAt))
+	}
 	return b.String()
 }
 
@@ -160,8 +167,11 @@ func TestClockIsDeterministic(t *testing.T) {
 	if histories[0] != histories[1] || histories[0] != histories[2] {
 		t.Errorf("histories differ:\n%s\n\n%s\n\n%s", histories[0], histories[1], histories[2])
 	}
-	if n := strings.Count(histories[0], "PAID"); n != 9+3+59 {
+	if n := strings.Count(histories[0], " PAID "); n != 9+3+59 {
 		t.Errorf("%d invoices were paid:\n%s", n, histories[0])
+	}
+	if n := strings.Count(histories[0], "TRIAL_ENDED"); n != 2 {
+		t.Errorf("%d were told that a trial is over:\n%s", n, histories[0])
 	}
 }
 

@@ -27,6 +27,7 @@ func (r *Runner) kinds() []kind {
 		{"check invoice", r.Billing.DueInvoices, r.checkInvoice},
 		{"check card", r.Billing.DueCards, r.checkCard},
 		{"renew subscription", r.Billing.DueSubscriptions, r.renewSubscription},
+		{"tell of an upcoming renewal", r.Billing.UpcomingRenewals, r.Billing.TellUpcomingRenewal},
 		{"invoice usage", r.Billing.DueUsage, r.Billing.InvoiceUsage},
 		{"finalize invoice", r.Billing.DueFinalizations, r.finalizeInvoice},
 		{"expire quote", r.Billing.QuotesToExpire, r.Billing.ExpireQuote},
