@@ -132,7 +132,7 @@ func serve(ctx context.Context, c invocation) (err error) {
 		return err
 	}
 	runner := jobs.New(jobs.Config{Billing: domain, Gateways: gateways, ApplyEvent: door.Apply, Mail: mailer, Webhooks: endpoints, Logger: log})
-	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, UsageWaiting: domain.UsageWaiting, Read: db.Read, Write: db.Write, Version: version()})
+	numbers.Observe(metrics.Config{Due: runner.Due, OpenCalls: domain.OpenCalls, ReviewCalls: domain.ReviewCalls, MismatchedEvents: domain.MismatchedEvents, UsageWaiting: domain.UsageWaiting, Read: db.Read, Write: db.Write, Version: version()})
 	closing := make(chan struct{})
 	operator, err := operatorToken(cfg)
 	if err != nil {

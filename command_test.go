@@ -197,9 +197,15 @@ func TestVerifyNamesWhatDoesNotFit(t *testing.T) {
 	if _, err := db.Write.ExecContext(t.Context(), "UPDATE gateway_calls SET state = 'REVIEW' WHERE id = (SELECT min(id) FROM gateway_calls)"); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := db.Write.ExecContext(t.Context(), "UPDATE gateway_events SET status = 'MISMATCHED', error = 'not captured' WHERE id = (SELECT min(id) FROM gateway_events)"); err != nil {
+		t.Fatal(err)
+	}
 	stdout, _, err := program(t, []string{"PURSER_DATA=" + s.Data}, "verify")
 	if !strings.Contains(stdout, " needs review: ") {
 		t.Errorf("a call that needs review is not named: %s", stdout)
+	}
+	if !strings.Contains(stdout, " contradicts what is known here: not captured\n") {
+		t.Errorf("an event that contradicts is not named: %s", stdout)
 	}
 	if err == nil || !strings.Contains(err.Error(), "balances bal_") {
 		t.Errorf("a wrong balance is verified as %v", err)

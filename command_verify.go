@@ -49,11 +49,11 @@ func verify(ctx context.Context, c invocation) (err error) {
 // seconds, and one that was stopped before seals it when it starts.
 const sealAge = 10 * time.Minute
 
-// reviewMax is how many calls are named.
+// reviewMax is how many calls, and how many events, are named.
 const reviewMax = 100
 
-// reviewList names the gateway calls that a person has to look at. They are
-// no fault of the rows: which side is right is not to be seen in them.
+// reviewList names the gateway calls and events that a person has to look at.
+// They are no fault of the rows: which side is right is not to be seen in them.
 func reviewList(ctx context.Context, w io.Writer, domain *billing.Service) error {
 	calls, err := domain.CallsToReview(ctx, reviewMax)
 	if err != nil {
@@ -61,6 +61,15 @@ func reviewList(ctx context.Context, w io.Writer, domain *billing.Service) error
 	}
 	for _, r := range calls {
 		if _, err := fmt.Fprintf(w, "%s: the gateway call %s (%s of %s) needs review: %s\n", r.OrganizationID, r.ID, r.Operation, r.Subject, r.Reason); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	events, err := domain.EventsToReview(ctx, reviewMax)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if _, err := fmt.Fprintf(w, "%s: the gateway event %s (%s) contradicts what is known here: %s\n", e.OrganizationID, e.ID, e.Type, e.Reason); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}

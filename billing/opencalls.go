@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/gatewaycall"
+	"purser/ent/gatewayevent"
 )
 
 // The statements of this file span organizations: they are made for whoever
@@ -57,4 +60,39 @@ func (s *Service) CallsToReview(ctx context.Context, limit int) ([]ReviewCall, e
 		}
 	}
 	return calls, nil
+}
+
+// eventMismatched finds the events that contradict what is known here, by words
+// that stand in the statement as they stand in the index.
+func eventMismatched(s *entsql.Selector) { s.Where(entsql.ExprP("status = 'MISMATCHED'")) }
+
+// MismatchedEvents counts the events of all organizations that contradict what
+// is known here, such as a payment that was authorised and whose money the
+// gateway could not take. A person has to look at each.
+func (s *Service) MismatchedEvents(ctx context.Context) (int, error) {
+	n, err := s.read.GatewayEvent.Query().Where(eventMismatched).Count(auth.AllTenants(ctx, "metrics"))
+	return n, wrapped(err, "count events that contradict")
+}
+
+// ReviewEvent is an event that a person has to look at.
+type ReviewEvent struct {
+	OrganizationID string
+	ID             string
+	Type           string
+	Reason         string
+}
+
+// EventsToReview lists the events that MismatchedEvents counts, at most so many,
+// the oldest first.
+func (s *Service) EventsToReview(ctx context.Context, limit int) ([]ReviewEvent, error) {
+	rows, err := s.read.GatewayEvent.Query().Where(eventMismatched).
+		Order(ent.Asc(gatewayevent.FieldReceivedAt, gatewayevent.FieldID)).Limit(limit).All(auth.AllTenants(ctx, "verify"))
+	if err != nil {
+		return nil, fmt.Errorf("list events to review: %w", err)
+	}
+	events := make([]ReviewEvent, len(rows))
+	for i, e := range rows {
+		events[i] = ReviewEvent{OrganizationID: e.OrganizationID, ID: e.ID, Type: e.Type, Reason: orEmpty(e.Error)}
+	}
+	return events, nil
 }

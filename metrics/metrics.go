@@ -40,6 +40,9 @@ type Config struct {
 	OpenCalls func(ctx context.Context) (int, error)
 	// ReviewCalls counts the gateway calls that a person has to look at.
 	ReviewCalls func(ctx context.Context) (int, error)
+	// MismatchedEvents counts the gateway events that contradict what is known
+	// here.
+	MismatchedEvents func(ctx context.Context) (int, error)
 	// UsageWaiting is how many events of usage have no answer yet.
 	UsageWaiting func() int
 	// Read and Write are the pools of the database.
@@ -136,6 +139,11 @@ func (m *Metrics) Observe(c Config) {
 			desc: prometheus.NewDesc(namespace+"_gateway_calls_review",
 				"Gateway calls that nobody asks for any more: a person has to look at each.", nil, nil),
 			count: c.ReviewCalls,
+		},
+		&counted{
+			desc: prometheus.NewDesc(namespace+"_gateway_events_mismatched",
+				"Gateway events that contradict what is known here: a person has to look at each.", nil, nil),
+			count: c.MismatchedEvents,
 		},
 	)
 }

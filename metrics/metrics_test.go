@@ -38,6 +38,8 @@ func TestNumbers(t *testing.T) {
 		UsageWaiting: func() int { return 5 },
 		OpenCalls:    func(context.Context) (int, error) { return 7, failure },
 		ReviewCalls:  func(context.Context) (int, error) { return 2, nil },
+
+		MismatchedEvents: func(context.Context) (int, error) { return 5, nil },
 	})
 	m.Operation(ast.Mutation, "PayInvoice", "", 20*time.Millisecond)
 	m.Operation(ast.Mutation, "PayInvoice", "FORBIDDEN", time.Millisecond)
@@ -65,6 +67,7 @@ func TestNumbers(t *testing.T) {
 		`purser_gateway_operation_seconds_count{operation="invoice_pay"} 1`,
 		`purser_gateway_calls_open 7`,
 		`purser_gateway_calls_review 2`,
+		`purser_gateway_events_mismatched 5`,
 		`purser_due_work 3`,
 		`purser_ledger_queue_length 5`,
 		`purser_ledger_queue_running 1`,
