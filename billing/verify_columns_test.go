@@ -473,15 +473,16 @@ func (s *sale) others(t testing.TB, table, column, rowid string, states []string
 }
 
 // found changes one column of a row, reports whether verification tells, and
-// puts it back.
+// puts it back. What stood there is kept here and not in a table: a table that
+// comes and goes has SQLite parse every statement anew.
 func (s *sale) found(t testing.TB, table, column, rowid, value string) bool {
 	t.Helper()
-	s.exec(t, "CREATE TABLE saved AS SELECT "+column+" AS v FROM "+table+" WHERE rowid = "+rowid)
-	_, err := s.db.Write.ExecContext(t.Context(), "UPDATE "+table+" SET "+column+" = "+value+" WHERE rowid = "+rowid)
+	at := " WHERE rowid = " + rowid
+	was := s.texts(t, "SELECT quote("+column+") FROM "+table+at)[0]
+	_, err := s.db.Write.ExecContext(t.Context(), "UPDATE "+table+" SET "+column+" = "+value+at)
 	if err == nil { // not even the database tells
 		_, err = s.Verify(s.ctx, VerifyOptions{SealAge: time.Minute})
 	}
-	s.exec(t, "UPDATE "+table+" SET "+column+" = (SELECT v FROM saved) WHERE rowid = "+rowid)
-	s.exec(t, "DROP TABLE saved")
+	s.exec(t, "UPDATE "+table+" SET "+column+" = "+was+at)
 	return err != nil // a value that cannot even be read is found as well
 }
