@@ -76,6 +76,8 @@ func (g *gatewayControl) do(ctx context.Context, line string) (map[string]string
 		return nil, g.refund(ctx, words[1])
 	case len(words) == 2 && words[0] == "dispute":
 		return nil, g.decide(ctx, words[1])
+	case len(words) == 2 && words[0] == "advance":
+		return nil, g.advance(ctx, words[1])
 	case len(words) == 2 && words[0] == "payout":
 		return nil, g.form(ctx, "/v1/payouts", url.Values{"amount": {words[1]}, "currency": {"usd"}})
 	case len(words) == 4 && words[0] == "card" && words[2] == "expires":
@@ -228,6 +230,15 @@ func (g *gatewayControl) form(ctx context.Context, path string, values url.Value
 		return fmt.Errorf("the sandbox answers %s with %d: %s (%w)", path, answer.StatusCode, raw, err)
 	}
 	return nil
+}
+
+// advance lets time pass at the gateway alone.
+func (g *gatewayControl) advance(ctx context.Context, by string) error {
+	d, err := days(by)
+	if err != nil {
+		return err
+	}
+	return g.ask(ctx, http.MethodPost, "/_sandbox/clock", map[string]any{"advance_seconds": int64(d.Seconds())}, nil)
 }
 
 // refund gives so much of the newest charge back, in minor units, as somebody

@@ -142,6 +142,7 @@ type anyKeys struct{}
 
 func (anyKeys) CheckKeys(gateway.Environment, string, string) error { return nil }
 func (anyKeys) CheckWebhookSecret(string) error                     { return nil }
+func (anyKeys) CheckAccount(gateway.Account) error                  { return nil }
 
 // done notes what was done, and finishes it.
 type done struct {

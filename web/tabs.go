@@ -23,8 +23,8 @@ type Tab struct {
 }
 
 // Tabs are the example operations in the order in which they are meant to be
-// run: from a quote to a paid invoice, then balances. It fails only
-// when an embedded file is malformed.
+// run: from a quote to a paid invoice, then balances, then the life of a
+// subscription. It fails only when an embedded file is malformed.
 func Tabs() ([]Tab, error) {
 	// ReadDir sorts by name, and the names begin with two digits.
 	names, err := fs.Glob(tabFiles, "tabs/*.graphql")

@@ -40,7 +40,8 @@ func TestTabsTellTheStoryInOrder(t *testing.T) {
 		"13 Set funds aside", "14 Capture the hold", "15 Automatic reload",
 		"16 A credit limit refuses", "17 The month's statement",
 		"18 Top up at Worldpay", "19 And what came of it",
-		"20 A month later", "21 And what was billed",
+		"20 A month later", "21 And what was billed", "22 Her card is declined",
+		"23 She is mailed", "24 Rescued by 3-D Secure", "25 Refunded",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("tabs %q, want %q", names, want)

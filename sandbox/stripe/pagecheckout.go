@@ -83,7 +83,7 @@ func paySession(t *tx, s object, r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	problem, err = t.tryCard(func() error {
-		pm := t.newPaymentMethod(card, 12, 0)
+		pm := t.newPaymentMethod(card.testCard, card.month, card.year)
 		t.insert(pm)
 		return confirm(o, confirmation{method: pm.id(), returnURL: successURL(s)})
 	})

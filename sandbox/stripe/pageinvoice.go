@@ -73,7 +73,7 @@ func payInvoicePage(t *tx, inv object, r *http.Request) (answer, error) {
 		t.save(inv)
 	}
 	problem, err = t.tryCard(func() error {
-		pm := t.newPaymentMethod(card, 12, 0)
+		pm := t.newPaymentMethod(card.testCard, card.month, card.year)
 		t.insert(pm)
 		return t.confirmPaymentIntent(pi, confirmation{method: pm.id()})
 	})

@@ -142,30 +142,39 @@ func (s *Server) onPage(ctx context.Context, kind, token string, f func(t *tx, o
 // the field that it is about; no field where the card was refused.
 type typedProblem struct{ text, field string }
 
-// typedCard reads the card form. Which test card it was is all that leaves
-// this function; the name is not even read.
-func typedCard(r *http.Request, now int64) (testCard, typedProblem) {
+// enteredCard is what is kept of a card form.
+type enteredCard struct {
+	testCard
+	month, year int64
+}
+
+// typedCard reads the card form. Which test card it was and when it ends is all
+// that leaves this function; the name is not even read.
+func typedCard(r *http.Request, now int64) (enteredCard, typedProblem) {
 	card, known := cardByNumber(r.PostFormValue("number"))
+	month, year, future := futureExpiry(r.PostFormValue("expiry"), now)
+	entered := enteredCard{card, month, year}
 	switch {
 	case !known:
-		return card, typedProblem{"This page accepts test cards only, such as 4242 4242 4242 4242. Please do not type a real card number.", "number"}
+		return entered, typedProblem{"This page accepts test cards only, such as 4242 4242 4242 4242. Please do not type a real card number.", "number"}
 	case card.invalid != nil:
-		return card, typedProblem{card.invalid.message, "number"}
-	case !futureExpiry(r.PostFormValue("expiry"), now):
-		return card, typedProblem{"Please give an expiry in the future as MM/YY, such as 12/34.", "expiry"}
+		return entered, typedProblem{card.invalid.message, "number"}
+	case !future:
+		return entered, typedProblem{"Please give an expiry in the future as MM/YY, such as 12/34.", "expiry"}
 	}
 	cvc := r.PostFormValue("cvc")
 	if len(cvc) < 3 || len(cvc) > 4 || strings.Trim(cvc, "0123456789") != "" {
-		return card, typedProblem{"Please give a security code of 3 or 4 digits, such as 123.", "cvc"}
+		return entered, typedProblem{"Please give a security code of 3 or 4 digits, such as 123.", "cvc"}
 	}
-	return card, typedProblem{}
+	return entered, typedProblem{}
 }
 
-// futureExpiry reads MM/YY, MM/YYYY, with or without a separator.
-func futureExpiry(text string, now int64) bool {
+// futureExpiry reads MM/YY, MM/YYYY, with or without a separator; false for
+// what is no month or is over.
+func futureExpiry(text string, now int64) (month, year int64, future bool) {
 	digits := strings.NewReplacer("/", "", " ", "", "-", "").Replace(text)
 	if (len(digits) != 4 && len(digits) != 6) || strings.Trim(digits, "0123456789") != "" {
-		return false
+		return 0, 0, false
 	}
 	number := func(s string) (n int64) {
 		for _, c := range s {
@@ -173,11 +182,11 @@ func futureExpiry(text string, now int64) bool {
 		}
 		return n
 	}
-	month, year := number(digits[:2]), number(digits[2:])
+	month, year = number(digits[:2]), number(digits[2:])
 	if len(digits) == 4 {
 		year += 2000
 	}
-	return month >= 1 && month <= 12 && !expired(month, year, now)
+	return month, year, month >= 1 && month <= 12 && !expired(month, year, now)
 }
 
 // tryCard runs a step that may be refused by the card and returns the text to

@@ -266,8 +266,8 @@ func (t *tx) nextAction(intent object, returnURL string) object {
 
 // chargeIntent moves the money after all checks are behind.
 func (t *tx) chargeIntent(pi, pm object, card testCard) error {
-	if card.charge != nil {
-		return t.failIntent(pi, pm, card, card.charge)
+	if refusal := t.chargeDecline(pm, card); refusal != nil {
+		return t.failIntent(pi, pm, card, refusal)
 	}
 	charge := t.newCharge(pi, pm, card)
 	pi["latest_charge"], pi["next_action"] = charge.id(), nil

@@ -81,6 +81,15 @@ func expired(month, year, now int64) bool {
 	return year < int64(n.Year()) || (year == int64(n.Year()) && month < int64(n.Month()))
 }
 
+// chargeDecline is the reason for which an issuer does not let a card be
+// charged; nil where it does. Any card is refused once its last month is over.
+func (t *tx) chargeDecline(pm object, card testCard) *decline {
+	if saved := pm.sub("card"); card.charge == nil && expired(saved.num("exp_month"), saved.num("exp_year"), t.now) {
+		return declineExpired
+	}
+	return card.charge
+}
+
 // newPaymentMethod makes a card that is attached to nobody; year 0 means a few
 // years ahead.
 func (t *tx) newPaymentMethod(card testCard, month, year int64) object {

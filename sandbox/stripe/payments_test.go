@@ -129,6 +129,23 @@ func TestCards(t *testing.T) {
 	equal(t, "code of a past expiry", refused(t, err, 402).Code, stripe.ErrorCodeExpiredCard)
 }
 
+func TestCardIsDeclinedOnceItHasExpired(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	customer := b.customer("")
+	end := time.Now().UTC().Add(day)
+	pm := must(b.PaymentMethods.New(&stripe.PaymentMethodParams{Type: stripe.String("card"), Card: &stripe.PaymentMethodCardParams{
+		Number: stripe.String("4242424242424242"), ExpMonth: stripe.Int64(int64(end.Month())), ExpYear: stripe.Int64(int64(end.Year())),
+	}}))(t)
+	must(b.PaymentMethods.Attach(pm.ID, &stripe.PaymentMethodAttachParams{Customer: stripe.String(customer.ID)}))(t)
+	must(b.intent(pm.ID, customer.ID, nil))(t)
+	b.advance(40 * day)
+	_, err := b.intent(pm.ID, customer.ID, nil)
+	equal(t, "code of an expired card", refused(t, err, 402).Code, stripe.ErrorCodeExpiredCard)
+	must(b.PaymentMethods.Update(pm.ID, &stripe.PaymentMethodParams{Card: &stripe.PaymentMethodCardParams{ExpYear: stripe.Int64(2044)}}))(t)
+	must(b.intent(pm.ID, customer.ID, nil))(t)
+}
+
 func TestCardSetUpOnceNeedsNoAuthenticationLater(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -136,8 +136,20 @@ const plan = add("sub", {
   amount: usd("19.00"),
   items: [{ description: "Platform", quantity: 1 }],
   quote: null,
-  invoices: { edges: [{ node: newInvoice("19.00") }] },
+  invoices: () => ({ edges: [{ node: late }] }),
+  latestInvoice: () => late,
   allowedActions: ["UPDATE", "CANCEL"],
+});
+
+// What is late of the plan from the beginning; its page can be paid.
+const late = newInvoice("19.00");
+Object.assign(late, {
+  status: "OPEN",
+  number: "2026-0002",
+  attempts: 1,
+  subscription: plan,
+  hostedUrl: `${publicUrl}/hosted/invoice/${late.id}`,
+  payments: () => ({ edges: [...store.values()].filter(({ invoice }) => invoice === late).map((node) => ({ node: { ...node, attempts: { edges: [] } } })) }),
 });
 
 const root = {
@@ -149,6 +161,15 @@ const root = {
   products: { edges: [{ node: { name: "Platform", prices: [monthly, price] } }] },
   clockAdvance: () => done({ organization: { now: new Date().toISOString(), clockUntil: new Date().toISOString() } }),
   subscriptions: { edges: [{ node: plan }] },
+  emails: { edges: [{ node: { kind: "CHARGE_FAILED", status: "SENT", payer: ada, createdAt: new Date().toISOString() } }] },
+  paymentMethodSetDefault: ({ input }) => done({ paymentMethod: { ...get(input.id, "PaymentMethod"), isDefault: true } }),
+  creditNoteCreate({ input }) {
+    const invoice = get(input.invoiceId, "Invoice");
+    if (invoice?.status !== "PAID") return refuse("INVALID_STATE", "the invoice is not paid");
+    const payment = { status: "SUCCEEDED", refunded: invoice.total };
+    const refunds = [{ status: "SUCCEEDED", amount: invoice.total, payment }];
+    return done({ creditNote: add("crn", { number: "CN-1", total: invoice.total, pdfUrl: `${publicUrl}/hosted/pdf/${invoice.id}`, refunds, invoice: { ...invoice, credited: invoice.total } }) });
+  },
 
   quoteCreate: ({ input }) =>
     done({

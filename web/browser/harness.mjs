@@ -62,6 +62,14 @@ export async function openPage(browser, path = "/", options = {}) {
   return page;
 }
 
+/** Fills in a hosted page's form with a card of this number. */
+export async function fillCard(page, number) {
+  await page.locator("input[name=number]").fill(number);
+  await page.locator("input[name=expiry]").fill("12 / 34");
+  await page.locator("input[name=cvc]").fill("123");
+  await page.locator("input[name=name]").fill("Ada Lovelace");
+}
+
 /** Fails when anything was noted on the page since it was opened. */
 export function assertQuiet(page) {
   assert.deepEqual(page.trouble, []);

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { assertNoSideways, Flow, assertQuiet, pageConfig, openBrowser, openPage, run, scenario, screenshot, until } from "./harness.mjs";
+import { assertNoSideways, Flow, assertQuiet, fillCard, pageConfig, openBrowser, openPage, run, scenario, screenshot, until } from "./harness.mjs";
 
 const goodCard = "4242 4242 4242 4242";
 const decliningCard = "4000 0000 0000 0002";
@@ -53,13 +53,6 @@ async function statusOf(id) {
 }
 const untilStatus = (id, status) => until(`${id} is ${status}`, async () => (await statusOf(id)) === status);
 
-async function fill(page, number) {
-  await page.locator("input[name=number]").fill(number);
-  await page.locator("input[name=expiry]").fill("12 / 34");
-  await page.locator("input[name=cvc]").fill("123");
-  await page.locator("input[name=name]").fill("Ada Lovelace");
-}
-
 const submit = (page) => page.locator("form:has(input[name=number]) button[type=submit]").first();
 
 /** Every input of the card form has a label, and the page says what it is. */
@@ -77,7 +70,7 @@ scenario("an invoice is paid on its hosted page", async () => {
   const page = await openPage(browser, invoice.url, noScript);
   await assertUsable(page);
   await screenshot(page, "hosted-invoice");
-  await fill(page, goodCard);
+  await fillCard(page, goodCard);
   await submit(page).click();
   await untilStatus(invoice.id, "PAID");
   const { receiptUrl } = await read(invoice.id);
@@ -92,12 +85,12 @@ scenario("an invoice is paid on its hosted page", async () => {
 scenario("a declined card leaves the invoice open and the form usable", async () => {
   const invoice = await openInvoice();
   const page = await openPage(browser, invoice.url, noScript);
-  await fill(page, decliningCard);
+  await fillCard(page, decliningCard);
   await submit(page).click();
   await page.getByRole("alert").waitFor();
   await screenshot(page, "hosted-invoice-declined");
   assert.equal(await statusOf(invoice.id), "OPEN");
-  await fill(page, goodCard);
+  await fillCard(page, goodCard);
   await submit(page).click();
   await untilStatus(invoice.id, "PAID");
   await page.context().close();
@@ -129,7 +122,7 @@ scenario("a balance is topped up on the checkout page", async () => {
   const page = await openPage(browser, payment.url, noScript);
   await assertUsable(page);
   await screenshot(page, "hosted-checkout");
-  await fill(page, goodCard);
+  await fillCard(page, goodCard);
   await submit(page).click();
   await untilStatus(payment.id, "SUCCEEDED");
   await page.waitForLoadState();
@@ -163,7 +156,7 @@ scenario("3-D Secure that fails leaves the invoice open", async () => {
 scenario("a card that asks for 3-D Secure on the hosted invoice leads there and back", async () => {
   const invoice = await openInvoice();
   const page = await openPage(browser, invoice.url, noScript);
-  await fill(page, challengedCard);
+  await fillCard(page, challengedCard);
   await submit(page).click();
   await page.locator("#complete").click();
   await untilStatus(invoice.id, "PAID");

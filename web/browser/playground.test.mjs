@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { assertNoSideways, assertNoUserErrors, assertQuiet, baseUrl, openBrowser, openPage, pageConfig, run, scenario, screenshot, token, until } from "./harness.mjs";
+import { assertNoSideways, assertNoUserErrors, assertQuiet, baseUrl, fillCard, openBrowser, openPage, pageConfig, run, scenario, screenshot, token, until } from "./harness.mjs";
 
 let browser;
 let config;
@@ -34,6 +34,18 @@ async function press(page) {
   await play(page).click();
   await answered;
   return JSON.parse(await until("an answer is shown", () => answerText(page)));
+}
+
+/** Opens the invoice's page by its link and pays it with a card of which the bank asks. */
+async function payOnPage(page) {
+  const opened = page.context().waitForEvent("page");
+  await page.locator('.purser-link[data-name="hostedUrl"]').click();
+  const invoice = await opened;
+  await fillCard(invoice, "4000 0027 6000 3184");
+  await invoice.locator("form:has(input[name=number]) button[type=submit]").first().click();
+  await invoice.locator("#complete").click();
+  await invoice.getByText(/^Paid/).first().waitFor();
+  await invoice.close();
 }
 
 scenario("the page loads from its own host only, without errors", async () => {
@@ -143,7 +155,7 @@ scenario("the example tabs run in order, by pressing play", async () => {
     const { name, query } = tabs[index];
     if (index === 0) await tabButtons(page).first().click();
     else await page.getByRole("button", { name: `Next: ${name}` }).click();
-    if (query.includes("subscription ")) {
+    if (/^subscription /m.test(query)) {
       const opened = page.waitForEvent("websocket");
       await play(page).click();
       const socket = await opened;
@@ -161,7 +173,14 @@ scenario("the example tabs run in order, by pressing play", async () => {
       await closed;
       continue;
     }
-    const answer = await press(page);
+    let answer = await press(page);
+    // Clocks and the gateway's events take their time: the tabs say to run them again.
+    const arrived = {
+      21: ({ organization }) => organization.clockUntil === null,
+      23: ({ organization }) => organization.clockUntil === null,
+      24: ({ node }) => node.status === "PAID",
+    }[name.split(" ")[0]];
+    if (arrived) await until(`${name} shows what it is about`, async () => arrived(answer.data) || ((answer = await press(page)), false));
     assert.equal(answer.errors, undefined, `${name}: ${JSON.stringify(answer.errors)}`);
     assertNoUserErrors(answer);
     assert.equal(await page.locator(".purser-chip-missing").count(), 0, `${name} did not capture what it promises`);
@@ -172,6 +191,8 @@ scenario("the example tabs run in order, by pressing play", async () => {
     if (name.startsWith("14 ")) assert.equal(answer.data.holdCapture.hold.status, "CAPTURED");
     if (name.startsWith("15 ")) assert.equal(answer.data.usageRecord.balance.remaining.amount, "4.99");
     if (name.startsWith("16 ")) assert.equal(answer.data.creditLimitSet.balance.payer.canSpend.reason, "CREDIT_LIMIT_EXCEEDED");
+    if (name.startsWith("23 ")) await payOnPage(page);
+    if (name.startsWith("25 ")) assert.equal(answer.data.creditNoteCreate.creditNote.refunds[0].status, "SUCCEEDED");
     await screenshot(page, `playground-tab-${String(index + 1).padStart(2, "0")}`);
   }
   assertQuiet(page);
