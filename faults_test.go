@@ -22,6 +22,10 @@ type move struct {
 	// writes begins the paths of the requests by which the gateway does it.
 	writes  string
 	prepare func(t *testing.T, s *stack, c *cast)
+	// lead does what of ask comes before the gateway is asked for money.
+	lead func(t *testing.T, s *stack)
+	// finish ends what plays of the step have left running.
+	finish func(t *testing.T, s *stack)
 	// ask sends the mutation once. The text says how things stand after it.
 	ask func(ctx context.Context, s *stack, c *cast, key string) (string, error)
 	// start is ask for what a payer has to do on a page, which it returns.
@@ -30,8 +34,6 @@ type move struct {
 	want   string
 	// takes says that the gateway takes money then.
 	takes bool
-	// absent says why there is no such step yet.
-	absent string
 }
 
 // once sends a mutation and reads the states at the paths.
@@ -101,15 +103,6 @@ func sales() []move {
 			},
 		},
 		{
-			name: "paymentMethodSetup", want: "PENDING ClientSecretAction ",
-			ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
-				text, _, err := once(ctx, s, "paymentMethodSetup", "paymentMethod { status } nextAction { __typename }", map[string]any{
-					"payerId": c.payer, "idempotencyKey": key,
-				}, "paymentMethod.status", "nextAction.__typename")
-				return text, err
-			},
-		},
-		{
 			name: "paymentMethodSetDefault", want: "ACTIVE ", prepare: carded,
 			ask: func(ctx context.Context, s *stack, c *cast, _ string) (string, error) {
 				text, _, err := once(ctx, s, "paymentMethodSetDefault", "paymentMethod { status }", map[string]any{"id": c.card}, "paymentMethod.status")
@@ -128,13 +121,6 @@ func sales() []move {
 			},
 		},
 		{
-			name: "quoteFinalize", want: "OPEN ", prepare: quoted,
-			ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
-				text, _, err := once(ctx, s, "quoteFinalize", "quote { status }", map[string]any{"id": c.quote, "idempotencyKey": key}, "quote.status")
-				return text, err
-			},
-		},
-		{
 			name: "quoteAccept", want: "ACCEPTED DRAFT ", prepare: offered,
 			ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
 				text, _, err := once(ctx, s, "quoteAccept", "quote { status } invoice { status }", map[string]any{"id": c.quote, "idempotencyKey": key},
@@ -149,15 +135,53 @@ func sales() []move {
 				return text, err
 			},
 		},
-		{name: "invoiceFinalize", want: "OPEN ", prepare: draft, ask: ofInvoice("invoiceFinalize", nil)},
 		{name: "invoicePay", want: "PAID ", takes: true, prepare: open, ask: ofInvoice("invoicePay", nil)},
 		{name: "invoicePay out of band", want: "PAID ", prepare: open, ask: ofInvoice("invoicePay", map[string]any{"outOfBand": true})},
+		{
+			name: "creditNoteCreate", want: "SUCCEEDED ", takes: true,
+			prepare: func(t *testing.T, s *stack, c *cast) {
+				open(t, s, c)
+				s.do(t, "invoicePay", "invoice { status }", map[string]any{"id": c.invoice, "paymentMethodId": c.card, "idempotencyKey": "pay " + c.invoice})
+			},
+			ask: giveBackAgain,
+		},
 		{name: "invoiceVoid", want: "VOID ", prepare: open, ask: ofInvoice("invoiceVoid", nil)},
+		// These leave something open that is looked at ever again.
+		{
+			name: "quoteFinalize", want: "OPEN ", prepare: quoted,
+			ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+				text, _, err := once(ctx, s, "quoteFinalize", "quote { status }", map[string]any{"id": c.quote, "idempotencyKey": key}, "quote.status")
+				return text, err
+			},
+		},
+		{
+			name: "paymentMethodSetup", want: "PENDING ClientSecretAction ",
+			ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+				text, _, err := once(ctx, s, "paymentMethodSetup", "paymentMethod { status } nextAction { __typename }", map[string]any{
+					"payerId": c.payer, "idempotencyKey": key,
+				}, "paymentMethod.status", "nextAction.__typename")
+				return text, err
+			},
+		},
+		{name: "invoiceFinalize", want: "OPEN ", prepare: draft, ask: ofInvoice("invoiceFinalize", nil)},
 	}
 	for i := range all {
 		all[i].class, all[i].gateway = classSale, gateway.KindStripe
 	}
 	return all
+}
+
+// giveBackAgain credits a paid invoice through its gateway. A note stands
+// although the gateway has refused to give it back, which is asked for anew.
+func giveBackAgain(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+	const selection = "creditNote { id refunds { status } }"
+	got, err := s.mutate(ctx, "creditNoteCreate", selection, map[string]any{
+		"invoiceId": c.invoice, "reason": "Not wanted", "settlement": "REFUND", "idempotencyKey": key,
+	})
+	if err == nil && lastRefund(got) == "FAILED" {
+		got, err = s.mutate(ctx, "creditNoteRefund", selection, map[string]any{"id": got.text("creditNote.id"), "idempotencyKey": key + s.newName()})
+	}
+	return lastRefund(got) + " ", err
 }
 
 // insist asks until the mutation has ended as it should, letting time pass and
@@ -196,6 +220,8 @@ func (s *stack) insist(t *testing.T, m move, c *cast, key string) error {
 type spoiler struct {
 	name  string
 	fault sandbox.RequestFault
+	// all says that each request of a step is spoiled so, and not a sample.
+	all bool
 	// gone says that the caller hangs up meanwhile.
 	gone bool
 	// away says that this request and all after it are spoiled, for an hour.
@@ -207,8 +233,8 @@ func spoilers() []spoiler {
 		return sandbox.RequestFault{Action: sandbox.ActionStatus, Status: status, When: when, Store: store}
 	}
 	return []spoiler{
-		{name: "reset before", fault: sandbox.RequestFault{Action: sandbox.ActionReset, When: sandbox.WhenBefore}},
-		{name: "reset after", fault: sandbox.RequestFault{Action: sandbox.ActionReset, When: sandbox.WhenAfter}},
+		{name: "reset before", all: true, fault: sandbox.RequestFault{Action: sandbox.ActionReset, When: sandbox.WhenBefore}},
+		{name: "reset after", all: true, fault: sandbox.RequestFault{Action: sandbox.ActionReset, When: sandbox.WhenAfter}},
 		{name: "500 before", fault: status(500, sandbox.WhenBefore, false)},
 		{name: "500 before, kept under the key", fault: status(500, sandbox.WhenBefore, true)},
 		{name: "500 after", fault: status(500, sandbox.WhenAfter, false)},
@@ -222,23 +248,27 @@ func spoilers() []spoiler {
 	}
 }
 
-// requestsOf plays a mutation undisturbed and returns the requests that it
-// made of the gateway.
-func (s *stack) requestsOf(t *testing.T, m move, home *cast) []string {
+// requestsOf plays a prepared mutation undisturbed and returns the requests
+// that it made of its gateway, and how many of them when it was asked first.
+func (s *stack) requestsOf(t *testing.T, m move, c *cast) (requests []string, atOnce int) {
 	t.Helper()
-	c := *home
-	if m.prepare != nil {
-		m.prepare(t, s, &c)
+	first := m
+	first.ask = func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+		text, err := m.ask(ctx, s, c, key)
+		if atOnce == 0 {
+			atOnce = s.gateway.count(m.gateway)
+		}
+		return text, err
 	}
 	s.gateway.take()
-	if err := s.insist(t, m, &c, "undisturbed "+s.newName()); err != nil {
+	if err := s.insist(t, first, c, "undisturbed "+s.newName()); err != nil {
 		t.Fatalf("%s: %v", m.name, err)
 	}
-	requests := s.gateway.take()
-	if len(requests) == 0 {
+	requests = s.gateway.take()[m.gateway]
+	if atOnce == 0 && m.gateway != "" {
 		t.Fatalf("%s asks nothing of the gateway", m.name)
 	}
-	return requests
+	return requests, atOnce
 }
 
 // spoil plays a mutation with one of its requests spoiled, and reports whether
@@ -268,7 +298,7 @@ func (s *stack) spoil(t *testing.T, m move, home *cast, at int, spoiled spoiler,
 		// The caller hangs up while the gateway has the request and keeps its
 		// answer back.
 		ctx, cancel := context.WithCancel(t.Context())
-		arrived, asked := s.gateway.arrival(at), make(chan struct{})
+		arrived, asked := s.gateway.arrival(m.gateway, at), make(chan struct{})
 		go func() {
 			select {
 			case <-arrived:

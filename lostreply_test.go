@@ -2,63 +2,66 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"purser/testdb"
 )
 
 // lostRepliesMax is how many positions of one flow are tried where not all are.
-const lostRepliesMax = 5
+const lostRepliesMax = 3
 
 func isCommit(m testdb.Message) bool {
 	return m.Kind == 'C' && bytes.HasPrefix(m.Body, []byte("COMMIT"))
 }
 
-// loss is one mutation whose replies are lost one by one.
-type loss struct {
-	*stack
-	proxy *testdb.Proxy
-	home  *cast
-	move  move
-	n     int
+// lostReplies loses what the database answers, message by message, or a sample
+// of them.
+func lostReplies(t *testing.T, tr *trial, m move) int {
+	usual, plays := tr.usual(t, m)
+	step := 1
+	if !full() {
+		step = max(1, usual.replies/lostRepliesMax)
+	}
+	tr.keys++
+	for n := 1 + tr.keys%step; n <= usual.replies; n += step { // each step meets others of what all share
+		plays++
+		tr.without(t, m, fmt.Sprintf("reply %d of %d", n, usual.replies), func(m testdb.Message) bool { return m.Number == n })
+	}
+	return plays
 }
 
-// undisturbed plays the mutation and counts the replies.
-func (l *loss) undisturbed(t *testing.T) (replies, commits int) {
-	t.Helper()
-	c := *l.home
-	if l.move.prepare != nil {
-		l.move.prepare(t, l.stack, &c)
+// lostCommits loses each reply to a COMMIT once.
+func lostCommits(t *testing.T, tr *trial, m move) int {
+	usual, plays := tr.usual(t, m)
+	cuts := 0
+	for n := 1; n <= usual.commits; n++ {
+		passed := 0
+		plays++
+		cuts += tr.without(t, m, fmt.Sprintf("COMMIT %d of %d", n, usual.commits), func(m testdb.Message) bool {
+			if isCommit(m) {
+				passed++
+			}
+			return isCommit(m) && passed == n
+		})
 	}
-	l.proxy.CutWhen(func(m testdb.Message) bool {
-		if isCommit(m) {
-			commits++
-		}
-		return false
-	})
-	if err := l.insist(t, l.move, &c, "undisturbed "+l.newName()); err != nil {
-		t.Fatalf("%s: %v", l.move.name, err)
+	if cuts == 0 {
+		t.Error("no reply was lost")
 	}
-	replies = l.proxy.Messages()
-	l.proxy.CutWhen(nil)
-	if commits == 0 {
-		t.Fatalf("%s commits nothing", l.move.name)
-	}
-	return replies, commits
+	return plays
 }
 
-// at plays the mutation with the reply lost that matches.
-func (l *loss) at(t *testing.T, what string, match func(testdb.Message) bool) {
+// without plays a step with the reply lost that matches, and returns how many
+// were: none where this play waits for fewer of them.
+func (tr *trial) without(t *testing.T, m move, what string, match func(testdb.Message) bool) (cuts int) {
 	t.Helper()
-	l.n++
-	c := *l.home
-	if l.move.prepare != nil {
-		l.move.prepare(t, l.stack, &c)
-	}
-	l.proxy.CutWhen(match)
-	err := l.insist(t, l.move, &c, "lost "+l.newName())
-	l.proxy.CutWhen(nil)
+	c := tr.cast(t, m)
+	tr.proxy.CutWhen(match)
+	err := tr.insist(t, m, c, "lost "+tr.newName())
+	cuts = tr.proxy.Cuts()
+	tr.proxy.CutWhen(nil)
 	if err != nil {
-		t.Fatalf("%s without %s: %v", l.move.name, what, err)
+		t.Fatalf("%s without %s: %v", m.name, what, err)
 	}
+	return cuts
 }

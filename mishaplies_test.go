@@ -19,8 +19,9 @@ import (
 // sums are the amounts of the steps as the gateways write them.
 var sums = regexp.MustCompile(`\b(3000|1000|500)\b`)
 
-// names are what a step's latest payment or refund is called.
-type names struct{ own, order, page, payment string }
+// names are what a step's latest payment or refund is called, and the invoice
+// that it pays, where it pays one.
+type names struct{ own, order, page, payment, invoice, bill string }
 
 func (tr *trial) names(t *testing.T, m move, c *cast) names {
 	t.Helper()
@@ -32,6 +33,13 @@ func (tr *trial) names(t *testing.T, m move, c *cast) names {
 	}
 	if p.GatewayPaymentID != nil {
 		n.payment = *p.GatewayPaymentID
+	}
+	if p.InvoiceID != nil {
+		i, err := tr.billing.Client().Invoice.Get(tr.ctx, *p.InvoiceID)
+		must(t, err)
+		if n.invoice = i.ID; i.GatewayInvoiceID != nil {
+			n.bill = *i.GatewayInvoiceID
+		}
 	}
 	if m.class == classRefund {
 		r, err := tr.billing.Client().Refund.Query().Where(refund.PaymentID(c.payment)).Order(refund.ByID(sql.OrderDesc())).First(tr.ctx)
@@ -55,6 +63,9 @@ func (tr *trial) waits(t *testing.T, m move, c *cast, key string) (goOn func()) 
 	if m.start != nil {
 		page := tr.begun(t, m, c, key)
 		return func() { tr.payOn(t, page, m.number) }
+	}
+	if m.lead != nil {
+		m.lead(t, tr.stack)
 	}
 	heal := tr.broken(t, m, sandbox.WhenBefore)
 	_, _ = m.ask(t.Context(), tr.stack, c, key) // nobody knows
@@ -103,7 +114,7 @@ func toldOfSuccess(t *testing.T, tr *trial, m move) int {
 		if n.page != "" {
 			order = n.page
 		}
-		for _, what := range []string{"AUTHORISED", "CAPTURED", "REFUNDED"} {
+		for _, what := range []string{"AUTHORISED", "CAPTURED", "SENT_FOR_REFUND", "REFUNDED"} {
 			tr.lie(t, m.gateway, fmt.Sprintf(`<paymentService version="1.4" merchantCode="PURSERTEST"><notify><orderStatusEvent orderCode=%q><payment><paymentMethod>VISA-SSL</paymentMethod>`+
 				`<amount value="3000" currencyCode="USD" exponent="2"/><lastEvent>%s</lastEvent></payment><journal journalType=%q><bookingDate><date dayOfMonth="10" month="3" year="2026"/></bookingDate></journal></orderStatusEvent></notify></paymentService>`,
 				order, what, what))
@@ -114,6 +125,9 @@ func toldOfSuccess(t *testing.T, tr *trial, m move) int {
 	default:
 		if n.page != "" {
 			tr.lie(t, m.gateway, event("checkout.session.completed", fmt.Sprintf(`{"id":%q,"object":"checkout.session","mode":"payment","status":"complete","payment_status":"paid","amount_total":3000,"currency":"usd","metadata":{"purser_subject":%q}}`, n.page, n.own)))
+		}
+		if n.bill != "" {
+			tr.lie(t, m.gateway, event("invoice.paid", fmt.Sprintf(`{"id":%q,"object":"invoice","status":"paid","paid":true,"total":3000,"amount_due":3000,"amount_paid":3000,"currency":"usd","metadata":{"purser_subject":%q}}`, n.bill, n.invoice)))
 		}
 		tr.lie(t, m.gateway, event("payment_intent.succeeded", fmt.Sprintf(`{"id":"pi_lie","object":"payment_intent","status":"succeeded","amount":3000,"amount_received":3000,"currency":"usd","metadata":{"purser_subject":%q}}`, n.own)))
 	}
@@ -138,12 +152,15 @@ func toldOfAnother(t *testing.T, tr *trial, m move) int {
 	changed := 0
 	for i, n := range all {
 		body := replace(n.body, one.own, two.own)
+		if one.invoice != "" {
+			body = replace(body, one.invoice, two.invoice)
+		}
 		if m.gateway == gateway.KindWorldpay {
 			order := two.order
 			if two.page != "" {
 				order = two.page
 			}
-			body = replace(n.body, `"`+one.payment+`"`, `"`+order+`"`)
+			body = replace(body, `"`+one.payment+`"`, `"`+order+`"`)
 		} else {
 			body = stripeID.ReplaceAll(body, fmt.Appendf(nil, `"id":"evt_other%d_%d"`, tr.keys, i))
 		}

@@ -38,6 +38,7 @@ func TestMishaps(t *testing.T) {
 			for row, m := range steps() {
 				// The gateways are looked at once a step: it takes longer than a cell.
 				before, done := tr.taken(t), 0
+				tr.charging(t, m.byItself())
 				for column, h := range mishaps() {
 					run, _ := h.cell(m)
 					switch mine := (row+column)%2 == share || full(); {
@@ -52,6 +53,7 @@ func TestMishaps(t *testing.T) {
 					}
 					played, done = played+1, done+n
 				}
+				tr.finish(t, m)
 				want := 0
 				if m.takes {
 					want = done
@@ -80,6 +82,8 @@ func TestMishapsAreComplete(t *testing.T) {
 		{classCharge, gateway.KindStripe}: false, {classCharge, gateway.KindWorldpay}: false,
 		{classAuto, gateway.KindStripe}: false, {classAuto, gateway.KindWorldpay}: false,
 		{classRefund, gateway.KindStripe}: false, {classRefund, gateway.KindWorldpay}: false,
+		{classRenewal, gateway.KindStripe}: false, {classRenewal, gateway.KindWorldpay}: false,
+		{classRetry, gateway.KindStripe}: false, {classRetry, gateway.KindWorldpay}: false,
 		{classHold, ""}: false,
 	}
 	count := map[string]int{}
@@ -114,8 +118,8 @@ type trial struct {
 	// postgres is the trial's own server, behind the proxy; nil on SQLite.
 	postgres *testdb.Server
 	proxy    *testdb.Proxy
-	// requests are those that a step makes when all goes well.
-	requests map[string][]string
+	// known is how the steps go when all goes well, by their names.
+	known map[string]course
 	// lies are the ids of events that the gateways have not sent.
 	lies map[string]bool
 	// neighbour is another organization with accounts of its own.
@@ -130,7 +134,7 @@ type trial struct {
 
 func newTrial(t *testing.T, dialectName string) *trial {
 	t.Helper()
-	tr := &trial{requests: map[string][]string{}, lies: map[string]bool{}}
+	tr := &trial{known: map[string]course{}, lies: map[string]bool{}}
 	if dialectName == dialect.Postgres {
 		tr.postgres = testdb.StartServer(t)
 		tr.proxy = testdb.NewProxy(t, tr.postgres.URL(t))
@@ -142,9 +146,6 @@ func newTrial(t *testing.T, dialectName string) *trial {
 	} else {
 		tr.stack = newStack(t, stackDatabase(t, dialectName))
 	}
-	// What is charged when a step asks for it is counted; time passes between.
-	off := false
-	must(t, tr.billing.UpdateOrganization(tr.ctx, billing.OrganizationChange{ChargingEnabled: &off}))
 	tr.home = &cast{payer: tr.newPayer(t, "Ada")}
 	tr.home.card = tr.newCard(t, tr.home.payer, "pm_card_visa")
 	tr.addWorldpay(t, tr.home.payer)
@@ -153,6 +154,20 @@ func newTrial(t *testing.T, dialectName string) *trial {
 	}
 	tr.do(t, "balanceReload", "entry { id }", map[string]any{"payerId": tr.home.payer, "amount": usDollars("10000.00"), "idempotencyKey": "cash"})
 	return tr
+}
+
+// charging says whether the organization has invoices charged by themselves.
+func (tr *trial) charging(t *testing.T, on bool) {
+	t.Helper()
+	must(t, tr.billing.UpdateOrganization(tr.ctx, billing.OrganizationChange{ChargingEnabled: &on}))
+}
+
+// finish ends what the plays of a step have left running.
+func (tr *trial) finish(t *testing.T, m move) {
+	t.Helper()
+	if m.finish != nil {
+		m.finish(t, tr.stack)
+	}
 }
 
 // cast is who takes part in the next play of a step.
@@ -181,15 +196,41 @@ func (tr *trial) taken(t *testing.T) int {
 	return n
 }
 
-// usual are the requests of a step when all goes well. The first time it is
-// played for that, and says so.
-func (tr *trial) usual(t *testing.T, m move) (requests []string, plays int) {
+// course is how a step goes when all goes well: the requests that it makes of
+// its gateway, how many of them when it is asked first, and how many replies
+// and COMMITs of the database it waits for, where there is a proxy.
+type course struct {
+	requests         []string
+	atOnce           int
+	replies, commits int
+}
+
+// usual is the course of a step. The first time it is played for that, and says
+// so.
+func (tr *trial) usual(t *testing.T, m move) (usual course, plays int) {
 	t.Helper()
-	if all, there := tr.requests[m.name]; there {
-		return all, 0
+	if usual, there := tr.known[m.name]; there {
+		return usual, 0
 	}
-	tr.requests[m.name] = tr.requestsOf(t, m, tr.home)
-	return tr.requests[m.name], 1
+	c := tr.cast(t, m)
+	if tr.proxy != nil {
+		tr.proxy.CutWhen(func(m testdb.Message) bool {
+			if isCommit(m) {
+				usual.commits++
+			}
+			return false
+		})
+	}
+	usual.requests, usual.atOnce = tr.requestsOf(t, m, c)
+	if tr.proxy != nil {
+		usual.replies = tr.proxy.Messages()
+		tr.proxy.CutWhen(nil)
+		if usual.commits == 0 {
+			t.Fatalf("%s commits nothing", m.name)
+		}
+	}
+	tr.known[m.name] = usual
+	return usual, 1
 }
 
 // ends is a step under its key, which must come to its end by itself.

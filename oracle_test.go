@@ -103,6 +103,9 @@ func takenByWorldpay(t *testing.T, ctx context.Context, s *worldpaysandbox.Serve
 	for _, o := range state.Orders {
 		if o.Payment != nil && o.Payment.Authorised > 0 {
 			all = append(all, taken{id: o.Code, cents: o.Amount.Value, back: o.Payment.Refunded})
+			if o.Payment.ChargedBack != 0 {
+				t.Errorf("order %s was charged back, which nobody here has asked for", o.Code)
+			}
 		}
 	}
 	return all

@@ -39,11 +39,15 @@ func TestSilentGateway(t *testing.T) {
 // silence plays a mutation whose last request is done and not answered.
 func (s *stack) silence(t *testing.T, m move, home *cast, limit time.Duration) {
 	t.Helper()
-	requests := s.requestsOf(t, m, home)
-	c := *home
-	if m.prepare != nil {
-		m.prepare(t, s, &c)
+	prepared := func() *cast {
+		c := *home
+		if m.prepare != nil {
+			m.prepare(t, s, &c)
+		}
+		return &c
 	}
+	requests, _ := s.requestsOf(t, m, prepared())
+	c := prepared()
 	last := len(requests) - 1
 	if m.class == classHosted {
 		last = 0 // what follows is asked by the browser and by paymentSync
@@ -55,7 +59,7 @@ func (s *stack) silence(t *testing.T, m move, home *cast, limit time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told, err := m.ask(t.Context(), s, &c, "silence "+m.name)
+	told, err := m.ask(t.Context(), s, c, "silence "+m.name)
 	if err != nil {
 		t.Errorf("%s: a gateway that does not answer gives %v", m.name, err)
 	}
@@ -69,7 +73,7 @@ func (s *stack) silence(t *testing.T, m move, home *cast, limit time.Duration) {
 	if call.State != gatewaycall.StateOPEN || call.Outcome != string(gateway.StatusUnknown) {
 		t.Errorf("%s: the call is %s with the outcome %q, want it OPEN and UNKNOWN", m.name, call.State, call.Outcome)
 	}
-	if err := s.insist(t, m, &c, "silence "+m.name); err != nil {
+	if err := s.insist(t, m, c, "silence "+m.name); err != nil {
 		t.Errorf("%s, after the gateway has found its voice: %v", m.name, err)
 	}
 }

@@ -89,10 +89,11 @@ func (c *movingClock) Advance(d time.Duration) {
 type gatewayTap struct {
 	next http.Handler
 	mu   sync.Mutex
-	// seen are method and path of the requests of the API, in order.
-	seen []string
+	// seen are method and path of the requests of each gateway's API, in order.
+	seen map[gateway.Kind][]string
 	// arrived is closed when the request with that index has come.
 	arrived chan struct{}
+	of      gateway.Kind
 	index   int
 	// held is the next request that is held back, nil where none is.
 	held *heldRequest
@@ -103,6 +104,7 @@ type gatewayTap struct {
 // heldRequest is one request that is held back: before it is processed or
 // after it, with nobody having its reply.
 type heldRequest struct {
+	of        gateway.Kind
 	index     int
 	processed bool
 	// reached is closed when it is there, to be let go by closing release.
@@ -110,23 +112,31 @@ type heldRequest struct {
 }
 
 func (g *gatewayTap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasSuffix(r.URL.Path, worldpaysandbox.ServicePath) || r.URL.Path == "/v1/events" {
+	of := gateway.KindStripe
+	switch {
+	case strings.HasSuffix(r.URL.Path, worldpaysandbox.ServicePath):
+		of = gateway.KindWorldpay
+	case !strings.HasPrefix(r.URL.Path, "/v1/"), r.URL.Path == "/v1/events":
 		g.next.ServeHTTP(w, r)
 		return
 	}
 	g.mu.Lock()
-	if g.arrived != nil && len(g.seen) == g.index {
+	index := len(g.seen[of])
+	if g.arrived != nil && g.of == of && g.index == index {
 		close(g.arrived)
 		g.arrived = nil
 	}
 	held := g.held
-	if held != nil && len(g.seen) == held.index {
+	if held != nil && held.of == of && held.index == index {
 		g.held = nil
 	} else {
 		held = nil
 	}
 	rewrite := g.rewrite
-	g.seen = append(g.seen, r.Method+" "+r.URL.Path)
+	if g.seen == nil {
+		g.seen = map[gateway.Kind][]string{}
+	}
+	g.seen[of] = append(g.seen[of], r.Method+" "+r.URL.Path)
 	g.mu.Unlock()
 	if held != nil && !held.processed {
 		close(held.reached)
@@ -153,13 +163,13 @@ func (g *gatewayTap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// hold forgets what was seen, and holds back the request with that index from
-// now on.
-func (g *gatewayTap) hold(index int, processed bool) *heldRequest {
+// hold forgets what was seen, and holds back the gateway's request with that
+// index from now on.
+func (g *gatewayTap) hold(of gateway.Kind, index int, processed bool) *heldRequest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.seen = nil
-	g.held = &heldRequest{index: index, processed: processed, reached: make(chan struct{}), release: make(chan struct{})}
+	g.held = &heldRequest{of: of, index: index, processed: processed, reached: make(chan struct{}), release: make(chan struct{})}
 	return g.held
 }
 
@@ -171,7 +181,7 @@ func (g *gatewayTap) rewriting(f func(reply []byte) []byte) {
 }
 
 // take returns the requests seen since it was called last.
-func (g *gatewayTap) take() []string {
+func (g *gatewayTap) take() map[gateway.Kind][]string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	out := g.seen
@@ -179,12 +189,20 @@ func (g *gatewayTap) take() []string {
 	return out
 }
 
-// arrival forgets what was seen, and returns what is closed when the request
-// with that index has come.
-func (g *gatewayTap) arrival(index int) <-chan struct{} {
+// count is how many requests of a gateway were seen since take was called.
+func (g *gatewayTap) count(of gateway.Kind) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.seen, g.index, g.arrived = nil, index, make(chan struct{})
+	return len(g.seen[of])
+}
+
+// arrival forgets what was seen, and returns what is closed when the gateway's
+// request with that index has come.
+func (g *gatewayTap) arrival(of gateway.Kind, index int) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen = nil
+	g.of, g.index, g.arrived = of, index, make(chan struct{})
 	return g.arrived
 }
 

@@ -19,9 +19,12 @@ const (
 	classCharge class = "top-up by saved card"
 	classAuto   class = "automatic reload"
 	classRefund class = "refund"
-	classHold   class = "hold"
-	classBooked class = "booking" // asks nobody, like a hold
-	classSale   class = "sale"    // of which TestEventsInAnyOrder tells as well
+	// Of an invoice, by due work: see move.byItself.
+	classRenewal class = "renewal"
+	classRetry   class = "retry of a declined charge"
+	classHold    class = "hold"
+	classBooked  class = "booking" // asks nobody, like a hold
+	classSale    class = "sale"    // of which TestEventsInAnyOrder tells as well
 )
 
 // steps are all that money goes through.
@@ -34,10 +37,13 @@ func steps() []move {
 		autoStep(gateway.KindStripe, "/v1/payment_intents"),
 		autoStep(gateway.KindWorldpay, "/submit/order"),
 		refundStep(gateway.KindStripe, "/v1/refunds"),
-		refundStep(gateway.KindWorldpay, "/modify/orderModification/refund"),
+		refundStep(gateway.KindWorldpay, "/modify/refund"),
+		renewalStep(gateway.KindStripe, "/v1/invoices"),
+		renewalStep(gateway.KindWorldpay, "/submit/order"),
+		retryStep(gateway.KindStripe, "/v1/invoices"),
+		retryStep(gateway.KindWorldpay, "/submit/order"),
 	}
-	// Its notifications say what its inquiries do not, other than in the cells.
-	all[7].absent = "TestScenarios/worldpay_refund and gateway/worldpay.TestConfirmRefund hold it"
+	// The sales come last: they leave invoices open that nobody shall charge.
 	return append(append(append(all, holds()...), bookings()...), sales()...)
 }
 
