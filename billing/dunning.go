@@ -72,6 +72,26 @@ func (tx *Tx) giveUpInvoice(ctx context.Context, inv *ent.Invoice, o *ent.Organi
 	return nil
 }
 
+// chargeAgain schedules the next try of an invoice of which one has failed after
+// all: its payment was refused late.
+func (tx *Tx) chargeAgain(ctx context.Context, inv *ent.Invoice) error {
+	if ok, err := tx.chargedByItself(ctx, inv); err != nil || !ok || inv.GatewayInvoiceID != nil {
+		return err
+	}
+	o, err := tx.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	next := tx.Now.AddDate(0, 0, o.DunningRetryDays)
+	inv.Dunning, inv.NextAttemptAt = invoice.DunningRUNNING, &next
+	n, err := tx.Invoice.Update().Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusOPEN)).
+		SetDunning(inv.Dunning).SetNextAttemptAt(next).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("charge invoice %s again: %w", inv.ID, err)
+	}
+	return nil
+}
+
 // retryCharges has the invoices of a payer charged at once that a new card may
 // pay: those of which a try has failed, and more are to follow.
 func (tx *Tx) retryCharges(ctx context.Context, payerID, cardID string) error {

@@ -15,8 +15,6 @@ import (
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
-	"purser/ent/paymentmethod"
-	"purser/ent/provider"
 	"purser/ent/schema"
 	"purser/ent/subscription"
 	"purser/gateway"
@@ -194,7 +192,7 @@ func (s *sale) newSubscription(t testing.TB, invoiceID string) string {
 	s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
 		err := tx.Subscription.Create().SetID(id).SetPayerID(s.payer.ID).SetCurrency("USD").SetStatus(subscription.StatusACTIVE).
 			SetPeriod(0).SetRecurrenceInterval("MONTH").SetRecurrenceCount(1).SetTimeZone("UTC").SetPendingLines([]schema.PendingLine{}).SetAnchorAt(tx.Now).SetStartsAt(tx.Now).
-			SetCurrentPeriodStart(tx.Now).SetCurrentPeriodEnd(tx.Now.AddDate(0, 1, 0)).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
+			SetCurrentPeriodStart(tx.Now).SetCurrentPeriodEnd(tx.Now.AddDate(0, 1, 0)).SetDueAt(tx.Now.AddDate(0, 1, 0)).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
 		if err != nil {
 			return err
 		}
@@ -480,13 +478,7 @@ func TestOneChargeAtATime(t *testing.T) {
 // settled meanwhile is left to a person.
 func TestInvoiceChargedDirectly(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
-		s.provider = s.newKind(t, provider.KindWORLDPAY)
-		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
-		s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
-			return tx.PaymentMethod.Create().SetID(s.newID(prefixPaymentMethod)).SetPayerID(s.payer.ID).SetProviderID(s.provider).
-				SetStatus(paymentmethod.StatusACTIVE).SetGatewayID("token_1").SetGatewayCustomerID(s.payer.ID).SetIsDefault(true).
-				SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
-		})
+		s.throughWorldpay(t)
 		finish := func(c *InvoiceCharge, status gateway.Status) {
 			t.Helper()
 			if c == nil || c.Direct == nil || !c.Direct.OffSession {
