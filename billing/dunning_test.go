@@ -573,3 +573,47 @@ func TestFailedAuthenticationIsTold(t *testing.T) {
 		}
 	})
 }
+
+// A charge that the gateway gives up counts as any other that comes to nothing:
+// the card is not asked for it every hour for ever.
+func TestCanceledChargeIsATry(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.throughWorldpay(t)
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+		c := s.beginCharge(t, id)
+		r := paymentAt(gateway.StatusDeclined, c.Direct.OrderCode, c.Direct.Amount)
+		r.Payment.Canceled = true
+		for range 2 {
+			if err := s.FinishPayment(s.ctx, c.ID, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantTries(t, s.invoiced(t, id), 1, invoice.DunningRUNNING, 3*days, s.clock.Now())
+		if p := s.paid(t, c.PaymentID); p.Status != payment.StatusCANCELED || len(s.toldOf(t, noticeChargeFailed)) != 1 {
+			t.Errorf("%+v, told %+v", p, s.toldOf(t, noticeChargeFailed))
+		}
+	})
+}
+
+// What only a person can put right is looked at once a day, until it is.
+func TestChargesThatSomebodyStopped(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+		if err := s.UpdateDeveloper(s.ctx, PayerChange{ID: s.payer.ID, ChargingEnabled: ptr(false)}); err != nil {
+			t.Fatal(err)
+		}
+		if begun := s.beginCharge(t, id); begun != nil {
+			t.Fatalf("charged: %+v", begun)
+		}
+		wantTries(t, s.invoiced(t, id), 0, invoice.DunningNONE, days, s.clock.Now())
+		if err := s.UpdateDeveloper(s.ctx, PayerChange{ID: s.payer.ID, ChargingEnabled: ptr(true)}); err != nil {
+			t.Fatal(err)
+		}
+		s.archiveProvider(t)
+		if begun := s.beginCharge(t, id); begun != nil {
+			t.Fatalf("charged: %+v", begun)
+		}
+		wantTries(t, s.invoiced(t, id), 0, invoice.DunningNONE, days, s.clock.Now())
+	})
+}

@@ -32,9 +32,12 @@ const (
 	// chargeUnreached is when a gateway is asked anew that could not be reached,
 	// or had too much to do.
 	chargeUnreached = 30 * time.Minute
-	// chargeLater is when an invoice is looked at again where something stands
-	// in the way that has nothing to do with its payer's card.
+	// chargeLater is when an invoice is looked at again where a payment of it is
+	// under way.
 	chargeLater = time.Hour
+	// chargeStopped is the same where somebody has stopped its charges, and may
+	// never have them go on.
+	chargeStopped = 24 * time.Hour
 )
 
 // The reasons of tries that no gateway was asked for.
@@ -204,7 +207,11 @@ func (tx *Tx) planCharge(ctx context.Context, inv *ent.Invoice) (chargePlan, err
 	if err != nil {
 		return plan, fmt.Errorf("look for payments under way: %w", err)
 	}
-	if moving || !p.ChargingEnabled || p.Status == payer.StatusCLOSED || account.Status != provider.StatusACTIVE {
+	switch {
+	case !p.ChargingEnabled, p.Status == payer.StatusCLOSED, account.Status != provider.StatusACTIVE:
+		plan.later = tx.Now.Add(chargeStopped)
+		return plan, nil
+	case moving:
 		plan.later = tx.Now.Add(chargeLater)
 		return plan, nil
 	}
@@ -241,7 +248,9 @@ func (tx *Tx) tryByHand(ctx context.Context, inv *ent.Invoice) (time.Time, error
 
 // paymentThatWaits is the payment of an invoice that its payer has still to
 // let through at the bank, where charging the card once more would ask the bank
-// the same: or, of an invoice that is only ours, could take the money twice.
+// the same: or, of an invoice that is only ours, could take the money twice. A
+// page that was left long ago is no reason to wait: who pays there all the same
+// has the money on the balance.
 func (tx *Tx) paymentThatWaits(ctx context.Context, inv *ent.Invoice, card *ent.PaymentMethod) (*ent.Payment, error) {
 	q := tx.Payment.Query().Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusREQUIRES_ACTION))
 	if inv.GatewayInvoiceID != nil {
@@ -249,6 +258,8 @@ func (tx *Tx) paymentThatWaits(ctx context.Context, inv *ent.Invoice, card *ent.
 			return nil, nil
 		}
 		q.Where(payment.PaymentMethodID(card.ID))
+	} else {
+		q.Where(payment.Or(payment.PaymentMethodIDNotNil(), payment.CreatedAtGT(tx.Now.Add(-hostedPageLife))))
 	}
 	p, err := q.Order(ent.Desc(payment.FieldID)).First(ctx)
 	if ent.IsNotFound(err) {
@@ -380,7 +391,7 @@ func (tx *Tx) settleCharge(ctx context.Context, p *ent.Payment, to payment.Statu
 	p.ActionURL = r.NextAction.RedirectURL
 	ours := r.Status == gateway.StatusUnavailable || r.Status == gateway.StatusRejected && r.Failure != nil && r.Failure.Credentials
 	switch {
-	case to == payment.StatusPROCESSING || to == payment.StatusCANCELED:
+	case to == payment.StatusPROCESSING:
 		return nil
 	case to == payment.StatusSUCCEEDED:
 		_, err := tx.Invoice.Update().Where(invoice.ID(inv.ID)).AddAttempts(1).Save(ctx)
