@@ -85,15 +85,11 @@ func (tx *Tx) subscriptionInvoice(ctx context.Context, sub *ent.Subscription, b 
 	if err != nil {
 		return nil, err
 	}
-	subtotal, err := sumOfLines(lines)
+	t, err := taxLines(lines, p, false)
 	if err != nil {
 		return nil, err
 	}
-	sums, err := sumUp(subtotal, p.TaxRatePpm)
-	if err != nil {
-		return nil, err
-	}
-	return tx.newInvoice(b.invoiceID, p.ID, sums, nil).
+	return tx.newInvoice(b.invoiceID, p.ID, t.invoiceSums, nil).
 		SetSubscriptionID(sub.ID).SetNillableProviderID(sub.ProviderID).
 		SetCollection(invoice.Collection(sub.Collection)).SetNillableFinalizesAt(b.finalizesAt), nil
 }
@@ -123,9 +119,7 @@ func (tx *Tx) itemsOf(ctx context.Context, id string) ([]line, error) {
 // settlePending adds to an invoice's positions what waits for it. What would
 // bring it below nothing waits for the one after.
 func settlePending(lines []line, sub *ent.Subscription) (all []line, rest []schema.PendingLine, err error) {
-	for _, pending := range sub.PendingLines {
-		lines = append(lines, pendingLine(pending, sub.Currency))
-	}
+	lines = append(lines, pendingLinesOf(sub.PendingLines, sub.Currency)...)
 	rest = []schema.PendingLine{}
 	sum, err := sumOfLines(lines)
 	if err != nil || sum.Sign() >= 0 {
@@ -133,6 +127,14 @@ func settlePending(lines []line, sub *ent.Subscription) (all []line, rest []sche
 	}
 	rest = append(rest, schema.PendingLine{Description: "Credit brought forward", AmountUnits: sum.Units})
 	return append(lines, pendingLine(schema.PendingLine{Description: "Credit carried forward to the next invoice", AmountUnits: -sum.Units}, sub.Currency)), rest, nil
+}
+
+func pendingLinesOf(pending []schema.PendingLine, currency string) []line {
+	lines := make([]line, len(pending))
+	for i, p := range pending {
+		lines[i] = pendingLine(p, currency)
+	}
+	return lines
 }
 
 func pendingLine(p schema.PendingLine, currency string) line {
@@ -252,7 +254,8 @@ func (tx *Tx) overdue(ctx context.Context, sub *ent.Subscription) error {
 }
 
 // endSubscription ends a subscription for good. Drafts of its invoices that no
-// gateway has are taken back; what was issued stays due.
+// gateway has are taken back; what was issued stays due, and what waited for the
+// next invoice is settled.
 func (tx *Tx) endSubscription(ctx context.Context, sub *ent.Subscription) error {
 	u := tx.changeSubscription(sub).SetStatus(subscription.StatusCANCELED).SetCanceledAt(tx.Now).ClearDueAt()
 	if err := saveSubscription(ctx, sub, u); err != nil {
@@ -269,7 +272,36 @@ func (tx *Tx) endSubscription(ctx context.Context, sub *ent.Subscription) error 
 			return err
 		}
 	}
-	return nil
+	return tx.billRest(ctx, sub)
+}
+
+// billRest settles what waited for the next invoice of a subscription that has
+// none any more, with one of its own: what comes out in the payer's favour goes
+// to the balance with it.
+func (tx *Tx) billRest(ctx context.Context, sub *ent.Subscription) error {
+	lines := pendingLinesOf(sub.PendingLines, sub.Currency)
+	if len(lines) == 0 {
+		return nil
+	}
+	if sum, err := sumOfLines(lines); err != nil || sum.IsZero() {
+		return err
+	}
+	b := periodBill{invoiceID: tx.s.newID(prefixInvoice), finalizesAt: &tx.Now}
+	c, err := tx.subscriptionInvoice(ctx, sub, b, lines)
+	if err != nil {
+		return err
+	}
+	if err := tx.saveInvoice(ctx, c); err != nil {
+		return err
+	}
+	if err := tx.writeInvoiceLines(ctx, b.invoiceID, lines); err != nil {
+		return err
+	}
+	ended, err := tx.lockSubscription(ctx, sub.ID)
+	if err != nil {
+		return err
+	}
+	return saveSubscription(ctx, ended, tx.changeSubscription(ended).SetPendingLines([]schema.PendingLine{}).SetLatestInvoiceID(b.invoiceID))
 }
 
 // BeginDraftFinalization is BeginInvoiceFinalization for whoever has just had a

@@ -149,10 +149,7 @@ func (tx *Tx) planChange(ctx context.Context, d SubscriptionChange) (changePlan,
 	if d.Proration != ProrationInvoiceNow || len(plan.pending) == 0 {
 		return plan, nil
 	}
-	var now []line
-	for _, p := range plan.pending {
-		now = append(now, pendingLine(p, sub.Currency))
-	}
+	now := pendingLinesOf(plan.pending, sub.Currency)
 	sum, err := sumOfLines(now)
 	if err != nil || sum.Sign() <= 0 {
 		return plan, err // in the payer's favour: with the next invoice
@@ -256,12 +253,16 @@ func (s *Service) PreviewSubscription(ctx context.Context, d SubscriptionChange)
 			return err
 		}
 		sub := plan.sub
-		if sub.Status == subscription.StatusCANCELED || plan.now == nil && sub.CancelAtPeriodEnd {
+		ends := plan.now == nil && sub.CancelAtPeriodEnd
+		if sub.Status == subscription.StatusCANCELED || ends && len(plan.pending) == 0 {
 			return refuse(CodeInvalidState, "id", "the subscription is billed no more")
 		}
 		out = &SubscriptionPreview{BilledAt: tx.Now}
 		lines := plan.now
-		if lines == nil {
+		switch {
+		case ends:
+			out.BilledAt, lines = sub.CurrentPeriodEnd, pendingLinesOf(plan.pending, sub.Currency)
+		case lines == nil:
 			out.BilledAt = sub.CurrentPeriodEnd
 			if sub.Period < 0 {
 				out.BilledAt = sub.AnchorAt
@@ -282,11 +283,7 @@ func (s *Service) PreviewSubscription(ctx context.Context, d SubscriptionChange)
 		if err != nil {
 			return err
 		}
-		subtotal, err := sumOfLines(lines)
-		if err != nil {
-			return err
-		}
-		sums, err := sumUp(subtotal, p.TaxRatePpm)
+		sums, err := taxLines(lines, p, false)
 		if err != nil {
 			return err
 		}
