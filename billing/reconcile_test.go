@@ -101,3 +101,41 @@ func TestReconcile(t *testing.T) {
 		wantCode(t, err, CodeInvalid, "date")
 	})
 }
+
+// What neither side counts as taken is no exception, nor is what the gateway
+// had too much of to read.
+func TestReconcileTellsNothingThatIsRight(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		refused, warned, kept := s.toppedUp(t, "25"), s.toppedUp(t, "10"), s.toppedUp(t, "7")
+		s.refusedLate(t, refused)
+		s.disputed(t, warned, gateway.DisputeWarning, gateway.DisputeWarningClosed)
+		at := s.clock.Now()
+		reconcile := func(theirs gateway.MovementsResult) []ReconcileException {
+			t.Helper()
+			d, err := s.BeginReconcile(s.ctx, s.provider, at.Format(time.DateOnly), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.FinishReconcile(s.ctx, d, theirs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Exceptions
+		}
+		movement := func(p string) gateway.Movement {
+			return gateway.Movement{Kind: gateway.MovementPayment, ID: p, Amount: usd(t, "7"), At: at}
+		}
+		first := movement(*warned.GatewayPaymentID)
+		first.Amount = usd(t, "10")
+		all := gateway.MovementsResult{Outcome: succeeded(), Complete: true, Movements: []gateway.Movement{first, movement(*kept.GatewayPaymentID)}}
+		if found := reconcile(all); len(found) != 0 {
+			t.Errorf("told %+v", found)
+		}
+		cut := all
+		cut.Complete, cut.Movements = false, all.Movements[:1]
+		if found := reconcile(cut); len(found) != 0 {
+			t.Errorf("of a part of the list: %+v", found)
+		}
+	})
+}
