@@ -2,6 +2,8 @@ package billing
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,4 +66,36 @@ func TestClockOfTwoServers(t *testing.T) {
 		by := time.Hour
 		wantCode(t, f.AdvanceClock(f.ctx, ClockAdvance{By: &by}), CodeInvalidState, "")
 	})
+}
+
+// Organizations with clocks of their own have their turns in the looks for due
+// work, however many there are.
+func TestClocksTakeTurns(t *testing.T) {
+	t.Parallel()
+	var c orgClocks
+	var all []string
+	for n := range 2*clocksEach + 5 {
+		all = append(all, fmt.Sprintf("org_%03d", n))
+	}
+	seen := map[string]int{}
+	for range 3 {
+		looked := c.turn(slices.Clone(all))
+		if len(looked) != clocksEach {
+			t.Errorf("%d in one look", len(looked))
+		}
+		for _, id := range looked {
+			seen[id]++
+		}
+	}
+	for _, id := range all {
+		if seen[id] == 0 {
+			t.Errorf("%s has no turn", id)
+		}
+	}
+	if few := c.turn([]string{"org_b", "org_a"}); len(few) != 2 {
+		t.Errorf("of two: %v", few)
+	}
+	if none := c.turn(nil); len(none) != 0 {
+		t.Errorf("of none: %v", none)
+	}
 }
