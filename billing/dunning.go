@@ -75,7 +75,7 @@ func (tx *Tx) giveUpInvoice(ctx context.Context, inv *ent.Invoice, o *ent.Organi
 // chargeAgain schedules the next try of an invoice of which one has failed after
 // all: its payment was refused late.
 func (tx *Tx) chargeAgain(ctx context.Context, inv *ent.Invoice) error {
-	if ok, err := tx.chargedByItself(ctx, inv); err != nil || !ok || inv.GatewayInvoiceID != nil {
+	if ok, err := chargedByItself(ctx, tx.Client, inv); err != nil || !ok || inv.GatewayInvoiceID != nil {
 		return err
 	}
 	o, err := tx.tenant(ctx)

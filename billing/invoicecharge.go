@@ -49,7 +49,7 @@ const (
 // scheduleCharge sets when an invoice that was opened is charged for the first
 // time, and tells the payer of a charge that is still to come.
 func (tx *Tx) scheduleCharge(ctx context.Context, inv *ent.Invoice, o *ent.Organization) error {
-	if ok, err := tx.chargedByItself(ctx, inv); err != nil || !ok {
+	if ok, err := chargedByItself(ctx, tx.Client, inv); err != nil || !ok {
 		return err
 	}
 	first := tx.Now
@@ -77,14 +77,14 @@ func (tx *Tx) scheduleCharge(ctx context.Context, inv *ent.Invoice, o *ent.Organ
 // chargedByItself says whether there is anything that could be charged for an
 // invoice without its payer. One that is kept here alone, at a gateway that
 // keeps invoices, is too small to be charged there.
-func (tx *Tx) chargedByItself(ctx context.Context, inv *ent.Invoice) (bool, error) {
+func chargedByItself(ctx context.Context, c *ent.Client, inv *ent.Invoice) (bool, error) {
 	if inv.Collection != invoice.CollectionAUTOMATIC || inv.ProviderID == nil || inv.AmountDueUnits <= 0 || !money.IsISO(inv.Currency) {
 		return false, nil
 	}
 	if inv.GatewayInvoiceID != nil {
 		return true, nil
 	}
-	account, err := tx.Provider.Query().Where(provider.ID(*inv.ProviderID)).Only(ctx)
+	account, err := c.Provider.Query().Where(provider.ID(*inv.ProviderID)).Only(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read provider %s: %w", *inv.ProviderID, err)
 	}
@@ -191,7 +191,7 @@ func (tx *Tx) planCharge(ctx context.Context, inv *ent.Invoice) (chargePlan, err
 	if inv.NextAttemptAt == nil || inv.NextAttemptAt.After(tx.Now) || inv.PendingCallID != nil || !charges(o) {
 		return plan, nil
 	}
-	if ok, err := tx.chargedByItself(ctx, inv); err != nil || !ok || inv.Status != invoice.StatusOPEN {
+	if ok, err := chargedByItself(ctx, tx.Client, inv); err != nil || !ok || inv.Status != invoice.StatusOPEN {
 		plan.stop = true
 		return plan, err
 	}
@@ -330,11 +330,8 @@ func (tx *Tx) beginDueCharge(ctx context.Context, inv *ent.Invoice, plan chargeP
 		}
 		return out, tx.reserveInvoice(ctx, inv, callID)
 	}
-	out.Direct = &gateway.ChargeRequest{
-		CustomerID: orEmpty(plan.card.GatewayCustomerID), PaymentMethodID: orEmpty(plan.card.GatewayID),
-		SchemeReference: plan.card.SchemeReference, Amount: p.Amount(), OrderCode: p.OrderCode,
-		Description: "Invoice " + orEmpty(inv.Number), OffSession: true,
-	}
+	out.Direct = directCharge(inv, p, plan.card)
+	out.Direct.OffSession = true
 	if err := tx.openCall(ctx, callID, plan.provider.ID, gatewaycall.OperationCHARGE, id, out.Direct); err != nil {
 		return nil, err
 	}

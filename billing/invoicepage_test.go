@@ -156,3 +156,57 @@ func TestPageThatWasLeftDoesNotStopCharges(t *testing.T) {
 		}
 	})
 }
+
+// TestInvoicePaidWithACardDirectly: where the gateway keeps no invoices a saved
+// card is charged by hand all the same. That neither counts nor meets a charge
+// that is made by itself.
+func TestInvoicePaidWithACardDirectly(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		elsewhere := s.card(t)
+		card := s.throughWorldpay(t)
+		id := s.invoiceOf(t, item(t, "API", "10", "USD", 1))
+		s.newSubscription(t, id)
+		s.finalized(t, id)
+		if first, err := s.SubscriptionCard(s.ctx, id); err != nil || first != card {
+			t.Errorf("at first %q is charged, %v", first, err)
+		}
+		pay := func(of, with, key string) (*InvoicePayment, error) {
+			return s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: of, PaymentMethodID: with, Key: &key})
+		}
+		_, err := pay(id, elsewhere, "elsewhere")
+		wantCode(t, err, CodeInvalid, "paymentMethodId")
+		declined, err := pay(id, card, "one")
+		if err != nil || declined.Direct == nil || declined.Direct.OffSession || declined.Direct.Amount != usd(t, "10") || declined.Direct.PaymentMethodID != "token_1" {
+			t.Fatalf("begun %+v, %v", declined, err)
+		}
+		_, err = pay(id, card, "two") // while that is under way
+		wantCode(t, err, CodeInvalidState, "id")
+		if begun := s.beginCharge(t, id); begun != nil {
+			t.Errorf("charged at the same time: %+v", begun)
+		}
+		if err := s.FinishPayment(s.ctx, declined.ID, paymentAt(gateway.StatusDeclined, declined.Direct.OrderCode, usd(t, "10"))); err != nil {
+			t.Fatal(err)
+		}
+		if i := s.invoiced(t, id); i.Status != invoice.StatusOPEN || i.Attempts != 0 || i.Dunning != invoice.DunningNONE {
+			t.Errorf("declined by hand: %+v", i)
+		}
+		paid, err := pay(id, card, "three")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := s.FinishPayment(s.ctx, paid.ID, paymentAt(gateway.StatusSucceeded, paid.Direct.OrderCode, usd(t, "10"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if again, err := pay(id, card, "three"); err != nil || again.PaymentID != paid.PaymentID || again.Call != nil {
+			t.Errorf("once more: %+v, %v", again, err)
+		}
+		if i := s.invoiced(t, id); i.Status != invoice.StatusPAID || i.Attempts != 0 {
+			t.Errorf("%+v", i)
+		}
+		points := s.openInvoiceOf(t, item(t, "API", "10", "POINTS", 1))
+		_, err = pay(points, card, "points")
+		wantCode(t, err, CodeProviderUnsupported, "id")
+	})
+}

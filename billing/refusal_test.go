@@ -125,17 +125,23 @@ func TestLateRefusalOfAnInvoicesPayment(t *testing.T) {
 	})
 }
 
-// throughWorldpay has everything sold through a gateway that keeps no invoices, where
-// the payer has a card.
-func (s *sale) throughWorldpay(t testing.TB) {
+// throughWorldpay has everything sold through a gateway that keeps no invoices,
+// where the payer has a card, whose id it returns.
+func (s *sale) throughWorldpay(t testing.TB) (card string) {
 	t.Helper()
+	card = s.newID(prefixPaymentMethod)
 	s.provider = s.newKind(t, provider.KindWORLDPAY)
 	s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
 	s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
-		return tx.PaymentMethod.Create().SetID(s.newID(prefixPaymentMethod)).SetPayerID(s.payer.ID).SetProviderID(s.provider).
+		_, err := tx.PaymentMethod.Update().Where(paymentmethod.PayerID(s.payer.ID)).SetIsDefault(false).Save(ctx)
+		if err != nil {
+			return err
+		}
+		return tx.PaymentMethod.Create().SetID(card).SetPayerID(s.payer.ID).SetProviderID(s.provider).
 			SetStatus(paymentmethod.StatusACTIVE).SetGatewayID("token_1").SetGatewayCustomerID(s.payer.ID).SetIsDefault(true).
 			SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
 	})
+	return card
 }
 
 // chargedDirectly charges what is due for an invoice that no gateway keeps, with

@@ -181,7 +181,10 @@ func (s *Service) RenewSubscription(ctx context.Context, id string) (voidID stri
 		}
 		if sub.Status == subscription.StatusINCOMPLETE {
 			voidID = orEmpty(sub.LatestInvoiceID)
-			return saveSubscription(ctx, sub, tx.changeSubscription(sub).SetDueAt(tx.Now.Add(10*time.Minute)))
+			if tx.Now.After(sub.CreatedAt.Add(firstPaymentLife + dueLater)) {
+				return tx.putSubscriptionOff(ctx, sub) // a person has to look at its invoice
+			}
+			return saveSubscription(ctx, sub, tx.changeSubscription(sub).SetDueAt(tx.Now.Add(firstPaymentAgain)))
 		}
 		err = tx.renew(ctx, sub, invoiceID)
 		if isRefusal(err) {
