@@ -92,6 +92,16 @@ func (tx *Tx) chargeAgain(ctx context.Context, inv *ent.Invoice) error {
 	return nil
 }
 
+// chargeOn has the invoices of a payer charged whose charges were stopped and
+// put off until then.
+func (tx *Tx) chargeOn(ctx context.Context, payerID string) error {
+	_, err := tx.Invoice.Update().
+		Where(invoice.PayerID(payerID), invoice.StatusEQ(invoice.StatusOPEN), invoice.DueAtLTE(tx.Now),
+			invoice.NextAttemptAtGT(tx.Now), invoice.NextAttemptAtLTE(tx.Now.Add(chargeStopped))).
+		SetNextAttemptAt(tx.Now).Save(ctx)
+	return wrapped(err, "charge the invoices of payer "+payerID)
+}
+
 // retryCharges has the invoices of a payer charged at once that a new card may
 // pay: those of which a try has failed, and more are to follow.
 func (tx *Tx) retryCharges(ctx context.Context, payerID, cardID string) error {

@@ -610,6 +610,7 @@ func TestChargesThatSomebodyStopped(t *testing.T) {
 		if err := s.UpdateDeveloper(s.ctx, PayerChange{ID: s.payer.ID, ChargingEnabled: ptr(true)}); err != nil {
 			t.Fatal(err)
 		}
+		wantTries(t, s.invoiced(t, id), 0, invoice.DunningNONE, 0, s.clock.Now())
 		s.archiveProvider(t)
 		if begun := s.beginCharge(t, id); begun != nil {
 			t.Fatalf("charged: %+v", begun)
