@@ -319,3 +319,43 @@ func TestReverseChargeIsPreviewed(t *testing.T) {
 		}
 	})
 }
+
+// What is too little to be charged is not billed at once: it waits for the next
+// invoice. Proration goes by the time that is left.
+func TestChangeThatCannotBeCharged(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		priceID := s.monthly(t, "9")
+		id, invoiceID, err := s.CreateSubscription(s.ctx, SubscriptionDraft{
+			PayerID: s.payer.ID, Items: []LineDraft{{PriceID: priceID, Quantity: 1}}, Collection: subscription.CollectionAUTOMATIC, Key: ptr("k"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.finalized(t, invoiceID)
+		if err := s.ApplyInvoice(s.ctx, invoiceID, s.invoiceAt(t, invoiceID, "paid")); err != nil {
+			t.Fatal(err)
+		}
+		sub := s.subscription(t, id)
+		// 31 days from 10 March; a day of 9.00 is 0.29, three are 0.87.
+		for _, c := range []struct {
+			left, quantity int
+			now, wait      string
+		}{{3, 2, "0.87", "0"}, {1, 3, "", "0.29"}} {
+			s.clock.Set(sub.CurrentPeriodEnd.AddDate(0, 0, -c.left))
+			made, err := s.UpdateSubscription(s.ctx, SubscriptionChange{
+				ID: id, Items: []LineDraft{{PriceID: priceID, Quantity: c.quantity}}, Proration: ProrationInvoiceNow, Key: ptr(s.newID("key")),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			waits := usd(t, "0")
+			for _, l := range s.subscription(t, id).PendingLines {
+				waits.Units += l.AmountUnits
+			}
+			if (made != "") != (c.now != "") || made != "" && s.invoiced(t, made).Total() != usd(t, c.now) || waits != usd(t, c.wait) {
+				t.Errorf("%d days before the end: billed %q, %s wait", c.left, made, waits)
+			}
+		}
+	})
+}

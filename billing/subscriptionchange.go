@@ -7,6 +7,7 @@ import (
 
 	"purser/auth"
 	"purser/ent"
+	"purser/ent/provider"
 	"purser/ent/schema"
 	"purser/ent/subscription"
 	"purser/ent/subscriptionitem"
@@ -17,7 +18,7 @@ import (
 type Proration string
 
 // What is left of the period is settled with the next invoice, or billed at
-// once, or left as it is.
+// once where that comes to something that can be charged, or left as it is.
 const (
 	ProrationNextInvoice Proration = "NEXT_INVOICE"
 	ProrationInvoiceNow  Proration = "INVOICE_NOW"
@@ -154,8 +155,24 @@ func (tx *Tx) planChange(ctx context.Context, d SubscriptionChange) (changePlan,
 	if err != nil || sum.Sign() <= 0 {
 		return plan, err // in the payer's favour: with the next invoice
 	}
+	if small, err := tx.belowCharge(ctx, sub, sum); err != nil || small {
+		return plan, err // nobody could charge it
+	}
 	plan.now, plan.pending = now, []schema.PendingLine{}
 	return plan, nil
+}
+
+// belowCharge says whether an amount is less than the gateway of a subscription
+// charges a card for: an invoice of it would stay open for ever.
+func (tx *Tx) belowCharge(ctx context.Context, sub *ent.Subscription, a money.Amount) (bool, error) {
+	if sub.Collection != subscription.CollectionAUTOMATIC || sub.ProviderID == nil || !money.IsISO(a.Currency) {
+		return false, nil
+	}
+	account, err := tx.Provider.Query().Where(provider.ID(*sub.ProviderID)).Only(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read provider %s: %w", *sub.ProviderID, err)
+	}
+	return tooSmall(a, account.Kind), nil
 }
 
 // changeable refuses to change the items of a subscription that does not run,
