@@ -227,9 +227,12 @@ func (s *Service) FinishReconcile(ctx context.Context, d *ReconcileDay, r gatewa
 	for _, m := range r.Movements {
 		theirs[name{m.Kind, m.ID}] = true
 	}
+	for _, m := range r.Unasked {
+		theirs[name{m.Kind, m.ID}] = true // perhaps
+	}
 	for _, m := range ours {
 		// What was not read, or nobody could be asked for, is not missing.
-		if theirs[name{m.Kind, m.ID}] || !r.Complete || r.Asked && m.Kind == gateway.MovementDispute {
+		if theirs[name{m.Kind, m.ID}] || !r.Asked && !r.Complete || r.Asked && m.Kind == gateway.MovementDispute {
 			continue
 		}
 		amount := m.Amount

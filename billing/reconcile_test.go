@@ -132,6 +132,10 @@ func TestReconcileTellsNothingThatIsRight(t *testing.T) {
 		if found := reconcile(all); len(found) != 0 {
 			t.Errorf("told %+v", found)
 		}
+		one := gateway.MovementsResult{Outcome: succeeded(), Asked: true, Movements: all.Movements[:1], Unasked: all.Movements[1:]}
+		if found := reconcile(one); len(found) != 0 {
+			t.Errorf("what was not answered: %+v", found)
+		}
 		cut := all
 		cut.Complete, cut.Movements = false, all.Movements[:1]
 		if found := reconcile(cut); len(found) != 0 {
