@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"purser/ent/invoice"
 	"purser/ent/organization"
+	"purser/ent/payer"
+	"purser/ent/paymentmethod"
 )
 
 // What was read before a clock was moved is no news afterwards: the work of a
@@ -98,4 +101,34 @@ func TestClocksTakeTurns(t *testing.T) {
 	if none := c.turn(nil); len(none) != 0 {
 		t.Errorf("of none: %v", none)
 	}
+}
+
+// A clock that is advanced stops at each thing that falls due on the way, in the
+// order of their times.
+func TestStopsOfAClock(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		charged, finalized := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1)), s.invoiceOf(t, item(t, "B", "10", "USD", 1))
+		s.useRecorded(t, s.newPayer(t, payer.BillingModePOSTPAID).ID, usd(t, "5"))
+		at := func(days int) time.Time { return fixtureStart.AddDate(0, 0, days) }
+		s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+			if err := tx.Invoice.Update().Where(invoice.ID(charged)).SetNextAttemptAt(at(2)).Exec(ctx); err != nil {
+				return err
+			}
+			if err := tx.Invoice.Update().Where(invoice.ID(finalized)).SetFinalizesAt(at(1)).Exec(ctx); err != nil {
+				return err
+			}
+			return tx.PaymentMethod.Update().Where(paymentmethod.PayerID(s.payer.ID)).SetExpiryNoticeAt(at(3)).Exec(ctx)
+		})
+		by := 30 * 24 * time.Hour
+		if err := s.AdvanceClock(s.ctx, ClockAdvance{By: &by}); err != nil {
+			t.Fatal(err)
+		}
+		month := time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC).Add(usageRests)
+		for _, want := range []time.Time{at(1), at(2), at(3), month, at(30)} {
+			if moved, err := s.StepClock(s.ctx); err != nil || !moved || !s.TimeIn(s.ctx).Equal(want) {
+				t.Errorf("moved %t to %s, %v; want %s", moved, s.TimeIn(s.ctx), err, want)
+			}
+		}
+	})
 }

@@ -420,6 +420,10 @@ func TestChargesStop(t *testing.T) {
 		if told := s.toldOf(t, noticeUpcomingCharge); !later.NextAttemptAt.Equal(*later.DueAt) || len(told) != 1 || !told[0].NextAttemptAt.Equal(s.clock.Now().AddDate(0, 0, 2)) {
 			t.Errorf("%+v, told %+v", later, told)
 		}
+		s.card(t) // brings forward what has failed, not what is still to come
+		if now := s.invoiced(t, later.ID); !now.NextAttemptAt.Equal(*later.DueAt) {
+			t.Errorf("a new card is charged at %s, before the invoice is due at %s", now.NextAttemptAt, later.DueAt)
+		}
 	})
 }
 

@@ -415,3 +415,15 @@ func TestDraftIsFinalizedOnceTheGatewayAnswers(t *testing.T) {
 		}
 	})
 }
+
+// Who owes the tax itself is charged none, also on positions with a rate of their
+// own.
+func TestReverseChargeHasNoTax(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(200_000).SetReverseCharge(true) })
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1), taxedAt(item(t, "B", "5", "USD", 1), 70_000))
+		if i := s.invoiced(t, id); i.Total() != usd(t, "15") || !i.Tax().IsZero() || len(i.Taxes) != 0 || !i.ReverseCharge {
+			t.Errorf("%s of tax, in all %s, %+v", i.Tax(), i.Total(), i.Taxes)
+		}
+	})
+}

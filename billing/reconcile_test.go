@@ -143,3 +143,34 @@ func TestReconcileTellsNothingThatIsRight(t *testing.T) {
 		}
 	})
 }
+
+// A payout that comes back, and a fee that is given back, are booked the other way
+// round, once.
+func TestReconcileBooksWhatComesBack(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		at := s.clock.Now()
+		var theirs []gateway.Movement
+		for _, kind := range []gateway.MovementKind{gateway.MovementPayout, gateway.MovementFee} {
+			m := gateway.Movement{Kind: kind, ID: "id_" + string(kind), Amount: usd(t, "20"), At: at}
+			back := m
+			back.Reversed = true
+			theirs = append(theirs, m, back)
+		}
+		for want := 4; want >= 0; want -= 4 {
+			d, err := s.BeginReconcile(s.ctx, s.provider, at.Format(time.DateOnly), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.FinishReconcile(s.ctx, d, gateway.MovementsResult{Outcome: succeeded(), Complete: true, Movements: theirs})
+			if err != nil || r.Booked != want || len(r.Exceptions) != 0 {
+				t.Fatalf("%+v, %v; want %d booked", r, err, want)
+			}
+		}
+		for kind, account := range map[ledgerentry.Kind]string{ledgerentry.KindPAYOUT: accountBank, ledgerentry.KindFEE: feesAccount(s.provider)} {
+			rows, err := s.Client().LedgerEntry.Query().Where(ledgerentry.KindEQ(kind)).All(s.ctx)
+			if err != nil || len(rows) != 2 || rows[0].DebitAccount == rows[1].DebitAccount || rows[0].DebitAccount != account && rows[1].DebitAccount != account {
+				t.Errorf("%s is booked by %+v, %v", kind, rows, err)
+			}
+		}
+	})
+}

@@ -359,3 +359,70 @@ func TestChangeThatCannotBeCharged(t *testing.T) {
 		}
 	})
 }
+
+// What a change gives back beyond the next invoice waits for the one after, to
+// the last cent.
+func TestCreditIsCarriedForward(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		priceID := f.monthly(t, "9")
+		id, _ := f.subscribeTo(t, priceID)
+		f.update(t, id, priceID, 4, ProrationNone)
+		f.update(t, id, priceID, 1, ProrationNextInvoice) // 27.00 are given back, three periods
+		for period, want := range []string{"0", "0", "0", "9"} {
+			f.clock.Set(f.subscription(t, id).CurrentPeriodEnd)
+			if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			i, err := f.Client().Invoice.Query().Where(invoice.ID(*f.subscription(t, id).LatestInvoiceID)).Only(f.ctx)
+			if err != nil || i.Total() != usd(t, want) {
+				t.Errorf("period %d comes to %s, %v; want %s", period+1, i.Total(), err, want)
+			}
+		}
+	})
+}
+
+// A subscription of which two invoices are late is late until both are paid; one
+// that begins with a trial runs from its end on.
+func TestSubscriptionIsLateUntilAllIsPaid(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		id, first := f.subscribe(t)
+		f.clock.Set(f.subscription(t, id).CurrentPeriodEnd)
+		if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		second := *f.subscription(t, id).LatestInvoiceID
+		if _, err := f.BeginDraftFinalization(f.ctx, second); err != nil {
+			t.Fatal(err)
+		}
+		f.bear(t, second, func(u *ent.InvoiceUpdate) { u.SetAttempts(1).SetDunning(invoice.DunningRUNNING) })
+		for _, step := range []struct {
+			pay  string
+			want subscription.Status
+		}{{first, subscription.StatusPAST_DUE}, {second, subscription.StatusACTIVE}} {
+			f.payOutside(t, step.pay)
+			if got := f.subscription(t, id).Status; got != step.want {
+				t.Errorf("it is %s, want %s", got, step.want)
+			}
+		}
+		trial, _, err := f.CreateSubscription(f.ctx, SubscriptionDraft{
+			PayerID: f.newPayer(t, payer.BillingModePREPAID).ID, Items: []LineDraft{{PriceID: f.monthly(t, "9"), Quantity: 1}},
+			Collection: subscription.CollectionBALANCE, TrialDays: 7, Key: ptr("trial"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.clock.Set(f.subscription(t, trial).CurrentPeriodEnd)
+		if _, err := f.RenewSubscription(f.ctx, trial); err != nil {
+			t.Fatal(err)
+		}
+		sub := f.subscription(t, trial)
+		if sub.Status != subscription.StatusACTIVE || sub.Period != 0 {
+			t.Errorf("after the trial it is %s in period %d", sub.Status, sub.Period)
+		}
+		// The balance has nothing, and whoever asks is told what is missing.
+		if _, err := f.BeginDraftFinalization(f.ctx, *sub.LatestInvoiceID); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, f.FirstInvoiceShortage(f.ctx, *sub.LatestInvoiceID), CodeInsufficientFunds, "collection")
+	})
+}
