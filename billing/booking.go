@@ -75,6 +75,22 @@ func (tx *Tx) creditTopUp(ctx context.Context, p *ent.Payment, gatewayPaymentID 
 	return e, tx.payWaiting(ctx, balanceID)
 }
 
+// wentToBalance says whether a payment that has succeeded was credited to its
+// payer's balance: a top-up was, and what came for an invoice that needed
+// nothing any more (settleDirect).
+func (tx *Tx) wentToBalance(ctx context.Context, p *ent.Payment) (bool, error) {
+	switch p.Purpose {
+	case payment.PurposeTOP_UP, payment.PurposeAUTO_RELOAD:
+		return true, nil
+	case payment.PurposeINVOICE:
+		credited, err := tx.LedgerEntry.Query().
+			Where(ledgerentry.CauseKey(paymentCause(p.ProviderID, orEmpty(p.GatewayPaymentID))), ledgerentry.KindEQ(ledgerentry.KindTOP_UP)).Exist(ctx)
+		return credited, wrapped(err, "look where payment "+p.ID+" went")
+	default:
+		return false, nil
+	}
+}
+
 // bookInvoice books a finalized invoice: what the payer owes from now on, by
 // revenue and tax, and the difference to whole minor units. It is called in the
 // transaction that makes the invoice OPEN (or PAID, when there is nothing to
@@ -142,16 +158,21 @@ func (tx *Tx) creditInvoicePayment(ctx context.Context, inv *ent.Invoice, p *ent
 }
 
 // bookInvoiceOutOfBand books that what payments had left of an invoice was
-// paid elsewhere.
+// paid elsewhere. What of them went to the balance has left all of it.
 func (tx *Tx) bookInvoiceOutOfBand(ctx context.Context, inv *ent.Invoice) error {
-	paid, err := tx.Payment.Query().
-		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusSUCCEEDED), payment.RefusedAtIsNil()).All(ctx)
+	booked, err := tx.LedgerEntry.Query().Where(ledgerentry.InvoiceID(inv.ID), ledgerentry.Or(
+		ledgerentry.KindEQ(ledgerentry.KindINVOICE_PAYMENT),
+		ledgerentry.ReversedKindEQ(string(ledgerentry.KindINVOICE_PAYMENT)))).All(ctx)
 	if err != nil {
-		return fmt.Errorf("read payments of invoice %s: %w", inv.ID, err)
+		return fmt.Errorf("read what was paid of invoice %s: %w", inv.ID, err)
 	}
 	rest := money.Amount{Units: inv.TotalUnits - inv.WaivedUnits, Currency: inv.Currency}
-	for _, p := range paid {
-		if rest, err = rest.Sub(p.Amount()); err != nil {
+	for _, e := range booked {
+		part := money.Amount{Units: e.AmountUnits, Currency: e.Currency}
+		if e.Kind == ledgerentry.KindREVERSAL {
+			part.Units = -part.Units
+		}
+		if rest, err = rest.Sub(part); err != nil {
 			return fmt.Errorf("book invoice %s as paid: %w", inv.ID, err)
 		}
 	}

@@ -87,6 +87,11 @@ func TestSavedCardOverTime(t *testing.T) {
 		if err := s.ApplyCardUpdate(s.ctx, id, other); err != nil {
 			t.Fatal(err)
 		}
+		other = r
+		other.PaymentMethodID, other.Card.Last4 = "pm_other", "9999"
+		if err := s.ApplyCardUpdate(s.ctx, id, other); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.ApplyCardUpdate(s.ctx, id, gateway.CardResult{Outcome: ended(gateway.StatusUnknown)}); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,29 @@ func (c orgClock) tell(machine time.Time) time.Time {
 type orgClocks struct {
 	mu    sync.Mutex
 	known map[string]knownClock
+	last  string // the last organization that was looked at in turn
+}
+
+// clocksEach is how many organizations with clocks of their own are looked at in
+// one look for due work. Each is looked at by itself.
+const clocksEach = 20
+
+// turn picks those of the organizations that are looked at now, so that each has
+// its turn.
+func (c *orgClocks) turn(ids []string) []string {
+	slices.Sort(ids)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, found := slices.BinarySearch(ids, c.last)
+	if found {
+		at++
+	}
+	ids = slices.Concat(ids[at:], ids[:at])
+	ids = ids[:min(len(ids), clocksEach)]
+	if len(ids) > 0 {
+		c.last = ids[len(ids)-1]
+	}
+	return ids
 }
 
 type knownClock struct {

@@ -2,10 +2,15 @@ package billing
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"purser/ent/invoice"
 	"purser/ent/organization"
+	"purser/ent/payer"
+	"purser/ent/paymentmethod"
 )
 
 // What was read before a clock was moved is no news afterwards: the work of a
@@ -63,5 +68,67 @@ func TestClockOfTwoServers(t *testing.T) {
 		})
 		by := time.Hour
 		wantCode(t, f.AdvanceClock(f.ctx, ClockAdvance{By: &by}), CodeInvalidState, "")
+	})
+}
+
+// Organizations with clocks of their own have their turns in the looks for due
+// work, however many there are.
+func TestClocksTakeTurns(t *testing.T) {
+	t.Parallel()
+	var c orgClocks
+	var all []string
+	for n := range 2*clocksEach + 5 {
+		all = append(all, fmt.Sprintf("org_%03d", n))
+	}
+	seen := map[string]int{}
+	for range 3 {
+		looked := c.turn(slices.Clone(all))
+		if len(looked) != clocksEach {
+			t.Errorf("%d in one look", len(looked))
+		}
+		for _, id := range looked {
+			seen[id]++
+		}
+	}
+	for _, id := range all {
+		if seen[id] == 0 {
+			t.Errorf("%s has no turn", id)
+		}
+	}
+	if few := c.turn([]string{"org_b", "org_a"}); len(few) != 2 {
+		t.Errorf("of two: %v", few)
+	}
+	if none := c.turn(nil); len(none) != 0 {
+		t.Errorf("of none: %v", none)
+	}
+}
+
+// A clock that is advanced stops at each thing that falls due on the way, in the
+// order of their times.
+func TestStopsOfAClock(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		charged, finalized := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1)), s.invoiceOf(t, item(t, "B", "10", "USD", 1))
+		s.useRecorded(t, s.newPayer(t, payer.BillingModePOSTPAID).ID, usd(t, "5"))
+		at := func(days int) time.Time { return fixtureStart.AddDate(0, 0, days) }
+		s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+			if err := tx.Invoice.Update().Where(invoice.ID(charged)).SetNextAttemptAt(at(2)).Exec(ctx); err != nil {
+				return err
+			}
+			if err := tx.Invoice.Update().Where(invoice.ID(finalized)).SetFinalizesAt(at(1)).Exec(ctx); err != nil {
+				return err
+			}
+			return tx.PaymentMethod.Update().Where(paymentmethod.PayerID(s.payer.ID)).SetExpiryNoticeAt(at(3)).Exec(ctx)
+		})
+		by := 30 * 24 * time.Hour
+		if err := s.AdvanceClock(s.ctx, ClockAdvance{By: &by}); err != nil {
+			t.Fatal(err)
+		}
+		month := time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC).Add(usageRests)
+		for _, want := range []time.Time{at(1), at(2), at(3), month, at(30)} {
+			if moved, err := s.StepClock(s.ctx); err != nil || !moved || !s.TimeIn(s.ctx).Equal(want) {
+				t.Errorf("moved %t to %s, %v; want %s", moved, s.TimeIn(s.ctx), err, want)
+			}
+		}
 	})
 }

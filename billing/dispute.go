@@ -15,8 +15,8 @@ import (
 
 // A dispute is opened by the payer's bank, which takes the money back until it
 // is decided. The gateway alone decides; a balance may fall below zero by it,
-// and new spending is then refused. While it is, nothing charges the payer's
-// card by itself.
+// and new spending is then refused. The balance is not reloaded by itself from
+// then on; invoices are charged as before.
 
 // accountDisputes holds what banks have taken back of invoices' payments.
 const accountDisputes = "disputes"
@@ -172,9 +172,13 @@ func (tx *Tx) bookDispute(ctx context.Context, p *ent.Payment, row *ent.Dispute,
 		description: row.Reason,
 		paymentID:   p.ID, disputeID: row.ID, providerID: p.ProviderID, causeKey: cause,
 	}
+	credited, err := tx.wentToBalance(ctx, p)
+	if err != nil {
+		return err
+	}
 	switch {
 	case hasMoney(to) && !hasMoney(before):
-		if p.Purpose == payment.PurposeINVOICE {
+		if !credited {
 			out.debit = accountDisputes
 		} else {
 			id, err := tx.creditedBalance(ctx, p)
@@ -203,10 +207,10 @@ func (tx *Tx) bookDispute(ctx context.Context, p *ent.Payment, row *ent.Dispute,
 			}
 		}
 	}
-	if to != dispute.StatusLOST || p.Purpose != payment.PurposeINVOICE {
+	if to != dispute.StatusLOST || credited {
 		return nil
 	}
-	_, err := tx.postOnce(ctx, posting{
+	_, err = tx.postOnce(ctx, posting{
 		kind: ledgerentry.KindWRITE_OFF, debit: accountWriteOff, credit: accountDisputes,
 		amount:    money.Amount{Units: row.AmountUnits, Currency: row.Currency},
 		paymentID: p.ID, disputeID: row.ID, providerID: p.ProviderID, causeKey: cause + ":lost",

@@ -140,10 +140,8 @@ func (s *Service) OrganizationsWithDueWork(ctx context.Context) ([]string, error
 		}
 		found = append(found, ids...)
 	}
-	for _, id := range set {
-		if slices.Contains(found, id) {
-			continue
-		}
+	set = slices.DeleteFunc(set, func(id string) bool { return slices.Contains(found, id) })
+	for _, id := range s.clocks.turn(set) {
 		due, err := s.dueInside(auth.Internal(ctx, "jobs", id))
 		if err != nil {
 			return nil, err
@@ -177,74 +175,85 @@ type dueScan struct {
 	scan func(v *[]string) error
 }
 
+// everyone names the organizations in a look for due work. Each is then sought by
+// what is due in it, where there are fewer of them than rows that wait for their
+// time: of running subscriptions, saved cards and open invoices all do.
+func everyone(s *entsql.Selector) {
+	o := entsql.Dialect(s.Dialect()).Table(organization.Table)
+	s.Where(entsql.In(s.C(organizationID), entsql.Dialect(s.Dialect()).Select(o.C(organization.FieldID)).From(o)))
+}
+
+// organizationID is the column by which all tables begin.
+const organizationID = invoice.FieldOrganizationID
+
 func (s *Service) dueScans(ctx context.Context, now time.Time) []dueScan {
 	return []dueScan{
 		{"calls", func(v *[]string) error {
-			return s.read.GatewayCall.Query().Where(callDue(now)).
+			return s.read.GatewayCall.Query().Where(callDue(now), everyone).
 				Unique(true).Select(gatewaycall.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"events", func(v *[]string) error {
-			return s.read.GatewayEvent.Query().Where(eventDue(now)).
+			return s.read.GatewayEvent.Query().Where(eventDue(now), everyone).
 				Unique(true).Select(gatewayevent.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"payments", func(v *[]string) error {
-			return s.read.Payment.Query().Where(paymentDue(now)).
+			return s.read.Payment.Query().Where(paymentDue(now), everyone).
 				Unique(true).Select(payment.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"cards", func(v *[]string) error {
-			return s.read.PaymentMethod.Query().Where(cardDue(now)).
+			return s.read.PaymentMethod.Query().Where(cardDue(now), everyone).
 				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"invoices", func(v *[]string) error {
-			return s.read.Invoice.Query().Where(invoiceDue(now)).
+			return s.read.Invoice.Query().Where(invoiceDue(now), everyone).
 				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"finalizations", func(v *[]string) error {
-			return s.read.Invoice.Query().Where(finalizationDue(now)).
+			return s.read.Invoice.Query().Where(finalizationDue(now), everyone).
 				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"usage invoices", func(v *[]string) error {
-			return s.read.Balance.Query().Where(usageIsDue(now)).
+			return s.read.Balance.Query().Where(usageIsDue(now), everyone).
 				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"quotes", func(v *[]string) error {
-			return s.read.Quote.Query().Where(quoteDue(now)).
+			return s.read.Quote.Query().Where(quoteDue(now), everyone).
 				Unique(true).Select(quote.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"holds", func(v *[]string) error {
-			return s.read.Hold.Query().Where(holdDue(now)).
+			return s.read.Hold.Query().Where(holdDue(now), everyone).
 				Unique(true).Select(hold.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"refunds", func(v *[]string) error {
-			return s.read.Refund.Query().Where(refundDue(now)).
+			return s.read.Refund.Query().Where(refundDue(now), everyone).
 				Unique(true).Select(refund.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"disputes", func(v *[]string) error {
-			return s.read.Dispute.Query().Where(disputeDue(now)).
+			return s.read.Dispute.Query().Where(disputeDue(now), everyone).
 				Unique(true).Select(dispute.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"charges", func(v *[]string) error {
-			return s.read.Invoice.Query().Where(chargeDue(now), charging).
+			return s.read.Invoice.Query().Where(chargeDue(now), charging, everyone).
 				Unique(true).Select(invoice.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"expiring cards", func(v *[]string) error {
-			return s.read.PaymentMethod.Query().Where(cardExpires(now)).
+			return s.read.PaymentMethod.Query().Where(cardExpires(now), everyone).
 				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"deliveries", func(v *[]string) error {
-			return s.read.WebhookDelivery.Query().Where(deliveryDue(now)).
+			return s.read.WebhookDelivery.Query().Where(deliveryDue(now), everyone).
 				Unique(true).Select(webhookdelivery.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"reloads", func(v *[]string) error {
-			return s.read.Balance.Query().Where(reloadIsDue(now)).
+			return s.read.Balance.Query().Where(reloadIsDue(now), everyone).
 				Unique(true).Select(balance.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"mails", func(v *[]string) error {
-			return s.read.Email.Query().Where(mailDue(now)).
+			return s.read.Email.Query().Where(mailDue(now), everyone).
 				Unique(true).Select(email.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"subscriptions", func(v *[]string) error {
-			return s.read.Subscription.Query().Where(subscriptionDue(now)).
+			return s.read.Subscription.Query().Where(subscriptionDue(now), everyone).
 				Unique(true).Select(subscription.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"upcoming renewals", func(v *[]string) error {

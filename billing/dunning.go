@@ -72,6 +72,36 @@ func (tx *Tx) giveUpInvoice(ctx context.Context, inv *ent.Invoice, o *ent.Organi
 	return nil
 }
 
+// chargeAgain schedules the next try of an invoice of which one has failed after
+// all: its payment was refused late.
+func (tx *Tx) chargeAgain(ctx context.Context, inv *ent.Invoice) error {
+	if ok, err := chargedByItself(ctx, tx.Client, inv); err != nil || !ok || inv.GatewayInvoiceID != nil {
+		return err
+	}
+	o, err := tx.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	next := tx.Now.AddDate(0, 0, o.DunningRetryDays)
+	inv.Dunning, inv.NextAttemptAt = invoice.DunningRUNNING, &next
+	n, err := tx.Invoice.Update().Where(invoice.ID(inv.ID), invoice.StatusEQ(invoice.StatusOPEN)).
+		SetDunning(inv.Dunning).SetNextAttemptAt(next).Save(ctx)
+	if err := cas(n, err); err != nil {
+		return fmt.Errorf("charge invoice %s again: %w", inv.ID, err)
+	}
+	return nil
+}
+
+// chargeOn has the invoices of a payer charged whose charges were stopped and
+// put off until then.
+func (tx *Tx) chargeOn(ctx context.Context, payerID string) error {
+	_, err := tx.Invoice.Update().
+		Where(invoice.PayerID(payerID), invoice.StatusEQ(invoice.StatusOPEN), invoice.DueAtLTE(tx.Now),
+			invoice.NextAttemptAtGT(tx.Now), invoice.NextAttemptAtLTE(tx.Now.Add(chargeStopped))).
+		SetNextAttemptAt(tx.Now).Save(ctx)
+	return wrapped(err, "charge the invoices of payer "+payerID)
+}
+
 // retryCharges has the invoices of a payer charged at once that a new card may
 // pay: those of which a try has failed, and more are to follow.
 func (tx *Tx) retryCharges(ctx context.Context, payerID, cardID string) error {

@@ -15,7 +15,6 @@ import (
 	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/paymentattempt"
-	"purser/ent/provider"
 	"purser/ent/schema"
 	"purser/ent/subscription"
 	"purser/gateway"
@@ -193,7 +192,7 @@ func (s *sale) newSubscription(t testing.TB, invoiceID string) string {
 	s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
 		err := tx.Subscription.Create().SetID(id).SetPayerID(s.payer.ID).SetCurrency("USD").SetStatus(subscription.StatusACTIVE).
 			SetPeriod(0).SetRecurrenceInterval("MONTH").SetRecurrenceCount(1).SetTimeZone("UTC").SetPendingLines([]schema.PendingLine{}).SetAnchorAt(tx.Now).SetStartsAt(tx.Now).
-			SetCurrentPeriodStart(tx.Now).SetCurrentPeriodEnd(tx.Now.AddDate(0, 1, 0)).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
+			SetCurrentPeriodStart(tx.Now).SetCurrentPeriodEnd(tx.Now.AddDate(0, 1, 0)).SetDueAt(tx.Now.AddDate(0, 1, 0)).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
 		if err != nil {
 			return err
 		}
@@ -421,6 +420,10 @@ func TestChargesStop(t *testing.T) {
 		if told := s.toldOf(t, noticeUpcomingCharge); !later.NextAttemptAt.Equal(*later.DueAt) || len(told) != 1 || !told[0].NextAttemptAt.Equal(s.clock.Now().AddDate(0, 0, 2)) {
 			t.Errorf("%+v, told %+v", later, told)
 		}
+		s.card(t) // brings forward what has failed, not what is still to come
+		if now := s.invoiced(t, later.ID); !now.NextAttemptAt.Equal(*later.DueAt) {
+			t.Errorf("a new card is charged at %s, before the invoice is due at %s", now.NextAttemptAt, later.DueAt)
+		}
 	})
 }
 
@@ -479,9 +482,7 @@ func TestOneChargeAtATime(t *testing.T) {
 // settled meanwhile is left to a person.
 func TestInvoiceChargedDirectly(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {
-		s.provider = s.newKind(t, provider.KindWORLDPAY)
-		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
-		s.tokenCard(t)
+		s.throughWorldpay(t)
 		finish := func(c *InvoiceCharge, status gateway.Status) {
 			t.Helper()
 			if c == nil || c.Direct == nil || !c.Direct.OffSession || c.Direct.Recurring {
@@ -574,5 +575,50 @@ func TestFailedAuthenticationIsTold(t *testing.T) {
 		if i := s.invoiced(t, id); i.Attempts != 0 || i.NextAttemptAt == nil {
 			t.Errorf("%+v", i)
 		}
+	})
+}
+
+// A charge that the gateway gives up counts as any other that comes to nothing:
+// the card is not asked for it every hour for ever.
+func TestCanceledChargeIsATry(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.throughWorldpay(t)
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+		c := s.beginCharge(t, id)
+		r := paymentAt(gateway.StatusDeclined, c.Direct.OrderCode, c.Direct.Amount)
+		r.Payment.Canceled = true
+		for range 2 {
+			if err := s.FinishPayment(s.ctx, c.ID, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantTries(t, s.invoiced(t, id), 1, invoice.DunningRUNNING, 3*days, s.clock.Now())
+		if p := s.paid(t, c.PaymentID); p.Status != payment.StatusCANCELED || len(s.toldOf(t, noticeChargeFailed)) != 1 {
+			t.Errorf("%+v, told %+v", p, s.toldOf(t, noticeChargeFailed))
+		}
+	})
+}
+
+// What only a person can put right is looked at once a day, until it is.
+func TestChargesThatSomebodyStopped(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+		if err := s.UpdateDeveloper(s.ctx, PayerChange{ID: s.payer.ID, ChargingEnabled: ptr(false)}); err != nil {
+			t.Fatal(err)
+		}
+		if begun := s.beginCharge(t, id); begun != nil {
+			t.Fatalf("charged: %+v", begun)
+		}
+		wantTries(t, s.invoiced(t, id), 0, invoice.DunningNONE, days, s.clock.Now())
+		if err := s.UpdateDeveloper(s.ctx, PayerChange{ID: s.payer.ID, ChargingEnabled: ptr(true)}); err != nil {
+			t.Fatal(err)
+		}
+		wantTries(t, s.invoiced(t, id), 0, invoice.DunningNONE, 0, s.clock.Now())
+		s.archiveProvider(t)
+		if begun := s.beginCharge(t, id); begun != nil {
+			t.Fatalf("charged: %+v", begun)
+		}
+		wantTries(t, s.invoiced(t, id), 0, invoice.DunningNONE, days, s.clock.Now())
 	})
 }

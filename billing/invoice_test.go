@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -160,6 +161,7 @@ func TestBadInvoices(t *testing.T) {
 			{"two currencies", InvoiceDraft{PayerID: s.payer.ID, Lines: append(good, item(t, "A", "1", "JPY", 1))}, CodeCurrencyMismatch, "lineItems.1"},
 			{"recurring", InvoiceDraft{PayerID: s.payer.ID, Lines: []LineDraft{{PriceID: monthly, Quantity: 1}}}, CodeInvalid, "lineItems.0.priceId"},
 			{"from the balance of a postpaid payer", InvoiceDraft{PayerID: s.newPayer(t, payer.BillingModePOSTPAID).ID, Lines: good, Collection: invoice.CollectionBALANCE}, CodeInvalid, "collection"},
+			{"tax below zero", InvoiceDraft{PayerID: s.payer.ID, Lines: []LineDraft{good[0], taxedAt(item(t, "Taken back", "-0.50", "USD", 1), 200_000)}}, CodeInvalid, "lineItems"},
 			{"card number", InvoiceDraft{PayerID: s.payer.ID, Lines: good, Description: ptr("4242 4242 4242 4242")}, CodeInvalid, "description"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
@@ -364,5 +366,64 @@ func TestInvoiceOutcomes(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// taxedAt gives a position a rate of its own.
+func taxedAt(d LineDraft, rate money.Rate) LineDraft {
+	d.TaxRate = &rate
+	return d
+}
+
+// A draft whose gateway cannot be reached when its time has come is tried again
+// soon; one that it refuses, on the next day.
+func TestDraftIsFinalizedOnceTheGatewayAnswers(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		id := s.invoiceOf(t, item(t, "A", "10", "USD", 1))
+		for _, c := range []struct {
+			status gateway.Status
+			again  time.Duration
+		}{{gateway.StatusUnavailable, chargeUnreached}, {gateway.StatusRejected, finalizeAgainIn}} {
+			s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+				return tx.Invoice.Update().Where(invoice.ID(id)).SetFinalizesAt(tx.Now).Exec(ctx)
+			})
+			begun, err := s.BeginDueFinalization(s.ctx, id)
+			if err != nil || begun == nil || begun.Call == nil {
+				t.Fatalf("begun %+v, %v", begun, err)
+			}
+			r := gateway.InvoiceResult{Outcome: ended(c.status)}
+			for range 2 {
+				if err := s.FinishInvoiceFinalization(s.ctx, begun.ID, r); !isRefusal(err) {
+					t.Fatal(err)
+				}
+			}
+			if i := s.invoiced(t, id); i.Status != invoice.StatusDRAFT || i.FinalizesAt == nil || i.FinalizesAt.Sub(s.clock.Now()) != c.again {
+				t.Errorf("%s: the draft finalizes itself at %v", c.status, i.FinalizesAt)
+			}
+		}
+		// One that somebody finalizes by hand does not finalize itself.
+		byHand := s.invoiceOf(t, item(t, "A", "10", "USD", 1))
+		begun, err := s.BeginInvoiceFinalization(s.ctx, InvoiceFinalizeDraft{ID: byHand})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FinishInvoiceFinalization(s.ctx, begun.ID, gateway.InvoiceResult{Outcome: ended(gateway.StatusUnavailable)}); !isRefusal(err) {
+			t.Fatal(err)
+		}
+		if i := s.invoiced(t, byHand); i.FinalizesAt != nil {
+			t.Errorf("it finalizes itself at %s", i.FinalizesAt)
+		}
+	})
+}
+
+// Who owes the tax itself is charged none, also on positions with a rate of their
+// own.
+func TestReverseChargeHasNoTax(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(200_000).SetReverseCharge(true) })
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1), taxedAt(item(t, "B", "5", "USD", 1), 70_000))
+		if i := s.invoiced(t, id); i.Total() != usd(t, "15") || !i.Tax().IsZero() || len(i.Taxes) != 0 || !i.ReverseCharge {
+			t.Errorf("%s of tax, in all %s, %+v", i.Tax(), i.Total(), i.Taxes)
+		}
 	})
 }

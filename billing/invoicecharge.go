@@ -32,9 +32,12 @@ const (
 	// chargeUnreached is when a gateway is asked anew that could not be reached,
 	// or had too much to do.
 	chargeUnreached = 30 * time.Minute
-	// chargeLater is when an invoice is looked at again where something stands
-	// in the way that has nothing to do with its payer's card.
+	// chargeLater is when an invoice is looked at again where a payment of it is
+	// under way.
 	chargeLater = time.Hour
+	// chargeStopped is the same where somebody has stopped its charges, and may
+	// never have them go on.
+	chargeStopped = 24 * time.Hour
 )
 
 // The reasons of tries that no gateway was asked for.
@@ -46,7 +49,7 @@ const (
 // scheduleCharge sets when an invoice that was opened is charged for the first
 // time, and tells the payer of a charge that is still to come.
 func (tx *Tx) scheduleCharge(ctx context.Context, inv *ent.Invoice, o *ent.Organization) error {
-	if ok, err := tx.chargedByItself(ctx, inv); err != nil || !ok {
+	if ok, err := chargedByItself(ctx, tx.Client, inv); err != nil || !ok {
 		return err
 	}
 	first := tx.Now
@@ -77,14 +80,14 @@ func (tx *Tx) scheduleCharge(ctx context.Context, inv *ent.Invoice, o *ent.Organ
 // chargedByItself says whether there is anything that could be charged for an
 // invoice without its payer. One that is kept here alone, at a gateway that
 // keeps invoices, is too small to be charged there.
-func (tx *Tx) chargedByItself(ctx context.Context, inv *ent.Invoice) (bool, error) {
+func chargedByItself(ctx context.Context, c *ent.Client, inv *ent.Invoice) (bool, error) {
 	if inv.Collection != invoice.CollectionAUTOMATIC || inv.ProviderID == nil || inv.AmountDueUnits <= 0 || !money.IsISO(inv.Currency) {
 		return false, nil
 	}
 	if inv.GatewayInvoiceID != nil {
 		return true, nil
 	}
-	account, err := tx.Provider.Query().Where(provider.ID(*inv.ProviderID)).Only(ctx)
+	account, err := c.Provider.Query().Where(provider.ID(*inv.ProviderID)).Only(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read provider %s: %w", *inv.ProviderID, err)
 	}
@@ -191,7 +194,7 @@ func (tx *Tx) planCharge(ctx context.Context, inv *ent.Invoice) (chargePlan, err
 	if inv.NextAttemptAt == nil || inv.NextAttemptAt.After(tx.Now) || inv.PendingCallID != nil || !charges(o) {
 		return plan, nil
 	}
-	if ok, err := tx.chargedByItself(ctx, inv); err != nil || !ok || inv.Status != invoice.StatusOPEN {
+	if ok, err := chargedByItself(ctx, tx.Client, inv); err != nil || !ok || inv.Status != invoice.StatusOPEN {
 		plan.stop = true
 		return plan, err
 	}
@@ -207,7 +210,11 @@ func (tx *Tx) planCharge(ctx context.Context, inv *ent.Invoice) (chargePlan, err
 	if err != nil {
 		return plan, fmt.Errorf("look for payments under way: %w", err)
 	}
-	if moving || !p.ChargingEnabled || p.Status == payer.StatusCLOSED || account.Status != provider.StatusACTIVE {
+	switch {
+	case !p.ChargingEnabled, p.Status == payer.StatusCLOSED, account.Status != provider.StatusACTIVE:
+		plan.later = tx.Now.Add(chargeStopped)
+		return plan, nil
+	case moving:
 		plan.later = tx.Now.Add(chargeLater)
 		return plan, nil
 	}
@@ -244,7 +251,9 @@ func (tx *Tx) tryByHand(ctx context.Context, inv *ent.Invoice) (time.Time, error
 
 // paymentThatWaits is the payment of an invoice that its payer has still to
 // let through at the bank, where charging the card once more would ask the bank
-// the same: or, of an invoice that is only ours, could take the money twice.
+// the same: or, of an invoice that is only ours, could take the money twice. A
+// page that was left long ago is no reason to wait: who pays there all the same
+// has the money on the balance.
 func (tx *Tx) paymentThatWaits(ctx context.Context, inv *ent.Invoice, card *ent.PaymentMethod) (*ent.Payment, error) {
 	q := tx.Payment.Query().Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusREQUIRES_ACTION))
 	if inv.GatewayInvoiceID != nil {
@@ -252,6 +261,8 @@ func (tx *Tx) paymentThatWaits(ctx context.Context, inv *ent.Invoice, card *ent.
 			return nil, nil
 		}
 		q.Where(payment.PaymentMethodID(card.ID))
+	} else {
+		q.Where(payment.Or(payment.PaymentMethodIDNotNil(), payment.CreatedAtGT(tx.Now.Add(-hostedPageLife))))
 	}
 	p, err := q.Order(ent.Desc(payment.FieldID)).First(ctx)
 	if ent.IsNotFound(err) {
@@ -322,11 +333,8 @@ func (tx *Tx) beginDueCharge(ctx context.Context, inv *ent.Invoice, plan chargeP
 		}
 		return out, tx.reserveInvoice(ctx, inv, callID)
 	}
-	out.Direct = &gateway.ChargeRequest{
-		CustomerID: orEmpty(plan.card.GatewayCustomerID), PaymentMethodID: orEmpty(plan.card.GatewayID),
-		SchemeReference: plan.card.SchemeReference, Amount: p.Amount(), OrderCode: p.OrderCode,
-		Description: "Invoice " + orEmpty(inv.Number), OffSession: true, Recurring: inv.SubscriptionID != nil,
-	}
+	out.Direct = directCharge(inv, p, plan.card)
+	out.Direct.OffSession, out.Direct.Recurring = true, inv.SubscriptionID != nil
 	if err := tx.openCall(ctx, callID, plan.provider.ID, gatewaycall.OperationCHARGE, id, out.Direct); err != nil {
 		return nil, err
 	}
@@ -383,7 +391,7 @@ func (tx *Tx) settleCharge(ctx context.Context, p *ent.Payment, to payment.Statu
 	p.ActionURL = r.NextAction.RedirectURL
 	ours := r.Status == gateway.StatusUnavailable || r.Status == gateway.StatusRejected && r.Failure != nil && r.Failure.Credentials
 	switch {
-	case to == payment.StatusPROCESSING || to == payment.StatusCANCELED:
+	case to == payment.StatusPROCESSING:
 		return nil
 	case to == payment.StatusSUCCEEDED:
 		_, err := tx.Invoice.Update().Where(invoice.ID(inv.ID)).AddAttempts(1).Save(ctx)

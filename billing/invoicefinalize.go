@@ -103,6 +103,15 @@ func (tx *Tx) beginFinalization(ctx context.Context, inv *ent.Invoice, callID st
 // and could not.
 const finalizeAgainIn = 24 * time.Hour
 
+// finalizeSoon has a draft that finalizes itself tried again as soon as its
+// gateway may answer.
+func (tx *Tx) finalizeSoon(ctx context.Context, id string) error {
+	_, err := tx.Invoice.Update().
+		Where(invoice.ID(id), invoice.StatusEQ(invoice.StatusDRAFT), invoice.FinalizesAtGT(tx.Now.Add(chargeUnreached))).
+		SetFinalizesAt(tx.Now.Add(chargeUnreached)).Save(ctx)
+	return wrapped(err, "finalize draft "+id+" soon")
+}
+
 // DueFinalizations lists drafts of the viewer's organization that finalize
 // themselves now, the longest waiting first.
 func (s *Service) DueFinalizations(ctx context.Context, limit int) ([]string, error) {
@@ -392,6 +401,11 @@ func (s *Service) finishInvoice(ctx context.Context, callID string, r gateway.In
 		}
 		if v == verdictFreed || r.Status == gateway.StatusDeclined {
 			refusal = callRefusal("id", r.Outcome)
+			if r.Status == gateway.StatusUnavailable {
+				if err := tx.finalizeSoon(ctx, c.Subject); err != nil {
+					return err
+				}
+			}
 			return tx.forgetKey(ctx, callID)
 		}
 		return apply(ctx, tx, c.Subject)

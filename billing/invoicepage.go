@@ -111,11 +111,8 @@ func (tx *Tx) beginInvoicePage(ctx context.Context, inv *ent.Invoice, id, return
 	if err != nil {
 		return "", nil, "", err
 	}
-	if err := chargeable(inv.AmountDue(), start.provider.Kind, "id"); err != nil {
+	if err := tx.takesPayment(ctx, inv); err != nil {
 		return "", nil, "", err
-	}
-	if least, known := gatewayMinimum(inv.Currency, start.provider.Kind); known && inv.AmountDueUnits < least.Units {
-		return "", nil, "", refuse(CodeBelowMinimum, "id", "the gateway takes no less than %s: note a payment made elsewhere with outOfBand", least)
 	}
 	start.callID = callID
 	p, err := tx.createPayment(ctx, start)

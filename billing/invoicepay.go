@@ -36,8 +36,10 @@ type InvoicePayment struct {
 	*Call
 	Request gateway.InvoicePayRequest
 	// Page is asked for where the gateway keeps no invoice: the payment is made
-	// on a page of its own, and finished by FinishPayment.
-	Page *gateway.HostedPaymentRequest
+	// on a page of its own, or with Direct from a saved card, and finished by
+	// FinishPayment.
+	Page   *gateway.HostedPaymentRequest
+	Direct *gateway.ChargeRequest
 }
 
 // BeginInvoicePayment stores the payment of an open invoice. Called again with
@@ -90,6 +92,9 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 			out.PaymentID, out.Page, found, err = tx.beginInvoicePage(ctx, inv, id, d.ReturnURL, callID)
 		case d.PaymentMethodID == "":
 			out.PaymentID, err = tx.beginHostedInvoice(ctx, inv, id, d.ReturnURL)
+		case inv.GatewayInvoiceID == nil:
+			out.PaymentID, found = id, callID
+			out.Direct, err = tx.beginDirectCharge(ctx, inv, d, id, callID)
 		default:
 			found = callID
 			out.PaymentID = id
@@ -191,37 +196,39 @@ func (tx *Tx) beginHostedInvoice(ctx context.Context, inv *ent.Invoice, id, retu
 // keeps everybody else from changing the invoice meanwhile.
 func (tx *Tx) beginInvoiceCharge(ctx context.Context, inv *ent.Invoice, d InvoicePayDraft, id, callID string) (gateway.InvoicePayRequest, error) {
 	var request gateway.InvoicePayRequest
-	if inv.GatewayInvoiceID == nil || inv.ProviderID == nil {
-		return request, refuse(CodeProviderUnsupported, "id", "the invoice has no provider that could charge a card: note a payment made elsewhere with outOfBand")
-	}
-	card, err := tx.chargeableCard(ctx, inv.PayerID, d.PaymentMethodID, "paymentMethodId")
+	card, p, back, err := tx.cardPayment(ctx, inv, d, id, callID)
 	if err != nil {
 		return request, err
 	}
-	if card.ProviderID != *inv.ProviderID {
-		return request, refuse(CodeInvalid, "paymentMethodId", "the card is saved at another provider than the invoice's")
-	}
-	start, err := tx.invoicePaymentStart(ctx, inv, id, d.ReturnURL)
-	if err != nil {
-		return request, err
-	}
-	start.card, start.callID = card, callID
-	p, err := tx.createPayment(ctx, start)
-	if err != nil {
-		return request, err
-	}
-	o, err := tx.organization(ctx)
-	if err != nil {
-		return request, err
-	}
-	request = gateway.InvoicePayRequest{
-		InvoiceID: *inv.GatewayInvoiceID, PaymentMethodID: orEmpty(card.GatewayID),
-		ReturnURL: tx.s.publicLink("return", o.Slug, p.PublicToken, "success"),
-	}
-	if err := tx.openCall(ctx, callID, *inv.ProviderID, gatewaycall.OperationINVOICE_PAY, inv.ID, request); err != nil {
+	request = gateway.InvoicePayRequest{InvoiceID: *inv.GatewayInvoiceID, PaymentMethodID: orEmpty(card.GatewayID), ReturnURL: back}
+	if err := tx.openCall(ctx, callID, p.ProviderID, gatewaycall.OperationINVOICE_PAY, inv.ID, request); err != nil {
 		return request, err
 	}
 	return request, tx.reserveInvoice(ctx, inv, callID)
+}
+
+// cardPayment stores the payment of an invoice with a saved card, and says where
+// the browser goes after 3-D Secure.
+func (tx *Tx) cardPayment(ctx context.Context, inv *ent.Invoice, d InvoicePayDraft, id, callID string) (card *ent.PaymentMethod, p *ent.Payment, back string, err error) {
+	if card, err = tx.chargeableCard(ctx, inv.PayerID, d.PaymentMethodID, "paymentMethodId"); err != nil {
+		return nil, nil, "", err
+	}
+	if card.ProviderID != orEmpty(inv.ProviderID) {
+		return nil, nil, "", refuse(CodeInvalid, "paymentMethodId", "the card is saved at another provider than the invoice's")
+	}
+	start, err := tx.invoicePaymentStart(ctx, inv, id, d.ReturnURL)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	start.card, start.callID = card, callID
+	if p, err = tx.createPayment(ctx, start); err != nil {
+		return nil, nil, "", err
+	}
+	o, err := tx.organization(ctx)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	return card, p, tx.s.publicLink("return", o.Slug, p.PublicToken, "success"), nil
 }
 
 func (tx *Tx) invoicePaymentStart(ctx context.Context, inv *ent.Invoice, id, returnURL string) (paymentStart, error) {
@@ -521,10 +528,15 @@ func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string)
 }
 
 // invoiceCheckIn is when an open invoice is looked at again although no event
-// came: as payments, then every six hours.
+// came: as payments, then every six hours for two weeks, then daily. Those that
+// nobody ever pays become more and more.
 func invoiceCheckIn(checks int) time.Duration {
-	if checks > 8 {
+	switch {
+	case checks <= 8:
+		return checkIn(checks)
+	case checks <= 8+14*4:
 		return 6 * time.Hour
+	default:
+		return 24 * time.Hour
 	}
-	return checkIn(checks)
 }

@@ -76,6 +76,9 @@ func taxLines(lines []line, p *ent.Payer, included bool) (taxed, error) {
 	if err == nil {
 		out.total, err = out.total.RoundToMinor()
 	}
+	if err == nil && out.tax.Sign() < 0 && out.total.Sign() > 0 {
+		return out, refuse(CodeInvalid, "lineItems", "what is taken back has more tax on it than what is sold: write two invoices")
+	}
 	return out, refusedAmount(err, "lineItems")
 }
 

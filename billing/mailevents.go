@@ -39,7 +39,9 @@ func (tx *Tx) tellInvoiceTry(ctx context.Context, p *ent.Payment, to payment.Sta
 	cost := p.Amount()
 	f := mailFacts{InvoiceID: *p.InvoiceID, PaymentID: p.ID, Cost: &cost, after: heldBack(ctx)}
 	switch {
-	case to == payment.StatusFAILED && r.Status == gateway.StatusDeclined:
+	case to == payment.StatusFAILED && r.Status == gateway.StatusDeclined,
+		// Given up by the gateway, not by us: that has no reason.
+		to == payment.StatusCANCELED && p.Recurring && r.Failure != nil:
 		// Whether it is tried again is read when the mail is written: dunning
 		// decides on that after this, in the same transaction.
 		f.Reason = failureMessage(r)

@@ -291,6 +291,9 @@ func (s *Service) updatePayer(ctx context.Context, kind payer.Kind, what string,
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("change payer %s: %w", p.ID, err)
 		}
+		if c.ChargingEnabled != nil && *c.ChargingEnabled && !p.ChargingEnabled {
+			return tx.chargeOn(ctx, p.ID)
+		}
 		return nil
 	})
 }

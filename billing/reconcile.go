@@ -121,7 +121,7 @@ type ownMovement struct {
 // movementsOfDay reads what is written here of the day.
 func (s *Service) movementsOfDay(ctx context.Context, d *ReconcileDay) ([]ownMovement, error) {
 	var all []ownMovement
-	paid, err := s.read.Payment.Query().Where(payment.ProviderID(d.ProviderID), payment.StatusEQ(payment.StatusSUCCEEDED),
+	paid, err := s.read.Payment.Query().Where(payment.ProviderID(d.ProviderID), payment.StatusEQ(payment.StatusSUCCEEDED), payment.RefusedAtIsNil(),
 		payment.SettledAtGTE(d.From), payment.SettledAtLT(d.To)).Order(ent.Asc(payment.FieldID)).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read payments of the day: %w", err)
@@ -161,14 +161,37 @@ func (s *Service) movementsOfDay(ctx context.Context, d *ReconcileDay) ([]ownMov
 			}, p.ID})
 		}
 	}
+	taken, err := s.takenOn(ctx, d, contested)
+	if err != nil {
+		return nil, err
+	}
 	for _, x := range contested {
-		if p := of[x.PaymentID]; p != nil {
+		if p := of[x.PaymentID]; p != nil && taken[x.ID] {
 			all = append(all, ownMovement{gateway.Movement{
 				Kind: gateway.MovementDispute, ID: x.GatewayDisputeID, PaymentID: orEmpty(p.GatewayPaymentID), Amount: x.Amount(), At: x.CreatedAt,
 			}, p.ID})
 		}
 	}
 	return all, nil
+}
+
+// takenOn says of which disputes the money was booked on the day: a warning may
+// come to nothing, or to more on another day.
+func (s *Service) takenOn(ctx context.Context, d *ReconcileDay, contested []*ent.Dispute) (map[string]bool, error) {
+	causes := make([]string, len(contested))
+	for i, x := range contested {
+		causes[i] = disputeCause(d.ProviderID, x.GatewayDisputeID)
+	}
+	booked, err := s.read.LedgerEntry.Query().
+		Where(ledgerentry.CauseKeyIn(causes...), ledgerentry.BookedAtGTE(d.From), ledgerentry.BookedAtLT(d.To)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what disputes have taken: %w", err)
+	}
+	taken := map[string]bool{}
+	for _, e := range booked {
+		taken[orEmpty(e.DisputeID)] = true
+	}
+	return taken, nil
 }
 
 // FinishReconcile compares what the gateway has said with what is written here,
@@ -196,10 +219,20 @@ func (s *Service) FinishReconcile(ctx context.Context, d *ReconcileDay, r gatewa
 	if err != nil {
 		return nil, err
 	}
+	type name struct {
+		kind gateway.MovementKind
+		id   string
+	}
+	theirs := make(map[name]bool, len(r.Movements))
+	for _, m := range r.Movements {
+		theirs[name{m.Kind, m.ID}] = true
+	}
+	for _, m := range r.Unasked {
+		theirs[name{m.Kind, m.ID}] = true // perhaps
+	}
 	for _, m := range ours {
-		found := slices.ContainsFunc(r.Movements, func(t gateway.Movement) bool { return t.Kind == m.Kind && t.ID == m.ID })
-		// What nobody could be asked for is not missing.
-		if found || r.Asked && (m.Kind == gateway.MovementDispute || !r.Complete) {
+		// What was not read, or nobody could be asked for, is not missing.
+		if theirs[name{m.Kind, m.ID}] || !r.Asked && !r.Complete || r.Asked && m.Kind == gateway.MovementDispute {
 			continue
 		}
 		amount := m.Amount

@@ -101,3 +101,76 @@ func TestReconcile(t *testing.T) {
 		wantCode(t, err, CodeInvalid, "date")
 	})
 }
+
+// What neither side counts as taken is no exception, nor is what the gateway
+// had too much of to read.
+func TestReconcileTellsNothingThatIsRight(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		refused, warned, kept := s.toppedUp(t, "25"), s.toppedUp(t, "10"), s.toppedUp(t, "7")
+		s.refusedLate(t, refused)
+		s.disputed(t, warned, gateway.DisputeWarning, gateway.DisputeWarningClosed)
+		at := s.clock.Now()
+		reconcile := func(theirs gateway.MovementsResult) []ReconcileException {
+			t.Helper()
+			d, err := s.BeginReconcile(s.ctx, s.provider, at.Format(time.DateOnly), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.FinishReconcile(s.ctx, d, theirs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Exceptions
+		}
+		movement := func(p string) gateway.Movement {
+			return gateway.Movement{Kind: gateway.MovementPayment, ID: p, Amount: usd(t, "7"), At: at}
+		}
+		first := movement(*warned.GatewayPaymentID)
+		first.Amount = usd(t, "10")
+		all := gateway.MovementsResult{Outcome: succeeded(), Complete: true, Movements: []gateway.Movement{first, movement(*kept.GatewayPaymentID)}}
+		if found := reconcile(all); len(found) != 0 {
+			t.Errorf("told %+v", found)
+		}
+		one := gateway.MovementsResult{Outcome: succeeded(), Asked: true, Movements: all.Movements[:1], Unasked: all.Movements[1:]}
+		if found := reconcile(one); len(found) != 0 {
+			t.Errorf("what was not answered: %+v", found)
+		}
+		cut := all
+		cut.Complete, cut.Movements = false, all.Movements[:1]
+		if found := reconcile(cut); len(found) != 0 {
+			t.Errorf("of a part of the list: %+v", found)
+		}
+	})
+}
+
+// A payout that comes back, and a fee that is given back, are booked the other way
+// round, once.
+func TestReconcileBooksWhatComesBack(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		at := s.clock.Now()
+		var theirs []gateway.Movement
+		for _, kind := range []gateway.MovementKind{gateway.MovementPayout, gateway.MovementFee} {
+			m := gateway.Movement{Kind: kind, ID: "id_" + string(kind), Amount: usd(t, "20"), At: at}
+			back := m
+			back.Reversed = true
+			theirs = append(theirs, m, back)
+		}
+		for want := 4; want >= 0; want -= 4 {
+			d, err := s.BeginReconcile(s.ctx, s.provider, at.Format(time.DateOnly), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.FinishReconcile(s.ctx, d, gateway.MovementsResult{Outcome: succeeded(), Complete: true, Movements: theirs})
+			if err != nil || r.Booked != want || len(r.Exceptions) != 0 {
+				t.Fatalf("%+v, %v; want %d booked", r, err, want)
+			}
+		}
+		for kind, account := range map[ledgerentry.Kind]string{ledgerentry.KindPAYOUT: accountBank, ledgerentry.KindFEE: feesAccount(s.provider)} {
+			rows, err := s.Client().LedgerEntry.Query().Where(ledgerentry.KindEQ(kind)).All(s.ctx)
+			if err != nil || len(rows) != 2 || rows[0].DebitAccount == rows[1].DebitAccount || rows[0].DebitAccount != account && rows[1].DebitAccount != account {
+				t.Errorf("%s is booked by %+v, %v", kind, rows, err)
+			}
+		}
+	})
+}

@@ -114,8 +114,15 @@ func (tx *Tx) refundable(ctx context.Context, d RefundDraft) (*ent.Payment, mone
 		return nil, none, refuse(CodeInvalidState, "id", "the payment is %s: only money that has arrived can be given back", p.Status)
 	case p.RefusedAt != nil:
 		return nil, none, refuse(CodeInvalidState, "id", "the gateway has refused the payment after all: no money has come that could be given back")
-	case p.Purpose == payment.PurposeINVOICE:
-		return nil, none, refuse(CodeInvalidState, "id", "the payment is of an invoice: such a one is given back with a credit note")
+	}
+	if p.Purpose == payment.PurposeINVOICE {
+		credited, err := tx.wentToBalance(ctx, p)
+		if err != nil {
+			return nil, none, err
+		}
+		if !credited {
+			return nil, none, refuse(CodeInvalidState, "id", "the payment is of an invoice: such a one is given back with a credit note")
+		}
 	}
 	contested, err := tx.Dispute.Query().Where(dispute.PaymentID(p.ID), dispute.StatusIn(tookMoney()...)).Exist(ctx)
 	if err != nil {

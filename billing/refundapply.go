@@ -71,10 +71,17 @@ func (tx *Tx) foreignRefund(ctx context.Context, id string, p *ent.Payment, r ga
 		return "", errWaiting // what it gives back is not here yet
 	case p.RefusedAt != nil:
 		return "", fmt.Errorf("refund %s gives back payment %s, which the gateway had refused: %w", r.RefundID, p.ID, errMismatch)
-	case p.Purpose == payment.PurposeINVOICE:
-		return "", fmt.Errorf("refund %s gives back payment %s of an invoice without a credit note: %w", r.RefundID, p.ID, errMismatch)
 	case r.Amount.Currency != p.Currency || r.Amount.Units <= 0:
 		return "", fmt.Errorf("refund %s of payment %s in %s is %s: %w", r.RefundID, p.ID, p.Currency, r.Amount, errMismatch)
+	}
+	if p.Purpose == payment.PurposeINVOICE {
+		credited, err := tx.wentToBalance(ctx, p)
+		if err != nil {
+			return "", err
+		}
+		if !credited {
+			return "", fmt.Errorf("refund %s gives back payment %s of an invoice without a credit note: %w", r.RefundID, p.ID, errMismatch)
+		}
 	}
 	err := tx.Refund.Create().SetID(id).SetPaymentID(p.ID).SetCurrency(p.Currency).SetAmountUnits(r.Amount.Units).
 		SetReason("made at the gateway").SetGatewayRefundID(r.RefundID).
@@ -206,7 +213,7 @@ func (tx *Tx) countRefunded(ctx context.Context, p *ent.Payment, more money.Unit
 	return nil
 }
 
-// creditedBalance is the balance that a top-up went to.
+// creditedBalance is the balance that a payment went to.
 func (tx *Tx) creditedBalance(ctx context.Context, p *ent.Payment) (string, error) {
 	if p.BalanceID != nil {
 		return *p.BalanceID, nil

@@ -11,7 +11,7 @@ import (
 	"purser/ent/payment"
 	"purser/ent/refund"
 	"purser/gateway"
-	"purser/money"
+	"purser/mail"
 )
 
 // A gateway may refuse a payment for which it had vouched: the authorisation
@@ -44,11 +44,11 @@ func (s *Service) ApplyRefusal(ctx context.Context, paymentID string, r gateway.
 		case lost:
 			return fmt.Errorf("the money of payment %s was not captured: %w", p.ID, errMismatch)
 		}
-		return tx.refuseLate(ctx, p)
+		return tx.refuseLate(ctx, p, r.Failure)
 	})
 }
 
-func (tx *Tx) refuseLate(ctx context.Context, p *ent.Payment) error {
+func (tx *Tx) refuseLate(ctx context.Context, p *ent.Payment, failure *gateway.Failure) error {
 	given, err := tx.Refund.Query().Where(refund.PaymentID(p.ID), refund.StatusIn(refund.StatusPROCESSING, refund.StatusSUCCEEDED)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read refunds of payment %s: %w", p.ID, err)
@@ -81,14 +81,17 @@ func (tx *Tx) refuseLate(ctx context.Context, p *ent.Payment) error {
 	if _, err := tx.reverse(ctx, e, ""); err != nil {
 		return fmt.Errorf("take back payment %s: %w", p.ID, err)
 	}
-	if p.InvoiceID != nil {
-		return tx.reopenInvoice(ctx, *p.InvoiceID, p.AmountUnits)
+	if e.Kind == ledgerentry.KindINVOICE_PAYMENT {
+		return tx.reopenInvoice(ctx, p, failure)
 	}
 	return tx.suspendReload(ctx, orEmpty(e.BalanceID), SuspendedDeclined)
 }
 
-// reopenInvoice makes an invoice due again whose payment was refused late.
-func (tx *Tx) reopenInvoice(ctx context.Context, id string, amount money.Units) error {
+// reopenInvoice makes an invoice due again whose payment was refused late, as if
+// a try had failed: the payer is told, and where cards are charged by themselves
+// another try follows.
+func (tx *Tx) reopenInvoice(ctx context.Context, p *ent.Payment, failure *gateway.Failure) error {
+	id, amount := orEmpty(p.InvoiceID), p.AmountUnits
 	inv, err := tx.lockInvoice(ctx, id)
 	if err != nil {
 		return err
@@ -103,5 +106,22 @@ func (tx *Tx) reopenInvoice(ctx context.Context, id string, amount money.Units) 
 		return fmt.Errorf("open invoice %s again: %w", id, err)
 	}
 	tx.changed(ctx, ChangeInvoice, id, inv.PayerID)
-	return tx.countUnpaid(ctx, inv, amount)
+	if err := tx.countUnpaid(ctx, inv, amount); err != nil {
+		return err
+	}
+	if inv, err = tx.lockInvoice(ctx, id); err != nil {
+		return err
+	}
+	if err := tx.chargeAgain(ctx, inv); err != nil {
+		return err
+	}
+	if err := tx.tellChargeFailed(ctx, inv, p, failure); err != nil {
+		return err
+	}
+	cost := p.Amount()
+	f := mailFacts{InvoiceID: id, PaymentID: p.ID, Cost: &cost, Reason: failureMessage(gateway.PaymentResult{Outcome: gateway.Outcome{Failure: failure}})}
+	if err := tx.queueMail(ctx, mail.ChargeFailed, inv.PayerID, f); err != nil {
+		return err
+	}
+	return tx.subscriptionInvoiceChanged(ctx, id)
 }

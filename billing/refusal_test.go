@@ -1,13 +1,18 @@
 package billing
 
 import (
+	"context"
 	"errors"
 	"testing"
 
 	"purser/ent"
+	"purser/ent/dispute"
 	"purser/ent/invoice"
 	"purser/ent/payment"
+	"purser/ent/paymentmethod"
+	"purser/ent/provider"
 	"purser/ent/refund"
+	"purser/ent/subscription"
 	"purser/gateway"
 	"purser/money"
 )
@@ -118,6 +123,130 @@ func TestLateRefusalOfAnInvoicesPayment(t *testing.T) {
 		}
 		s.mustVerify(t)
 	})
+}
+
+// throughWorldpay has everything sold through a gateway that keeps no invoices,
+// where the payer has a card, whose id it returns.
+func (s *sale) throughWorldpay(t testing.TB) (card string) {
+	t.Helper()
+	card = s.newID(prefixPaymentMethod)
+	s.provider = s.newKind(t, provider.KindWORLDPAY)
+	s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetDefaultProviderID(s.provider) })
+	s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.PaymentMethod.Update().Where(paymentmethod.PayerID(s.payer.ID)).SetIsDefault(false).Save(ctx)
+		if err != nil {
+			return err
+		}
+		return tx.PaymentMethod.Create().SetID(card).SetPayerID(s.payer.ID).SetProviderID(s.provider).
+			SetStatus(paymentmethod.StatusACTIVE).SetGatewayID("token_1").SetGatewayCustomerID(s.payer.ID).SetIsDefault(true).
+			SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now).Exec(ctx)
+	})
+	return card
+}
+
+// chargedDirectly charges what is due for an invoice that no gateway keeps, with
+// this end, and reads the payment.
+func (s *sale) chargedDirectly(t testing.TB, id string, status gateway.Status) *ent.Payment {
+	t.Helper()
+	c := s.beginCharge(t, id)
+	if c == nil || c.Direct == nil {
+		t.Fatalf("nothing was begun for %s: %+v", id, c)
+	}
+	if err := s.FinishPayment(s.ctx, c.ID, paymentAt(status, c.Direct.OrderCode, c.Direct.Amount)); err != nil {
+		t.Fatal(err)
+	}
+	return s.paid(t, c.PaymentID)
+}
+
+// TestLateRefusalIsCollectedAgain: an invoice whose payment was refused late is
+// charged again like one of which a try has failed, its subscription is late
+// until it is paid, and it can be given up as often as it comes back.
+func TestLateRefusalIsCollectedAgain(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.throughWorldpay(t)
+		id := s.invoiceOf(t, item(t, "API", "10", "USD", 1))
+		sub := s.newSubscription(t, id)
+		s.finalized(t, id)
+		if err := s.MarkInvoiceUncollectible(s.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		page, err := s.BeginPageVisit(s.ctx, id, "one")
+		s.onPage(t, page, err)
+		if err := s.ApplyPayment(s.ctx, page.PaymentID, paymentAt(gateway.StatusSucceeded, "wp_1", usd(t, "10"))); err != nil {
+			t.Fatal(err)
+		}
+		s.refusedLate(t, s.paid(t, page.PaymentID))
+		wantTries(t, s.invoiced(t, id), 0, invoice.DunningRUNNING, 3*days, s.clock.Now())
+		told := s.toldOf(t, noticeChargeFailed)
+		if got := s.subscriptionOf(t, sub).Status; got != subscription.StatusPAST_DUE || len(told) != 1 || told[0].PaymentID != page.PaymentID {
+			t.Errorf("the subscription is %s; told %+v", got, told)
+		}
+		// Given up once more, and paid after all.
+		if err := s.MarkInvoiceUncollectible(s.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		s.mustVerify(t)
+		page, err = s.BeginPageVisit(s.ctx, id, "two")
+		s.onPage(t, page, err)
+		if err := s.ApplyPayment(s.ctx, page.PaymentID, paymentAt(gateway.StatusSucceeded, "wp_2", usd(t, "10"))); err != nil {
+			t.Fatal(err)
+		}
+		s.mustVerify(t)
+		// Charged by itself it is charged by itself again.
+		s.refusedLate(t, s.paid(t, page.PaymentID))
+		p := s.chargedDirectly(t, id, gateway.StatusSucceeded)
+		if i := s.invoiced(t, id); p.Status != payment.StatusSUCCEEDED || i.Status != invoice.StatusPAID || s.subscriptionOf(t, sub).Status != subscription.StatusACTIVE {
+			t.Errorf("the payment is %s, the invoice %s, the subscription %s", p.Status, i.Status, s.subscriptionOf(t, sub).Status)
+		}
+	})
+}
+
+// TestMoneyForAPaidInvoice: what was paid for an invoice that needed nothing any
+// more went to the balance, and goes back from there: refused late, contested or
+// refunded. The invoice stays paid by what has paid it.
+func TestMoneyForAPaidInvoice(t *testing.T) {
+	for name, back := range map[string]func(t *testing.T, s *sale, p *ent.Payment){
+		"refused late": func(t *testing.T, s *sale, p *ent.Payment) { s.refusedLate(t, p) },
+		"contested": func(t *testing.T, s *sale, p *ent.Payment) {
+			s.disputed(t, p, gateway.DisputeNeedsResponse, gateway.DisputeLost)
+			if d, err := s.Client().Dispute.Query().Where(dispute.PaymentID(p.ID)).Only(s.ctx); err != nil || d.Status != dispute.StatusLOST {
+				t.Errorf("dispute %+v, %v", d, err)
+			}
+		},
+		"refunded": func(t *testing.T, s *sale, p *ent.Payment) {
+			begun := s.beginRefund(t, p, "")
+			if err := s.FinishRefund(s.ctx, begun.ID, refundAt(gateway.RefundSucceeded, "re_1", p.Amount())); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"refunded at the gateway": func(t *testing.T, s *sale, p *ent.Payment) {
+			if err := s.ApplyRefund(s.ctx, p.ID, "", refundAt(gateway.RefundSucceeded, "re_1", p.Amount())); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachSale(t, func(t *testing.T, s *sale) {
+				s.throughWorldpay(t)
+				id := s.openInvoiceOf(t, item(t, "API", "10", "USD", 1))
+				page, err := s.BeginPageVisit(s.ctx, id, "one")
+				s.onPage(t, page, err)
+				if _, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, OutOfBand: true, Key: &id}); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.ApplyPayment(s.ctx, page.PaymentID, paymentAt(gateway.StatusSucceeded, "wp_1", usd(t, "10"))); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.remaining(t, "USD"); got != usd(t, "10") {
+					t.Fatalf("%s on the balance", got)
+				}
+				back(t, s, s.paid(t, page.PaymentID))
+				if i := s.invoiced(t, id); i.Status != invoice.StatusPAID || i.AmountDueUnits != 0 || !s.remaining(t, "USD").IsZero() {
+					t.Errorf("the invoice is %s with %s due; %s on the balance", i.Status, i.AmountDue(), s.remaining(t, "USD"))
+				}
+			})
+		})
+	}
 }
 
 // TestRefundToldByItsOrder: a gateway that knows a refund by the code of its

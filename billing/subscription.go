@@ -29,6 +29,9 @@ const (
 	// firstPaymentLife is how long the first invoice of any other may stay
 	// unpaid.
 	firstPaymentLife = 23 * time.Hour
+	// firstPaymentAgain is when it is tried again to take such an invoice back,
+	// for a day.
+	firstPaymentAgain = 10 * time.Minute
 	// dueLater is when something is looked at again that stands in its own way.
 	dueLater     = 24 * time.Hour
 	trialDaysMax = 730
@@ -343,8 +346,8 @@ func (s *Service) SubscriptionCard(ctx context.Context, invoiceID string) (strin
 	if err != nil {
 		return "", orNotFound(err, "id", "invoice", invoiceID)
 	}
-	if inv.Status != invoice.StatusOPEN || inv.Collection != invoice.CollectionAUTOMATIC || inv.GatewayInvoiceID == nil {
-		return "", nil
+	if ok, err := chargedByItself(ctx, s.read, inv); err != nil || !ok || inv.Status != invoice.StatusOPEN {
+		return "", err
 	}
 	o, err := s.read.Organization.Query().Only(ctx)
 	if err != nil || !o.ChargingEnabled {

@@ -189,3 +189,240 @@ func TestRenewalIsOnce(t *testing.T) {
 		}
 	})
 }
+
+// What waits for the next invoice is billed, or given back, when there is no
+// next one.
+func TestWhatWaitsIsSettledAtTheEnd(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		for _, c := range []struct {
+			name        string
+			now         bool // at once, not with the period
+			before, ask int
+			total       string // of the last invoice; empty for none
+		}{
+			{"more, with the period", false, 1, 3, "9"},
+			{"less, with the period", false, 3, 1, "-9"},
+			{"less, at once", true, 3, 1, "-9"},
+			{"more, at once", true, 1, 3, "9"},
+			{"nothing", false, 1, 1, ""},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				priceID := f.monthly(t, "9")
+				id, invoiceID := f.subscribeTo(t, priceID)
+				sub := f.subscription(t, id)
+				if c.before != 1 {
+					f.update(t, id, priceID, c.before, ProrationNone)
+				}
+				half := sub.CurrentPeriodStart.Add(sub.CurrentPeriodEnd.Sub(sub.CurrentPeriodStart) / 2)
+				f.clock.Set(half)
+				if c.total != "" {
+					f.update(t, id, priceID, c.ask, ProrationNextInvoice)
+				}
+				if _, err := f.CancelSubscription(f.ctx, id, !c.now); err != nil {
+					t.Fatal(err)
+				}
+				if !c.now {
+					f.clock.Set(sub.CurrentPeriodEnd)
+					if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+						t.Fatal(err)
+					}
+				}
+				sub = f.subscription(t, id)
+				last, err := f.Client().Invoice.Query().Where(invoice.SubscriptionID(id), invoice.IDNEQ(invoiceID)).All(f.ctx)
+				if err != nil || sub.Status != subscription.StatusCANCELED || len(sub.PendingLines) != 0 {
+					t.Fatalf("%+v, %v", sub, err)
+				}
+				if c.total == "" {
+					if len(last) != 0 {
+						t.Errorf("billed at the end: %+v", last)
+					}
+					return
+				}
+				if len(last) != 1 || last[0].Total() != usd(t, c.total) || last[0].FinalizesAt == nil {
+					t.Fatalf("billed at the end: %+v", last)
+				}
+				if _, err := f.BeginDueFinalization(f.ctx, last[0].ID); err != nil {
+					t.Fatal(err)
+				}
+				b := f.balanceOf(t, sub.PayerID, "USD")
+				if c.total == "-9" && b.Remaining() != usd(t, "9") || c.total == "9" && b.Unpaid() != usd(t, "18") {
+					t.Errorf("%s on the balance, %s unpaid", b.Remaining(), b.Unpaid())
+				}
+			})
+		}
+	})
+}
+
+// update changes the quantity of a subscription of one price.
+func (f *fixture) update(t testing.TB, id, priceID string, quantity int, p Proration) {
+	t.Helper()
+	_, err := f.UpdateSubscription(f.ctx, SubscriptionChange{
+		ID: id, Items: []LineDraft{{PriceID: priceID, Quantity: quantity}}, Proration: p, Key: ptr(f.newID("key")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A subscription that never ran is taken back with its invoice, whatever the
+// policy says of those that do.
+func TestFirstInvoiceIsGivenUp(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setOrganization(t, func(u *ent.OrganizationUpdate) {
+			u.SetDunningAttemptsMax(1).SetDunningFinal(organization.DunningFinalCANCEL_SUBSCRIPTION)
+		})
+		id, invoiceID, err := s.CreateSubscription(s.ctx, SubscriptionDraft{
+			PayerID: s.payer.ID, Items: []LineDraft{{PriceID: s.monthly(t, "9"), Quantity: 1}}, Collection: subscription.CollectionAUTOMATIC, Key: ptr("k"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.finalized(t, invoiceID)
+		if begun := s.beginCharge(t, invoiceID); begun != nil {
+			t.Fatalf("charged without a card: %+v", begun)
+		}
+		if i, sub := s.invoiced(t, invoiceID), s.subscription(t, id); i.Dunning != invoice.DunningEXHAUSTED || sub.Status != subscription.StatusINCOMPLETE {
+			t.Errorf("the invoice is %s, the subscription %s", i.Dunning, sub.Status)
+		}
+		s.clock.Advance(firstPaymentLife)
+		voidID, err := s.RenewSubscription(s.ctx, id)
+		if err != nil || voidID != invoiceID {
+			t.Errorf("to be voided: %q, %v", voidID, err)
+		}
+	})
+}
+
+// A draft, and a preview, show the tax that will be issued: none to whoever
+// owes it itself.
+func TestReverseChargeIsPreviewed(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		p := f.newPayer(t, payer.BillingModePREPAID)
+		f.must(t, f.ctx, func(ctx context.Context, tx *Tx) error {
+			return tx.Payer.Update().Where(payer.ID(p.ID)).SetTaxRatePpm(200_000).SetReverseCharge(true).Exec(ctx)
+		})
+		id, invoiceID, err := f.CreateSubscription(f.ctx, SubscriptionDraft{
+			PayerID: p.ID, Items: []LineDraft{{PriceID: f.monthly(t, "9"), Quantity: 1}}, Collection: subscription.CollectionSEND, Key: ptr("k"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		draft, err := f.Client().Invoice.Query().Where(invoice.ID(invoiceID)).Only(f.ctx)
+		if err != nil || draft.Total() != usd(t, "9") {
+			t.Errorf("the draft comes to %s, %v", draft.Total(), err)
+		}
+		if _, err := f.BeginDraftFinalization(f.ctx, invoiceID); err != nil {
+			t.Fatal(err)
+		}
+		preview, err := f.PreviewSubscription(f.ctx, SubscriptionChange{ID: id})
+		if err != nil || preview.Total != usd(t, "9") || !preview.Tax.IsZero() {
+			t.Errorf("preview %+v, %v", preview, err)
+		}
+	})
+}
+
+// What is too little to be charged is not billed at once: it waits for the next
+// invoice. Proration goes by the time that is left.
+func TestChangeThatCannotBeCharged(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		priceID := s.monthly(t, "9")
+		id, invoiceID, err := s.CreateSubscription(s.ctx, SubscriptionDraft{
+			PayerID: s.payer.ID, Items: []LineDraft{{PriceID: priceID, Quantity: 1}}, Collection: subscription.CollectionAUTOMATIC, Key: ptr("k"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.finalized(t, invoiceID)
+		if err := s.ApplyInvoice(s.ctx, invoiceID, s.invoiceAt(t, invoiceID, "paid")); err != nil {
+			t.Fatal(err)
+		}
+		sub := s.subscription(t, id)
+		// 31 days from 10 March; a day of 9.00 is 0.29, three are 0.87.
+		for _, c := range []struct {
+			left, quantity int
+			now, wait      string
+		}{{3, 2, "0.87", "0"}, {1, 3, "", "0.29"}} {
+			s.clock.Set(sub.CurrentPeriodEnd.AddDate(0, 0, -c.left))
+			made, err := s.UpdateSubscription(s.ctx, SubscriptionChange{
+				ID: id, Items: []LineDraft{{PriceID: priceID, Quantity: c.quantity}}, Proration: ProrationInvoiceNow, Key: ptr(s.newID("key")),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			waits := usd(t, "0")
+			for _, l := range s.subscription(t, id).PendingLines {
+				waits.Units += l.AmountUnits
+			}
+			if (made != "") != (c.now != "") || made != "" && s.invoiced(t, made).Total() != usd(t, c.now) || waits != usd(t, c.wait) {
+				t.Errorf("%d days before the end: billed %q, %s wait", c.left, made, waits)
+			}
+		}
+	})
+}
+
+// What a change gives back beyond the next invoice waits for the one after, to
+// the last cent.
+func TestCreditIsCarriedForward(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		priceID := f.monthly(t, "9")
+		id, _ := f.subscribeTo(t, priceID)
+		f.update(t, id, priceID, 4, ProrationNone)
+		f.update(t, id, priceID, 1, ProrationNextInvoice) // 27.00 are given back, three periods
+		for period, want := range []string{"0", "0", "0", "9"} {
+			f.clock.Set(f.subscription(t, id).CurrentPeriodEnd)
+			if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			i, err := f.Client().Invoice.Query().Where(invoice.ID(*f.subscription(t, id).LatestInvoiceID)).Only(f.ctx)
+			if err != nil || i.Total() != usd(t, want) {
+				t.Errorf("period %d comes to %s, %v; want %s", period+1, i.Total(), err, want)
+			}
+		}
+	})
+}
+
+// A subscription of which two invoices are late is late until both are paid; one
+// that begins with a trial runs from its end on.
+func TestSubscriptionIsLateUntilAllIsPaid(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		id, first := f.subscribe(t)
+		f.clock.Set(f.subscription(t, id).CurrentPeriodEnd)
+		if _, err := f.RenewSubscription(f.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		second := *f.subscription(t, id).LatestInvoiceID
+		if _, err := f.BeginDraftFinalization(f.ctx, second); err != nil {
+			t.Fatal(err)
+		}
+		f.bear(t, second, func(u *ent.InvoiceUpdate) { u.SetAttempts(1).SetDunning(invoice.DunningRUNNING) })
+		for _, step := range []struct {
+			pay  string
+			want subscription.Status
+		}{{first, subscription.StatusPAST_DUE}, {second, subscription.StatusACTIVE}} {
+			f.payOutside(t, step.pay)
+			if got := f.subscription(t, id).Status; got != step.want {
+				t.Errorf("it is %s, want %s", got, step.want)
+			}
+		}
+		trial, _, err := f.CreateSubscription(f.ctx, SubscriptionDraft{
+			PayerID: f.newPayer(t, payer.BillingModePREPAID).ID, Items: []LineDraft{{PriceID: f.monthly(t, "9"), Quantity: 1}},
+			Collection: subscription.CollectionBALANCE, TrialDays: 7, Key: ptr("trial"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.clock.Set(f.subscription(t, trial).CurrentPeriodEnd)
+		if _, err := f.RenewSubscription(f.ctx, trial); err != nil {
+			t.Fatal(err)
+		}
+		sub := f.subscription(t, trial)
+		if sub.Status != subscription.StatusACTIVE || sub.Period != 0 {
+			t.Errorf("after the trial it is %s in period %d", sub.Status, sub.Period)
+		}
+		// The balance has nothing, and whoever asks is told what is missing.
+		if _, err := f.BeginDraftFinalization(f.ctx, *sub.LatestInvoiceID); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, f.FirstInvoiceShortage(f.ctx, *sub.LatestInvoiceID), CodeInsufficientFunds, "collection")
+	})
+}

@@ -124,9 +124,7 @@ func (tx *Tx) itemsOf(ctx context.Context, id string) ([]line, error) {
 // settlePending adds to an invoice's positions what waits for it. What would
 // bring it below nothing waits for the one after.
 func settlePending(lines []line, sub *ent.Subscription) (all []line, rest []schema.PendingLine, err error) {
-	for _, pending := range sub.PendingLines {
-		lines = append(lines, pendingLine(pending, sub.Currency))
-	}
+	lines = append(lines, pendingLinesOf(sub.PendingLines, sub.Currency)...)
 	rest = []schema.PendingLine{}
 	sum, err := sumOfLines(lines)
 	if err != nil || sum.Sign() >= 0 {
@@ -134,6 +132,14 @@ func settlePending(lines []line, sub *ent.Subscription) (all []line, rest []sche
 	}
 	rest = append(rest, schema.PendingLine{Description: "Credit brought forward", AmountUnits: sum.Units})
 	return append(lines, pendingLine(schema.PendingLine{Description: "Credit carried forward to the next invoice", AmountUnits: -sum.Units}, sub.Currency)), rest, nil
+}
+
+func pendingLinesOf(pending []schema.PendingLine, currency string) []line {
+	lines := make([]line, len(pending))
+	for i, p := range pending {
+		lines[i] = pendingLine(p, currency)
+	}
+	return lines
 }
 
 func pendingLine(p schema.PendingLine, currency string) line {
@@ -180,7 +186,10 @@ func (s *Service) RenewSubscription(ctx context.Context, id string) (voidID stri
 		}
 		if sub.Status == subscription.StatusINCOMPLETE {
 			voidID = orEmpty(sub.LatestInvoiceID)
-			return saveSubscription(ctx, sub, tx.changeSubscription(sub).SetDueAt(tx.Now.Add(10*time.Minute)))
+			if tx.Now.After(sub.CreatedAt.Add(firstPaymentLife + dueLater)) {
+				return tx.putSubscriptionOff(ctx, sub) // a person has to look at its invoice
+			}
+			return saveSubscription(ctx, sub, tx.changeSubscription(sub).SetDueAt(tx.Now.Add(firstPaymentAgain)))
 		}
 		err = tx.renew(ctx, sub, invoiceID)
 		if isRefusal(err) {
@@ -258,7 +267,8 @@ func (tx *Tx) overdue(ctx context.Context, sub *ent.Subscription) error {
 }
 
 // endSubscription ends a subscription for good. Drafts of its invoices that no
-// gateway has are taken back; what was issued stays due.
+// gateway has are taken back; what was issued stays due, and what waited for the
+// next invoice is settled.
 func (tx *Tx) endSubscription(ctx context.Context, sub *ent.Subscription) error {
 	u := tx.changeSubscription(sub).SetStatus(subscription.StatusCANCELED).SetCanceledAt(tx.Now).ClearDueAt().ClearNoticeAt()
 	if err := saveSubscription(ctx, sub, u); err != nil {
@@ -275,7 +285,36 @@ func (tx *Tx) endSubscription(ctx context.Context, sub *ent.Subscription) error 
 			return err
 		}
 	}
-	return nil
+	return tx.billRest(ctx, sub)
+}
+
+// billRest settles what waited for the next invoice of a subscription that has
+// none any more, with one of its own: what comes out in the payer's favour goes
+// to the balance with it.
+func (tx *Tx) billRest(ctx context.Context, sub *ent.Subscription) error {
+	lines := pendingLinesOf(sub.PendingLines, sub.Currency)
+	if len(lines) == 0 {
+		return nil
+	}
+	if sum, err := sumOfLines(lines); err != nil || sum.IsZero() {
+		return err
+	}
+	b := periodBill{invoiceID: tx.s.newID(prefixInvoice), finalizesAt: &tx.Now}
+	c, err := tx.subscriptionInvoice(ctx, sub, b, lines)
+	if err != nil {
+		return err
+	}
+	if err := tx.saveInvoice(ctx, c); err != nil {
+		return err
+	}
+	if err := tx.writeInvoiceLines(ctx, b.invoiceID, lines); err != nil {
+		return err
+	}
+	ended, err := tx.lockSubscription(ctx, sub.ID)
+	if err != nil {
+		return err
+	}
+	return saveSubscription(ctx, ended, tx.changeSubscription(ended).SetPendingLines([]schema.PendingLine{}).SetLatestInvoiceID(b.invoiceID))
 }
 
 // BeginDraftFinalization is BeginInvoiceFinalization for whoever has just had a

@@ -7,6 +7,7 @@ import (
 
 	"purser/auth"
 	"purser/ent"
+	"purser/ent/provider"
 	"purser/ent/schema"
 	"purser/ent/subscription"
 	"purser/ent/subscriptionitem"
@@ -17,7 +18,7 @@ import (
 type Proration string
 
 // What is left of the period is settled with the next invoice, or billed at
-// once, or left as it is.
+// once where that comes to something that can be charged, or left as it is.
 const (
 	ProrationNextInvoice Proration = "NEXT_INVOICE"
 	ProrationInvoiceNow  Proration = "INVOICE_NOW"
@@ -149,16 +150,29 @@ func (tx *Tx) planChange(ctx context.Context, d SubscriptionChange) (changePlan,
 	if d.Proration != ProrationInvoiceNow || len(plan.pending) == 0 {
 		return plan, nil
 	}
-	var now []line
-	for _, p := range plan.pending {
-		now = append(now, pendingLine(p, sub.Currency))
-	}
+	now := pendingLinesOf(plan.pending, sub.Currency)
 	sum, err := sumOfLines(now)
 	if err != nil || sum.Sign() <= 0 {
 		return plan, err // in the payer's favour: with the next invoice
 	}
+	if small, err := tx.belowCharge(ctx, sub, sum); err != nil || small {
+		return plan, err // nobody could charge it
+	}
 	plan.now, plan.pending = now, []schema.PendingLine{}
 	return plan, nil
+}
+
+// belowCharge says whether an amount is less than the gateway of a subscription
+// charges a card for: an invoice of it would stay open for ever.
+func (tx *Tx) belowCharge(ctx context.Context, sub *ent.Subscription, a money.Amount) (bool, error) {
+	if sub.Collection != subscription.CollectionAUTOMATIC || sub.ProviderID == nil || !money.IsISO(a.Currency) {
+		return false, nil
+	}
+	account, err := tx.Provider.Query().Where(provider.ID(*sub.ProviderID)).Only(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read provider %s: %w", *sub.ProviderID, err)
+	}
+	return tooSmall(a, account.Kind), nil
 }
 
 // changeable refuses to change the items of a subscription that does not run,
@@ -263,7 +277,8 @@ func (s *Service) PreviewSubscription(ctx context.Context, d SubscriptionChange)
 			return err
 		}
 		sub := plan.sub
-		if sub.Status == subscription.StatusCANCELED || plan.now == nil && sub.CancelAtPeriodEnd {
+		ends := plan.now == nil && sub.CancelAtPeriodEnd
+		if sub.Status == subscription.StatusCANCELED || ends && len(plan.pending) == 0 {
 			return refuse(CodeInvalidState, "id", "the subscription is billed no more")
 		}
 		out = &SubscriptionPreview{BilledAt: tx.Now}
@@ -273,10 +288,13 @@ func (s *Service) PreviewSubscription(ctx context.Context, d SubscriptionChange)
 		}
 		lines := plan.now
 		var sums invoiceSums
-		if lines == nil {
+		if lines == nil && !ends {
 			out.BilledAt = nextBilling(sub)
 			lines, sums, err = tx.nextInvoice(ctx, sub, p, plan.items, plan.pending)
 		} else {
+			if ends {
+				out.BilledAt, lines = sub.CurrentPeriodEnd, pendingLinesOf(plan.pending, sub.Currency)
+			}
 			var t taxed
 			t, err = taxLines(lines, p, false)
 			sums = t.invoiceSums

@@ -51,6 +51,8 @@ func (tx *Tx) subscriptionUnpaid(ctx context.Context, sub *ent.Subscription, inv
 	}
 	waits := inv.Collection == invoice.CollectionBALANCE // what covers it at once is paid by now
 	switch {
+	case sub.Status == subscription.StatusINCOMPLETE && inv.Collection != invoice.CollectionSEND:
+		return nil // it has not begun: unless this is paid in time, it ends together with the invoice
 	case inv.Dunning == invoice.DunningEXHAUSTED && o.DunningFinal == organization.DunningFinalCANCEL_SUBSCRIPTION:
 		return tx.endSubscription(ctx, sub)
 	case inv.Attempts > 0, inv.Dunning != invoice.DunningNONE, waits:

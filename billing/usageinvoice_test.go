@@ -351,3 +351,26 @@ func TestUsageInvoiceAtTheGateway(t *testing.T) {
 		}
 	})
 }
+
+// TestDraftedDebtIsNotOwedTwice: what a draft is about to move off the balance is
+// in no other invoice.
+func TestDraftedDebtIsNotOwedTwice(t *testing.T) {
+	postpaidSale(t, func(t *testing.T, s *sale) {
+		s.useRecorded(t, s.payer.ID, usd(t, "8"))
+		s.clock.Set(time.Date(2026, time.April, 2, 0, 0, 0, 0, time.UTC))
+		due, err := s.DueUsage(s.ctx, 10)
+		if err != nil || len(due) != 1 {
+			t.Fatalf("due %v, %v", due, err)
+		}
+		if err := s.InvoiceUsage(s.ctx, due[0]); err != nil {
+			t.Fatal(err)
+		}
+		s.useRecorded(t, s.payer.ID, usd(t, "3"))
+		s.usageInvoiced(t) // before the draft of March finalizes itself
+		s.monthEnds(t)
+		all := s.usageInvoices(t)
+		if len(all) != 2 || all[0].Total() != usd(t, "8") || all[1].Total() != usd(t, "3") || !s.remaining(t, "USD").IsZero() {
+			t.Errorf("%+v; %s remain", all, s.remaining(t, "USD"))
+		}
+	})
+}

@@ -199,7 +199,7 @@ func (v *verifier) payment(p *ent.Payment, named namedByPayments) error {
 	} else if p.RefusedAt != nil && !succeeded {
 		return v.fault(payment.Table, p.ID, fmt.Sprintf("refused_at, being %s", p.Status), presence(false), presence(true))
 	}
-	if err := v.paymentInvoice(p, named.invoices); err != nil {
+	if err := v.paymentInvoice(p, named); err != nil {
 		return err
 	}
 	if err := v.paymentBalance(p, named); err != nil {
@@ -245,7 +245,7 @@ func (v *verifier) paymentBalance(p *ent.Payment, named namedByPayments) error {
 
 // paymentInvoice checks that a payment for an invoice has the invoice's payer
 // and provider, and pays the whole of it.
-func (v *verifier) paymentInvoice(p *ent.Payment, invoices map[string]*ent.Invoice) error {
+func (v *verifier) paymentInvoice(p *ent.Payment, named namedByPayments) error {
 	type facts struct{ payer, provider, amount string }
 	switch {
 	case (p.Purpose == payment.PurposeINVOICE) != (p.InvoiceID != nil):
@@ -253,14 +253,16 @@ func (v *verifier) paymentInvoice(p *ent.Payment, invoices map[string]*ent.Invoi
 	case p.InvoiceID == nil:
 		return nil
 	}
-	i := invoices[*p.InvoiceID]
+	i := named.invoices[*p.InvoiceID]
 	if i == nil {
 		return v.fault(payment.Table, p.ID, "invoice_id", "an invoice that exists", *p.InvoiceID)
 	}
 	amount := i.Total()
 	amount.Units -= i.WaivedUnits // before it was paid
 	want := facts{i.PayerID, orEmpty(i.ProviderID), amount.String()}
-	if p.Status != payment.StatusSUCCEEDED && i.WaivedUnits != 0 {
+	e := named.entries[paymentCause(p.ProviderID, orEmpty(p.GatewayPaymentID))]
+	paidIt := p.Status == payment.StatusSUCCEEDED && e != nil && e.Kind != ledgerentry.KindTOP_UP
+	if !paidIt && i.WaivedUnits != 0 {
 		want.amount = p.Amount().String() // one that waited while less came to be due
 	}
 	if found := (facts{orEmpty(p.PayerID), p.ProviderID, p.Amount().String()}); want != found {

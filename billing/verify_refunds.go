@@ -34,11 +34,11 @@ func (v *verifier) moneyBack(ctx context.Context, page []*ent.Payment) (moneyBac
 		refunds: map[string][]*ent.Refund{}, disputes: map[string][]*ent.Dispute{}, holds: map[string]*ent.Hold{},
 		asked: map[string]bool{}, entries: map[string]*ent.LedgerEntry{}, reversed: map[string]bool{},
 	}
-	providers := map[string]string{}
+	providers, paid := map[string]string{}, map[string]string{} // the latter by its cause
 	var ids []string
 	for _, p := range page {
 		ids = append(ids, p.ID)
-		providers[p.ID] = p.ProviderID
+		providers[p.ID], paid[p.ID] = p.ProviderID, paymentCause(p.ProviderID, orEmpty(p.GatewayPaymentID))
 	}
 	backs, err := v.Refund.Query().Where(refund.PaymentIDIn(ids...)).Order(ent.Asc(refund.FieldID)).All(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func (v *verifier) moneyBack(ctx context.Context, page []*ent.Payment) (moneyBac
 	var causes, holds, refunds []string
 	for _, r := range backs {
 		out.refunds[r.PaymentID] = append(out.refunds[r.PaymentID], r)
-		causes = append(causes, refundCause(providers[r.PaymentID], orEmpty(r.GatewayRefundID)))
+		causes = append(causes, refundCause(providers[r.PaymentID], orEmpty(r.GatewayRefundID)), paid[r.PaymentID])
 		holds, refunds = append(holds, orEmpty(r.HoldID)), append(refunds, r.ID)
 	}
 	for _, d := range contested {
@@ -162,6 +162,9 @@ func (v *verifier) bookedBack(table, id, status string, p *ent.Payment, e *ent.L
 // and that somebody looks at it again.
 func (v *verifier) refund(p *ent.Payment, r *ent.Refund, back moneyBack) error {
 	waits := r.Status == refund.StatusPROCESSING
+	// What was paid for an invoice that needed nothing any more is on the balance.
+	paid := back.entries[paymentCause(p.ProviderID, orEmpty(p.GatewayPaymentID))]
+	ofNote := p.Purpose == payment.PurposeINVOICE && (paid == nil || paid.Kind != ledgerentry.KindTOP_UP)
 	switch {
 	case waits && r.NextCheckAt == nil && !back.asked[r.ID]:
 		return v.fault(refund.Table, r.ID, "a call or a time at which somebody looks at it again, being PROCESSING", "one", "none")
@@ -169,8 +172,8 @@ func (v *verifier) refund(p *ent.Payment, r *ent.Refund, back moneyBack) error {
 		return v.fault(refund.Table, r.ID, fmt.Sprintf("next_check_at, being %s", r.Status), "none", r.NextCheckAt)
 	case r.Currency != p.Currency:
 		return v.fault(refund.Table, r.ID, "currency of its payment", p.Currency, r.Currency)
-	case (r.CreditNoteID != nil) != (p.Purpose == payment.PurposeINVOICE):
-		return v.fault(refund.Table, r.ID, "credit_note_id, of a payment for "+string(p.Purpose), presence(p.Purpose == payment.PurposeINVOICE), presence(r.CreditNoteID != nil))
+	case (r.CreditNoteID != nil) != ofNote:
+		return v.fault(refund.Table, r.ID, "credit_note_id, of a payment for "+string(p.Purpose), presence(ofNote), presence(r.CreditNoteID != nil))
 	case r.HoldID == nil:
 		return nil
 	}

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"purser/ent"
 	"purser/ent/invoice"
@@ -15,13 +16,22 @@ const accountWriteOff = "write-off"
 const partWriteOff = "write-off"
 
 // writeOff books that what is due on an invoice is not expected any more, in
-// the transaction that makes it UNCOLLECTIBLE.
+// the transaction that makes it UNCOLLECTIBLE. That may happen again: to one
+// that was paid after all by a payment which was refused late.
 func (tx *Tx) writeOff(ctx context.Context, inv *ent.Invoice) error {
-	_, err := tx.postOnce(ctx, posting{
+	earlier, err := tx.writeOffs(ctx, inv)
+	if err != nil {
+		return err
+	}
+	cause := invoiceCause(inv.ID, partWriteOff)
+	if n := len(earlier); n > 0 {
+		cause += ":" + strconv.Itoa(n+1)
+	}
+	_, err = tx.postOnce(ctx, posting{
 		kind:  ledgerentry.KindWRITE_OFF,
 		debit: accountWriteOff, credit: accountReceivable, amount: inv.AmountDue(),
 		invoiceID: inv.ID,
-		causeKey:  invoiceCause(inv.ID, partWriteOff),
+		causeKey:  cause,
 	})
 	if err != nil {
 		return fmt.Errorf("write off invoice %s: %w", inv.ID, err)
@@ -35,12 +45,22 @@ func (tx *Tx) takeBackWriteOff(ctx context.Context, inv *ent.Invoice) error {
 	if inv.Status != invoice.StatusUNCOLLECTIBLE {
 		return nil
 	}
-	e, err := tx.LedgerEntry.Query().Where(ledgerentry.CauseKey(invoiceCause(inv.ID, partWriteOff))).Only(ctx)
+	booked, err := tx.writeOffs(ctx, inv)
 	if err != nil {
-		return fmt.Errorf("read write-off of invoice %s: %w", inv.ID, err)
+		return err
 	}
-	if _, err := tx.reverse(ctx, e, ""); err != nil {
+	if len(booked) == 0 {
+		return fmt.Errorf("take back write-off of invoice %s: there is none", inv.ID)
+	}
+	if _, err := tx.reverse(ctx, booked[len(booked)-1], ""); err != nil {
 		return fmt.Errorf("take back write-off of invoice %s: %w", inv.ID, err)
 	}
 	return nil
+}
+
+// writeOffs are the write-offs of an invoice, the last one at the end.
+func (tx *Tx) writeOffs(ctx context.Context, inv *ent.Invoice) ([]*ent.LedgerEntry, error) {
+	rows, err := tx.LedgerEntry.Query().Where(ledgerentry.InvoiceID(inv.ID), ledgerentry.KindEQ(ledgerentry.KindWRITE_OFF)).
+		Order(ent.Asc(ledgerentry.FieldID)).All(ctx)
+	return rows, wrapped(err, "read write-offs of invoice "+inv.ID)
 }

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"purser/money"
@@ -53,13 +55,20 @@ type MovementsResult struct {
 	// Complete is false where there was more than could be read.
 	Complete bool
 	// Asked is set where each of the known movements was asked for, because the
-	// gateway keeps no list: one that is not among Movements it does not have,
-	// or has not taken.
+	// gateway keeps no list: one that is neither among Movements nor Unasked it
+	// does not have, or has not taken.
 	Asked bool
+	// Unasked are those of which there was no answer in time.
+	Unasked []Movement
 }
 
-// askedMax bounds how many movements are asked for one by one.
-const askedMax = 300
+const (
+	// askedMax bounds how many movements are asked for one by one.
+	askedMax = 300
+	// askedAtOnce is how many are asked for at the same time: one after the
+	// other a day with many would take longer than anybody waits.
+	askedAtOnce = 8
+)
 
 // ListMovements reads what happened in an account. Where the gateway has no
 // list that could be asked for, it is asked for each of the payments and refunds
@@ -68,16 +77,35 @@ func (d Directory) ListMovements(ctx context.Context, a Account, from, to time.T
 	if lists, ok := Capability[Movements](d, a.Kind); ok {
 		return lists.ListMovements(ctx, a, from, to)
 	}
-	res := MovementsResult{Outcome: Outcome{Status: StatusSucceeded}, Complete: len(known) <= askedMax, Asked: true}
-	for _, m := range known[:min(len(known), askedMax)] {
-		found, o := d.askFor(ctx, a, m)
-		if !o.Known() {
-			return MovementsResult{Outcome: o}
-		}
-		if found != nil {
-			res.Movements = append(res.Movements, *found)
+	ask, rest := known[:min(len(known), askedMax)], known[min(len(known), askedMax):]
+	type answer struct {
+		found *Movement
+		Outcome
+	}
+	answers := make([]answer, len(ask))
+	var asking sync.WaitGroup
+	slots := make(chan struct{}, askedAtOnce)
+	for i, m := range ask {
+		slots <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-slots }()
+			answers[i].found, answers[i].Outcome = d.askFor(ctx, a, m)
+		})
+	}
+	asking.Wait()
+	res := MovementsResult{Outcome: Outcome{Status: StatusSucceeded}, Asked: true, Unasked: slices.Clone(rest)}
+	for i, m := range ask {
+		switch {
+		case !answers[i].Known():
+			res.Unasked = append(res.Unasked, m)
+		case answers[i].found != nil:
+			res.Movements = append(res.Movements, *answers[i].found)
 		}
 	}
+	if n := len(ask); n > 0 && len(res.Unasked) == len(known) {
+		return MovementsResult{Outcome: answers[0].Outcome} // it does not answer
+	}
+	res.Complete = len(res.Unasked) == 0
 	return res
 }
 

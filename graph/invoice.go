@@ -20,6 +20,29 @@ func (r *Resolver) invoicePayload(ctx context.Context, id string, err error) (*e
 	return i, refusals, err
 }
 
+// payInvoice asks the gateway for the payment of an invoice that was begun.
+func (r *Resolver) payInvoice(ctx context.Context, begun *billing.InvoicePayment) error {
+	switch {
+	case begun.Call == nil:
+		return nil
+	case begun.Page != nil:
+		return r.payOnPage(ctx, begun.Call, *begun.Page)
+	case begun.Direct != nil:
+		return r.chargeCard(ctx, begun.Call, *begun.Direct)
+	}
+	ctx, cancel := r.calling(ctx)
+	defer cancel()
+	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
+	invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
+	switch {
+	case ok && begun.OutOfBand:
+		result = invoices.SettleInvoice(ctx, begun.Account, begun.Call.Call, begun.Request.InvoiceID)
+	case ok:
+		result = invoices.PayInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
+	}
+	return r.Billing.FinishInvoicePayment(ctx, begun.ID, result)
+}
+
 // payOnPage asks the gateway for a page on which a payment is made.
 func (r *Resolver) payOnPage(ctx context.Context, c *billing.Call, page gateway.HostedPaymentRequest) error {
 	ctx, cancel := r.calling(ctx)
@@ -27,6 +50,17 @@ func (r *Resolver) payOnPage(ctx context.Context, c *billing.Call, page gateway.
 	result := gateway.PaymentResult{Outcome: gateway.Unsupported(c.Kind, "show a payment page")}
 	if pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, c.Kind); ok {
 		result = pages.StartHostedPayment(ctx, c.Account, c.Call, page)
+	}
+	return r.Billing.FinishPayment(ctx, c.ID, result)
+}
+
+// chargeCard charges a saved card for an invoice that its gateway does not keep.
+func (r *Resolver) chargeCard(ctx context.Context, c *billing.Call, request gateway.ChargeRequest) error {
+	ctx, cancel := r.calling(ctx)
+	defer cancel()
+	result := gateway.PaymentResult{Outcome: gateway.Unsupported(c.Kind, "charge a saved card")}
+	if charges, ok := gateway.Capability[gateway.Charges](r.Gateways, c.Kind); ok {
+		result = charges.ChargeCard(ctx, c.Account, c.Call, request)
 	}
 	return r.Billing.FinishPayment(ctx, c.ID, result)
 }

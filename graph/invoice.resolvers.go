@@ -85,20 +85,8 @@ func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePa
 		InvoiceID: input.ID, PaymentMethodID: text(input.PaymentMethodID), ReturnURL: text(input.ReturnURL),
 		OutOfBand: input.OutOfBand, FromBalance: input.FromBalance, Key: key(ctx, input.IdempotencyKey),
 	})
-	if err == nil && begun.Page != nil {
-		err = r.payOnPage(ctx, begun.Call, *begun.Page)
-	} else if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-		invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
-		switch {
-		case ok && begun.OutOfBand:
-			result = invoices.SettleInvoice(ctx, begun.Account, begun.Call.Call, begun.Request.InvoiceID)
-		case ok:
-			result = invoices.PayInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
-		}
-		err = r.Billing.FinishInvoicePayment(ctx, begun.ID, result)
+	if err == nil {
+		err = r.payInvoice(ctx, begun)
 	}
 	i, errors, err := r.invoicePayload(ctx, input.ID, err)
 	if err != nil {

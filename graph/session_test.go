@@ -72,13 +72,18 @@ func TestSession(t *testing.T) {
 		}
 
 		for name, document := range map[string]string{
-			"quoteAccept":         `mutation { quoteAccept(input: {id: "quo_alpha0001", idempotencyKey: "k1"}) { userErrors { code } } }`,
-			"quoteCancel":         `mutation { quoteCancel(input: {id: "quo_alpha0001"}) { userErrors { code } } }`,
-			"invoicePay":          `mutation { invoicePay(input: {id: "inv_alpha0001", idempotencyKey: "k2"}) { userErrors { code } } }`,
-			"paymentSync":         `mutation { paymentSync(input: {id: "pmt_alpha0000"}) { userErrors { code } } }`,
-			"paymentStart":        `mutation { paymentStart(input: {payerId: "` + f.payer + `", amount: {amount: "5.00", currency: "USD"}, idempotencyKey: "k3"}) { userErrors { code } } }`,
-			"balanceTopUp":        `mutation { balanceTopUp(input: {payerId: "` + f.payer + `", amount: {amount: "5.00", currency: "USD"}, idempotencyKey: "k4"}) { userErrors { code } } }`,
-			"paymentMethodDetach": `mutation { paymentMethodDetach(input: {id: "pmd_alpha0000"}) { userErrors { code } } }`,
+			"quoteAccept":             `mutation { quoteAccept(input: {id: "quo_alpha0001", idempotencyKey: "k1"}) { userErrors { code } } }`,
+			"quoteCancel":             `mutation { quoteCancel(input: {id: "quo_alpha0001"}) { userErrors { code } } }`,
+			"invoicePay":              `mutation { invoicePay(input: {id: "inv_alpha0001", idempotencyKey: "k2"}) { userErrors { code } } }`,
+			"paymentSync":             `mutation { paymentSync(input: {id: "pmt_alpha0000"}) { userErrors { code } } }`,
+			"paymentStart":            `mutation { paymentStart(input: {payerId: "` + f.payer + `", amount: {amount: "5.00", currency: "USD"}, idempotencyKey: "k3"}) { userErrors { code } } }`,
+			"balanceTopUp":            `mutation { balanceTopUp(input: {payerId: "` + f.payer + `", amount: {amount: "5.00", currency: "USD"}, idempotencyKey: "k4"}) { userErrors { code } } }`,
+			"subscriptionCancel":      `mutation { subscriptionCancel(input: {id: "sub_alpha0000"}) { userErrors { code } } }`,
+			"paymentMethodSetDefault": `mutation { paymentMethodSetDefault(input: {id: "pmd_alpha0000"}) { userErrors { code } } }`,
+			"paymentMethodSetup":      `mutation { paymentMethodSetup(input: {payerId: "` + f.payer + `", idempotencyKey: "k5"}) { userErrors { code } } }`,
+			"paymentMethodAttach":     `mutation { paymentMethodAttach(input: {payerId: "` + f.payer + `", gatewayToken: "pm_card_visa", idempotencyKey: "k6"}) { userErrors { code } } }`,
+			"autoReloadSet":           `mutation { autoReloadSet(input: {payerId: "` + f.payer + `", currency: "USD", enabled: false}) { userErrors { code } } }`,
+			"paymentMethodDetach":     `mutation { paymentMethodDetach(input: {id: "pmd_alpha0000"}) { userErrors { code } } }`,
 		} {
 			if got := w.ask(t, theirs, document, nil); string(got.Data[name]) != `{"userErrors":[{"code":"NOT_FOUND"}]}` {
 				t.Errorf("%s of another payer: %s", name, got.Body)

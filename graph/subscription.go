@@ -65,16 +65,10 @@ func (r *Resolver) firstCharge(ctx context.Context, invoiceID, returnURL string)
 	if refusal, _ := onlyRefusal(err); refusal != nil && refusal.Code == billing.CodeInvalidState {
 		return nil // somebody else is charging it, or has: its payment tells
 	}
-	if err != nil || begun.Call == nil {
+	if err != nil {
 		return err
 	}
-	ctx, cancel := r.calling(ctx)
-	defer cancel()
-	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-	if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
-		result = invoices.PayInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
-	}
-	return r.Billing.FinishInvoicePayment(ctx, begun.ID, result)
+	return r.payInvoice(ctx, begun)
 }
 
 // finalizeDraft finalizes a draft that is to be finalized now, unless somebody
