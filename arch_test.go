@@ -43,7 +43,7 @@ var directions = []struct {
 	{
 		path:    "webhook",
 		imports: []string{"auth", "billing", "crash", "gateway", "language"},
-		tests:   []string{"database", "ent", "ent/schema", "migrations", "money"},
+		tests:   []string{"database", "document", "ent", "ent/schema", "migrations", "money"},
 		why:     "the gateways' front door hands events to billing; the front doors never import each other",
 	},
 	{

@@ -22,6 +22,7 @@ import (
 	"purser/billing"
 	"purser/crash"
 	"purser/gateway"
+	"purser/language"
 )
 
 // Config is what the front door needs.
@@ -60,13 +61,26 @@ func New(c Config) *Handler {
 	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce), exporting: make(chan struct{}, exportedAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
 	h.mux.HandleFunc("POST /webhooks/global/{path}", h.globalEvent)
-	h.mux.HandleFunc("GET /personal-data/{organization}/{token}", h.export)
-	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
-	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
-	h.mux.HandleFunc("GET /invoices/{organization}/{token}", h.invoice)
-	h.mux.HandleFunc("POST /invoices/{organization}/{token}", h.payInvoice)
-	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
+	for pattern, show := range map[string]http.HandlerFunc{
+		"GET /personal-data/{organization}/{token}":      h.export,
+		"GET /return/{organization}/{payment}/{outcome}": h.returned,
+		"GET /thanks/{organization}/{payment}":           h.thanks,
+		"GET /invoices/{organization}/{token}":           h.invoice,
+		"POST /invoices/{organization}/{token}":          h.payInvoice,
+		"GET /documents/{organization}/{kind}/{file}":    h.document,
+		"GET /thanks/": h.nothing, "GET /invoices/": h.nothing, "GET /documents/": h.nothing, "GET /return/": h.nothing, "GET /personal-data/": h.nothing,
+	} {
+		h.mux.HandleFunc(pattern, reading(show))
+	}
 	return h
+}
+
+// reading tells a page of who reads it: of the languages that the browser asks
+// for.
+func reading(show http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		show(w, r.WithContext(language.Accepting(r.Context(), r.Header.Get("Accept-Language"))))
+	}
 }
 
 // ServeHTTP implements http.Handler.

@@ -10308,7 +10308,7 @@ interface Payer implements Node {
   reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
-  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  "The language of its mails, pages and documents, such as uk or pt-BR. Where it is not set, pages are in the browser's, all else in English."
   locale: String
   "The caller's own data."
   metadata: Metadata!
@@ -10378,7 +10378,7 @@ type Developer implements Node & Payer {
   reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
-  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  "The language of its mails, pages and documents, such as uk or pt-BR. Where it is not set, pages are in the browser's, all else in English."
   locale: String
   "The caller's own data."
   metadata: Metadata!
@@ -10452,7 +10452,7 @@ type Company implements Node & Payer {
   reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
-  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  "The language of its mails, pages and documents, such as uk or pt-BR. Where it is not set, pages are in the browser's, all else in English."
   locale: String
   "The caller's own data."
   metadata: Metadata!
@@ -10720,7 +10720,7 @@ input DeveloperCreateInput {
   reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data."
   metadata: Metadata
@@ -10748,7 +10748,7 @@ input DeveloperUpdateInput {
   reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata
@@ -10792,7 +10792,7 @@ input CompanyCreateInput {
   reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data."
   metadata: Metadata
@@ -10820,7 +10820,7 @@ input CompanyUpdateInput {
   reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata
