@@ -262,8 +262,8 @@ func (p *page) sums() {
 			style, size = "B", sizeText+1.5
 		}
 		p.font(style, size)
-		p.text(width-48, s.Name, "R")
-		p.text(48, p.Amount(s.Amount), "R")
+		p.text(width-62, s.Name, "R")
+		p.text(62, p.Amount(s.Amount), "R")
 		p.pdf.Ln(lineHigh + 1)
 	}
 	p.pdf.Ln(gap / 2)

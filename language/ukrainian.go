@@ -39,7 +39,7 @@ var ukrainian = &Language{
 		ReverseCharge:    "Зворотне оподаткування (reverse charge): податок за цією операцією сплачує покупець.",
 		PositionsWithTax: "Суми за позиціями вказано з податком.",
 		PayOnline:        "Оплатити онлайн",
-		TestDocument:     "ТЕСТ: цей документ не є підставою для оплати",
+		TestDocument:     "ТЕСТ: справжніх грошей цей документ не стосується",
 		Marks: map[string]string{
 			"PAID": "СПЛАЧЕНО", "VOID": "АНУЛЬОВАНО", "ACCEPTED": "ПРИЙНЯТО", "CANCELED": "СКАСОВАНО", "EXPIRED": "СТРОК МИНУВ",
 		},
