@@ -16,7 +16,9 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"purser/auth"
 	"purser/billing"
@@ -83,8 +85,15 @@ func reading(show http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+// ServeHTTP implements http.Handler. An address that no database could hold is
+// nobody's, and would be a database's trouble where it was looked for.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !utf8.ValidString(r.URL.Path) || strings.IndexByte(r.URL.Path, 0) >= 0 {
+		reading(h.nothing)(w, r)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
 
 // event takes a delivery: 200 once it is stored, 400 for a forged or broken
 // one, 404 for an unknown address, 413 for one too large, 422 while the
