@@ -11,7 +11,7 @@ import (
 )
 
 // invoicePage has a form, which leads to the gateway's page, wherever that is.
-var invoicePage = newPageKind("invoice", "'self' https: http:")
+var invoicePage = newPageKind("invoice", "'self' https:")
 
 // invoiceView is what the page shows.
 type invoiceView struct {
@@ -39,6 +39,11 @@ func (h *Handler) payInvoice(w http.ResponseWriter, r *http.Request) {
 		h.missing(ctx, w, "invoice", err)
 		return
 	}
+	if !i.Unpaid { // sent once more, by going back or in another window
+		private(w.Header())
+		http.Redirect(w, r, r.URL.EscapedPath(), http.StatusSeeOther)
+		return
+	}
 	words := i.Language.Words
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
 	visit := r.PostFormValue("visit")
@@ -46,7 +51,7 @@ func (h *Handler) payInvoice(w http.ResponseWriter, r *http.Request) {
 		h.showInvoice(ctx, w, http.StatusBadRequest, i, words.PressAgain)
 		return
 	}
-	to, err := h.payOnPage(ctx, i.InvoiceID, visit)
+	to, problem, err := h.payOnPage(ctx, i, visit)
 	var refusal *billing.Error
 	switch {
 	case errors.As(err, &refusal):
@@ -55,19 +60,20 @@ func (h *Handler) payInvoice(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.Logger.ErrorContext(ctx, "invoice page", "invoice_id", i.InvoiceID, "error", err)
 		h.showInvoice(ctx, w, http.StatusServiceUnavailable, i, words.NoGateway)
-	case to == "":
-		h.showInvoice(ctx, w, http.StatusAccepted, i, words.NotReady)
+	case problem != "":
+		h.showInvoice(ctx, w, http.StatusConflict, i, problem)
 	default:
 		private(w.Header())
 		http.Redirect(w, r, to, http.StatusSeeOther)
 	}
 }
 
-// payOnPage begins a payment on the gateway's page and returns its address.
-func (h *Handler) payOnPage(ctx context.Context, invoiceID, visit string) (string, error) {
-	begun, err := h.Billing.BeginPageVisit(ctx, invoiceID, visit)
+// payOnPage begins a payment on the gateway's page and returns its address, or
+// what is to be said where there is none.
+func (h *Handler) payOnPage(ctx context.Context, i *billing.PublicInvoice, visit string) (to, problem string, err error) {
+	begun, err := h.Billing.BeginPageVisit(ctx, i.InvoiceID, visit)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if begun.Page != nil {
 		ctx, cancel := billing.Detached(ctx, callTimeout)
@@ -77,10 +83,20 @@ func (h *Handler) payOnPage(ctx context.Context, invoiceID, visit string) (strin
 			result = pages.StartHostedPayment(ctx, begun.Account, begun.Call.Call, *begun.Page)
 		}
 		if err := h.Billing.FinishPayment(ctx, begun.ID, result); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
-	return h.Billing.PageOfPayment(ctx, begun.PaymentID)
+	to, over, err := h.Billing.PageOfPayment(ctx, begun.PaymentID)
+	words := i.Language.Words
+	switch {
+	case to != "" || err != nil:
+		return to, "", err
+	case !over:
+		return "", words.NotReady, nil
+	case begun.Page != nil: // the gateway would not have it
+		return "", words.NotNow, nil
+	}
+	return "", words.PressAgain, nil // the page of a visit that is over
 }
 
 func (h *Handler) publicInvoice(r *http.Request) (context.Context, *billing.PublicInvoice, error) {

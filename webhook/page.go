@@ -33,7 +33,8 @@ type page struct {
 type pageKind struct {
 	Style    template.CSS
 	template *template.Template
-	policy   string
+	// policy admits the style and nothing else; forms is where forms lead.
+	policy, forms string
 }
 
 // newPageKind reads a page's template, and its style where it has one beside
@@ -51,8 +52,8 @@ func newPageKind(name, forms string) *pageKind {
 	return &pageKind{
 		Style:    template.CSS(style), // embedded in this program
 		template: template.Must(template.New("page.html").Funcs(functions).ParseFS(pageFiles, "page.html", name+".html")),
-		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
-			"'; base-uri 'none'; form-action " + forms + "; frame-ancestors 'none'",
+		policy:   "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; frame-ancestors 'none'",
+		forms:    forms,
 	}
 }
 
@@ -61,6 +62,9 @@ func newPageKind(name, forms string) *pageKind {
 func isolated(text string) template.HTML {
 	return template.HTML("<bdi>" + template.HTMLEscapeString(language.Plain(text)) + "</bdi>")
 }
+
+// noForms is the policy of a page that has none.
+const noForms = "'none'"
 
 // view is a page with whatever it shows beside.
 type view interface{ common() *page }
@@ -73,7 +77,11 @@ func (h *Handler) show(ctx context.Context, w http.ResponseWriter, status int, v
 	head := w.Header()
 	head.Set("Content-Type", "text/html; charset=utf-8")
 	head.Set("Content-Language", p.Language.Tag)
-	head.Set("Content-Security-Policy", p.policy)
+	forms := p.forms
+	if p.Test && forms != noForms {
+		forms += " http:" // the sandbox may be on this machine
+	}
+	head.Set("Content-Security-Policy", p.policy+"; form-action "+forms)
 	private(head)
 	w.WriteHeader(status)
 	if err := p.template.Execute(w, v); err != nil {
@@ -91,7 +99,7 @@ func private(head http.Header) {
 }
 
 // absentPage says that there is nothing to show.
-var absentPage = newPageKind("absent", "'none'")
+var absentPage = newPageKind("absent", noForms)
 
 type absentView struct {
 	page

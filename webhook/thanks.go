@@ -6,7 +6,7 @@ import (
 	"purser/billing"
 )
 
-var thanksPage = newPageKind("thanks", "'none'")
+var thanksPage = newPageKind("thanks", noForms)
 
 // thanksView is what the page shows.
 type thanksView struct {
