@@ -52,6 +52,16 @@ var english = &Language{
 		NoGateway:  "The payment page cannot be reached now. Nothing was charged: try again in a moment.",
 		NotReady:   "The payment page is not there yet. Try again in a moment.",
 
+		Begins: "Begins", AcceptQuote: "Accept this quote",
+		BeginsSubscription: "Accepting it begins a subscription: what says “every” is billed again each time, until the subscription is ended.",
+		QuoteWaiting:       "This quote is being processed. Open this page again in a moment.",
+		QuoteExpired:       "This quote has expired, and cannot be accepted any more. Ask the seller for a new one.",
+		QuoteWithdrawn:     "This quote was taken back, and cannot be accepted any more. Ask the seller for a new one.",
+		QuoteAccepted:      "This quote is accepted. Thank you.", InvoiceFollows: "The invoice follows.", ToInvoice: "To the invoice",
+		FromElsewhere:     "Another page has sent you here, and nothing was accepted. Read the quote, and press the button yourself.",
+		NotAcceptable:     "It cannot be accepted here at the moment. Ask the seller.",
+		AcceptanceUnknown: "It is not known yet whether that has worked. Open this page again in a moment.",
+
 		NotFound: "There is nothing at this address", NotFoundText: "The link may be incomplete, or no longer valid. Open it once more from where you got it, or ask whoever sent it.",
 		Unreadable: "This page cannot be shown now", UnreadableText: "Nothing is lost. Please try again in a moment.",
 	},

@@ -42,6 +42,12 @@ type Words struct {
 	PaidElsewhere, DocumentFile, ReceiptFile string
 	PressAgain, NotNow, NoGateway, NotReady  string
 
+	// The page of a quote.
+	Begins, AcceptQuote, BeginsSubscription         string
+	QuoteWaiting, QuoteExpired, QuoteWithdrawn      string
+	QuoteAccepted, InvoiceFollows, ToInvoice        string
+	FromElsewhere, NotAcceptable, AcceptanceUnknown string
+
 	// Pages that show nothing.
 	NotFound, NotFoundText     string
 	Unreadable, UnreadableText string

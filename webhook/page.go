@@ -12,11 +12,15 @@ import (
 	"purser/language"
 )
 
-// The pages: page.html is around each of them, and page.css is the style of
-// all. No page needs a script, or anything from elsewhere.
+// The pages: page.html is around each of them, document.html is the middle of
+// those that show a document, and page.css is the style of all. No page needs
+// a script, or anything from elsewhere.
 //
-//go:embed *.html *.css
+//go:embed *.html
 var pageFiles embed.FS
+
+//go:embed page.css
+var pageStyle string
 
 // page is what every page shows. A page's own view embeds it.
 type page struct {
@@ -33,28 +37,33 @@ type page struct {
 type pageKind struct {
 	Style    template.CSS
 	template *template.Template
-	// policy admits the style and nothing else; forms is where forms lead.
-	policy, forms string
+	// forms is where its forms lead.
+	forms string
 }
 
-// newPageKind reads a page's template, and its style where it has one beside
-// that of all pages. forms says where its forms lead.
+// noForms is for pages that have no forms.
+const noForms = "'none'"
+
+// newPageKind reads the template of a page.
 func newPageKind(name, forms string) *pageKind {
-	style, err := pageFiles.ReadFile("page.css")
-	if err != nil {
-		panic(err) // embedded in this program
-	}
-	if own, err := pageFiles.ReadFile(name + ".css"); err == nil {
-		style = append(style, own...)
-	}
-	hash := sha256.Sum256(style)
 	functions := template.FuncMap{"plain": language.Plain, "name": isolated}
 	return &pageKind{
-		Style:    template.CSS(style), // embedded in this program
-		template: template.Must(template.New("page.html").Funcs(functions).ParseFS(pageFiles, "page.html", name+".html")),
-		policy:   "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; frame-ancestors 'none'",
+		Style:    template.CSS(pageStyle), // embedded in this program
+		template: template.Must(template.New("page.html").Funcs(functions).ParseFS(pageFiles, "page.html", "document.html", name+".html")),
 		forms:    forms,
 	}
+}
+
+// policy admits the one style sheet, forms where there are any, and nothing
+// else. In tests the gateway may be on this machine.
+func (p *page) policy() string {
+	hash := sha256.Sum256([]byte(pageStyle))
+	forms := p.forms
+	if p.Test && forms != noForms {
+		forms += " http:"
+	}
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+		"'; base-uri 'none'; form-action " + forms + "; frame-ancestors 'none'"
 }
 
 // isolated shows what somebody else has written: it turns the direction of
@@ -62,9 +71,6 @@ func newPageKind(name, forms string) *pageKind {
 func isolated(text string) template.HTML {
 	return template.HTML("<bdi>" + template.HTMLEscapeString(language.Plain(text)) + "</bdi>")
 }
-
-// noForms is the policy of a page that has none.
-const noForms = "'none'"
 
 // view is a page with whatever it shows beside.
 type view interface{ common() *page }
@@ -77,12 +83,13 @@ func (h *Handler) show(ctx context.Context, w http.ResponseWriter, status int, v
 	head := w.Header()
 	head.Set("Content-Type", "text/html; charset=utf-8")
 	head.Set("Content-Language", p.Language.Tag)
-	forms := p.forms
-	if p.Test && forms != noForms {
-		forms += " http:" // the sandbox may be on this machine
-	}
-	head.Set("Content-Security-Policy", p.policy+"; form-action "+forms)
+	head.Set("Content-Security-Policy", p.policy())
 	private(head)
+	if p.forms != noForms {
+		// Other sites learn no address. Ours does, or browsers would not say
+		// where a form was sent from.
+		head.Set("Referrer-Policy", "same-origin")
+	}
 	w.WriteHeader(status)
 	if err := p.template.Execute(w, v); err != nil {
 		h.Logger.WarnContext(ctx, "page not shown", "page", p.template.Name(), "error", err)
