@@ -151,8 +151,10 @@ func TestPagesHoldHostileNames(t *testing.T) {
 func TestPagesOfNothing(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: slog.New(slog.DiscardHandler)})
-	for _, path := range []string{"/thanks/demo", "/invoices/demo/a/b", "/documents/demo/quotes/a.txt", "/return/", "/personal-data/demo",
-		"/invoices/demo/%00", "/thanks/%ff/a", "/documents/demo/quotes/%00.pdf", "/webhooks/demo/%00", "/return/demo/a%00/success"} {
+	for _, path := range []string{
+		"/thanks/demo", "/invoices/demo/a/b", "/documents/demo/quotes/a.txt", "/return/", "/personal-data/demo",
+		"/invoices/demo/%00", "/thanks/%ff/a", "/documents/demo/quotes/%00.pdf", "/webhooks/demo/%00", "/return/demo/a%00/success",
+	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 		r.Header.Set("Accept-Language", "uk-UA,uk;q=0.9,en;q=0.8")
 		w := httptest.NewRecorder()
