@@ -42,8 +42,8 @@ var directions = []struct {
 	},
 	{
 		path:    "webhook",
-		imports: []string{"auth", "billing", "crash", "gateway"},
-		tests:   []string{"database", "ent", "ent/schema", "migrations", "money"},
+		imports: []string{"auth", "billing", "crash", "gateway", "language"},
+		tests:   []string{"database", "document", "ent", "ent/schema", "migrations", "money"},
 		why:     "the gateways' front door hands events to billing; the front doors never import each other",
 	},
 	{
@@ -77,7 +77,7 @@ var directions = []struct {
 	// The domain.
 	{
 		path:    "billing",
-		imports: []string{"auth", "crash", "database", "document", "ent", "ent/schema", "gateway", "mail", "money"},
+		imports: []string{"auth", "crash", "database", "document", "ent", "ent/schema", "gateway", "language", "mail", "money"},
 		tests:   []string{"migrations"},
 		why:     "the rules know gateways by their interfaces and nobody who calls them",
 	},
@@ -90,7 +90,7 @@ var directions = []struct {
 
 	{
 		path:    "document",
-		imports: []string{"money"},
+		imports: []string{"language", "money"},
 		why:     "a document is drawn from what it says, without a database and without rules",
 	},
 
@@ -161,7 +161,8 @@ var directions = []struct {
 	{path: "config", why: "settings are values; command_serve.go hands them on"},
 	{path: "crash", why: "named moments know nothing of what happens at them"},
 	{path: "metrics", imports: []string{"gateway"}, why: "counters know what is said to gateways, and nothing of what is done with the answers"},
-	{path: "mail", why: "mails are rendered and sent from what they are given, without a database and without rules"},
+	{path: "language", imports: []string{"money"}, why: "the words that payers read know values, and nobody who shows them"},
+	{path: "mail", imports: []string{"language"}, why: "mails are rendered and sent from what they are given, without a database and without rules"},
 	{path: "schema", why: "the public contract is text; it knows nobody who keeps it"},
 	{path: "web", why: "embedded files know nothing of the server"},
 

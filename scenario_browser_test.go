@@ -18,6 +18,8 @@ type browser struct {
 	client *http.Client
 	// home is the server's address; nothing else is ever fetched.
 	home string
+	// reads is the language that it asks for.
+	reads string
 
 	at     *url.URL
 	status int
@@ -59,6 +61,9 @@ func (b *browser) do(line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
 	switch verb {
+	case "reads":
+		b.reads = rest
+		return nil
 	case "open":
 		return b.visit(http.MethodGet, rest, nil)
 	case "fill":
@@ -168,6 +173,9 @@ func (b *browser) visit(method, address string, values url.Values) error {
 		}
 		if values != nil {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		if b.reads != "" {
+			r.Header.Set("Accept-Language", b.reads)
 		}
 		answer, err := b.client.Do(r)
 		if err != nil {

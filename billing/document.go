@@ -18,6 +18,7 @@ import (
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/schema"
+	"purser/language"
 )
 
 // The parts of a document's address that say what it is.
@@ -60,7 +61,11 @@ func (s *Service) CreditNoteDocumentURL(slug string, n *ent.CreditNote) string {
 // last two parts of its address name, and returns the file with a name for it.
 // Whoever has the link may see it. The code is NOT_FOUND also for what was not
 // finalized.
+//
+// It is in the payer's language, or English: the same file for everybody,
+// whatever their browsers ask for.
 func (s *Service) Document(ctx context.Context, kind, token string) (name string, file []byte, err error) {
+	ctx = language.Accepting(ctx, "")
 	var d document.Document
 	switch kind {
 	case quoteDocuments:
@@ -97,18 +102,19 @@ func (s *Service) documentOfQuote(ctx context.Context, q *ent.Quote) (document.D
 	if err != nil {
 		return d, err
 	}
+	words := d.Language.Words
 	d.Number, d.Description = orEmpty(q.Number), orEmpty(q.Description)
 	switch {
 	case expiredQuote(q, s.now(ctx)):
-		d.Mark = string(quote.StatusEXPIRED)
+		d.Mark = d.Language.Mark(string(quote.StatusEXPIRED))
 	case q.Status != quote.StatusOPEN:
-		d.Mark = string(q.Status)
+		d.Mark = d.Language.Mark(string(q.Status))
 	}
 	if q.ExpiresAt != nil {
-		d.Facts = append(d.Facts, document.Fact{Name: "Valid until", Value: q.ExpiresAt.In(zone).Format(time.DateOnly)})
+		d.Facts = append(d.Facts, document.Fact{Name: words.ValidUntil, Value: d.Language.Date(q.ExpiresAt.In(zone))})
 	}
 	if q.StartsAt != nil {
-		d.Facts = append(d.Facts, document.Fact{Name: "Begins", Value: q.StartsAt.In(zone).Format(time.DateOnly)})
+		d.Facts = append(d.Facts, document.Fact{Name: words.Begins, Value: d.Language.Date(q.StartsAt.In(zone))})
 	}
 	rows, err := s.read.QuoteLine.Query().Where(quoteline.QuoteID(q.ID)).Order(ent.Asc(quoteline.FieldPosition)).All(ctx)
 	if err != nil {
@@ -116,12 +122,12 @@ func (s *Service) documentOfQuote(ctx context.Context, q *ent.Quote) (document.D
 	}
 	for _, l := range rows {
 		d.Lines = append(d.Lines, document.Line{
-			Description: l.Description, Quantity: l.Quantity, UnitAmount: l.UnitAmount(), Amount: l.Amount(), Every: every(l),
+			Description: l.Description, Quantity: l.Quantity, UnitAmount: l.UnitAmount(), Amount: l.Amount(), Every: every(l, d.Language),
 		})
 	}
 	// What a gateway mirrors carries no tax; any other gets it when accepted.
 	if q.GatewayQuoteID != nil || p.ReverseCharge || p.TaxRatePpm == nil || *p.TaxRatePpm == 0 {
-		d.Sums = []document.Sum{{Name: "Total", Amount: *q.Total()}}
+		d.Sums = []document.Sum{{Name: words.Total, Amount: *q.Total()}}
 		return d, nil
 	}
 	sums, err := sumUp(*q.Total(), p.TaxRatePpm)
@@ -129,23 +135,19 @@ func (s *Service) documentOfQuote(ctx context.Context, q *ent.Quote) (document.D
 		return d, fmt.Errorf("add tax to quote %s: %w", q.ID, err)
 	}
 	d.Sums = []document.Sum{
-		{Name: "Subtotal", Amount: sums.subtotal},
-		{Name: fmt.Sprintf("Tax (%s %%)", p.TaxRatePpm.Decimal()), Amount: sums.tax},
-		{Name: "Total including tax", Amount: sums.total},
+		{Name: words.Subtotal, Amount: sums.subtotal},
+		{Name: fmt.Sprintf(words.TaxAt, d.Language.Number(p.TaxRatePpm.Decimal())), Amount: sums.tax},
+		{Name: words.TotalWithTax, Amount: sums.total},
 	}
 	return d, nil
 }
 
 // every says how often a position is paid, or "" for once.
-func every(l *ent.QuoteLine) string {
-	switch {
-	case l.RecurrenceInterval == nil:
+func every(l *ent.QuoteLine, in *language.Language) string {
+	if l.RecurrenceInterval == nil {
 		return ""
-	case l.RecurrenceCount == 1:
-		return strings.ToLower(string(*l.RecurrenceInterval))
-	default:
-		return fmt.Sprintf("%d %ss", l.RecurrenceCount, strings.ToLower(string(*l.RecurrenceInterval)))
 	}
+	return in.Every(l.RecurrenceCount, string(*l.RecurrenceInterval))
 }
 
 func (s *Service) invoiceDocument(ctx context.Context, token string) (document.Document, error) {
@@ -157,20 +159,21 @@ func (s *Service) invoiceDocument(ctx context.Context, token string) (document.D
 	if err != nil {
 		return d, err
 	}
+	words := d.Language.Words
 	if i.DueAt != nil {
-		d.Facts = append(d.Facts, document.Fact{Name: "Due", Value: i.DueAt.In(zone).Format(time.DateOnly)})
+		d.Facts = append(d.Facts, document.Fact{Name: words.Due, Value: d.Language.Date(i.DueAt.In(zone))})
 	}
 	if i.PaidAt != nil {
-		d.Facts = append(d.Facts, document.Fact{Name: "Paid", Value: i.PaidAt.In(zone).Format(time.DateOnly)})
+		d.Facts = append(d.Facts, document.Fact{Name: words.Paid, Value: d.Language.Date(i.PaidAt.In(zone))})
 	}
 	switch i.Status {
 	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
 		if d.PaymentURL, err = s.pageOf(ctx, i); err != nil {
 			return d, err
 		}
-		d.Sums = append(d.Sums, document.Sum{Name: "Amount due", Amount: i.AmountDue()})
+		d.Sums = append(d.Sums, document.Sum{Name: words.AmountDue, Amount: i.AmountDue()})
 	default:
-		d.Mark = string(i.Status)
+		d.Mark = d.Language.Mark(string(i.Status))
 	}
 	return d, nil
 }
@@ -185,31 +188,32 @@ func (s *Service) receiptDocument(ctx context.Context, token string) (document.D
 	if err != nil {
 		return d, err
 	}
-	by, err := s.paidBy(ctx, i)
+	by, err := s.paidBy(ctx, i, d.Language)
 	if err != nil {
 		return d, err
 	}
+	words := d.Language.Words
 	d.Facts = append(d.Facts,
-		document.Fact{Name: "Invoice", Value: orEmpty(i.Number) + " of " + i.FinalizedAt.In(zone).Format(time.DateOnly)},
-		document.Fact{Name: "Paid", Value: i.PaidAt.In(zone).Format(time.DateOnly)},
-		document.Fact{Name: "Paid with", Value: by})
-	d.Sums = append(d.Sums, document.Sum{Name: "Amount paid", Amount: i.AmountPaid()})
+		document.Fact{Name: words.Invoice, Value: fmt.Sprintf(words.DatedOn, orEmpty(i.Number), d.Language.Date(i.FinalizedAt.In(zone)))},
+		document.Fact{Name: words.Paid, Value: d.Language.Date(i.PaidAt.In(zone))},
+		document.Fact{Name: words.PaidWith, Value: by})
+	d.Sums = append(d.Sums, document.Sum{Name: words.AmountPaid, Amount: i.AmountPaid()})
 	return d, nil
 }
 
 // paidBy says with what an invoice was paid.
-func (s *Service) paidBy(ctx context.Context, i *ent.Invoice) (string, error) {
+func (s *Service) paidBy(ctx context.Context, i *ent.Invoice, in *language.Language) (string, error) {
 	p, err := s.read.Payment.Query().Where(payment.InvoiceID(i.ID), payment.StatusEQ(payment.StatusSUCCEEDED)).
 		Order(ent.Desc(payment.FieldID)).First(ctx)
 	switch {
 	case ent.IsNotFound(err) && i.Collection == invoice.CollectionBALANCE:
-		return "Balance", nil
+		return in.Words.WithBalance, nil
 	case ent.IsNotFound(err):
-		return "Paid directly", nil
+		return in.Words.WithSeller, nil
 	case err != nil:
 		return "", fmt.Errorf("read payment of invoice %s: %w", i.ID, err)
 	case p.PaymentMethodID == nil:
-		return "Online payment " + p.OrderCode, nil
+		return fmt.Sprintf(in.Words.WithOrder, p.OrderCode), nil
 	}
 	card, err := s.read.PaymentMethod.Query().Where(paymentmethod.ID(*p.PaymentMethodID)).Only(ctx)
 	if err != nil {
@@ -226,11 +230,12 @@ func (s *Service) documentOf(ctx context.Context, kind document.Kind, i *ent.Inv
 		return d, nil, err
 	}
 	if i.Recipient != nil {
-		d.Payer = partyOf(i.Recipient)
+		d.Payer = partyOf(i.Recipient, d.Language)
 	}
 	if i.Seller != nil {
-		d.Seller = partyOf((*schema.Recipient)(i.Seller))
+		d.Seller = partyOf((*schema.Recipient)(i.Seller), d.Language)
 	}
+	words := d.Language.Words
 	d.Number, d.Description = orEmpty(i.Number), orEmpty(i.Description)
 	rows, err := s.read.InvoiceLine.Query().Where(invoiceline.InvoiceID(i.ID)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
 	if err != nil {
@@ -240,23 +245,23 @@ func (s *Service) documentOf(ctx context.Context, kind document.Kind, i *ent.Inv
 		d.Lines = append(d.Lines, document.Line{Description: l.Description, Quantity: l.Quantity, UnitAmount: l.UnitAmount(), Amount: l.Amount()})
 	}
 	if i.TaxUnits != 0 || i.SubtotalUnits != i.TotalUnits {
-		d.Sums = append(d.Sums, document.Sum{Name: "Subtotal", Amount: i.Subtotal()})
+		d.Sums = append(d.Sums, document.Sum{Name: words.Subtotal, Amount: i.Subtotal()})
 	}
 	for _, t := range i.ShownTaxes() {
-		d.Sums = append(d.Sums, document.Sum{Name: fmt.Sprintf("Tax (%s %% of %s)", t.Rate, t.Taxable.Decimal()), Amount: t.Amount})
+		d.Sums = append(d.Sums, document.Sum{Name: fmt.Sprintf(words.TaxOf, d.Language.Number(t.Rate), d.Language.Number(t.Taxable.Decimal())), Amount: t.Amount})
 	}
 	if i.TaxUnits != 0 && len(i.Taxes) == 0 {
-		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: i.Tax()})
+		d.Sums = append(d.Sums, document.Sum{Name: words.Tax, Amount: i.Tax()})
 	}
-	d.Sums = append(d.Sums, document.Sum{Name: "Total", Amount: i.Total()})
+	d.Sums = append(d.Sums, document.Sum{Name: words.Total, Amount: i.Total()})
 	if i.CreditedUnits != 0 {
-		d.Sums = append(d.Sums, document.Sum{Name: "Credited", Amount: i.Credited()})
+		d.Sums = append(d.Sums, document.Sum{Name: words.Credited, Amount: i.Credited()})
 	}
 	if i.ReverseCharge {
-		d.Notes = append(d.Notes, "Reverse charge: the tax on this supply is owed by its recipient.")
+		d.Notes = append(d.Notes, words.ReverseCharge)
 	}
 	if i.DebtUnits != nil && i.TaxUnits != 0 {
-		d.Notes = append(d.Notes, "The amounts of the positions include tax.")
+		d.Notes = append(d.Notes, words.PositionsWithTax)
 	}
 	return d, zone, nil
 }
@@ -275,26 +280,27 @@ func (s *Service) noteDocument(ctx context.Context, token string) (document.Docu
 		return d, err
 	}
 	if i.Recipient != nil {
-		d.Payer = partyOf(i.Recipient)
+		d.Payer = partyOf(i.Recipient, d.Language)
 	}
+	words := d.Language.Words
 	d.Number = n.Number
 	d.Facts = []document.Fact{
-		{Name: "Invoice", Value: orEmpty(i.Number)},
-		{Name: "Issued", Value: i.FinalizedAt.In(zone).Format(time.DateOnly)},
+		{Name: words.Invoice, Value: orEmpty(i.Number)},
+		{Name: words.Issued, Value: d.Language.Date(i.FinalizedAt.In(zone))},
 	}
 	d.Lines = []document.Line{{Description: n.Reason, Quantity: 1, UnitAmount: n.Subtotal(), Amount: n.Subtotal()}}
 	if n.TaxUnits != 0 || n.SubtotalUnits != n.TotalUnits {
-		d.Sums = append(d.Sums, document.Sum{Name: "Subtotal", Amount: n.Subtotal()})
+		d.Sums = append(d.Sums, document.Sum{Name: words.Subtotal, Amount: n.Subtotal()})
 	}
 	if n.TaxUnits != 0 {
-		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: n.Tax()})
+		d.Sums = append(d.Sums, document.Sum{Name: words.Tax, Amount: n.Tax()})
 	}
-	d.Sums = append(d.Sums, document.Sum{Name: "Total credited", Amount: n.Total()})
+	d.Sums = append(d.Sums, document.Sum{Name: words.TotalCredited, Amount: n.Total()})
 	return d, nil
 }
 
 // newDocument begins a document with its date, by the seller's calendar, and
-// its two sides.
+// its two sides, in the payer's language.
 func (s *Service) newDocument(ctx context.Context, kind document.Kind, payerID string, issuedAt time.Time) (document.Document, *ent.Payer, *time.Location, error) {
 	var d document.Document
 	p, err := s.read.Payer.Query().Where(payer.ID(payerID)).Only(ctx)
@@ -309,10 +315,11 @@ func (s *Service) newDocument(ctx context.Context, kind document.Kind, payerID s
 	if err != nil {
 		return d, nil, nil, fmt.Errorf("time zone %q: %w", o.TimeZone, err)
 	}
+	in := language.For(ctx, orEmpty(p.Locale))
 	d = document.Document{
-		Kind: kind, Test: testOf(o), IssuedAt: issuedAt.In(zone),
-		Seller: partyOf((*schema.Recipient)(sellerOf(o))),
-		Payer:  partyOf(recipientOf(p)),
+		Language: in, Kind: kind, Test: testOf(o), IssuedAt: issuedAt.In(zone),
+		Seller: partyOf((*schema.Recipient)(sellerOf(o)), in),
+		Payer:  partyOf(recipientOf(p), in),
 	}
 	return d, p, zone, nil
 }
@@ -327,13 +334,13 @@ func recipientOf(p *ent.Payer) *schema.Recipient {
 }
 
 // partyOf is a recipient as a document shows it.
-func partyOf(r *schema.Recipient) document.Party {
+func partyOf(r *schema.Recipient, in *language.Language) document.Party {
 	party := document.Party{Name: r.Name, Details: postal(r.Address)}
 	if r.Email != "" {
 		party.Details = append(party.Details, r.Email)
 	}
 	if r.TaxID != "" {
-		party.Details = append(party.Details, "Tax number "+r.TaxID)
+		party.Details = append(party.Details, in.Words.TaxNumber+" "+r.TaxID)
 	}
 	return party
 }

@@ -8,8 +8,11 @@ import (
 
 	"purser/document"
 	"purser/ent"
+	"purser/ent/invoice"
 	"purser/ent/price"
+	"purser/ent/quote"
 	"purser/ent/schema"
+	"purser/language"
 	"purser/money"
 )
 
@@ -74,13 +77,13 @@ func TestDocumentsSayWhatWasSold(t *testing.T) {
 		quoteID := s.openQuoteOf(t, item(t, "Setup", "10", "USD", 2))
 		token := s.quoted(t, quoteID).PublicToken
 		want(drawn(quoteDocuments, token), "Quote | Q-2026-0000001 |  | 2026-04-01 05:00:00\n"+seller+buyer+
-			"Valid until | 2026-05-01\nSetup | 10.00 USD | 20.00 USD | \nTotal | 20.00 USD\n\n")
+			"Valid until | 1 May 2026\nSetup | 10.00 USD | 20.00 USD | \nTotal | 20.00 USD\n\n")
 
 		invoiceID := s.accepted(t, quoteID)
 		s.finalized(t, invoiceID)
 		inv := s.invoiced(t, invoiceID)
 		want(drawn(invoiceDocuments, inv.PublicToken), "Invoice | 2026-04-00000001 |  | 2026-04-01 05:00:00\n"+seller+buyer+
-			"Due | 2026-04-01\nSetup | 10.00 USD | 20.00 USD | \nTotal | 20.00 USD\nAmount due | 20.00 USD\n"+orEmpty(inv.HostedURL)+"\n")
+			"Due | 1 April 2026\nSetup | 10.00 USD | 20.00 USD | \nTotal | 20.00 USD\nAmount due | 20.00 USD\n"+orEmpty(inv.HostedURL)+"\n")
 		if d := drawn(quoteDocuments, token); d.Mark != "ACCEPTED" {
 			t.Errorf("mark %q", d.Mark)
 		}
@@ -88,12 +91,12 @@ func TestDocumentsSayWhatWasSold(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(drawn(invoiceDocuments, inv.PublicToken), "Invoice | 2026-04-00000001 | PAID | 2026-04-01 05:00:00\n"+seller+buyer+
-			"Due | 2026-04-01\nPaid | 2026-04-01\nSetup | 10.00 USD | 20.00 USD | \nTotal | 20.00 USD\n\n")
+			"Due | 1 April 2026\nPaid | 1 April 2026\nSetup | 10.00 USD | 20.00 USD | \nTotal | 20.00 USD\n\n")
 
 		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(money.Rate(200_000)) })
 		taxed := s.openQuoteOf(t, LineDraft{PriceID: monthly, Quantity: 3})
 		want(drawn(quoteDocuments, s.quoted(t, taxed).PublicToken), "Quote | Q-2026-0000002 |  | 2026-04-01 05:00:00\n"+seller+buyer+
-			"Valid until | 2026-05-01\nSeat | 9.00 USD | 27.00 USD | month\nSubtotal | 27.00 USD\nTax (20 %) | 5.40 USD\nTotal including tax | 32.40 USD\n\n")
+			"Valid until | 1 May 2026\nSeat | 9.00 USD | 27.00 USD | every month\nSubtotal | 27.00 USD\nTax (20 %) | 5.40 USD\nTotal including tax | 32.40 USD\n\n")
 		s.clock.Advance(quoteLife)
 		if d := drawn(quoteDocuments, s.quoted(t, taxed).PublicToken); d.Mark != "EXPIRED" {
 			t.Errorf("mark %q", d.Mark)
@@ -102,7 +105,46 @@ func TestDocumentsSayWhatWasSold(t *testing.T) {
 		if d := said(drawn(invoiceDocuments, s.invoiced(t, fractions).PublicToken)); !strings.Contains(d, "Subtotal | 1.0025 USD\nTax (20 % of 1.0025) | 0.20 USD\nTotal | 1.20 USD\nAmount due | 1.20 USD\n") {
 			t.Errorf("the document says\n%s", d)
 		}
+
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetLocale("uk-UA") })
+		if got := said(drawn(quoteDocuments, s.quoted(t, taxed).PublicToken)); !strings.HasSuffix(got, "Податковий номер DE123\n"+
+			"Дійсна до | 1 травня 2026\u00a0р.\nSeat | 9.00 USD | 27.00 USD | щомісяця\nПроміжний підсумок | 27.00 USD\nПодаток (20 %) | 5.40 USD\nРазом із податком | 32.40 USD\n\n") {
+			t.Errorf("the quote says\n%s", got)
+		}
+		// Its payer was written down when it was issued; the words around are the reader's.
+		if got := said(drawn(invoiceDocuments, inv.PublicToken)); !strings.Contains(got, "| СПЛАЧЕНО |") || !strings.Contains(got, "Податковий номер DE123\nСплатити до | 1 квітня 2026\u00a0р.\n") {
+			t.Errorf("the invoice says\n%s", got)
+		}
+		if d, err := s.receiptDocument(s.ctx, inv.PublicToken); err != nil || !strings.Contains(said(d), "Рахунок | 2026-04-00000001 від 1 квітня 2026\u00a0р.\n") || !strings.Contains(said(d), "\nСплачено | 20.00 USD\n") {
+			t.Errorf("the receipt says\n%s%v", said(d), err)
+		}
+		// Whoever has named no language is shown the browser's on a page, and English in a file.
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.ClearLocale() })
+		browser := language.Accepting(s.ctx, "uk")
+		if page, err := s.PublicInvoice(browser, "demo", inv.PublicToken); err != nil || page.Language.Tag != "uk" || page.Facts[0].Name != "Сплатити до" {
+			t.Errorf("the page says %+v, %v", page, err)
+		}
+		_, file, err := s.Document(browser, invoiceDocuments, inv.PublicToken)
+		if _, plain, again := s.Document(s.ctx, invoiceDocuments, inv.PublicToken); err != nil || again != nil || !bytes.Equal(file, plain) {
+			t.Errorf("the file is another for another browser, %v, %v", err, again)
+		}
 	})
+}
+
+// TestEveryStatusHasAMark: what may stand beside the number of a document is
+// said in every language.
+func TestEveryStatusHasAMark(t *testing.T) {
+	t.Parallel()
+	for _, in := range language.All() {
+		for _, status := range []string{
+			string(invoice.StatusPAID), string(invoice.StatusVOID),
+			string(quote.StatusACCEPTED), string(quote.StatusCANCELED), string(quote.StatusEXPIRED),
+		} {
+			if in.Words.Marks[status] == "" {
+				t.Errorf("%s: no words for %s", in.Tag, status)
+			}
+		}
+	}
 }
 
 func TestDocumentsAreFoundByTheirLinkOnly(t *testing.T) {

@@ -144,11 +144,14 @@ func (s *Service) BeginPageVisit(ctx context.Context, invoiceID, visit string) (
 func (s *Service) NewVisit() string { return s.newSecret(12) }
 
 // PageOfPayment is the address of the page on which a payment is made, or ""
-// while there is none.
-func (s *Service) PageOfPayment(ctx context.Context, id string) (string, error) {
+// where there is none: yet, or any more where over says so.
+func (s *Service) PageOfPayment(ctx context.Context, id string) (address string, over bool, err error) {
 	p, err := s.read.Payment.Query().Where(payment.ID(id)).Only(ctx)
 	if err != nil {
-		return "", fmt.Errorf("read payment %s: %w", id, err)
+		return "", false, fmt.Errorf("read payment %s: %w", id, err)
 	}
-	return p.ActionURL, nil
+	if isEnd(p.Status) || p.ActionExpiresAt != nil && !s.now(ctx).Before(*p.ActionExpiresAt) {
+		return "", true, nil
+	}
+	return p.ActionURL, false, nil
 }

@@ -95,6 +95,12 @@ func TestInvoiceIsPaidOnAPageOnce(t *testing.T) {
 		if b := s.balanceOf(t, s.payer.ID, "USD"); b.Remaining() != usd(t, "10") || b.UnpaidUnits != 0 {
 			t.Errorf("balance %+v", b)
 		}
+		if to, over, err := s.PageOfPayment(s.ctx, second.PaymentID); to != "" || !over || err != nil {
+			t.Errorf("a visit that has paid is led to %q, over %t, %v", to, over, err)
+		}
+		_, foreign := s.newOrganization(t, "other", "UTC")
+		_, err = s.PublicInvoice(foreign, "other", s.invoiced(t, id).PublicToken)
+		wantCode(t, err, CodeNotFound, "token")
 		page, err := s.PublicInvoice(s.ctx, "demo", s.invoiced(t, id).PublicToken)
 		if err != nil || page.Unpaid || page.Payable || page.ReceiptURL == "" {
 			t.Errorf("page %+v, %v", page, err)

@@ -21,6 +21,7 @@ import (
 	"purser/ent/quote"
 	"purser/ent/quoteline"
 	"purser/ent/schema"
+	"purser/language"
 	"purser/mail"
 	"purser/money"
 )
@@ -308,7 +309,7 @@ func (s *Service) mailPayment(ctx context.Context, m *mailSubject) error {
 // override that can no longer be rendered gives way to the system's wording: a
 // mail in other words is better than none.
 func (s *Service) renderMail(ctx context.Context, m *mailSubject) (mail.Rendered, error) {
-	locales := mail.Locales(orEmpty(m.payer.Locale))
+	locales := language.Choices(orEmpty(m.payer.Locale))
 	rows, err := s.read.EmailTemplate.Query().
 		Where(emailtemplate.Kind(string(m.kind)), emailtemplate.LocaleIn(locales...)).All(ctx)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"purser/auth"
 	"purser/ent"
 	"purser/ent/emailtemplate"
+	"purser/language"
 	"purser/mail"
 )
 
@@ -54,7 +55,7 @@ type MailPreview = mail.Rendered
 const overridesMax = 50
 
 func checkMailLocale(locale string) error {
-	if !mail.ValidLocale(locale) {
+	if !language.Valid(locale) {
 		return refuse(CodeInvalid, "locale", "%.40q is not a language: write it like en, uk or pt-BR", locale)
 	}
 	return nil
@@ -65,7 +66,7 @@ func optionalLocale(s *string, field string) (*string, error) {
 	if s == nil || *s == "" {
 		return nil, nil
 	}
-	if !mail.ValidLocale(*s) {
+	if !language.Valid(*s) {
 		return nil, refuse(CodeInvalid, field, "%.40q is not a language: write it like en, uk or pt-BR", *s)
 	}
 	return s, nil
@@ -109,7 +110,7 @@ func mailTemplate(ctx context.Context, k MailKind, locale string, row *ent.Email
 // none.
 func (s *Service) MailTemplateByID(ctx context.Context, id string) (*MailTemplate, error) {
 	parts := strings.SplitN(id, ".", 3)
-	if len(parts) < 3 || !mail.ValidLocale(parts[2]) {
+	if len(parts) < 3 || !language.Valid(parts[2]) {
 		return nil, nil
 	}
 	k := MailKind(strings.ToUpper(parts[1]))

@@ -57,8 +57,8 @@ func (s *Service) PublicQuote(ctx context.Context, slug, token string) (*PublicQ
 		return nil, err
 	}
 	out := &PublicQuote{Document: d, QuoteID: q.ID, Status: string(q.Status), PageURL: orEmpty(s.QuotePage(slug, q)), PDFURL: s.QuoteDocumentURL(slug, q)}
-	if d.Mark != "" {
-		out.Status = d.Mark
+	if expiredQuote(q, s.now(ctx)) {
+		out.Status = string(quote.StatusEXPIRED)
 	}
 	open := out.Status == string(quote.StatusOPEN)
 	out.Acceptable, out.Waiting = open && q.PendingCallID == nil, open && q.PendingCallID != nil

@@ -9,9 +9,11 @@ import (
 
 	"purser/ent"
 	"purser/ent/organization"
+	"purser/ent/payer"
 	"purser/ent/payment"
 	"purser/ent/provider"
 	"purser/ent/schema"
+	"purser/language"
 	"purser/money"
 )
 
@@ -102,6 +104,8 @@ const (
 // PublicPayment is what a browser that knows a payment's unguessable address
 // may see of it.
 type PublicPayment struct {
+	// Language is the payer's, or the one that the browser asks for.
+	Language       *language.Language
 	PaymentID      string
 	Token          string
 	ProviderID     string
@@ -136,9 +140,13 @@ func (s *Service) PublicPayment(ctx context.Context, token string) (*PublicPayme
 	if err != nil {
 		return nil, fmt.Errorf("read organization: %w", err)
 	}
+	in, err := s.languageOf(ctx, orEmpty(p.PayerID))
+	if err != nil {
+		return nil, err
+	}
 	out := &PublicPayment{
-		PaymentID: p.ID, Token: p.PublicToken, ProviderID: p.ProviderID, OrderCode: p.OrderCode, Status: p.Status, Amount: p.Amount(),
-		ReceiptURL: orEmpty(p.ReceiptURL), FailureMessage: p.FailureMessage,
+		Language: in, PaymentID: p.ID, Token: p.PublicToken, ProviderID: p.ProviderID, OrderCode: p.OrderCode, Status: p.Status, Amount: p.Amount(),
+		ReceiptURL: orEmpty(p.ReceiptURL), FailureMessage: in.Refusal(p.FailureMessage, p.FailureDeclineCode, p.FailureCode),
 		Seller: o.Name, Test: o.Environment != organization.EnvironmentLIVE,
 	}
 	if p.Status == PaymentRequiresAction && (p.ActionExpiresAt == nil || s.Now().Before(*p.ActionExpiresAt)) {
@@ -156,6 +164,19 @@ func (s *Service) PublicPayment(ctx context.Context, token string) (*PublicPayme
 	}
 	out.ReturnProblem = ReturnProblem(account.ReturnProblem).Message()
 	return out, nil
+}
+
+// languageOf is the language of a page for a payer; empty for one that is for
+// nobody.
+func (s *Service) languageOf(ctx context.Context, payerID string) (*language.Language, error) {
+	if payerID == "" {
+		return language.For(ctx, ""), nil
+	}
+	p, err := s.read.Payer.Query().Where(payer.ID(payerID)).Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read payer %s: %w", payerID, err)
+	}
+	return language.For(ctx, orEmpty(p.Locale)), nil
 }
 
 // ThankYouURL is where the viewer's organization sends browsers after a

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"time"
 
+	"purser/language"
 	"purser/money"
 )
 
@@ -31,8 +32,11 @@ const (
 
 // Document is what a document says.
 type Document struct {
-	Kind   Kind
-	Number string
+	// Language is what it is written in, nil for English; the texts below are
+	// in it already.
+	Language *language.Language
+	Kind     Kind
+	Number   string
 	// Mark is shown beside the number, such as PAID or VOID; empty for none.
 	Mark string
 	// Test says in large letters that no money is meant.
@@ -70,7 +74,7 @@ type Line struct {
 	Quantity    int
 	UnitAmount  money.Amount
 	Amount      money.Amount
-	// Every says how often it is paid, such as "month"; empty for once.
+	// Every says how often it is paid, such as "every month"; empty for once.
 	Every string
 }
 
@@ -78,6 +82,22 @@ type Line struct {
 type Sum struct {
 	Name   string
 	Amount money.Amount
+}
+
+// Title is what the document is, with its number.
+func (d Document) Title() string {
+	words := d.language().Words
+	what := map[Kind]string{
+		KindQuote: words.Quote, KindInvoice: words.Invoice, KindReceipt: words.Receipt, KindCreditNote: words.CreditNote,
+	}[d.Kind]
+	return what + " " + d.Number
+}
+
+func (d Document) language() *language.Language {
+	if d.Language == nil {
+		return language.Of(language.Default)
+	}
+	return d.Language
 }
 
 // PDF draws the document. An error means that it cannot be drawn at all.

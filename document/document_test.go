@@ -35,7 +35,7 @@ func example(t testing.TB) Document {
 		Description: "Dịch vụ tháng ba – (March) \\ services",
 		Lines: []Line{
 			{Description: "API calls", Quantity: 401, UnitAmount: usd(t, "0.0025"), Amount: usd(t, "1.0025")},
-			{Description: "Seat", Quantity: 2, UnitAmount: usd(t, "10"), Amount: usd(t, "20"), Every: "month"},
+			{Description: "Seat", Quantity: 2, UnitAmount: usd(t, "10"), Amount: usd(t, "20"), Every: "every month"},
 		},
 		Sums:       []Sum{{"Subtotal", usd(t, "21.0025")}, {"Tax", usd(t, "3.99")}, {"Total", usd(t, "24.99")}},
 		PaymentURL: "https://pay.example/in_1",
@@ -89,7 +89,7 @@ func TestDocumentShowsWhatItSays(t *testing.T) {
 	text := strings.Join(drawn(t, file), "\n")
 	for _, want := range []string{
 		"Invoice 2026-03-00000001", "VOID", "TEST", "Đại lý Hà Nội", "1 Main Street", "10115 Berlin", "Ада Лавлейс", "ada@example.com",
-		"2026-03-10", "Due\n2026-03-24", "Dịch vụ tháng ba – (March) \\ services",
+		"10 March 2026", "Due\n2026-03-24", "Dịch vụ tháng ba – (March) \\ services",
 		"API calls\n401\n0.0025\n1.0025", "Seat (every month)\n2\n10.00\n20.00",
 		"Subtotal\n21.0025 USD", "Tax\n3.99 USD", "Total\n24.99 USD", "Pay online\nhttps://pay.example/in_1", "1 / 1",
 	} {

@@ -5,11 +5,10 @@ import (
 	_ "embed" // the fonts
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/go-pdf/fpdf"
 
-	"purser/money"
+	"purser/language"
 )
 
 //go:embed DejaVuSans.ttf
@@ -37,19 +36,21 @@ var columns = [4]float64{width - 22 - 38 - 38, 22, 38, 38}
 
 // page is a document being drawn.
 type page struct {
-	pdf   *fpdf.Fpdf
-	d     Document
+	pdf *fpdf.Fpdf
+	d   Document
+	*language.Language
 	style string // of the letters, now
 }
 
 func newPage(d Document) *page {
 	pdf := fpdf.New("P", "mm", "A4", "")
-	p := &page{pdf: pdf, d: d}
+	p := &page{pdf: pdf, d: d, Language: d.language()}
 	pdf.SetCatalogSort(true)
 	pdf.SetCreationDate(d.IssuedAt.UTC())
 	pdf.SetModificationDate(d.IssuedAt.UTC())
 	pdf.SetProducer("Purser", true)
-	pdf.SetTitle(plain(string(d.Kind)+" "+d.Number), true)
+	pdf.SetLang(p.Tag)
+	pdf.SetTitle(plain(d.Title()), true)
 	pdf.SetAuthor(plain(d.Seller.Name), true)
 	pdf.SetMargins(margin, margin, margin)
 	pdf.SetAutoPageBreak(true, bottom)
@@ -66,20 +67,15 @@ func newPage(d Document) *page {
 	return p
 }
 
-// plain leaves out of a text what the font file has no place for: characters
-// that control, and those beyond the first 65,536, which become a box.
+// plain leaves out of a text what turns or hides it, and what the font file
+// has no place for: characters beyond the first 65,536 become a box.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case unicode.IsControl(r), r == '\u200b', r == '\ufeff':
-			return -1
-		case r > 0xffff:
+		if r > 0xffff {
 			return '\u25a1'
 		}
 		return r
-	}, s)
+	}, language.Plain(s))
 }
 
 func (p *page) font(style string, size float64) {
@@ -115,7 +111,7 @@ func (p *page) foot() {
 	p.font("", sizeSmall)
 	p.ink(110)
 	p.text(width/2, p.d.Seller.Name, "L")
-	p.text(width/2, fmt.Sprintf("%s %s · %d / {pages}", p.d.Kind, p.d.Number, p.pdf.PageNo()), "R")
+	p.text(width/2, fmt.Sprintf("%s · %d / {pages}", p.d.Title(), p.pdf.PageNo()), "R")
 	p.ink(0)
 }
 
@@ -124,12 +120,12 @@ func (p *page) head() {
 	if p.d.Test {
 		p.font("B", sizeText)
 		p.pdf.SetTextColor(170, 60, 0)
-		p.text(width, "TEST: no money is meant by this document", "L")
+		p.text(width, p.Words.TestDocument, "L")
 		p.ink(0)
 		p.pdf.Ln(lineHigh + 2)
 	}
 	p.font("B", sizeLarge)
-	p.pdf.CellFormat(width*0.7, 10, plain(string(p.d.Kind)+" "+p.d.Number), "", 0, "L", false, 0, "")
+	p.pdf.CellFormat(width*0.7, 10, plain(p.d.Title()), "", 0, "L", false, 0, "")
 	p.pdf.CellFormat(width*0.3, 10, plain(p.d.Mark), "", 1, "R", false, 0, "")
 	p.pdf.Ln(gap)
 }
@@ -161,11 +157,11 @@ func (p *page) parties() {
 			}
 		}
 	}
-	block(0, "From", party(p.d.Seller))
-	block(1, "To", party(p.d.Payer))
-	block(2, "Date", func(x float64) {
+	block(0, p.Words.From, party(p.d.Seller))
+	block(1, p.Words.To, party(p.d.Payer))
+	block(2, p.Words.Date, func(x float64) {
 		p.font("", sizeText)
-		p.text(third, day(p.d), "L")
+		p.text(third, p.Date(p.d.IssuedAt), "L")
 		p.pdf.Ln(lineHigh + 1)
 		for _, f := range p.d.Facts {
 			p.pdf.SetX(x)
@@ -195,8 +191,6 @@ func (p *page) parties() {
 	p.pdf.Ln(gap / 2)
 }
 
-func day(d Document) string { return d.IssuedAt.Format("2006-01-02") }
-
 // lines draws the table; its head stands on every page.
 func (p *page) lines() {
 	p.tableHead()
@@ -204,7 +198,7 @@ func (p *page) lines() {
 		p.font("", sizeText)
 		description := l.Description
 		if l.Every != "" {
-			description += " (every " + l.Every + ")"
+			description += " (" + l.Every + ")"
 		}
 		rows := p.wrapped(description, columns[0]-2)
 		p.room(float64(min(len(rows), 3))*lineHigh + 2)
@@ -212,9 +206,9 @@ func (p *page) lines() {
 			p.room(lineHigh)
 			p.text(columns[0], row, "L")
 			if i == 0 {
-				p.text(columns[1], fmt.Sprint(l.Quantity), "R")
-				p.text(columns[2], string(l.UnitAmount.Decimal()), "R")
-				p.text(columns[3], string(l.Amount.Decimal()), "R")
+				p.text(columns[1], p.Count(l.Quantity), "R")
+				p.text(columns[2], p.Number(l.UnitAmount.Decimal()), "R")
+				p.text(columns[3], p.Number(l.Amount.Decimal()), "R")
 			}
 			p.pdf.Ln(lineHigh)
 		}
@@ -230,7 +224,7 @@ func (p *page) tableHead() {
 	if len(p.d.Lines) > 0 {
 		currency = " " + p.d.Lines[0].Amount.Currency
 	}
-	for i, title := range []string{"Description", "Quantity", "Unit price" + currency, "Amount" + currency} {
+	for i, title := range []string{p.Words.Description, p.Words.Quantity, p.Words.UnitPrice + currency, p.Words.Amount + currency} {
 		p.text(columns[i], title, map[bool]string{true: "L", false: "R"}[i == 0])
 	}
 	p.pdf.Ln(lineHigh + 1)
@@ -268,8 +262,8 @@ func (p *page) sums() {
 			style, size = "B", sizeText+1.5
 		}
 		p.font(style, size)
-		p.text(width-48, s.Name, "R")
-		p.text(48, amount(s.Amount), "R")
+		p.text(width-62, s.Name, "R")
+		p.text(62, p.Amount(s.Amount), "R")
 		p.pdf.Ln(lineHigh + 1)
 	}
 	p.pdf.Ln(gap / 2)
@@ -288,15 +282,13 @@ func (p *page) notes() {
 	}
 }
 
-func amount(a money.Amount) string { return string(a.Decimal()) + " " + a.Currency }
-
 // payment draws the link by which it can be paid.
 func (p *page) payment() {
 	if p.d.PaymentURL == "" {
 		return
 	}
 	p.font("B", sizeText)
-	p.text(width, "Pay online", "L")
+	p.text(width, p.Words.PayOnline, "L")
 	p.pdf.Ln(lineHigh)
 	p.font("", sizeSmall)
 	p.pdf.SetTextColor(0, 70, 160)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"purser/language"
 )
 
 // languages are the languages that are shipped.
@@ -29,8 +31,13 @@ func languages(t testing.TB) []string {
 // that it does not have.
 func TestSystemTemplates(t *testing.T) {
 	t.Parallel()
-	if got := languages(t); len(got) < 2 {
-		t.Fatalf("languages %v", got)
+	if got := languages(t); len(got) != len(language.All()) {
+		t.Fatalf("mails are in %v, pages and documents in %d languages", got, len(language.All()))
+	}
+	for _, l := range language.All() {
+		if SystemFor(BalanceLow, l.Tag+"-XX") != SystemFor(BalanceLow, l.Tag) || l.Tag != language.Default && SystemFor(BalanceLow, l.Tag) == SystemFor(BalanceLow, "") {
+			t.Errorf("there are no mails in %s", l.Tag)
+		}
 	}
 	for _, locale := range languages(t) {
 		files, err := fs.Glob(shipped, "templates/"+locale+"/*")
@@ -99,23 +106,6 @@ Demo Weather API
 	}
 	if strings.Contains(got.HTML, "<script>") || !strings.Contains(got.HTML, "&lt;script&gt;Ada&lt;/script&gt; &amp; Co") {
 		t.Errorf("HTML:\n%s", got.HTML)
-	}
-}
-
-func TestLocales(t *testing.T) {
-	t.Parallel()
-	for locale, want := range map[string]string{"": "en", "en": "en", "uk": "uk en", "uk-UA": "uk-UA uk en", "zh-Hant-TW": "zh-Hant-TW zh-Hant zh en", "en-GB": "en-GB en"} {
-		if got := strings.Join(Locales(locale), " "); got != want {
-			t.Errorf("%q: %s", locale, got)
-		}
-	}
-	if got := SystemFor(BalanceLow, "uk-UA"); !strings.Contains(got.Text, "Вітаємо") {
-		t.Errorf("not Ukrainian: %s", got.Text)
-	}
-	for _, bad := range []string{"", "../en", "EN", "english", "en_GB", "en-gb", "e"} {
-		if ValidLocale(bad) {
-			t.Errorf("%q is a locale", bad)
-		}
 	}
 }
 

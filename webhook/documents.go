@@ -16,37 +16,32 @@ const drawnAtOnce = 4
 // unguessable link.
 func (h *Handler) document(w http.ResponseWriter, r *http.Request) {
 	token, isPDF := strings.CutSuffix(r.PathValue("file"), ".pdf")
+	if !isPDF {
+		h.nothing(w, r)
+		return
+	}
 	ctx, err := h.Billing.Inside(r.Context(), "document", r.PathValue("organization"))
-	if !isPDF || isNotFound(err) {
-		http.Error(w, "There is no such document.", http.StatusNotFound)
+	if err != nil {
+		h.missing(r.Context(), w, "document", err)
 		return
 	}
 	var name string
 	var file []byte
-	if err == nil {
-		select {
-		case h.drawing <- struct{}{}:
-			name, file, err = h.Billing.Document(ctx, r.PathValue("kind"), token)
-			<-h.drawing
-		case <-ctx.Done():
-			return
-		}
-	}
-	switch {
-	case isNotFound(err):
-		http.Error(w, "There is no such document.", http.StatusNotFound)
+	select {
+	case h.drawing <- struct{}{}:
+		name, file, err = h.Billing.Document(ctx, r.PathValue("kind"), token)
+		<-h.drawing
+	case <-ctx.Done():
 		return
-	case err != nil:
-		h.Logger.ErrorContext(ctx, "document not drawn", "error", err)
-		http.Error(w, "The document cannot be drawn now. Try again.", http.StatusInternalServerError)
+	}
+	if err != nil {
+		h.missing(ctx, w, "document", err)
 		return
 	}
 	head := w.Header()
 	head.Set("Content-Type", "application/pdf")
 	head.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name}))
+	private(head)
 	head.Set("Cache-Control", "private, no-cache")
-	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("X-Robots-Tag", "noindex")
-	head.Set("Referrer-Policy", "no-referrer")
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(file))
 }

@@ -19,38 +19,32 @@ const exportPageTime = 30 * time.Second
 // that nobody takes it for whole.
 func (h *Handler) export(w http.ResponseWriter, r *http.Request) {
 	ctx, err := h.Billing.Inside(r.Context(), "export", r.PathValue("organization"))
-	if err == nil {
-		select {
-		case h.exporting <- struct{}{}:
-			defer func() { <-h.exporting }()
-		case <-ctx.Done():
-			return
-		}
-		x, opened := h.Billing.OpenPayerExport(ctx, r.PathValue("token"))
-		if err = opened; err == nil {
-			head := w.Header()
-			head.Set("Content-Type", "application/json; charset=utf-8")
-			head.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": x.PayerID + ".json"}))
-			head.Set("Cache-Control", "no-store")
-			head.Set("X-Content-Type-Options", "nosniff")
-			head.Set("X-Robots-Tag", "noindex")
-			head.Set("Referrer-Policy", "no-referrer")
-			control := http.NewResponseController(w)
-			err := x.Write(ctx, w, func() {
-				// A writer that knows no deadlines has none to extend.
-				_ = control.SetWriteDeadline(time.Now().Add(exportPageTime))
-			})
-			if err != nil {
-				h.Logger.WarnContext(ctx, "export broken off", "payer_id", x.PayerID, "error", err)
-				panic(http.ErrAbortHandler)
-			}
-			return
-		}
-	}
-	if isNotFound(err) {
-		http.Error(w, "There is no such export, or its link has ended.", http.StatusNotFound)
+	if err != nil {
+		h.missing(r.Context(), w, "export", err)
 		return
 	}
-	h.Logger.ErrorContext(ctx, "export not opened", "error", err)
-	http.Error(w, "The export cannot be written now. Try again.", http.StatusInternalServerError)
+	select {
+	case h.exporting <- struct{}{}:
+		defer func() { <-h.exporting }()
+	case <-ctx.Done():
+		return
+	}
+	x, err := h.Billing.OpenPayerExport(ctx, r.PathValue("token"))
+	if err != nil {
+		h.missing(ctx, w, "export", err)
+		return
+	}
+	head := w.Header()
+	head.Set("Content-Type", "application/json; charset=utf-8")
+	head.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": x.PayerID + ".json"}))
+	private(head)
+	control := http.NewResponseController(w)
+	err = x.Write(ctx, w, func() {
+		// A writer that knows no deadlines has none to extend.
+		_ = control.SetWriteDeadline(time.Now().Add(exportPageTime))
+	})
+	if err != nil {
+		h.Logger.WarnContext(ctx, "export broken off", "payer_id", x.PayerID, "error", err)
+		panic(http.ErrAbortHandler)
+	}
 }

@@ -2,38 +2,22 @@ package webhook
 
 import (
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"errors"
-	"html/template"
+	"fmt"
 	"net/http"
 
 	"purser/billing"
 	"purser/gateway"
 )
 
-//go:embed invoice.html
-var invoiceHTML string
-
-//go:embed invoice.css
-var invoiceCSS string
-
-var invoiceTemplate = template.Must(template.New("invoice").Parse(invoiceHTML))
-
-// invoicePolicy admits the page's one style sheet and its form, which leads to
-// the gateway's page, wherever that is.
-var invoicePolicy = func() string {
-	hash := sha256.Sum256([]byte(thanksCSS + invoiceCSS))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
-		"'; base-uri 'none'; form-action 'self' https: http:; frame-ancestors 'none'"
-}()
+// invoicePage has a form, which leads to the gateway's page, wherever that is.
+var invoicePage = newPageKind("invoice", "'self' https:")
 
 // invoiceView is what the page shows.
 type invoiceView struct {
-	*billing.PublicInvoice
-	Problem, Visit string
-	Style          template.CSS
+	page
+	Invoice             *billing.PublicInvoice
+	Problem, Visit, Pay string
 }
 
 // invoice is the page on which a payer sees an invoice, all of it, before
@@ -55,35 +39,41 @@ func (h *Handler) payInvoice(w http.ResponseWriter, r *http.Request) {
 		h.missing(ctx, w, "invoice", err)
 		return
 	}
+	if !i.Unpaid { // sent once more, by going back or in another window
+		private(w.Header())
+		http.Redirect(w, r, r.URL.EscapedPath(), http.StatusSeeOther)
+		return
+	}
+	words := i.Language.Words
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
 	visit := r.PostFormValue("visit")
 	if visit == "" || len(visit) > 64 {
-		h.showInvoice(ctx, w, http.StatusBadRequest, i, "Press the button once more.")
+		h.showInvoice(ctx, w, http.StatusBadRequest, i, words.PressAgain)
 		return
 	}
-	to, err := h.payOnPage(ctx, i.InvoiceID, visit)
+	to, problem, err := h.payOnPage(ctx, i, visit)
 	var refusal *billing.Error
 	switch {
 	case errors.As(err, &refusal):
 		h.Logger.InfoContext(ctx, "invoice page", "invoice_id", i.InvoiceID, "refused", refusal.Code)
-		h.showInvoice(ctx, w, http.StatusConflict, i, "It cannot be paid here at the moment: a payment may be under way. Look again in a few minutes, or ask the seller.")
+		h.showInvoice(ctx, w, http.StatusConflict, i, words.NotNow)
 	case err != nil:
 		h.Logger.ErrorContext(ctx, "invoice page", "invoice_id", i.InvoiceID, "error", err)
-		h.showInvoice(ctx, w, http.StatusServiceUnavailable, i, "The payment page cannot be reached now. Nothing was charged: try again in a moment.")
-	case to == "":
-		h.showInvoice(ctx, w, http.StatusAccepted, i, "The payment page is not there yet. Try again in a moment.")
+		h.showInvoice(ctx, w, http.StatusServiceUnavailable, i, words.NoGateway)
+	case problem != "":
+		h.showInvoice(ctx, w, http.StatusConflict, i, problem)
 	default:
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Referrer-Policy", "no-referrer")
+		private(w.Header())
 		http.Redirect(w, r, to, http.StatusSeeOther)
 	}
 }
 
-// payOnPage begins a payment on the gateway's page and returns its address.
-func (h *Handler) payOnPage(ctx context.Context, invoiceID, visit string) (string, error) {
-	begun, err := h.Billing.BeginPageVisit(ctx, invoiceID, visit)
+// payOnPage begins a payment on the gateway's page and returns its address, or
+// what is to be said where there is none.
+func (h *Handler) payOnPage(ctx context.Context, i *billing.PublicInvoice, visit string) (to, problem string, err error) {
+	begun, err := h.Billing.BeginPageVisit(ctx, i.InvoiceID, visit)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if begun.Page != nil {
 		ctx, cancel := billing.Detached(ctx, callTimeout)
@@ -93,10 +83,20 @@ func (h *Handler) payOnPage(ctx context.Context, invoiceID, visit string) (strin
 			result = pages.StartHostedPayment(ctx, begun.Account, begun.Call.Call, *begun.Page)
 		}
 		if err := h.Billing.FinishPayment(ctx, begun.ID, result); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
-	return h.Billing.PageOfPayment(ctx, begun.PaymentID)
+	to, over, err := h.Billing.PageOfPayment(ctx, begun.PaymentID)
+	words := i.Language.Words
+	switch {
+	case to != "" || err != nil:
+		return to, "", err
+	case !over:
+		return "", words.NotReady, nil
+	case begun.Page != nil: // the gateway would not have it
+		return "", words.NotNow, nil
+	}
+	return "", words.PressAgain, nil // the page of a visit that is over
 }
 
 func (h *Handler) publicInvoice(r *http.Request) (context.Context, *billing.PublicInvoice, error) {
@@ -110,16 +110,13 @@ func (h *Handler) publicInvoice(r *http.Request) (context.Context, *billing.Publ
 }
 
 func (h *Handler) showInvoice(ctx context.Context, w http.ResponseWriter, status int, i *billing.PublicInvoice, problem string) {
-	head := w.Header()
-	head.Set("Content-Type", "text/html; charset=utf-8")
-	head.Set("Cache-Control", "no-store")
-	head.Set("Referrer-Policy", "no-referrer")
-	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("X-Robots-Tag", "noindex")
-	head.Set("Content-Security-Policy", invoicePolicy)
-	w.WriteHeader(status)
-	view := invoiceView{PublicInvoice: i, Problem: problem, Visit: h.Billing.NewVisit(), Style: template.CSS(thanksCSS + invoiceCSS)} // embedded in this program
-	if err := invoiceTemplate.Execute(w, view); err != nil {
-		h.Logger.WarnContext(ctx, "invoice page", "error", err)
+	h.show(ctx, w, status, invoiceViewOf(i, problem, h.Billing.NewVisit()))
+}
+
+func invoiceViewOf(i *billing.PublicInvoice, problem, visit string) *invoiceView {
+	return &invoiceView{
+		page:    page{pageKind: invoicePage, Language: i.Language, Title: i.Title(), Seller: i.Seller.Name, Test: i.Test},
+		Invoice: i, Problem: problem, Visit: visit,
+		Pay: fmt.Sprintf(i.Language.Words.Pay, i.Language.Amount(i.Due)),
 	}
 }

@@ -2,34 +2,21 @@ package webhook
 
 import (
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"errors"
-	"html/template"
 	"net/http"
 
 	"purser/billing"
 	"purser/gateway"
 )
 
-//go:embed quote.html
-var quoteHTML string
-
-var quoteTemplate = template.Must(template.New("quote").Parse(quoteHTML))
-
-// quotePolicy admits the page's one style sheet and its form, which stays here.
-var quotePolicy = func() string {
-	hash := sha256.Sum256([]byte(thanksCSS + invoiceCSS))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
-		"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-}()
+// quotePage has a form, which stays here.
+var quotePage = newPageKind("quote", "'self'")
 
 // quoteView is what the page shows.
 type quoteView struct {
-	*billing.PublicQuote
+	page
+	Quote   *billing.PublicQuote
 	Problem string
-	Style   template.CSS
 }
 
 // quote is the page on which a payer reads a quote, all of it, and accepts it.
@@ -54,7 +41,7 @@ func (h *Handler) acceptQuote(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := new(http.CrossOriginProtection).Check(r); err != nil {
 		h.Logger.WarnContext(ctx, "quote page", "quote_id", q.QuoteID, "error", err)
-		h.showQuote(ctx, w, http.StatusForbidden, q, "Another page has sent you here, and nothing was accepted. Read the quote, and press the button yourself.")
+		h.showQuote(ctx, w, http.StatusForbidden, q, q.Language.Words.FromElsewhere)
 		return
 	}
 	err = h.acceptOnPage(ctx, q.QuoteID)
@@ -68,14 +55,14 @@ func (h *Handler) acceptQuote(w http.ResponseWriter, r *http.Request) {
 		}
 		problem := ""
 		if q.Acceptable {
-			problem = "It cannot be accepted here at the moment. Ask the seller."
+			problem = q.Language.Words.NotAcceptable
 		}
 		h.showQuote(ctx, w, http.StatusConflict, q, problem)
 	case err != nil:
 		h.Logger.ErrorContext(ctx, "quote page", "quote_id", q.QuoteID, "error", err)
-		h.showQuote(ctx, w, http.StatusServiceUnavailable, q, "It is not known yet whether that has worked. Open this page again in a moment.")
+		h.showQuote(ctx, w, http.StatusServiceUnavailable, q, q.Language.Words.AcceptanceUnknown)
 	default:
-		w.Header().Set("Cache-Control", "no-store")
+		private(w.Header())
 		http.Redirect(w, r, q.PageURL, http.StatusSeeOther)
 	}
 }
@@ -106,18 +93,12 @@ func (h *Handler) publicQuote(r *http.Request) (context.Context, *billing.Public
 }
 
 func (h *Handler) showQuote(ctx context.Context, w http.ResponseWriter, status int, q *billing.PublicQuote, problem string) {
-	head := w.Header()
-	head.Set("Content-Type", "text/html; charset=utf-8")
-	head.Set("Cache-Control", "no-store")
-	// No other site learns the address. Ours does, or browsers would not say
-	// where the form was sent from.
-	head.Set("Referrer-Policy", "same-origin")
-	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("X-Robots-Tag", "noindex")
-	head.Set("Content-Security-Policy", quotePolicy)
-	w.WriteHeader(status)
-	view := quoteView{PublicQuote: q, Problem: problem, Style: template.CSS(thanksCSS + invoiceCSS)} // embedded in this program
-	if err := quoteTemplate.Execute(w, view); err != nil {
-		h.Logger.WarnContext(ctx, "quote page", "error", err)
+	h.show(ctx, w, status, quoteViewOf(q, problem))
+}
+
+func quoteViewOf(q *billing.PublicQuote, problem string) *quoteView {
+	return &quoteView{
+		page:  page{pageKind: quotePage, Language: q.Language, Title: q.Title(), Seller: q.Seller.Name, Test: q.Test},
+		Quote: q, Problem: problem,
 	}
 }

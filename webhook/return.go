@@ -33,30 +33,18 @@ func (h *Handler) returned(w http.ResponseWriter, r *http.Request) {
 			to += "?left=" + outcomeCancel
 		}
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
+	private(w.Header())
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 // payment finds the payment that an unguessable address names.
 func (h *Handler) payment(ctx context.Context, slug, token string) (context.Context, *billing.PublicPayment, error) {
-	ctx, err := h.Billing.Inside(ctx, "return", slug)
+	inside, err := h.Billing.Inside(ctx, "return", slug)
 	if err != nil {
 		return ctx, nil, err
 	}
-	p, err := h.Billing.PublicPayment(ctx, token)
-	return ctx, p, err
-}
-
-// missing answers for an object that was not found, or that could not be
-// looked for: the two are not the same to who has just paid.
-func (h *Handler) missing(ctx context.Context, w http.ResponseWriter, what string, err error) {
-	if isNotFound(err) {
-		http.Error(w, "There is no such "+what+".", http.StatusNotFound)
-		return
-	}
-	h.Logger.ErrorContext(ctx, "object not read", "object", what, "error", err)
-	http.Error(w, "The "+what+" cannot be looked up now. Nothing is lost: try again in a moment.", http.StatusServiceUnavailable)
+	p, err := h.Billing.PublicPayment(inside, token)
+	return inside, p, err
 }
 
 // settled brings a payment to what the gateway says of it and returns it as it

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,13 +34,16 @@ func TestReturnTellsAbsenceFromTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	h := New(Config{Billing: domain, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	h := New(Config{Billing: domain, Logger: slog.New(contextual{slog.NewTextHandler(&log, nil)})})
 	ask := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		return w
 	}
-	paths := []string{"/return/demo/nothing/success", "/thanks/demo/nothing", "/thanks/nobody/nothing"}
+	paths := []string{
+		"/return/demo/nothing/success", "/thanks/demo/nothing", "/thanks/nobody/nothing", "/invoices/demo/nothing", "/invoices/nobody/nothing",
+		"/documents/demo/quotes/nothing.pdf", "/documents/nobody/quotes/nothing.pdf", "/personal-data/demo/nothing", "/personal-data/nobody/nothing",
+	}
 	for _, path := range paths {
 		if w := ask(path); w.Code != http.StatusNotFound {
 			t.Errorf("%s answers %d: %s", path, w.Code, w.Body)
@@ -57,6 +61,16 @@ func TestReturnTellsAbsenceFromTrouble(t *testing.T) {
 			t.Errorf("%s, without a database, answers %d: %s; logged %q", path, w.Code, w.Body, log.String())
 		}
 	}
+}
+
+// contextual looks at the context of each line, as the server's log does.
+type contextual struct{ slog.Handler }
+
+func (h contextual) Handle(ctx context.Context, r slog.Record) error {
+	if ctx.Value(contextual{}) != nil {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
 }
 
 // A browser goes to the address for what became of the payment, or to a page

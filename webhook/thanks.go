@@ -1,37 +1,20 @@
 package webhook
 
 import (
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
-	"html/template"
 	"net/http"
 
 	"purser/billing"
 )
 
-//go:embed thanks.html
-var thanksHTML string
-
-//go:embed thanks.css
-var thanksCSS string
-
-var thanksTemplate = template.Must(template.New("thanks").Parse(thanksHTML))
-
-// thanksPolicy admits the page's one style sheet and nothing else.
-var thanksPolicy = func() string {
-	hash := sha256.Sum256([]byte(thanksCSS))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}()
+var thanksPage = newPageKind("thanks", noForms)
 
 // thanksView is what the page shows.
 type thanksView struct {
-	Heading, Text, Seller, Amount, OrderCode, ReceiptURL, PayURL string
-	Test                                                         bool
-	// Problem is told to whoever tries the page out.
+	page
+	Texts                                 []string
+	Amount, OrderCode, ReceiptURL, PayURL string
+	// Problem is told to whoever tries the page out, in English.
 	Problem string
-	Style   template.CSS
 }
 
 // thanks is the built-in page after a payment: one that is told by the
@@ -42,36 +25,33 @@ func (h *Handler) thanks(w http.ResponseWriter, r *http.Request) {
 		h.missing(ctx, w, "payment", err)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("X-Robots-Tag", "noindex")
-	w.Header().Set("Content-Security-Policy", thanksPolicy)
-	if err := thanksTemplate.Execute(w, thanksViewOf(p, r.URL.Query().Get("left") == outcomeCancel)); err != nil {
-		h.Logger.WarnContext(ctx, "thank-you page", "error", err)
-	}
+	v := thanksViewOf(p, r.URL.Query().Get("left") == outcomeCancel)
+	h.show(ctx, w, http.StatusOK, &v)
 }
 
 func thanksViewOf(p *billing.PublicPayment, left bool) thanksView {
-	view := thanksView{
-		Seller: p.Seller, Amount: p.Amount.String(), OrderCode: p.OrderCode, ReceiptURL: p.ReceiptURL, PayURL: p.ActionURL,
-		Test: p.Test, Problem: p.ReturnProblem,
-		Style: template.CSS(thanksCSS), // embedded in this program
+	v := thanksView{
+		page:   page{pageKind: thanksPage, Language: p.Language, Seller: p.Seller, Test: p.Test},
+		Amount: p.Language.Amount(p.Amount), OrderCode: p.OrderCode, ReceiptURL: p.ReceiptURL, PayURL: p.ActionURL,
+		Problem: p.ReturnProblem,
 	}
+	words := p.Language.Words
+	say := func(title string, texts ...string) { v.Title, v.Texts = title, texts }
 	switch {
 	case p.Status == billing.PaymentSucceeded:
-		view.Heading, view.Text = "Thank you", "Your payment has arrived."
+		say(words.Thanks, words.ThanksText)
+	case p.Status == billing.PaymentFailed && p.FailureMessage != "":
+		say(words.Failed, words.NotCharged, p.FailureMessage)
 	case p.Status == billing.PaymentFailed:
-		view.Heading, view.Text = "The payment did not go through", "Nothing was charged. "+p.FailureMessage
+		say(words.Failed, words.NotCharged)
 	case p.Status == billing.PaymentCanceled:
-		view.Heading, view.Text = "The payment was canceled", "Nothing was charged."
+		say(words.Canceled, words.NotCharged)
 	case p.Status == billing.PaymentRequiresAction && left:
-		view.Heading, view.Text = "You left without paying", "Nothing was charged."
+		say(words.Left, words.LeftText)
 	case p.Status == billing.PaymentRequiresAction && p.ActionURL != "":
-		view.Heading, view.Text = "The payment is not complete", "We have not heard of your payment yet. If you have paid, you can close this page; it will be settled by itself."
+		say(words.Unfinished, words.UnfinishedText)
 	default:
-		view.Heading, view.Text = "We are waiting for your bank", "The payment is not confirmed yet. You can close this page; it will be settled by itself."
+		say(words.Waiting, words.WaitingText)
 	}
-	return view
+	return v
 }

@@ -5,6 +5,7 @@ import (
 
 	"purser/billing"
 	"purser/ent/payment"
+	"purser/language"
 )
 
 func TestTheThankYouPageTellsHowThePaymentStands(t *testing.T) {
@@ -24,9 +25,10 @@ func TestTheThankYouPageTellsHowThePaymentStands(t *testing.T) {
 		{"at the bank", billing.PublicPayment{Status: payment.StatusPROCESSING}, false, "We are waiting for your bank"},
 		{"left while at the bank", billing.PublicPayment{Status: payment.StatusPROCESSING}, true, "We are waiting for your bank"},
 	} {
+		c.payment.Language = language.Of("en")
 		view := thanksViewOf(&c.payment, c.left)
-		if view.Heading != c.heading {
-			t.Errorf("%s: %q, want %q", c.name, view.Heading, c.heading)
+		if view.Title != c.heading {
+			t.Errorf("%s: %q, want %q", c.name, view.Title, c.heading)
 		}
 		if view.PayURL != c.payment.ActionURL {
 			t.Errorf("%s: leads to %q", c.name, view.PayURL)

@@ -16,12 +16,15 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"purser/auth"
 	"purser/billing"
 	"purser/crash"
 	"purser/gateway"
+	"purser/language"
 )
 
 // Config is what the front door needs.
@@ -61,19 +64,39 @@ func New(c Config) *Handler {
 	h := &Handler{Config: c, mux: http.NewServeMux(), drawing: make(chan struct{}, drawnAtOnce), exporting: make(chan struct{}, exportedAtOnce)}
 	h.mux.HandleFunc("POST /webhooks/{organization}/{path}", h.event)
 	h.mux.HandleFunc("POST /webhooks/global/{path}", h.globalEvent)
-	h.mux.HandleFunc("GET /personal-data/{organization}/{token}", h.export)
-	h.mux.HandleFunc("GET /return/{organization}/{payment}/{outcome}", h.returned)
-	h.mux.HandleFunc("GET /thanks/{organization}/{payment}", h.thanks)
-	h.mux.HandleFunc("GET /invoices/{organization}/{token}", h.invoice)
-	h.mux.HandleFunc("POST /invoices/{organization}/{token}", h.payInvoice)
-	h.mux.HandleFunc("GET /quotes/{organization}/{token}", h.quote)
-	h.mux.HandleFunc("POST /quotes/{organization}/{token}", h.acceptQuote)
-	h.mux.HandleFunc("GET /documents/{organization}/{kind}/{file}", h.document)
+	for pattern, show := range map[string]http.HandlerFunc{
+		"GET /personal-data/{organization}/{token}":      h.export,
+		"GET /return/{organization}/{payment}/{outcome}": h.returned,
+		"GET /thanks/{organization}/{payment}":           h.thanks,
+		"GET /invoices/{organization}/{token}":           h.invoice,
+		"POST /invoices/{organization}/{token}":          h.payInvoice,
+		"GET /quotes/{organization}/{token}":             h.quote,
+		"POST /quotes/{organization}/{token}":            h.acceptQuote,
+		"GET /documents/{organization}/{kind}/{file}":    h.document,
+		"GET /thanks/": h.nothing, "GET /invoices/": h.nothing, "GET /quotes/": h.nothing, "GET /documents/": h.nothing, "GET /return/": h.nothing, "GET /personal-data/": h.nothing,
+	} {
+		h.mux.HandleFunc(pattern, reading(show))
+	}
 	return h
 }
 
-// ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+// reading tells a page of who reads it: of the languages that the browser asks
+// for.
+func reading(show http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		show(w, r.WithContext(language.Accepting(r.Context(), r.Header.Get("Accept-Language"))))
+	}
+}
+
+// ServeHTTP implements http.Handler. An address that no database could hold is
+// nobody's, and would be a database's trouble where it was looked for.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !utf8.ValidString(r.URL.Path) || strings.IndexByte(r.URL.Path, 0) >= 0 {
+		reading(h.nothing)(w, r)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
 
 // event takes a delivery: 200 once it is stored, 400 for a forged or broken
 // one, 404 for an unknown address, 413 for one too large, 422 while the

@@ -10410,7 +10410,7 @@ interface Payer implements Node {
   reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
-  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  "The language of its mails, pages and documents, such as uk or pt-BR. Where it is not set, pages are in the browser's, all else in English."
   locale: String
   "The caller's own data."
   metadata: Metadata!
@@ -10480,7 +10480,7 @@ type Developer implements Node & Payer {
   reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
-  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  "The language of its mails, pages and documents, such as uk or pt-BR. Where it is not set, pages are in the browser's, all else in English."
   locale: String
   "The caller's own data."
   metadata: Metadata!
@@ -10554,7 +10554,7 @@ type Company implements Node & Payer {
   reverseCharge: Boolean!
   "The postal address on bills."
   address: Address
-  "The language that mails are written in, such as uk or pt-BR; English where it is not set."
+  "The language of its mails, pages and documents, such as uk or pt-BR. Where it is not set, pages are in the browser's, all else in English."
   locale: String
   "The caller's own data."
   metadata: Metadata!
@@ -10822,7 +10822,7 @@ input DeveloperCreateInput {
   reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data."
   metadata: Metadata
@@ -10850,7 +10850,7 @@ input DeveloperUpdateInput {
   reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata
@@ -10894,7 +10894,7 @@ input CompanyCreateInput {
   reverseCharge: Boolean! = false
   "The postal address on bills."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data."
   metadata: Metadata
@@ -10922,7 +10922,7 @@ input CompanyUpdateInput {
   reverseCharge: Boolean
   "The postal address on bills; replaces the whole address."
   address: AddressInput
-  "The language that mails are written in, such as uk or pt-BR."
+  "The language of its mails, pages and documents, such as uk or pt-BR."
   locale: String
   "The caller's own data; replaces all of it."
   metadata: Metadata

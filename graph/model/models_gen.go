@@ -277,7 +277,7 @@ type CompanyCreateInput struct {
 	ReverseCharge bool `json:"reverseCharge"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
-	// The language that mails are written in, such as uk or pt-BR.
+	// The language of its mails, pages and documents, such as uk or pt-BR.
 	Locale *string `json:"locale,omitempty"`
 	// The caller's own data.
 	Metadata map[string]string `json:"metadata,omitempty"`
@@ -337,7 +337,7 @@ type CompanyUpdateInput struct {
 	ReverseCharge *bool `json:"reverseCharge,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
-	// The language that mails are written in, such as uk or pt-BR.
+	// The language of its mails, pages and documents, such as uk or pt-BR.
 	Locale *string `json:"locale,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
@@ -471,7 +471,7 @@ type DeveloperCreateInput struct {
 	ReverseCharge bool `json:"reverseCharge"`
 	// The postal address on bills.
 	Address *AddressInput `json:"address,omitempty"`
-	// The language that mails are written in, such as uk or pt-BR.
+	// The language of its mails, pages and documents, such as uk or pt-BR.
 	Locale *string `json:"locale,omitempty"`
 	// The caller's own data.
 	Metadata map[string]string `json:"metadata,omitempty"`
@@ -502,7 +502,7 @@ type DeveloperUpdateInput struct {
 	ReverseCharge *bool `json:"reverseCharge,omitempty"`
 	// The postal address on bills; replaces the whole address.
 	Address *AddressInput `json:"address,omitempty"`
-	// The language that mails are written in, such as uk or pt-BR.
+	// The language of its mails, pages and documents, such as uk or pt-BR.
 	Locale *string `json:"locale,omitempty"`
 	// The caller's own data; replaces all of it.
 	Metadata map[string]string `json:"metadata,omitempty"`
