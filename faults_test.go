@@ -153,6 +153,15 @@ func sales() []move {
 		{name: "invoicePay", want: "PAID ", takes: true, prepare: open, ask: ofInvoice("invoicePay", nil)},
 		{name: "invoicePay out of band", want: "PAID ", prepare: open, ask: ofInvoice("invoicePay", map[string]any{"outOfBand": true})},
 		{name: "invoiceVoid", want: "VOID ", prepare: open, ask: ofInvoice("invoiceVoid", nil)},
+		{
+			name: "creditNoteCreate", want: "OPEN 4.00 ", prepare: open,
+			ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+				text, _, err := once(ctx, s, "creditNoteCreate", "creditNote { invoice { status credited { amount } } }", map[string]any{
+					"invoiceId": c.invoice, "amount": usDollars("4.00"), "reason": "down for a day", "idempotencyKey": key,
+				}, "creditNote.invoice.status", "creditNote.invoice.credited.amount")
+				return text, err
+			},
+		},
 	}
 	for i := range all {
 		all[i].class, all[i].gateway = classSale, gateway.KindStripe

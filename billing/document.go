@@ -274,14 +274,30 @@ func (s *Service) noteDocument(ctx context.Context, token string) (document.Docu
 		{Name: "Invoice", Value: orEmpty(i.Number)},
 		{Name: "Issued", Value: i.FinalizedAt.In(zone).Format(time.DateOnly)},
 	}
-	d.Lines = []document.Line{{Description: n.Reason, Quantity: 1, UnitAmount: n.Subtotal(), Amount: n.Subtotal()}}
+	d.Description = n.Reason
+	rows, err := s.read.InvoiceLine.Query().Where(invoiceline.InvoiceID(i.ID)).All(ctx)
+	if err != nil {
+		return d, fmt.Errorf("read positions of invoice %s: %w", i.ID, err)
+	}
+	for _, l := range n.ShownLines() {
+		line := document.Line{Description: l.Description, Quantity: 1, UnitAmount: l.Amount, Amount: l.Amount}
+		for _, of := range rows {
+			if of.ID == l.LineItemID && l.Quantity != nil {
+				line.Quantity, line.UnitAmount = *l.Quantity, of.UnitAmount()
+			}
+		}
+		d.Lines = append(d.Lines, line)
+	}
 	if n.TaxUnits != 0 || n.SubtotalUnits != n.TotalUnits {
 		d.Sums = append(d.Sums, document.Sum{Name: "Subtotal", Amount: n.Subtotal()})
 	}
-	if n.TaxUnits != 0 {
-		d.Sums = append(d.Sums, document.Sum{Name: "Tax", Amount: n.Tax()})
+	for _, t := range n.ShownTaxes() {
+		d.Sums = append(d.Sums, document.Sum{Name: fmt.Sprintf("Tax (%s %% of %s)", t.Rate, t.Taxable.Decimal()), Amount: t.Amount})
 	}
 	d.Sums = append(d.Sums, document.Sum{Name: "Total credited", Amount: n.Total()})
+	if i.DebtUnits != nil && n.TaxUnits != 0 {
+		d.Notes = append(d.Notes, "The amounts of the positions include tax.")
+	}
 	return d, nil
 }
 
