@@ -89,15 +89,16 @@ func (s *Service) BeginCreditNote(ctx context.Context, d CreditNoteDraft) (*Begu
 	var out BegunCreditNote
 	var found string
 	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		out, found = BegunCreditNote{CreditNoteID: id}, ""
 		earlier, err := tx.replay(ctx, op)
 		if err != nil {
 			return err
 		}
 		if earlier != nil {
+			// A run before this one whose COMMIT was not answered has its request.
 			out.CreditNoteID, found = earlier.Subject, earlier.CallID
 			return nil
 		}
+		out, found = BegunCreditNote{CreditNoteID: id}, ""
 		if _, err := tx.organization(ctx); err != nil {
 			return err
 		}
