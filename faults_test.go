@@ -146,6 +146,15 @@ func sales() []move {
 			ask: giveBackAgain,
 		},
 		{name: "invoiceVoid", want: "VOID ", prepare: open, ask: ofInvoice("invoiceVoid", nil)},
+		{
+			name: "creditNoteCreate of an open invoice", want: "OPEN 4.00 ", prepare: open,
+			ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+				text, _, err := once(ctx, s, "creditNoteCreate", "creditNote { invoice { status credited { amount } } }", map[string]any{
+					"invoiceId": c.invoice, "amount": usDollars("4.00"), "reason": "down for a day", "idempotencyKey": key,
+				}, "creditNote.invoice.status", "creditNote.invoice.credited.amount")
+				return text, err
+			},
+		},
 		// These leave something open that is looked at ever again.
 		{
 			name: "quoteFinalize", want: "OPEN ", prepare: quoted,

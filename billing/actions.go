@@ -53,11 +53,14 @@ const (
 	InvoiceActionSend              InvoiceAction = "SEND"
 	InvoiceActionMarkUncollectible InvoiceAction = "MARK_UNCOLLECTIBLE"
 	InvoiceActionVoid              InvoiceAction = "VOID"
+	InvoiceActionCredit            InvoiceAction = "CREDIT"
 )
 
 // InvoiceActions says what may be done with an invoice now; one that was
-// written off can still be paid. Nothing while a gateway is changing it.
+// written off can still be paid or credited, and one of which a part is credited
+// is not voided. Nothing while a gateway is changing it.
 func InvoiceActions(i *ent.Invoice) []InvoiceAction {
+	var actions []InvoiceAction
 	switch {
 	case i.PendingCallID != nil:
 	case i.Status == invoice.StatusDRAFT && editable(i):
@@ -65,9 +68,17 @@ func InvoiceActions(i *ent.Invoice) []InvoiceAction {
 	case i.Status == invoice.StatusDRAFT:
 		return []InvoiceAction{InvoiceActionFinalize, InvoiceActionVoid}
 	case i.Status == invoice.StatusOPEN:
-		return []InvoiceAction{InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid}
+		actions = []InvoiceAction{InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible}
 	case i.Status == invoice.StatusUNCOLLECTIBLE:
-		return []InvoiceAction{InvoiceActionPay, InvoiceActionSend, InvoiceActionVoid}
+		actions = []InvoiceAction{InvoiceActionPay, InvoiceActionSend}
+	case i.Status == invoice.StatusPAID && i.CreditedUnits < i.TotalUnits:
+		return []InvoiceAction{InvoiceActionCredit}
 	}
-	return nil
+	if actions == nil {
+		return nil
+	}
+	if i.CreditedUnits == 0 {
+		actions = append(actions, InvoiceActionVoid)
+	}
+	return append(actions, InvoiceActionCredit)
 }

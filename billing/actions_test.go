@@ -3,6 +3,9 @@ package billing
 import (
 	"slices"
 	"testing"
+
+	"purser/ent/creditnote"
+	"purser/ent/invoice"
 )
 
 // What the API shows as allowed is what the domain allows.
@@ -13,15 +16,27 @@ func TestAllowedActions(t *testing.T) {
 			if got := InvoiceActions(s.invoiced(t, id)); !slices.Equal(got, want) {
 				t.Errorf("%s: %v, want %v", s.invoiced(t, id).Status, got, want)
 			}
+			// More than is left is refused for its amount, and only where a note
+			// is allowed.
+			to := creditnote.Settlement("")
+			if s.invoiced(t, id).Status == invoice.StatusPAID {
+				to = creditnote.SettlementBALANCE
+			}
+			_, err := s.BeginCreditNote(s.ctx, CreditNoteDraft{InvoiceID: id, Amount: ptr(usd(t, "99")), Reason: "x", Settlement: to, Key: ptr(s.newID("key"))})
+			if slices.Contains(want, InvoiceActionCredit) {
+				wantCode(t, err, CodeInvalid, "amount.amount")
+			} else {
+				wantCode(t, err, CodeInvalidState, "invoiceId")
+			}
 		}
 		id := s.invoiceOf(t, item(t, "API", "3", "USD", 1))
 		want(id, InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionVoid)
 		s.finalized(t, id)
-		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid)
+		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid, InvoiceActionCredit)
 		if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, "uncollectible")); err != nil {
 			t.Fatal(err)
 		}
-		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionVoid)
+		want(id, InvoiceActionPay, InvoiceActionSend, InvoiceActionVoid, InvoiceActionCredit)
 		begun, err := s.BeginInvoiceVoid(s.ctx, id)
 		if err != nil {
 			t.Fatal(err)
@@ -31,6 +46,15 @@ func TestAllowedActions(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(id)
+		own := s.ownInvoiceOf(t, item(t, "API", "3", "USD", 1))
+		s.noteTo(t, own, "1", "")
+		want(own, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionCredit)
+		_, err = s.BeginInvoiceVoid(s.ctx, own)
+		wantCode(t, err, CodeInvalidState, "id")
+		paid := s.paidInvoiceOf(t, item(t, "API", "3", "USD", 1))
+		want(paid, InvoiceActionCredit)
+		s.noteTo(t, paid, "", creditnote.SettlementBALANCE)
+		want(paid)
 
 		quoteID := s.openQuoteOf(t, item(t, "API", "3", "USD", 1))
 		if got := s.QuoteActions(t.Context(), s.quoted(t, quoteID)); !slices.Equal(got, []QuoteAction{QuoteActionAccept, QuoteActionSend, QuoteActionRevise, QuoteActionCancel}) {

@@ -218,13 +218,19 @@ func (tx *Tx) reverse(ctx context.Context, e *ent.LedgerEntry, transactionID str
 	if e.Kind == ledgerentry.KindREVERSAL {
 		return nil, fmt.Errorf("reverse %s: it is a reversal itself", e.ID)
 	}
-	return tx.postOnce(ctx, posting{
+	return tx.postOnce(ctx, reversalOf(e, transactionID, 1))
+}
+
+// reversalOf is the mirror of an entry, as the n-th part that is taken back of
+// it.
+func reversalOf(e *ent.LedgerEntry, transactionID string, n int) posting {
+	return posting{
 		transactionID: transactionID,
 		kind:          ledgerentry.KindREVERSAL, reversedKind: e.Kind, reversesID: e.ID,
 		debit: e.CreditAccount, credit: e.DebitAccount, balanceID: orEmpty(e.BalanceID),
 		amount:    money.Amount{Units: e.AmountUnits, Currency: e.Currency},
 		paymentID: orEmpty(e.PaymentID), invoiceID: orEmpty(e.InvoiceID), providerID: orEmpty(e.ProviderID),
 		refundID: orEmpty(e.RefundID), disputeID: orEmpty(e.DisputeID), creditNoteID: orEmpty(e.CreditNoteID),
-		causeKey: reversalPart(e.ID, 1),
-	})
+		causeKey: reversalPart(e.ID, n),
+	}
 }

@@ -247,6 +247,7 @@ const (
 	OperationInvoiceSettle   = gatewaycall.OperationINVOICE_SETTLE
 	OperationInvoiceVoid     = gatewaycall.OperationINVOICE_VOID
 	OperationInvoiceDiscard  = gatewaycall.OperationINVOICE_DISCARD
+	OperationCreditNote      = gatewaycall.OperationCREDIT_NOTE
 	OperationHostedPayment   = gatewaycall.OperationHOSTED_PAYMENT
 	OperationCharge          = gatewaycall.OperationCHARGE
 	OperationPaymentCancel   = gatewaycall.OperationPAYMENT_CANCEL

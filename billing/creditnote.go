@@ -10,6 +10,7 @@ import (
 	"purser/ent/dispute"
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
+	"purser/ent/invoiceline"
 	"purser/ent/payment"
 	"purser/ent/refund"
 	"purser/gateway"
@@ -18,38 +19,63 @@ import (
 
 // A finalized invoice changes by credit notes only. A note takes back a part of
 // its revenue and of its tax, for good: it has a number and a document of its
-// own. While the invoice is OPEN less is due on it from then on; what was paid
-// of a PAID one goes back at the gateway, to the payer's balance, or elsewhere.
+// own, and says what it takes of which line and of the tax at which rate
+// (creditnoteshare.go). While the invoice is unpaid less is due on it from then
+// on; what was paid of a PAID one goes back at the gateway, to the payer's
+// balance, or elsewhere.
 //
-// No gateway is told: what a gateway keeps of an invoice stays as it was
-// issued, and on its page the payer is asked for all of it. So an OPEN invoice
-// that a gateway keeps is not credited but voided.
+// A gateway that keeps an unpaid invoice is asked first to ask for less
+// (creditnotekept.go). Of a PAID one no gateway is told more than what it has to
+// give back: what it keeps of it stays as it was paid.
+//
+// A usage invoice is credited like any other. Its debt has left the balance for
+// good when it was issued, so a note does not bring it back there: what is
+// credited is not owed any more. While the invoice is unpaid, less of the credit
+// limit is taken by it; of a paid one BALANCE makes the running debt less, which
+// the next usage invoice shows among the credits. Revenue and tax are taken back
+// as they stand after the invoice has moved the tax out of the usage's revenue.
+//
+// An UNCOLLECTIBLE invoice is credited like an OPEN one, and as much of its
+// write-off is taken back: what is not owed is no bad debt.
 
 // CreditNoteDraft asks for a credit note.
 type CreditNoteDraft struct {
 	InvoiceID  string
-	Amount     *money.Amount // tax included; nil: all that is left of the invoice
+	Amount     *money.Amount         // tax included; nil, without Lines as well: all that is left of the invoice
+	Lines      []CreditNoteLineDraft `json:",omitempty"` // in place of Amount
 	Reason     string
-	Settlement creditnote.Settlement // empty: DUE, for an OPEN invoice
+	Settlement creditnote.Settlement // empty: DUE, for an unpaid invoice
 	Key        *string               `json:"-"`
 }
 
+// CreditNoteLineDraft names a line to be taken back: so many of it, so much of
+// its amount, or with neither all that is left of it.
+type CreditNoteLineDraft struct {
+	LineID   string
+	Quantity *int
+	Amount   *money.Amount
+}
+
 // BegunCreditNote is a credit note, with the refund that gives it back where a
-// gateway has to be asked.
+// gateway has to be asked for that, or the call by which a gateway is asked to
+// take the note; that one is made when the call is finished.
 type BegunCreditNote struct {
 	CreditNoteID string
 	Refund       *BegunRefund
+	*Call
+	Request gateway.CreditNoteRequest
 }
 
 // creditReasonMax bounds the reason of a credit note.
 const creditReasonMax = 500
 
-// BeginCreditNote makes a credit note. Called again with the same key it
+// BeginCreditNote makes a credit note, or stores the intent to have the gateway
+// take it that keeps the unpaid invoice. Called again with the same key it
 // returns the same one. A refund that the gateway then refuses has FAILED; the
 // note stands.
 //
 // Codes: REQUIRED, INVALID, NOT_FOUND, INVALID_STATE, CURRENCY_MISMATCH,
-// IDEMPOTENCY_KEY_REUSED.
+// BELOW_MINIMUM, IDEMPOTENCY_KEY_REUSED.
 func (s *Service) BeginCreditNote(ctx context.Context, d CreditNoteDraft) (*BegunCreditNote, error) {
 	var err error
 	if d.Reason, err = label(d.Reason, "reason", "the reason", creditReasonMax); err != nil {
@@ -63,15 +89,16 @@ func (s *Service) BeginCreditNote(ctx context.Context, d CreditNoteDraft) (*Begu
 	var out BegunCreditNote
 	var found string
 	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		out, found = BegunCreditNote{CreditNoteID: id}, ""
 		earlier, err := tx.replay(ctx, op)
 		if err != nil {
 			return err
 		}
 		if earlier != nil {
+			// A run before this one whose COMMIT was not answered has its request.
 			out.CreditNoteID, found = earlier.Subject, earlier.CallID
 			return nil
 		}
+		out, found = BegunCreditNote{CreditNoteID: id}, ""
 		if _, err := tx.organization(ctx); err != nil {
 			return err
 		}
@@ -79,32 +106,28 @@ func (s *Service) BeginCreditNote(ctx context.Context, d CreditNoteDraft) (*Begu
 		if err != nil {
 			return inField(err, "invoiceId")
 		}
-		d := d
-		left, err := tx.creditable(ctx, inv, &d)
+		note, err := tx.draftNote(ctx, id, inv, d)
 		if err != nil {
 			return err
 		}
-		amount := left
-		if d.Amount != nil {
-			if amount, err = amountWithin(*d.Amount, left); err != nil {
+		if inv.GatewayInvoiceID != nil && unpaidStatus(inv.Status) {
+			if found, out.Request, err = callID, note.request(inv), tx.beginKeptNote(ctx, inv, note, callID); err != nil {
 				return err
 			}
+			return tx.remember(ctx, op, id, inv.ID, found)
 		}
 		var p *ent.Payment
-		if d.Settlement == creditnote.SettlementREFUND {
-			if p, err = tx.paymentToGiveBack(ctx, inv, amount, "settlement"); err != nil {
+		if note.Settlement == creditnote.SettlementREFUND {
+			if p, err = tx.paymentToGiveBack(ctx, inv, note.amount(inv), "settlement"); err != nil {
 				return err
 			}
 		}
-		note, err := tx.createNote(ctx, id, inv, d, amount)
+		row, err := tx.makeNote(ctx, inv, note, "")
 		if err != nil {
-			return err
-		}
-		if err := tx.settleNote(ctx, inv, note); err != nil {
 			return err
 		}
 		if p != nil {
-			if out.Refund, err = tx.beginNoteRefund(ctx, note, p, refundID, callID); err != nil {
+			if out.Refund, err = tx.beginNoteRefund(ctx, row, p, refundID, callID); err != nil {
 				return err
 			}
 			found = callID
@@ -117,49 +140,119 @@ func (s *Service) BeginCreditNote(ctx context.Context, d CreditNoteDraft) (*Begu
 	return &out, s.begunNote(ctx, &out, found, callID)
 }
 
-// begunNote opens the call of a note's refund, or waits for whoever makes it.
-func (s *Service) begunNote(ctx context.Context, out *BegunCreditNote, found, callID string) (err error) {
-	switch found {
-	case "":
-		return nil
-	case callID:
-		out.Refund.Call, err = s.begun(ctx, found, callID)
+// begunNote opens the call of a note or of its refund, or waits for whoever
+// makes it. A note whose refund was refused stands.
+func (s *Service) begunNote(ctx context.Context, out *BegunCreditNote, found, callID string) error {
+	call, err := s.begun(ctx, found, callID)
+	switch {
+	case call == nil:
+		if isRefusal(err) {
+			return s.unlessMade(ctx, out.CreditNoteID, err)
+		}
 		return err
+	case out.Refund != nil:
+		out.Refund.Call = call
+	default:
+		out.Call = call
 	}
-	return s.awaitCall(ctx, found) // however it ended, the note stands
+	return err
 }
 
-// creditable says how much of an invoice can be credited, and settles where it
-// goes.
-func (tx *Tx) creditable(ctx context.Context, inv *ent.Invoice, d *CreditNoteDraft) (money.Amount, error) {
-	none := money.Amount{}
-	if inv.DebtUnits != nil {
-		return none, refuse(CodeInvalidState, "invoiceId", "the invoice is of usage, which was booked when it happened: take it back with usageReverse, or credit the balance with balanceCredit")
+// unlessMade is the refusal that the call of a note has ended with, where there
+// is no note.
+func (s *Service) unlessMade(ctx context.Context, id string, refusal error) error {
+	made, err := s.read.CreditNote.Query().Where(creditnote.ID(id)).Exist(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read credit note %s: %w", id, err)
+	case made:
+		return nil
 	}
+	return refusal
+}
+
+// noteDraft is a note that is decided and not made yet: what is stored of it
+// while a gateway is asked.
+type noteDraft struct {
+	ID         string
+	Settlement creditnote.Settlement
+	Reason     string
+	noteShare
+}
+
+func (n *noteDraft) amount(inv *ent.Invoice) money.Amount {
+	return money.Amount{Units: n.Total, Currency: inv.Currency}
+}
+
+// draftNote decides what a note takes back, and where that goes.
+func (tx *Tx) draftNote(ctx context.Context, id string, inv *ent.Invoice, d CreditNoteDraft) (*noteDraft, error) {
+	note := &noteDraft{ID: id, Settlement: d.Settlement, Reason: d.Reason}
+	if err := tx.creditable(ctx, inv, note); err != nil {
+		return nil, err
+	}
+	left, err := tx.leftOf(ctx, inv)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(d.Lines) > 0 && d.Amount != nil:
+		return nil, refuse(CodeInvalid, "lineItems", "a credit note is of an amount or of lines: leave one of amount and lineItems out")
+	case len(d.Lines) > 0:
+		note.noteShare, err = left.byDrafts(d.Lines)
+		return note, err
+	case d.Amount == nil:
+		note.noteShare = left.all()
+		return note, nil
+	}
+	rest := money.Amount{Units: left.left, Currency: inv.Currency}
+	amount, err := amountWithin(*d.Amount, rest)
+	if err != nil {
+		return nil, err
+	}
+	if amount == rest {
+		note.noteShare = left.all()
+		return note, nil
+	}
+	note.noteShare, err = left.byAmount(amount.Units)
+	return note, err
+}
+
+// leftOf is an invoice with what earlier notes have left of it.
+func (tx *Tx) leftOf(ctx context.Context, inv *ent.Invoice) (*creditedInvoice, error) {
+	lines, err := tx.InvoiceLine.Query().Where(invoiceline.InvoiceID(inv.ID)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read lines of invoice %s: %w", inv.ID, err)
+	}
+	notes, err := tx.CreditNote.Query().Where(creditnote.InvoiceID(inv.ID)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read credit notes of invoice %s: %w", inv.ID, err)
+	}
+	return creditedSoFar(inv, lines, notes)
+}
+
+// creditable refuses an invoice that cannot be credited now, and settles where
+// the amount of a note to it goes.
+func (tx *Tx) creditable(ctx context.Context, inv *ent.Invoice, note *noteDraft) error {
 	if inv.PendingCallID != nil {
-		return none, inField(tx.underWay(ctx, "invoice", *inv.PendingCallID), "invoiceId")
+		return inField(tx.underWay(ctx, "invoice", *inv.PendingCallID), "invoiceId")
 	}
 	switch inv.Status {
-	case invoice.StatusOPEN:
-		switch {
-		case d.Settlement != "" && d.Settlement != creditnote.SettlementDUE:
-			return none, refuse(CodeInvalid, "settlement", "nothing was paid of the invoice yet: a credit note takes from what is due on it")
-		case inv.GatewayInvoiceID != nil:
-			return none, refuse(CodeInvalidState, "invoiceId", "the gateway asks the payer for all of the invoice: void it with invoiceVoid and issue another one")
+	case invoice.StatusOPEN, invoice.StatusUNCOLLECTIBLE:
+		if note.Settlement != "" && note.Settlement != creditnote.SettlementDUE {
+			return refuse(CodeInvalid, "settlement", "nothing was paid of the invoice yet: a credit note takes from what is due on it")
 		}
-		d.Settlement = creditnote.SettlementDUE
-		return inv.AmountDue(), inField(tx.noPaymentUnderWay(ctx, inv), "invoiceId")
+		note.Settlement = creditnote.SettlementDUE
+		return inField(tx.noPaymentUnderWay(ctx, inv), "invoiceId")
 	case invoice.StatusPAID:
-		if d.Settlement == "" || d.Settlement == creditnote.SettlementDUE {
-			return none, refuse(CodeRequired, "settlement", "the invoice is paid: say where the amount goes, REFUND, BALANCE or OUT_OF_BAND")
+		switch {
+		case inv.TotalUnits <= inv.CreditedUnits:
+			return refuse(CodeInvalidState, "invoiceId", "there is nothing left of the invoice to be credited")
+		case note.Settlement == "" || note.Settlement == creditnote.SettlementDUE:
+			return refuse(CodeRequired, "settlement", "the invoice is paid: say where the amount goes, REFUND, BALANCE or OUT_OF_BAND")
 		}
-		left := money.Amount{Units: inv.TotalUnits - inv.CreditedUnits, Currency: inv.Currency}
-		if left.Units <= 0 {
-			return none, refuse(CodeInvalidState, "invoiceId", "there is nothing left of the invoice to be credited")
-		}
-		return left, nil
+		return nil
 	default:
-		return none, refuse(CodeInvalidState, "invoiceId", "the invoice is %s: only one that is OPEN or PAID can be credited", inv.Status)
+		return refuse(CodeInvalidState, "invoiceId", "the invoice is %s: only one that is OPEN, UNCOLLECTIBLE or PAID can be credited", inv.Status)
 	}
 }
 
@@ -179,29 +272,9 @@ func amountWithin(amount, left money.Amount) (money.Amount, error) {
 	return amount, nil
 }
 
-// createNote stores a note with its shares. The shares of all notes to an
-// invoice are taken of what they come to together, so that those of an invoice
-// that is credited as a whole are the invoice's to the last digit.
-func (tx *Tx) createNote(ctx context.Context, id string, inv *ent.Invoice, d CreditNoteDraft, amount money.Amount) (*ent.CreditNote, error) {
-	earlier, err := tx.CreditNote.Query().Where(creditnote.InvoiceID(inv.ID)).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read credit notes of invoice %s: %w", inv.ID, err)
-	}
-	credited := amount.Units
-	var subtotalBefore, taxBefore money.Units
-	for _, n := range earlier {
-		credited += n.TotalUnits
-		subtotalBefore += n.SubtotalUnits
-		taxBefore += n.TaxUnits
-	}
-	tax, err := inv.Tax().ShareToMinor(credited, inv.TotalUnits)
-	if err != nil {
-		return nil, fmt.Errorf("share the tax of invoice %s: %w", inv.ID, err)
-	}
-	subtotal := credited - tax.Units
-	if credited == inv.TotalUnits {
-		subtotal = inv.SubtotalUnits
-	}
+// makeNote stores a note with its number and books it. gatewayID is what a
+// gateway calls it that has taken it.
+func (tx *Tx) makeNote(ctx context.Context, inv *ent.Invoice, d *noteDraft, gatewayID string) (*ent.CreditNote, error) {
 	o, err := tx.tenant(ctx)
 	if err != nil {
 		return nil, err
@@ -210,13 +283,20 @@ func (tx *Tx) createNote(ctx context.Context, id string, inv *ent.Invoice, d Cre
 	if err != nil {
 		return nil, err
 	}
-	note, err := tx.CreditNote.Create().SetID(id).SetInvoiceID(inv.ID).SetNumber(number).SetCurrency(inv.Currency).
-		SetTotalUnits(amount.Units).SetTaxUnits(tax.Units - taxBefore).SetSubtotalUnits(subtotal - subtotalBefore).
-		SetSettlement(d.Settlement).SetReason(d.Reason).SetPublicToken(tx.s.newSecret(24)).SetCreatedAt(tx.Now).Save(ctx)
+	c := tx.CreditNote.Create().SetID(d.ID).SetInvoiceID(inv.ID).SetNumber(number).SetCurrency(inv.Currency).
+		SetTotalUnits(d.Total).SetTaxUnits(d.Tax).SetSubtotalUnits(d.Subtotal).SetLines(d.Lines).
+		SetSettlement(d.Settlement).SetReason(d.Reason).SetPublicToken(tx.s.newSecret(24)).SetCreatedAt(tx.Now)
+	if len(d.Taxes) > 0 {
+		c.SetTaxes(d.Taxes)
+	}
+	if gatewayID != "" {
+		c.SetGatewayCreditNoteID(gatewayID)
+	}
+	note, err := c.Save(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("store credit note: %w", err)
 	}
-	return note, nil
+	return note, tx.settleNote(ctx, inv, note)
 }
 
 // settleNote books a note and brings its invoice up to date.
@@ -225,7 +305,7 @@ func (tx *Tx) settleNote(ctx context.Context, inv *ent.Invoice, note *ent.Credit
 		return err
 	}
 	u := tx.Invoice.Update().
-		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status), invoice.CreditedUnits(inv.CreditedUnits), invoice.PendingCallIDIsNil()).
+		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status), invoice.CreditedUnits(inv.CreditedUnits)).
 		SetCreditedUnits(inv.CreditedUnits + note.TotalUnits).SetUpdatedAt(tx.Now)
 	if note.Settlement == creditnote.SettlementDUE {
 		inv.WaivedUnits += note.TotalUnits
@@ -235,6 +315,7 @@ func (tx *Tx) settleNote(ctx context.Context, inv *ent.Invoice, note *ent.Credit
 	if err := cas(u.Save(ctx)); err != nil {
 		return fmt.Errorf("credit invoice %s: %w", inv.ID, err)
 	}
+	inv.CreditedUnits += note.TotalUnits
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
 	if note.Settlement != creditnote.SettlementDUE {
 		return nil
@@ -245,7 +326,12 @@ func (tx *Tx) settleNote(ctx context.Context, inv *ent.Invoice, note *ent.Credit
 	if inv.AmountDueUnits == 0 {
 		return tx.settledByNotes(ctx, inv)
 	}
-	if inv.Collection != invoice.CollectionBALANCE {
+	if inv.GatewayInvoiceID != nil {
+		// Who waits on the gateway's page is asked for less there, and makes
+		// another payment than the one that was begun.
+		return tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION)
+	}
+	if inv.Collection != invoice.CollectionBALANCE || inv.Status != invoice.StatusOPEN {
 		return nil
 	}
 	b, err := tx.settledBalance(ctx, inv.PayerID, inv.Currency)

@@ -186,7 +186,7 @@ func TestNotesAndTheirInvoice(t *testing.T) {
 			field string
 		}{
 			{draft, "", CodeInvalidState, "invoiceId"},
-			{open, "", CodeInvalidState, "invoiceId"},
+			{open, creditnote.SettlementBALANCE, CodeInvalid, "settlement"},
 			{own, creditnote.SettlementREFUND, CodeInvalid, "settlement"},
 			{outside, "", CodeRequired, "settlement"},
 			{outside, creditnote.SettlementREFUND, CodeInvalid, "settlement"},

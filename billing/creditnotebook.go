@@ -40,7 +40,7 @@ func (tx *Tx) bookNote(ctx context.Context, inv *ent.Invoice, note *ent.CreditNo
 		}
 	}
 	if balanceID == "" {
-		return nil
+		return tx.lessenWriteOff(ctx, inv, note.TotalUnits)
 	}
 	return tx.payWaiting(ctx, balanceID)
 }

@@ -288,14 +288,30 @@ func (s *Service) noteDocument(ctx context.Context, token string) (document.Docu
 		{Name: words.Invoice, Value: orEmpty(i.Number)},
 		{Name: words.Issued, Value: d.Language.Date(i.FinalizedAt.In(zone))},
 	}
-	d.Lines = []document.Line{{Description: n.Reason, Quantity: 1, UnitAmount: n.Subtotal(), Amount: n.Subtotal()}}
+	d.Description = n.Reason
+	rows, err := s.read.InvoiceLine.Query().Where(invoiceline.InvoiceID(i.ID)).All(ctx)
+	if err != nil {
+		return d, fmt.Errorf("read positions of invoice %s: %w", i.ID, err)
+	}
+	for _, l := range n.ShownLines() {
+		line := document.Line{Description: l.Description, Quantity: 1, UnitAmount: l.Amount, Amount: l.Amount}
+		for _, of := range rows {
+			if of.ID == l.LineItemID && l.Quantity != nil {
+				line.Quantity, line.UnitAmount = *l.Quantity, of.UnitAmount()
+			}
+		}
+		d.Lines = append(d.Lines, line)
+	}
 	if n.TaxUnits != 0 || n.SubtotalUnits != n.TotalUnits {
 		d.Sums = append(d.Sums, document.Sum{Name: words.Subtotal, Amount: n.Subtotal()})
 	}
-	if n.TaxUnits != 0 {
-		d.Sums = append(d.Sums, document.Sum{Name: words.Tax, Amount: n.Tax()})
+	for _, t := range n.ShownTaxes() {
+		d.Sums = append(d.Sums, document.Sum{Name: fmt.Sprintf(words.TaxOf, d.Language.Number(t.Rate), d.Language.Number(t.Taxable.Decimal())), Amount: t.Amount})
 	}
 	d.Sums = append(d.Sums, document.Sum{Name: words.TotalCredited, Amount: n.Total()})
+	if i.DebtUnits != nil && n.TaxUnits != 0 {
+		d.Notes = append(d.Notes, words.PositionsWithTax)
+	}
 	return d, nil
 }
 

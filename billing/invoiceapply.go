@@ -44,9 +44,17 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 			return err
 		}
 	}
+	if inv, err = tx.adoptNote(ctx, inv, r); err != nil {
+		return err
+	}
 	switch {
 	case r.State == gateway.InvoicePaid:
 		return tx.settleInvoice(ctx, inv, r)
+	case r.State == gateway.InvoiceVoid && inv.WaivedUnits > 0 && inv.Status != invoice.StatusVOID:
+		if inv.WaivedUnits == inv.TotalUnits {
+			return nil // it was credited as a whole: nothing is owed either way
+		}
+		return fmt.Errorf("invoice %s is void at the gateway, and %s of it are credited: %w", id, inv.Credited(), errMismatch)
 	case r.State == gateway.InvoiceVoid && inv.Status != invoice.StatusVOID:
 		return tx.voidInvoice(ctx, inv)
 	}

@@ -456,13 +456,13 @@ func (tx *Tx) settleOutside(ctx context.Context, inv *ent.Invoice) error {
 
 // payingPayment finds the payment by which the invoice was paid: one under
 // way, else the last that failed (the payer tried again on the page), else a
-// new one.
+// new one. One that was begun before a credit note was over another amount.
 func (tx *Tx) payingPayment(ctx context.Context, inv *ent.Invoice, r gateway.InvoiceResult) (*ent.Payment, error) {
 	for _, states := range [][]payment.Status{
 		{payment.StatusPROCESSING}, {payment.StatusREQUIRES_ACTION}, {payment.StatusFAILED, payment.StatusCANCELED},
 	} {
 		p, err := tx.Payment.Query().
-			Where(payment.InvoiceID(inv.ID), payment.StatusIn(states...)).
+			Where(payment.InvoiceID(inv.ID), payment.StatusIn(states...), payment.AmountUnits(inv.AmountDueUnits)).
 			Order(ent.Desc(payment.FieldID)).First(ctx)
 		if err == nil || !ent.IsNotFound(err) {
 			return p, err

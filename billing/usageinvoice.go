@@ -127,15 +127,16 @@ func (s *Service) BeginUsageInvoice(ctx context.Context, d UsageInvoiceDraft) (*
 	var out InvoiceFinalization
 	var found string
 	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		out, found = InvoiceFinalization{InvoiceID: id}, ""
 		earlier, err := tx.replay(ctx, op)
 		if err != nil {
 			return err
 		}
 		if earlier != nil {
+			// A run before this one whose COMMIT was not answered has its request.
 			out.InvoiceID, found = earlier.Subject, earlier.CallID
 			return nil
 		}
+		out, found = InvoiceFinalization{InvoiceID: id}, ""
 		inv, err := tx.invoiceDebtNow(ctx, id, d)
 		if err != nil {
 			return err

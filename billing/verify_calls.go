@@ -80,7 +80,7 @@ func (v *verifier) owner(ctx context.Context, c *ent.GatewayCall) error {
 			}
 		}
 	case gatewaycall.OperationINVOICE_FINALIZE, gatewaycall.OperationINVOICE_PAY, gatewaycall.OperationINVOICE_SETTLE,
-		gatewaycall.OperationINVOICE_VOID, gatewaycall.OperationINVOICE_DISCARD:
+		gatewaycall.OperationINVOICE_VOID, gatewaycall.OperationINVOICE_DISCARD, gatewaycall.OperationCREDIT_NOTE:
 		var i *ent.Invoice
 		if i, err = v.Invoice.Query().Where(invoice.ID(c.Subject)).Only(ctx); err == nil {
 			want.provider = orEmpty(i.ProviderID)

@@ -192,6 +192,11 @@ func (s *sale) notes(t testing.TB, prepaid *ent.Payer, line func(string) LineDra
 	s.noteTo(t, s.ownInvoiceOf(t, line("600")), "2", "")
 	s.noteTo(t, s.ownInvoiceOf(t, line("601.0013")), "", "")
 	s.payer = seller
+	kept := s.keptNoteTo(t, s.openInvoiceOf(t, line("15")), "3")
+	if err := s.FinishCreditNote(s.ctx, kept.ID, s.noteAt(t, "3")); err != nil {
+		t.Fatal(err)
+	}
+	s.keptNoteTo(t, s.openInvoiceOf(t, line("16")), "3") // which the gateway has not answered
 	paid := s.paidInvoiceOf(t, line("14"))
 	begun := s.noteTo(t, paid, "2", creditnote.SettlementREFUND)
 	if err := s.FinishRefund(s.ctx, begun.Refund.ID, refundAt(gateway.RefundSucceeded, s.named("re"), usd(t, "2"))); err != nil {
@@ -272,7 +277,7 @@ func provables() []provable {
 			invoice.FieldCreatedAt, invoice.FieldUpdatedAt, invoice.FieldPendingCallID, // taken away
 		}},
 		{table: creditnote.Table, states: map[string][]string{creditnote.FieldSettlement: {"DUE", "REFUND", "BALANCE", "OUT_OF_BAND"}}, untold: []string{
-			creditnote.FieldReason, creditnote.FieldPublicToken,
+			creditnote.FieldReason, creditnote.FieldPublicToken, creditnote.FieldGatewayCreditNoteID,
 		}},
 		{table: payment.Table, where: "status = 'SUCCEEDED'", states: payments, untold: shown},
 		{table: payment.Table, where: "status <> 'SUCCEEDED'", states: payments, untold: append([]string{

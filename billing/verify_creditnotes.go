@@ -3,10 +3,13 @@ package billing
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"purser/ent"
 	"purser/ent/creditnote"
 	"purser/ent/invoice"
+	"purser/ent/invoiceline"
 	"purser/ent/ledgerentry"
 	"purser/ent/refund"
 	"purser/money"
@@ -18,10 +21,13 @@ type creditNotes struct {
 	of      map[string][]*ent.CreditNote // by invoice
 	entries map[string][]*ent.LedgerEntry
 	refunds map[string][]*ent.Refund
+	lines   map[string][]*ent.InvoiceLine // of the invoices that have notes
 }
 
 func (v *verifier) creditNotes(ctx context.Context, page []*ent.Invoice) (creditNotes, error) {
-	out := creditNotes{of: map[string][]*ent.CreditNote{}, entries: map[string][]*ent.LedgerEntry{}, refunds: map[string][]*ent.Refund{}}
+	out := creditNotes{
+		of: map[string][]*ent.CreditNote{}, entries: map[string][]*ent.LedgerEntry{}, refunds: map[string][]*ent.Refund{}, lines: map[string][]*ent.InvoiceLine{},
+	}
 	var invoices, notes []string
 	for _, i := range page {
 		if i.FinalizedAt != nil {
@@ -53,6 +59,15 @@ func (v *verifier) creditNotes(ctx context.Context, page []*ent.Invoice) (credit
 	for _, r := range backs {
 		out.refunds[*r.CreditNoteID] = append(out.refunds[*r.CreditNoteID], r)
 	}
+	for credited := range slices.Chunk(slices.Sorted(maps.Keys(out.of)), linesChunk) {
+		lines, err := v.InvoiceLine.Query().Where(invoiceline.InvoiceIDIn(credited...)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
+		if err != nil {
+			return out, fmt.Errorf("read lines of credited invoices: %w", err)
+		}
+		for _, l := range lines {
+			out.lines[l.InvoiceID] = append(out.lines[l.InvoiceID], l)
+		}
+	}
 	return out, nil
 }
 
@@ -73,6 +88,74 @@ func (v *verifier) credited(i *ent.Invoice, all creditNotes) error {
 		return v.fault(invoice.Table, i.ID, "credited_units against its credit notes", credited, i.CreditedUnits)
 	case i.WaivedUnits != waived:
 		return v.fault(invoice.Table, i.ID, "waived_units against its credit notes", waived, i.WaivedUnits)
+	case len(all.of[i.ID]) == 0:
+		return nil
+	}
+	return v.creditedLines(i, all.lines[i.ID], all.of[i.ID])
+}
+
+// creditedLines checks that the notes to an invoice take back no more than it
+// was: of no line, at no rate, and in all with no more rounding than the sum
+// needs.
+func (v *verifier) creditedLines(i *ent.Invoice, lines []*ent.InvoiceLine, notes []*ent.CreditNote) error {
+	c, err := creditedSoFar(i, lines, notes)
+	if err != nil {
+		return v.fault(creditnote.Table, notes[0].ID, "what the notes to "+i.ID+" are of", "lines and rates of the invoice", err)
+	}
+	for n, l := range lines {
+		if !within(c.lines[n].left, l.AmountUnits) {
+			return v.fault(invoiceline.Table, l.ID, "what credit notes take back of it", l.AmountUnits, l.AmountUnits-c.lines[n].left)
+		}
+	}
+	for _, r := range c.rates {
+		if !within(r.baseLeft, r.base) || !within(r.taxLeft, r.tax) {
+			return v.fault(invoice.Table, i.ID, "what credit notes take back at "+string(r.rate.Decimal())+" %",
+				fmt.Sprintf("%d and tax %d at most", r.base, r.tax), fmt.Sprintf("%d and tax %d", r.base-r.baseLeft, r.tax-r.taxLeft))
+		}
+	}
+	total, err := money.Amount{Units: c.exact, Currency: i.Currency}.RoundToMinor()
+	if err != nil || total.Units != c.credited {
+		return v.fault(invoice.Table, i.ID, "what its credit notes come to, in whole minor units", total.Units, c.credited)
+	}
+	rates := ratesOfLines(i, lines)
+	for _, note := range notes {
+		if err := v.noteShares(i, note, lines, rates); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteShares checks the sums of one note against its lines and its taxes.
+func (v *verifier) noteShares(i *ent.Invoice, note *ent.CreditNote, lines []*ent.InvoiceLine, rates []money.Rate) error {
+	bases := map[money.Rate]money.Units{}
+	var subtotal, tax money.Units
+	for _, l := range note.Lines {
+		n := slices.IndexFunc(lines, func(of *ent.InvoiceLine) bool { return of.ID == l.LineID })
+		if lines[n].Description != l.Description {
+			return v.fault(creditnote.Table, note.ID, "description of line "+l.LineID, lines[n].Description, l.Description)
+		}
+		subtotal += l.AmountUnits
+		bases[rates[n]] += l.AmountUnits
+	}
+	for _, t := range note.Taxes {
+		want := bases[t.RatePpm]
+		if i.DebtUnits != nil {
+			want -= t.TaxUnits
+		}
+		if t.TaxableUnits != want {
+			return v.fault(creditnote.Table, note.ID, "what its tax at "+string(t.RatePpm.Decimal())+" % is on", want, t.TaxableUnits)
+		}
+		tax += t.TaxUnits
+	}
+	if i.DebtUnits != nil {
+		subtotal -= tax
+	}
+	switch {
+	case note.SubtotalUnits != subtotal:
+		return v.fault(creditnote.Table, note.ID, "subtotal_units against its lines", subtotal, note.SubtotalUnits)
+	case note.TaxUnits != tax:
+		return v.fault(creditnote.Table, note.ID, "tax_units against its taxes", tax, note.TaxUnits)
 	}
 	return nil
 }

@@ -479,7 +479,7 @@ func (v *verifier) shape(e *ent.LedgerEntry) error {
 }
 
 // mirrors checks a reversal against the entry that it reverses, of which all
-// reversals together are given. Usage may be reversed in parts.
+// reversals together are given. Usage and write-offs may be reversed in parts.
 func (v *verifier) mirrors(e, original *ent.LedgerEntry, mirrored money.Units) error {
 	what := func(kind string, amount money.Units, debit, credit, currency string) string {
 		return fmt.Sprintf("%s of %d %s from %s to %s", kind, amount, currency, debit, credit)
@@ -492,7 +492,7 @@ func (v *verifier) mirrors(e, original *ent.LedgerEntry, mirrored money.Units) e
 		return v.fault(ledgerentry.Table, original.ID, "all of its reversals", original.AmountUnits, mirrored)
 	}
 	amount := original.AmountUnits
-	if original.Kind == ledgerentry.KindUSAGE {
+	if original.Kind == ledgerentry.KindUSAGE || original.Kind == ledgerentry.KindWRITE_OFF {
 		amount = min(amount, e.AmountUnits)
 	}
 	want := what(string(original.Kind), amount, original.CreditAccount, original.DebitAccount, original.Currency)

@@ -8,6 +8,7 @@ import (
 	"purser/ent"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
+	"purser/money"
 )
 
 // accountWriteOff holds what payers will not pay any more.
@@ -39,9 +40,15 @@ func (tx *Tx) writeOff(ctx context.Context, inv *ent.Invoice) error {
 	return nil
 }
 
-// takeBackWriteOff takes a write-off back before an uncollectible invoice is
-// paid after all, or voided.
+// takeBackWriteOff takes back what is left of a write-off before an uncollectible
+// invoice is paid after all, or voided.
 func (tx *Tx) takeBackWriteOff(ctx context.Context, inv *ent.Invoice) error {
+	return tx.lessenWriteOff(ctx, inv, inv.AmountDueUnits)
+}
+
+// lessenWriteOff takes back a part of the write-off of an uncollectible invoice:
+// it was credited, so it is owed no more than it is expected.
+func (tx *Tx) lessenWriteOff(ctx context.Context, inv *ent.Invoice, by money.Units) error {
 	if inv.Status != invoice.StatusUNCOLLECTIBLE {
 		return nil
 	}
@@ -52,10 +59,15 @@ func (tx *Tx) takeBackWriteOff(ctx context.Context, inv *ent.Invoice) error {
 	if len(booked) == 0 {
 		return fmt.Errorf("take back write-off of invoice %s: there is none", inv.ID)
 	}
-	if _, err := tx.reverse(ctx, booked[len(booked)-1], ""); err != nil {
-		return fmt.Errorf("take back write-off of invoice %s: %w", inv.ID, err)
+	e := booked[len(booked)-1]
+	parts, err := tx.LedgerEntry.Query().Where(ledgerentry.ReversesID(e.ID)).Count(ctx)
+	if err != nil {
+		return fmt.Errorf("count reversals of %s: %w", e.ID, err)
 	}
-	return nil
+	p := reversalOf(e, "", parts+1)
+	p.amount.Units = by
+	_, err = tx.postOnce(ctx, p)
+	return wrapped(err, "take back write-off of invoice "+inv.ID)
 }
 
 // writeOffs are the write-offs of an invoice, the last one at the end.

@@ -3,9 +3,11 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"purser/ent/creditnote"
 	"purser/ent/invoice"
+	"purser/ent/schema"
 	"purser/money"
 	"strings"
 	"time"
@@ -39,6 +41,12 @@ type CreditNote struct {
 	Settlement creditnote.Settlement `json:"settlement,omitempty"`
 	// Reason holds the value of the "reason" field.
 	Reason string `json:"reason,omitempty"`
+	// Lines holds the value of the "lines" field.
+	Lines []schema.CreditedLine `json:"lines,omitempty"`
+	// Taxes holds the value of the "taxes" field.
+	Taxes []schema.TaxShare `json:"taxes,omitempty"`
+	// of one by which a gateway asks for less on the invoice that it keeps
+	GatewayCreditNoteID *string `json:"gateway_credit_note_id,omitempty"`
 	// PublicToken holds the value of the "public_token" field.
 	PublicToken string `json:"-"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -87,9 +95,11 @@ func (*CreditNote) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case creditnote.FieldLines, creditnote.FieldTaxes:
+			values[i] = new([]byte)
 		case creditnote.FieldTotalUnits, creditnote.FieldTaxUnits, creditnote.FieldSubtotalUnits:
 			values[i] = new(sql.NullInt64)
-		case creditnote.FieldID, creditnote.FieldOrganizationID, creditnote.FieldInvoiceID, creditnote.FieldNumber, creditnote.FieldCurrency, creditnote.FieldSettlement, creditnote.FieldReason, creditnote.FieldPublicToken:
+		case creditnote.FieldID, creditnote.FieldOrganizationID, creditnote.FieldInvoiceID, creditnote.FieldNumber, creditnote.FieldCurrency, creditnote.FieldSettlement, creditnote.FieldReason, creditnote.FieldGatewayCreditNoteID, creditnote.FieldPublicToken:
 			values[i] = new(sql.NullString)
 		case creditnote.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -174,6 +184,29 @@ func (_m *CreditNote) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Reason = value.String
 			}
+		case creditnote.FieldLines:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field lines", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Lines); err != nil {
+					return fmt.Errorf("unmarshal field lines: %w", err)
+				}
+			}
+		case creditnote.FieldTaxes:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field taxes", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Taxes); err != nil {
+					return fmt.Errorf("unmarshal field taxes: %w", err)
+				}
+			}
+		case creditnote.FieldGatewayCreditNoteID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field gateway_credit_note_id", values[i])
+			} else if value.Valid {
+				_m.GatewayCreditNoteID = new(string)
+				*_m.GatewayCreditNoteID = value.String
+			}
 		case creditnote.FieldPublicToken:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field public_token", values[i])
@@ -255,6 +288,17 @@ func (_m *CreditNote) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("reason=")
 	builder.WriteString(_m.Reason)
+	builder.WriteString(", ")
+	builder.WriteString("lines=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Lines))
+	builder.WriteString(", ")
+	builder.WriteString("taxes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Taxes))
+	builder.WriteString(", ")
+	if v := _m.GatewayCreditNoteID; v != nil {
+		builder.WriteString("gateway_credit_note_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("public_token=<sensitive>")
 	builder.WriteByte(')')

@@ -9,6 +9,7 @@ import (
 	"purser/ent/creditnote"
 	"purser/ent/invoice"
 	"purser/ent/refund"
+	"purser/ent/schema"
 	"purser/money"
 	"time"
 
@@ -83,6 +84,32 @@ func (_c *CreditNoteCreate) SetSettlement(v creditnote.Settlement) *CreditNoteCr
 // SetReason sets the "reason" field.
 func (_c *CreditNoteCreate) SetReason(v string) *CreditNoteCreate {
 	_c.mutation.SetReason(v)
+	return _c
+}
+
+// SetLines sets the "lines" field.
+func (_c *CreditNoteCreate) SetLines(v []schema.CreditedLine) *CreditNoteCreate {
+	_c.mutation.SetLines(v)
+	return _c
+}
+
+// SetTaxes sets the "taxes" field.
+func (_c *CreditNoteCreate) SetTaxes(v []schema.TaxShare) *CreditNoteCreate {
+	_c.mutation.SetTaxes(v)
+	return _c
+}
+
+// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
+func (_c *CreditNoteCreate) SetGatewayCreditNoteID(v string) *CreditNoteCreate {
+	_c.mutation.SetGatewayCreditNoteID(v)
+	return _c
+}
+
+// SetNillableGatewayCreditNoteID sets the "gateway_credit_note_id" field if the given value is not nil.
+func (_c *CreditNoteCreate) SetNillableGatewayCreditNoteID(v *string) *CreditNoteCreate {
+	if v != nil {
+		_c.SetGatewayCreditNoteID(*v)
+	}
 	return _c
 }
 
@@ -197,6 +224,9 @@ func (_c *CreditNoteCreate) check() error {
 	if _, ok := _c.mutation.Reason(); !ok {
 		return &ValidationError{Name: "reason", err: errors.New(`ent: missing required field "CreditNote.reason"`)}
 	}
+	if _, ok := _c.mutation.Lines(); !ok {
+		return &ValidationError{Name: "lines", err: errors.New(`ent: missing required field "CreditNote.lines"`)}
+	}
 	if _, ok := _c.mutation.PublicToken(); !ok {
 		return &ValidationError{Name: "public_token", err: errors.New(`ent: missing required field "CreditNote.public_token"`)}
 	}
@@ -279,6 +309,18 @@ func (_c *CreditNoteCreate) createSpec() (*CreditNote, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Reason(); ok {
 		_spec.SetField(creditnote.FieldReason, field.TypeString, value)
 		_node.Reason = value
+	}
+	if value, ok := _c.mutation.Lines(); ok {
+		_spec.SetField(creditnote.FieldLines, field.TypeJSON, value)
+		_node.Lines = value
+	}
+	if value, ok := _c.mutation.Taxes(); ok {
+		_spec.SetField(creditnote.FieldTaxes, field.TypeJSON, value)
+		_node.Taxes = value
+	}
+	if value, ok := _c.mutation.GatewayCreditNoteID(); ok {
+		_spec.SetField(creditnote.FieldGatewayCreditNoteID, field.TypeString, value)
+		_node.GatewayCreditNoteID = &value
 	}
 	if value, ok := _c.mutation.PublicToken(); ok {
 		_spec.SetField(creditnote.FieldPublicToken, field.TypeString, value)
@@ -369,6 +411,24 @@ type (
 	}
 )
 
+// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
+func (u *CreditNoteUpsert) SetGatewayCreditNoteID(v string) *CreditNoteUpsert {
+	u.Set(creditnote.FieldGatewayCreditNoteID, v)
+	return u
+}
+
+// UpdateGatewayCreditNoteID sets the "gateway_credit_note_id" field to the value that was provided on create.
+func (u *CreditNoteUpsert) UpdateGatewayCreditNoteID() *CreditNoteUpsert {
+	u.SetExcluded(creditnote.FieldGatewayCreditNoteID)
+	return u
+}
+
+// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
+func (u *CreditNoteUpsert) ClearGatewayCreditNoteID() *CreditNoteUpsert {
+	u.SetNull(creditnote.FieldGatewayCreditNoteID)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -416,6 +476,12 @@ func (u *CreditNoteUpsertOne) UpdateNewValues() *CreditNoteUpsertOne {
 		if _, exists := u.create.mutation.Reason(); exists {
 			s.SetIgnore(creditnote.FieldReason)
 		}
+		if _, exists := u.create.mutation.Lines(); exists {
+			s.SetIgnore(creditnote.FieldLines)
+		}
+		if _, exists := u.create.mutation.Taxes(); exists {
+			s.SetIgnore(creditnote.FieldTaxes)
+		}
 		if _, exists := u.create.mutation.PublicToken(); exists {
 			s.SetIgnore(creditnote.FieldPublicToken)
 		}
@@ -448,6 +514,27 @@ func (u *CreditNoteUpsertOne) Update(set func(*CreditNoteUpsert)) *CreditNoteUps
 		set(&CreditNoteUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
+func (u *CreditNoteUpsertOne) SetGatewayCreditNoteID(v string) *CreditNoteUpsertOne {
+	return u.Update(func(s *CreditNoteUpsert) {
+		s.SetGatewayCreditNoteID(v)
+	})
+}
+
+// UpdateGatewayCreditNoteID sets the "gateway_credit_note_id" field to the value that was provided on create.
+func (u *CreditNoteUpsertOne) UpdateGatewayCreditNoteID() *CreditNoteUpsertOne {
+	return u.Update(func(s *CreditNoteUpsert) {
+		s.UpdateGatewayCreditNoteID()
+	})
+}
+
+// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
+func (u *CreditNoteUpsertOne) ClearGatewayCreditNoteID() *CreditNoteUpsertOne {
+	return u.Update(func(s *CreditNoteUpsert) {
+		s.ClearGatewayCreditNoteID()
+	})
 }
 
 // Exec executes the query.
@@ -662,6 +749,12 @@ func (u *CreditNoteUpsertBulk) UpdateNewValues() *CreditNoteUpsertBulk {
 			if _, exists := b.mutation.Reason(); exists {
 				s.SetIgnore(creditnote.FieldReason)
 			}
+			if _, exists := b.mutation.Lines(); exists {
+				s.SetIgnore(creditnote.FieldLines)
+			}
+			if _, exists := b.mutation.Taxes(); exists {
+				s.SetIgnore(creditnote.FieldTaxes)
+			}
 			if _, exists := b.mutation.PublicToken(); exists {
 				s.SetIgnore(creditnote.FieldPublicToken)
 			}
@@ -695,6 +788,27 @@ func (u *CreditNoteUpsertBulk) Update(set func(*CreditNoteUpsert)) *CreditNoteUp
 		set(&CreditNoteUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
+func (u *CreditNoteUpsertBulk) SetGatewayCreditNoteID(v string) *CreditNoteUpsertBulk {
+	return u.Update(func(s *CreditNoteUpsert) {
+		s.SetGatewayCreditNoteID(v)
+	})
+}
+
+// UpdateGatewayCreditNoteID sets the "gateway_credit_note_id" field to the value that was provided on create.
+func (u *CreditNoteUpsertBulk) UpdateGatewayCreditNoteID() *CreditNoteUpsertBulk {
+	return u.Update(func(s *CreditNoteUpsert) {
+		s.UpdateGatewayCreditNoteID()
+	})
+}
+
+// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
+func (u *CreditNoteUpsertBulk) ClearGatewayCreditNoteID() *CreditNoteUpsertBulk {
+	return u.Update(func(s *CreditNoteUpsert) {
+		s.ClearGatewayCreditNoteID()
+	})
 }
 
 // Exec executes the query.

@@ -29,6 +29,26 @@ func (_u *CreditNoteUpdate) Where(ps ...predicate.CreditNote) *CreditNoteUpdate 
 	return _u
 }
 
+// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
+func (_u *CreditNoteUpdate) SetGatewayCreditNoteID(v string) *CreditNoteUpdate {
+	_u.mutation.SetGatewayCreditNoteID(v)
+	return _u
+}
+
+// SetNillableGatewayCreditNoteID sets the "gateway_credit_note_id" field if the given value is not nil.
+func (_u *CreditNoteUpdate) SetNillableGatewayCreditNoteID(v *string) *CreditNoteUpdate {
+	if v != nil {
+		_u.SetGatewayCreditNoteID(*v)
+	}
+	return _u
+}
+
+// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
+func (_u *CreditNoteUpdate) ClearGatewayCreditNoteID() *CreditNoteUpdate {
+	_u.mutation.ClearGatewayCreditNoteID()
+	return _u
+}
+
 // AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
 func (_u *CreditNoteUpdate) AddRefundIDs(ids ...string) *CreditNoteUpdate {
 	_u.mutation.AddRefundIDs(ids...)
@@ -123,6 +143,15 @@ func (_u *CreditNoteUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 			}
 		}
 	}
+	if _u.mutation.TaxesCleared() {
+		_spec.ClearField(creditnote.FieldTaxes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.GatewayCreditNoteID(); ok {
+		_spec.SetField(creditnote.FieldGatewayCreditNoteID, field.TypeString, value)
+	}
+	if _u.mutation.GatewayCreditNoteIDCleared() {
+		_spec.ClearField(creditnote.FieldGatewayCreditNoteID, field.TypeString)
+	}
 	if _u.mutation.RefundsCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -188,6 +217,26 @@ type CreditNoteUpdateOne struct {
 	hooks     []Hook
 	mutation  *CreditNoteMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
+func (_u *CreditNoteUpdateOne) SetGatewayCreditNoteID(v string) *CreditNoteUpdateOne {
+	_u.mutation.SetGatewayCreditNoteID(v)
+	return _u
+}
+
+// SetNillableGatewayCreditNoteID sets the "gateway_credit_note_id" field if the given value is not nil.
+func (_u *CreditNoteUpdateOne) SetNillableGatewayCreditNoteID(v *string) *CreditNoteUpdateOne {
+	if v != nil {
+		_u.SetGatewayCreditNoteID(*v)
+	}
+	return _u
+}
+
+// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
+func (_u *CreditNoteUpdateOne) ClearGatewayCreditNoteID() *CreditNoteUpdateOne {
+	_u.mutation.ClearGatewayCreditNoteID()
+	return _u
 }
 
 // AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
@@ -313,6 +362,15 @@ func (_u *CreditNoteUpdateOne) sqlSave(ctx context.Context) (_node *CreditNote, 
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.TaxesCleared() {
+		_spec.ClearField(creditnote.FieldTaxes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.GatewayCreditNoteID(); ok {
+		_spec.SetField(creditnote.FieldGatewayCreditNoteID, field.TypeString, value)
+	}
+	if _u.mutation.GatewayCreditNoteIDCleared() {
+		_spec.ClearField(creditnote.FieldGatewayCreditNoteID, field.TypeString)
 	}
 	if _u.mutation.RefundsCleared() {
 		edge := &sqlgraph.EdgeSpec{

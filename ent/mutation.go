@@ -4470,31 +4470,36 @@ func (m *BalanceMutation) ResetEdge(name string) error {
 // CreditNoteMutation represents an operation that mutates the CreditNote nodes in the graph.
 type CreditNoteMutation struct {
 	config
-	op                Op
-	typ               string
-	id                *string
-	organization_id   *string
-	created_at        *time.Time
-	number            *string
-	currency          *string
-	total_units       *money.Units
-	addtotal_units    *money.Units
-	tax_units         *money.Units
-	addtax_units      *money.Units
-	subtotal_units    *money.Units
-	addsubtotal_units *money.Units
-	settlement        *creditnote.Settlement
-	reason            *string
-	public_token      *string
-	clearedFields     map[string]struct{}
-	invoice           *string
-	clearedinvoice    bool
-	refunds           map[string]struct{}
-	removedrefunds    map[string]struct{}
-	clearedrefunds    bool
-	done              bool
-	oldValue          func(context.Context) (*CreditNote, error)
-	predicates        []predicate.CreditNote
+	op                     Op
+	typ                    string
+	id                     *string
+	organization_id        *string
+	created_at             *time.Time
+	number                 *string
+	currency               *string
+	total_units            *money.Units
+	addtotal_units         *money.Units
+	tax_units              *money.Units
+	addtax_units           *money.Units
+	subtotal_units         *money.Units
+	addsubtotal_units      *money.Units
+	settlement             *creditnote.Settlement
+	reason                 *string
+	lines                  *[]schema.CreditedLine
+	appendlines            []schema.CreditedLine
+	taxes                  *[]schema.TaxShare
+	appendtaxes            []schema.TaxShare
+	gateway_credit_note_id *string
+	public_token           *string
+	clearedFields          map[string]struct{}
+	invoice                *string
+	clearedinvoice         bool
+	refunds                map[string]struct{}
+	removedrefunds         map[string]struct{}
+	clearedrefunds         bool
+	done                   bool
+	oldValue               func(context.Context) (*CreditNote, error)
+	predicates             []predicate.CreditNote
 }
 
 var _ ent.Mutation = (*CreditNoteMutation)(nil)
@@ -5021,6 +5026,171 @@ func (m *CreditNoteMutation) ResetReason() {
 	m.reason = nil
 }
 
+// SetLines sets the "lines" field.
+func (m *CreditNoteMutation) SetLines(sl []schema.CreditedLine) {
+	m.lines = &sl
+	m.appendlines = nil
+}
+
+// Lines returns the value of the "lines" field in the mutation.
+func (m *CreditNoteMutation) Lines() (r []schema.CreditedLine, exists bool) {
+	v := m.lines
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLines returns the old "lines" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldLines(ctx context.Context) (v []schema.CreditedLine, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLines is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLines requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLines: %w", err)
+	}
+	return oldValue.Lines, nil
+}
+
+// AppendLines adds sl to the "lines" field.
+func (m *CreditNoteMutation) AppendLines(sl []schema.CreditedLine) {
+	m.appendlines = append(m.appendlines, sl...)
+}
+
+// AppendedLines returns the list of values that were appended to the "lines" field in this mutation.
+func (m *CreditNoteMutation) AppendedLines() ([]schema.CreditedLine, bool) {
+	if len(m.appendlines) == 0 {
+		return nil, false
+	}
+	return m.appendlines, true
+}
+
+// ResetLines resets all changes to the "lines" field.
+func (m *CreditNoteMutation) ResetLines() {
+	m.lines = nil
+	m.appendlines = nil
+}
+
+// SetTaxes sets the "taxes" field.
+func (m *CreditNoteMutation) SetTaxes(ss []schema.TaxShare) {
+	m.taxes = &ss
+	m.appendtaxes = nil
+}
+
+// Taxes returns the value of the "taxes" field in the mutation.
+func (m *CreditNoteMutation) Taxes() (r []schema.TaxShare, exists bool) {
+	v := m.taxes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxes returns the old "taxes" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldTaxes(ctx context.Context) (v []schema.TaxShare, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxes: %w", err)
+	}
+	return oldValue.Taxes, nil
+}
+
+// AppendTaxes adds ss to the "taxes" field.
+func (m *CreditNoteMutation) AppendTaxes(ss []schema.TaxShare) {
+	m.appendtaxes = append(m.appendtaxes, ss...)
+}
+
+// AppendedTaxes returns the list of values that were appended to the "taxes" field in this mutation.
+func (m *CreditNoteMutation) AppendedTaxes() ([]schema.TaxShare, bool) {
+	if len(m.appendtaxes) == 0 {
+		return nil, false
+	}
+	return m.appendtaxes, true
+}
+
+// ClearTaxes clears the value of the "taxes" field.
+func (m *CreditNoteMutation) ClearTaxes() {
+	m.taxes = nil
+	m.appendtaxes = nil
+	m.clearedFields[creditnote.FieldTaxes] = struct{}{}
+}
+
+// TaxesCleared returns if the "taxes" field was cleared in this mutation.
+func (m *CreditNoteMutation) TaxesCleared() bool {
+	_, ok := m.clearedFields[creditnote.FieldTaxes]
+	return ok
+}
+
+// ResetTaxes resets all changes to the "taxes" field.
+func (m *CreditNoteMutation) ResetTaxes() {
+	m.taxes = nil
+	m.appendtaxes = nil
+	delete(m.clearedFields, creditnote.FieldTaxes)
+}
+
+// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
+func (m *CreditNoteMutation) SetGatewayCreditNoteID(s string) {
+	m.gateway_credit_note_id = &s
+}
+
+// GatewayCreditNoteID returns the value of the "gateway_credit_note_id" field in the mutation.
+func (m *CreditNoteMutation) GatewayCreditNoteID() (r string, exists bool) {
+	v := m.gateway_credit_note_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGatewayCreditNoteID returns the old "gateway_credit_note_id" field's value of the CreditNote entity.
+// If the CreditNote object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CreditNoteMutation) OldGatewayCreditNoteID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGatewayCreditNoteID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGatewayCreditNoteID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGatewayCreditNoteID: %w", err)
+	}
+	return oldValue.GatewayCreditNoteID, nil
+}
+
+// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
+func (m *CreditNoteMutation) ClearGatewayCreditNoteID() {
+	m.gateway_credit_note_id = nil
+	m.clearedFields[creditnote.FieldGatewayCreditNoteID] = struct{}{}
+}
+
+// GatewayCreditNoteIDCleared returns if the "gateway_credit_note_id" field was cleared in this mutation.
+func (m *CreditNoteMutation) GatewayCreditNoteIDCleared() bool {
+	_, ok := m.clearedFields[creditnote.FieldGatewayCreditNoteID]
+	return ok
+}
+
+// ResetGatewayCreditNoteID resets all changes to the "gateway_credit_note_id" field.
+func (m *CreditNoteMutation) ResetGatewayCreditNoteID() {
+	m.gateway_credit_note_id = nil
+	delete(m.clearedFields, creditnote.FieldGatewayCreditNoteID)
+}
+
 // SetPublicToken sets the "public_token" field.
 func (m *CreditNoteMutation) SetPublicToken(s string) {
 	m.public_token = &s
@@ -5172,7 +5342,7 @@ func (m *CreditNoteMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CreditNoteMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 14)
 	if m.organization_id != nil {
 		fields = append(fields, creditnote.FieldOrganizationID)
 	}
@@ -5202,6 +5372,15 @@ func (m *CreditNoteMutation) Fields() []string {
 	}
 	if m.reason != nil {
 		fields = append(fields, creditnote.FieldReason)
+	}
+	if m.lines != nil {
+		fields = append(fields, creditnote.FieldLines)
+	}
+	if m.taxes != nil {
+		fields = append(fields, creditnote.FieldTaxes)
+	}
+	if m.gateway_credit_note_id != nil {
+		fields = append(fields, creditnote.FieldGatewayCreditNoteID)
 	}
 	if m.public_token != nil {
 		fields = append(fields, creditnote.FieldPublicToken)
@@ -5234,6 +5413,12 @@ func (m *CreditNoteMutation) Field(name string) (ent.Value, bool) {
 		return m.Settlement()
 	case creditnote.FieldReason:
 		return m.Reason()
+	case creditnote.FieldLines:
+		return m.Lines()
+	case creditnote.FieldTaxes:
+		return m.Taxes()
+	case creditnote.FieldGatewayCreditNoteID:
+		return m.GatewayCreditNoteID()
 	case creditnote.FieldPublicToken:
 		return m.PublicToken()
 	}
@@ -5265,6 +5450,12 @@ func (m *CreditNoteMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldSettlement(ctx)
 	case creditnote.FieldReason:
 		return m.OldReason(ctx)
+	case creditnote.FieldLines:
+		return m.OldLines(ctx)
+	case creditnote.FieldTaxes:
+		return m.OldTaxes(ctx)
+	case creditnote.FieldGatewayCreditNoteID:
+		return m.OldGatewayCreditNoteID(ctx)
 	case creditnote.FieldPublicToken:
 		return m.OldPublicToken(ctx)
 	}
@@ -5346,6 +5537,27 @@ func (m *CreditNoteMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReason(v)
 		return nil
+	case creditnote.FieldLines:
+		v, ok := value.([]schema.CreditedLine)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLines(v)
+		return nil
+	case creditnote.FieldTaxes:
+		v, ok := value.([]schema.TaxShare)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxes(v)
+		return nil
+	case creditnote.FieldGatewayCreditNoteID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGatewayCreditNoteID(v)
+		return nil
 	case creditnote.FieldPublicToken:
 		v, ok := value.(string)
 		if !ok {
@@ -5421,7 +5633,14 @@ func (m *CreditNoteMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *CreditNoteMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(creditnote.FieldTaxes) {
+		fields = append(fields, creditnote.FieldTaxes)
+	}
+	if m.FieldCleared(creditnote.FieldGatewayCreditNoteID) {
+		fields = append(fields, creditnote.FieldGatewayCreditNoteID)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -5434,6 +5653,14 @@ func (m *CreditNoteMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *CreditNoteMutation) ClearField(name string) error {
+	switch name {
+	case creditnote.FieldTaxes:
+		m.ClearTaxes()
+		return nil
+	case creditnote.FieldGatewayCreditNoteID:
+		m.ClearGatewayCreditNoteID()
+		return nil
+	}
 	return fmt.Errorf("unknown CreditNote nullable field %s", name)
 }
 
@@ -5470,6 +5697,15 @@ func (m *CreditNoteMutation) ResetField(name string) error {
 		return nil
 	case creditnote.FieldReason:
 		m.ResetReason()
+		return nil
+	case creditnote.FieldLines:
+		m.ResetLines()
+		return nil
+	case creditnote.FieldTaxes:
+		m.ResetTaxes()
+		return nil
+	case creditnote.FieldGatewayCreditNoteID:
+		m.ResetGatewayCreditNoteID()
 		return nil
 	case creditnote.FieldPublicToken:
 		m.ResetPublicToken()

@@ -6,6 +6,7 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/price"
+	"purser/ent/schema"
 	"purser/money"
 )
 
@@ -218,10 +219,32 @@ type InvoiceTax struct {
 }
 
 // ShownTaxes are the invoice's taxes by rate.
-func (i *Invoice) ShownTaxes() []*InvoiceTax {
-	out := make([]*InvoiceTax, len(i.Taxes))
-	for n, t := range i.Taxes {
-		out[n] = &InvoiceTax{Rate: t.RatePpm.Decimal(), Taxable: amount(t.TaxableUnits, i.Currency), Amount: amount(t.TaxUnits, i.Currency)}
+func (i *Invoice) ShownTaxes() []*InvoiceTax { return shownTaxes(i.Taxes, i.Currency) }
+
+// ShownTaxes are the taxes that the note takes back, by rate.
+func (n *CreditNote) ShownTaxes() []*InvoiceTax { return shownTaxes(n.Taxes, n.Currency) }
+
+func shownTaxes(shares []schema.TaxShare, currency string) []*InvoiceTax {
+	out := make([]*InvoiceTax, len(shares))
+	for n, t := range shares {
+		out[n] = &InvoiceTax{Rate: t.RatePpm.Decimal(), Taxable: amount(t.TaxableUnits, currency), Amount: amount(t.TaxUnits, currency)}
+	}
+	return out
+}
+
+// CreditNoteLine is what a credit note takes back of one line.
+type CreditNoteLine struct {
+	LineItemID  string
+	Description string
+	Quantity    *int
+	Amount      money.Amount
+}
+
+// ShownLines are the lines that the note takes back.
+func (n *CreditNote) ShownLines() []*CreditNoteLine {
+	out := make([]*CreditNoteLine, len(n.Lines))
+	for i, l := range n.Lines {
+		out[i] = &CreditNoteLine{LineItemID: l.LineID, Description: l.Description, Quantity: l.Quantity, Amount: amount(l.AmountUnits, n.Currency)}
 	}
 	return out
 }

@@ -281,7 +281,8 @@ type InvoiceResult struct {
 	Total       money.Amount
 	AmountDue   money.Amount // what the payer is asked for; another than Total where the gateway has the customer owe or own something
 	AmountPaid  money.Amount
-	PaidOutside bool // paid out of band, no money moved at the gateway
+	Credited    money.Amount // what credit notes have made less due, before it was paid
+	PaidOutside bool         // paid out of band, no money moved at the gateway
 	HostedURL   string
 	PDFURL      string
 	Payment     PaymentState // the payment behind it, where there is one

@@ -22,8 +22,8 @@ func (r *creditNoteResolver) PDFURL(ctx context.Context, obj *ent.CreditNote) (s
 // CreditNoteCreate is the resolver for the creditNoteCreate field.
 func (r *mutationResolver) CreditNoteCreate(ctx context.Context, input model.CreditNoteCreateInput) (*model.CreditNoteCreatePayload, error) {
 	begun, err := r.beginCreditNote(ctx, input)
-	if err == nil && begun.Refund != nil {
-		err = r.refund(ctx, begun.Refund)
+	if err == nil {
+		err = r.credit(ctx, begun)
 	}
 	errors, err := refused(err)
 	if err != nil {
@@ -31,7 +31,7 @@ func (r *mutationResolver) CreditNoteCreate(ctx context.Context, input model.Cre
 	}
 	out := &model.CreditNoteCreatePayload{UserErrors: errors}
 	if len(errors) == 0 {
-		out.CreditNote, err = r.creditNote(ctx, begun.CreditNoteID)
+		out.CreditNote, err = r.newCreditNote(ctx, begun.CreditNoteID)
 	}
 	return out, err
 }

@@ -157,6 +157,7 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 	add("Refund", id("rfd", 0), nil)
 	must(raw.CreditNote.Create().SetID(id("crn", 0)).SetInvoiceID(f.ids["Invoice"]).SetNumber(name("note")).SetCurrency("USD").
 		SetTotalUnits(usd(1).Units).SetTaxUnits(0).SetSubtotalUnits(usd(1).Units).SetSettlement(creditnote.SettlementDUE).
+		SetLines([]schema.CreditedLine{{LineID: id("ili", 0), Description: name("line"), AmountUnits: usd(1).Units}}).
 		SetReason(name("note")).SetPublicToken(id("crn", 0)).SetCreatedAt(now).Exec(ctx))
 	add("CreditNote", id("crn", 0), nil)
 	must(raw.Dispute.Create().SetID(id("dsp", 0)).SetPaymentID(id("pmt", 0)).SetCurrency("USD").SetAmountUnits(1).

@@ -90,7 +90,7 @@ func newRules() *rules {
 			"Balance": payer, "BalanceSnapshot": payer, "LedgerEntry": payer, "UsageRecordResult": billing,
 			"Hold": payer, "LowBalanceNotice": payer, "AutoReload": payer,
 			"Quote": payer, "QuoteLine": payer,
-			"Invoice": payer, "InvoiceLine": payer, "InvoiceTax": payer, "CreditNote": payer,
+			"Invoice": payer, "InvoiceLine": payer, "InvoiceTax": payer, "CreditNote": payer, "CreditNoteLine": payer,
 			"Subscription": payer, "SubscriptionItem": payer,
 			"SubscriptionPreview": billing, "SubscriptionPreviewLine": billing,
 			"Payment": payer, "PaymentAttempt": payer, "PaymentFailure": payer, "Refund": payer, "Dispute": payer,

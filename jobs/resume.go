@@ -44,6 +44,8 @@ func (r *Runner) resume(ctx context.Context, d billing.DueCall) error {
 			return err
 		}
 		return r.cancelReload(ctx, d.Call, request)
+	case billing.OperationCreditNote:
+		return r.resumeCreditNote(ctx, d)
 	case billing.OperationRefund:
 		return r.resumeRefund(ctx, d)
 	case billing.OperationCardAttach, billing.OperationCardSetup, billing.OperationCardDefault, billing.OperationCardDetach:
@@ -108,6 +110,18 @@ func (r *Runner) resumeInvoice(ctx context.Context, d billing.DueCall) error {
 		return r.Billing.FinishInvoiceVoid(ctx, d.ID, invoices.VoidInvoice(ctx, d.Account, d.Call.Call, invoiceID))
 	}
 	return r.Billing.FinishInvoiceVoid(ctx, d.ID, invoices.DeleteDraftInvoice(ctx, d.Account, d.Call.Call, invoiceID))
+}
+
+func (r *Runner) resumeCreditNote(ctx context.Context, d billing.DueCall) error {
+	notes, ok := gateway.Capability[gateway.CreditNotes](r.Gateways, d.Kind)
+	if !ok {
+		return fmt.Errorf("%s takes no credit notes", d.Kind)
+	}
+	request, err := requestOf[gateway.CreditNoteRequest](d)
+	if err != nil {
+		return err
+	}
+	return r.Billing.FinishCreditNote(ctx, d.ID, notes.CreditInvoice(ctx, d.Account, d.Call.Call, request))
 }
 
 func (r *Runner) resumePayment(ctx context.Context, d billing.DueCall) error {

@@ -45,6 +45,7 @@ const (
 // "table.column", each with the reason.
 func NotReferences() map[string]string {
 	return map[string]string{
+		"credit_notes.gateway_credit_note_id":   gatewayNames,
 		"disputes.gateway_dispute_id":           gatewayNames,
 		"gateway_calls.gateway_request_id":      gatewayNames,
 		"gateway_customers.gateway_customer_id": gatewayNames,

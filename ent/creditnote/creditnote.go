@@ -37,6 +37,12 @@ const (
 	FieldSettlement = "settlement"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
+	// FieldLines holds the string denoting the lines field in the database.
+	FieldLines = "lines"
+	// FieldTaxes holds the string denoting the taxes field in the database.
+	FieldTaxes = "taxes"
+	// FieldGatewayCreditNoteID holds the string denoting the gateway_credit_note_id field in the database.
+	FieldGatewayCreditNoteID = "gateway_credit_note_id"
 	// FieldPublicToken holds the string denoting the public_token field in the database.
 	FieldPublicToken = "public_token"
 	// EdgeInvoice holds the string denoting the invoice edge name in mutations.
@@ -74,6 +80,9 @@ var Columns = []string{
 	FieldSubtotalUnits,
 	FieldSettlement,
 	FieldReason,
+	FieldLines,
+	FieldTaxes,
+	FieldGatewayCreditNoteID,
 	FieldPublicToken,
 }
 
@@ -185,6 +194,11 @@ func BySettlement(opts ...sql.OrderTermOption) OrderOption {
 // ByReason orders the results by the reason field.
 func ByReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReason, opts...).ToFunc()
+}
+
+// ByGatewayCreditNoteID orders the results by the gateway_credit_note_id field.
+func ByGatewayCreditNoteID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldGatewayCreditNoteID, opts...).ToFunc()
 }
 
 // ByPublicToken orders the results by the public_token field.

@@ -114,6 +114,11 @@ func Reason(v string) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldEQ(FieldReason, v))
 }
 
+// GatewayCreditNoteID applies equality check predicate on the "gateway_credit_note_id" field. It's identical to GatewayCreditNoteIDEQ.
+func GatewayCreditNoteID(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldEQ(FieldGatewayCreditNoteID, v))
+}
+
 // PublicToken applies equality check predicate on the "public_token" field. It's identical to PublicTokenEQ.
 func PublicToken(v string) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldEQ(FieldPublicToken, v))
@@ -664,6 +669,91 @@ func ReasonEqualFold(v string) predicate.CreditNote {
 // ReasonContainsFold applies the ContainsFold predicate on the "reason" field.
 func ReasonContainsFold(v string) predicate.CreditNote {
 	return predicate.CreditNote(sql.FieldContainsFold(FieldReason, v))
+}
+
+// TaxesIsNil applies the IsNil predicate on the "taxes" field.
+func TaxesIsNil() predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldIsNull(FieldTaxes))
+}
+
+// TaxesNotNil applies the NotNil predicate on the "taxes" field.
+func TaxesNotNil() predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNotNull(FieldTaxes))
+}
+
+// GatewayCreditNoteIDEQ applies the EQ predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDEQ(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldEQ(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDNEQ applies the NEQ predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDNEQ(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNEQ(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDIn applies the In predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDIn(vs ...string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldIn(FieldGatewayCreditNoteID, vs...))
+}
+
+// GatewayCreditNoteIDNotIn applies the NotIn predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDNotIn(vs ...string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNotIn(FieldGatewayCreditNoteID, vs...))
+}
+
+// GatewayCreditNoteIDGT applies the GT predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDGT(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldGT(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDGTE applies the GTE predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDGTE(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldGTE(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDLT applies the LT predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDLT(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldLT(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDLTE applies the LTE predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDLTE(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldLTE(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDContains applies the Contains predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDContains(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldContains(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDHasPrefix applies the HasPrefix predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDHasPrefix(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldHasPrefix(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDHasSuffix applies the HasSuffix predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDHasSuffix(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldHasSuffix(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDIsNil applies the IsNil predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDIsNil() predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldIsNull(FieldGatewayCreditNoteID))
+}
+
+// GatewayCreditNoteIDNotNil applies the NotNil predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDNotNil() predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldNotNull(FieldGatewayCreditNoteID))
+}
+
+// GatewayCreditNoteIDEqualFold applies the EqualFold predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDEqualFold(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldEqualFold(FieldGatewayCreditNoteID, v))
+}
+
+// GatewayCreditNoteIDContainsFold applies the ContainsFold predicate on the "gateway_credit_note_id" field.
+func GatewayCreditNoteIDContainsFold(v string) predicate.CreditNote {
+	return predicate.CreditNote(sql.FieldContainsFold(FieldGatewayCreditNoteID, v))
 }
 
 // PublicTokenEQ applies the EQ predicate on the "public_token" field.

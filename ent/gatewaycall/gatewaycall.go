@@ -128,6 +128,7 @@ const (
 	OperationINVOICE_SETTLE    Operation = "INVOICE_SETTLE"
 	OperationINVOICE_VOID      Operation = "INVOICE_VOID"
 	OperationINVOICE_DISCARD   Operation = "INVOICE_DISCARD"
+	OperationCREDIT_NOTE       Operation = "CREDIT_NOTE"
 	OperationHOSTED_PAYMENT    Operation = "HOSTED_PAYMENT"
 	OperationCHARGE            Operation = "CHARGE"
 	OperationPAYMENT_CANCEL    Operation = "PAYMENT_CANCEL"
@@ -146,7 +147,7 @@ func (o Operation) String() string {
 // OperationValidator is a validator for the "operation" field enum values. It is called by the builders before save.
 func OperationValidator(o Operation) error {
 	switch o {
-	case OperationQUOTE_FINALIZE, OperationQUOTE_ACCEPT, OperationQUOTE_CANCEL, OperationINVOICE_FINALIZE, OperationINVOICE_PAY, OperationINVOICE_SETTLE, OperationINVOICE_VOID, OperationINVOICE_DISCARD, OperationHOSTED_PAYMENT, OperationCHARGE, OperationPAYMENT_CANCEL, OperationCARD_ATTACH, OperationCARD_SETUP, OperationCARD_DEFAULT, OperationCARD_DETACH, OperationREFUND, OperationENDPOINT_REGISTER:
+	case OperationQUOTE_FINALIZE, OperationQUOTE_ACCEPT, OperationQUOTE_CANCEL, OperationINVOICE_FINALIZE, OperationINVOICE_PAY, OperationINVOICE_SETTLE, OperationINVOICE_VOID, OperationINVOICE_DISCARD, OperationCREDIT_NOTE, OperationHOSTED_PAYMENT, OperationCHARGE, OperationPAYMENT_CANCEL, OperationCARD_ATTACH, OperationCARD_SETUP, OperationCARD_DEFAULT, OperationCARD_DETACH, OperationREFUND, OperationENDPOINT_REGISTER:
 		return nil
 	default:
 		return fmt.Errorf("gatewaycall: invalid enum value for operation field: %q", o)

@@ -137,6 +137,9 @@ var (
 		{Name: "subtotal_units", Type: field.TypeInt64},
 		{Name: "settlement", Type: field.TypeEnum, Enums: []string{"DUE", "REFUND", "BALANCE", "OUT_OF_BAND"}},
 		{Name: "reason", Type: field.TypeString},
+		{Name: "lines", Type: field.TypeJSON},
+		{Name: "taxes", Type: field.TypeJSON, Nullable: true},
+		{Name: "gateway_credit_note_id", Type: field.TypeString, Nullable: true},
 		{Name: "public_token", Type: field.TypeString},
 		{Name: "invoice_id", Type: field.TypeString},
 	}
@@ -148,7 +151,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "credit_notes_invoices_credit_notes",
-				Columns:    []*schema.Column{CreditNotesColumns[11]},
+				Columns:    []*schema.Column{CreditNotesColumns[14]},
 				RefColumns: []*schema.Column{InvoicesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -162,12 +165,12 @@ var (
 			{
 				Name:    "creditnote_organization_id_public_token",
 				Unique:  true,
-				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[10]},
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[13]},
 			},
 			{
 				Name:    "creditnote_organization_id_invoice_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[11], CreditNotesColumns[0]},
+				Columns: []*schema.Column{CreditNotesColumns[1], CreditNotesColumns[14], CreditNotesColumns[0]},
 			},
 		},
 	}
@@ -322,7 +325,7 @@ var (
 		{Name: "organization_id", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "provider_id", Type: field.TypeString},
-		{Name: "operation", Type: field.TypeEnum, Enums: []string{"QUOTE_FINALIZE", "QUOTE_ACCEPT", "QUOTE_CANCEL", "INVOICE_FINALIZE", "INVOICE_PAY", "INVOICE_SETTLE", "INVOICE_VOID", "INVOICE_DISCARD", "HOSTED_PAYMENT", "CHARGE", "PAYMENT_CANCEL", "CARD_ATTACH", "CARD_SETUP", "CARD_DEFAULT", "CARD_DETACH", "REFUND", "ENDPOINT_REGISTER"}},
+		{Name: "operation", Type: field.TypeEnum, Enums: []string{"QUOTE_FINALIZE", "QUOTE_ACCEPT", "QUOTE_CANCEL", "INVOICE_FINALIZE", "INVOICE_PAY", "INVOICE_SETTLE", "INVOICE_VOID", "INVOICE_DISCARD", "CREDIT_NOTE", "HOSTED_PAYMENT", "CHARGE", "PAYMENT_CANCEL", "CARD_ATTACH", "CARD_SETUP", "CARD_DEFAULT", "CARD_DETACH", "REFUND", "ENDPOINT_REGISTER"}},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "gateway_key", Type: field.TypeString},
 		{Name: "request", Type: field.TypeJSON},

@@ -26,7 +26,7 @@ func (GatewayCall) Fields() []ent.Field {
 		fixedRef("provider_id"),
 		field.Enum("operation").Immutable().Values(
 			"QUOTE_FINALIZE", "QUOTE_ACCEPT", "QUOTE_CANCEL",
-			"INVOICE_FINALIZE", "INVOICE_PAY", "INVOICE_SETTLE", "INVOICE_VOID", "INVOICE_DISCARD",
+			"INVOICE_FINALIZE", "INVOICE_PAY", "INVOICE_SETTLE", "INVOICE_VOID", "INVOICE_DISCARD", "CREDIT_NOTE",
 			"HOSTED_PAYMENT", "CHARGE", "PAYMENT_CANCEL",
 			"CARD_ATTACH", "CARD_SETUP", "CARD_DEFAULT", "CARD_DETACH", "REFUND", "ENDPOINT_REGISTER"),
 		field.String("subject").Immutable(),

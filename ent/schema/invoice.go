@@ -36,6 +36,15 @@ type TaxShare struct {
 	TaxUnits     money.Units `json:"taxUnits"`     // whole minor units
 }
 
+// CreditedLine is what a credit note takes back of one line of its invoice, in
+// the terms of that line: of usage it includes tax.
+type CreditedLine struct {
+	LineID      string      `json:"lineId"`
+	Description string      `json:"description"`
+	Quantity    *int        `json:"quantity,omitempty"` // where it was named by how many
+	AmountUnits money.Units `json:"amountUnits"`
+}
+
 // Invoice is a bill to a payer. Once finalized it changes only by payments
 // and credit notes.
 type Invoice struct{ ent.Schema }
@@ -208,6 +217,11 @@ func (CreditNote) Fields() []ent.Field {
 		fixedUnits("subtotal_units"),
 		field.Enum("settlement").Values("DUE", "REFUND", "BALANCE", "OUT_OF_BAND").Immutable(),
 		field.String("reason").Immutable(),
+		// What it takes back of which line, and of the tax at which rate.
+		field.JSON("lines", []CreditedLine{}).Immutable().Annotations(hidden()),
+		field.JSON("taxes", []TaxShare{}).Optional().Immutable().Annotations(hidden()),
+		field.String("gateway_credit_note_id").Optional().Nillable().Annotations(hidden()).
+			Comment("of one by which a gateway asks for less on the invoice that it keeps"),
 		field.String("public_token").Immutable().Sensitive(),
 	}
 }

@@ -114,6 +114,7 @@ func trials() []trial {
 		{"pay an invoice", readyInvoicePayment, both[gateway.Invoices, gateway.Cards]},
 		{"settle an invoice", readyInvoiceSettlement, offers[gateway.Invoices]},
 		{"void an invoice", readyInvoiceVoid, offers[gateway.Invoices]},
+		{"credit an invoice", readyInvoiceCredit, both[gateway.Invoices, gateway.CreditNotes]},
 	}
 }
 

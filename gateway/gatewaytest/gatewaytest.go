@@ -120,14 +120,15 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 	}
 	_, quotes := probe.(gateway.Quotes)
 	_, invoices := probe.(gateway.Invoices)
+	_, notes := probe.(gateway.CreditNotes)
 	_, pages := probe.(gateway.HostedPayments)
 	_, charges := probe.(gateway.Charges)
 	_, cards := probe.(gateway.Cards)
 	_, events := probe.(gateway.Events)
 	_, notifications := probe.(gateway.Notifications)
 	_, refunds := probe.(gateway.Refunds)
-	if terms := probe.Kind().Terms(); terms.Quotes != quotes || terms.Invoices != invoices {
-		t.Errorf("the terms of %s name quotes: %t, invoices: %t; its adapter has quotes: %t, invoices: %t", probe.Kind(), terms.Quotes, terms.Invoices, quotes, invoices)
+	if terms := probe.Kind().Terms(); terms.Quotes != quotes || terms.Invoices != invoices || notes != invoices {
+		t.Errorf("the terms of %s name quotes: %t, invoices: %t; its adapter has quotes: %t, invoices: %t, credit notes: %t", probe.Kind(), terms.Quotes, terms.Invoices, quotes, invoices, notes)
 	}
 	chargeable := charges && (cards || first.SaveCard != nil)
 	part("account", true, testAccount)
@@ -141,6 +142,7 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 	part("hosted payments", pages, testPages)
 	part("quotes", quotes, testQuotes)
 	part("invoices", invoices && cards, testInvoices)
+	part("credit notes", notes && invoices && cards, testCreditNotes)
 	part("events", events && charges && cards, testEvents)
 	part("notifications", notifications && chargeable, testNotifications)
 	for _, fault := range Faults() {

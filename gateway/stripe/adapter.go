@@ -31,6 +31,7 @@ import (
 	sdk "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/balancetransaction"
 	"github.com/stripe/stripe-go/v76/checkout/session"
+	"github.com/stripe/stripe-go/v76/creditnote"
 	"github.com/stripe/stripe-go/v76/customer"
 	"github.com/stripe/stripe-go/v76/dispute"
 	"github.com/stripe/stripe-go/v76/invoice"
@@ -112,6 +113,7 @@ type client struct {
 	quotes    quote.Client
 	invoices  invoice.Client
 	items     invoiceitem.Client
+	notes     creditnote.Client
 	payments  paymentintent.Client
 	refunds   refund.Client
 	disputes  dispute.Client
@@ -233,6 +235,7 @@ func (a *Adapter) connect(key, api string) *client {
 		quotes:    quote.Client{B: b, Key: key},
 		invoices:  invoice.Client{B: b, Key: key},
 		items:     invoiceitem.Client{B: b, Key: key},
+		notes:     creditnote.Client{B: b, Key: key},
 		payments:  paymentintent.Client{B: b, Key: key},
 		refunds:   refund.Client{B: b, Key: key},
 		disputes:  dispute.Client{B: b, Key: key},

@@ -16,6 +16,7 @@ func endpointEvents() []string {
 		"payment_intent.canceled", "payment_intent.processing",
 		"invoice.finalized", "invoice.updated", "invoice.sent", "invoice.paid", "invoice.payment_failed",
 		"invoice.payment_action_required", "invoice.finalization_failed", "invoice.voided", "invoice.marked_uncollectible",
+		"credit_note.created", "credit_note.voided",
 		"quote.finalized", "quote.accepted", "quote.canceled",
 		"setup_intent.succeeded", "setup_intent.setup_failed",
 		"payment_method.attached", "payment_method.detached", "payment_method.updated", "payment_method.automatically_updated",

@@ -175,6 +175,10 @@ func objectOf(d deliveredObject) gateway.Object {
 		o.Kind = gateway.ObjectQuote
 	case "invoice":
 		o.Kind = gateway.ObjectInvoice
+	case "credit_note":
+		if d.Invoice != "" { // which says what its notes come to
+			o.Kind, o.ID = gateway.ObjectInvoice, string(d.Invoice)
+		}
 	case "payment_intent":
 		o.Kind = gateway.ObjectPayment
 		if d.Invoice != "" {

@@ -101,9 +101,10 @@ func (o *operation) saveCard(inv *sdk.Invoice, r gateway.InvoiceRequest) {
 
 // dueDiffers reports whether Stripe asks for another amount than the total:
 // the customer owes or owns something there, or the total is too small to be
-// charged. A draft tells the customer's balance as it would be applied.
+// charged. A draft tells the customer's balance as it would be applied. What
+// credit notes have taken back is no difference.
 func dueDiffers(inv *sdk.Invoice) bool {
-	return inv.AmountDue != inv.Total || inv.StartingBalance != 0
+	return inv.AmountDue+inv.PrePaymentCreditNotesAmount != inv.Total || inv.StartingBalance != 0
 }
 
 // dueAsTotal reports an invoice that asks for its total. Another one must not
@@ -530,6 +531,9 @@ func (o *operation) invoiceResult(inv *sdk.Invoice) gateway.InvoiceResult {
 	}
 	if err == nil {
 		res.AmountPaid, err = fromWire(inv.AmountPaid, inv.Currency)
+	}
+	if err == nil {
+		res.Credited, err = fromWire(inv.PrePaymentCreditNotesAmount, inv.Currency)
 	}
 	if err == nil && inv.PaymentIntent != nil && inv.PaymentIntent.Status != "" {
 		res.Payment, err = paymentState(inv.PaymentIntent)

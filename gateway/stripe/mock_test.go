@@ -247,6 +247,7 @@ func TestRequestsAreLegal(t *testing.T) {
 		a.VoidInvoice(ctx, acc, call, "in_1")
 		a.DeleteDraftInvoice(ctx, acc, call, "in_1")
 		a.FetchInvoice(ctx, acc, "in_1")
+		a.CreditInvoice(ctx, acc, call, gateway.CreditNoteRequest{InvoiceID: "in_1", Amount: charge(t).Amount, Reason: "down for a day"})
 		a.StartHostedPayment(ctx, acc, call, page)
 		a.FetchHostedPayment(ctx, acc, "cs_1")
 		a.ChargeCard(ctx, acc, call, charge(t))
@@ -266,7 +267,7 @@ func TestRequestsAreLegal(t *testing.T) {
 	// Once more with lost answers, for the searches: the customer is known, so
 	// that each operation comes to its own.
 	for _, route := range []string{
-		"POST /v1/quotes", "POST /v1/invoices", "POST /v1/invoiceitems", "POST /v1/payment_intents", "POST /v1/setup_intents",
+		"POST /v1/quotes", "POST /v1/invoices", "POST /v1/invoiceitems", "POST /v1/credit_notes", "POST /v1/payment_intents", "POST /v1/setup_intents",
 		"POST /v1/checkout/sessions", "POST /v1/webhook_endpoints", "POST /v1/customers", "POST /v1/products", "POST /v1/payment_methods/:id/detach",
 	} {
 		w.mu.Lock()
@@ -275,7 +276,7 @@ func TestRequestsAreLegal(t *testing.T) {
 		everything()
 	}
 	w.mu.Lock()
-	w.lose, w.replay = nil, map[string]bool{"POST /v1/customers": true}
+	w.lose, w.replay = nil, map[string]bool{"POST /v1/customers": true, "POST /v1/credit_notes": true}
 	w.mu.Unlock()
 	everything()
 
@@ -288,6 +289,7 @@ func TestRequestsAreLegal(t *testing.T) {
 		"DELETE /v1/invoices/:id", "DELETE /v1/webhook_endpoints/:id",
 		"GET /v1/account",
 		"GET /v1/checkout/sessions", "GET /v1/checkout/sessions/:id",
+		"GET /v1/credit_notes", "GET /v1/credit_notes/:id",
 		"GET /v1/customers", "GET /v1/customers/:id",
 		"GET /v1/invoiceitems",
 		"GET /v1/invoices", "GET /v1/invoices/:id",
@@ -298,6 +300,7 @@ func TestRequestsAreLegal(t *testing.T) {
 		"GET /v1/setup_intents", "GET /v1/setup_intents/:id",
 		"GET /v1/webhook_endpoints",
 		"POST /v1/checkout/sessions",
+		"POST /v1/credit_notes",
 		"POST /v1/customers", "POST /v1/customers/:id",
 		"POST /v1/invoiceitems",
 		"POST /v1/invoices", "POST /v1/invoices/:id", "POST /v1/invoices/:id/finalize", "POST /v1/invoices/:id/pay", "POST /v1/invoices/:id/void",

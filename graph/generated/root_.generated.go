@@ -282,6 +282,8 @@ type ComplexityRoot struct {
 		Reason     func(childComplexity int) int
 		Refunds    func(childComplexity int) int
 		Settlement func(childComplexity int) int
+		ShownLines func(childComplexity int) int
+		ShownTaxes func(childComplexity int) int
 		Subtotal   func(childComplexity int) int
 		Tax        func(childComplexity int) int
 		Total      func(childComplexity int) int
@@ -290,6 +292,13 @@ type ComplexityRoot struct {
 	CreditNoteCreatePayload struct {
 		CreditNote func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	CreditNoteLine struct {
+		Amount      func(childComplexity int) int
+		Description func(childComplexity int) int
+		LineItemID  func(childComplexity int) int
+		Quantity    func(childComplexity int) int
 	}
 
 	CreditNoteRefundPayload struct {
@@ -2493,6 +2502,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreditNote.Settlement(childComplexity), true
+	case "CreditNote.lineItems":
+		if e.ComplexityRoot.CreditNote.ShownLines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.ShownLines(childComplexity), true
+	case "CreditNote.taxes":
+		if e.ComplexityRoot.CreditNote.ShownTaxes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNote.ShownTaxes(childComplexity), true
 	case "CreditNote.subtotal":
 		if e.ComplexityRoot.CreditNote.Subtotal == nil {
 			break
@@ -2524,6 +2545,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreditNoteCreatePayload.UserErrors(childComplexity), true
+
+	case "CreditNoteLine.amount":
+		if e.ComplexityRoot.CreditNoteLine.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteLine.Amount(childComplexity), true
+	case "CreditNoteLine.description":
+		if e.ComplexityRoot.CreditNoteLine.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteLine.Description(childComplexity), true
+	case "CreditNoteLine.lineItemId":
+		if e.ComplexityRoot.CreditNoteLine.LineItemID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteLine.LineItemID(childComplexity), true
+	case "CreditNoteLine.quantity":
+		if e.ComplexityRoot.CreditNoteLine.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreditNoteLine.Quantity(childComplexity), true
 
 	case "CreditNoteRefundPayload.creditNote":
 		if e.ComplexityRoot.CreditNoteRefundPayload.CreditNote == nil {
@@ -8125,6 +8171,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCompanyUpdateInput,
 		ec.unmarshalInputCreditLimitSetInput,
 		ec.unmarshalInputCreditNoteCreateInput,
+		ec.unmarshalInputCreditNoteLineInput,
 		ec.unmarshalInputCreditNoteRefundInput,
 		ec.unmarshalInputCurrencyDeleteInput,
 		ec.unmarshalInputCurrencySetInput,
@@ -9236,10 +9283,14 @@ type CreditNote implements Node {
   number: String!
   "What it takes back a part of."
   invoice: Invoice!
-  "What it takes back before tax: its share of the invoice's subtotal."
+  "What it takes back of which line of the invoice; together with the tax that is its subtotal and its tax, but for the rounding of its total."
+  lineItems: [CreditNoteLine!]!
+  "What it takes back before tax."
   subtotal: Money!
-  "Its share of the invoice's tax, in whole minor units."
+  "The tax on it, in whole minor units."
   tax: Money!
+  "The tax by rate, as the lines have it, highest first; empty where there is none."
+  taxes: [InvoiceTax!]!
   "What it takes back, in whole minor units."
   total: Money!
   "Why; it stands on the document."
@@ -9254,9 +9305,21 @@ type CreditNote implements Node {
   createdAt: DateTime!
 }
 
+"What a credit note takes back of one line of its invoice."
+type CreditNoteLine {
+  "The line's, which begins with ili_."
+  lineItemId: ID!
+  "What the line is."
+  description: String!
+  "How many of it are taken back; null where it was named as an amount, or by the credit note's."
+  quantity: Int
+  "How much of the line's amount, exact: without tax, or with it on an invoice of usage."
+  amount: Money!
+}
+
 "Where the amount of a credit note goes."
 enum CreditNoteSettlement {
-  "It makes what is due on an OPEN invoice less; one on which nothing is due any more is PAID."
+  "It makes what is due on an OPEN or UNCOLLECTIBLE invoice less; one on which nothing is due any more is PAID."
   DUE
   "It goes back through the gateway by which the invoice was paid."
   REFUND
@@ -9267,7 +9330,7 @@ enum CreditNoteSettlement {
 }
 
 extend type Mutation {
-  "Takes back a part of a finalized invoice, or all of it: less is due on an OPEN one, and what was paid of a PAID one goes where settlement says."
+  "Takes back a part of a finalized invoice, or all of it: less is due on one that is OPEN or UNCOLLECTIBLE, also where a gateway keeps it, and what was paid of a PAID one goes where settlement says."
   creditNoteCreate(input: CreditNoteCreateInput!): CreditNoteCreatePayload!
   "Tries once more to give a credit note back at the gateway, after the refund has FAILED."
   creditNoteRefund(input: CreditNoteRefundInput!): CreditNoteRefundPayload!
@@ -9275,20 +9338,32 @@ extend type Mutation {
 
 "Which invoice to take back, and how much of it."
 input CreditNoteCreateInput {
-  "The invoice's, which begins with inv_; OPEN or PAID. One that a gateway keeps as well is credited when it is PAID: while it is OPEN, void it."
+  "The invoice's, which begins with inv_; OPEN, UNCOLLECTIBLE or PAID. Of one that a gateway keeps as well the gateway then asks for less."
   invoiceId: ID!
-  "Tax included, more than zero, in whole minor units; all that is left of the invoice where it is left out."
+  "Tax included, more than zero, in whole minor units, shared over what is left of all lines; all that is left of the invoice where it and lineItems are left out."
   amount: MoneyInput
+  "Which lines to take back, 1 to 250, in place of amount; the tax on them comes with them."
+  lineItems: [CreditNoteLineInput!]
   "Why; it stands on the document."
   reason: String!
-  "Required for a PAID invoice, and not DUE; left out for an OPEN one."
+  "Required for a PAID invoice, and not DUE; left out for any other."
   settlement: CreditNoteSettlement
   "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."
   idempotencyKey: String
 }
 
+"Which line to take back, and how much of it: all that is left of it where quantity and amount are left out."
+input CreditNoteLineInput {
+  "The line's, which begins with ili_; once in a note."
+  lineItemId: ID!
+  "How many of it, 1 or more, at what one costs."
+  quantity: Int
+  "How much of its amount, in place of quantity: without tax, or with it on an invoice of usage; below zero on a line that is. Up to four more digits than minor units."
+  amount: MoneyInput
+}
+
 type CreditNoteCreatePayload {
-  "The note; its refund is PROCESSING until the gateway has given it back."
+  "The note; its refund is PROCESSING until the gateway has given it back. Null without errors while a gateway that keeps the invoice has not answered yet: the note is made once it has, and shown under the same key."
   creditNote: CreditNote
   userErrors: [UserError!]!
 }
@@ -9771,6 +9846,8 @@ enum InvoiceAction {
   MARK_UNCOLLECTIBLE
   "invoiceVoid takes it back."
   VOID
+  "creditNoteCreate takes back a part of it, or all of it."
+  CREDIT
 }
 
 "A position of an invoice."
@@ -13094,10 +13171,14 @@ func (ec *executionContext) childFields_CreditNote(ctx context.Context, field gr
 		return ec.fieldContext_CreditNote_number(ctx, field)
 	case "invoice":
 		return ec.fieldContext_CreditNote_invoice(ctx, field)
+	case "lineItems":
+		return ec.fieldContext_CreditNote_lineItems(ctx, field)
 	case "subtotal":
 		return ec.fieldContext_CreditNote_subtotal(ctx, field)
 	case "tax":
 		return ec.fieldContext_CreditNote_tax(ctx, field)
+	case "taxes":
+		return ec.fieldContext_CreditNote_taxes(ctx, field)
 	case "total":
 		return ec.fieldContext_CreditNote_total(ctx, field)
 	case "reason":
@@ -13122,6 +13203,20 @@ func (ec *executionContext) childFields_CreditNoteCreatePayload(ctx context.Cont
 		return ec.fieldContext_CreditNoteCreatePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreditNoteCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CreditNoteLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "lineItemId":
+		return ec.fieldContext_CreditNoteLine_lineItemId(ctx, field)
+	case "description":
+		return ec.fieldContext_CreditNoteLine_description(ctx, field)
+	case "quantity":
+		return ec.fieldContext_CreditNoteLine_quantity(ctx, field)
+	case "amount":
+		return ec.fieldContext_CreditNoteLine_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreditNoteLine", field.Name)
 }
 
 func (ec *executionContext) childFields_CreditNoteRefundPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

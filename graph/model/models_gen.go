@@ -371,22 +371,34 @@ type CreditLimitSetPayload struct {
 
 // Which invoice to take back, and how much of it.
 type CreditNoteCreateInput struct {
-	// The invoice's, which begins with inv_; OPEN or PAID. One that a gateway keeps as well is credited when it is PAID: while it is OPEN, void it.
+	// The invoice's, which begins with inv_; OPEN, UNCOLLECTIBLE or PAID. Of one that a gateway keeps as well the gateway then asks for less.
 	InvoiceID string `json:"invoiceId"`
-	// Tax included, more than zero, in whole minor units; all that is left of the invoice where it is left out.
+	// Tax included, more than zero, in whole minor units, shared over what is left of all lines; all that is left of the invoice where it and lineItems are left out.
 	Amount *MoneyInput `json:"amount,omitempty"`
+	// Which lines to take back, 1 to 250, in place of amount; the tax on them comes with them.
+	LineItems []*CreditNoteLineInput `json:"lineItems,omitempty"`
 	// Why; it stands on the document.
 	Reason string `json:"reason"`
-	// Required for a PAID invoice, and not DUE; left out for an OPEN one.
+	// Required for a PAID invoice, and not DUE; left out for any other.
 	Settlement *creditnote.Settlement `json:"settlement,omitempty"`
 	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
 type CreditNoteCreatePayload struct {
-	// The note; its refund is PROCESSING until the gateway has given it back.
+	// The note; its refund is PROCESSING until the gateway has given it back. Null without errors while a gateway that keeps the invoice has not answered yet: the note is made once it has, and shown under the same key.
 	CreditNote *ent.CreditNote `json:"creditNote,omitempty"`
 	UserErrors []*UserError    `json:"userErrors"`
+}
+
+// Which line to take back, and how much of it: all that is left of it where quantity and amount are left out.
+type CreditNoteLineInput struct {
+	// The line's, which begins with ili_; once in a note.
+	LineItemID string `json:"lineItemId"`
+	// How many of it, 1 or more, at what one costs.
+	Quantity *int `json:"quantity,omitempty"`
+	// How much of its amount, in place of quantity: without tax, or with it on an invoice of usage; below zero on a line that is. Up to four more digits than minor units.
+	Amount *MoneyInput `json:"amount,omitempty"`
 }
 
 // Which credit note to give back.
@@ -2000,6 +2012,8 @@ const (
 	InvoiceActionMarkUncollectible InvoiceAction = "MARK_UNCOLLECTIBLE"
 	// invoiceVoid takes it back.
 	InvoiceActionVoid InvoiceAction = "VOID"
+	// creditNoteCreate takes back a part of it, or all of it.
+	InvoiceActionCredit InvoiceAction = "CREDIT"
 )
 
 var AllInvoiceAction = []InvoiceAction{
@@ -2009,11 +2023,12 @@ var AllInvoiceAction = []InvoiceAction{
 	InvoiceActionSend,
 	InvoiceActionMarkUncollectible,
 	InvoiceActionVoid,
+	InvoiceActionCredit,
 }
 
 func (e InvoiceAction) IsValid() bool {
 	switch e {
-	case InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid:
+	case InvoiceActionUpdate, InvoiceActionFinalize, InvoiceActionPay, InvoiceActionSend, InvoiceActionMarkUncollectible, InvoiceActionVoid, InvoiceActionCredit:
 		return true
 	}
 	return false

@@ -99,6 +99,9 @@ CREATE TABLE "credit_notes" (
   "subtotal_units" bigint NOT NULL,
   "settlement" character varying NOT NULL COLLATE "C",
   "reason" character varying NOT NULL COLLATE "C",
+  "lines" jsonb NOT NULL,
+  "taxes" jsonb NULL,
+  "gateway_credit_note_id" character varying NULL COLLATE "C",
   "public_token" character varying NOT NULL COLLATE "C",
   "invoice_id" character varying NOT NULL COLLATE "C",
   PRIMARY KEY ("organization_id", "id"),
@@ -218,7 +221,7 @@ CREATE TABLE "gateway_calls" (
   "fence" bigint NOT NULL DEFAULT 0,
   "finished_at" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id"),
-  CONSTRAINT "gateway_calls_operation_known" CHECK (operation IN ('QUOTE_FINALIZE', 'QUOTE_ACCEPT', 'QUOTE_CANCEL', 'INVOICE_FINALIZE', 'INVOICE_PAY', 'INVOICE_SETTLE', 'INVOICE_VOID', 'INVOICE_DISCARD', 'HOSTED_PAYMENT', 'CHARGE', 'PAYMENT_CANCEL', 'CARD_ATTACH', 'CARD_SETUP', 'CARD_DEFAULT', 'CARD_DETACH', 'REFUND', 'ENDPOINT_REGISTER')),
+  CONSTRAINT "gateway_calls_operation_known" CHECK (operation IN ('QUOTE_FINALIZE', 'QUOTE_ACCEPT', 'QUOTE_CANCEL', 'INVOICE_FINALIZE', 'INVOICE_PAY', 'INVOICE_SETTLE', 'INVOICE_VOID', 'INVOICE_DISCARD', 'CREDIT_NOTE', 'HOSTED_PAYMENT', 'CHARGE', 'PAYMENT_CANCEL', 'CARD_ATTACH', 'CARD_SETUP', 'CARD_DEFAULT', 'CARD_DETACH', 'REFUND', 'ENDPOINT_REGISTER')),
   CONSTRAINT "gateway_calls_state_known" CHECK (state IN ('OPEN', 'DONE', 'REVIEW'))
 );
 -- create index "gatewaycall_organization_id_gateway_key" to table: "gateway_calls"

@@ -106,6 +106,9 @@ CREATE TABLE `credit_notes` (
   `subtotal_units` integer NOT NULL,
   `settlement` text NOT NULL,
   `reason` text NOT NULL,
+  `lines` json NOT NULL,
+  `taxes` json NULL,
+  `gateway_credit_note_id` text NULL,
   `public_token` text NOT NULL,
   `invoice_id` text NOT NULL,
   PRIMARY KEY (`organization_id`, `id`),
@@ -235,7 +238,7 @@ CREATE TABLE `gateway_calls` (
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `gateway_calls_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `gateway_calls_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
-  CONSTRAINT `gateway_calls_operation_known` CHECK (operation IN ('QUOTE_FINALIZE', 'QUOTE_ACCEPT', 'QUOTE_CANCEL', 'INVOICE_FINALIZE', 'INVOICE_PAY', 'INVOICE_SETTLE', 'INVOICE_VOID', 'INVOICE_DISCARD', 'HOSTED_PAYMENT', 'CHARGE', 'PAYMENT_CANCEL', 'CARD_ATTACH', 'CARD_SETUP', 'CARD_DEFAULT', 'CARD_DETACH', 'REFUND', 'ENDPOINT_REGISTER')),
+  CONSTRAINT `gateway_calls_operation_known` CHECK (operation IN ('QUOTE_FINALIZE', 'QUOTE_ACCEPT', 'QUOTE_CANCEL', 'INVOICE_FINALIZE', 'INVOICE_PAY', 'INVOICE_SETTLE', 'INVOICE_VOID', 'INVOICE_DISCARD', 'CREDIT_NOTE', 'HOSTED_PAYMENT', 'CHARGE', 'PAYMENT_CANCEL', 'CARD_ATTACH', 'CARD_SETUP', 'CARD_DEFAULT', 'CARD_DETACH', 'REFUND', 'ENDPOINT_REGISTER')),
   CONSTRAINT `gateway_calls_state_known` CHECK (state IN ('OPEN', 'DONE', 'REVIEW'))
 );
 -- create index "gatewaycall_organization_id_gateway_key" to table: "gateway_calls"

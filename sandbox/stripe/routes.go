@@ -18,7 +18,7 @@ func apiRoutes() []route {
 	for _, group := range [][]route{
 		accountRoutes(), customerRoutes(), productRoutes(), priceRoutes(), paymentMethodRoutes(),
 		setupIntentRoutes(), paymentIntentRoutes(), chargeRoutes(), refundRoutes(), disputeRoutes(),
-		quoteRoutes(), invoiceRoutes(), invoiceItemRoutes(), subscriptionRoutes(), checkoutRoutes(),
+		quoteRoutes(), invoiceRoutes(), invoiceItemRoutes(), creditNoteRoutes(), subscriptionRoutes(), checkoutRoutes(),
 		portalRoutes(), movementRoutes(), eventRoutes(), webhookEndpointRoutes(),
 	} {
 		all = append(all, group...)
