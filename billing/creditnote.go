@@ -216,6 +216,7 @@ func (tx *Tx) createNote(ctx context.Context, id string, inv *ent.Invoice, d Cre
 	if err != nil {
 		return nil, fmt.Errorf("store credit note: %w", err)
 	}
+	tx.changed(ctx, ChangeCreditNote, id, inv.PayerID)
 	return note, nil
 }
 
@@ -304,6 +305,7 @@ func (tx *Tx) beginNoteRefund(ctx context.Context, note *ent.CreditNote, p *ent.
 		GatewayPaymentID: orEmpty(p.GatewayPaymentID), OrderCode: p.OrderCode, Amount: note.Total(), Reason: cut(note.Reason, refundReasonMax),
 	}}
 	tx.changed(ctx, ChangePayment, p.ID, orEmpty(p.PayerID))
+	tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
 	return out, tx.openCall(ctx, callID, p.ProviderID, gatewaycall.OperationREFUND, id, out.Request)
 }
 

@@ -27,13 +27,28 @@ const (
 	EventPaymentChanged      = "payment.changed"
 	EventInvoiceChanged      = "invoice.changed"
 	EventQuoteChanged        = "quote.changed"
+	EventSubscriptionChanged = "subscription.changed"
+	EventRefundChanged       = "refund.changed"
+	EventDisputeChanged      = "dispute.changed"
+	EventCreditNoteIssued    = "credit_note.issued"
 	EventBalanceLow          = noticeLowBalance
 	EventAutoReloadSuspended = noticeReloadSuspended
+	EventUpcomingCharge      = noticeUpcomingCharge
+	EventChargeFailed        = noticeChargeFailed
+	EventChargeGivenUp       = noticeChargeGivenUp
+	EventAuthentication      = noticeAuthentication
+	EventInvoicePaid         = noticeInvoicePaid
+	EventCardExpires         = noticeCardExpires
 )
 
 // WebhookEventTypes are all of them.
 func WebhookEventTypes() []string {
-	return []string{EventPaymentChanged, EventInvoiceChanged, EventQuoteChanged, EventBalanceLow, EventAutoReloadSuspended}
+	return []string{
+		EventPaymentChanged, EventInvoiceChanged, EventQuoteChanged, EventSubscriptionChanged,
+		EventRefundChanged, EventDisputeChanged, EventCreditNoteIssued,
+		EventBalanceLow, EventAutoReloadSuspended,
+		EventUpcomingCharge, EventChargeFailed, EventChargeGivenUp, EventAuthentication, EventInvoicePaid, EventCardExpires,
+	}
 }
 
 // WebhookEndpointDraft is a new endpoint.

@@ -1071,10 +1071,6 @@ var (
 		{Name: "kind", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "payload", Type: field.TypeJSON},
-		{Name: "available_at", Type: field.TypeTime},
-		{Name: "attempts", Type: field.TypeInt, Default: 0},
-		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
-		{Name: "error", Type: field.TypeString, Default: ""},
 	}
 	// OutboxesTable holds the schema information for the "outboxes" table.
 	OutboxesTable = &schema.Table{
@@ -1083,12 +1079,9 @@ var (
 		PrimaryKey: []*schema.Column{OutboxesColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "outbox_organization_id_available_at",
+				Name:    "outbox_organization_id_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{OutboxesColumns[1], OutboxesColumns[6]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "sent_at IS NULL",
-				},
+				Columns: []*schema.Column{OutboxesColumns[1], OutboxesColumns[2]},
 			},
 		},
 	}
@@ -1544,6 +1537,7 @@ var (
 		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
 		{Name: "webhook_token", Type: field.TypeString},
 		{Name: "webhook_endpoint_id", Type: field.TypeString, Default: ""},
+		{Name: "pending_call_id", Type: field.TypeString, Nullable: true},
 		{Name: "return_problem", Type: field.TypeString, Default: ""},
 		{Name: "return_problem_at", Type: field.TypeTime, Nullable: true},
 		{Name: "global_provider_id", Type: field.TypeString, Nullable: true},
@@ -1846,6 +1840,11 @@ var (
 				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[6], SubscriptionsColumns[0]},
 			},
 			{
+				Name:    "subscription_organization_id_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[3]},
+			},
+			{
 				Name:    "subscription_organization_id_due_at",
 				Unique:  false,
 				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[19]},
@@ -1940,9 +1939,14 @@ var (
 				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[2]},
 			},
 			{
-				Name:    "webhookdelivery_organization_id_next_attempt_at",
+				Name:    "webhookdelivery_organization_id_outbox_id",
 				Unique:  false,
-				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[9]},
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[3]},
+			},
+			{
+				Name:    "webhookdelivery_organization_id_endpoint_id_next_attempt_at",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[11], WebhookDeliveriesColumns[9]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},
