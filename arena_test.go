@@ -193,7 +193,7 @@ func (a *arena) register(t *testing.T, s *billing.Service, addr string) {
 		t.Fatal(err)
 	}
 	endpoint := a.adapter.RegisterEndpoint(ctx, account, gateway.Call{ID: "call_endpoint", Key: "endpoint " + addr, Subject: a.providerID},
-		"http://"+addr+"/webhooks/arena/"+row.WebhookToken)
+		gateway.EndpointRequest{URL: "http://" + addr + "/webhooks/arena/" + row.WebhookToken})
 	if endpoint.Status != gateway.StatusSucceeded {
 		t.Fatalf("register the endpoint: %+v", endpoint.Outcome)
 	}

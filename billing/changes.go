@@ -15,6 +15,11 @@ const (
 	ChangePayment ChangeKind = "payment"
 	ChangeInvoice ChangeKind = "invoice"
 	ChangeQuote   ChangeKind = "quote"
+
+	ChangeSubscription ChangeKind = "subscription"
+	ChangeRefund       ChangeKind = "refund"
+	ChangeDispute      ChangeKind = "dispute"
+	ChangeCreditNote   ChangeKind = "credit note"
 )
 
 // Change says that an object has changed and was committed.

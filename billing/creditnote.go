@@ -296,6 +296,7 @@ func (tx *Tx) makeNote(ctx context.Context, inv *ent.Invoice, d *noteDraft, gate
 	if err != nil {
 		return nil, fmt.Errorf("store credit note: %w", err)
 	}
+	tx.changed(ctx, ChangeCreditNote, note.ID, inv.PayerID)
 	return note, tx.settleNote(ctx, inv, note)
 }
 
@@ -390,6 +391,7 @@ func (tx *Tx) beginNoteRefund(ctx context.Context, note *ent.CreditNote, p *ent.
 		GatewayPaymentID: orEmpty(p.GatewayPaymentID), OrderCode: p.OrderCode, Amount: note.Total(), Reason: cut(note.Reason, refundReasonMax),
 	}}
 	tx.changed(ctx, ChangePayment, p.ID, orEmpty(p.PayerID))
+	tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
 	return out, tx.openCall(ctx, callID, p.ProviderID, gatewaycall.OperationREFUND, id, out.Request)
 }
 

@@ -142,6 +142,7 @@ func (tx *Tx) applyDispute(ctx context.Context, newID string, p *ent.Payment, r 
 		}
 	}
 	tx.changed(ctx, ChangePayment, p.ID, orEmpty(p.PayerID))
+	tx.changed(ctx, ChangeDispute, row.ID, orEmpty(p.PayerID))
 	if p.Purpose == payment.PurposeTEST {
 		return nil
 	}

@@ -25,7 +25,6 @@ import (
 	"purser/ent/quote"
 	"purser/ent/refund"
 	"purser/ent/subscription"
-	"purser/ent/webhookdelivery"
 )
 
 // quoteIsOpen finds open quotes by a word that stands in the statement, as it
@@ -239,10 +238,6 @@ func (s *Service) dueScans(ctx context.Context, now time.Time) []dueScan {
 		{"expiring cards", func(v *[]string) error {
 			return s.read.PaymentMethod.Query().Where(cardExpires(now), everyone).
 				Unique(true).Select(paymentmethod.FieldOrganizationID).Scan(ctx, v)
-		}},
-		{"deliveries", func(v *[]string) error {
-			return s.read.WebhookDelivery.Query().Where(deliveryDue(now), everyone).
-				Unique(true).Select(webhookdelivery.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"reloads", func(v *[]string) error {
 			return s.read.Balance.Query().Where(reloadIsDue(now), everyone).

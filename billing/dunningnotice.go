@@ -28,7 +28,7 @@ const (
 type invoiceNotice struct {
 	InvoiceID string `json:"invoiceId"`
 	PayerID   string `json:"payerId"`
-	Amount    string `json:"amount"`
+	Amount    sum    `json:"amount"`
 	PaymentID string `json:"paymentId,omitempty"`
 	// Reason is the failure's code, Message its sentence for a person.
 	Reason  string `json:"reason,omitempty"`
@@ -42,7 +42,7 @@ type invoiceNotice struct {
 
 func invoiceNoticeOf(inv *ent.Invoice, p *ent.Payment, f *gateway.Failure) invoiceNotice {
 	n := invoiceNotice{
-		InvoiceID: inv.ID, PayerID: inv.PayerID, Amount: inv.Total().String(), Attempts: inv.Attempts, NextAttemptAt: inv.NextAttemptAt,
+		InvoiceID: inv.ID, PayerID: inv.PayerID, Amount: sumOf(inv.Total()), Attempts: inv.Attempts, NextAttemptAt: inv.NextAttemptAt,
 		PayURL: orEmpty(inv.HostedURL),
 	}
 	if p != nil {
@@ -92,12 +92,10 @@ func (tx *Tx) tellInvoicePaid(ctx context.Context, inv *ent.Invoice) error {
 	return tx.queueMail(ctx, mail.InvoicePaid, inv.PayerID, mailFacts{InvoiceID: inv.ID})
 }
 
-// cardNotice is what is told of a saved card.
+// cardNotice is what is told of a saved card. Its digits are a person's.
 type cardNotice struct {
 	PaymentMethodID string `json:"paymentMethodId"`
 	PayerID         string `json:"payerId"`
-	Brand           string `json:"brand"`
-	Last4           string `json:"last4"`
 	ExpMonth        int    `json:"expMonth"`
 	ExpYear         int    `json:"expYear"`
 }
@@ -105,7 +103,7 @@ type cardNotice struct {
 // tellCardExpires tells that a saved card will soon be past its last month.
 func (tx *Tx) tellCardExpires(ctx context.Context, m *ent.PaymentMethod) error {
 	err := tx.notice(ctx, noticeCardExpires, m.ID, cardNotice{
-		PaymentMethodID: m.ID, PayerID: m.PayerID, Brand: m.Brand, Last4: m.Last4, ExpMonth: m.ExpMonth, ExpYear: m.ExpYear,
+		PaymentMethodID: m.ID, PayerID: m.PayerID, ExpMonth: m.ExpMonth, ExpYear: m.ExpYear,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"purser/auth"
+	"purser/ent"
 	"purser/ent/gatewaycall"
 	"purser/ent/provider"
 	"purser/gateway"
@@ -19,11 +20,13 @@ const OperationEndpointRegister = gatewaycall.OperationENDPOINT_REGISTER
 type EndpointRegistration struct {
 	*Call
 	ProviderID string
-	URL        string
+	Request    gateway.EndpointRequest
 }
 
 // BeginEndpointRegistration stores the intent to register a provider's
-// webhook address at its gateway. Refusals: NOT_FOUND, INVALID_STATE.
+// webhook address at its gateway. One is under way at a time: two that look at
+// what the account has would both find nothing, and both register. Refusals:
+// NOT_FOUND, INVALID_STATE.
 func (s *Service) BeginEndpointRegistration(ctx context.Context, providerID string) (*EndpointRegistration, error) {
 	callID := s.newID(prefixCall)
 	out := EndpointRegistration{ProviderID: providerID}
@@ -46,17 +49,40 @@ func (s *Service) BeginEndpointRegistration(ctx context.Context, providerID stri
 		if p.GlobalProviderID != nil {
 			return refuse(CodeInvalidState, "registerWebhook", "the provider uses an account of the operator, whose events come to the operator's address")
 		}
-		out.URL = s.WebhookURL(o.Slug, p)
+		out.Request = gateway.EndpointRequest{
+			URL: s.WebhookURL(o.Slug, p), EndpointID: p.WebhookEndpointID, SecretStored: len(p.WebhookSecretSealed) > 0,
+		}
 		if done {
 			return nil
 		}
-		return tx.openCall(ctx, callID, p.ID, OperationEndpointRegister, p.ID, out.URL)
+		if err := tx.claimRegistration(ctx, p, callID); err != nil {
+			return err
+		}
+		return tx.openCall(ctx, callID, p.ID, OperationEndpointRegister, p.ID, out.Request)
 	})
 	if err != nil {
 		return nil, err
 	}
 	out.Call, _, err = s.call(ctx, callID)
 	return &out, err
+}
+
+// claimRegistration makes a call the only one that registers the webhook
+// address of a provider. One that nobody asks for any more is no hindrance:
+// the next one looks at what it has left.
+func (tx *Tx) claimRegistration(ctx context.Context, p *ent.Provider, callID string) error {
+	u := tx.Provider.Update().Where(provider.ID(p.ID), provider.PendingCallIDIsNil())
+	if p.PendingCallID != nil {
+		open, err := tx.GatewayCall.Query().Where(gatewaycall.ID(*p.PendingCallID), gatewaycall.StateEQ(gatewaycall.StateOPEN)).Exist(ctx)
+		if err != nil {
+			return fmt.Errorf("read call %s: %w", *p.PendingCallID, err)
+		}
+		if open {
+			return refuse(CodeInvalidState, "registerWebhook", "the webhook address is being registered, and the gateway has not answered yet: it is asked again by itself")
+		}
+		u = tx.Provider.Update().Where(provider.ID(p.ID), provider.PendingCallID(*p.PendingCallID))
+	}
+	return wrapped(cas(u.SetPendingCallID(callID).Save(ctx)), "claim the registration of provider "+p.ID)
 }
 
 // FinishEndpointRegistration keeps the signing secret of the registered
@@ -70,25 +96,26 @@ func (s *Service) FinishEndpointRegistration(ctx context.Context, callID string,
 		if err != nil {
 			return err
 		}
-		switch v {
-		case verdictFreed:
-			refusal = registerYourself(callRefusal("registerWebhook", r.Outcome))
-			return nil
-		case verdictDone:
-		default:
+		if v != verdictFreed && v != verdictDone {
 			return nil
 		}
-		if r.Status != gateway.StatusSucceeded || r.Secret == "" {
-			refusal = registerYourself(callRefusal("registerWebhook", r.Outcome))
-			return nil
-		}
-		p, err := tx.Provider.Query().Where(provider.ID(c.Subject)).Only(ctx)
+		p, err := tx.Provider.Query().Where(provider.ID(c.Subject)).Unique(false).Modify(tx.forUpdate).Only(ctx)
 		if err != nil {
 			return fmt.Errorf("read provider %s: %w", c.Subject, err)
 		}
-		u := tx.Provider.Update().Where(provider.ID(p.ID)).SetWebhookEndpointID(r.EndpointID)
-		if _, err := tx.rotateWebhookSecret(ctx, u, p, auth.Secret(r.Secret)); err != nil {
-			return err
+		if orEmpty(p.PendingCallID) != callID {
+			return nil // another one has taken over
+		}
+		u := tx.Provider.Update().Where(provider.ID(p.ID), provider.PendingCallID(callID)).ClearPendingCallID()
+		if v == verdictFreed || r.Status != gateway.StatusSucceeded {
+			refusal = registerYourself(callRefusal("registerWebhook", r.Outcome))
+			return wrapped(cas(u.Save(ctx)), "end the registration of provider "+p.ID)
+		}
+		u.SetWebhookEndpointID(r.EndpointID)
+		if r.Secret != "" { // else the one that is stored
+			if _, err := tx.rotateWebhookSecret(ctx, u, p, auth.Secret(r.Secret)); err != nil {
+				return err
+			}
 		}
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("keep webhook secret of %s: %w", p.ID, err)

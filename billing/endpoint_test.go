@@ -2,6 +2,8 @@ package billing
 
 import (
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"purser/gateway"
@@ -21,7 +23,7 @@ func TestEndpointRegistration(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := f.providerRow(t, id)
-			if r.URL != "http://purser.test/webhooks/demo/"+p.WebhookToken || r.Account.SecretKey != "sk_test_secret1" {
+			if r.Request.URL != "http://purser.test/webhooks/demo/"+p.WebhookToken || r.Account.SecretKey != "sk_test_secret1" {
 				t.Fatalf("got %+v", r)
 			}
 			return r
@@ -43,11 +45,21 @@ func TestEndpointRegistration(t *testing.T) {
 		err = f.FinishEndpointRegistration(f.ctx, begin().ID, gateway.EndpointResult{Outcome: outcome(gateway.StatusUnavailable)})
 		wantCode(t, err, CodeProviderUnavailable, "registerWebhook")
 
-		// Not known yet: asked again later, under the same key.
+		// Not known yet: asked again later, under the same key, and meanwhile no
+		// other one is begun.
 		unknown := begin()
+		if unknown.Request.SecretStored || unknown.Request.EndpointID != "" {
+			t.Errorf("asked %+v", unknown.Request)
+		}
+		busy := func() {
+			_, err := f.BeginEndpointRegistration(f.ctx, id)
+			wantCode(t, err, CodeInvalidState, "registerWebhook")
+		}
+		busy()
 		if err := f.FinishEndpointRegistration(f.ctx, unknown.ID, gateway.EndpointResult{Outcome: outcome(gateway.StatusUnknown)}); err != nil {
 			t.Fatal(err)
 		}
+		busy()
 		f.clock.Advance(callAskMax / 2)
 		ids, err := f.DueCalls(f.ctx, 10)
 		if err != nil || len(ids) != 1 || ids[0] != unknown.ID {
@@ -66,13 +78,46 @@ func TestEndpointRegistration(t *testing.T) {
 		if p := f.providerRow(t, id); secrets() != "whsec_1" || p.WebhookEndpointID != "we_1" {
 			t.Errorf("secrets %q, endpoint %q", secrets(), p.WebhookEndpointID)
 		}
+		// Once more, it may be found as it was left: the secret stays. Where a
+		// person enters one, it is not known which registration it is of.
+		again := begin()
+		if !again.Request.SecretStored || again.Request.EndpointID != "we_1" {
+			t.Errorf("asked %+v", again.Request)
+		}
+		good.Secret = ""
+		if err := f.FinishEndpointRegistration(f.ctx, again.ID, good); err != nil || secrets() != "whsec_1" {
+			t.Errorf("%v, secrets %q", err, secrets())
+		}
+		if err := f.UpdateProvider(f.ctx, ProviderChange{ID: id, WebhookSecret: "whsec_2"}, someKeys{}); err != nil {
+			t.Fatal(err)
+		}
+		if r := begin().Request; !r.SecretStored || r.EndpointID != "" {
+			t.Errorf("asked %+v", r)
+		}
+		// Two who ask at the same time: one registers.
+		_, twin := f.newOrganization(t, "twin", "UTC")
+		other, err := f.CreateProvider(twin, ProviderDraft{Name: "P", Credentials: stripeKeys("2")}, someKeys{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var begun atomic.Int64
+		var both sync.WaitGroup
+		for range 4 {
+			both.Go(func() {
+				if _, err := f.BeginEndpointRegistration(twin, other); err == nil {
+					begun.Add(1)
+				}
+			})
+		}
+		if both.Wait(); begun.Load() != 1 {
+			t.Errorf("%d are begun", begun.Load())
+		}
 		if _, err := f.DeleteProvider(f.ctx, id); err != nil {
 			t.Fatal(err)
 		}
 		_, err = f.BeginEndpointRegistration(f.ctx, id)
 		wantCode(t, err, CodeInvalidState, "id")
-		_, other := f.newOrganization(t, "other", "UTC")
-		_, err = f.BeginEndpointRegistration(other, id)
+		_, err = f.BeginEndpointRegistration(twin, id)
 		wantCode(t, err, CodeNotFound, "id")
 	})
 }

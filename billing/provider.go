@@ -246,6 +246,7 @@ func (s *Service) UpdateProvider(ctx context.Context, c ProviderChange, keys gat
 				return err
 			}
 			if rotated {
+				u.SetWebhookEndpointID("") // of which registration it is, only whoever has entered it knows
 				changes["webhookSecret"] = "rotated"
 			}
 		}

@@ -93,6 +93,7 @@ func (s *Service) BeginRefund(ctx context.Context, d RefundDraft) (*BegunRefund,
 			return err
 		}
 		tx.changed(ctx, ChangePayment, p.ID, orEmpty(p.PayerID))
+		tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
 		return tx.remember(ctx, op, id, p.ID, callID)
 	})
 	if err != nil {

@@ -89,6 +89,7 @@ func (tx *Tx) foreignRefund(ctx context.Context, id string, p *ent.Payment, r ga
 	if err != nil {
 		return "", fmt.Errorf("store refund %s: %w", r.RefundID, err)
 	}
+	tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
 	return id, nil
 }
 
@@ -111,17 +112,22 @@ func (tx *Tx) applyRefund(ctx context.Context, p *ent.Payment, id string, r gate
 		if err := cas(u.SetStatus(refund.StatusSUCCEEDED).ClearFailureMessage().ClearNextCheckAt().Save(ctx)); err != nil {
 			return fmt.Errorf("move refund %s: %w", id, err)
 		}
+		tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
 		return tx.bookRefund(ctx, p, row, r.RefundID)
 	case failed:
 		u.SetStatus(refund.StatusFAILED).SetFailureMessage(refundMessage(r.Failure)).ClearNextCheckAt()
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("move refund %s: %w", id, err)
 		}
+		tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
 		if row.Status == refund.StatusSUCCEEDED {
 			return tx.takeBackRefund(ctx, p, row)
 		}
 		return tx.giveBack(ctx, row)
 	case r.State == gateway.RefundPending && row.Status != refund.StatusSUCCEEDED:
+		if row.Status != refund.StatusPROCESSING {
+			tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
+		}
 		return cas(u.SetStatus(refund.StatusPROCESSING).SetNextCheckAt(tx.Now.Add(checkIn(row.Checks))).Save(ctx))
 	}
 	return nil
@@ -142,6 +148,7 @@ func (tx *Tx) refundFailed(ctx context.Context, p *ent.Payment, id string, f *ga
 		return fmt.Errorf("end refund %s: %w", id, err)
 	}
 	tx.changed(ctx, ChangePayment, p.ID, orEmpty(p.PayerID))
+	tx.changed(ctx, ChangeRefund, id, orEmpty(p.PayerID))
 	return tx.giveBack(ctx, row)
 }
 

@@ -41,6 +41,15 @@ func (f *fixture) fillSettled(t testing.TB) {
 	} {
 		f.fill(t, insert, settledRows, f.org, now, f.provider, p.ID)
 	}
+	endpoint, _ := f.listening(t, EventBalanceLow)
+	for _, insert := range []string{
+		`outboxes(organization_id, id, created_at, kind, subject, payload)
+			SELECT $1, 'out_' || i, $2, 'x', 'y', '{}'`,
+		`webhook_deliveries(organization_id, id, created_at, endpoint_id, outbox_id, event_type, attempt, status, finished_at)
+			SELECT $1, 'whd_' || i, $2, $3, 'out_' || i, 'x', 1, 'DELIVERED', $2`,
+	} {
+		f.fill(t, insert, settledRows, f.org, now, endpoint)
+	}
 	// And as they look while they wait for their time, a year from now.
 	for _, insert := range []string{
 		`payment_methods(organization_id, id, created_at, updated_at, status, payer_id, provider_id, expiry_notice_at)
@@ -109,6 +118,10 @@ func TestDueScansAreFlat(t *testing.T) {
 			due, err := f.OrganizationsWithDueWork(auth.AllTenants(t.Context(), "jobs"))
 			if err != nil || len(due) > 0 {
 				t.Fatalf("due in %v: %v", due, err)
+			}
+			endpoints, err := f.EndpointsWithDueDeliveries(auth.AllTenants(t.Context(), "jobs"))
+			if err != nil || len(endpoints) > 0 {
+				t.Fatalf("due at %v: %v", endpoints, err)
 			}
 			scans := recorder.Statements()
 			if len(scans) < 6 {

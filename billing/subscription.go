@@ -232,7 +232,14 @@ func (tx *Tx) startSubscription(ctx context.Context, d subscriptionStart) (*ent.
 	if err != nil {
 		return nil, fmt.Errorf("store subscription: %w", err)
 	}
+	tx.subscriptionChanged(sub)
 	return sub, tx.writeItems(ctx, sub.ID, d.lines)
+}
+
+func (tx *Tx) subscriptionChanged(sub *ent.Subscription) {
+	tx.pending = append(tx.pending, Change{
+		Kind: ChangeSubscription, OrganizationID: sub.OrganizationID, ID: sub.ID, PayerID: sub.PayerID, At: tx.Now,
+	})
 }
 
 func sumOfLines(lines []line) (money.Amount, error) {
@@ -325,8 +332,10 @@ func (tx *Tx) lockSubscription(ctx context.Context, id string) (*ent.Subscriptio
 	return sub, orNotFound(err, "id", "subscription", id)
 }
 
-// changeSubscription begins the only kind of update of a subscription.
+// changeSubscription begins the only kind of update of a subscription, of which
+// those are told who follow it.
 func (tx *Tx) changeSubscription(sub *ent.Subscription) *ent.SubscriptionUpdate {
+	tx.subscriptionChanged(sub)
 	return tx.Subscription.Update().Where(subscription.ID(sub.ID), subscription.Version(sub.Version)).
 		SetVersion(sub.Version + 1).SetUpdatedAt(tx.Now)
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -39,15 +41,31 @@ func (f *fixture) tries(t testing.TB, endpointID string) []*ent.WebhookDelivery 
 	return rows
 }
 
-// sent claims everything that is due and answers for the endpoint.
-func (f *fixture) sent(t testing.TB, a WebhookAnswer) []*WebhookSend {
+// dueDeliveries are all that are to be sent in the fixture's organization.
+func (f *fixture) dueDeliveries(t testing.TB) (all []string) {
 	t.Helper()
-	due, err := f.DueDeliveries(f.ctx, 100)
+	endpoints, err := f.DueEndpoints(f.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, e := range endpoints {
+		if e.OrganizationID != f.org {
+			t.Errorf("due elsewhere: %+v", e)
+		}
+		ids, err := f.DueDeliveries(f.ctx, e.EndpointID, 100)
+		if err != nil || len(ids) == 0 {
+			t.Fatalf("%v, %v", ids, err)
+		}
+		all = append(all, ids...)
+	}
+	return all
+}
+
+// sent claims everything that is due and answers for the endpoint.
+func (f *fixture) sent(t testing.TB, a WebhookAnswer) []*WebhookSend {
+	t.Helper()
 	var out []*WebhookSend
-	for _, id := range due {
+	for _, id := range f.dueDeliveries(t) {
 		send, err := f.ClaimDelivery(f.ctx, id)
 		if err != nil || send == nil {
 			t.Fatalf("claim %s: %v, %v", id, send, err)
@@ -159,8 +177,8 @@ func TestWebhooks(t *testing.T) {
 
 		// Again after each pause, and no more after the last.
 		for n, pause := range deliveryPauses() {
-			if due, err := s.DueDeliveries(s.ctx, 100); err != nil || len(due) != 0 {
-				t.Fatalf("try %d: %d at once, %v", n+2, len(due), err)
+			if due := s.dueDeliveries(t); len(due) != 0 {
+				t.Fatalf("try %d: %d at once", n+2, len(due))
 			}
 			s.clock.Advance(pause)
 			sends = s.sent(t, WebhookAnswer{Error: "no answer"})
@@ -170,13 +188,15 @@ func TestWebhooks(t *testing.T) {
 		}
 		signedBy(t, sends[0], next)
 		s.clock.Advance(100 * 24 * time.Hour)
-		if due, err := s.DueDeliveries(s.ctx, 100); err != nil || len(due) != 0 {
-			t.Fatalf("after the last: %d, %v", len(due), err)
+		if due := s.dueDeliveries(t); len(due) != 0 {
+			t.Fatalf("after the last: %d", len(due))
 		}
 
 		// Once more at a word; one that waits is not doubled.
 		rows := s.tries(t, id)
 		first := rows[0]
+		_, err = s.Redeliver(other, first.ID)
+		wantCode(t, err, CodeNotFound, "deliveryId")
 		fresh, err := s.Redeliver(s.ctx, first.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -195,6 +215,61 @@ func TestWebhooks(t *testing.T) {
 		// What is old goes; what is not over stays.
 		if n, err := s.RemoveOldDeliveries(s.ctx); err != nil || n != len(rows) {
 			t.Errorf("removed %d of %d, %v", n, len(rows), err)
+		}
+	})
+}
+
+// TestWebhooksWhileAClockIsAhead: an organization's clock may be years ahead,
+// its endpoints' are not. They are told the time by the machine's, and for a day
+// of it both secrets count. What is due by the organization's clock is sent, and
+// while the clock stands by whoever moves it.
+func TestWebhooksWhileAClockIsAhead(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		id, old := s.listening(t, EventQuoteChanged)
+		due := func() bool {
+			t.Helper()
+			all, err := s.EndpointsWithDueDeliveries(auth.AllTenants(t.Context(), "jobs"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slices.Contains(all, DueEndpoint{OrganizationID: s.org, EndpointID: id})
+		}
+		next, err := s.RotateWebhookEndpointSecret(s.ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AdvanceClock(s.ctx, ClockAdvance{By: ptr(400 * 24 * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.CreateQuote(s.ctx, QuoteDraft{}); err != nil {
+			t.Fatal(err)
+		}
+		if due() || !s.ClockStands(s.ctx) || len(s.dueDeliveries(t)) != 1 {
+			t.Error("it is sent while the clock may move on")
+		}
+		for moved := true; moved; {
+			if moved, err = s.StepClock(s.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.CreateQuote(s.ctx, QuoteDraft{}); err != nil {
+			t.Fatal(err)
+		}
+		if !due() || s.ClockStands(s.ctx) {
+			t.Error("it is not due by the organization's clock")
+		}
+		for _, send := range s.sent(t, WebhookAnswer{Status: 200}) {
+			if at := send.Header.Get("Webhook-Timestamp"); at != strconv.FormatInt(s.clock.Now().Unix(), 10) {
+				t.Errorf("sent at %s, it is %d", at, s.clock.Now().Unix())
+			}
+			signedBy(t, send, next, old)
+		}
+		s.clock.Advance(webhookOverlap)
+		if _, err := s.CreateQuote(s.ctx, QuoteDraft{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, send := range s.sent(t, WebhookAnswer{Status: 200}) {
+			signedBy(t, send, next)
 		}
 	})
 }
@@ -259,9 +334,9 @@ func TestDeliveriesByTwoServers(t *testing.T) {
 			}
 		}
 		other := New(Config{DB: s.db, Sealer: s.sealer, Logger: s.log, Now: s.clock.Now, PublicURL: "http://purser.test"})
-		due, err := s.DueDeliveries(s.ctx, 100)
-		if err != nil || len(due) != 10 {
-			t.Fatalf("%d are due, %v", len(due), err)
+		due := s.dueDeliveries(t)
+		if len(due) != 10 {
+			t.Fatalf("%d are due", len(due))
 		}
 		var mu sync.Mutex
 		sent := map[string]int{}

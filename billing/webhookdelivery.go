@@ -10,7 +10,6 @@ import (
 
 	"purser/ent"
 	"purser/ent/outbox"
-	"purser/ent/predicate"
 	"purser/ent/webhookdelivery"
 	"purser/ent/webhookendpoint"
 )
@@ -32,16 +31,6 @@ func deliveryPauses() []time.Duration {
 		10 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour,
 		6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 24 * time.Hour,
 	}
-}
-
-// Deliveries are kept for deliveryLife, and removed in small bites.
-const (
-	deliveryLife  = 30 * 24 * time.Hour
-	deliveriesBit = 500
-)
-
-func deliveryDue(now time.Time) predicate.WebhookDelivery {
-	return webhookdelivery.And(webhookdelivery.StatusEQ(webhookdelivery.StatusPENDING), webhookdelivery.NextAttemptAtLTE(now))
 }
 
 // deliver has an event of the outbox sent to every endpoint that wants it.
@@ -69,14 +58,6 @@ func (tx *Tx) activeEndpoints(ctx context.Context) ([]*ent.WebhookEndpoint, erro
 	rows, err := tx.WebhookEndpoint.Query().Where(webhookendpoint.StatusEQ(webhookendpoint.StatusACTIVE)).
 		Order(ent.Asc(webhookendpoint.FieldID)).All(ctx)
 	return rows, wrapped(err, "read webhook endpoints")
-}
-
-// DueDeliveries lists deliveries of the viewer's organization that are to be
-// sent, the longest waiting first.
-func (s *Service) DueDeliveries(ctx context.Context, limit int) ([]string, error) {
-	ids, err := s.read.WebhookDelivery.Query().Where(deliveryDue(s.now(ctx))).
-		Order(ent.Asc(webhookdelivery.FieldNextAttemptAt)).Limit(limit).IDs(ctx)
-	return ids, wrapped(err, "list due deliveries")
 }
 
 // WebhookSend is a delivery ready to be sent: once, by POST.
@@ -132,11 +113,12 @@ func (s *Service) ClaimDelivery(ctx context.Context, id string) (*WebhookSend, e
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", event.ID, err)
 	}
-	secrets, err := s.endpointSecrets(ctx, e)
+	secrets, err := s.endpointSecrets(e)
 	if err != nil {
 		return nil, err
 	}
-	head, err := webhookHeaders(event.ID, s.now(ctx), body, secrets)
+	// By the machine's clock, as receivers have it.
+	head, err := webhookHeaders(event.ID, s.machine(), body, secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -241,22 +223,4 @@ func (s *Service) Redeliver(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	return out, nil
-}
-
-// RemoveOldDeliveries forgets ended deliveries of the viewer's organization that
-// are older than deliveryLife, at most deliveriesBit of them, and returns how
-// many. It may be called at any time.
-func (s *Service) RemoveOldDeliveries(ctx context.Context) (int, error) {
-	ids, err := s.read.WebhookDelivery.Query().
-		Where(webhookdelivery.CreatedAtLT(s.now(ctx).Add(-deliveryLife)), webhookdelivery.StatusNEQ(webhookdelivery.StatusPENDING)).
-		Order(ent.Asc(webhookdelivery.FieldCreatedAt)).Limit(deliveriesBit).IDs(ctx)
-	if err != nil || len(ids) == 0 {
-		return 0, wrapped(err, "list old deliveries")
-	}
-	removed := 0
-	err = s.inTx(ctx, func(ctx context.Context, tx *Tx) (err error) {
-		removed, err = tx.WebhookDelivery.Delete().Where(webhookdelivery.IDIn(ids...)).Exec(ctx)
-		return err
-	})
-	return removed, wrapped(err, "remove old deliveries")
 }

@@ -27,13 +27,28 @@ const (
 	EventPaymentChanged      = "payment.changed"
 	EventInvoiceChanged      = "invoice.changed"
 	EventQuoteChanged        = "quote.changed"
+	EventSubscriptionChanged = "subscription.changed"
+	EventRefundChanged       = "refund.changed"
+	EventDisputeChanged      = "dispute.changed"
+	EventCreditNoteIssued    = "credit_note.issued"
 	EventBalanceLow          = noticeLowBalance
 	EventAutoReloadSuspended = noticeReloadSuspended
+	EventUpcomingCharge      = noticeUpcomingCharge
+	EventChargeFailed        = noticeChargeFailed
+	EventChargeGivenUp       = noticeChargeGivenUp
+	EventAuthentication      = noticeAuthentication
+	EventInvoicePaid         = noticeInvoicePaid
+	EventCardExpires         = noticeCardExpires
 )
 
 // WebhookEventTypes are all of them.
 func WebhookEventTypes() []string {
-	return []string{EventPaymentChanged, EventInvoiceChanged, EventQuoteChanged, EventBalanceLow, EventAutoReloadSuspended}
+	return []string{
+		EventPaymentChanged, EventInvoiceChanged, EventQuoteChanged, EventSubscriptionChanged,
+		EventRefundChanged, EventDisputeChanged, EventCreditNoteIssued,
+		EventBalanceLow, EventAutoReloadSuspended,
+		EventUpcomingCharge, EventChargeFailed, EventChargeGivenUp, EventAuthentication, EventInvoicePaid, EventCardExpires,
+	}
 }
 
 // WebhookEndpointDraft is a new endpoint.
@@ -197,7 +212,7 @@ func (s *Service) RotateWebhookEndpointSecret(ctx context.Context, id string) (a
 		}
 		err = cas(tx.WebhookEndpoint.Update().
 			Where(webhookendpoint.ID(e.ID), webhookendpoint.StatusEQ(e.Status), webhookendpoint.SecretSealed(e.SecretSealed)).
-			SetSecretSealed(sealed).SetSecretPreviousSealed(e.SecretSealed).SetSecretPreviousUntil(tx.Now.Add(webhookOverlap)).
+			SetSecretSealed(sealed).SetSecretPreviousSealed(e.SecretSealed).SetSecretPreviousUntil(tx.s.machine().Add(webhookOverlap)).
 			SetUpdatedAt(tx.Now).Save(ctx))
 		if err != nil {
 			return fmt.Errorf("change secret of webhook endpoint %s: %w", e.ID, err)
@@ -233,10 +248,11 @@ func (s *Service) openEndpointSecret(e *ent.WebhookEndpoint, sealed []byte) (aut
 }
 
 // endpointSecrets are the secrets that a delivery is signed with, the current
-// one first.
-func (s *Service) endpointSecrets(ctx context.Context, e *ent.WebhookEndpoint) ([]auth.Secret, error) {
+// one first. As with all credentials, the day in which the one before counts is
+// by the machine's clock.
+func (s *Service) endpointSecrets(e *ent.WebhookEndpoint) ([]auth.Secret, error) {
 	sealed := [][]byte{e.SecretSealed}
-	if until := e.SecretPreviousUntil; until != nil && s.now(ctx).Before(*until) {
+	if until := e.SecretPreviousUntil; until != nil && s.machine().Before(*until) {
 		sealed = append(sealed, e.SecretPreviousSealed)
 	}
 	secrets := make([]auth.Secret, 0, len(sealed))

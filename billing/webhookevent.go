@@ -4,13 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"purser/ent"
-	"purser/ent/invoice"
-	"purser/ent/payment"
-	"purser/ent/quote"
-	"purser/money"
 )
 
 // eventOf is what endpoints are told when an object of a kind has changed. Of
@@ -23,6 +18,14 @@ func eventOf(k ChangeKind) string {
 		return EventInvoiceChanged
 	case ChangeQuote:
 		return EventQuoteChanged
+	case ChangeSubscription:
+		return EventSubscriptionChanged
+	case ChangeRefund:
+		return EventRefundChanged
+	case ChangeDispute:
+		return EventDisputeChanged
+	case ChangeCreditNote:
+		return EventCreditNoteIssued
 	default:
 		return ""
 	}
@@ -69,12 +72,9 @@ func (tx *Tx) announceOne(ctx context.Context, c Change, endpoints []*ent.Webhoo
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	id := tx.s.newID(prefixOutbox)
-	// Nobody but the endpoints is told of it, so for the outbox it is sent.
-	err = tx.Outbox.Create().SetID(id).SetKind(kind).SetSubject(c.ID).SetPayload(body).
-		SetAvailableAt(tx.Now).SetSentAt(tx.Now).SetCreatedAt(tx.Now).Exec(ctx)
+	id, err := tx.storeEvent(ctx, kind, c.ID, body)
 	if err != nil {
-		return fmt.Errorf("store event: %w", err)
+		return err
 	}
 	return tx.deliver(ctx, id, kind, endpoints)
 }
@@ -89,88 +89,4 @@ func wanted(endpoints []*ent.WebhookEndpoint, kind string) bool {
 		}
 	}
 	return false
-}
-
-// sum is an amount as it stands in an event.
-type sum struct {
-	Amount   money.Decimal `json:"amount"`
-	Currency string        `json:"currency"`
-}
-
-func sumOf(a money.Amount) sum { return sum{a.Decimal(), a.Currency} }
-
-// paymentState, invoiceState and quoteState are what an event says of an
-// object: enough to decide whether to read it, and never a person's data.
-type paymentState struct {
-	ID          string     `json:"id"`
-	Status      string     `json:"status"`
-	Purpose     string     `json:"purpose"`
-	Amount      sum        `json:"amount"`
-	Refunded    sum        `json:"refunded"`
-	PayerID     *string    `json:"payerId"`
-	ProviderID  string     `json:"providerId"`
-	InvoiceID   *string    `json:"invoiceId"`
-	BalanceID   *string    `json:"balanceId"`
-	OrderCode   string     `json:"orderCode"`
-	FailureCode *string    `json:"failureCode"`
-	SettledAt   *time.Time `json:"settledAt"`
-	UpdatedAt   time.Time  `json:"updatedAt"`
-}
-
-type invoiceState struct {
-	ID         string    `json:"id"`
-	Number     *string   `json:"number"`
-	Status     string    `json:"status"`
-	PayerID    string    `json:"payerId"`
-	Total      sum       `json:"total"`
-	AmountDue  sum       `json:"amountDue"`
-	AmountPaid sum       `json:"amountPaid"`
-	UpdatedAt  time.Time `json:"updatedAt"`
-}
-
-type quoteState struct {
-	ID        string    `json:"id"`
-	Number    *string   `json:"number"`
-	Status    string    `json:"status"`
-	PayerID   *string   `json:"payerId"`
-	Total     *sum      `json:"total"`
-	UpdatedAt time.Time `json:"updatedAt"`
-}
-
-// stateOf is what is said of a changed object; nil where it is gone again.
-func (tx *Tx) stateOf(ctx context.Context, c Change) (state any, err error) {
-	switch c.Kind {
-	case ChangePayment:
-		var p *ent.Payment
-		if p, err = tx.Payment.Query().Where(payment.ID(c.ID)).Only(ctx); err == nil {
-			return paymentState{
-				ID: p.ID, Status: string(p.Status), Purpose: string(p.Purpose), Amount: sumOf(p.Amount()), Refunded: sumOf(p.Refunded()),
-				PayerID: p.PayerID, ProviderID: p.ProviderID, InvoiceID: p.InvoiceID, BalanceID: p.BalanceID, OrderCode: p.OrderCode,
-				FailureCode: nonEmpty(p.FailureCode), SettledAt: p.SettledAt, UpdatedAt: p.UpdatedAt,
-			}, nil
-		}
-	case ChangeInvoice:
-		var i *ent.Invoice
-		if i, err = tx.Invoice.Query().Where(invoice.ID(c.ID)).Only(ctx); err == nil {
-			return invoiceState{
-				ID: i.ID, Number: i.Number, Status: string(i.Status), PayerID: i.PayerID,
-				Total: sumOf(i.Total()), AmountDue: sumOf(i.AmountDue()), AmountPaid: sumOf(i.AmountPaid()), UpdatedAt: i.UpdatedAt,
-			}, nil
-		}
-	case ChangeQuote:
-		var q *ent.Quote
-		if q, err = tx.Quote.Query().Where(quote.ID(c.ID)).Only(ctx); err == nil {
-			out := quoteState{ID: q.ID, Number: q.Number, Status: string(q.Status), PayerID: q.PayerID, UpdatedAt: q.UpdatedAt}
-			if total := q.Total(); total != nil {
-				t := sumOf(*total)
-				out.Total = &t
-			}
-			return out, nil
-		}
-	default:
-	}
-	if ent.IsNotFound(err) {
-		return nil, nil
-	}
-	return nil, err
 }

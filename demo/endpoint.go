@@ -78,7 +78,7 @@ func (c Config) register(ctx context.Context, a gateway.Account, providerID, add
 	calling, cancel := billing.Detached(ctx, callTimeout)
 	defer cancel()
 	id := "demo-endpoint-" + strings.ToLower(rand.Text())
-	result := events.RegisterEndpoint(calling, a, gateway.Call{ID: id, Key: "purser:" + id, Subject: providerID}, address)
+	result := events.RegisterEndpoint(calling, a, gateway.Call{ID: id, Key: "purser:" + id, Subject: providerID}, gateway.EndpointRequest{URL: address})
 	if result.Status != gateway.StatusSucceeded {
 		return fmt.Errorf("ask the sandbox for events: %s", describe(result.Outcome))
 	}

@@ -5,6 +5,7 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 )
 
 // Live streams say with each object when it changed last, whatever the
@@ -38,6 +39,14 @@ func (_q *PaymentQuery) WithUpdatedAt() *PaymentQuery {
 func (_q *QuoteQuery) WithUpdatedAt() *QuoteQuery {
 	if len(_q.ctx.Fields) > 0 {
 		_q.ctx.AppendFieldOnce(quote.FieldUpdatedAt)
+	}
+	return _q
+}
+
+// WithUpdatedAt makes sure that the time of the last change is read.
+func (_q *SubscriptionQuery) WithUpdatedAt() *SubscriptionQuery {
+	if len(_q.ctx.Fields) > 0 {
+		_q.ctx.AppendFieldOnce(subscription.FieldUpdatedAt)
 	}
 	return _q
 }

@@ -28825,11 +28825,6 @@ type OutboxMutation struct {
 	subject         *string
 	payload         *json.RawMessage
 	appendpayload   json.RawMessage
-	available_at    *time.Time
-	attempts        *int
-	addattempts     *int
-	sent_at         *time.Time
-	error           *string
 	clearedFields   map[string]struct{}
 	done            bool
 	oldValue        func(context.Context) (*Outbox, error)
@@ -29135,183 +29130,6 @@ func (m *OutboxMutation) ResetPayload() {
 	m.appendpayload = nil
 }
 
-// SetAvailableAt sets the "available_at" field.
-func (m *OutboxMutation) SetAvailableAt(t time.Time) {
-	m.available_at = &t
-}
-
-// AvailableAt returns the value of the "available_at" field in the mutation.
-func (m *OutboxMutation) AvailableAt() (r time.Time, exists bool) {
-	v := m.available_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldAvailableAt returns the old "available_at" field's value of the Outbox entity.
-// If the Outbox object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *OutboxMutation) OldAvailableAt(ctx context.Context) (v time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAvailableAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAvailableAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAvailableAt: %w", err)
-	}
-	return oldValue.AvailableAt, nil
-}
-
-// ResetAvailableAt resets all changes to the "available_at" field.
-func (m *OutboxMutation) ResetAvailableAt() {
-	m.available_at = nil
-}
-
-// SetAttempts sets the "attempts" field.
-func (m *OutboxMutation) SetAttempts(i int) {
-	m.attempts = &i
-	m.addattempts = nil
-}
-
-// Attempts returns the value of the "attempts" field in the mutation.
-func (m *OutboxMutation) Attempts() (r int, exists bool) {
-	v := m.attempts
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldAttempts returns the old "attempts" field's value of the Outbox entity.
-// If the Outbox object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *OutboxMutation) OldAttempts(ctx context.Context) (v int, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldAttempts requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
-	}
-	return oldValue.Attempts, nil
-}
-
-// AddAttempts adds i to the "attempts" field.
-func (m *OutboxMutation) AddAttempts(i int) {
-	if m.addattempts != nil {
-		*m.addattempts += i
-	} else {
-		m.addattempts = &i
-	}
-}
-
-// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
-func (m *OutboxMutation) AddedAttempts() (r int, exists bool) {
-	v := m.addattempts
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetAttempts resets all changes to the "attempts" field.
-func (m *OutboxMutation) ResetAttempts() {
-	m.attempts = nil
-	m.addattempts = nil
-}
-
-// SetSentAt sets the "sent_at" field.
-func (m *OutboxMutation) SetSentAt(t time.Time) {
-	m.sent_at = &t
-}
-
-// SentAt returns the value of the "sent_at" field in the mutation.
-func (m *OutboxMutation) SentAt() (r time.Time, exists bool) {
-	v := m.sent_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldSentAt returns the old "sent_at" field's value of the Outbox entity.
-// If the Outbox object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *OutboxMutation) OldSentAt(ctx context.Context) (v *time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSentAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
-	}
-	return oldValue.SentAt, nil
-}
-
-// ClearSentAt clears the value of the "sent_at" field.
-func (m *OutboxMutation) ClearSentAt() {
-	m.sent_at = nil
-	m.clearedFields[outbox.FieldSentAt] = struct{}{}
-}
-
-// SentAtCleared returns if the "sent_at" field was cleared in this mutation.
-func (m *OutboxMutation) SentAtCleared() bool {
-	_, ok := m.clearedFields[outbox.FieldSentAt]
-	return ok
-}
-
-// ResetSentAt resets all changes to the "sent_at" field.
-func (m *OutboxMutation) ResetSentAt() {
-	m.sent_at = nil
-	delete(m.clearedFields, outbox.FieldSentAt)
-}
-
-// SetError sets the "error" field.
-func (m *OutboxMutation) SetError(s string) {
-	m.error = &s
-}
-
-// Error returns the value of the "error" field in the mutation.
-func (m *OutboxMutation) Error() (r string, exists bool) {
-	v := m.error
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldError returns the old "error" field's value of the Outbox entity.
-// If the Outbox object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *OutboxMutation) OldError(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldError is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldError requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldError: %w", err)
-	}
-	return oldValue.Error, nil
-}
-
-// ResetError resets all changes to the "error" field.
-func (m *OutboxMutation) ResetError() {
-	m.error = nil
-}
-
 // Where appends a list predicates to the OutboxMutation builder.
 func (m *OutboxMutation) Where(ps ...predicate.Outbox) {
 	m.predicates = append(m.predicates, ps...)
@@ -29346,7 +29164,7 @@ func (m *OutboxMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OutboxMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 5)
 	if m.organization_id != nil {
 		fields = append(fields, outbox.FieldOrganizationID)
 	}
@@ -29361,18 +29179,6 @@ func (m *OutboxMutation) Fields() []string {
 	}
 	if m.payload != nil {
 		fields = append(fields, outbox.FieldPayload)
-	}
-	if m.available_at != nil {
-		fields = append(fields, outbox.FieldAvailableAt)
-	}
-	if m.attempts != nil {
-		fields = append(fields, outbox.FieldAttempts)
-	}
-	if m.sent_at != nil {
-		fields = append(fields, outbox.FieldSentAt)
-	}
-	if m.error != nil {
-		fields = append(fields, outbox.FieldError)
 	}
 	return fields
 }
@@ -29392,14 +29198,6 @@ func (m *OutboxMutation) Field(name string) (ent.Value, bool) {
 		return m.Subject()
 	case outbox.FieldPayload:
 		return m.Payload()
-	case outbox.FieldAvailableAt:
-		return m.AvailableAt()
-	case outbox.FieldAttempts:
-		return m.Attempts()
-	case outbox.FieldSentAt:
-		return m.SentAt()
-	case outbox.FieldError:
-		return m.Error()
 	}
 	return nil, false
 }
@@ -29419,14 +29217,6 @@ func (m *OutboxMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldSubject(ctx)
 	case outbox.FieldPayload:
 		return m.OldPayload(ctx)
-	case outbox.FieldAvailableAt:
-		return m.OldAvailableAt(ctx)
-	case outbox.FieldAttempts:
-		return m.OldAttempts(ctx)
-	case outbox.FieldSentAt:
-		return m.OldSentAt(ctx)
-	case outbox.FieldError:
-		return m.OldError(ctx)
 	}
 	return nil, fmt.Errorf("unknown Outbox field %s", name)
 }
@@ -29471,34 +29261,6 @@ func (m *OutboxMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetPayload(v)
 		return nil
-	case outbox.FieldAvailableAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetAvailableAt(v)
-		return nil
-	case outbox.FieldAttempts:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetAttempts(v)
-		return nil
-	case outbox.FieldSentAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetSentAt(v)
-		return nil
-	case outbox.FieldError:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetError(v)
-		return nil
 	}
 	return fmt.Errorf("unknown Outbox field %s", name)
 }
@@ -29506,21 +29268,13 @@ func (m *OutboxMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *OutboxMutation) AddedFields() []string {
-	var fields []string
-	if m.addattempts != nil {
-		fields = append(fields, outbox.FieldAttempts)
-	}
-	return fields
+	return nil
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *OutboxMutation) AddedField(name string) (ent.Value, bool) {
-	switch name {
-	case outbox.FieldAttempts:
-		return m.AddedAttempts()
-	}
 	return nil, false
 }
 
@@ -29529,13 +29283,6 @@ func (m *OutboxMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *OutboxMutation) AddField(name string, value ent.Value) error {
 	switch name {
-	case outbox.FieldAttempts:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddAttempts(v)
-		return nil
 	}
 	return fmt.Errorf("unknown Outbox numeric field %s", name)
 }
@@ -29543,11 +29290,7 @@ func (m *OutboxMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *OutboxMutation) ClearedFields() []string {
-	var fields []string
-	if m.FieldCleared(outbox.FieldSentAt) {
-		fields = append(fields, outbox.FieldSentAt)
-	}
-	return fields
+	return nil
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -29560,11 +29303,6 @@ func (m *OutboxMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *OutboxMutation) ClearField(name string) error {
-	switch name {
-	case outbox.FieldSentAt:
-		m.ClearSentAt()
-		return nil
-	}
 	return fmt.Errorf("unknown Outbox nullable field %s", name)
 }
 
@@ -29586,18 +29324,6 @@ func (m *OutboxMutation) ResetField(name string) error {
 		return nil
 	case outbox.FieldPayload:
 		m.ResetPayload()
-		return nil
-	case outbox.FieldAvailableAt:
-		m.ResetAvailableAt()
-		return nil
-	case outbox.FieldAttempts:
-		m.ResetAttempts()
-		return nil
-	case outbox.FieldSentAt:
-		m.ResetSentAt()
-		return nil
-	case outbox.FieldError:
-		m.ResetError()
 		return nil
 	}
 	return fmt.Errorf("unknown Outbox field %s", name)
@@ -40151,6 +39877,7 @@ type ProviderMutation struct {
 	account_unproven_at            *time.Time
 	webhook_token                  *string
 	webhook_endpoint_id            *string
+	pending_call_id                *string
 	return_problem                 *string
 	return_problem_at              *time.Time
 	global_provider_id             *string
@@ -41242,6 +40969,55 @@ func (m *ProviderMutation) ResetWebhookEndpointID() {
 	m.webhook_endpoint_id = nil
 }
 
+// SetPendingCallID sets the "pending_call_id" field.
+func (m *ProviderMutation) SetPendingCallID(s string) {
+	m.pending_call_id = &s
+}
+
+// PendingCallID returns the value of the "pending_call_id" field in the mutation.
+func (m *ProviderMutation) PendingCallID() (r string, exists bool) {
+	v := m.pending_call_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPendingCallID returns the old "pending_call_id" field's value of the Provider entity.
+// If the Provider object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProviderMutation) OldPendingCallID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPendingCallID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPendingCallID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPendingCallID: %w", err)
+	}
+	return oldValue.PendingCallID, nil
+}
+
+// ClearPendingCallID clears the value of the "pending_call_id" field.
+func (m *ProviderMutation) ClearPendingCallID() {
+	m.pending_call_id = nil
+	m.clearedFields[provider.FieldPendingCallID] = struct{}{}
+}
+
+// PendingCallIDCleared returns if the "pending_call_id" field was cleared in this mutation.
+func (m *ProviderMutation) PendingCallIDCleared() bool {
+	_, ok := m.clearedFields[provider.FieldPendingCallID]
+	return ok
+}
+
+// ResetPendingCallID resets all changes to the "pending_call_id" field.
+func (m *ProviderMutation) ResetPendingCallID() {
+	m.pending_call_id = nil
+	delete(m.clearedFields, provider.FieldPendingCallID)
+}
+
 // SetReturnProblem sets the "return_problem" field.
 func (m *ProviderMutation) SetReturnProblem(s string) {
 	m.return_problem = &s
@@ -41410,7 +41186,7 @@ func (m *ProviderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProviderMutation) Fields() []string {
-	fields := make([]string, 0, 26)
+	fields := make([]string, 0, 27)
 	if m.organization_id != nil {
 		fields = append(fields, provider.FieldOrganizationID)
 	}
@@ -41480,6 +41256,9 @@ func (m *ProviderMutation) Fields() []string {
 	if m.webhook_endpoint_id != nil {
 		fields = append(fields, provider.FieldWebhookEndpointID)
 	}
+	if m.pending_call_id != nil {
+		fields = append(fields, provider.FieldPendingCallID)
+	}
 	if m.return_problem != nil {
 		fields = append(fields, provider.FieldReturnProblem)
 	}
@@ -41543,6 +41322,8 @@ func (m *ProviderMutation) Field(name string) (ent.Value, bool) {
 		return m.WebhookToken()
 	case provider.FieldWebhookEndpointID:
 		return m.WebhookEndpointID()
+	case provider.FieldPendingCallID:
+		return m.PendingCallID()
 	case provider.FieldReturnProblem:
 		return m.ReturnProblem()
 	case provider.FieldReturnProblemAt:
@@ -41604,6 +41385,8 @@ func (m *ProviderMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldWebhookToken(ctx)
 	case provider.FieldWebhookEndpointID:
 		return m.OldWebhookEndpointID(ctx)
+	case provider.FieldPendingCallID:
+		return m.OldPendingCallID(ctx)
 	case provider.FieldReturnProblem:
 		return m.OldReturnProblem(ctx)
 	case provider.FieldReturnProblemAt:
@@ -41780,6 +41563,13 @@ func (m *ProviderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWebhookEndpointID(v)
 		return nil
+	case provider.FieldPendingCallID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPendingCallID(v)
+		return nil
 	case provider.FieldReturnProblem:
 		v, ok := value.(string)
 		if !ok {
@@ -41876,6 +41666,9 @@ func (m *ProviderMutation) ClearedFields() []string {
 	if m.FieldCleared(provider.FieldAccountUnprovenAt) {
 		fields = append(fields, provider.FieldAccountUnprovenAt)
 	}
+	if m.FieldCleared(provider.FieldPendingCallID) {
+		fields = append(fields, provider.FieldPendingCallID)
+	}
 	if m.FieldCleared(provider.FieldReturnProblemAt) {
 		fields = append(fields, provider.FieldReturnProblemAt)
 	}
@@ -41925,6 +41718,9 @@ func (m *ProviderMutation) ClearField(name string) error {
 		return nil
 	case provider.FieldAccountUnprovenAt:
 		m.ClearAccountUnprovenAt()
+		return nil
+	case provider.FieldPendingCallID:
+		m.ClearPendingCallID()
 		return nil
 	case provider.FieldReturnProblemAt:
 		m.ClearReturnProblemAt()
@@ -42008,6 +41804,9 @@ func (m *ProviderMutation) ResetField(name string) error {
 		return nil
 	case provider.FieldWebhookEndpointID:
 		m.ResetWebhookEndpointID()
+		return nil
+	case provider.FieldPendingCallID:
+		m.ResetPendingCallID()
 		return nil
 	case provider.FieldReturnProblem:
 		m.ResetReturnProblem()

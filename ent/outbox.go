@@ -27,15 +27,7 @@ type Outbox struct {
 	// Subject holds the value of the "subject" field.
 	Subject string `json:"subject,omitempty"`
 	// Payload holds the value of the "payload" field.
-	Payload json.RawMessage `json:"payload,omitempty"`
-	// AvailableAt holds the value of the "available_at" field.
-	AvailableAt time.Time `json:"available_at,omitempty"`
-	// Attempts holds the value of the "attempts" field.
-	Attempts int `json:"attempts,omitempty"`
-	// SentAt holds the value of the "sent_at" field.
-	SentAt *time.Time `json:"sent_at,omitempty"`
-	// Error holds the value of the "error" field.
-	Error        string `json:"error,omitempty"`
+	Payload      json.RawMessage `json:"payload,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -46,11 +38,9 @@ func (*Outbox) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case outbox.FieldPayload:
 			values[i] = new([]byte)
-		case outbox.FieldAttempts:
-			values[i] = new(sql.NullInt64)
-		case outbox.FieldID, outbox.FieldOrganizationID, outbox.FieldKind, outbox.FieldSubject, outbox.FieldError:
+		case outbox.FieldID, outbox.FieldOrganizationID, outbox.FieldKind, outbox.FieldSubject:
 			values[i] = new(sql.NullString)
-		case outbox.FieldCreatedAt, outbox.FieldAvailableAt, outbox.FieldSentAt:
+		case outbox.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -105,31 +95,6 @@ func (_m *Outbox) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field payload: %w", err)
 				}
 			}
-		case outbox.FieldAvailableAt:
-			if value, ok := values[i].(*sql.NullTime); !ok {
-				return fmt.Errorf("unexpected type %T for field available_at", values[i])
-			} else if value.Valid {
-				_m.AvailableAt = value.Time
-			}
-		case outbox.FieldAttempts:
-			if value, ok := values[i].(*sql.NullInt64); !ok {
-				return fmt.Errorf("unexpected type %T for field attempts", values[i])
-			} else if value.Valid {
-				_m.Attempts = int(value.Int64)
-			}
-		case outbox.FieldSentAt:
-			if value, ok := values[i].(*sql.NullTime); !ok {
-				return fmt.Errorf("unexpected type %T for field sent_at", values[i])
-			} else if value.Valid {
-				_m.SentAt = new(time.Time)
-				*_m.SentAt = value.Time
-			}
-		case outbox.FieldError:
-			if value, ok := values[i].(*sql.NullString); !ok {
-				return fmt.Errorf("unexpected type %T for field error", values[i])
-			} else if value.Valid {
-				_m.Error = value.String
-			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -180,20 +145,6 @@ func (_m *Outbox) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("payload=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Payload))
-	builder.WriteString(", ")
-	builder.WriteString("available_at=")
-	builder.WriteString(_m.AvailableAt.Format(time.ANSIC))
-	builder.WriteString(", ")
-	builder.WriteString("attempts=")
-	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
-	builder.WriteString(", ")
-	if v := _m.SentAt; v != nil {
-		builder.WriteString("sent_at=")
-		builder.WriteString(v.Format(time.ANSIC))
-	}
-	builder.WriteString(", ")
-	builder.WriteString("error=")
-	builder.WriteString(_m.Error)
 	builder.WriteByte(')')
 	return builder.String()
 }

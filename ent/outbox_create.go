@@ -54,54 +54,6 @@ func (_c *OutboxCreate) SetPayload(v json.RawMessage) *OutboxCreate {
 	return _c
 }
 
-// SetAvailableAt sets the "available_at" field.
-func (_c *OutboxCreate) SetAvailableAt(v time.Time) *OutboxCreate {
-	_c.mutation.SetAvailableAt(v)
-	return _c
-}
-
-// SetAttempts sets the "attempts" field.
-func (_c *OutboxCreate) SetAttempts(v int) *OutboxCreate {
-	_c.mutation.SetAttempts(v)
-	return _c
-}
-
-// SetNillableAttempts sets the "attempts" field if the given value is not nil.
-func (_c *OutboxCreate) SetNillableAttempts(v *int) *OutboxCreate {
-	if v != nil {
-		_c.SetAttempts(*v)
-	}
-	return _c
-}
-
-// SetSentAt sets the "sent_at" field.
-func (_c *OutboxCreate) SetSentAt(v time.Time) *OutboxCreate {
-	_c.mutation.SetSentAt(v)
-	return _c
-}
-
-// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
-func (_c *OutboxCreate) SetNillableSentAt(v *time.Time) *OutboxCreate {
-	if v != nil {
-		_c.SetSentAt(*v)
-	}
-	return _c
-}
-
-// SetError sets the "error" field.
-func (_c *OutboxCreate) SetError(v string) *OutboxCreate {
-	_c.mutation.SetError(v)
-	return _c
-}
-
-// SetNillableError sets the "error" field if the given value is not nil.
-func (_c *OutboxCreate) SetNillableError(v *string) *OutboxCreate {
-	if v != nil {
-		_c.SetError(*v)
-	}
-	return _c
-}
-
 // SetID sets the "id" field.
 func (_c *OutboxCreate) SetID(v string) *OutboxCreate {
 	_c.mutation.SetID(v)
@@ -115,9 +67,6 @@ func (_c *OutboxCreate) Mutation() *OutboxMutation {
 
 // Save creates the Outbox in the database.
 func (_c *OutboxCreate) Save(ctx context.Context) (*Outbox, error) {
-	if err := _c.defaults(); err != nil {
-		return nil, err
-	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -143,19 +92,6 @@ func (_c *OutboxCreate) ExecX(ctx context.Context) {
 	}
 }
 
-// defaults sets the default values of the builder before save.
-func (_c *OutboxCreate) defaults() error {
-	if _, ok := _c.mutation.Attempts(); !ok {
-		v := outbox.DefaultAttempts
-		_c.mutation.SetAttempts(v)
-	}
-	if _, ok := _c.mutation.Error(); !ok {
-		v := outbox.DefaultError
-		_c.mutation.SetError(v)
-	}
-	return nil
-}
-
 // check runs all checks and user-defined validators on the builder.
 func (_c *OutboxCreate) check() error {
 	if _, ok := _c.mutation.OrganizationID(); !ok {
@@ -177,15 +113,6 @@ func (_c *OutboxCreate) check() error {
 	}
 	if _, ok := _c.mutation.Payload(); !ok {
 		return &ValidationError{Name: "payload", err: errors.New(`ent: missing required field "Outbox.payload"`)}
-	}
-	if _, ok := _c.mutation.AvailableAt(); !ok {
-		return &ValidationError{Name: "available_at", err: errors.New(`ent: missing required field "Outbox.available_at"`)}
-	}
-	if _, ok := _c.mutation.Attempts(); !ok {
-		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Outbox.attempts"`)}
-	}
-	if _, ok := _c.mutation.Error(); !ok {
-		return &ValidationError{Name: "error", err: errors.New(`ent: missing required field "Outbox.error"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := outbox.IDValidator(v); err != nil {
@@ -248,22 +175,6 @@ func (_c *OutboxCreate) createSpec() (*Outbox, *sqlgraph.CreateSpec) {
 		_spec.SetField(outbox.FieldPayload, field.TypeJSON, value)
 		_node.Payload = value
 	}
-	if value, ok := _c.mutation.AvailableAt(); ok {
-		_spec.SetField(outbox.FieldAvailableAt, field.TypeTime, value)
-		_node.AvailableAt = value
-	}
-	if value, ok := _c.mutation.Attempts(); ok {
-		_spec.SetField(outbox.FieldAttempts, field.TypeInt, value)
-		_node.Attempts = value
-	}
-	if value, ok := _c.mutation.SentAt(); ok {
-		_spec.SetField(outbox.FieldSentAt, field.TypeTime, value)
-		_node.SentAt = &value
-	}
-	if value, ok := _c.mutation.Error(); ok {
-		_spec.SetField(outbox.FieldError, field.TypeString, value)
-		_node.Error = value
-	}
 	return _node, _spec
 }
 
@@ -315,66 +226,6 @@ type (
 		*sql.UpdateSet
 	}
 )
-
-// SetAvailableAt sets the "available_at" field.
-func (u *OutboxUpsert) SetAvailableAt(v time.Time) *OutboxUpsert {
-	u.Set(outbox.FieldAvailableAt, v)
-	return u
-}
-
-// UpdateAvailableAt sets the "available_at" field to the value that was provided on create.
-func (u *OutboxUpsert) UpdateAvailableAt() *OutboxUpsert {
-	u.SetExcluded(outbox.FieldAvailableAt)
-	return u
-}
-
-// SetAttempts sets the "attempts" field.
-func (u *OutboxUpsert) SetAttempts(v int) *OutboxUpsert {
-	u.Set(outbox.FieldAttempts, v)
-	return u
-}
-
-// UpdateAttempts sets the "attempts" field to the value that was provided on create.
-func (u *OutboxUpsert) UpdateAttempts() *OutboxUpsert {
-	u.SetExcluded(outbox.FieldAttempts)
-	return u
-}
-
-// AddAttempts adds v to the "attempts" field.
-func (u *OutboxUpsert) AddAttempts(v int) *OutboxUpsert {
-	u.Add(outbox.FieldAttempts, v)
-	return u
-}
-
-// SetSentAt sets the "sent_at" field.
-func (u *OutboxUpsert) SetSentAt(v time.Time) *OutboxUpsert {
-	u.Set(outbox.FieldSentAt, v)
-	return u
-}
-
-// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
-func (u *OutboxUpsert) UpdateSentAt() *OutboxUpsert {
-	u.SetExcluded(outbox.FieldSentAt)
-	return u
-}
-
-// ClearSentAt clears the value of the "sent_at" field.
-func (u *OutboxUpsert) ClearSentAt() *OutboxUpsert {
-	u.SetNull(outbox.FieldSentAt)
-	return u
-}
-
-// SetError sets the "error" field.
-func (u *OutboxUpsert) SetError(v string) *OutboxUpsert {
-	u.Set(outbox.FieldError, v)
-	return u
-}
-
-// UpdateError sets the "error" field to the value that was provided on create.
-func (u *OutboxUpsert) UpdateError() *OutboxUpsert {
-	u.SetExcluded(outbox.FieldError)
-	return u
-}
 
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
@@ -439,76 +290,6 @@ func (u *OutboxUpsertOne) Update(set func(*OutboxUpsert)) *OutboxUpsertOne {
 	return u
 }
 
-// SetAvailableAt sets the "available_at" field.
-func (u *OutboxUpsertOne) SetAvailableAt(v time.Time) *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetAvailableAt(v)
-	})
-}
-
-// UpdateAvailableAt sets the "available_at" field to the value that was provided on create.
-func (u *OutboxUpsertOne) UpdateAvailableAt() *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateAvailableAt()
-	})
-}
-
-// SetAttempts sets the "attempts" field.
-func (u *OutboxUpsertOne) SetAttempts(v int) *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetAttempts(v)
-	})
-}
-
-// AddAttempts adds v to the "attempts" field.
-func (u *OutboxUpsertOne) AddAttempts(v int) *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.AddAttempts(v)
-	})
-}
-
-// UpdateAttempts sets the "attempts" field to the value that was provided on create.
-func (u *OutboxUpsertOne) UpdateAttempts() *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateAttempts()
-	})
-}
-
-// SetSentAt sets the "sent_at" field.
-func (u *OutboxUpsertOne) SetSentAt(v time.Time) *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetSentAt(v)
-	})
-}
-
-// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
-func (u *OutboxUpsertOne) UpdateSentAt() *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateSentAt()
-	})
-}
-
-// ClearSentAt clears the value of the "sent_at" field.
-func (u *OutboxUpsertOne) ClearSentAt() *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.ClearSentAt()
-	})
-}
-
-// SetError sets the "error" field.
-func (u *OutboxUpsertOne) SetError(v string) *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetError(v)
-	})
-}
-
-// UpdateError sets the "error" field to the value that was provided on create.
-func (u *OutboxUpsertOne) UpdateError() *OutboxUpsertOne {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateError()
-	})
-}
-
 // Exec executes the query.
 func (u *OutboxUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -566,7 +347,6 @@ func (_c *OutboxCreateBulk) Save(ctx context.Context) ([]*Outbox, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
-			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*OutboxMutation)
 				if !ok {
@@ -737,76 +517,6 @@ func (u *OutboxUpsertBulk) Update(set func(*OutboxUpsert)) *OutboxUpsertBulk {
 		set(&OutboxUpsert{UpdateSet: update})
 	}))
 	return u
-}
-
-// SetAvailableAt sets the "available_at" field.
-func (u *OutboxUpsertBulk) SetAvailableAt(v time.Time) *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetAvailableAt(v)
-	})
-}
-
-// UpdateAvailableAt sets the "available_at" field to the value that was provided on create.
-func (u *OutboxUpsertBulk) UpdateAvailableAt() *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateAvailableAt()
-	})
-}
-
-// SetAttempts sets the "attempts" field.
-func (u *OutboxUpsertBulk) SetAttempts(v int) *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetAttempts(v)
-	})
-}
-
-// AddAttempts adds v to the "attempts" field.
-func (u *OutboxUpsertBulk) AddAttempts(v int) *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.AddAttempts(v)
-	})
-}
-
-// UpdateAttempts sets the "attempts" field to the value that was provided on create.
-func (u *OutboxUpsertBulk) UpdateAttempts() *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateAttempts()
-	})
-}
-
-// SetSentAt sets the "sent_at" field.
-func (u *OutboxUpsertBulk) SetSentAt(v time.Time) *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetSentAt(v)
-	})
-}
-
-// UpdateSentAt sets the "sent_at" field to the value that was provided on create.
-func (u *OutboxUpsertBulk) UpdateSentAt() *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateSentAt()
-	})
-}
-
-// ClearSentAt clears the value of the "sent_at" field.
-func (u *OutboxUpsertBulk) ClearSentAt() *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.ClearSentAt()
-	})
-}
-
-// SetError sets the "error" field.
-func (u *OutboxUpsertBulk) SetError(v string) *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.SetError(v)
-	})
-}
-
-// UpdateError sets the "error" field to the value that was provided on create.
-func (u *OutboxUpsertBulk) UpdateError() *OutboxUpsertBulk {
-	return u.Update(func(s *OutboxUpsert) {
-		s.UpdateError()
-	})
 }
 
 // Exec executes the query.

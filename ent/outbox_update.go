@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"purser/ent/outbox"
 	"purser/ent/predicate"
-	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -26,75 +25,6 @@ type OutboxUpdate struct {
 // Where appends a list predicates to the OutboxUpdate builder.
 func (_u *OutboxUpdate) Where(ps ...predicate.Outbox) *OutboxUpdate {
 	_u.mutation.Where(ps...)
-	return _u
-}
-
-// SetAvailableAt sets the "available_at" field.
-func (_u *OutboxUpdate) SetAvailableAt(v time.Time) *OutboxUpdate {
-	_u.mutation.SetAvailableAt(v)
-	return _u
-}
-
-// SetNillableAvailableAt sets the "available_at" field if the given value is not nil.
-func (_u *OutboxUpdate) SetNillableAvailableAt(v *time.Time) *OutboxUpdate {
-	if v != nil {
-		_u.SetAvailableAt(*v)
-	}
-	return _u
-}
-
-// SetAttempts sets the "attempts" field.
-func (_u *OutboxUpdate) SetAttempts(v int) *OutboxUpdate {
-	_u.mutation.ResetAttempts()
-	_u.mutation.SetAttempts(v)
-	return _u
-}
-
-// SetNillableAttempts sets the "attempts" field if the given value is not nil.
-func (_u *OutboxUpdate) SetNillableAttempts(v *int) *OutboxUpdate {
-	if v != nil {
-		_u.SetAttempts(*v)
-	}
-	return _u
-}
-
-// AddAttempts adds value to the "attempts" field.
-func (_u *OutboxUpdate) AddAttempts(v int) *OutboxUpdate {
-	_u.mutation.AddAttempts(v)
-	return _u
-}
-
-// SetSentAt sets the "sent_at" field.
-func (_u *OutboxUpdate) SetSentAt(v time.Time) *OutboxUpdate {
-	_u.mutation.SetSentAt(v)
-	return _u
-}
-
-// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
-func (_u *OutboxUpdate) SetNillableSentAt(v *time.Time) *OutboxUpdate {
-	if v != nil {
-		_u.SetSentAt(*v)
-	}
-	return _u
-}
-
-// ClearSentAt clears the value of the "sent_at" field.
-func (_u *OutboxUpdate) ClearSentAt() *OutboxUpdate {
-	_u.mutation.ClearSentAt()
-	return _u
-}
-
-// SetError sets the "error" field.
-func (_u *OutboxUpdate) SetError(v string) *OutboxUpdate {
-	_u.mutation.SetError(v)
-	return _u
-}
-
-// SetNillableError sets the "error" field if the given value is not nil.
-func (_u *OutboxUpdate) SetNillableError(v *string) *OutboxUpdate {
-	if v != nil {
-		_u.SetError(*v)
-	}
 	return _u
 }
 
@@ -145,24 +75,6 @@ func (_u *OutboxUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
-	if value, ok := _u.mutation.AvailableAt(); ok {
-		_spec.SetField(outbox.FieldAvailableAt, field.TypeTime, value)
-	}
-	if value, ok := _u.mutation.Attempts(); ok {
-		_spec.SetField(outbox.FieldAttempts, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedAttempts(); ok {
-		_spec.AddField(outbox.FieldAttempts, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.SentAt(); ok {
-		_spec.SetField(outbox.FieldSentAt, field.TypeTime, value)
-	}
-	if _u.mutation.SentAtCleared() {
-		_spec.ClearField(outbox.FieldSentAt, field.TypeTime)
-	}
-	if value, ok := _u.mutation.Error(); ok {
-		_spec.SetField(outbox.FieldError, field.TypeString, value)
-	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -183,75 +95,6 @@ type OutboxUpdateOne struct {
 	hooks     []Hook
 	mutation  *OutboxMutation
 	modifiers []func(*sql.UpdateBuilder)
-}
-
-// SetAvailableAt sets the "available_at" field.
-func (_u *OutboxUpdateOne) SetAvailableAt(v time.Time) *OutboxUpdateOne {
-	_u.mutation.SetAvailableAt(v)
-	return _u
-}
-
-// SetNillableAvailableAt sets the "available_at" field if the given value is not nil.
-func (_u *OutboxUpdateOne) SetNillableAvailableAt(v *time.Time) *OutboxUpdateOne {
-	if v != nil {
-		_u.SetAvailableAt(*v)
-	}
-	return _u
-}
-
-// SetAttempts sets the "attempts" field.
-func (_u *OutboxUpdateOne) SetAttempts(v int) *OutboxUpdateOne {
-	_u.mutation.ResetAttempts()
-	_u.mutation.SetAttempts(v)
-	return _u
-}
-
-// SetNillableAttempts sets the "attempts" field if the given value is not nil.
-func (_u *OutboxUpdateOne) SetNillableAttempts(v *int) *OutboxUpdateOne {
-	if v != nil {
-		_u.SetAttempts(*v)
-	}
-	return _u
-}
-
-// AddAttempts adds value to the "attempts" field.
-func (_u *OutboxUpdateOne) AddAttempts(v int) *OutboxUpdateOne {
-	_u.mutation.AddAttempts(v)
-	return _u
-}
-
-// SetSentAt sets the "sent_at" field.
-func (_u *OutboxUpdateOne) SetSentAt(v time.Time) *OutboxUpdateOne {
-	_u.mutation.SetSentAt(v)
-	return _u
-}
-
-// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
-func (_u *OutboxUpdateOne) SetNillableSentAt(v *time.Time) *OutboxUpdateOne {
-	if v != nil {
-		_u.SetSentAt(*v)
-	}
-	return _u
-}
-
-// ClearSentAt clears the value of the "sent_at" field.
-func (_u *OutboxUpdateOne) ClearSentAt() *OutboxUpdateOne {
-	_u.mutation.ClearSentAt()
-	return _u
-}
-
-// SetError sets the "error" field.
-func (_u *OutboxUpdateOne) SetError(v string) *OutboxUpdateOne {
-	_u.mutation.SetError(v)
-	return _u
-}
-
-// SetNillableError sets the "error" field if the given value is not nil.
-func (_u *OutboxUpdateOne) SetNillableError(v *string) *OutboxUpdateOne {
-	if v != nil {
-		_u.SetError(*v)
-	}
-	return _u
 }
 
 // Mutation returns the OutboxMutation object of the builder.
@@ -330,24 +173,6 @@ func (_u *OutboxUpdateOne) sqlSave(ctx context.Context) (_node *Outbox, err erro
 				ps[i](selector)
 			}
 		}
-	}
-	if value, ok := _u.mutation.AvailableAt(); ok {
-		_spec.SetField(outbox.FieldAvailableAt, field.TypeTime, value)
-	}
-	if value, ok := _u.mutation.Attempts(); ok {
-		_spec.SetField(outbox.FieldAttempts, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedAttempts(); ok {
-		_spec.AddField(outbox.FieldAttempts, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.SentAt(); ok {
-		_spec.SetField(outbox.FieldSentAt, field.TypeTime, value)
-	}
-	if _u.mutation.SentAtCleared() {
-		_spec.ClearField(outbox.FieldSentAt, field.TypeTime)
-	}
-	if value, ok := _u.mutation.Error(); ok {
-		_spec.SetField(outbox.FieldError, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Outbox{config: _u.config}

@@ -63,6 +63,8 @@ type Provider struct {
 	WebhookToken string `json:"-"`
 	// WebhookEndpointID holds the value of the "webhook_endpoint_id" field.
 	WebhookEndpointID string `json:"webhook_endpoint_id,omitempty"`
+	// PendingCallID holds the value of the "pending_call_id" field.
+	PendingCallID *string `json:"pending_call_id,omitempty"`
 	// ReturnProblem holds the value of the "return_problem" field.
 	ReturnProblem string `json:"return_problem,omitempty"`
 	// ReturnProblemAt holds the value of the "return_problem_at" field.
@@ -83,7 +85,7 @@ func (*Provider) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case provider.FieldCredentialVersion:
 			values[i] = new(sql.NullInt64)
-		case provider.FieldID, provider.FieldOrganizationID, provider.FieldSlug, provider.FieldName, provider.FieldDescription, provider.FieldKind, provider.FieldStatus, provider.FieldMerchantCode, provider.FieldAuthType, provider.FieldPublishableKey, provider.FieldSecretHint, provider.FieldEndpoint, provider.FieldGatewayAccountID, provider.FieldWebhookToken, provider.FieldWebhookEndpointID, provider.FieldReturnProblem, provider.FieldGlobalProviderID:
+		case provider.FieldID, provider.FieldOrganizationID, provider.FieldSlug, provider.FieldName, provider.FieldDescription, provider.FieldKind, provider.FieldStatus, provider.FieldMerchantCode, provider.FieldAuthType, provider.FieldPublishableKey, provider.FieldSecretHint, provider.FieldEndpoint, provider.FieldGatewayAccountID, provider.FieldWebhookToken, provider.FieldWebhookEndpointID, provider.FieldPendingCallID, provider.FieldReturnProblem, provider.FieldGlobalProviderID:
 			values[i] = new(sql.NullString)
 		case provider.FieldCreatedAt, provider.FieldWebhookSecretPreviousUntil, provider.FieldAccountUnprovenAt, provider.FieldReturnProblemAt:
 			values[i] = new(sql.NullTime)
@@ -252,6 +254,13 @@ func (_m *Provider) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.WebhookEndpointID = value.String
 			}
+		case provider.FieldPendingCallID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field pending_call_id", values[i])
+			} else if value.Valid {
+				_m.PendingCallID = new(string)
+				*_m.PendingCallID = value.String
+			}
 		case provider.FieldReturnProblem:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field return_problem", values[i])
@@ -383,6 +392,11 @@ func (_m *Provider) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("webhook_endpoint_id=")
 	builder.WriteString(_m.WebhookEndpointID)
+	builder.WriteString(", ")
+	if v := _m.PendingCallID; v != nil {
+		builder.WriteString("pending_call_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("return_problem=")
 	builder.WriteString(_m.ReturnProblem)

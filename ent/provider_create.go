@@ -265,6 +265,20 @@ func (_c *ProviderCreate) SetNillableWebhookEndpointID(v *string) *ProviderCreat
 	return _c
 }
 
+// SetPendingCallID sets the "pending_call_id" field.
+func (_c *ProviderCreate) SetPendingCallID(v string) *ProviderCreate {
+	_c.mutation.SetPendingCallID(v)
+	return _c
+}
+
+// SetNillablePendingCallID sets the "pending_call_id" field if the given value is not nil.
+func (_c *ProviderCreate) SetNillablePendingCallID(v *string) *ProviderCreate {
+	if v != nil {
+		_c.SetPendingCallID(*v)
+	}
+	return _c
+}
+
 // SetReturnProblem sets the "return_problem" field.
 func (_c *ProviderCreate) SetReturnProblem(v string) *ProviderCreate {
 	_c.mutation.SetReturnProblem(v)
@@ -586,6 +600,10 @@ func (_c *ProviderCreate) createSpec() (*Provider, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)
 		_node.WebhookEndpointID = value
+	}
+	if value, ok := _c.mutation.PendingCallID(); ok {
+		_spec.SetField(provider.FieldPendingCallID, field.TypeString, value)
+		_node.PendingCallID = &value
 	}
 	if value, ok := _c.mutation.ReturnProblem(); ok {
 		_spec.SetField(provider.FieldReturnProblem, field.TypeString, value)
@@ -930,6 +948,24 @@ func (u *ProviderUpsert) SetWebhookEndpointID(v string) *ProviderUpsert {
 // UpdateWebhookEndpointID sets the "webhook_endpoint_id" field to the value that was provided on create.
 func (u *ProviderUpsert) UpdateWebhookEndpointID() *ProviderUpsert {
 	u.SetExcluded(provider.FieldWebhookEndpointID)
+	return u
+}
+
+// SetPendingCallID sets the "pending_call_id" field.
+func (u *ProviderUpsert) SetPendingCallID(v string) *ProviderUpsert {
+	u.Set(provider.FieldPendingCallID, v)
+	return u
+}
+
+// UpdatePendingCallID sets the "pending_call_id" field to the value that was provided on create.
+func (u *ProviderUpsert) UpdatePendingCallID() *ProviderUpsert {
+	u.SetExcluded(provider.FieldPendingCallID)
+	return u
+}
+
+// ClearPendingCallID clears the value of the "pending_call_id" field.
+func (u *ProviderUpsert) ClearPendingCallID() *ProviderUpsert {
+	u.SetNull(provider.FieldPendingCallID)
 	return u
 }
 
@@ -1355,6 +1391,27 @@ func (u *ProviderUpsertOne) SetWebhookEndpointID(v string) *ProviderUpsertOne {
 func (u *ProviderUpsertOne) UpdateWebhookEndpointID() *ProviderUpsertOne {
 	return u.Update(func(s *ProviderUpsert) {
 		s.UpdateWebhookEndpointID()
+	})
+}
+
+// SetPendingCallID sets the "pending_call_id" field.
+func (u *ProviderUpsertOne) SetPendingCallID(v string) *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetPendingCallID(v)
+	})
+}
+
+// UpdatePendingCallID sets the "pending_call_id" field to the value that was provided on create.
+func (u *ProviderUpsertOne) UpdatePendingCallID() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdatePendingCallID()
+	})
+}
+
+// ClearPendingCallID clears the value of the "pending_call_id" field.
+func (u *ProviderUpsertOne) ClearPendingCallID() *ProviderUpsertOne {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearPendingCallID()
 	})
 }
 
@@ -1952,6 +2009,27 @@ func (u *ProviderUpsertBulk) SetWebhookEndpointID(v string) *ProviderUpsertBulk 
 func (u *ProviderUpsertBulk) UpdateWebhookEndpointID() *ProviderUpsertBulk {
 	return u.Update(func(s *ProviderUpsert) {
 		s.UpdateWebhookEndpointID()
+	})
+}
+
+// SetPendingCallID sets the "pending_call_id" field.
+func (u *ProviderUpsertBulk) SetPendingCallID(v string) *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.SetPendingCallID(v)
+	})
+}
+
+// UpdatePendingCallID sets the "pending_call_id" field to the value that was provided on create.
+func (u *ProviderUpsertBulk) UpdatePendingCallID() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.UpdatePendingCallID()
+	})
+}
+
+// ClearPendingCallID clears the value of the "pending_call_id" field.
+func (u *ProviderUpsertBulk) ClearPendingCallID() *ProviderUpsertBulk {
+	return u.Update(func(s *ProviderUpsert) {
+		s.ClearPendingCallID()
 	})
 }
 

@@ -316,6 +316,26 @@ func (_u *ProviderUpdate) SetNillableWebhookEndpointID(v *string) *ProviderUpdat
 	return _u
 }
 
+// SetPendingCallID sets the "pending_call_id" field.
+func (_u *ProviderUpdate) SetPendingCallID(v string) *ProviderUpdate {
+	_u.mutation.SetPendingCallID(v)
+	return _u
+}
+
+// SetNillablePendingCallID sets the "pending_call_id" field if the given value is not nil.
+func (_u *ProviderUpdate) SetNillablePendingCallID(v *string) *ProviderUpdate {
+	if v != nil {
+		_u.SetPendingCallID(*v)
+	}
+	return _u
+}
+
+// ClearPendingCallID clears the value of the "pending_call_id" field.
+func (_u *ProviderUpdate) ClearPendingCallID() *ProviderUpdate {
+	_u.mutation.ClearPendingCallID()
+	return _u
+}
+
 // SetReturnProblem sets the "return_problem" field.
 func (_u *ProviderUpdate) SetReturnProblem(v string) *ProviderUpdate {
 	_u.mutation.SetReturnProblem(v)
@@ -501,6 +521,12 @@ func (_u *ProviderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.PendingCallID(); ok {
+		_spec.SetField(provider.FieldPendingCallID, field.TypeString, value)
+	}
+	if _u.mutation.PendingCallIDCleared() {
+		_spec.ClearField(provider.FieldPendingCallID, field.TypeString)
 	}
 	if value, ok := _u.mutation.ReturnProblem(); ok {
 		_spec.SetField(provider.FieldReturnProblem, field.TypeString, value)
@@ -823,6 +849,26 @@ func (_u *ProviderUpdateOne) SetNillableWebhookEndpointID(v *string) *ProviderUp
 	return _u
 }
 
+// SetPendingCallID sets the "pending_call_id" field.
+func (_u *ProviderUpdateOne) SetPendingCallID(v string) *ProviderUpdateOne {
+	_u.mutation.SetPendingCallID(v)
+	return _u
+}
+
+// SetNillablePendingCallID sets the "pending_call_id" field if the given value is not nil.
+func (_u *ProviderUpdateOne) SetNillablePendingCallID(v *string) *ProviderUpdateOne {
+	if v != nil {
+		_u.SetPendingCallID(*v)
+	}
+	return _u
+}
+
+// ClearPendingCallID clears the value of the "pending_call_id" field.
+func (_u *ProviderUpdateOne) ClearPendingCallID() *ProviderUpdateOne {
+	_u.mutation.ClearPendingCallID()
+	return _u
+}
+
 // SetReturnProblem sets the "return_problem" field.
 func (_u *ProviderUpdateOne) SetReturnProblem(v string) *ProviderUpdateOne {
 	_u.mutation.SetReturnProblem(v)
@@ -1038,6 +1084,12 @@ func (_u *ProviderUpdateOne) sqlSave(ctx context.Context) (_node *Provider, err 
 	}
 	if value, ok := _u.mutation.WebhookEndpointID(); ok {
 		_spec.SetField(provider.FieldWebhookEndpointID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.PendingCallID(); ok {
+		_spec.SetField(provider.FieldPendingCallID, field.TypeString, value)
+	}
+	if _u.mutation.PendingCallIDCleared() {
+		_spec.ClearField(provider.FieldPendingCallID, field.TypeString)
 	}
 	if value, ok := _u.mutation.ReturnProblem(); ok {
 		_spec.SetField(provider.FieldReturnProblem, field.TypeString, value)

@@ -82,9 +82,11 @@ type Events interface {
 	// returns ErrSignature for a forged, stale or future one and
 	// ErrMalformed for a body that is no event.
 	VerifyEvent(raw []byte, h http.Header, secrets []string, now time.Time) (Event, error)
-	// RegisterEndpoint asks the gateway to send events to url and returns the
-	// signing secret.
-	RegisterEndpoint(ctx context.Context, a Account, c Call, url string) EndpointResult
+	// RegisterEndpoint sees to it that the gateway sends events to an address,
+	// by one registration. It looks at what the account has first: what is
+	// registered there with the secret that is stored stays; what nobody knows
+	// the secret of is replaced.
+	RegisterEndpoint(ctx context.Context, a Account, c Call, r EndpointRequest) EndpointResult
 }
 
 // Notifications is offered by gateways whose events are not signed. The
@@ -137,9 +139,20 @@ type Return struct {
 	Canceled  bool   // the payer has left the page, and may come back to it
 }
 
+// EndpointRequest asks for events to be sent to an address.
+type EndpointRequest struct {
+	URL string `json:"url"`
+	// EndpointID is the registration that the stored signing secret is of;
+	// empty where none is stored, or a person has entered it.
+	EndpointID string `json:"endpointId,omitempty"`
+	// SecretStored says whether a signing secret is stored.
+	SecretStored bool `json:"secretStored,omitempty"`
+}
+
 // EndpointResult is a registered webhook endpoint.
 type EndpointResult struct {
 	Outcome
 	EndpointID string
-	Secret     string
+	// Secret is a new one; empty where the stored one stays good.
+	Secret string
 }

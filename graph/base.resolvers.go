@@ -49,6 +49,11 @@ func (r *streamResolver) QuoteChanged(ctx context.Context, payerID *string, afte
 	return follow(ctx, r.Resolver, after, r.quoteFeed(ctx, payerID))
 }
 
+// SubscriptionChanged is the resolver for the subscriptionChanged field.
+func (r *streamResolver) SubscriptionChanged(ctx context.Context, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Subscription, error) {
+	return follow(ctx, r.Resolver, after, r.subscriptionFeed(ctx, payerID))
+}
+
 // Query returns generated.QueryResolver implementation.
 func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 

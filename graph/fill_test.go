@@ -179,7 +179,7 @@ func (w *world) fill(t testing.TB, slug string) *filled {
 		SetEventTypes([]string{"balance.low"}).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx))
 	add("WebhookEndpoint", id("whk", 0), nil)
 	must(raw.Outbox.Create().SetID(id("out", 0)).SetKind("balance.low").SetSubject(f.mark).SetPayload([]byte(`{}`)).
-		SetAvailableAt(now).SetSentAt(now).SetCreatedAt(now).Exec(ctx))
+		SetCreatedAt(now).Exec(ctx))
 	must(raw.WebhookDelivery.Create().SetID(id("whd", 0)).SetEndpointID(id("whk", 0)).SetOutboxID(id("out", 0)).SetEventType("balance.low").
 		SetAttempt(1).SetStatus(webhookdelivery.StatusFAILED).SetError(name("delivery")).SetFinishedAt(now).SetCreatedAt(now).Exec(ctx))
 	add("WebhookDelivery", id("whd", 0), nil)

@@ -178,6 +178,21 @@ func answerOf(res gateway.AccountResult) accountAnswer {
 	}
 }
 
+// registerWebhook has the gateway send its events to a provider's address.
+func (r *Resolver) registerWebhook(ctx context.Context, id string) error {
+	begun, err := r.Billing.BeginEndpointRegistration(ctx, id)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.calling(ctx)
+	defer cancel()
+	result := gateway.EndpointResult{Outcome: gateway.Unsupported(begun.Kind, "register webhook addresses")}
+	if events, ok := gateway.Capability[gateway.Events](r.Gateways, begun.Kind); ok {
+		result = events.RegisterEndpoint(ctx, begun.Account, begun.Call.Call, begun.Request)
+	}
+	return r.Billing.FinishEndpointRegistration(ctx, begun.ID, result)
+}
+
 // accountDeadline bounds the question whose a provider's keys are.
 const accountDeadline = 3 * time.Second
 

@@ -38,17 +38,7 @@ func (r *mutationResolver) ProviderCreate(ctx context.Context, input model.Provi
 	}
 	var refusals []*model.UserError
 	if err == nil && input.RegisterWebhook {
-		begun, begin := r.Billing.BeginEndpointRegistration(ctx, id)
-		if begin == nil {
-			ctx, cancel := r.calling(ctx)
-			defer cancel()
-			result := gateway.EndpointResult{Outcome: gateway.Unsupported(begun.Kind, "register webhook addresses")}
-			if events, ok := gateway.Capability[gateway.Events](r.Gateways, begun.Kind); ok {
-				result = events.RegisterEndpoint(ctx, begun.Account, begun.Call.Call, begun.URL)
-			}
-			begin = r.Billing.FinishEndpointRegistration(ctx, begun.ID, result)
-		}
-		refusals, err = refused(begin)
+		refusals, err = refused(r.registerWebhook(ctx, id))
 	}
 	p, u, err := r.providerPayload(ctx, id, err)
 	return &model.ProviderCreatePayload{Provider: p, UserErrors: append(u, refusals...)}, err
@@ -65,11 +55,16 @@ func (r *mutationResolver) ProviderUpdate(ctx context.Context, input model.Provi
 	if err != nil {
 		return nil, err
 	}
-	p, u, err := r.providerPayload(ctx, input.ID, r.Billing.UpdateProvider(ctx, billing.ProviderChange{
+	err = r.Billing.UpdateProvider(ctx, billing.ProviderChange{
 		ID: input.ID, Name: input.Name, Description: input.Description,
 		Credentials: credentials, AccountID: account, WebhookSecret: auth.Secret(text(input.WebhookSecret)),
-	}, keys))
-	return &model.ProviderUpdatePayload{Provider: p, UserErrors: u}, err
+	}, keys)
+	var refusals []*model.UserError
+	if err == nil && input.RegisterWebhook {
+		refusals, err = refused(r.registerWebhook(ctx, input.ID))
+	}
+	p, u, err := r.providerPayload(ctx, input.ID, err)
+	return &model.ProviderUpdatePayload{Provider: p, UserErrors: append(u, refusals...)}, err
 }
 
 // ProviderDelete is the resolver for the providerDelete field.

@@ -11,10 +11,11 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/quote"
+	"purser/ent/subscription"
 )
 
 // after narrows a statement to the rows behind a position, and puts them in
-// the order of their last change. All four tables call the columns the same.
+// the order of their last change. All tables call the columns the same.
 func after(p position) func(*sql.Selector) {
 	return func(s *sql.Selector) {
 		at, id := s.C(balance.FieldUpdatedAt), s.C(balance.FieldID)
@@ -153,6 +154,36 @@ func (r *Resolver) quoteFeed(ctx context.Context, payerID *string) feed[ent.Quot
 				return nil, position{}, err
 			}
 			return x, position{x.UpdatedAt, x.ID}, nil
+		},
+	}
+}
+
+func (r *Resolver) subscriptionFeed(ctx context.Context, payerID *string) feed[ent.Subscription] {
+	about := func() *ent.SubscriptionQuery {
+		q := r.client().Subscription.Query()
+		if payerID != nil {
+			q.Where(subscription.PayerID(*payerID))
+		}
+		return q
+	}
+	return feed[ent.Subscription]{
+		kind: billing.ChangeSubscription, wants: changeOfPayer(ctx, payerID),
+		changed: func(ctx context.Context, p position, limit int) ([]position, error) {
+			q := about().Where(after(p)).Limit(limit)
+			q.Select(subscription.FieldID, subscription.FieldUpdatedAt)
+			rows, err := q.All(ctx)
+			return positions(rows, func(s *ent.Subscription) position { return position{s.UpdatedAt, s.ID} }), err
+		},
+		read: func(ctx context.Context, id string) (*ent.Subscription, position, error) {
+			q, err := about().Where(subscription.ID(id)).CollectFields(ctx, "Subscription", "Node")
+			if err != nil {
+				return nil, position{}, err
+			}
+			s, err := found(q.WithUpdatedAt().Only(ctx))
+			if s == nil {
+				return nil, position{}, err
+			}
+			return s, position{s.UpdatedAt, s.ID}, nil
 		},
 	}
 }

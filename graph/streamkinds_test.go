@@ -252,12 +252,14 @@ func TestStreamsOfStrangers(t *testing.T) {
 				wantSeen(t, ctx, name, r.paymentFeed(ctx, ptr(a.ids["Payment"]), payerID), a.ids["Payment"], c.sees)
 				wantSeen(t, ctx, name, r.invoiceFeed(ctx, payerID), a.ids["Invoice"], c.sees)
 				wantSeen(t, ctx, name, r.quoteFeed(ctx, payerID), a.ids["Quote"], c.sees)
+				wantSeen(t, ctx, name, r.subscriptionFeed(ctx, payerID), a.ids["Subscription"], c.sees)
 			}
 			// And nobody's are those of another payer than the one asked for.
 			wantSeen(t, ctx, name, r.balanceFeed(ctx, &a.other), a.ids["Balance"], false)
 			wantSeen(t, ctx, name, r.paymentFeed(ctx, nil, &a.other), a.ids["Payment"], false)
 			wantSeen(t, ctx, name, r.invoiceFeed(ctx, &a.other), a.ids["Invoice"], false)
 			wantSeen(t, ctx, name, r.quoteFeed(ctx, &a.other), a.ids["Quote"], false)
+			wantSeen(t, ctx, name, r.subscriptionFeed(ctx, &a.other), a.ids["Subscription"], false)
 		}
 		w.recorder.Check(t)
 	})
@@ -276,4 +278,56 @@ func wantSeen[T any](t *testing.T, ctx context.Context, who string, f feed[T], i
 	if err != nil || found != want || (got != nil) != want {
 		t.Errorf("%s of %s: listed %v, read %v, want %v, %v", f.kind, who, found, got != nil, want, err)
 	}
+}
+
+// TestStreamOfSubscriptions follows subscriptions through the front door: what
+// somebody sees who listens, who listens for one payer, whose session it is, and
+// who comes back.
+func TestStreamOfSubscriptions(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		s := newStage(t, w)
+		here := w.tenant(t, "here")
+		ada, linus := s.developer(here, "ada@a.example"), s.developer(here, "linus@a.example")
+		var made struct {
+			ProductCreate      struct{ Product struct{ ID string } }
+			PriceCreate        struct{ Price struct{ ID string } }
+			SubscriptionCreate struct{ Subscription struct{ ID string } }
+		}
+		s.do(here, `mutation { productCreate(input: {name: "API"}) { product { id } } }`, &made)
+		s.do(here, `mutation { priceCreate(input: {productId: "`+made.ProductCreate.Product.ID+`", unitAmount: {amount: "9.00", currency: "USD"}, recurrence: {interval: MONTH}}) { price { id } } }`, &made)
+		create := func(payer string) string {
+			s.do(here, `mutation { subscriptionCreate(input: {payerId: "`+payer+`", items: [{priceId: "`+made.PriceCreate.Price.ID+`"}], collection: SEND, trialDays: 5, idempotencyKey: "`+payer+`"}) { subscription { id } } }`, &made)
+			return made.SubscriptionCreate.Subscription.ID
+		}
+		cancel := func(id string, atPeriodEnd bool) {
+			s.do(here, fmt.Sprintf(`mutation { subscriptionCancel(input: {id: %q, atPeriodEnd: %t}) { subscription { id } } }`, id, atPeriodEnd), nil)
+		}
+		const shown = `{ payer { name } status cancelAtPeriodEnd }`
+		state := func(name, status string, ends bool) string {
+			return fmt.Sprintf(`{"payer":{"name":"%s@a.example"},"status":"%s","cancelAtPeriodEnd":%t}`, name, status, ends)
+		}
+
+		all := s.subscribe("events", here.token, `subscription { subscriptionChanged `+shown+` }`)
+		linuses := s.subscribe("socket", here.token, `subscription { subscriptionChanged(payerId: "`+linus+`") `+shown+` }`)
+		adas := s.subscribe("events", w.session(t, here, ada), `subscription { subscriptionChanged `+shown+` }`)
+		first := create(ada)
+		begun := want(t, all, state("ada", "TRIALING", false))
+		want(t, adas, state("ada", "TRIALING", false))
+		second := create(linus)
+		want(t, all, state("linus", "TRIALING", false))
+		all.close()
+
+		// While nobody listens, one is to end and the other ends.
+		cancel(first, true)
+		cancel(second, false)
+		all = s.subscribe("socket", here.token, `subscription { subscriptionChanged(after: "`+begun+`") `+shown+` }`)
+		wantStates(t, all, state("ada", "TRIALING", true), state("linus", "CANCELED", false))
+		wantStates(t, linuses, state("linus", "TRIALING", false), state("linus", "CANCELED", false))
+		// Linus's are none of hers: the next is her next.
+		want(t, adas, state("ada", "TRIALING", true))
+		cancel(first, false)
+		want(t, adas, state("ada", "CANCELED", true))
+		want(t, all, state("ada", "CANCELED", true))
+		w.recorder.Check(t)
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"purser/billing"
 	"purser/ent"
 	"purser/ent/webhookdelivery"
 	"purser/ent/webhookendpoint"
@@ -20,9 +21,12 @@ func shownEventType(wire string) model.WebhookEventType {
 }
 
 func wireEventType(t model.WebhookEventType) string {
-	name := strings.ToLower(string(t))
-	i := strings.LastIndexByte(name, '_')
-	return name[:i] + "." + name[i+1:]
+	for _, wire := range billing.WebhookEventTypes() {
+		if shownEventType(wire) == t {
+			return wire
+		}
+	}
+	return string(t) // which the domain refuses
 }
 
 func wireEventTypes(list []model.WebhookEventType) []string {

@@ -7,7 +7,7 @@
 // Invariants: a piece of work is claimed before it is worked at, so that it
 // is not due again at once whatever comes of it; a piece that fails or panics
 // ends alone; an organization whose gateway is slow keeps no other one
-// waiting.
+// waiting, and what is sent to organizations' own systems no other work.
 package jobs
 
 import (
@@ -60,15 +60,24 @@ type Runner struct {
 	Config
 	wake  chan struct{}
 	slots chan struct{}
+	// Those of the looks for what is to be told.
+	wakeLanes chan struct{}
+	lanes     chan struct{}
 	// open counts the visits that have not ended.
 	open sync.WaitGroup
 
 	mu sync.Mutex
-	// visited are the organizations that somebody is visiting now.
+	// visited are the organizations that somebody is visiting now, and the
+	// endpoints.
 	visited map[string]bool
 	// found is how many pieces of work the last visit to an organization
 	// found that still has any.
 	found map[string]int
+	// undelivered is how many deliveries the last visit to an endpoint found
+	// that still has any.
+	undelivered map[string]int
+	// rests are the endpoints that are left alone for a while.
+	rests map[string]rest
 	// told are the troubles that were logged and have not ended.
 	told map[string]string
 	// sealed is when the entries were looked for last that are to be sealed.
@@ -85,7 +94,8 @@ func New(c Config) *Runner {
 	}
 	return &Runner{
 		Config: c, wake: make(chan struct{}, 1), slots: make(chan struct{}, visitsMax),
-		visited: map[string]bool{}, found: map[string]int{}, told: map[string]string{},
+		wakeLanes: make(chan struct{}, 1), lanes: make(chan struct{}, lanesMax),
+		visited: map[string]bool{}, found: map[string]int{}, undelivered: map[string]int{}, rests: map[string]rest{}, told: map[string]string{},
 	}
 }
 
@@ -97,20 +107,34 @@ func (r *Runner) Due() int64 {
 	for _, found := range r.found {
 		n += int64(found)
 	}
+	for _, found := range r.undelivered {
+		n += int64(found)
+	}
 	return n
 }
 
 // Wake starts the next look at once.
 func (r *Runner) Wake() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
+	for _, wake := range []chan struct{}{r.wake, r.wakeLanes} {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
 // Run works until ctx ends, and finishes the pieces it is at.
 func (r *Runner) Run(ctx context.Context) {
 	defer r.open.Wait()
+	var looks sync.WaitGroup
+	defer looks.Wait()
+	// Apart from each other: a look waits for a slot where gateways are slow.
+	looks.Go(func() { r.look(ctx, r.wakeLanes, "look for due deliveries", r.startDeliveries) })
+	r.look(ctx, r.wake, "look for due work", r.start)
+}
+
+// look starts what is due, again and again.
+func (r *Runner) look(ctx context.Context, wake <-chan struct{}, what string, start func(context.Context) ([]*visit, error)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -118,10 +142,10 @@ func (r *Runner) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case <-r.wake:
+		case <-wake:
 		}
-		_, err := r.start(ctx)
-		r.tell(ctx, "", "look for due work", "", err)
+		_, err := start(ctx)
+		r.tell(ctx, "", what, "", err)
 		timer.Reset(r.Interval)
 	}
 }
@@ -130,19 +154,19 @@ func (r *Runner) Run(ctx context.Context) {
 // done: one look of Run, for who wants to see the end of it.
 func (r *Runner) Round(ctx context.Context) error {
 	visits, err := r.start(ctx)
-	problems := []error{err}
-	for _, v := range visits {
+	deliveries, lost := r.startDeliveries(ctx)
+	problems := []error{err, lost}
+	for _, v := range append(visits, deliveries...) {
 		<-v.done
 		problems = append(problems, v.err)
 	}
 	return errors.Join(problems...)
 }
 
-// visit is one visit to an organization.
+// visit is one visit to an organization, or to one of its endpoints.
 type visit struct {
-	organizationID string
-	done           chan struct{}
-	err            error // once it is done
+	done chan struct{}
+	err  error // once it is done
 }
 
 // start begins a visit to each organization in which something is due and
@@ -160,7 +184,7 @@ func (r *Runner) start(ctx context.Context) ([]*visit, error) {
 			r.leave(id)
 			return visits, context.Cause(ctx)
 		}
-		v := &visit{organizationID: id, done: make(chan struct{})}
+		v := &visit{done: make(chan struct{})}
 		visits = append(visits, v)
 		r.open.Go(func() {
 			defer func() {

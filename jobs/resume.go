@@ -178,11 +178,11 @@ func (r *Runner) resumeEndpoint(ctx context.Context, d billing.DueCall) error {
 	if !ok {
 		return fmt.Errorf("%s registers no webhook addresses", d.Kind)
 	}
-	url, err := requestOf[string](d)
+	request, err := requestOf[gateway.EndpointRequest](d)
 	if err != nil {
 		return err
 	}
-	return r.Billing.FinishEndpointRegistration(ctx, d.ID, events.RegisterEndpoint(ctx, d.Account, d.Call.Call, url))
+	return r.Billing.FinishEndpointRegistration(ctx, d.ID, events.RegisterEndpoint(ctx, d.Account, d.Call.Call, request))
 }
 
 // requestOf reads what was asked, as it was stored.

@@ -186,13 +186,6 @@ func (o *office) history(t *testing.T, ctx context.Context, began time.Time) str
 	for _, e := range entries {
 		fmt.Fprintln(&b, e.Kind, e.AmountUnits, at(&e.BookedAt))
 	}
-	mails, err := o.Client().Email.Query().Order(ent.Asc("created_at", "kind")).All(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range mails {
-		fmt.Fprintln(&b, m.Kind, at(&m.CreatedAt))
-	}
 	return b.String()
 }
 

@@ -37,7 +37,6 @@ func (r *Runner) kinds() []kind {
 		{"reload balance", r.Billing.DueReloads, r.reloadBalance},
 		{"charge invoice", r.Billing.DueCharges, r.chargeInvoice},
 		{"tell that a card expires", r.Billing.CardsThatExpire, r.Billing.TellCardExpires},
-		{"deliver webhook", r.Billing.DueDeliveries, r.deliverWebhook},
 	}
 	if r.Mail != nil {
 		kinds = append(kinds, kind{"send mail", r.Billing.DueMails, r.sendMail})
@@ -65,7 +64,7 @@ func (r *Runner) organization(ctx context.Context, id string) error {
 	problems = append(problems,
 		r.piece(ctx, id, kind{name: "seal entries", do: r.seal}, ""),
 		r.piece(ctx, id, kind{name: "remove old keys", do: r.removeKeys}, ""),
-		r.piece(ctx, id, kind{name: "remove old deliveries", do: r.removeDeliveries}, ""))
+		r.removeTold(ctx, id))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.found[id] = found
@@ -101,6 +100,11 @@ func (r *Runner) dueNow(ctx context.Context, id string) (int, error) {
 			break
 		}
 		n, err := r.work(ctx, id, k)
+		found += n
+		problems = append(problems, err)
+	}
+	if r.Billing.ClockStands(ctx) {
+		n, err := r.deliverHere(ctx)
 		found += n
 		problems = append(problems, err)
 	}

@@ -68,6 +68,7 @@ func NotReferences() map[string]string {
 		"payments.gateway_payment_id":           gatewayNames,
 		"payments.reference_id":                 clientNames,
 		"providers.gateway_account_id":          gatewayNames,
+		"providers.pending_call_id":             callsGo,
 		"providers.webhook_endpoint_id":         gatewayNames,
 		"quotes.gateway_quote_id":               gatewayNames,
 		"quotes.pending_call_id":                callsGo,

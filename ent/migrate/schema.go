@@ -1084,10 +1084,6 @@ var (
 		{Name: "kind", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "payload", Type: field.TypeJSON},
-		{Name: "available_at", Type: field.TypeTime},
-		{Name: "attempts", Type: field.TypeInt, Default: 0},
-		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
-		{Name: "error", Type: field.TypeString, Default: ""},
 	}
 	// OutboxesTable holds the schema information for the "outboxes" table.
 	OutboxesTable = &schema.Table{
@@ -1096,12 +1092,9 @@ var (
 		PrimaryKey: []*schema.Column{OutboxesColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "outbox_organization_id_available_at",
+				Name:    "outbox_organization_id_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{OutboxesColumns[1], OutboxesColumns[6]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "sent_at IS NULL",
-				},
+				Columns: []*schema.Column{OutboxesColumns[1], OutboxesColumns[2]},
 			},
 		},
 	}
@@ -1557,6 +1550,7 @@ var (
 		{Name: "account_unproven_at", Type: field.TypeTime, Nullable: true},
 		{Name: "webhook_token", Type: field.TypeString},
 		{Name: "webhook_endpoint_id", Type: field.TypeString, Default: ""},
+		{Name: "pending_call_id", Type: field.TypeString, Nullable: true},
 		{Name: "return_problem", Type: field.TypeString, Default: ""},
 		{Name: "return_problem_at", Type: field.TypeTime, Nullable: true},
 		{Name: "global_provider_id", Type: field.TypeString, Nullable: true},
@@ -1874,6 +1868,11 @@ var (
 				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[6], SubscriptionsColumns[0]},
 			},
 			{
+				Name:    "subscription_organization_id_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[3]},
+			},
+			{
 				Name:    "subscription_organization_id_due_at",
 				Unique:  false,
 				Columns: []*schema.Column{SubscriptionsColumns[1], SubscriptionsColumns[19]},
@@ -1976,9 +1975,14 @@ var (
 				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[2]},
 			},
 			{
-				Name:    "webhookdelivery_organization_id_next_attempt_at",
+				Name:    "webhookdelivery_organization_id_outbox_id",
 				Unique:  false,
-				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[9]},
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[3]},
+			},
+			{
+				Name:    "webhookdelivery_organization_id_endpoint_id_next_attempt_at",
+				Unique:  false,
+				Columns: []*schema.Column{WebhookDeliveriesColumns[1], WebhookDeliveriesColumns[11], WebhookDeliveriesColumns[9]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_attempt_at IS NOT NULL",
 				},

@@ -22,14 +22,6 @@ const (
 	FieldSubject = "subject"
 	// FieldPayload holds the string denoting the payload field in the database.
 	FieldPayload = "payload"
-	// FieldAvailableAt holds the string denoting the available_at field in the database.
-	FieldAvailableAt = "available_at"
-	// FieldAttempts holds the string denoting the attempts field in the database.
-	FieldAttempts = "attempts"
-	// FieldSentAt holds the string denoting the sent_at field in the database.
-	FieldSentAt = "sent_at"
-	// FieldError holds the string denoting the error field in the database.
-	FieldError = "error"
 	// Table holds the table name of the outbox in the database.
 	Table = "outboxes"
 )
@@ -42,10 +34,6 @@ var Columns = []string{
 	FieldKind,
 	FieldSubject,
 	FieldPayload,
-	FieldAvailableAt,
-	FieldAttempts,
-	FieldSentAt,
-	FieldError,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -69,10 +57,6 @@ var (
 	Policy       ent.Policy
 	// OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	OrganizationIDValidator func(string) error
-	// DefaultAttempts holds the default value on creation for the "attempts" field.
-	DefaultAttempts int
-	// DefaultError holds the default value on creation for the "error" field.
-	DefaultError string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -103,24 +87,4 @@ func ByKind(opts ...sql.OrderTermOption) OrderOption {
 // BySubject orders the results by the subject field.
 func BySubject(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSubject, opts...).ToFunc()
-}
-
-// ByAvailableAt orders the results by the available_at field.
-func ByAvailableAt(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldAvailableAt, opts...).ToFunc()
-}
-
-// ByAttempts orders the results by the attempts field.
-func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldAttempts, opts...).ToFunc()
-}
-
-// BySentAt orders the results by the sent_at field.
-func BySentAt(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldSentAt, opts...).ToFunc()
-}
-
-// ByError orders the results by the error field.
-func ByError(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldError, opts...).ToFunc()
 }

@@ -62,6 +62,8 @@ const (
 	FieldWebhookToken = "webhook_token"
 	// FieldWebhookEndpointID holds the string denoting the webhook_endpoint_id field in the database.
 	FieldWebhookEndpointID = "webhook_endpoint_id"
+	// FieldPendingCallID holds the string denoting the pending_call_id field in the database.
+	FieldPendingCallID = "pending_call_id"
 	// FieldReturnProblem holds the string denoting the return_problem field in the database.
 	FieldReturnProblem = "return_problem"
 	// FieldReturnProblemAt holds the string denoting the return_problem_at field in the database.
@@ -98,6 +100,7 @@ var Columns = []string{
 	FieldAccountUnprovenAt,
 	FieldWebhookToken,
 	FieldWebhookEndpointID,
+	FieldPendingCallID,
 	FieldReturnProblem,
 	FieldReturnProblemAt,
 	FieldGlobalProviderID,
@@ -296,6 +299,11 @@ func ByWebhookToken(opts ...sql.OrderTermOption) OrderOption {
 // ByWebhookEndpointID orders the results by the webhook_endpoint_id field.
 func ByWebhookEndpointID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldWebhookEndpointID, opts...).ToFunc()
+}
+
+// ByPendingCallID orders the results by the pending_call_id field.
+func ByPendingCallID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPendingCallID, opts...).ToFunc()
 }
 
 // ByReturnProblem orders the results by the return_problem field.

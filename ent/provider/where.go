@@ -169,6 +169,11 @@ func WebhookEndpointID(v string) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldWebhookEndpointID, v))
 }
 
+// PendingCallID applies equality check predicate on the "pending_call_id" field. It's identical to PendingCallIDEQ.
+func PendingCallID(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldPendingCallID, v))
+}
+
 // ReturnProblem applies equality check predicate on the "return_problem" field. It's identical to ReturnProblemEQ.
 func ReturnProblem(v string) predicate.Provider {
 	return predicate.Provider(sql.FieldEQ(FieldReturnProblem, v))
@@ -1432,6 +1437,81 @@ func WebhookEndpointIDEqualFold(v string) predicate.Provider {
 // WebhookEndpointIDContainsFold applies the ContainsFold predicate on the "webhook_endpoint_id" field.
 func WebhookEndpointIDContainsFold(v string) predicate.Provider {
 	return predicate.Provider(sql.FieldContainsFold(FieldWebhookEndpointID, v))
+}
+
+// PendingCallIDEQ applies the EQ predicate on the "pending_call_id" field.
+func PendingCallIDEQ(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEQ(FieldPendingCallID, v))
+}
+
+// PendingCallIDNEQ applies the NEQ predicate on the "pending_call_id" field.
+func PendingCallIDNEQ(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldNEQ(FieldPendingCallID, v))
+}
+
+// PendingCallIDIn applies the In predicate on the "pending_call_id" field.
+func PendingCallIDIn(vs ...string) predicate.Provider {
+	return predicate.Provider(sql.FieldIn(FieldPendingCallID, vs...))
+}
+
+// PendingCallIDNotIn applies the NotIn predicate on the "pending_call_id" field.
+func PendingCallIDNotIn(vs ...string) predicate.Provider {
+	return predicate.Provider(sql.FieldNotIn(FieldPendingCallID, vs...))
+}
+
+// PendingCallIDGT applies the GT predicate on the "pending_call_id" field.
+func PendingCallIDGT(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldGT(FieldPendingCallID, v))
+}
+
+// PendingCallIDGTE applies the GTE predicate on the "pending_call_id" field.
+func PendingCallIDGTE(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldGTE(FieldPendingCallID, v))
+}
+
+// PendingCallIDLT applies the LT predicate on the "pending_call_id" field.
+func PendingCallIDLT(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldLT(FieldPendingCallID, v))
+}
+
+// PendingCallIDLTE applies the LTE predicate on the "pending_call_id" field.
+func PendingCallIDLTE(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldLTE(FieldPendingCallID, v))
+}
+
+// PendingCallIDContains applies the Contains predicate on the "pending_call_id" field.
+func PendingCallIDContains(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldContains(FieldPendingCallID, v))
+}
+
+// PendingCallIDHasPrefix applies the HasPrefix predicate on the "pending_call_id" field.
+func PendingCallIDHasPrefix(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldHasPrefix(FieldPendingCallID, v))
+}
+
+// PendingCallIDHasSuffix applies the HasSuffix predicate on the "pending_call_id" field.
+func PendingCallIDHasSuffix(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldHasSuffix(FieldPendingCallID, v))
+}
+
+// PendingCallIDIsNil applies the IsNil predicate on the "pending_call_id" field.
+func PendingCallIDIsNil() predicate.Provider {
+	return predicate.Provider(sql.FieldIsNull(FieldPendingCallID))
+}
+
+// PendingCallIDNotNil applies the NotNil predicate on the "pending_call_id" field.
+func PendingCallIDNotNil() predicate.Provider {
+	return predicate.Provider(sql.FieldNotNull(FieldPendingCallID))
+}
+
+// PendingCallIDEqualFold applies the EqualFold predicate on the "pending_call_id" field.
+func PendingCallIDEqualFold(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldEqualFold(FieldPendingCallID, v))
+}
+
+// PendingCallIDContainsFold applies the ContainsFold predicate on the "pending_call_id" field.
+func PendingCallIDContainsFold(v string) predicate.Provider {
+	return predicate.Provider(sql.FieldContainsFold(FieldPendingCallID, v))
 }
 
 // ReturnProblemEQ applies the EQ predicate on the "return_problem" field.

@@ -965,14 +965,6 @@ func init() {
 	outboxDescOrganizationID := outboxMixinFields0[1].Descriptor()
 	// outbox.OrganizationIDValidator is a validator for the "organization_id" field. It is called by the builders before save.
 	outbox.OrganizationIDValidator = outboxDescOrganizationID.Validators[0].(func(string) error)
-	// outboxDescAttempts is the schema descriptor for attempts field.
-	outboxDescAttempts := outboxFields[4].Descriptor()
-	// outbox.DefaultAttempts holds the default value on creation for the attempts field.
-	outbox.DefaultAttempts = outboxDescAttempts.Default.(int)
-	// outboxDescError is the schema descriptor for error field.
-	outboxDescError := outboxFields[6].Descriptor()
-	// outbox.DefaultError holds the default value on creation for the error field.
-	outbox.DefaultError = outboxDescError.Default.(string)
 	// outboxDescID is the schema descriptor for id field.
 	outboxDescID := outboxMixinFields0[0].Descriptor()
 	// outbox.IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -1386,7 +1378,7 @@ func init() {
 	// provider.DefaultWebhookEndpointID holds the default value on creation for the webhook_endpoint_id field.
 	provider.DefaultWebhookEndpointID = providerDescWebhookEndpointID.Default.(string)
 	// providerDescReturnProblem is the schema descriptor for return_problem field.
-	providerDescReturnProblem := providerFields[21].Descriptor()
+	providerDescReturnProblem := providerFields[22].Descriptor()
 	// provider.DefaultReturnProblem holds the default value on creation for the return_problem field.
 	provider.DefaultReturnProblem = providerDescReturnProblem.Default.(string)
 	// providerDescID is the schema descriptor for id field.

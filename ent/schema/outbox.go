@@ -9,8 +9,9 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// Outbox holds mail and events that a transaction decided on, until they are
-// sent.
+// Outbox holds what a transaction decided to tell the organization's own
+// systems. To whom, and whether they have it, stands in WebhookDelivery; once no
+// delivery is left of it, an old row goes.
 type Outbox struct{ ent.Schema }
 
 // Annotations of Outbox.
@@ -25,16 +26,12 @@ func (Outbox) Fields() []ent.Field {
 		field.String("kind").Immutable(),
 		field.String("subject").Immutable(),
 		field.JSON("payload", json.RawMessage{}).Immutable(),
-		field.Time("available_at"),
-		field.Int("attempts").Default(0),
-		field.Time("sent_at").Optional().Nillable(),
-		text("error"),
 	}
 }
 
 // Indexes of Outbox.
 func (Outbox) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("organization_id", "available_at").Annotations(where("sent_at IS NULL"))}
+	return []ent.Index{index.Fields("organization_id", "created_at")}
 }
 
 // NumberCounter gives gap-free numbers, one row per organization and series.

@@ -44,6 +44,8 @@ func (Provider) Fields() []ent.Field {
 		field.Time("account_unproven_at").Optional().Nillable().Annotations(hidden()),
 		field.String("webhook_token").Immutable().Sensitive(),
 		hiddenText("webhook_endpoint_id"),
+		// The call that is registering its webhook address.
+		ref("pending_call_id"),
 		// What is wrong with how browsers come back from the account's pages;
 		// empty where nothing is known to be.
 		hiddenText("return_problem"),

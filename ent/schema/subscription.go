@@ -87,6 +87,8 @@ func (Subscription) Indexes() []ent.Index {
 		index.Fields("organization_id", "quote_id").Unique(),
 		index.Fields("organization_id", "payer_id", "id"),
 		index.Fields("organization_id", "status", "id"),
+		// Streams resume by it.
+		index.Fields("organization_id", "updated_at"),
 		due("due_at"),
 		due("notice_at"),
 	}

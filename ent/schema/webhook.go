@@ -82,6 +82,9 @@ func (WebhookDelivery) Indexes() []ent.Index {
 		index.Fields("organization_id", "endpoint_id", "outbox_id", "attempt").Unique(),
 		index.Fields("organization_id", "endpoint_id", "id"),
 		index.Fields("organization_id", "created_at"),
-		due("next_attempt_at"),
+		// Events go when no delivery names them any more.
+		index.Fields("organization_id", "outbox_id"),
+		// What is due is looked for endpoint by endpoint.
+		index.Fields("organization_id", "endpoint_id", "next_attempt_at").Annotations(where("next_attempt_at IS NOT NULL")),
 	}
 }

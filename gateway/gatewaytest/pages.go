@@ -216,10 +216,27 @@ func testEvents(t *testing.T, s *suite) {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	endpoint := events.RegisterEndpoint(t.Context(), s.Account, s.call(), address)
+	endpoint := events.RegisterEndpoint(t.Context(), s.Account, s.call(), gateway.EndpointRequest{URL: address})
 	wantStatus(t, "register", endpoint.Outcome, gateway.StatusSucceeded)
 	if endpoint.EndpointID == "" || endpoint.Secret == "" {
 		t.Fatalf("endpoint = %+v", endpoint)
+	}
+	// Registered once more it stays, as long as its secret is known; else one
+	// takes its place, and asked again in the same call that one is told again.
+	stays := events.RegisterEndpoint(t.Context(), s.Account, s.call(), gateway.EndpointRequest{URL: address, EndpointID: endpoint.EndpointID, SecretStored: true})
+	wantStatus(t, "register once more", stays.Outcome, gateway.StatusSucceeded)
+	if stays.EndpointID != endpoint.EndpointID || stays.Secret != "" {
+		t.Errorf("registered once more: %+v, want %s", stays, endpoint.EndpointID)
+	}
+	replacing := s.call()
+	endpoint = events.RegisterEndpoint(t.Context(), s.Account, replacing, gateway.EndpointRequest{URL: address})
+	wantStatus(t, "register instead", endpoint.Outcome, gateway.StatusSucceeded)
+	if endpoint.EndpointID == stays.EndpointID || endpoint.Secret == "" {
+		t.Errorf("registered instead: %+v, before %+v", endpoint, stays)
+	}
+	again := events.RegisterEndpoint(t.Context(), s.Account, replacing, gateway.EndpointRequest{URL: address})
+	if again.Status != gateway.StatusSucceeded || again.EndpointID != endpoint.EndpointID || again.Secret != endpoint.Secret {
+		t.Errorf("asked again: %+v, before %+v", again, endpoint)
 	}
 	customer, card := s.card(t, s.Cards.Good)
 	call := s.call()

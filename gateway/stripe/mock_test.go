@@ -261,7 +261,10 @@ func TestRequestsAreLegal(t *testing.T) {
 		a.FetchSetup(ctx, acc, "cs_1")
 		a.SetDefaultCard(ctx, acc, call, "cus_1", "pm_1")
 		a.DetachCard(ctx, acc, call, "cus_1", "pm_1")
-		a.RegisterEndpoint(ctx, acc, call, "https://shop.example/hook")
+		// The address is the one of stripe-mock's own endpoint: it is replaced,
+		// and then completed.
+		a.RegisterEndpoint(ctx, acc, call, gateway.EndpointRequest{URL: "https://example.com/my/webhook/endpoint"})
+		a.RegisterEndpoint(ctx, acc, call, gateway.EndpointRequest{URL: "https://example.com/my/webhook/endpoint", SecretStored: true})
 	}
 	everything()
 	// Once more with lost answers, for the searches: the customer is known, so
@@ -309,7 +312,7 @@ func TestRequestsAreLegal(t *testing.T) {
 		"POST /v1/products",
 		"POST /v1/quotes", "POST /v1/quotes/:id/accept", "POST /v1/quotes/:id/cancel", "POST /v1/quotes/:id/finalize",
 		"POST /v1/setup_intents",
-		"POST /v1/webhook_endpoints",
+		"POST /v1/webhook_endpoints", "POST /v1/webhook_endpoints/:id",
 	}
 	for _, route := range want {
 		if !slices.Contains(got, route) {

@@ -52,6 +52,7 @@ type StreamResolver interface {
 	PaymentChanged(ctx context.Context, id *string, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Payment, error)
 	InvoiceChanged(ctx context.Context, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Invoice, error)
 	QuoteChanged(ctx context.Context, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Quote, error)
+	SubscriptionChanged(ctx context.Context, payerID *string, after *entgql.Cursor[string]) (<-chan *ent.Subscription, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -819,6 +820,28 @@ func (ec *executionContext) field_Stream_paymentChanged_args(ctx context.Context
 }
 
 func (ec *executionContext) field_Stream_quoteChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "payerId",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOID2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["payerId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return ec.unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Stream_subscriptionChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "payerId",
@@ -2419,6 +2442,50 @@ func (ec *executionContext) fieldContext_Stream_quoteChanged(ctx context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _Stream_subscriptionChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Stream_subscriptionChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Stream().SubscriptionChanged(ctx, fc.Args["payerId"].(*string), fc.Args["after"].(*entgql.Cursor[string]))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Subscription) graphql.Marshaler {
+			return ec.marshalNSubscription2ᚖpurserᚋentᚐSubscription(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Stream_subscriptionChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Stream",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Subscription(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Stream_subscriptionChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _UserError_code(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3716,6 +3783,8 @@ func (ec *executionContext) _Stream(ctx context.Context, sel ast.SelectionSet) f
 		return ec._Stream_invoiceChanged(ctx, fields[0])
 	case "quoteChanged":
 		return ec._Stream_quoteChanged(ctx, fields[0])
+	case "subscriptionChanged":
+		return ec._Stream_subscriptionChanged(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}

@@ -2046,7 +2046,11 @@ func (ec *executionContext) unmarshalInputProviderUpdateInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "description", "credentials", "webhookSecret"}
+	if _, present := asMap["registerWebhook"]; !present {
+		asMap["registerWebhook"] = false
+	}
+
+	fieldsInOrder := [...]string{"id", "name", "description", "credentials", "webhookSecret", "registerWebhook"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2088,6 +2092,13 @@ func (ec *executionContext) unmarshalInputProviderUpdateInput(ctx context.Contex
 				return it, err
 			}
 			it.WebhookSecret = data
+		case "registerWebhook":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("registerWebhook"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegisterWebhook = data
 		}
 	}
 	return it, nil

@@ -1360,10 +1360,11 @@ type ComplexityRoot struct {
 	}
 
 	Stream struct {
-		BalanceChanged func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
-		InvoiceChanged func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
-		PaymentChanged func(childComplexity int, id *string, payerID *string, after *entgql.Cursor[string]) int
-		QuoteChanged   func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
+		BalanceChanged      func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
+		InvoiceChanged      func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
+		PaymentChanged      func(childComplexity int, id *string, payerID *string, after *entgql.Cursor[string]) int
+		QuoteChanged        func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
+		SubscriptionChanged func(childComplexity int, payerID *string, after *entgql.Cursor[string]) int
 	}
 
 	Subscription struct {
@@ -7434,6 +7435,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Stream.QuoteChanged(childComplexity, args["payerId"].(*string), args["after"].(*entgql.Cursor[string])), true
+	case "Stream.subscriptionChanged":
+		if e.ComplexityRoot.Stream.SubscriptionChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Stream_subscriptionChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Stream.SubscriptionChanged(childComplexity, args["payerId"].(*string), args["after"].(*entgql.Cursor[string])), true
 
 	case "Subscription.allowedActions":
 		if e.ComplexityRoot.Subscription.AllowedActions == nil {
@@ -9053,6 +9065,13 @@ type Stream {
     "Resume after this cursor: what changed since comes first."
     after: Cursor
   ): Quote!
+  "A subscription changed."
+  subscriptionChanged(
+    "Only this payer's."
+    payerId: ID
+    "Resume after this cursor: what changed since comes first."
+    after: Cursor
+  ): Subscription!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/catalog.graphql", Input: `"Something the organization sells."
@@ -11787,9 +11806,15 @@ input ProviderUpdateInput {
   credentials: ProviderCredentialsInput
   "Only the signing secret; the old one stays good for a day. Worldpay has none."
   webhookSecret: String
+  "Whether to see to it that the webhook address is registered at the gateway, once, with the signing secret that is stored. Where the gateway does not let us, the change stands all the same, with the reason in userErrors; where it has not answered yet it is asked again by itself, and webhookConfigured tells."
+  registerWebhook: Boolean! = false
 }
 
-type ProviderUpdatePayload { provider: Provider  userErrors: [UserError!]! }
+type ProviderUpdatePayload {
+  "The provider as it is now; null when the change was refused. With registerWebhook it can stand beside a refusal."
+  provider: Provider
+  userErrors: [UserError!]!
+}
 
 "Which provider to delete."
 input ProviderDeleteInput {
@@ -12585,6 +12610,26 @@ enum WebhookEventType {
   BALANCE_LOW
   "auto_reload.suspended: a balance is not reloaded any more."
   AUTO_RELOAD_SUSPENDED
+  "subscription.changed: a subscription was made, or is in another state or period, or has other items."
+  SUBSCRIPTION_CHANGED
+  "refund.changed: a refund was begun, or is in another state."
+  REFUND_CHANGED
+  "dispute.changed: a payer's bank has contested a payment, or the dispute is in another state."
+  DISPUTE_CHANGED
+  "credit_note.issued: a credit note was issued."
+  CREDIT_NOTE_ISSUED
+  "invoice.upcoming_charge: a saved card will be charged for an invoice."
+  INVOICE_UPCOMING_CHARGE
+  "invoice.charge_failed: a charge of an invoice has failed, and another try follows."
+  INVOICE_CHARGE_FAILED
+  "invoice.charge_given_up: the last try to charge an invoice has failed."
+  INVOICE_CHARGE_GIVEN_UP
+  "invoice.authentication_required: the bank wants to see the payer before an invoice is charged."
+  INVOICE_AUTHENTICATION_REQUIRED
+  "invoice.paid: an invoice is paid."
+  INVOICE_PAID
+  "payment_method.expires: a saved card will soon be past its last month."
+  PAYMENT_METHOD_EXPIRES
 }
 
 "One try at telling an endpoint about an event."

@@ -2980,6 +2980,10 @@ func (ec *executionContext) marshalNProrationMode2purserᚋgraphᚋmodelᚐProra
 	return v
 }
 
+func (ec *executionContext) marshalNSubscription2purserᚋentᚐSubscription(ctx context.Context, sel ast.SelectionSet, v ent.Subscription) graphql.Marshaler {
+	return ec._Subscription(ctx, sel, &v)
+}
+
 func (ec *executionContext) marshalNSubscription2ᚖpurserᚋentᚐSubscription(ctx context.Context, sel ast.SelectionSet, v *ent.Subscription) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {

@@ -1404,9 +1404,12 @@ type ProviderUpdateInput struct {
 	Credentials *ProviderCredentialsInput `json:"credentials,omitempty"`
 	// Only the signing secret; the old one stays good for a day. Worldpay has none.
 	WebhookSecret *string `json:"webhookSecret,omitempty"`
+	// Whether to see to it that the webhook address is registered at the gateway, once, with the signing secret that is stored. Where the gateway does not let us, the change stands all the same, with the reason in userErrors; where it has not answered yet it is asked again by itself, and webhookConfigured tells.
+	RegisterWebhook bool `json:"registerWebhook"`
 }
 
 type ProviderUpdatePayload struct {
+	// The provider as it is now; null when the change was refused. With registerWebhook it can stand beside a refusal.
 	Provider   *ent.Provider `json:"provider,omitempty"`
 	UserErrors []*UserError  `json:"userErrors"`
 }
@@ -2829,6 +2832,26 @@ const (
 	WebhookEventTypeBalanceLow WebhookEventType = "BALANCE_LOW"
 	// auto_reload.suspended: a balance is not reloaded any more.
 	WebhookEventTypeAutoReloadSuspended WebhookEventType = "AUTO_RELOAD_SUSPENDED"
+	// subscription.changed: a subscription was made, or is in another state or period, or has other items.
+	WebhookEventTypeSubscriptionChanged WebhookEventType = "SUBSCRIPTION_CHANGED"
+	// refund.changed: a refund was begun, or is in another state.
+	WebhookEventTypeRefundChanged WebhookEventType = "REFUND_CHANGED"
+	// dispute.changed: a payer's bank has contested a payment, or the dispute is in another state.
+	WebhookEventTypeDisputeChanged WebhookEventType = "DISPUTE_CHANGED"
+	// credit_note.issued: a credit note was issued.
+	WebhookEventTypeCreditNoteIssued WebhookEventType = "CREDIT_NOTE_ISSUED"
+	// invoice.upcoming_charge: a saved card will be charged for an invoice.
+	WebhookEventTypeInvoiceUpcomingCharge WebhookEventType = "INVOICE_UPCOMING_CHARGE"
+	// invoice.charge_failed: a charge of an invoice has failed, and another try follows.
+	WebhookEventTypeInvoiceChargeFailed WebhookEventType = "INVOICE_CHARGE_FAILED"
+	// invoice.charge_given_up: the last try to charge an invoice has failed.
+	WebhookEventTypeInvoiceChargeGivenUp WebhookEventType = "INVOICE_CHARGE_GIVEN_UP"
+	// invoice.authentication_required: the bank wants to see the payer before an invoice is charged.
+	WebhookEventTypeInvoiceAuthenticationRequired WebhookEventType = "INVOICE_AUTHENTICATION_REQUIRED"
+	// invoice.paid: an invoice is paid.
+	WebhookEventTypeInvoicePaid WebhookEventType = "INVOICE_PAID"
+	// payment_method.expires: a saved card will soon be past its last month.
+	WebhookEventTypePaymentMethodExpires WebhookEventType = "PAYMENT_METHOD_EXPIRES"
 )
 
 var AllWebhookEventType = []WebhookEventType{
@@ -2837,11 +2860,21 @@ var AllWebhookEventType = []WebhookEventType{
 	WebhookEventTypeQuoteChanged,
 	WebhookEventTypeBalanceLow,
 	WebhookEventTypeAutoReloadSuspended,
+	WebhookEventTypeSubscriptionChanged,
+	WebhookEventTypeRefundChanged,
+	WebhookEventTypeDisputeChanged,
+	WebhookEventTypeCreditNoteIssued,
+	WebhookEventTypeInvoiceUpcomingCharge,
+	WebhookEventTypeInvoiceChargeFailed,
+	WebhookEventTypeInvoiceChargeGivenUp,
+	WebhookEventTypeInvoiceAuthenticationRequired,
+	WebhookEventTypeInvoicePaid,
+	WebhookEventTypePaymentMethodExpires,
 }
 
 func (e WebhookEventType) IsValid() bool {
 	switch e {
-	case WebhookEventTypePaymentChanged, WebhookEventTypeInvoiceChanged, WebhookEventTypeQuoteChanged, WebhookEventTypeBalanceLow, WebhookEventTypeAutoReloadSuspended:
+	case WebhookEventTypePaymentChanged, WebhookEventTypeInvoiceChanged, WebhookEventTypeQuoteChanged, WebhookEventTypeBalanceLow, WebhookEventTypeAutoReloadSuspended, WebhookEventTypeSubscriptionChanged, WebhookEventTypeRefundChanged, WebhookEventTypeDisputeChanged, WebhookEventTypeCreditNoteIssued, WebhookEventTypeInvoiceUpcomingCharge, WebhookEventTypeInvoiceChargeFailed, WebhookEventTypeInvoiceChargeGivenUp, WebhookEventTypeInvoiceAuthenticationRequired, WebhookEventTypeInvoicePaid, WebhookEventTypePaymentMethodExpires:
 		return true
 	}
 	return false

@@ -642,14 +642,10 @@ CREATE TABLE "outboxes" (
   "kind" character varying NOT NULL COLLATE "C",
   "subject" character varying NOT NULL COLLATE "C",
   "payload" jsonb NOT NULL,
-  "available_at" timestamptz NOT NULL,
-  "attempts" bigint NOT NULL DEFAULT 0,
-  "sent_at" timestamptz NULL,
-  "error" character varying NOT NULL DEFAULT '' COLLATE "C",
   PRIMARY KEY ("organization_id", "id")
 );
--- create index "outbox_organization_id_available_at" to table: "outboxes"
-CREATE INDEX "outbox_organization_id_available_at" ON "outboxes" ("organization_id", "available_at") WHERE (sent_at IS NULL);
+-- create index "outbox_organization_id_created_at" to table: "outboxes"
+CREATE INDEX "outbox_organization_id_created_at" ON "outboxes" ("organization_id", "created_at");
 -- create "payers" table
 CREATE TABLE "payers" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -897,6 +893,7 @@ CREATE TABLE "providers" (
   "account_unproven_at" timestamptz NULL,
   "webhook_token" character varying NOT NULL COLLATE "C",
   "webhook_endpoint_id" character varying NOT NULL DEFAULT '' COLLATE "C",
+  "pending_call_id" character varying NULL COLLATE "C",
   "return_problem" character varying NOT NULL DEFAULT '' COLLATE "C",
   "return_problem_at" timestamptz NULL,
   "global_provider_id" character varying NULL COLLATE "C",
@@ -1055,6 +1052,8 @@ CREATE INDEX "subscription_organization_id_payer_id_id" ON "subscriptions" ("org
 CREATE UNIQUE INDEX "subscription_organization_id_quote_id" ON "subscriptions" ("organization_id", "quote_id");
 -- create index "subscription_organization_id_status_id" to table: "subscriptions"
 CREATE INDEX "subscription_organization_id_status_id" ON "subscriptions" ("organization_id", "status", "id");
+-- create index "subscription_organization_id_updated_at" to table: "subscriptions"
+CREATE INDEX "subscription_organization_id_updated_at" ON "subscriptions" ("organization_id", "updated_at");
 -- create "subscription_items" table
 CREATE TABLE "subscription_items" (
   "organization_id" character varying NOT NULL COLLATE "C",
@@ -1095,10 +1094,12 @@ CREATE TABLE "webhook_deliveries" (
 CREATE INDEX "webhookdelivery_organization_id_created_at" ON "webhook_deliveries" ("organization_id", "created_at");
 -- create index "webhookdelivery_organization_id_endpoint_id_id" to table: "webhook_deliveries"
 CREATE INDEX "webhookdelivery_organization_id_endpoint_id_id" ON "webhook_deliveries" ("organization_id", "endpoint_id", "id");
+-- create index "webhookdelivery_organization_id_endpoint_id_next_attempt_at" to table: "webhook_deliveries"
+CREATE INDEX "webhookdelivery_organization_id_endpoint_id_next_attempt_at" ON "webhook_deliveries" ("organization_id", "endpoint_id", "next_attempt_at") WHERE (next_attempt_at IS NOT NULL);
 -- create index "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" to table: "webhook_deliveries"
 CREATE UNIQUE INDEX "webhookdelivery_organization_id_endpoint_id_outbox_id_attempt" ON "webhook_deliveries" ("organization_id", "endpoint_id", "outbox_id", "attempt");
--- create index "webhookdelivery_organization_id_next_attempt_at" to table: "webhook_deliveries"
-CREATE INDEX "webhookdelivery_organization_id_next_attempt_at" ON "webhook_deliveries" ("organization_id", "next_attempt_at") WHERE (next_attempt_at IS NOT NULL);
+-- create index "webhookdelivery_organization_id_outbox_id" to table: "webhook_deliveries"
+CREATE INDEX "webhookdelivery_organization_id_outbox_id" ON "webhook_deliveries" ("organization_id", "outbox_id");
 -- create "webhook_endpoints" table
 CREATE TABLE "webhook_endpoints" (
   "organization_id" character varying NOT NULL COLLATE "C",

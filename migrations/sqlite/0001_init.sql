@@ -691,15 +691,11 @@ CREATE TABLE `outboxes` (
   `kind` text NOT NULL,
   `subject` text NOT NULL,
   `payload` json NOT NULL,
-  `available_at` datetime NOT NULL,
-  `attempts` integer NOT NULL DEFAULT (0),
-  `sent_at` datetime NULL,
-  `error` text NOT NULL DEFAULT (''),
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `outboxes_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
 );
--- create index "outbox_organization_id_available_at" to table: "outboxes"
-CREATE INDEX `outbox_organization_id_available_at` ON `outboxes` (`organization_id`, `available_at`) WHERE sent_at IS NULL;
+-- create index "outbox_organization_id_created_at" to table: "outboxes"
+CREATE INDEX `outbox_organization_id_created_at` ON `outboxes` (`organization_id`, `created_at`);
 -- create "payers" table
 CREATE TABLE `payers` (
   `organization_id` text NOT NULL,
@@ -966,6 +962,7 @@ CREATE TABLE `providers` (
   `account_unproven_at` datetime NULL,
   `webhook_token` text NOT NULL,
   `webhook_endpoint_id` text NOT NULL DEFAULT (''),
+  `pending_call_id` text NULL,
   `return_problem` text NOT NULL DEFAULT (''),
   `return_problem_at` datetime NULL,
   `global_provider_id` text NULL,
@@ -1140,6 +1137,8 @@ CREATE UNIQUE INDEX `subscription_organization_id_quote_id` ON `subscriptions` (
 CREATE INDEX `subscription_organization_id_payer_id_id` ON `subscriptions` (`organization_id`, `payer_id`, `id`);
 -- create index "subscription_organization_id_status_id" to table: "subscriptions"
 CREATE INDEX `subscription_organization_id_status_id` ON `subscriptions` (`organization_id`, `status`, `id`);
+-- create index "subscription_organization_id_updated_at" to table: "subscriptions"
+CREATE INDEX `subscription_organization_id_updated_at` ON `subscriptions` (`organization_id`, `updated_at`);
 -- create index "subscription_organization_id_due_at" to table: "subscriptions"
 CREATE INDEX `subscription_organization_id_due_at` ON `subscriptions` (`organization_id`, `due_at`) WHERE due_at IS NOT NULL;
 -- create index "subscription_organization_id_notice_at" to table: "subscriptions"
@@ -1192,8 +1191,10 @@ CREATE UNIQUE INDEX `webhookdelivery_organization_id_endpoint_id_outbox_id_attem
 CREATE INDEX `webhookdelivery_organization_id_endpoint_id_id` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `id`);
 -- create index "webhookdelivery_organization_id_created_at" to table: "webhook_deliveries"
 CREATE INDEX `webhookdelivery_organization_id_created_at` ON `webhook_deliveries` (`organization_id`, `created_at`);
--- create index "webhookdelivery_organization_id_next_attempt_at" to table: "webhook_deliveries"
-CREATE INDEX `webhookdelivery_organization_id_next_attempt_at` ON `webhook_deliveries` (`organization_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
+-- create index "webhookdelivery_organization_id_outbox_id" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_outbox_id` ON `webhook_deliveries` (`organization_id`, `outbox_id`);
+-- create index "webhookdelivery_organization_id_endpoint_id_next_attempt_at" to table: "webhook_deliveries"
+CREATE INDEX `webhookdelivery_organization_id_endpoint_id_next_attempt_at` ON `webhook_deliveries` (`organization_id`, `endpoint_id`, `next_attempt_at`) WHERE next_attempt_at IS NOT NULL;
 -- create "webhook_endpoints" table
 CREATE TABLE `webhook_endpoints` (
   `organization_id` text NOT NULL,
