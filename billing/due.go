@@ -252,7 +252,7 @@ func (s *Service) dueScans(ctx context.Context, now time.Time) []dueScan {
 				Unique(true).Select(subscription.FieldOrganizationID).Scan(ctx, v)
 		}},
 		{"upcoming renewals", func(v *[]string) error {
-			return s.read.Subscription.Query().Where(renewalIsUpcoming(now)).
+			return s.read.Subscription.Query().Where(renewalIsUpcoming(now), everyone).
 				Unique(true).Select(subscription.FieldOrganizationID).Scan(ctx, v)
 		}},
 	}

@@ -104,7 +104,7 @@ type renewalNotice struct {
 	SubscriptionID string `json:"subscriptionId"`
 	PayerID        string `json:"payerId"`
 	// Amount is what the next invoice comes to, at the latest at At.
-	Amount string    `json:"amount"`
+	Amount sum       `json:"amount"`
 	At     time.Time `json:"at"`
 }
 
@@ -152,7 +152,7 @@ func (tx *Tx) tellOfSubscription(ctx context.Context, sub *ent.Subscription, p *
 	if sums.total.Sign() <= 0 {
 		return nil
 	}
-	err = tx.notice(ctx, kind, sub.ID, renewalNotice{SubscriptionID: sub.ID, PayerID: p.ID, Amount: sums.total.String(), At: at})
+	err = tx.notice(ctx, kind, sub.ID, renewalNotice{SubscriptionID: sub.ID, PayerID: p.ID, Amount: sumOf(sums.total), At: at})
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (s *Service) DueEndpoints(ctx context.Context) ([]DueEndpoint, error) {
 
 func (s *Service) dueEndpoints(ctx context.Context, now time.Time) ([]DueEndpoint, error) {
 	var found []DueEndpoint
-	err := s.read.WebhookDelivery.Query().Where(deliveryDue(now)).Unique(true).
+	err := s.read.WebhookDelivery.Query().Where(deliveryDue(now), everyone).Unique(true).
 		Select(webhookdelivery.FieldOrganizationID, webhookdelivery.FieldEndpointID).Scan(ctx, &found)
 	if err != nil {
 		return nil, fmt.Errorf("scan for due deliveries: %w", err)

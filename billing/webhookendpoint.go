@@ -28,6 +28,8 @@ const (
 	EventInvoiceChanged      = "invoice.changed"
 	EventQuoteChanged        = "quote.changed"
 	EventSubscriptionChanged = "subscription.changed"
+	EventUpcomingRenewal     = noticeUpcomingRenewal
+	EventTrialEnded          = noticeTrialEnded
 	EventRefundChanged       = "refund.changed"
 	EventDisputeChanged      = "dispute.changed"
 	EventCreditNoteIssued    = "credit_note.issued"
@@ -44,7 +46,8 @@ const (
 // WebhookEventTypes are all of them.
 func WebhookEventTypes() []string {
 	return []string{
-		EventPaymentChanged, EventInvoiceChanged, EventQuoteChanged, EventSubscriptionChanged,
+		EventPaymentChanged, EventInvoiceChanged, EventQuoteChanged,
+		EventSubscriptionChanged, EventUpcomingRenewal, EventTrialEnded,
 		EventRefundChanged, EventDisputeChanged, EventCreditNoteIssued,
 		EventBalanceLow, EventAutoReloadSuspended,
 		EventUpcomingCharge, EventChargeFailed, EventChargeGivenUp, EventAuthentication, EventInvoicePaid, EventCardExpires,

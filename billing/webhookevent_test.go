@@ -137,7 +137,7 @@ func TestWebhookEvents(t *testing.T) {
 		}
 		for kind, n := range map[string]int{
 			EventUpcomingCharge: 2, EventChargeFailed: 2, EventChargeGivenUp: 1, EventAuthentication: 1, EventInvoicePaid: 1,
-			EventCardExpires: 1, EventAutoReloadSuspended: 1,
+			EventCardExpires: 1, EventAutoReloadSuspended: 1, EventTrialEnded: 1,
 		} {
 			if told := s.toldWebhooks(t, id, kind); len(told) != n {
 				t.Errorf("%s: told %v, want %d", kind, told, n)

@@ -251,13 +251,15 @@ func TestClockIsDeterministic(t *testing.T) {
 	}
 	for what, want := range map[string]int{
 		" PAID ": 9 + 3 + 59, "quote EXPIRED 240h0m0s": 1, "hold EXPIRED 36h0m0s": 1, "payment FAILED": 6,
-		"mail CHARGE_FAILED ": 6, "event invoice.charge_failed ": 4, "event invoice.charge_given_up ": 2,
+		"mail CHARGE_FAILED ": 6,
+		// Of the first half of the time, the events are gone.
+		"event invoice.charge_failed ": 2, "event invoice.charge_given_up ": 1,
 	} {
 		if n := strings.Count(histories[0], what); n != want {
 			t.Errorf("%d times %q, want %d:\n%s", n, what, want, histories[0])
 		}
 	}
-	if n := strings.Count(histories[0], "TRIAL_ENDED"); n != 2 {
+	if n := strings.Count(histories[0], "mail TRIAL_ENDED "); n != 3 {
 		t.Errorf("%d were told that a trial is over:\n%s", n, histories[0])
 	}
 }

@@ -12612,6 +12612,10 @@ enum WebhookEventType {
   AUTO_RELOAD_SUSPENDED
   "subscription.changed: a subscription was made, or is in another state or period, or has other items."
   SUBSCRIPTION_CHANGED
+  "subscription.upcoming_charge: a saved card will be charged for a subscription's next period."
+  SUBSCRIPTION_UPCOMING_CHARGE
+  "subscription.trial_ended: a trial is over, and the subscription goes on."
+  SUBSCRIPTION_TRIAL_ENDED
   "refund.changed: a refund was begun, or is in another state."
   REFUND_CHANGED
   "dispute.changed: a payer's bank has contested a payment, or the dispute is in another state."

@@ -2834,6 +2834,10 @@ const (
 	WebhookEventTypeAutoReloadSuspended WebhookEventType = "AUTO_RELOAD_SUSPENDED"
 	// subscription.changed: a subscription was made, or is in another state or period, or has other items.
 	WebhookEventTypeSubscriptionChanged WebhookEventType = "SUBSCRIPTION_CHANGED"
+	// subscription.upcoming_charge: a saved card will be charged for a subscription's next period.
+	WebhookEventTypeSubscriptionUpcomingCharge WebhookEventType = "SUBSCRIPTION_UPCOMING_CHARGE"
+	// subscription.trial_ended: a trial is over, and the subscription goes on.
+	WebhookEventTypeSubscriptionTrialEnded WebhookEventType = "SUBSCRIPTION_TRIAL_ENDED"
 	// refund.changed: a refund was begun, or is in another state.
 	WebhookEventTypeRefundChanged WebhookEventType = "REFUND_CHANGED"
 	// dispute.changed: a payer's bank has contested a payment, or the dispute is in another state.
@@ -2861,6 +2865,8 @@ var AllWebhookEventType = []WebhookEventType{
 	WebhookEventTypeBalanceLow,
 	WebhookEventTypeAutoReloadSuspended,
 	WebhookEventTypeSubscriptionChanged,
+	WebhookEventTypeSubscriptionUpcomingCharge,
+	WebhookEventTypeSubscriptionTrialEnded,
 	WebhookEventTypeRefundChanged,
 	WebhookEventTypeDisputeChanged,
 	WebhookEventTypeCreditNoteIssued,
@@ -2874,7 +2880,7 @@ var AllWebhookEventType = []WebhookEventType{
 
 func (e WebhookEventType) IsValid() bool {
 	switch e {
-	case WebhookEventTypePaymentChanged, WebhookEventTypeInvoiceChanged, WebhookEventTypeQuoteChanged, WebhookEventTypeBalanceLow, WebhookEventTypeAutoReloadSuspended, WebhookEventTypeSubscriptionChanged, WebhookEventTypeRefundChanged, WebhookEventTypeDisputeChanged, WebhookEventTypeCreditNoteIssued, WebhookEventTypeInvoiceUpcomingCharge, WebhookEventTypeInvoiceChargeFailed, WebhookEventTypeInvoiceChargeGivenUp, WebhookEventTypeInvoiceAuthenticationRequired, WebhookEventTypeInvoicePaid, WebhookEventTypePaymentMethodExpires:
+	case WebhookEventTypePaymentChanged, WebhookEventTypeInvoiceChanged, WebhookEventTypeQuoteChanged, WebhookEventTypeBalanceLow, WebhookEventTypeAutoReloadSuspended, WebhookEventTypeSubscriptionChanged, WebhookEventTypeSubscriptionUpcomingCharge, WebhookEventTypeSubscriptionTrialEnded, WebhookEventTypeRefundChanged, WebhookEventTypeDisputeChanged, WebhookEventTypeCreditNoteIssued, WebhookEventTypeInvoiceUpcomingCharge, WebhookEventTypeInvoiceChargeFailed, WebhookEventTypeInvoiceChargeGivenUp, WebhookEventTypeInvoiceAuthenticationRequired, WebhookEventTypeInvoicePaid, WebhookEventTypePaymentMethodExpires:
 		return true
 	}
 	return false
