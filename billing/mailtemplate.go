@@ -141,7 +141,7 @@ func (s *Service) PreviewMail(ctx context.Context, d MailDraft) (MailPreview, er
 	if err != nil {
 		return MailPreview{}, err
 	}
-	out, err := t.Render(d.Kind, d.Kind.Sample())
+	out, err := t.Preview(d.Kind)
 	return out, refusedTemplate(err)
 }
 

@@ -21,10 +21,13 @@ import (
 // our own: its standard tags read files and loop without end, so none of them
 // is there. Everything that a template can do is counted.
 
-// Bounds of one rendering.
+// Bounds of one rendering. Somebody waits for a preview. What was good when it
+// was saved is not to give way when it is sent because the machine is busy:
+// then it is the steps that bound the work.
 const (
-	stepsMax = 10_000
-	timeMax  = 250 * time.Millisecond
+	stepsMax    = 10_000
+	timeMax     = 250 * time.Millisecond
+	timeSending = 10 * time.Second
 )
 
 var (
@@ -41,9 +44,9 @@ type rendering struct {
 	out      strings.Builder
 }
 
-// renderSource runs a template that was checked.
-func renderSource(pieces []piece, values map[string]any, asHTML bool) (text string, bad *Problem) {
-	r := &rendering{html: asHTML, deadline: time.Now().Add(timeMax)}
+// renderSource runs a template that was checked, for so long at the most.
+func renderSource(pieces []piece, values map[string]any, asHTML bool, limit time.Duration) (text string, bad *Problem) {
+	r := &rendering{html: asHTML, deadline: time.Now().Add(limit)}
 	defer func() {
 		// The library panics where a writer fails, and where it is at fault.
 		if p := recover(); p != nil {

@@ -4,6 +4,7 @@ import (
 	"html"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Template is the wording of a mail, in Liquid. Where HTML is empty it is made
@@ -21,9 +22,19 @@ const (
 	partHTML    = "htmlBody"
 )
 
-// Render fills a template in. The error is a *Problem: what the language or
-// the mail does not have, or a bound that is exceeded.
+// Render fills a template in for a mail that is sent. The error is a *Problem:
+// what the language or the mail does not have, or a bound that is exceeded.
 func (t Template) Render(k Kind, values Values) (Rendered, error) {
+	return t.render(k, values, timeSending)
+}
+
+// Preview fills a template in with sample data for somebody who waits. The
+// error is a *Problem, as Render's.
+func (t Template) Preview(k Kind) (Rendered, error) {
+	return t.render(k, k.Sample(), timeMax)
+}
+
+func (t Template) render(k Kind, values Values, limit time.Duration) (Rendered, error) {
 	var out Rendered
 	offered, bindings := k.Sample(), values.bindings()
 	for _, part := range []struct {
@@ -35,7 +46,7 @@ func (t Template) Render(k Kind, values Values) (Rendered, error) {
 		{partText, t.Text, &out.Text},
 		{partHTML, t.HTML, &out.HTML},
 	} {
-		text, bad := renderPart(part.name, part.source, t, offered, bindings)
+		text, bad := renderPart(part.name, part.source, t, offered, bindings, limit)
 		if bad != nil {
 			bad.Part = part.name
 			return Rendered{}, bad
@@ -45,24 +56,24 @@ func (t Template) Render(k Kind, values Values) (Rendered, error) {
 	return out, nil
 }
 
-// Check renders a template with sample data, and says what is wrong with it.
+// Check says what is wrong with a template, if anything.
 func (t Template) Check(k Kind) error {
-	_, err := t.Render(k, k.Sample())
+	_, err := t.Preview(k)
 	return err
 }
 
 // manyLines are more empty lines than one, left by what was not put out.
 var manyLines = regexp.MustCompile(`\n{3,}`)
 
-func renderPart(name, source string, t Template, offered Values, bindings map[string]any) (string, *Problem) {
-	limit := sourceMax
+func renderPart(name, source string, t Template, offered Values, bindings map[string]any, limit time.Duration) (string, *Problem) {
+	length := sourceMax
 	if name == partSubject {
-		if limit = subjectMax; strings.ContainsAny(source, "\r\n") {
+		if length = subjectMax; strings.ContainsAny(source, "\r\n") {
 			return "", problem(0, "the subject is one line")
 		}
 	}
-	if len(source) > limit {
-		return "", problem(0, "the template has %d bytes, at most %d are allowed", len(source), limit)
+	if len(source) > length {
+		return "", problem(0, "the template has %d bytes, at most %d are allowed", len(source), length)
 	}
 	if strings.TrimSpace(source) == "" && name != partHTML {
 		return "", problem(0, "the template is empty")
@@ -80,7 +91,7 @@ func renderPart(name, source string, t Template, offered Values, bindings map[st
 	if bad != nil {
 		return "", bad
 	}
-	text, bad := renderSource(pieces, bindings, name == partHTML)
+	text, bad := renderSource(pieces, bindings, name == partHTML, limit)
 	if bad != nil {
 		return "", bad
 	}

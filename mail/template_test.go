@@ -50,7 +50,7 @@ func TestSystemTemplates(t *testing.T) {
 				t.Errorf("%s: there is no %s", locale, path.Base(k.SystemName()))
 				continue
 			}
-			got, err := template.Render(k, k.Sample())
+			got, err := template.Preview(k)
 			if err != nil {
 				t.Errorf("%s %s: %v", locale, k, err)
 				continue
@@ -189,7 +189,7 @@ func TestTemplateLanguage(t *testing.T) {
 		"{% if 2 < 10 %}less{% endif %}":                     "less",
 		"100 % }} {":                                         "100 % }} {",
 	} {
-		got, err := Template{Subject: "s", Text: source, HTML: "h"}.Render(ChargeFailed, ChargeFailed.Sample())
+		got, err := Template{Subject: "s", Text: source, HTML: "h"}.Preview(ChargeFailed)
 		if err != nil || strings.TrimSpace(got.Text) != want {
 			t.Errorf("%s\n%q, %v; want %q", source, got.Text, err, want)
 		}
@@ -217,7 +217,7 @@ func TestTemplateBounds(t *testing.T) {
 		"long lines":          strings.Repeat("{{ {%x%}", 1800),
 	} {
 		begin := time.Now()
-		_, err := Template{Subject: "s", Text: source}.Render(ChargeFailed, v)
+		_, err := Template{Subject: "s", Text: source}.render(ChargeFailed, v, timeMax)
 		var p *Problem
 		if !errors.As(err, &p) {
 			t.Errorf("%s: %v", name, err)
@@ -226,6 +226,16 @@ func TestTemplateBounds(t *testing.T) {
 		if took := time.Since(begin); took > 2*timeMax {
 			t.Errorf("%s took %s: %v", name, took, err)
 		}
+	}
+}
+
+// Time bounds a template too, however few its steps are.
+func TestTemplateTakesTooLong(t *testing.T) {
+	t.Parallel()
+	_, err := Template{Subject: "s", Text: "{{ cost }}"}.render(ChargeFailed, ChargeFailed.Sample(), -time.Second)
+	var p *Problem
+	if !errors.As(err, &p) || p.Message != errTime.Error() {
+		t.Errorf("%v, want %v", err, errTime)
 	}
 }
 
@@ -254,7 +264,7 @@ func hostile() Values {
 // holdRendered fails unless what a template has become keeps to its bounds.
 func holdRendered(t interface{ Errorf(string, ...any) }, source string, v Values) {
 	begin := time.Now()
-	got, err := Template{Subject: "s", Text: source, HTML: source}.Render(ChargeFailed, v)
+	got, err := Template{Subject: "s", Text: source, HTML: source}.render(ChargeFailed, v, timeMax)
 	if took := time.Since(begin); took > 8*timeMax {
 		t.Errorf("%q took %s", source, took)
 	}

@@ -68,7 +68,7 @@ func (s *Server) kill() error {
 		}
 		time.Sleep(time.Millisecond) // between two looks, not instead of one
 	}
-	s.release()
+	s.ended()
 	return nil
 }
 

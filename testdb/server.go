@@ -27,8 +27,8 @@ type Server struct {
 	dir     string // holds the data, the socket and the log
 	process *syscall.SysProcAttr
 
-	stdin io.Closer // the watchdog stops the server when this closes; nil when stopped
-	pid   int       // of the server's first process
+	stdin io.WriteCloser // the watchdog stops the server when this closes; nil when stopped
+	pid   int            // of the server's first process
 	wait  func() error
 }
 
@@ -99,10 +99,18 @@ func (s *Server) Stop(t testing.TB, immediately bool) {
 	if err := s.program("pg_ctl", "stop", "--pgdata", s.data(), "--mode", mode, "--wait").Run(); err != nil {
 		t.Fatalf("stop PostgreSQL: %v\n%s", err, s.log())
 	}
+	s.ended()
+}
+
+// ended lets the watchdog of a server go that was stopped or killed, and
+// returns when the last of it is gone. Its folder stays, for the next start.
+func (s *Server) ended() {
+	_, _ = io.WriteString(s.stdin, saidEnded) // a watchdog that is gone leaves the folder as well
 	s.release()
 }
 
-// release lets the watchdog of a stopped server go.
+// release ends the watchdog, and with it the server and its folder unless the
+// watchdog was told otherwise.
 func (s *Server) release() {
 	_ = s.stdin.Close()
 	_ = s.wait() // the exit code of a killed server says nothing
@@ -166,8 +174,10 @@ func (s *Server) prepare() error {
 
 // watchdog runs the server, says its process id, and waits until standard
 // input ends, which happens when the test process is gone, even if it was
-// killed; then it stops the server and removes its folder. A server that was
-// stopped or killed by its test before is left as it is, to be started again.
+// killed; then it stops the server and removes its folder. It hears of a server
+// that was stopped or killed by its test, which is left as it is, to be started
+// again: that it is still there for a moment after it has said that it stops
+// does not mean that it was forgotten.
 // PostgreSQL's log keeps away from the process's own output, on whose end
 // `go test` waits.
 //
@@ -177,12 +187,15 @@ const watchdog = `
 "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c temp_file_limit=1GB -c max_wal_size=4GB -c checkpoint_timeout=1h -c wal_level=minimal -c max_wal_senders=0 -c fsync=off >>"$2/log" 2>&1 &
 server=$!
 echo "$server"
-cat >/dev/null
-if kill -QUIT "$server" 2>/dev/null; then
+cat >"$2/said"
+if [ "$(cat "$2/said")" != ` + saidEnded + ` ] && kill -QUIT "$server" 2>/dev/null; then
 	wait "$server"
 	rm -rf "$2"
 fi
+wait "$server"
 `
+
+const saidEnded = "ended"
 
 func (s *Server) launch() error {
 	cmd := s.command("/bin/sh", "-c", watchdog, "watchdog", s.bin, s.dir)
