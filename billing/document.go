@@ -283,8 +283,12 @@ func (s *Service) noteDocument(ctx context.Context, token string) (document.Docu
 	if err != nil {
 		return d, err
 	}
+	// It belongs to the invoice, and names the same two sides.
 	if i.Recipient != nil {
 		d.Payer = partyOf(i.Recipient, d.Language)
+	}
+	if i.Seller != nil {
+		d.Seller = partyOf((*schema.Recipient)(i.Seller), d.Language)
 	}
 	words := d.Language.Words
 	d.Number = n.Number
