@@ -80,6 +80,8 @@ func (g *gatewayControl) do(ctx context.Context, line string) (map[string]string
 		return nil, g.advance(ctx, words[1])
 	case len(words) == 2 && words[0] == "payout":
 		return nil, g.form(ctx, "/v1/payouts", url.Values{"amount": {words[1]}, "currency": {"usd"}})
+	case len(words) >= 4 && words[0] == "confirm" && words[2] == "with":
+		return nil, g.confirm(ctx, words[1], words[3], slices.Equal(words[4:], []string{"in", "vain"}))
 	case len(words) == 4 && words[0] == "card" && words[2] == "expires":
 		return nil, g.cardExpires(ctx, words[1], words[3])
 	case len(words) > 2 && words[0] == "expect":
@@ -286,6 +288,19 @@ func (g *gatewayControl) cardExpires(ctx context.Context, last4, end string) err
 		}
 	}
 	return fmt.Errorf("the gateway keeps no card that ends in %s", last4)
+}
+
+// confirm does what the gateway's library does in a payer's browser: it pays, or
+// saves a card, by a client secret. A card that is declined confirms it in vain.
+func (g *gatewayControl) confirm(ctx context.Context, secret, card string, inVain bool) error {
+	id, _, _ := strings.Cut(secret, "_secret_")
+	kind, _, _ := strings.Cut(id, "_")
+	path := map[string]string{"pi": "payment_intents", "seti": "setup_intents"}[kind]
+	err := g.form(ctx, "/v1/"+path+"/"+id+"/confirm", url.Values{"payment_method": {card}})
+	if inVain != (err != nil) {
+		return fmt.Errorf("confirmed with %s, in vain %t: %w", card, inVain, err)
+	}
+	return nil
 }
 
 // decide ends the newest dispute: won or lost.

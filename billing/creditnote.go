@@ -7,7 +7,6 @@ import (
 
 	"purser/ent"
 	"purser/ent/creditnote"
-	"purser/ent/dispute"
 	"purser/ent/gatewaycall"
 	"purser/ent/invoice"
 	"purser/ent/invoiceline"
@@ -119,6 +118,11 @@ func (s *Service) BeginCreditNote(ctx context.Context, d CreditNoteDraft) (*Begu
 		var p *ent.Payment
 		if note.Settlement == creditnote.SettlementREFUND {
 			if p, err = tx.paymentToGiveBack(ctx, inv, note.amount(inv), "settlement"); err != nil {
+				return err
+			}
+		}
+		if note.Settlement == creditnote.SettlementBALANCE {
+			if err := tx.paidStill(ctx, inv, "settlement"); err != nil {
 				return err
 			}
 		}
@@ -352,23 +356,18 @@ func (tx *Tx) settledByNotes(ctx context.Context, inv *ent.Invoice) error {
 	return tx.markPaid(ctx, inv, "")
 }
 
-// paymentToGiveBack is the gateway's payment of a PAID invoice, of which the
-// amount can still be given back.
+// paymentToGiveBack is the gateway's payment that has paid an invoice, of which
+// the amount can still be given back.
 func (tx *Tx) paymentToGiveBack(ctx context.Context, inv *ent.Invoice, amount money.Amount, field string) (*ent.Payment, error) {
-	p, err := tx.Payment.Query().Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusSUCCEEDED), payment.RefusedAtIsNil()).
-		Order(ent.Desc(payment.FieldID)).Unique(false).Modify(tx.forUpdate).First(ctx)
-	if ent.IsNotFound(err) {
+	p, err := tx.paidThrough(ctx, inv)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
 		return nil, refuse(CodeInvalid, field, "the invoice was not paid through a gateway: choose BALANCE or OUT_OF_BAND")
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the payment of invoice %s: %w", inv.ID, err)
-	}
-	contested, err := tx.Dispute.Query().Where(dispute.PaymentID(p.ID), dispute.StatusIn(tookMoney()...)).Exist(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("look for disputes of payment %s: %w", p.ID, err)
-	}
-	if contested {
-		return nil, refuse(CodeInvalidState, field, "the payer's bank has taken the payment back: it cannot be given back as well")
+	if err := tx.notTakenBack(ctx, p, field); err != nil {
+		return nil, err
 	}
 	going, err := tx.refunds(ctx, p.ID, refund.StatusIn(refund.StatusPROCESSING, refund.StatusSUCCEEDED))
 	if err != nil {

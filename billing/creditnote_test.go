@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"purser/ent"
@@ -11,6 +12,7 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/refund"
+	"purser/ent/schema"
 	"purser/gateway"
 	"purser/money"
 )
@@ -246,5 +248,46 @@ func TestNotesAtOnce(t *testing.T) {
 			t.Errorf("%d refused, %s credited", refused, inv.Credited())
 		}
 		s.mustVerify(t)
+	})
+}
+
+// TestNoteNamesTheSidesOfItsInvoice: a note that is read again later says what it
+// said.
+func TestNoteNamesTheSidesOfItsInvoice(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.SetName("Demo Ltd").SetTaxID("DE 999") })
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetName("Ada").SetTaxID("FR 1") })
+		id := s.paidInvoiceOf(t, item(t, "API", "10", "USD", 1))
+		note := s.note(t, s.noteTo(t, id, "4", creditnote.SettlementOUT_OF_BAND).CreditNoteID)
+		read := func() string {
+			t.Helper()
+			var out string
+			for kind, token := range map[string]string{noteDocuments: note.PublicToken, invoiceDocuments: s.invoiced(t, id).PublicToken} {
+				d, err := s.noteDocument(s.ctx, token)
+				if kind == invoiceDocuments {
+					d, err = s.invoiceDocument(s.ctx, token)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				sides := strings.Join(append(append([]string{d.Seller.Name, d.Payer.Name}, d.Seller.Details...), d.Payer.Details...), " | ")
+				if out != "" && sides != out {
+					t.Errorf("the note and its invoice name other sides: %q and %q", out, sides)
+				}
+				out = sides
+			}
+			return out
+		}
+		before := read()
+		if !strings.Contains(before, "DE 999") || !strings.Contains(before, "FR 1") {
+			t.Errorf("the documents name %q", before)
+		}
+		s.setOrganization(t, func(u *ent.OrganizationUpdate) {
+			u.SetName("Other Ltd").SetTaxID("AT 1").SetAddresses([]schema.Address{{Line1: "Elsewhere", IsPrimary: true}})
+		})
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetName("Bea").SetTaxID("FR 2") })
+		if after := read(); after != before {
+			t.Errorf("read again: %q, before %q", after, before)
+		}
 	})
 }

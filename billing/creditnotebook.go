@@ -69,6 +69,12 @@ func (tx *Tx) noteAccount(ctx context.Context, inv *ent.Invoice, note *ent.Credi
 		}
 		return b.Account(), b.ID, nil
 	case creditnote.SettlementOUT_OF_BAND:
+		// What the payer's bank has taken for good was written off; what is not
+		// owed is no loss.
+		lost, err := tx.paymentLost(ctx, inv)
+		if lost || err != nil {
+			return accountWriteOff, "", err
+		}
 		return accountBank, "", nil
 	default:
 		return accountReceivable, "", nil

@@ -203,13 +203,17 @@ func (s *Service) receiptDocument(ctx context.Context, token string) (document.D
 
 // paidBy says with what an invoice was paid.
 func (s *Service) paidBy(ctx context.Context, i *ent.Invoice, in *language.Language) (string, error) {
-	p, err := s.read.Payment.Query().Where(payment.InvoiceID(i.ID), payment.StatusEQ(payment.StatusSUCCEEDED)).
-		Order(ent.Desc(payment.FieldID)).First(ctx)
+	e, err := lastPaid(ctx, s.read, i.ID)
 	switch {
-	case ent.IsNotFound(err) && i.Collection == invoice.CollectionBALANCE:
+	case err != nil:
+		return "", err
+	case e != nil && e.BalanceID != nil:
 		return in.Words.WithBalance, nil
-	case ent.IsNotFound(err):
+	case e == nil || e.PaymentID == nil:
 		return in.Words.WithSeller, nil
+	}
+	p, err := s.read.Payment.Query().Where(payment.ID(*e.PaymentID)).Only(ctx)
+	switch {
 	case err != nil:
 		return "", fmt.Errorf("read payment of invoice %s: %w", i.ID, err)
 	case p.PaymentMethodID == nil:
@@ -279,8 +283,12 @@ func (s *Service) noteDocument(ctx context.Context, token string) (document.Docu
 	if err != nil {
 		return d, err
 	}
+	// It belongs to the invoice, and names the same two sides.
 	if i.Recipient != nil {
 		d.Payer = partyOf(i.Recipient, d.Language)
+	}
+	if i.Seller != nil {
+		d.Seller = partyOf((*schema.Recipient)(i.Seller), d.Language)
 	}
 	words := d.Language.Words
 	d.Number = n.Number

@@ -179,6 +179,16 @@ func TestDocumentsAreFoundByTheirLinkOnly(t *testing.T) {
 				t.Errorf("%s is shown: %v", name, err)
 			}
 		}
+		// Whoever was sent the document of a quote cannot accept it by that.
+		if _, err := s.PublicQuote(s.ctx, "demo", open.PublicToken); wantCodeIn(t, err, CodeNotFound) == nil {
+			t.Error("the link of the document leads to the page as well")
+		}
+		if page, err := s.PublicQuote(s.ctx, "demo", orEmpty(open.AcceptToken)); err != nil || page.QuoteID != open.ID {
+			t.Errorf("the page of the quote is %+v, %v", page, err)
+		}
+		if _, err := s.PublicQuote(foreign, "other", orEmpty(open.AcceptToken)); wantCodeIn(t, err, CodeNotFound) == nil {
+			t.Error("another organization shows the page")
+		}
 		if _, _, err := s.Document(foreign, quoteDocuments, open.PublicToken); wantCodeIn(t, err, CodeNotFound) == nil {
 			t.Error("another organization shows it")
 		}

@@ -75,8 +75,8 @@ func TestFingerprintsArePinned(t *testing.T) {
 		{"invoiceFinalize", InvoiceFinalizeDraft{ID: "i"}, `{"ID":"i"}`},
 		{
 			"invoicePay",
-			InvoicePayDraft{InvoiceID: "i", PaymentMethodID: "m", ReturnURL: "r", OutOfBand: true, FromBalance: true},
-			`{"InvoiceID":"i","PaymentMethodID":"m","ReturnURL":"r","OutOfBand":true,"FromBalance":true}`,
+			InvoicePayDraft{InvoiceID: "i", PaymentMethodID: "m", ReturnURL: "r", OutOfBand: true, FromBalance: true, Embedded: true},
+			`{"InvoiceID":"i","PaymentMethodID":"m","ReturnURL":"r","OutOfBand":true,"FromBalance":true,"Embedded":true}`,
 		},
 		{"paymentStart", HostedPaymentDraft{
 			PayerID: "p", Amount: amount, ProviderID: "v", SaveCard: true,

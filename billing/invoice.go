@@ -156,7 +156,8 @@ func (tx *Tx) invoiceOfQuote(ctx context.Context, q *ent.Quote, id, gatewayInvoi
 		c.SetProviderID(*q.ProviderID)
 	}
 	if gatewayInvoiceID != "" {
-		c.SetGatewayInvoiceID(gatewayInvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
+		// The gateway's draft is not taxed anew when it is issued (freezeTax).
+		c.SetReverseCharge(p.ReverseCharge).SetGatewayInvoiceID(gatewayInvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
 	}
 	if err := tx.saveInvoice(ctx, c); err != nil {
 		return err

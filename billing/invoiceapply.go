@@ -81,13 +81,14 @@ func (tx *Tx) applyInvoice(ctx context.Context, id string, r gateway.InvoiceResu
 
 // leadToInvoice sends the payer of a payment that waits to the invoice's own
 // page once the bank has refused: the page of 3-D Secure is over then, and
-// the invoice's takes another card.
+// the invoice's takes another card. A form of the seller's takes one itself.
 func (tx *Tx) leadToInvoice(ctx context.Context, inv *ent.Invoice, r gateway.InvoiceResult) error {
 	if r.Payment.Status != gateway.StatusDeclined || r.HostedURL == "" {
 		return nil
 	}
 	waiting, err := tx.Payment.Query().
-		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusREQUIRES_ACTION), payment.ActionURLNEQ(r.HostedURL)).All(ctx)
+		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusREQUIRES_ACTION), payment.ActionURLNEQ(r.HostedURL),
+			payment.ActionSecretSealedIsNil()).All(ctx)
 	if err != nil {
 		return fmt.Errorf("list waiting payments: %w", err)
 	}

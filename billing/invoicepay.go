@@ -15,14 +15,15 @@ import (
 )
 
 // InvoicePayDraft pays an invoice: with a saved card, from the payer's balance,
-// on the hosted page (none of the others), or by noting that it was paid
-// elsewhere.
+// in a form of the seller's own (Embedded), on the hosted page (none of the
+// others), or by noting that it was paid elsewhere.
 type InvoicePayDraft struct {
 	InvoiceID       string
 	PaymentMethodID string
 	ReturnURL       string
 	OutOfBand       bool
 	FromBalance     bool    `json:",omitempty"`
+	Embedded        bool    `json:",omitempty"`
 	Key             *string `json:"-"`
 }
 
@@ -40,6 +41,9 @@ type InvoicePayment struct {
 	// FinishPayment.
 	Page   *gateway.HostedPaymentRequest
 	Direct *gateway.ChargeRequest
+	// Form is asked for the secret that a form of the seller's own needs, and
+	// finished by OfferInvoiceForm.
+	Form *DueInvoice
 }
 
 // BeginInvoicePayment stores the payment of an open invoice. Called again with
@@ -62,6 +66,9 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 	}
 	if d.FromBalance && (d.OutOfBand || d.PaymentMethodID != "") {
 		return nil, refuse(CodeInvalid, "fromBalance", "an invoice is paid in one way: leave the others of paymentMethodId, fromBalance and outOfBand out")
+	}
+	if d.Embedded && (d.OutOfBand || d.PaymentMethodID != "" || d.FromBalance) {
+		return nil, refuse(CodeInvalid, "embedded", "an invoice is paid in one way: leave the others of paymentMethodId, fromBalance, embedded and outOfBand out")
 	}
 	id, callID := s.newID(prefixPayment), s.newID(prefixCall)
 	out := InvoicePayment{InvoiceID: d.InvoiceID, OutOfBand: d.OutOfBand}
@@ -88,10 +95,12 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 			}
 		case d.OutOfBand:
 			out.Request, found, err = tx.beginOutOfBand(ctx, inv, callID)
+		case d.Embedded && inv.GatewayInvoiceID == nil:
+			return refuse(CodeProviderUnsupported, "embedded", "no gateway keeps this invoice, so that none has a form for it: leave embedded out and pay it on its page")
 		case d.PaymentMethodID == "" && inv.GatewayInvoiceID == nil:
 			out.PaymentID, out.Page, found, err = tx.beginInvoicePage(ctx, inv, id, d.ReturnURL, callID)
 		case d.PaymentMethodID == "":
-			out.PaymentID, err = tx.beginHostedInvoice(ctx, inv, id, d.ReturnURL)
+			out.PaymentID, err = tx.beginHostedInvoice(ctx, inv, id, d)
 		case inv.GatewayInvoiceID == nil:
 			out.PaymentID, found = id, callID
 			out.Direct, err = tx.beginDirectCharge(ctx, inv, d, id, callID)
@@ -110,6 +119,10 @@ func (s *Service) BeginInvoicePayment(ctx context.Context, d InvoicePayDraft) (*
 	}
 	if short != nil {
 		return nil, short
+	}
+	if d.Embedded {
+		out.Form, err = s.formWanted(ctx, d.InvoiceID, out.PaymentID)
+		return &out, err
 	}
 	out.Call, err = s.begun(ctx, found, callID)
 	return &out, err
@@ -167,8 +180,8 @@ func (tx *Tx) beginOutOfBand(ctx context.Context, inv *ent.Invoice, callID strin
 }
 
 // beginHostedInvoice makes, or finds, the payment that waits for the payer on
-// the invoice's own page at the gateway.
-func (tx *Tx) beginHostedInvoice(ctx context.Context, inv *ent.Invoice, id, returnURL string) (string, error) {
+// the invoice's own page at the gateway, or in a form of the seller's.
+func (tx *Tx) beginHostedInvoice(ctx context.Context, inv *ent.Invoice, id string, d InvoicePayDraft) (string, error) {
 	if orEmpty(inv.HostedURL) == "" || inv.ProviderID == nil {
 		return "", refuse(CodeProviderUnsupported, "id", "the invoice has no hosted page: name a saved card, or note a payment made elsewhere with outOfBand")
 	}
@@ -176,12 +189,15 @@ func (tx *Tx) beginHostedInvoice(ctx context.Context, inv *ent.Invoice, id, retu
 		Where(payment.InvoiceID(inv.ID), payment.StatusEQ(payment.StatusREQUIRES_ACTION)).
 		Order(ent.Desc(payment.FieldID)).First(ctx)
 	if err == nil {
-		return waiting.ID, nil
+		if !d.Embedded && waiting.ActionURL == "" {
+			err = tx.leaveForm(ctx, waiting, *inv.HostedURL)
+		}
+		return waiting.ID, err
 	}
 	if !ent.IsNotFound(err) {
 		return "", fmt.Errorf("look for a waiting payment: %w", err)
 	}
-	start, err := tx.invoicePaymentStart(ctx, inv, id, returnURL)
+	start, err := tx.invoicePaymentStart(ctx, inv, id, d.ReturnURL)
 	if err != nil {
 		return "", err
 	}

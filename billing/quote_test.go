@@ -199,6 +199,13 @@ func TestQuoteProvider(t *testing.T) {
 				if q := s.quoted(t, id); orEmpty(q.ProviderID) != c.want {
 					t.Errorf("provider %v, want %s", q.ProviderID, c.want)
 				}
+				// An invoice without a quote goes the same way.
+				if id, err = s.CreateInvoice(s.ctx, InvoiceDraft{PayerID: s.payer.ID, ProviderID: c.asked, Lines: d.Lines, Collection: invoice.CollectionSEND}); err != nil {
+					t.Fatal(err)
+				}
+				if i := s.invoiced(t, id); orEmpty(i.ProviderID) != c.want {
+					t.Errorf("provider of an invoice %v, want %s", i.ProviderID, c.want)
+				}
 			})
 		}
 		s.setOrganization(t, func(u *ent.OrganizationUpdate) { u.ClearDefaultProviderID() })

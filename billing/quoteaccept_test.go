@@ -461,6 +461,20 @@ func (s *sale) charge(t *testing.T, amount string) {
 	}
 }
 
+// Who owes the tax itself is told so on the invoice of a mirrored quote as well.
+func TestMirroredQuoteOfReverseCharge(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetReverseCharge(true) })
+		id := s.openQuoteOf(t, item(t, "A", "10", "USD", 1))
+		inv := s.invoiced(t, s.accepted(t, id))
+		s.finalized(t, inv.ID)
+		d, err := s.invoiceDocument(s.ctx, inv.PublicToken)
+		if err != nil || inv.GatewayInvoiceID == nil || !s.invoiced(t, inv.ID).ReverseCharge || len(d.Notes) != 1 {
+			t.Errorf("invoice %+v, notes %q, %v", s.invoiced(t, inv.ID), d.Notes, err)
+		}
+	})
+}
+
 // A rate that came after the copy was made changes neither quote nor invoice.
 func TestMirroredQuoteStaysWithoutTax(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"purser/ent"
-	"purser/ent/dispute"
 	"purser/ent/gatewaycall"
 	"purser/ent/payment"
 	"purser/ent/predicate"
@@ -125,12 +124,8 @@ func (tx *Tx) refundable(ctx context.Context, d RefundDraft) (*ent.Payment, mone
 			return nil, none, refuse(CodeInvalidState, "id", "the payment is of an invoice: such a one is given back with a credit note")
 		}
 	}
-	contested, err := tx.Dispute.Query().Where(dispute.PaymentID(p.ID), dispute.StatusIn(tookMoney()...)).Exist(ctx)
-	if err != nil {
-		return nil, none, fmt.Errorf("look for disputes of payment %s: %w", p.ID, err)
-	}
-	if contested {
-		return nil, none, refuse(CodeInvalidState, "id", "the payer's bank has taken the payment back: it cannot be given back as well")
+	if err := tx.notTakenBack(ctx, p, "id"); err != nil {
+		return nil, none, err
 	}
 	going, err := tx.refunds(ctx, p.ID, refund.StatusIn(refund.StatusPROCESSING, refund.StatusSUCCEEDED))
 	if err != nil {

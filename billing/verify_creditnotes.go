@@ -188,7 +188,9 @@ func (v *verifier) creditNote(i *ent.Invoice, n *ent.CreditNote, all creditNotes
 	want := accountReceivable
 	switch n.Settlement {
 	case creditnote.SettlementOUT_OF_BAND:
-		want = accountBank
+		if want = accountBank; to[accountWriteOff] {
+			want = accountWriteOff // the payment was lost in a dispute
+		}
 	case creditnote.SettlementBALANCE:
 		want = "one balance"
 		for account := range to {

@@ -285,8 +285,11 @@ type InvoiceResult struct {
 	PaidOutside bool         // paid out of band, no money moved at the gateway
 	HostedURL   string
 	PDFURL      string
-	Payment     PaymentState // the payment behind it, where there is one
-	NextAction  NextAction
+	// ClientSecret is with what the payer's browser pays it in a form of the
+	// seller's own; empty where nothing is to be paid.
+	ClientSecret string
+	Payment      PaymentState // the payment behind it, where there is one
+	NextAction   NextAction
 }
 
 // InvoiceState is how an invoice stands at the gateway; empty where it could

@@ -23,6 +23,12 @@ func (r *Resolver) invoicePayload(ctx context.Context, id string, err error) (*e
 // payInvoice asks the gateway for the payment of an invoice that was begun.
 func (r *Resolver) payInvoice(ctx context.Context, begun *billing.InvoicePayment) error {
 	switch {
+	case begun.Form != nil:
+		form := begun.Form
+		ctx, cancel := r.calling(ctx)
+		defer cancel()
+		result := r.Gateways.FetchInvoice(ctx, form.Account, form.GatewayInvoiceID)
+		return r.Billing.OfferInvoiceForm(ctx, form.InvoiceID, begun.PaymentID, result)
 	case begun.Call == nil:
 		return nil
 	case begun.Page != nil:

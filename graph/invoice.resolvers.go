@@ -83,7 +83,7 @@ func (r *mutationResolver) InvoiceFinalize(ctx context.Context, input model.Invo
 func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePayInput) (*model.InvoicePayPayload, error) {
 	begun, err := r.Billing.BeginInvoicePayment(ctx, billing.InvoicePayDraft{
 		InvoiceID: input.ID, PaymentMethodID: text(input.PaymentMethodID), ReturnURL: text(input.ReturnURL),
-		OutOfBand: input.OutOfBand, FromBalance: input.FromBalance, Key: key(ctx, input.IdempotencyKey),
+		OutOfBand: input.OutOfBand, FromBalance: input.FromBalance, Embedded: input.Embedded, Key: key(ctx, input.IdempotencyKey),
 	})
 	if err == nil {
 		err = r.payInvoice(ctx, begun)

@@ -208,6 +208,9 @@ func testInvoices(t *testing.T, s *suite) {
 		}
 	}
 	s.wantCharged(t, "11.90")
+	if read := invoices.FetchInvoice(ctx, s.Account, third); read.ClientSecret == "" {
+		t.Error("there is no secret for a form")
+	}
 	if hosted := invoices.FetchInvoice(ctx, s.Account, third).HostedURL; hosted == "" {
 		t.Error("there is no page to pay on")
 	} else {
@@ -215,6 +218,9 @@ func testInvoices(t *testing.T, s *suite) {
 	}
 	res := invoices.PayInvoice(ctx, s.Account, call, gateway.InvoicePayRequest{InvoiceID: third, PaymentMethodID: auth})
 	wantStatus(t, "ask when paid on the page", res.Outcome, gateway.StatusSucceeded)
+	if res.ClientSecret != "" {
+		t.Error("a paid invoice has a secret for a form")
+	}
 	s.wantCharged(t, "11.90", "11.90")
 
 	led := s.invoice(t, authCustomer)

@@ -544,6 +544,7 @@ func (o *operation) invoiceResult(inv *sdk.Invoice) gateway.InvoiceResult {
 		res.Outcome = unreadable(o.requestID, err).Outcome
 		return res
 	}
+	res.ClientSecret = formSecret(inv)
 	if res.Payment.Status == gateway.StatusActionNeeded && neverTried(inv.PaymentIntent) {
 		// Every finalized invoice has a payment waiting; nobody has tried it.
 		res.Payment.Status = ""
@@ -555,6 +556,20 @@ func (o *operation) invoiceResult(inv *sdk.Invoice) gateway.InvoiceResult {
 		res.NextAction = pageOf(inv)
 	}
 	return res
+}
+
+// formSecret is the secret with which the library in the payer's browser pays an
+// open invoice: that of the payment which waits behind it.
+func formSecret(inv *sdk.Invoice) string {
+	if inv.Status != sdk.InvoiceStatusOpen || inv.PaymentIntent == nil {
+		return ""
+	}
+	switch inv.PaymentIntent.Status {
+	case sdk.PaymentIntentStatusRequiresPaymentMethod, sdk.PaymentIntentStatusRequiresConfirmation, sdk.PaymentIntentStatusRequiresAction:
+		return inv.PaymentIntent.ClientSecret
+	default:
+		return ""
+	}
 }
 
 // pageOf is where the payer goes on: at the bank where it waits for the payer,

@@ -2009,11 +2009,14 @@ func (ec *executionContext) unmarshalInputInvoicePayInput(ctx context.Context, o
 	if _, present := asMap["fromBalance"]; !present {
 		asMap["fromBalance"] = false
 	}
+	if _, present := asMap["embedded"]; !present {
+		asMap["embedded"] = false
+	}
 	if _, present := asMap["outOfBand"]; !present {
 		asMap["outOfBand"] = false
 	}
 
-	fieldsInOrder := [...]string{"id", "paymentMethodId", "returnUrl", "fromBalance", "outOfBand", "idempotencyKey"}
+	fieldsInOrder := [...]string{"id", "paymentMethodId", "returnUrl", "fromBalance", "embedded", "outOfBand", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2048,6 +2051,13 @@ func (ec *executionContext) unmarshalInputInvoicePayInput(ctx context.Context, o
 				return it, err
 			}
 			it.FromBalance = data
+		case "embedded":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("embedded"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Embedded = data
 		case "outOfBand":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outOfBand"))
 			data, err := ec.unmarshalNBoolean2bool(ctx, v)

@@ -9342,9 +9342,9 @@ enum CreditNoteSettlement {
   DUE
   "It goes back through the gateway by which the invoice was paid."
   REFUND
-  "It is added to the payer's balance."
+  "It is added to the payer's balance. Refused where the payer's bank has taken the payment back."
   BALANCE
-  "It is given back elsewhere; no money moves here."
+  "It is given back elsewhere, or was by the payer's bank in a dispute that is lost; no money moves here."
   OUT_OF_BAND
 }
 
@@ -9966,6 +9966,8 @@ input InvoicePayInput {
   returnUrl: URL
   "Pays it from what is available of the balance of its PREPAID payer, all of it or nothing. What does not cover it is refused, and the invoice then waits for the balance (collection BALANCE): the top-up that covers it pays it."
   fromBalance: Boolean! = false
+  "Has it paid in a form of the seller's own, by the gateway's library in the browser or app: the payment's nextAction is then a ClientSecretAction. Where the gateway does not answer just now it is the invoice's page, and the same call once more asks for the secret again. For invoices that a gateway keeps (Stripe)."
+  embedded: Boolean! = false
   "Notes that it was paid elsewhere; no money moves. Not for payer sessions."
   outOfBand: Boolean! = false
   "Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in."

@@ -875,6 +875,8 @@ type InvoicePayInput struct {
 	ReturnURL *string `json:"returnUrl,omitempty"`
 	// Pays it from what is available of the balance of its PREPAID payer, all of it or nothing. What does not cover it is refused, and the invoice then waits for the balance (collection BALANCE): the top-up that covers it pays it.
 	FromBalance bool `json:"fromBalance"`
+	// Has it paid in a form of the seller's own, by the gateway's library in the browser or app: the payment's nextAction is then a ClientSecretAction. Where the gateway does not answer just now it is the invoice's page, and the same call once more asks for the secret again. For invoices that a gateway keeps (Stripe).
+	Embedded bool `json:"embedded"`
 	// Notes that it was paid elsewhere; no money moves. Not for payer sessions.
 	OutOfBand bool `json:"outOfBand"`
 	// Required. A name of the caller's own for this one operation, up to 200 bytes: the same key with the same input answers what the first call did, and does nothing again. The header Idempotency-Key fills it in.
