@@ -24,7 +24,7 @@ func System(k Kind, locale string) (Template, bool) {
 		return Template{}, false
 	}
 	subject, text, _ := strings.Cut(string(b), "\n")
-	return Template{Subject: strings.TrimPrefix(subject, "Subject: "), Text: strings.TrimLeft(text, "\n")}, true
+	return Template{Subject: strings.TrimPrefix(subject, "Subject: "), Text: strings.TrimLeft(text, "\n"), ours: true}, true
 }
 
 // SystemFor is the shipped template of a kind for this language, or the best
