@@ -161,6 +161,34 @@ func TestDunningToTheEnd(t *testing.T) {
 	})
 }
 
+// How many tries there are, how far apart, and when an invoice is due is the
+// organization's to say, of each sort of invoice.
+func TestTriesAreTheOrganizations(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.card(t)
+		err := s.UpdateOrganization(s.ctx, OrganizationChange{
+			Dunning: &Dunning{RetryDays: 5, AttemptsMax: 2, Final: organization.DunningFinalLEAVE}, DueDays: &DueDays{Automatic: 4, Send: 30, Usage: 9},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := s.openInvoiceOf(t, item(t, "A", "10", "USD", 1))
+		if i := s.invoiced(t, id); !i.DueAt.Equal(s.clock.Now().AddDate(0, 0, 4)) || !i.NextAttemptAt.Equal(*i.DueAt) {
+			t.Errorf("due %s, charged %s", i.DueAt, i.NextAttemptAt)
+		}
+		wantTries(t, s.charged(t, id, gateway.StatusDeclined), 1, invoice.DunningRUNNING, 5*days, s.clock.Now())
+		wantTries(t, s.charged(t, id, gateway.StatusDeclined), 2, invoice.DunningEXHAUSTED, 0, s.clock.Now())
+		sent, err := s.CreateInvoice(s.ctx, InvoiceDraft{PayerID: s.payer.ID, Lines: []LineDraft{item(t, "A", "10", "USD", 1)}, Collection: invoice.CollectionSEND})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.finalized(t, sent)
+		if i := s.invoiced(t, sent); !i.DueAt.Equal(s.clock.Now().AddDate(0, 0, 30)) {
+			t.Errorf("an invoice that was sent is due %s", i.DueAt)
+		}
+	})
+}
+
 // A subscription's own card is charged before the payer's default one, as long
 // as it can be.
 func TestSubscriptionCardIsCharged(t *testing.T) {

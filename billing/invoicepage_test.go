@@ -176,6 +176,12 @@ func TestInvoicePaidWithACardDirectly(t *testing.T) {
 		if first, err := s.SubscriptionCard(s.ctx, id); err != nil || first != card {
 			t.Errorf("at first %q is charged, %v", first, err)
 		}
+		// Whoever is not charged by itself is not at first either.
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetChargingEnabled(false) })
+		if first, err := s.SubscriptionCard(s.ctx, id); err != nil || first != "" {
+			t.Errorf("a payer whose charging is off is charged %q, %v", first, err)
+		}
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetChargingEnabled(true) })
 		pay := func(of, with, key string) (*InvoicePayment, error) {
 			return s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: of, PaymentMethodID: with, Key: &key})
 		}

@@ -331,6 +331,65 @@ func TestMailOfADeclinedCharge(t *testing.T) {
 	})
 }
 
+// A mail about an invoice knows the time it is for, its tax, the card, and what
+// was tried, by the names that templates made for 3scale have for them.
+func TestMailKnowsTheInvoice(t *testing.T) {
+	eachSale(t, func(t *testing.T, s *sale) {
+		s.setPayer(t, func(u *ent.PayerUpdate) { u.SetTaxRatePpm(190_000).SetTaxID("DE123") })
+		card := s.card(t)
+		body := `{{ invoice.name }} of {{ invoice.period_begin }} to {{ invoice.period_end }}, {{ invoice.vat_rate }} % by {{ invoice.vat_code }}
+{% if account.credit_card_stored? %}{{ account.credit_card_display_number }}, {{ account.credit_card_expiration_date }}{% else %}no card{% endif %}
+{% if invoice.pay_now? %}pay now{% endif %}
+{% for t in invoice.payment_transactions %}
+{{ t.created_at }} {% if t.success? %}paid{% else %}{{ t.message }}{% endif %} {{ t.amount }} {{ t.currency }} {{ t.reference }}
+{% endfor %}`
+		for _, kind := range []mail.Kind{mail.ChargeFailed, mail.InvoicePaid} {
+			if err := s.OverrideMailTemplate(s.ctx, MailDraft{Kind: kind, Locale: "en", Subject: ptr("s"), Body: &body}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		id := s.openInvoiceOf(t, item(t, "Forecasts", "10.00", "USD", 1))
+		s.setInvoice(t, id, func(u *ent.InvoiceUpdate) {
+			u.SetPeriodStart(time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)).SetPeriodEnd(time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC))
+		})
+		begun, err := s.BeginInvoicePayment(s.ctx, InvoicePayDraft{InvoiceID: id, PaymentMethodID: card, Key: ptr("k1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.invoiceAt(t, id, gateway.InvoiceOpen)
+		r.Outcome = gateway.Outcome{Status: gateway.StatusDeclined, Failure: &gateway.Failure{Code: "card_declined", Message: "Your card was declined."}}
+		r.Payment.Status = gateway.StatusDeclined
+		if err := s.FinishInvoicePayment(s.ctx, begun.ID, r); err != nil {
+			t.Fatal(err)
+		}
+		number := *s.invoiced(t, id).Number
+		want := number + ` of 2026-03-01 to 2026-03-31, 19 % by DE123
+visa •••• 4242, 2030-12
+pay now
+2026-03-10 Your card was declined. 11.90 USD `
+		if m := s.claimed(t, s.mails(t)[0].ID); m == nil || !strings.HasPrefix(m.Text, want) {
+			t.Errorf("%+v, want %q", m, want)
+		}
+		if err := s.ApplyInvoice(s.ctx, id, s.invoiceAt(t, id, "paid")); err != nil {
+			t.Fatal(err)
+		}
+		if m := s.claimed(t, s.mails(t)[0].ID); m == nil || m.Kind != mail.InvoicePaid || strings.Contains(m.Text, "pay now") || !strings.Contains(m.Text, "2026-03-10 paid 11.90 USD") {
+			t.Errorf("%+v", m)
+		}
+		of := &mailSubject{zone: time.UTC}
+		if begin, end := of.periodOf(&ent.Invoice{UsageMonth: ptr("2028-02")}); begin != "2028-02-01" || end != "2028-02-29" {
+			t.Errorf("a month of use is from %s to %s", begin, end)
+		}
+		// With no card any more.
+		s.must(t, s.ctx, func(ctx context.Context, tx *Tx) error {
+			return tx.PaymentMethod.Update().Where(paymentmethod.ID(card)).SetStatus(paymentmethod.StatusDETACHED).Exec(ctx)
+		})
+		if m := s.claimed(t, s.queued(t, s.ctx, mail.InvoicePaid, mailFacts{InvoiceID: id})); m == nil || !strings.Contains(m.Text, "no card") {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
 // A card's payer is told ten days before it ends, once, unless it is gone.
 func TestMailOfACardThatEnds(t *testing.T) {
 	eachSale(t, func(t *testing.T, s *sale) {

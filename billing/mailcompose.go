@@ -1,9 +1,11 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -187,6 +189,15 @@ func (s *Service) mailInvoice(ctx context.Context, m *mailSubject) error {
 		lines[n] = lineValues(l.Description, l.Quantity, l.Amount())
 	}
 	total, subtotal, tax := i.Total(), i.Subtotal(), i.Tax()
+	tries, err := s.mailTries(ctx, m, i)
+	if err != nil {
+		return err
+	}
+	taxID := orEmpty(m.payer.TaxID)
+	if i.Recipient != nil {
+		taxID = i.Recipient.TaxID
+	}
+	begin, end := m.periodOf(i)
 	pdf := ""
 	if i.FinalizedAt != nil {
 		pdf = s.InvoiceDocumentURL(m.organization.Slug, i)
@@ -196,6 +207,9 @@ func (s *Service) mailInvoice(ctx context.Context, m *mailSubject) error {
 		"cost": costOf(&total), "cost_without_vat": costOf(&subtotal), "vat_amount": costOf(&tax),
 		"issued_on": m.date(i.FinalizedAt), "due_on": m.date(i.DueAt), "paid_on": m.date(i.PaidAt),
 		"url": orEmpty(i.HostedURL), "pdf_url": pdf, "line_items": lines,
+		"name": cmp.Or(orEmpty(i.Description), orEmpty(i.Number)), "vat_rate": ratesOf(i.Taxes), "vat_code": taxID,
+		"pay_now?": truth(unpaidStatus(i.Status) && i.HostedURL != nil), "period_begin": begin, "period_end": end,
+		"payment_transactions": tries,
 	}
 	m.values["currency"], m.values["invoice_url"], m.values["receipt_url"] = i.Currency, pdf, orEmpty(i.ReceiptURL)
 	if m.facts.PayURL == "" {
@@ -205,6 +219,75 @@ func (s *Service) mailInvoice(ctx context.Context, m *mailSubject) error {
 		m.values["cost"] = costOf(&total)
 	}
 	return nil
+}
+
+// mailTries lists the payments of an invoice that have come to an end, oldest
+// first, and names the card of the one that the mail is about, or else the one
+// that is charged.
+func (s *Service) mailTries(ctx context.Context, m *mailSubject, i *ent.Invoice) ([]mail.Values, error) {
+	rows, err := s.read.Payment.Query().
+		Where(payment.InvoiceID(i.ID), payment.Or(payment.StatusIn(payment.StatusSUCCEEDED, payment.StatusFAILED), payment.ID(m.facts.PaymentID))).
+		Order(ent.Desc(payment.FieldID)).Limit(mailTriesMax).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read payments of invoice %s: %w", i.ID, err)
+	}
+	card, err := cardOfInvoice(ctx, s.read, i)
+	if err != nil {
+		return nil, err
+	}
+	var tries []mail.Values
+	for _, p := range slices.Backward(rows) {
+		if p.ID == m.facts.PaymentID && p.PaymentMethodID != nil {
+			if card, err = s.read.PaymentMethod.Query().Where(paymentmethod.ID(*p.PaymentMethodID)).Only(ctx); err != nil {
+				return nil, fmt.Errorf("read card %s: %w", *p.PaymentMethodID, err)
+			}
+		}
+		if p.Status != payment.StatusSUCCEEDED && p.Status != payment.StatusFAILED {
+			continue
+		}
+		tries = append(tries, mail.Values{
+			"created_at": m.date(&p.CreatedAt), "success?": truth(p.Status == payment.StatusSUCCEEDED), "message": p.FailureMessage,
+			"amount": string(p.Amount().Decimal()), "currency": p.Currency, "reference": cmp.Or(orEmpty(p.GatewayPaymentID), p.OrderCode),
+		})
+	}
+	if card != nil && card.Last4 != "" {
+		m.card(card)
+	}
+	return tries, nil
+}
+
+// mailTriesMax bounds the payments that a mail can list.
+const mailTriesMax = 20
+
+// periodOf is the first and the last day that an invoice is for, where it is
+// for a time.
+func (m *mailSubject) periodOf(i *ent.Invoice) (begin, end string) {
+	if i.PeriodStart != nil && i.PeriodEnd != nil {
+		last := i.PeriodEnd.Add(-time.Microsecond) // the next one begins then
+		return m.date(i.PeriodStart), m.date(&last)
+	}
+	month, err := time.Parse("2006-01", orEmpty(i.UsageMonth))
+	if err != nil {
+		return "", ""
+	}
+	return month.Format(time.DateOnly), month.AddDate(0, 1, -1).Format(time.DateOnly)
+}
+
+// ratesOf are the tax rates of an invoice, in percent.
+func ratesOf(shares []schema.TaxShare) string {
+	var rates []string
+	for _, t := range shares {
+		rates = append(rates, string(t.RatePpm.Decimal()))
+	}
+	return strings.Join(rates, ", ")
+}
+
+// truth is something that templates ask for: what is empty is false.
+func truth(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
 }
 
 func lineValues(description string, quantity int, amount money.Amount) mail.Values {
@@ -286,6 +369,7 @@ func (s *Service) mailCard(ctx context.Context, m *mailSubject) error {
 func (m *mailSubject) card(c *ent.PaymentMethod) {
 	account, _ := m.values["account"].(mail.Values) // buyer_account is the same
 	account["credit_card_display_number"] = strings.TrimSpace(c.Brand + " •••• " + c.Last4)
+	account["credit_card_stored?"] = truth(true)
 	account["credit_card_expiration_date"] = fmt.Sprintf("%04d-%02d", c.ExpYear, c.ExpMonth)
 }
 

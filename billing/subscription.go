@@ -362,6 +362,10 @@ func (s *Service) SubscriptionCard(ctx context.Context, invoiceID string) (strin
 	if err != nil || !o.ChargingEnabled {
 		return "", wrapped(err, "read organization")
 	}
+	p, err := s.read.Payer.Query().Where(payer.ID(inv.PayerID)).Only(ctx)
+	if err != nil || !p.ChargingEnabled {
+		return "", wrapped(err, "read payer "+inv.PayerID)
+	}
 	card, err := cardOfInvoice(ctx, s.read, inv)
 	if err != nil || card == nil {
 		return "", err

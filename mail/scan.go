@@ -154,6 +154,9 @@ func tokenize(s string, line int) ([]token, *Problem) {
 			for i < len(s) && (isLetter(s[i]) || isDigit(s[i]) || s[i] == '.' && i+1 < len(s) && isLetter(s[i+1])) {
 				i++
 			}
+			if i < len(s) && s[i] == '?' && strings.Contains(s[begin:i], ".") {
+				i++ // account.credit_card_stored?
+			}
 			out = append(out, token{tokenName, s[begin:i]})
 		case isDigit(c) || c == '-' && i+1 < len(s) && isDigit(s[i+1]):
 			i++

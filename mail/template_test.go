@@ -117,6 +117,8 @@ func TestTemplateProblems(t *testing.T) {
 		{"{% if false %}\n{{ secret }}{% endif %}", `line 2: there is no variable "secret"`},
 		{"{{ account.name.first }}", `line 1: there is no variable "account.name.first"`},
 		{"{{ account }}", `account is no text`},
+		{"{{ invoice.pay_later? }}", `there is no variable "invoice.pay_later?"`},
+		{"{{ cost? }}", `'?' has no meaning here`},
 		{"{{ account.name | shout }}", `there is no filter "shout"`},
 		{"{{ account.name | " + filterOut + " }}", `there is no filter`},
 		{"{{ account.name | append }}", `the filter append takes 1 values`},
@@ -188,6 +190,7 @@ func TestTemplateLanguage(t *testing.T) {
 		"{% comment %}not {{ cost }} shown{% endcomment %}x": "x",
 		"{% if 2 < 10 %}less{% endif %}":                     "less",
 		"100 % }} {":                                         "100 % }} {",
+		"{% if invoice.pay_now? and account.credit_card_stored? %}{% for t in invoice.payment_transactions %}{{ t.success? }} {{ t.reference }}{% endfor %}{% endif %}": "true pi_sample",
 	} {
 		got, err := Template{Subject: "s", Text: source, HTML: "h"}.Preview(ChargeFailed)
 		if err != nil || strings.TrimSpace(got.Text) != want {

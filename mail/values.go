@@ -122,8 +122,14 @@ func sampleInvoice() Values {
 			"issued_on": "2026-03-31", "due_on": "2026-04-02", "paid_on": "2026-04-02",
 			"url": "https://pay.example/invoice/sample", "pdf_url": "https://purser.example/documents/weather/invoices/sample.pdf",
 			"line_items": sampleLines(),
+			"name":       "Forecasts in March", "period_begin": "2026-03-01", "period_end": "2026-03-31",
+			"vat_rate": "0", "vat_code": "GB123456789", "pay_now?": "true",
+			"payment_transactions": []Values{{
+				"created_at": "2026-04-02", "success?": "true", "message": "Your card was declined.",
+				"amount": "30.00", "currency": "USD", "reference": "pi_sample",
+			}},
 		},
-	})
+	}).withCard()
 }
 
 func sampleQuote() Values {
@@ -154,7 +160,7 @@ func sampleCard() Values {
 // withCard adds the card that is charged.
 func (v Values) withCard() Values {
 	for _, name := range []string{"account", "buyer_account"} {
-		v[name] = sampleAccount().with(Values{"credit_card_display_number": "Visa •••• 4242", "credit_card_expiration_date": "2026-04"})
+		v[name] = sampleAccount().with(Values{"credit_card_display_number": "Visa •••• 4242", "credit_card_expiration_date": "2026-04", "credit_card_stored?": "true"})
 	}
 	return v
 }

@@ -106,7 +106,7 @@ func (LedgerEntry) Annotations() []schema.Annotation {
 
 // Mixin of LedgerEntry.
 func (LedgerEntry) Mixin() []ent.Mixin {
-	return []ent.Mixin{tenantMixin{}, through("balance_id", "balances")}
+	return []ent.Mixin{tenantMixin{}, through("balance_id", "balances").orUnowned()}
 }
 
 // Fields of LedgerEntry.

@@ -27,6 +27,10 @@ type payerMixin struct {
 	// domain's own transactions see that as well.
 	issued bool
 	inside bool
+	// unowned are rows that name nobody: the organization's own books. Only the
+	// domain's own transactions see them, where what a payer does in its session
+	// takes back what was booked for it (an invoice that is voided, a write-off).
+	unowned bool
 }
 
 // ofPayer narrows by the entity's own column.
@@ -34,6 +38,12 @@ func ofPayer(column string) payerMixin { return payerMixin{column: column} }
 
 // through narrows by the payer of a row of another table.
 func through(column, table string) payerMixin { return payerMixin{column: column, table: table} }
+
+// orUnowned adds the rows without an owner for the domain's own transactions.
+func (m payerMixin) orUnowned() payerMixin {
+	m.unowned = true
+	return m
+}
 
 // Interceptors of payerMixin.
 func (m payerMixin) Interceptors() []ent.Interceptor {
@@ -82,7 +92,11 @@ func (m payerMixin) narrow(ctx context.Context, v *auth.Viewer, w whereP) {
 		w.WhereP(func(s *sql.Selector) {
 			t := sql.Dialect(s.Dialect()).Select("id").From(sql.Table(m.table))
 			t.Where(sql.And(sql.EQ(t.C("organization_id"), v.OrganizationID), sql.EQ(t.C("payer_id"), v.PayerID)))
-			s.Where(sql.In(s.C(m.column), t))
+			theirs := sql.In(s.C(m.column), t)
+			if m.unowned && withinDomain(ctx) {
+				theirs = sql.Or(theirs, sql.IsNull(s.C(m.column)))
+			}
+			s.Where(theirs)
 		})
 	}
 	if m.issued && !(m.inside && withinDomain(ctx)) {
