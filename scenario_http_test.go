@@ -66,7 +66,7 @@ func (s *stage) rawRequest(st *step) error {
 	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return err
 	}
-	if leak := innerText.Find(raw); leak != nil {
+	if leak := innerText(raw); leak != "" {
 		return fmt.Errorf("the answer shows %q, which is nobody's business: %s", leak, raw)
 	}
 	return s.compareHTTP(st.want, answer, string(raw))

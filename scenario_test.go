@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -274,7 +274,7 @@ func (s *stage) send(a asked) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if leak := innerText.Find(raw); leak != nil {
+	if leak := innerText(raw); leak != "" {
 		return nil, fmt.Errorf("the answer shows %q, which is nobody's business: %s", leak, raw)
 	}
 	v, err := decodeJSON(raw)
@@ -295,9 +295,39 @@ func (s *stage) send(a asked) (*object, error) {
 	return answer, nil
 }
 
-// innerText is what no answer may show: SQL, Go, stacks, the databases' and
-// the libraries' own words.
-var innerText = regexp.MustCompile(`(?i)\bpq: |\bsqlite|\bSQL\b|\bSQLSTATE|\bent: |\bent\.|goroutine |panic|nil pointer|runtime error|\.go:\d|interface ?\{|map\[string|strconv\.|json: (cannot|unknown|invalid)|\*?billing\.[A-Z]|INSERT INTO|UNIQUE constraint|duplicate key|violates|no such host|connection refused|context deadline|\bEOF\b|sk_test_story`)
+// innerWords are what no answer may show: SQL, Go, stacks, the databases' and
+// the libraries' own words. They are in lower case; a bar is the edge of a word.
+// An expression of them all took a twentieth of the time of the stories.
+var innerWords = []string{
+	"|pq: ", "|sqlite", "|sql|", "|sqlstate", "insert into", "unique constraint", "duplicate key", "violates",
+	"|ent: ", "|ent.", "|billing.", "strconv.", "json: cannot", "json: unknown", "json: invalid", "|eof|",
+	"goroutine ", "panic", "nil pointer", "runtime error", ".go:", "interface {", "interface{", "map[string",
+	"no such host", "connection refused", "context deadline", "sk_test_story",
+}
+
+// innerText finds one of the words in an answer; empty where there is none.
+func innerText(answer []byte) string {
+	text := string(bytes.ToLower(answer))
+	for _, word := range innerWords {
+		plain := strings.Trim(word, "|")
+		for from := 0; ; {
+			at := strings.Index(text[from:], plain)
+			if at < 0 {
+				break
+			}
+			begin := from + at
+			end := begin + len(plain)
+			if !(strings.HasPrefix(word, "|") && begin > 0 && inWord(text[begin-1])) &&
+				!(strings.HasSuffix(word, "|") && end < len(text) && inWord(text[end])) {
+				return plain
+			}
+			from = begin + 1
+		}
+	}
+	return ""
+}
+
+func inWord(c byte) bool { return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' }
 
 // question asks once and compares.
 func (s *stage) question(st *step, story *scenario) error {

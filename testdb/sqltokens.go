@@ -3,6 +3,7 @@ package testdb
 import (
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // tokenKind tells what a piece of SQL is.
@@ -45,13 +46,26 @@ func (t token) symbol(s string) bool { return t.kind == tokenSymbol && t.text ==
 // name reports whether the token can be an identifier.
 func (t token) name() bool { return t.kind == tokenWord || t.kind == tokenQuoted }
 
+// read keeps the tokens of statements that were read: the program makes the
+// same ones again and again, and reading them took a tenth of all tests. Those
+// with long lists are seldom the same.
+var read sync.Map // of []token by query
+
+const readMax = 8 << 10
+
 // tokenize splits a statement of either database into tokens, with parentheses
-// as nested groups.
+// as nested groups. Nobody may change them.
 func tokenize(query string) ([]token, error) {
+	if known, ok := read.Load(query); ok {
+		return known.([]token), nil
+	}
 	z := tokenizer{query: query}
 	tokens, err := z.group(0)
 	if err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)
+	}
+	if len(query) <= readMax {
+		read.Store(query, tokens)
 	}
 	return tokens, nil
 }
