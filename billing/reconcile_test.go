@@ -87,11 +87,8 @@ func TestReconcile(t *testing.T) {
 		changed, kept := theirs, slices.Clone(theirs.Movements)
 		changed.Movements = kept
 		for i := range kept {
-			switch kept[i].Kind {
-			case gateway.MovementFee:
-				kept[i].Amount = usd(t, "1.04")
-			case gateway.MovementPayout:
-				kept[i].Amount = usd(t, "19.99")
+			if amount := map[gateway.MovementKind]string{gateway.MovementFee: "1.04", gateway.MovementPayout: "19.99"}[kept[i].Kind]; amount != "" {
+				kept[i].Amount = usd(t, amount)
 			}
 		}
 		different := slices.Clone(unbooked)
