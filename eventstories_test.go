@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"purser/ent/dispute"
 	"purser/ent/ledgerentry"
 	"purser/ent/payment"
 	"purser/sandbox"
@@ -31,6 +32,8 @@ type story struct {
 // cast is who takes part in one telling of a story.
 type cast struct {
 	payer, card, quote, invoice, payment, hold, subscription string
+	// method is a card whose own story is told.
+	method string
 	// declined is another card, which the bank declines.
 	declined string
 	// page is where the payer is sent.
@@ -92,6 +95,48 @@ func stories() []story {
 			acts:   []func(*testing.T, *stack, *cast){pay("4000000000000002"), pay("4242424242424242")},
 			events: []string{"payment_intent.payment_failed", "payment_intent.succeeded", "checkout.session.completed", "charge.succeeded"},
 			want:   "payment SUCCEEDED; entries TOP_UP 30.00",
+		},
+		{
+			name: "top-up given back, which the bank sends back", begin: beginReturnedRefund,
+			acts:   []func(*testing.T, *stack, *cast){arrives},
+			events: []string{"charge.refunded", "refund.created", "charge.refund.updated", "refund.updated"},
+			want:   "payment SUCCEEDED; entries TOP_UP 30.00",
+		},
+		{
+			name: "top-up contested, and won", begin: beginContested,
+			acts:   []func(*testing.T, *stack, *cast){decide("winning_evidence")},
+			events: []string{"payment_intent.succeeded", "charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.closed", "charge.dispute.funds_reinstated"},
+			want:   "payment SUCCEEDED; dispute WON; entries TOP_UP 30.00",
+		},
+		{
+			name: "top-up contested, and lost", begin: beginContested,
+			acts:   []func(*testing.T, *stack, *cast){decide("more evidence"), decide("losing_evidence")},
+			events: []string{"payment_intent.succeeded", "charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.updated", "charge.dispute.closed"},
+			want:   "payment SUCCEEDED; dispute LOST; entries DISPUTE -30.00, TOP_UP 30.00",
+		},
+		{
+			name: "quote accepted", begin: beginQuote,
+			acts:   []func(*testing.T, *stack, *cast){answerQuote("quoteAccept")},
+			events: []string{"quote.created", "quote.finalized", "quote.accepted"},
+			want:   "quote ACCEPTED, invoice DRAFT",
+		},
+		{
+			name: "quote canceled", begin: beginQuote,
+			acts:   []func(*testing.T, *stack, *cast){answerQuote("quoteCancel")},
+			events: []string{"quote.created", "quote.finalized", "quote.canceled"},
+			want:   "quote CANCELED",
+		},
+		{
+			name: "card saved on a page", begin: beginSetup,
+			acts:   []func(*testing.T, *stack, *cast){pay("4000000000000002"), pay("5555555555554444")},
+			events: []string{"setup_intent.setup_failed", "setup_intent.succeeded", "payment_method.attached", "checkout.session.completed"},
+			want:   "card ACTIVE 4444",
+		},
+		{
+			name: "card changed and taken away at the gateway", begin: beginCard,
+			acts:   []func(*testing.T, *stack, *cast){changeCard(""), changeCard("/detach")},
+			events: []string{"payment_method.attached", "payment_method.updated", "payment_method.detached"},
+			want:   "card DETACHED 4242",
 		},
 	}
 }
@@ -182,6 +227,88 @@ func beginSecureTopUp(lost bool) func(*testing.T, *stack, *cast) {
 	}
 }
 
+// beginReturnedRefund gives a top-up back to a card that does not take it. The
+// gateway's reply is lost.
+func beginReturnedRefund(t *testing.T, s *stack, c *cast) {
+	topUpWith(t, s, c, "pm_card_refundFail")
+	id, err := s.sandbox.Faults().AddRequest(sandbox.RequestFault{Path: "/v1/refunds", Action: sandbox.ActionReset, When: sandbox.WhenAfter, Count: -1})
+	must(t, err)
+	defer s.sandbox.Faults().Remove("", id)
+	got := s.do(t, "paymentRefund", "refund { status }", map[string]any{"id": c.payment, "idempotencyKey": "back " + c.payment})
+	if status := got.text("refund.status"); status != "PROCESSING" {
+		t.Fatalf("without a reply the refund is %s, want PROCESSING", status)
+	}
+}
+
+func beginContested(t *testing.T, s *stack, c *cast) { topUpWith(t, s, c, "pm_card_createDispute") }
+
+func topUpWith(t *testing.T, s *stack, c *cast, card string) {
+	t.Helper()
+	c.payment = s.do(t, "balanceTopUp", "payment { id }", map[string]any{
+		"payerId": c.payer, "amount": usDollars("30.00"), "paymentMethodId": s.newCard(t, c.payer, card), "idempotencyKey": "top-up " + s.newName(),
+	}).text("payment.id")
+}
+
+// decide hands the bank evidence of the newest dispute.
+func decide(evidence string) func(*testing.T, *stack, *cast) {
+	return func(t *testing.T, s *stack, _ *cast) {
+		t.Helper()
+		state, err := s.sandbox.Inspect(t.Context(), stackSecretKey)
+		must(t, err)
+		id := result(state.Disputes[len(state.Disputes)-1]).text("id")
+		must(t, s.control.form(t.Context(), "/v1/disputes/"+id, url.Values{"evidence[uncategorized_text]": {evidence}}))
+	}
+}
+
+func beginQuote(t *testing.T, s *stack, c *cast) {
+	c.quote = s.do(t, "quoteCreate", "quote { id }", map[string]any{
+		"payerId": c.payer, "lineItems": []any{map[string]any{"description": "Consulting", "unitAmount": usDollars("25.00")}},
+	}).text("quote.id")
+	s.do(t, "quoteFinalize", "quote { id }", map[string]any{"id": c.quote})
+}
+
+// answerQuote accepts or cancels a quote; what the gateway replies is lost.
+func answerQuote(mutation string) func(*testing.T, *stack, *cast) {
+	return func(t *testing.T, s *stack, c *cast) {
+		t.Helper()
+		id, err := s.sandbox.Faults().AddRequest(sandbox.RequestFault{Path: "/v1/", Action: sandbox.ActionReset, When: sandbox.WhenAfter, Count: -1})
+		must(t, err)
+		defer s.sandbox.Faults().Remove("", id)
+		input := map[string]any{"id": c.quote}
+		if mutation == "quoteAccept" {
+			input["idempotencyKey"] = "accept " + c.quote
+		}
+		got := s.do(t, mutation, "quote { status }", input)
+		if status := got.text("quote.status"); status != "OPEN" {
+			t.Fatalf("without a reply the quote is %s, want OPEN", status)
+		}
+	}
+}
+
+func beginSetup(t *testing.T, s *stack, c *cast) {
+	got := s.do(t, "paymentMethodSetup", "paymentMethod { id } nextAction { ... on RedirectAction { url } }", map[string]any{
+		"payerId": c.payer, "returnUrl": "http://127.0.0.1:3000/cards", "idempotencyKey": "card " + s.newName(),
+	})
+	c.method, c.page = got.text("paymentMethod.id"), got.text("nextAction.url")
+}
+
+func beginCard(t *testing.T, s *stack, c *cast) { c.method = s.newCard(t, c.payer, "pm_card_visa") }
+
+// changeCard is what a bank, or somebody in the gateway's own dashboard, does
+// to a saved card.
+func changeCard(how string) func(*testing.T, *stack, *cast) {
+	return func(t *testing.T, s *stack, c *cast) {
+		t.Helper()
+		row, err := s.billing.Client().PaymentMethod.Get(s.ctx, c.method)
+		must(t, err)
+		fields := url.Values{}
+		if how == "" {
+			fields = url.Values{"card[exp_month]": {"11"}, "card[exp_year]": {"2039"}}
+		}
+		must(t, s.control.form(t.Context(), "/v1/payment_methods/"+*row.GatewayID+how, fields))
+	}
+}
+
 func beginHostedTopUp(t *testing.T, s *stack, c *cast) {
 	got := s.do(t, "paymentStart", "payment { id nextAction { ... on RedirectAction { url } } }", map[string]any{
 		"payerId": c.payer, "amount": usDollars("30.00"), "idempotencyKey": "start " + c.payer + s.clock.Now().String(),
@@ -194,6 +321,21 @@ func (s *stack) ending(t *testing.T, c *cast) string {
 	t.Helper()
 	var parts []string
 	client := s.billing.Client()
+	switch {
+	case c.quote != "":
+		q, err := client.Quote.Get(s.ctx, c.quote)
+		must(t, err)
+		if q.InvoiceID == nil {
+			return fmt.Sprintf("quote %s", q.Status)
+		}
+		inv, err := client.Invoice.Get(s.ctx, *q.InvoiceID)
+		must(t, err)
+		return fmt.Sprintf("quote %s, invoice %s", q.Status, inv.Status)
+	case c.method != "":
+		m, err := client.PaymentMethod.Get(s.ctx, c.method)
+		must(t, err)
+		return fmt.Sprintf("card %s %s", m.Status, m.Last4)
+	}
 	entries := client.LedgerEntry.Query()
 	if c.invoice != "" {
 		inv, err := client.Invoice.Get(s.ctx, c.invoice)
@@ -221,14 +363,30 @@ func (s *stack) ending(t *testing.T, c *cast) string {
 			t.Fatal(err)
 		}
 		parts = append(parts, fmt.Sprintf("payment %s", p.Status))
+		contested, err := client.Dispute.Query().Where(dispute.PaymentID(c.payment)).All(s.ctx)
+		must(t, err)
+		for _, d := range contested {
+			parts = append(parts, fmt.Sprintf("dispute %s", d.Status))
+		}
 		entries = entries.Where(ledgerentry.PaymentID(c.payment))
 	}
 	rows, err := entries.All(s.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What went and came back is booked both ways where it was heard of between:
+	// the end is the same.
+	undone := map[string]bool{}
+	for _, e := range rows {
+		if c.payment != "" && e.ReversesID != nil {
+			undone[e.ID], undone[*e.ReversesID] = true, true
+		}
+	}
 	var booked []string
 	for _, e := range rows {
+		if undone[e.ID] {
+			continue
+		}
 		booked = append(booked, fmt.Sprintf("%s %s", e.Kind, e.Amount().Decimal()))
 	}
 	slices.Sort(booked)

@@ -46,7 +46,7 @@ func once(ctx context.Context, s *stack, name, selection string, input map[strin
 	return text, got, err
 }
 
-// sales are the mutations with a call of Stripe that are no step of a balance.
+// sales are the mutations with a call of Stripe that move no money there.
 func sales() []move {
 	ofInvoice := func(name string, more map[string]any) func(context.Context, *stack, *cast, string) (string, error) {
 		return func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
@@ -54,13 +54,7 @@ func sales() []move {
 			for k, v := range more {
 				input[k] = v
 			}
-			switch name {
-			case "invoicePay":
-				input["idempotencyKey"] = key
-				if more == nil {
-					input["paymentMethodId"] = c.card
-				}
-			case "invoiceFinalize":
+			if name != "invoiceVoid" {
 				input["idempotencyKey"] = key
 			}
 			text, _, err := once(ctx, s, name, "invoice { status }", input, "invoice.status")
@@ -135,16 +129,7 @@ func sales() []move {
 				return text, err
 			},
 		},
-		{name: "invoicePay", want: "PAID ", takes: true, prepare: open, ask: ofInvoice("invoicePay", nil)},
 		{name: "invoicePay out of band", want: "PAID ", prepare: open, ask: ofInvoice("invoicePay", map[string]any{"outOfBand": true})},
-		{
-			name: "creditNoteCreate", want: "SUCCEEDED ", takes: true,
-			prepare: func(t *testing.T, s *stack, c *cast) {
-				open(t, s, c)
-				s.do(t, "invoicePay", "invoice { status }", map[string]any{"id": c.invoice, "paymentMethodId": c.card, "idempotencyKey": "pay " + c.invoice})
-			},
-			ask: giveBackAgain,
-		},
 		{name: "invoiceVoid", want: "VOID ", prepare: open, ask: ofInvoice("invoiceVoid", nil)},
 		{
 			name: "creditNoteCreate of an open invoice", want: "OPEN 4.00 ", prepare: open,
@@ -178,19 +163,6 @@ func sales() []move {
 		all[i].class, all[i].gateway = classSale, gateway.KindStripe
 	}
 	return all
-}
-
-// giveBackAgain credits a paid invoice through its gateway. A note stands
-// although the gateway has refused to give it back, which is asked for anew.
-func giveBackAgain(ctx context.Context, s *stack, c *cast, key string) (string, error) {
-	const selection = "creditNote { id refunds { status } }"
-	got, err := s.mutate(ctx, "creditNoteCreate", selection, map[string]any{
-		"invoiceId": c.invoice, "reason": "Not wanted", "settlement": "REFUND", "idempotencyKey": key,
-	})
-	if err == nil && lastRefund(got) == "FAILED" {
-		got, err = s.mutate(ctx, "creditNoteRefund", selection, map[string]any{"id": got.text("creditNote.id"), "idempotencyKey": key + s.newName()})
-	}
-	return lastRefund(got) + " ", err
 }
 
 // insist asks until the mutation has ended as it should, letting time pass and

@@ -270,11 +270,11 @@ func (tr *trial) mustStand(t *testing.T, m move, c *cast, states ...string) {
 }
 
 // books sums up what stands in the ledger, and how many payments and refunds
-// have ended.
+// have ended. A credit note's own entry is none of a gateway's business.
 func (tr *trial) books(t *testing.T, ctx context.Context) string {
 	t.Helper()
 	client := tr.billing.Client()
-	entries, err := client.LedgerEntry.Query().Order(ledgerentry.ByID()).IDs(ctx)
+	entries, err := client.LedgerEntry.Query().Where(ledgerentry.KindNEQ(ledgerentry.KindCREDIT_NOTE)).Order(ledgerentry.ByID()).IDs(ctx)
 	must(t, err)
 	payments, err := client.Payment.Query().Where(payment.StatusIn(payment.StatusSUCCEEDED, payment.StatusFAILED, payment.StatusCANCELED)).Count(ctx)
 	must(t, err)

@@ -91,19 +91,21 @@ func (g *gatewayControl) do(ctx context.Context, line string) (map[string]string
 }
 
 // requestFault turns on, for instance, "reset after", "status 429",
-// "status 500 stored", "delay 2s", each with "times 3", "skip 1".
+// "status 500 stored", "status 400 code country_unsupported", "delay 2s", each with "times 3", "skip 1".
 func (g *gatewayControl) requestFault(ctx context.Context, method, path string, words []string) error {
 	fault := map[string]any{"method": method, "path": path}
 	for i := 0; i < len(words); i++ {
 		word := words[i]
 		var argument string
-		if slices.Contains([]string{"status", "delay", "times", "skip"}, word) {
+		if slices.Contains([]string{"status", "code", "delay", "times", "skip"}, word) {
 			if i++; i == len(words) {
 				return fmt.Errorf("%q needs a value", word)
 			}
 			argument = words[i]
 		}
 		switch word {
+		case "code":
+			fault[word] = argument
 		case "reset", "truncate":
 			fault["action"] = word
 		case "before", "after":

@@ -16,7 +16,7 @@ type class string
 
 const (
 	classHosted class = "top-up by hosted page"
-	classCharge class = "top-up by saved card"
+	classCharge class = "charge of a saved card" // for a balance or an invoice
 	classAuto   class = "automatic reload"
 	classRefund class = "refund"
 	// Of an invoice, by due work: see move.byItself.
@@ -34,10 +34,14 @@ func steps() []move {
 		hostedStep(gateway.KindWorldpay, "4444333322221111"),
 		chargeStep(gateway.KindStripe, "/v1/payment_intents"),
 		chargeStep(gateway.KindWorldpay, "/submit/order"),
+		payStep(gateway.KindStripe, "/v1/invoices"),
+		payStep(gateway.KindWorldpay, "/submit/order"),
 		autoStep(gateway.KindStripe, "/v1/payment_intents"),
 		autoStep(gateway.KindWorldpay, "/submit/order"),
 		refundStep(gateway.KindStripe, "/v1/refunds"),
 		refundStep(gateway.KindWorldpay, "/modify/refund"),
+		noteStep(gateway.KindStripe, "/v1/refunds"),
+		noteStep(gateway.KindWorldpay, "/modify/refund"),
 		renewalStep(gateway.KindStripe, "/v1/invoices"),
 		renewalStep(gateway.KindWorldpay, "/submit/order"),
 		retryStep(gateway.KindStripe, "/v1/invoices"),
@@ -96,6 +100,31 @@ func chargeStep(of gateway.Kind, writes string) move {
 	}
 }
 
+// payStep pays an invoice with a saved card.
+func payStep(of gateway.Kind, writes string) move {
+	charge := chargeStep(of, "")
+	return move{
+		name: "invoicePay at " + string(of), class: classCharge, gateway: of, writes: writes, want: "PAID ", takes: true,
+		prepare: func(t *testing.T, s *stack, c *cast) {
+			charge.prepare(t, s, c)
+			input := map[string]any{
+				"payerId": c.payer, "lineItems": []any{map[string]any{"description": "Consulting", "unitAmount": usDollars("30.00")}},
+			}
+			if of == gateway.KindWorldpay {
+				input["providerId"] = s.worldpay.provider
+			}
+			c.invoice = s.do(t, "invoiceCreate", "invoice { id }", input).text("invoice.id")
+			s.do(t, "invoiceFinalize", "invoice { id }", map[string]any{"id": c.invoice})
+		},
+		ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+			text, _, err := once(ctx, s, "invoicePay", "invoice { status }", map[string]any{
+				"id": c.invoice, "paymentMethodId": c.card, "idempotencyKey": key,
+			}, "invoice.status")
+			return text, err
+		},
+	}
+}
+
 // autoStep uses a balance below its threshold, by a cent, and has it reload
 // itself: the charge is the server's own doing.
 func autoStep(of gateway.Kind, writes string) move {
@@ -135,6 +164,31 @@ func refundStep(of gateway.Kind, writes string) move {
 				"id": c.payment, "amount": usDollars("5.00"), "idempotencyKey": key,
 			}, "refund.status", "payment.refunded.amount")
 			return text, err
+		},
+	}
+}
+
+// noteStep credits a part of a paid invoice, through its gateway. A note stands
+// although the gateway has refused to give it back, which is asked for anew.
+func noteStep(of gateway.Kind, writes string) move {
+	pay := payStep(of, "")
+	return move{
+		name: "creditNoteCreate at " + string(of), class: classRefund, gateway: of, writes: writes, want: "SUCCEEDED ", takes: true,
+		prepare: func(t *testing.T, s *stack, c *cast) {
+			pay.prepare(t, s, c)
+			c.payment = s.do(t, "invoicePay", "payment { id }", map[string]any{
+				"id": c.invoice, "paymentMethodId": c.card, "idempotencyKey": "pay " + c.invoice,
+			}).text("payment.id")
+		},
+		ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
+			const selection = "creditNote { id refunds { status } }"
+			got, err := s.mutate(ctx, "creditNoteCreate", selection, map[string]any{
+				"invoiceId": c.invoice, "amount": usDollars("5.00"), "reason": "Not wanted", "settlement": "REFUND", "idempotencyKey": key,
+			})
+			if err == nil && lastRefund(got) == "FAILED" {
+				got, err = s.mutate(ctx, "creditNoteRefund", selection, map[string]any{"id": got.text("creditNote.id"), "idempotencyKey": key + s.newName()})
+			}
+			return lastRefund(got) + " ", err
 		},
 	}
 }

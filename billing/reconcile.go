@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"purser/ent"
@@ -172,6 +173,29 @@ func (s *Service) movementsOfDay(ctx context.Context, d *ReconcileDay) ([]ownMov
 			}, p.ID})
 		}
 	}
+	kept, err := s.keptOn(ctx, d)
+	return append(all, kept...), err
+}
+
+// keptOn reads the fees and payouts that earlier comparisons have booked of the
+// day. They stand under the gateway's own time.
+func (s *Service) keptOn(ctx context.Context, d *ReconcileDay) ([]ownMovement, error) {
+	rows, err := s.read.LedgerEntry.Query().
+		Where(ledgerentry.ProviderID(d.ProviderID), ledgerentry.KindIn(ledgerentry.KindFEE, ledgerentry.KindPAYOUT),
+			ledgerentry.EffectiveAtGTE(d.From), ledgerentry.EffectiveAtLT(d.To)).
+		Order(ent.Asc(ledgerentry.FieldID)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read fees and payouts of the day: %w", err)
+	}
+	all := make([]ownMovement, 0, len(rows))
+	for _, e := range rows {
+		m := gateway.Movement{Kind: gateway.MovementFee, Amount: e.Amount(), At: e.EffectiveAt}
+		if e.Kind == ledgerentry.KindPAYOUT {
+			m.Kind = gateway.MovementPayout
+		}
+		m.ID, m.Reversed = strings.CutSuffix(strings.TrimPrefix(orEmpty(e.CauseKey), movementCause(d.ProviderID, gateway.Movement{Kind: m.Kind})), causeReversed)
+		all = append(all, ownMovement{Movement: m})
+	}
 	return all, nil
 }
 
@@ -220,19 +244,26 @@ func (s *Service) FinishReconcile(ctx context.Context, d *ReconcileDay, r gatewa
 		return nil, err
 	}
 	type name struct {
-		kind gateway.MovementKind
-		id   string
+		kind     gateway.MovementKind
+		id       string
+		reversed bool
+	}
+	nameOf := func(m gateway.Movement) name {
+		// A fee or a payout that came back is booked by itself; a refund and a
+		// dispute are one row here, whatever became of them.
+		return name{m.Kind, m.ID, m.Reversed && (m.Kind == gateway.MovementFee || m.Kind == gateway.MovementPayout)}
 	}
 	theirs := make(map[name]bool, len(r.Movements))
 	for _, m := range r.Movements {
-		theirs[name{m.Kind, m.ID}] = true
+		theirs[nameOf(m)] = true
 	}
 	for _, m := range r.Unasked {
-		theirs[name{m.Kind, m.ID}] = true // perhaps
+		theirs[nameOf(m)] = true // perhaps
 	}
 	for _, m := range ours {
 		// What was not read, or nobody could be asked for, is not missing.
-		if theirs[name{m.Kind, m.ID}] || !r.Asked && !r.Complete || r.Asked && m.Kind == gateway.MovementDispute {
+		askedFor := m.Kind == gateway.MovementPayment || m.Kind == gateway.MovementRefund
+		if theirs[nameOf(m.Movement)] || !r.Asked && !r.Complete || r.Asked && !askedFor {
 			continue
 		}
 		amount := m.Amount
@@ -332,6 +363,9 @@ func (s *Service) ownOf(ctx context.Context, providerID string, m gateway.Moveme
 	return own, wrapped(err, "look for "+m.ID)
 }
 
+// causeReversed ends the name of a fee or a payout that came back.
+const causeReversed = ":reversed"
+
 // movementCause names a fee or a payout by what the gateway calls it.
 func movementCause(providerID string, m gateway.Movement) string {
 	kind := "fee:"
@@ -340,7 +374,7 @@ func movementCause(providerID string, m gateway.Movement) string {
 	}
 	cause := kind + providerID + ":" + m.ID
 	if m.Reversed {
-		cause += ":reversed"
+		cause += causeReversed
 	}
 	return cause
 }

@@ -82,6 +82,28 @@ func TestReconcile(t *testing.T) {
 		if err != nil || e.DebitAccount != feesAccount(s.provider) || e.CreditAccount != clearingAccount(s.provider) || e.AmountUnits != usd(t, "1.03").Units {
 			t.Errorf("%+v, %v", e, err)
 		}
+		// Once written, a fee and a payout are compared like anything else: told
+		// with another amount, and not told any more.
+		changed, kept := theirs, slices.Clone(theirs.Movements)
+		changed.Movements = kept
+		for i := range kept {
+			if amount := map[gateway.MovementKind]string{gateway.MovementFee: "1.04", gateway.MovementPayout: "19.99"}[kept[i].Kind]; amount != "" {
+				kept[i].Amount = usd(t, amount)
+			}
+		}
+		different := slices.Clone(unbooked)
+		different[1].problem, different[len(different)-1].problem = ProblemDifferent, ProblemDifferent
+		if r, all := reconcile(true, changed); !slices.Equal(all, different) || r.Booked != 0 || *r.Exceptions[1].Ours != usd(t, "1.03") {
+			t.Errorf("found %v with %+v, want %v", all, r, different)
+		}
+		changed.Movements = slices.DeleteFunc(slices.Clone(theirs.Movements), func(m gateway.Movement) bool {
+			return m.Kind == gateway.MovementFee || m.Kind == gateway.MovementPayout
+		})
+		extra := slices.Clone(unbooked)
+		extra[1].problem, extra[len(extra)-1].problem = ProblemMissingAtGateway, ProblemMissingAtGateway
+		if r, all := reconcile(true, changed); !slices.Equal(all, extra) || r.Agreed != 2 || *r.Exceptions[1].Ours != usd(t, "1.03") {
+			t.Errorf("found %v with %+v, want %v", all, r, extra)
+		}
 		// By inquiry what the gateway has and we do not cannot be seen.
 		asked := gateway.MovementsResult{Outcome: succeeded(), Complete: true, Asked: true, Movements: []gateway.Movement{
 			payment(*paid.GatewayPaymentID, "25"), payment(*other.GatewayPaymentID, "7"), refund,
@@ -156,15 +178,27 @@ func TestReconcileBooksWhatComesBack(t *testing.T) {
 			back.Reversed = true
 			theirs = append(theirs, m, back)
 		}
-		for want := 4; want >= 0; want -= 4 {
+		reconcile := func(theirs ...gateway.Movement) *ReconcileReport {
+			t.Helper()
 			d, err := s.BeginReconcile(s.ctx, s.provider, at.Format(time.DateOnly), true)
 			if err != nil {
 				t.Fatal(err)
 			}
 			r, err := s.FinishReconcile(s.ctx, d, gateway.MovementsResult{Outcome: succeeded(), Complete: true, Movements: theirs})
-			if err != nil || r.Booked != want || len(r.Exceptions) != 0 {
-				t.Fatalf("%+v, %v; want %d booked", r, err, want)
+			if err != nil {
+				t.Fatal(err)
 			}
+			return r
+		}
+		for want := 4; want >= 0; want -= 4 {
+			if r := reconcile(theirs...); r.Booked != want || len(r.Exceptions) != 0 {
+				t.Fatalf("%+v; want %d booked", r, want)
+			}
+		}
+		// One of them is gone there: the payout stands, and it is its return that is extra.
+		if r := reconcile(theirs[0], theirs[2], theirs[3]); len(r.Exceptions) != 1 || r.Exceptions[0].Problem != ProblemMissingAtGateway ||
+			r.Exceptions[0].GatewayID != theirs[1].ID {
+			t.Errorf("%+v", r.Exceptions)
 		}
 		for kind, account := range map[ledgerentry.Kind]string{ledgerentry.KindPAYOUT: accountBank, ledgerentry.KindFEE: feesAccount(s.provider)} {
 			rows, err := s.Client().LedgerEntry.Query().Where(ledgerentry.KindEQ(kind)).All(s.ctx)
