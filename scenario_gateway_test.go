@@ -84,6 +84,8 @@ func (g *gatewayControl) do(ctx context.Context, line string) (map[string]string
 		return nil, g.confirm(ctx, words[1], words[3], slices.Equal(words[4:], []string{"in", "vain"}))
 	case len(words) == 4 && words[0] == "card" && words[2] == "expires":
 		return nil, g.cardExpires(ctx, words[1], words[3])
+	case len(words) == 3 && words[0] == "delete" && words[1] == "customer":
+		return nil, g.deleteCustomer(ctx, words[2])
 	case len(words) > 2 && words[0] == "expect":
 		return nil, g.expect(ctx, words[1:])
 	}
@@ -303,6 +305,23 @@ func (g *gatewayControl) confirm(ctx context.Context, secret, card string, inVai
 		return fmt.Errorf("confirmed with %s, in vain %t: %w", card, inVain, err)
 	}
 	return nil
+}
+
+// deleteCustomer deletes the newest customer with this mail address, as somebody
+// does at the gateway's own pages.
+func (g *gatewayControl) deleteCustomer(ctx context.Context, email string) error {
+	var customers struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := g.ask(ctx, http.MethodGet, "/v1/customers?"+url.Values{"email": {email}}.Encode(), nil, &customers); err != nil {
+		return err
+	}
+	if len(customers.Data) == 0 {
+		return fmt.Errorf("the gateway has no customer %s", email)
+	}
+	return g.ask(ctx, http.MethodDelete, "/v1/customers/"+customers.Data[0].ID, nil, nil)
 }
 
 // decide ends the newest dispute: won or lost.

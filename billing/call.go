@@ -149,6 +149,9 @@ func (tx *Tx) settleCall(ctx context.Context, id string, o gateway.Outcome) (*en
 	if c.State == gatewaycall.StateDONE {
 		return c, verdictKnown, nil
 	}
+	if err := tx.forgetGoneCustomer(ctx, c.ProviderID, o); err != nil {
+		return nil, 0, err
+	}
 	u := tx.GatewayCall.Update().
 		Where(gatewaycall.ID(id), gatewaycall.StateEQ(c.State), gatewaycall.Attempts(c.Attempts)).
 		SetOutcome(string(o.Status)).SetGatewayRequestID(o.RequestID)

@@ -198,6 +198,8 @@ func (s *Service) subjectOf(ctx context.Context, e *ent.GatewayEvent) (string, e
 			paymentmethod.Or(paymentmethod.SetupReference(e.ObjectID), paymentmethod.ID(named(prefixPaymentMethod)))).IDs(ctx))
 	case gateway.ObjectCard:
 		return first(s.read.PaymentMethod.Query().Where(paymentmethod.ProviderID(e.ProviderID), paymentmethod.GatewayID(e.ObjectID)).IDs(ctx))
+	case gateway.ObjectCustomer:
+		return s.payerOfCustomer(ctx, e.ProviderID, e.ObjectID, e.Subject)
 	default:
 		return "", nil
 	}
@@ -325,9 +327,9 @@ func (e *EventToApply) Unclaimed() error {
 		if e.Object.Subject != "" {
 			return errWaiting
 		}
-	case gateway.ObjectCard, gateway.ObjectOther:
+	case gateway.ObjectCard, gateway.ObjectCustomer, gateway.ObjectOther:
 	}
-	// Products, customers and charges carry our metadata as well; waiting for
+	// Products, customers that live and charges carry our metadata as well; waiting for
 	// them would end in an alarm about nothing.
 	return ErrForeign
 }

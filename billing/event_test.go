@@ -119,6 +119,10 @@ func TestEventsFindTheirObject(t *testing.T) {
 			{gateway.Object{Kind: gateway.ObjectPayment, ID: "pi_new", Subject: hosted.PaymentID}, hosted.PaymentID, nil},
 			{gateway.Object{Kind: gateway.ObjectSetup, ID: "seti_1"}, setup.PaymentMethodID, nil},
 			{gateway.Object{Kind: gateway.ObjectSetup, ID: "seti_new", Subject: setup.PaymentMethodID}, setup.PaymentMethodID, nil},
+			{gateway.Object{Kind: gateway.ObjectCustomer, ID: "cus_" + s.payer.ID}, s.payer.ID, nil},
+			{gateway.Object{Kind: gateway.ObjectCustomer, ID: "cus_new", Subject: s.payer.ID}, s.payer.ID, nil},
+			{gateway.Object{Kind: gateway.ObjectCustomer, ID: "cus_x", Subject: "dev_none"}, "", ErrForeign},
+			{gateway.Object{Kind: gateway.ObjectCustomer, ID: "cus_x"}, "", ErrForeign},
 			{gateway.Object{Kind: gateway.ObjectInvoice, ID: "in_x", Subject: hosted.PaymentID}, "", errWaiting},
 			{gateway.Object{Kind: gateway.ObjectPayment, ID: "pi_x", Subject: "pmt_later"}, "", errWaiting},
 			{gateway.Object{Kind: gateway.ObjectInvoice, ID: "in_foreign"}, "", ErrForeign},
@@ -137,11 +141,11 @@ func TestEventsFindTheirObject(t *testing.T) {
 				t.Errorf("%+v: %v, want %v", c.object, err, c.cause)
 			}
 			// Another provider's events reach none of this one's objects; a
-			// draft is no provider's yet.
+			// draft is no provider's yet, a payer is none's.
 			if id, err = s.StoreEvent(s.ctx, elsewhere, gateway.Event{ID: fmt.Sprint("evt_", n), Type: "x", Object: c.object}); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := s.ClaimEvent(s.ctx, id); err != nil || got == nil || got.Subject != "" && got.Subject != draft {
+			if got, err := s.ClaimEvent(s.ctx, id); err != nil || got == nil || got.Subject != "" && got.Subject != draft && c.object.Subject != s.payer.ID {
 				t.Errorf("%+v of another provider: %+v, %v", c.object, got, err)
 			}
 		}

@@ -126,7 +126,7 @@ func (s *Service) KeepSavedCard(ctx context.Context, paymentID string, saved gat
 			return nil
 		}
 		known, err := tx.GatewayCustomer.Query().
-			Where(gatewaycustomer.ProviderID(p.ProviderID), gatewaycustomer.PayerID(orEmpty(p.PayerID))).Only(ctx)
+			Where(gatewaycustomer.ProviderID(p.ProviderID), gatewaycustomer.PayerID(orEmpty(p.PayerID)), gatewaycustomer.DeletedAtIsNil()).Only(ctx)
 		if err != nil && !ent.IsNotFound(err) {
 			return fmt.Errorf("read gateway customer: %w", err)
 		}

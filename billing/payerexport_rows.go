@@ -113,7 +113,7 @@ func (x *PayerExport) customers(ctx context.Context, after string) ([]any, strin
 		Where(gatewaycustomer.PayerID(x.PayerID), gatewaycustomer.IDGT(after)).
 		Order(ent.Asc(gatewaycustomer.FieldID)).Limit(exportPage).All(ctx)
 	return exported(rows, err, "gateway customers", func(c *ent.GatewayCustomer) string { return c.ID }, func(c *ent.GatewayCustomer) fields {
-		return fields{"providerId": c.ProviderID, "gatewayCustomerId": c.GatewayCustomerID, "createdAt": c.CreatedAt}
+		return fields{"providerId": c.ProviderID, "gatewayCustomerId": c.GatewayCustomerID, "createdAt": c.CreatedAt, "deletedAt": c.DeletedAt}
 	})
 }
 

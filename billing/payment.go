@@ -405,7 +405,7 @@ func (tx *Tx) customer(ctx context.Context, p *ent.Payer, providerID string) (ga
 		c.Address = gateway.Address{Line1: a.Line1, Line2: a.Line2, City: a.City, State: a.Region, PostalCode: a.PostalCode, Country: a.Country}
 	}
 	row, err := tx.GatewayCustomer.Query().
-		Where(gatewaycustomer.ProviderID(providerID), gatewaycustomer.PayerID(p.ID)).Only(ctx)
+		Where(gatewaycustomer.ProviderID(providerID), gatewaycustomer.PayerID(p.ID), gatewaycustomer.DeletedAtIsNil()).Only(ctx)
 	switch {
 	case err == nil:
 		c.ID = row.GatewayCustomerID
@@ -413,25 +413,6 @@ func (tx *Tx) customer(ctx context.Context, p *ent.Payer, providerID string) (ga
 		return c, fmt.Errorf("read gateway customer: %w", err)
 	}
 	return c, nil
-}
-
-// keepCustomer remembers the gateway's name for a payer; the first one stays.
-func (tx *Tx) keepCustomer(ctx context.Context, providerID, payerID, customerID string) error {
-	if payerID == "" || customerID == "" {
-		return nil
-	}
-	known, err := tx.GatewayCustomer.Query().
-		Where(gatewaycustomer.ProviderID(providerID), gatewaycustomer.PayerID(payerID)).Exist(ctx)
-	if err != nil || known {
-		return err
-	}
-	err = tx.GatewayCustomer.Create().
-		SetID(tx.s.newID(prefixCustomer)).SetProviderID(providerID).SetPayerID(payerID).
-		SetGatewayCustomerID(customerID).SetCreatedAt(tx.Now).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("keep gateway customer: %w", err)
-	}
-	return nil
 }
 
 // forgetKey lets the client try again with the same key after a call that

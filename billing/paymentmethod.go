@@ -209,12 +209,21 @@ func (tx *Tx) applyCard(ctx context.Context, id string, r gateway.CardResult) er
 			}
 			return cas(u.SetStatus(paymentmethod.StatusFAILED).SetFailureMessage(message).ClearNextCheckAt().Save(ctx))
 		}
-		u.SetStatus(paymentmethod.StatusACTIVE).SetGatewayID(r.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
+		status, err := tx.savedAs(ctx, m.ProviderID, r.CustomerID)
+		if err != nil {
+			return err
+		}
+		u.SetStatus(status).SetGatewayID(r.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 			SetBrand(r.Card.Brand).SetLast4(r.Card.Last4).SetExpMonth(r.Card.ExpMonth).SetExpYear(r.Card.ExpYear).
-			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt().
-			SetNillableExpiryNoticeAt(expiryNotice(r.Card.ExpYear, r.Card.ExpMonth, tx.Now))
+			SetActionURL("").ClearActionSecretSealed().ClearNextCheckAt()
+		if status == paymentmethod.StatusACTIVE {
+			u.SetNillableExpiryNoticeAt(expiryNotice(r.Card.ExpYear, r.Card.ExpMonth, tx.Now))
+		}
 		if err := cas(u.Save(ctx)); err != nil {
 			return fmt.Errorf("save card %s: %w", id, err)
+		}
+		if status != paymentmethod.StatusACTIVE {
+			return nil
 		}
 		return tx.defaultCard(ctx, m.PayerID, id, m.MakeDefault)
 	case gateway.StatusActionNeeded:
@@ -289,10 +298,14 @@ func (tx *Tx) keepCard(ctx context.Context, p *ent.Payment, r gateway.PaymentRes
 	if err != nil || known != nil {
 		return err
 	}
+	status, err := tx.savedAs(ctx, p.ProviderID, r.CustomerID)
+	if err != nil || status != paymentmethod.StatusACTIVE {
+		return err // nothing can be charged to it
+	}
 	id := tx.s.newID(prefixPaymentMethod)
 	c := tx.PaymentMethod.Create().
 		SetID(id).SetPayerID(orEmpty(p.PayerID)).SetProviderID(p.ProviderID).
-		SetStatus(paymentmethod.StatusACTIVE).
+		SetStatus(status).
 		SetGatewayID(r.Payment.PaymentMethodID).SetGatewayCustomerID(r.CustomerID).
 		SetBrand(card.Brand).SetLast4(card.Last4).SetExpMonth(card.ExpMonth).SetExpYear(card.ExpYear).
 		SetSchemeReference(r.Payment.SchemeReference).

@@ -27,7 +27,9 @@ type GatewayCustomer struct {
 	ProviderID string `json:"provider_id,omitempty"`
 	// GatewayCustomerID holds the value of the "gateway_customer_id" field.
 	GatewayCustomerID string `json:"gateway_customer_id,omitempty"`
-	selectValues      sql.SelectValues
+	// at the gateway
+	DeletedAt    *time.Time `json:"deleted_at,omitempty"`
+	selectValues sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -37,7 +39,7 @@ func (*GatewayCustomer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case gatewaycustomer.FieldID, gatewaycustomer.FieldOrganizationID, gatewaycustomer.FieldPayerID, gatewaycustomer.FieldProviderID, gatewaycustomer.FieldGatewayCustomerID:
 			values[i] = new(sql.NullString)
-		case gatewaycustomer.FieldCreatedAt:
+		case gatewaycustomer.FieldCreatedAt, gatewaycustomer.FieldDeletedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -90,6 +92,13 @@ func (_m *GatewayCustomer) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.GatewayCustomerID = value.String
 			}
+		case gatewaycustomer.FieldDeletedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field deleted_at", values[i])
+			} else if value.Valid {
+				_m.DeletedAt = new(time.Time)
+				*_m.DeletedAt = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -140,6 +149,11 @@ func (_m *GatewayCustomer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("gateway_customer_id=")
 	builder.WriteString(_m.GatewayCustomerID)
+	builder.WriteString(", ")
+	if v := _m.DeletedAt; v != nil {
+		builder.WriteString("deleted_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -53,6 +53,20 @@ func (_c *GatewayCustomerCreate) SetGatewayCustomerID(v string) *GatewayCustomer
 	return _c
 }
 
+// SetDeletedAt sets the "deleted_at" field.
+func (_c *GatewayCustomerCreate) SetDeletedAt(v time.Time) *GatewayCustomerCreate {
+	_c.mutation.SetDeletedAt(v)
+	return _c
+}
+
+// SetNillableDeletedAt sets the "deleted_at" field if the given value is not nil.
+func (_c *GatewayCustomerCreate) SetNillableDeletedAt(v *time.Time) *GatewayCustomerCreate {
+	if v != nil {
+		_c.SetDeletedAt(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *GatewayCustomerCreate) SetID(v string) *GatewayCustomerCreate {
 	_c.mutation.SetID(v)
@@ -184,6 +198,10 @@ func (_c *GatewayCustomerCreate) createSpec() (*GatewayCustomer, *sqlgraph.Creat
 		_spec.SetField(gatewaycustomer.FieldGatewayCustomerID, field.TypeString, value)
 		_node.GatewayCustomerID = value
 	}
+	if value, ok := _c.mutation.DeletedAt(); ok {
+		_spec.SetField(gatewaycustomer.FieldDeletedAt, field.TypeTime, value)
+		_node.DeletedAt = &value
+	}
 	return _node, _spec
 }
 
@@ -235,6 +253,24 @@ type (
 		*sql.UpdateSet
 	}
 )
+
+// SetDeletedAt sets the "deleted_at" field.
+func (u *GatewayCustomerUpsert) SetDeletedAt(v time.Time) *GatewayCustomerUpsert {
+	u.Set(gatewaycustomer.FieldDeletedAt, v)
+	return u
+}
+
+// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
+func (u *GatewayCustomerUpsert) UpdateDeletedAt() *GatewayCustomerUpsert {
+	u.SetExcluded(gatewaycustomer.FieldDeletedAt)
+	return u
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (u *GatewayCustomerUpsert) ClearDeletedAt() *GatewayCustomerUpsert {
+	u.SetNull(gatewaycustomer.FieldDeletedAt)
+	return u
+}
 
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
@@ -297,6 +333,27 @@ func (u *GatewayCustomerUpsertOne) Update(set func(*GatewayCustomerUpsert)) *Gat
 		set(&GatewayCustomerUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (u *GatewayCustomerUpsertOne) SetDeletedAt(v time.Time) *GatewayCustomerUpsertOne {
+	return u.Update(func(s *GatewayCustomerUpsert) {
+		s.SetDeletedAt(v)
+	})
+}
+
+// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
+func (u *GatewayCustomerUpsertOne) UpdateDeletedAt() *GatewayCustomerUpsertOne {
+	return u.Update(func(s *GatewayCustomerUpsert) {
+		s.UpdateDeletedAt()
+	})
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (u *GatewayCustomerUpsertOne) ClearDeletedAt() *GatewayCustomerUpsertOne {
+	return u.Update(func(s *GatewayCustomerUpsert) {
+		s.ClearDeletedAt()
+	})
 }
 
 // Exec executes the query.
@@ -526,6 +583,27 @@ func (u *GatewayCustomerUpsertBulk) Update(set func(*GatewayCustomerUpsert)) *Ga
 		set(&GatewayCustomerUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (u *GatewayCustomerUpsertBulk) SetDeletedAt(v time.Time) *GatewayCustomerUpsertBulk {
+	return u.Update(func(s *GatewayCustomerUpsert) {
+		s.SetDeletedAt(v)
+	})
+}
+
+// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
+func (u *GatewayCustomerUpsertBulk) UpdateDeletedAt() *GatewayCustomerUpsertBulk {
+	return u.Update(func(s *GatewayCustomerUpsert) {
+		s.UpdateDeletedAt()
+	})
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (u *GatewayCustomerUpsertBulk) ClearDeletedAt() *GatewayCustomerUpsertBulk {
+	return u.Update(func(s *GatewayCustomerUpsert) {
+		s.ClearDeletedAt()
+	})
 }
 
 // Exec executes the query.

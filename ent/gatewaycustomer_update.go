@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"purser/ent/gatewaycustomer"
 	"purser/ent/predicate"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -25,6 +26,26 @@ type GatewayCustomerUpdate struct {
 // Where appends a list predicates to the GatewayCustomerUpdate builder.
 func (_u *GatewayCustomerUpdate) Where(ps ...predicate.GatewayCustomer) *GatewayCustomerUpdate {
 	_u.mutation.Where(ps...)
+	return _u
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (_u *GatewayCustomerUpdate) SetDeletedAt(v time.Time) *GatewayCustomerUpdate {
+	_u.mutation.SetDeletedAt(v)
+	return _u
+}
+
+// SetNillableDeletedAt sets the "deleted_at" field if the given value is not nil.
+func (_u *GatewayCustomerUpdate) SetNillableDeletedAt(v *time.Time) *GatewayCustomerUpdate {
+	if v != nil {
+		_u.SetDeletedAt(*v)
+	}
+	return _u
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (_u *GatewayCustomerUpdate) ClearDeletedAt() *GatewayCustomerUpdate {
+	_u.mutation.ClearDeletedAt()
 	return _u
 }
 
@@ -75,6 +96,12 @@ func (_u *GatewayCustomerUpdate) sqlSave(ctx context.Context) (_node int, err er
 			}
 		}
 	}
+	if value, ok := _u.mutation.DeletedAt(); ok {
+		_spec.SetField(gatewaycustomer.FieldDeletedAt, field.TypeTime, value)
+	}
+	if _u.mutation.DeletedAtCleared() {
+		_spec.ClearField(gatewaycustomer.FieldDeletedAt, field.TypeTime)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -95,6 +122,26 @@ type GatewayCustomerUpdateOne struct {
 	hooks     []Hook
 	mutation  *GatewayCustomerMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (_u *GatewayCustomerUpdateOne) SetDeletedAt(v time.Time) *GatewayCustomerUpdateOne {
+	_u.mutation.SetDeletedAt(v)
+	return _u
+}
+
+// SetNillableDeletedAt sets the "deleted_at" field if the given value is not nil.
+func (_u *GatewayCustomerUpdateOne) SetNillableDeletedAt(v *time.Time) *GatewayCustomerUpdateOne {
+	if v != nil {
+		_u.SetDeletedAt(*v)
+	}
+	return _u
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (_u *GatewayCustomerUpdateOne) ClearDeletedAt() *GatewayCustomerUpdateOne {
+	_u.mutation.ClearDeletedAt()
+	return _u
 }
 
 // Mutation returns the GatewayCustomerMutation object of the builder.
@@ -173,6 +220,12 @@ func (_u *GatewayCustomerUpdateOne) sqlSave(ctx context.Context) (_node *Gateway
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.DeletedAt(); ok {
+		_spec.SetField(gatewaycustomer.FieldDeletedAt, field.TypeTime, value)
+	}
+	if _u.mutation.DeletedAtCleared() {
+		_spec.ClearField(gatewaycustomer.FieldDeletedAt, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &GatewayCustomer{config: _u.config}

@@ -10920,6 +10920,7 @@ type GatewayCustomerMutation struct {
 	payer_id            *string
 	provider_id         *string
 	gateway_customer_id *string
+	deleted_at          *time.Time
 	clearedFields       map[string]struct{}
 	done                bool
 	oldValue            func(context.Context) (*GatewayCustomer, error)
@@ -11210,6 +11211,55 @@ func (m *GatewayCustomerMutation) ResetGatewayCustomerID() {
 	m.gateway_customer_id = nil
 }
 
+// SetDeletedAt sets the "deleted_at" field.
+func (m *GatewayCustomerMutation) SetDeletedAt(t time.Time) {
+	m.deleted_at = &t
+}
+
+// DeletedAt returns the value of the "deleted_at" field in the mutation.
+func (m *GatewayCustomerMutation) DeletedAt() (r time.Time, exists bool) {
+	v := m.deleted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeletedAt returns the old "deleted_at" field's value of the GatewayCustomer entity.
+// If the GatewayCustomer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GatewayCustomerMutation) OldDeletedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeletedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeletedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeletedAt: %w", err)
+	}
+	return oldValue.DeletedAt, nil
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (m *GatewayCustomerMutation) ClearDeletedAt() {
+	m.deleted_at = nil
+	m.clearedFields[gatewaycustomer.FieldDeletedAt] = struct{}{}
+}
+
+// DeletedAtCleared returns if the "deleted_at" field was cleared in this mutation.
+func (m *GatewayCustomerMutation) DeletedAtCleared() bool {
+	_, ok := m.clearedFields[gatewaycustomer.FieldDeletedAt]
+	return ok
+}
+
+// ResetDeletedAt resets all changes to the "deleted_at" field.
+func (m *GatewayCustomerMutation) ResetDeletedAt() {
+	m.deleted_at = nil
+	delete(m.clearedFields, gatewaycustomer.FieldDeletedAt)
+}
+
 // Where appends a list predicates to the GatewayCustomerMutation builder.
 func (m *GatewayCustomerMutation) Where(ps ...predicate.GatewayCustomer) {
 	m.predicates = append(m.predicates, ps...)
@@ -11244,7 +11294,7 @@ func (m *GatewayCustomerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GatewayCustomerMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m.organization_id != nil {
 		fields = append(fields, gatewaycustomer.FieldOrganizationID)
 	}
@@ -11259,6 +11309,9 @@ func (m *GatewayCustomerMutation) Fields() []string {
 	}
 	if m.gateway_customer_id != nil {
 		fields = append(fields, gatewaycustomer.FieldGatewayCustomerID)
+	}
+	if m.deleted_at != nil {
+		fields = append(fields, gatewaycustomer.FieldDeletedAt)
 	}
 	return fields
 }
@@ -11278,6 +11331,8 @@ func (m *GatewayCustomerMutation) Field(name string) (ent.Value, bool) {
 		return m.ProviderID()
 	case gatewaycustomer.FieldGatewayCustomerID:
 		return m.GatewayCustomerID()
+	case gatewaycustomer.FieldDeletedAt:
+		return m.DeletedAt()
 	}
 	return nil, false
 }
@@ -11297,6 +11352,8 @@ func (m *GatewayCustomerMutation) OldField(ctx context.Context, name string) (en
 		return m.OldProviderID(ctx)
 	case gatewaycustomer.FieldGatewayCustomerID:
 		return m.OldGatewayCustomerID(ctx)
+	case gatewaycustomer.FieldDeletedAt:
+		return m.OldDeletedAt(ctx)
 	}
 	return nil, fmt.Errorf("unknown GatewayCustomer field %s", name)
 }
@@ -11341,6 +11398,13 @@ func (m *GatewayCustomerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetGatewayCustomerID(v)
 		return nil
+	case gatewaycustomer.FieldDeletedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeletedAt(v)
+		return nil
 	}
 	return fmt.Errorf("unknown GatewayCustomer field %s", name)
 }
@@ -11370,7 +11434,11 @@ func (m *GatewayCustomerMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *GatewayCustomerMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(gatewaycustomer.FieldDeletedAt) {
+		fields = append(fields, gatewaycustomer.FieldDeletedAt)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -11383,6 +11451,11 @@ func (m *GatewayCustomerMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *GatewayCustomerMutation) ClearField(name string) error {
+	switch name {
+	case gatewaycustomer.FieldDeletedAt:
+		m.ClearDeletedAt()
+		return nil
+	}
 	return fmt.Errorf("unknown GatewayCustomer nullable field %s", name)
 }
 
@@ -11404,6 +11477,9 @@ func (m *GatewayCustomerMutation) ResetField(name string) error {
 		return nil
 	case gatewaycustomer.FieldGatewayCustomerID:
 		m.ResetGatewayCustomerID()
+		return nil
+	case gatewaycustomer.FieldDeletedAt:
+		m.ResetDeletedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown GatewayCustomer field %s", name)

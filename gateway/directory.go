@@ -70,6 +70,14 @@ func (d Directory) FetchCard(ctx context.Context, a Account, cardID string) Card
 	return CardResult{Outcome: Unsupported(a.Kind, "tell how a card stands")}
 }
 
+// FetchCustomer asks whether a customer was deleted.
+func (d Directory) FetchCustomer(ctx context.Context, a Account, customerID string) CustomerResult {
+	if customers, ok := Capability[CustomerReads](d, a.Kind); ok {
+		return customers.FetchCustomer(ctx, a, customerID)
+	}
+	return CustomerResult{Outcome: Unsupported(a.Kind, "tell of customers")}
+}
+
 // FetchRefund asks how a refund stands.
 func (d Directory) FetchRefund(ctx context.Context, a Account, r RefundRequest, refundID string) RefundResult {
 	if refunds, ok := Capability[Refunds](d, a.Kind); ok {

@@ -58,8 +58,11 @@ const (
 	ObjectRefund  ObjectKind = "refund"  // FetchRefund
 	ObjectRefunds ObjectKind = "refunds" // FetchRefunds, of the payment
 	ObjectDispute ObjectKind = "dispute" // FetchDispute
-	ObjectCard    ObjectKind = "card"
-	ObjectOther   ObjectKind = "other"
+	ObjectCard    ObjectKind = "card"    // FetchCard
+	// ObjectCustomer is one that is said to be deleted: FetchCustomer. Of
+	// anything else that is told of customers nothing is taken over.
+	ObjectCustomer ObjectKind = "customer"
+	ObjectOther    ObjectKind = "other"
 )
 
 // Object names the gateway object an event is about, with the metadata we

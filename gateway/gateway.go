@@ -116,6 +116,9 @@ type Failure struct {
 	Message     string // one sentence for a person
 	Credentials bool   // true: our credentials were refused, which says nothing about an earlier try of the same call
 	Final       bool   // true: a decline that trying again with the same card will not change
+	// GoneCustomer is the customer of the request where the gateway, asked for
+	// it, says that it was deleted: nothing can be done with it any more.
+	GoneCustomer string
 }
 
 // Codes of failures that mean the same at every gateway: what a gateway cannot
@@ -417,6 +420,22 @@ type CardReads interface {
 	// FetchCard reads a saved card. One that belongs to nobody any more, or that
 	// is gone, succeeds without a CustomerID.
 	FetchCard(ctx context.Context, a Account, cardID string) CardResult
+}
+
+// CustomerReads is offered by gateways at whose own pages a customer may be
+// deleted.
+type CustomerReads interface {
+	// FetchCustomer tells whether a customer was deleted. One that the gateway
+	// does not know is no deleted one: the account may be another than that of
+	// its events.
+	FetchCustomer(ctx context.Context, a Account, customerID string) CustomerResult
+}
+
+// CustomerResult is a customer as the gateway has it.
+type CustomerResult struct {
+	Outcome
+	CustomerID string
+	Deleted    bool
 }
 
 // CardRequest saves a card.

@@ -39,7 +39,7 @@ var businessRules = []string{
 	"email_templates kind locale",
 	"gateway_calls gateway_key",
 	"gateway_customers provider_id gateway_customer_id",
-	"gateway_customers provider_id payer_id",
+	"gateway_customers provider_id payer_id where deleted_at is null",
 	"gateway_events provider_id gateway_event_id",
 	"holds idempotency_key",
 	"idempotency_records scope key",
@@ -61,6 +61,7 @@ var businessRules = []string{
 	"payers external_id",
 	"payers slug",
 	"payment_attempts payment_id number",
+	"payment_methods payer_id where is_default",
 	"payment_methods provider_id gateway_id",
 	"payment_methods provider_id setup_reference",
 	"payments order_code",
@@ -119,11 +120,15 @@ func TestBusinessRulesAreUnique(t *testing.T) {
 				table, _, _ := strings.Cut(name, " ")
 				at := slices.Index(i.columns, "organization_id")
 				last := i.columns[len(i.columns)-1]
-				condition := strings.ToLower(strings.Trim(i.condition, "()"))
-				if at < 0 || condition != "" && strings.NewReplacer("`", "", `"`, "").Replace(condition) != last+" is not null" {
-					continue // not a tenant's, or not for every row that has a value
+				if at < 0 {
+					continue // not a tenant's
 				}
-				unique[table+" "+strings.Join(slices.Delete(i.columns, at, at+1), " ")] = true
+				rule := table + " " + strings.Join(slices.Delete(i.columns, at, at+1), " ")
+				condition := strings.NewReplacer("`", "", `"`, "").Replace(strings.ToLower(strings.Trim(i.condition, "()")))
+				if condition != "" && condition != last+" is not null" { // not every row that has a value
+					rule += " where " + condition
+				}
+				unique[rule] = true
 			}
 			for _, rule := range businessRules {
 				if !unique[rule] {

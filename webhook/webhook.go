@@ -325,6 +325,9 @@ func (h *Handler) apply(ctx context.Context, e *billing.EventToApply) error {
 	case gateway.ObjectCard:
 		r := h.Gateways.FetchCard(ctx, e.Account, e.Object.ID)
 		return applied(r.Outcome, h.Billing.ApplyCardUpdate(ctx, e.Subject, r))
+	case gateway.ObjectCustomer:
+		r := h.Gateways.FetchCustomer(ctx, e.Account, e.Object.ID)
+		return applied(r.Outcome, h.Billing.ApplyCustomer(ctx, e.Account.ProviderID, e.Subject, r))
 	case gateway.ObjectRefund:
 		var r gateway.RefundResult
 		if e.Told != nil {

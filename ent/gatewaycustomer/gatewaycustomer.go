@@ -22,6 +22,8 @@ const (
 	FieldProviderID = "provider_id"
 	// FieldGatewayCustomerID holds the string denoting the gateway_customer_id field in the database.
 	FieldGatewayCustomerID = "gateway_customer_id"
+	// FieldDeletedAt holds the string denoting the deleted_at field in the database.
+	FieldDeletedAt = "deleted_at"
 	// Table holds the table name of the gatewaycustomer in the database.
 	Table = "gateway_customers"
 )
@@ -34,6 +36,7 @@ var Columns = []string{
 	FieldPayerID,
 	FieldProviderID,
 	FieldGatewayCustomerID,
+	FieldDeletedAt,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -96,4 +99,9 @@ func ByProviderID(opts ...sql.OrderTermOption) OrderOption {
 // ByGatewayCustomerID orders the results by the gateway_customer_id field.
 func ByGatewayCustomerID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGatewayCustomerID, opts...).ToFunc()
+}
+
+// ByDeletedAt orders the results by the deleted_at field.
+func ByDeletedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeletedAt, opts...).ToFunc()
 }

@@ -89,6 +89,11 @@ func GatewayCustomerID(v string) predicate.GatewayCustomer {
 	return predicate.GatewayCustomer(sql.FieldEQ(FieldGatewayCustomerID, v))
 }
 
+// DeletedAt applies equality check predicate on the "deleted_at" field. It's identical to DeletedAtEQ.
+func DeletedAt(v time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldEQ(FieldDeletedAt, v))
+}
+
 // OrganizationIDEQ applies the EQ predicate on the "organization_id" field.
 func OrganizationIDEQ(v string) predicate.GatewayCustomer {
 	return predicate.GatewayCustomer(sql.FieldEQ(FieldOrganizationID, v))
@@ -387,6 +392,56 @@ func GatewayCustomerIDEqualFold(v string) predicate.GatewayCustomer {
 // GatewayCustomerIDContainsFold applies the ContainsFold predicate on the "gateway_customer_id" field.
 func GatewayCustomerIDContainsFold(v string) predicate.GatewayCustomer {
 	return predicate.GatewayCustomer(sql.FieldContainsFold(FieldGatewayCustomerID, v))
+}
+
+// DeletedAtEQ applies the EQ predicate on the "deleted_at" field.
+func DeletedAtEQ(v time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldEQ(FieldDeletedAt, v))
+}
+
+// DeletedAtNEQ applies the NEQ predicate on the "deleted_at" field.
+func DeletedAtNEQ(v time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldNEQ(FieldDeletedAt, v))
+}
+
+// DeletedAtIn applies the In predicate on the "deleted_at" field.
+func DeletedAtIn(vs ...time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldIn(FieldDeletedAt, vs...))
+}
+
+// DeletedAtNotIn applies the NotIn predicate on the "deleted_at" field.
+func DeletedAtNotIn(vs ...time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldNotIn(FieldDeletedAt, vs...))
+}
+
+// DeletedAtGT applies the GT predicate on the "deleted_at" field.
+func DeletedAtGT(v time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldGT(FieldDeletedAt, v))
+}
+
+// DeletedAtGTE applies the GTE predicate on the "deleted_at" field.
+func DeletedAtGTE(v time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldGTE(FieldDeletedAt, v))
+}
+
+// DeletedAtLT applies the LT predicate on the "deleted_at" field.
+func DeletedAtLT(v time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldLT(FieldDeletedAt, v))
+}
+
+// DeletedAtLTE applies the LTE predicate on the "deleted_at" field.
+func DeletedAtLTE(v time.Time) predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldLTE(FieldDeletedAt, v))
+}
+
+// DeletedAtIsNil applies the IsNil predicate on the "deleted_at" field.
+func DeletedAtIsNil() predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldIsNull(FieldDeletedAt))
+}
+
+// DeletedAtNotNil applies the NotNil predicate on the "deleted_at" field.
+func DeletedAtNotNil() predicate.GatewayCustomer {
+	return predicate.GatewayCustomer(sql.FieldNotNull(FieldDeletedAt))
 }
 
 // And groups predicates with the AND operator between them.

@@ -379,6 +379,7 @@ var (
 		{Name: "payer_id", Type: field.TypeString},
 		{Name: "provider_id", Type: field.TypeString},
 		{Name: "gateway_customer_id", Type: field.TypeString},
+		{Name: "deleted_at", Type: field.TypeTime, Nullable: true},
 	}
 	// GatewayCustomersTable holds the schema information for the "gateway_customers" table.
 	GatewayCustomersTable = &schema.Table{
@@ -390,6 +391,9 @@ var (
 				Name:    "gatewaycustomer_organization_id_provider_id_payer_id",
 				Unique:  true,
 				Columns: []*schema.Column{GatewayCustomersColumns[1], GatewayCustomersColumns[4], GatewayCustomersColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
 			},
 			{
 				Name:    "gatewaycustomer_organization_id_provider_id_gateway_customer_id",

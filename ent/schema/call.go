@@ -95,7 +95,9 @@ func (GatewayEvent) Indexes() []ent.Index {
 	}
 }
 
-// GatewayCustomer is a payer as one provider's gateway knows it.
+// GatewayCustomer is a payer as one provider's gateway knows it, or knew it: of
+// a customer that was deleted there the row stays, so that nothing which is told
+// late brings it back.
 type GatewayCustomer struct{ ent.Schema }
 
 // Annotations of GatewayCustomer.
@@ -110,13 +112,14 @@ func (GatewayCustomer) Fields() []ent.Field {
 		fixedRef("payer_id"),
 		fixedRef("provider_id"),
 		field.String("gateway_customer_id").Immutable(),
+		field.Time("deleted_at").Optional().Nillable().Comment("at the gateway"),
 	}
 }
 
 // Indexes of GatewayCustomer.
 func (GatewayCustomer) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("organization_id", "provider_id", "payer_id").Unique(),
+		index.Fields("organization_id", "provider_id", "payer_id").Unique().Annotations(where("deleted_at IS NULL")),
 		index.Fields("organization_id", "provider_id", "gateway_customer_id").Unique(),
 	}
 }

@@ -289,6 +289,7 @@ func (a *Adapter) SetDefaultCard(ctx context.Context, acc gateway.Account, c gat
 	o := a.begin(ctx, acc, c, "card_default")
 	defer o.end(&res.Outcome)
 	res.CustomerID, res.PaymentMethodID = customerID, cardID
+	o.customer = customerID
 	customer, p := o.setDefault(customerID, cardID)
 	if p != nil {
 		res.Outcome = p.Outcome

@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"context"
 	"time"
 
 	sdk "github.com/stripe/stripe-go/v76"
@@ -29,6 +30,7 @@ func (o *operation) ensureCustomer(c gateway.Customer) (string, *problem) {
 		return "", o.refused
 	}
 	if c.ID != "" {
+		o.customer = c.ID
 		return c.ID, nil
 	}
 	if o.call.Key == "" {
@@ -51,15 +53,49 @@ func (o *operation) ensureCustomer(c gateway.Customer) (string, *problem) {
 		if !o.replayed {
 			return made.ID, nil
 		}
-		now, p := read(o, func(p sdk.Params) (*sdk.Customer, error) {
-			return o.c.customers.Get(made.ID, &sdk.CustomerParams{Params: p})
-		})
+		now, p := o.getCustomer(made.ID)
 		if p == nil && !now.Deleted || p != nil && !p.absent {
 			return made.ID, nil
 		}
 		key += ":" + made.ID // one after the one that was deleted
 	}
 	return "", refusal(codeCanceled, "the payer's customers are deleted at the gateway again and again")
+}
+
+// FetchCustomer reads a customer. Stripe tells of a deleted one for good that it
+// was deleted; one that it does not know is another account's.
+func (a *Adapter) FetchCustomer(ctx context.Context, acc gateway.Account, customerID string) (res gateway.CustomerResult) {
+	o := a.begin(ctx, acc, gateway.Call{}, "customer_fetch")
+	defer o.end(&res.Outcome)
+	res.CustomerID = customerID
+	c, p := o.getCustomer(customerID)
+	if p != nil {
+		res.Outcome = p.Outcome
+		return res
+	}
+	res.Outcome, res.Deleted = o.succeeded(), c.Deleted
+	return res
+}
+
+func (o *operation) getCustomer(id string) (*sdk.Customer, *problem) {
+	return read(o, func(p sdk.Params) (*sdk.Customer, error) {
+		return o.c.customers.Get(id, &sdk.CustomerParams{Params: p})
+	})
+}
+
+// blameCustomer says of a request that Stripe refused because it knows no such
+// object whether that is the customer, because it was deleted. The refusal
+// alone does not say so: with another account's keys it would be the same.
+func (o *operation) blameCustomer(out *gateway.Outcome) {
+	if o.customer == "" || out.Status != gateway.StatusRejected || out.Failure == nil || out.Failure.Code != codeMissing {
+		return
+	}
+	if c, p := o.getCustomer(o.customer); p == nil && c.Deleted {
+		failure := *out.Failure
+		failure.GoneCustomer = o.customer
+		failure.Message = "The payer's customer was deleted at Stripe: try again, with a new card in place of a saved one."
+		out.Failure = &failure
+	}
 }
 
 // makeCustomer makes the customer of a key, or finds it where the key's answer

@@ -9,8 +9,14 @@ import (
 	"purser/gateway"
 )
 
+// eventCustomerDeleted tells that somebody has deleted a customer.
+const eventCustomerDeleted = "customer.deleted"
+
 // endpointEvents are the events that an endpoint is registered for. Charges
-// themselves are left out: they race their payment_intent.
+// themselves are left out: they race their payment_intent. So is
+// customer.updated: names, addresses and the default card are kept here and
+// only told to Stripe, each telling of ours would come back as such an event,
+// and a default card chosen at Stripe's own pages was not chosen by the payer.
 func endpointEvents() []string {
 	return []string{
 		"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.requires_action",
@@ -28,7 +34,7 @@ func endpointEvents() []string {
 		"charge.refunded", "charge.refund.updated", "refund.created", "refund.updated",
 		"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
 		"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
-		"customer.updated", "customer.deleted",
+		eventCustomerDeleted,
 	}
 }
 

@@ -152,13 +152,13 @@ func parseEvent(raw []byte) (gateway.Event, error) {
 		ID:     d.ID,
 		Type:   d.Type,
 		Live:   d.Livemode,
-		Object: objectOf(object),
+		Object: objectOf(d.Type, object),
 	}, nil
 }
 
 // objectOf says in the capabilities' words what to read again. The payment of
 // an invoice leads to its invoice: our metadata stands there.
-func objectOf(d deliveredObject) gateway.Object {
+func objectOf(event string, d deliveredObject) gateway.Object {
 	o := gateway.Object{
 		Kind:           gateway.ObjectOther,
 		ID:             d.ID,
@@ -203,6 +203,10 @@ func objectOf(d deliveredObject) gateway.Object {
 		o.Kind = gateway.ObjectSetup
 	case "payment_method":
 		o.Kind = gateway.ObjectCard
+	case "customer":
+		if event == eventCustomerDeleted { // see endpointEvents
+			o.Kind, o.Subject = gateway.ObjectCustomer, d.Metadata[metaPayer]
+		}
 	}
 	return o
 }

@@ -119,6 +119,7 @@ func TestVerifyEventObjects(t *testing.T) {
 		{`{"id":"ch_1","object":"charge","payment_intent":"pi_1","amount_refunded":500}`, gateway.Object{Kind: gateway.ObjectRefunds, ID: "ch_1", PaymentID: "pi_1"}},
 		{`{"id":"ch_1","object":"charge","payment_intent":"pi_1","amount_refunded":0}`, gateway.Object{Kind: gateway.ObjectOther, ID: "ch_1"}},
 		{`{"id":"ch_1","object":"charge"}`, gateway.Object{Kind: gateway.ObjectOther, ID: "ch_1"}},
+		{`{"id":"cus_1","object":"customer","metadata":{"purser_payer":"dev_1"}}`, gateway.Object{Kind: gateway.ObjectOther, ID: "cus_1"}},
 		{`{"object":"invoice"}`, gateway.Object{Kind: gateway.ObjectOther}},
 	}
 	a := New(Config{})
@@ -131,6 +132,24 @@ func TestVerifyEventObjects(t *testing.T) {
 		}
 		if e.Object != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.object, e.Object, tt.want)
+		}
+	}
+}
+
+// Of customers only the end is taken over.
+func TestVerifyEventOfACustomer(t *testing.T) {
+	t.Parallel()
+	const object = `{"id":"cus_1","object":"customer","metadata":{"purser_organization":"org_1","purser_provider":"prv_1","purser_payer":"dev_1"}}`
+	now := time.Unix(1700000000, 0)
+	for kind, want := range map[string]gateway.Object{
+		"customer.created": {Kind: gateway.ObjectOther, ID: "cus_1", ProviderID: "prv_1", OrganizationID: "org_1"},
+		"customer.updated": {Kind: gateway.ObjectOther, ID: "cus_1", ProviderID: "prv_1", OrganizationID: "org_1"},
+		"customer.deleted": {Kind: gateway.ObjectCustomer, ID: "cus_1", Subject: "dev_1", ProviderID: "prv_1", OrganizationID: "org_1"},
+	} {
+		body := eventBody(kind, object)
+		e, err := New(Config{}).VerifyEvent(body, signed(now, body, signingSecret), []string{signingSecret}, now)
+		if err != nil || e.Object != want {
+			t.Errorf("%s: %+v, %v, want %+v", kind, e.Object, err, want)
 		}
 	}
 }

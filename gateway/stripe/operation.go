@@ -41,6 +41,7 @@ type operation struct {
 	replayed  bool   // an answer came from Stripe's store, so it may be old
 	acted     bool   // a step has changed something that a new call would make again
 	requestID string // of the last request
+	customer  string // whom the request is for, where Stripe has known it before
 }
 
 // begin prepares an operation. It never fails: what stands against it is what
@@ -60,10 +61,11 @@ func (a *Adapter) begin(ctx context.Context, acc gateway.Account, call gateway.C
 
 // end reports how the operation went. Deferred with the result's outcome.
 func (o *operation) end(out *gateway.Outcome) {
-	o.cancel()
 	if out.RequestID == "" {
 		out.RequestID = o.requestID
 	}
+	o.blameCustomer(out)
+	o.cancel()
 	d := o.a.now().Sub(o.start)
 	level := slog.LevelInfo
 	if out.Status == gateway.StatusUnknown {

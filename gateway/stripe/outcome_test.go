@@ -139,6 +139,10 @@ func TestChargeOutcomes(t *testing.T) {
 				f.on("GET /v1/payment_intents/pi_1", *tt.again)
 				want = append(want, "GET /v1/payment_intents/pi_1")
 			}
+			if tt.code == codeMissing { // is it the customer, and was it deleted?
+				f.on("GET /v1/customers/cus_1", tt.answer)
+				want = append(want, "GET /v1/customers/cus_1")
+			}
 			a, log := f.adapter()
 			ctx := t.Context()
 			if tt.code == "timeout" {

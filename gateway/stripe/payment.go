@@ -30,6 +30,7 @@ func (a *Adapter) ChargeCard(ctx context.Context, acc gateway.Account, c gateway
 		res.Outcome = refusal(codeBadRequest, "a charge needs a customer and a saved card").Outcome
 		return res
 	}
+	o.customer = r.CustomerID
 	const step = "charge"
 	find := func() (*sdk.PaymentIntent, *problem) {
 		return newest[sdk.PaymentIntent](o, step, func(l sdk.ListParams) *sdk.Iter {

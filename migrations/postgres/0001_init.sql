@@ -240,12 +240,13 @@ CREATE TABLE "gateway_customers" (
   "payer_id" character varying NOT NULL COLLATE "C",
   "provider_id" character varying NOT NULL COLLATE "C",
   "gateway_customer_id" character varying NOT NULL COLLATE "C",
+  "deleted_at" timestamptz NULL,
   PRIMARY KEY ("organization_id", "id")
 );
 -- create index "gatewaycustomer_organization_id_provider_id_gateway_customer_id" to table: "gateway_customers"
 CREATE UNIQUE INDEX "gatewaycustomer_organization_id_provider_id_gateway_customer_id" ON "gateway_customers" ("organization_id", "provider_id", "gateway_customer_id");
 -- create index "gatewaycustomer_organization_id_provider_id_payer_id" to table: "gateway_customers"
-CREATE UNIQUE INDEX "gatewaycustomer_organization_id_provider_id_payer_id" ON "gateway_customers" ("organization_id", "provider_id", "payer_id");
+CREATE UNIQUE INDEX "gatewaycustomer_organization_id_provider_id_payer_id" ON "gateway_customers" ("organization_id", "provider_id", "payer_id") WHERE (deleted_at IS NULL);
 -- create "gateway_events" table
 CREATE TABLE "gateway_events" (
   "organization_id" character varying NOT NULL COLLATE "C",

@@ -257,13 +257,14 @@ CREATE TABLE `gateway_customers` (
   `payer_id` text NOT NULL,
   `provider_id` text NOT NULL,
   `gateway_customer_id` text NOT NULL,
+  `deleted_at` datetime NULL,
   PRIMARY KEY (`organization_id`, `id`),
   CONSTRAINT `gateway_customers_payer_id_fk` FOREIGN KEY (`organization_id`, `payer_id`) REFERENCES `payers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `gateway_customers_provider_id_fk` FOREIGN KEY (`organization_id`, `provider_id`) REFERENCES `providers` (`organization_id`, `id`) ON UPDATE NO ACTION ON DELETE NO ACTION,
   CONSTRAINT `gateway_customers_organization_id_fk` FOREIGN KEY (`organization_id`) REFERENCES `organizations` (`id`) ON UPDATE NO ACTION ON DELETE NO ACTION
 );
 -- create index "gatewaycustomer_organization_id_provider_id_payer_id" to table: "gateway_customers"
-CREATE UNIQUE INDEX `gatewaycustomer_organization_id_provider_id_payer_id` ON `gateway_customers` (`organization_id`, `provider_id`, `payer_id`);
+CREATE UNIQUE INDEX `gatewaycustomer_organization_id_provider_id_payer_id` ON `gateway_customers` (`organization_id`, `provider_id`, `payer_id`) WHERE deleted_at IS NULL;
 -- create index "gatewaycustomer_organization_id_provider_id_gateway_customer_id" to table: "gateway_customers"
 CREATE UNIQUE INDEX `gatewaycustomer_organization_id_provider_id_gateway_customer_id` ON `gateway_customers` (`organization_id`, `provider_id`, `gateway_customer_id`);
 -- create "gateway_events" table

@@ -335,3 +335,30 @@ func TestDisputes(t *testing.T) {
 	equal(t, "status", it.Dispute().Status, stripe.DisputeStatusWarningNeedsResponse)
 	must(b.Refunds.New(&stripe.RefundParams{PaymentIntent: stripe.String(inquiry.ID)}))(t)
 }
+
+// TestDeletedCustomer: a deleted customer is shown as such for good, takes its
+// cards with it, and is no good for anything.
+func TestDeletedCustomer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	hook := b.listen("customer.deleted", "payment_method.detached")
+	c := b.customer("pm_card_visa")
+	method := c.InvoiceSettings.DefaultPaymentMethod.ID
+	deleted := must(b.Customers.Del(c.ID, nil))(t)
+	equal(t, "answer", fmt.Sprint(deleted.ID, deleted.Object, deleted.Deleted), fmt.Sprint(c.ID, "customer", true))
+	equal(t, "deleted, read again", must(b.Customers.Get(c.ID, nil))(t).Deleted, true)
+	equal(t, "customers listed", len(b.Customers.List(&stripe.CustomerListParams{}).CustomerList().Data), 0)
+	equal(t, "its card is nobody's", must(b.PaymentMethods.Get(method, nil))(t).Customer == nil, true)
+	for _, e := range hook.distinct(t, 2) {
+		if e.event.Type == "customer.deleted" {
+			equal(t, "who is told of", e.event.GetObjectValue("id")+e.event.GetObjectValue("name"), c.ID+"Ada")
+		}
+	}
+	_, err := b.intent("pm_card_visa", c.ID, nil)
+	e := refused(t, err, 400)
+	equal(t, "refusal", fmt.Sprint(e.Code, " ", e.Param, " ", e.Msg), "resource_missing customer No such customer: '"+c.ID+"'")
+	_, err = b.Customers.Update(c.ID, &stripe.CustomerParams{Name: stripe.String("Grace")})
+	equal(t, "of a change", refused(t, err, 404).Msg, "No such customer: '"+c.ID+"'")
+	_, err = b.Customers.Del(c.ID, nil)
+	refused(t, err, 404)
+}

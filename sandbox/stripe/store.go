@@ -140,7 +140,10 @@ func (t *tx) named(kind, id, param string) (object, error) {
 func (t *tx) live(kind, id, param string) (object, error) {
 	o, err := t.named(kind, id, param)
 	if err == nil && o.flag("deleted") {
-		return nil, missing(kind, id, param)
+		o, err = nil, missing(kind, id, param)
+	}
+	if param != "id" {
+		err = missingAs400(err)
 	}
 	return o, err
 }
