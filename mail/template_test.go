@@ -225,8 +225,8 @@ func TestTemplateBounds(t *testing.T) {
 		if !errors.As(err, &p) {
 			t.Errorf("%s: %v", name, err)
 		}
-		// Twice the bound: a busy machine is no endless loop.
-		if took := time.Since(begin); took > 2*timeMax {
+		// Far above the bound: a busy machine is no endless loop.
+		if took := time.Since(begin); took > timeSending {
 			t.Errorf("%s took %s: %v", name, took, err)
 		}
 	}
@@ -268,7 +268,7 @@ func hostile() Values {
 func holdRendered(t interface{ Errorf(string, ...any) }, source string, v Values) {
 	begin := time.Now()
 	got, err := Template{Subject: "s", Text: source, HTML: source}.render(ChargeFailed, v, timeMax)
-	if took := time.Since(begin); took > 8*timeMax {
+	if took := time.Since(begin); took > timeSending {
 		t.Errorf("%q took %s", source, took)
 	}
 	var p *Problem
