@@ -329,12 +329,12 @@ func (tx *Tx) settleNote(ctx context.Context, inv *ent.Invoice, note *ent.Credit
 		return err
 	}
 	if inv.AmountDueUnits == 0 {
-		return tx.settledByNotes(ctx, inv)
+		return tx.markPaid(ctx, inv, "")
 	}
 	if inv.GatewayInvoiceID != nil {
 		// Who waits on the gateway's page is asked for less there, and makes
 		// another payment than the one that was begun.
-		return tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION)
+		return tx.cancelPayments(ctx, inv.ID, payment.StatusREQUIRES_ACTION)
 	}
 	if inv.Collection != invoice.CollectionBALANCE || inv.Status != invoice.StatusOPEN {
 		return nil
@@ -345,15 +345,6 @@ func (tx *Tx) settleNote(ctx context.Context, inv *ent.Invoice, note *ent.Credit
 	}
 	_, err = tx.payFromBalance(ctx, inv, b.ID) // which may cover it now
 	return err
-}
-
-// settledByNotes ends an invoice on which nothing is due any more, and the
-// payments that waited for it.
-func (tx *Tx) settledByNotes(ctx context.Context, inv *ent.Invoice) error {
-	if err := tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION); err != nil {
-		return err
-	}
-	return tx.markPaid(ctx, inv, "")
 }
 
 // paymentToGiveBack is the gateway's payment that has paid an invoice, of which

@@ -8,7 +8,6 @@ import (
 	"purser/ent/balance"
 	"purser/ent/invoice"
 	"purser/ent/ledgerentry"
-	"purser/ent/payment"
 )
 
 // Invoices that are paid from a balance (spec.md decision 13). No gateway takes
@@ -57,9 +56,6 @@ func (tx *Tx) payFromBalance(ctx context.Context, inv *ent.Invoice, balanceID st
 		return short, nil
 	}
 	if err := tx.takeBackWriteOff(ctx, inv); err != nil {
-		return nil, err
-	}
-	if err := tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION); err != nil {
 		return nil, err
 	}
 	_, err = tx.postOnce(ctx, posting{

@@ -5,7 +5,6 @@ import (
 
 	"purser/ent"
 	"purser/ent/gatewaycall"
-	"purser/ent/payment"
 	"purser/gateway"
 	"purser/money"
 )
@@ -66,9 +65,6 @@ func (tx *Tx) settleDirect(ctx context.Context, p *ent.Payment, r gateway.Paymen
 		return err
 	}
 	if err := tx.takeBackWriteOff(ctx, inv); err != nil {
-		return err
-	}
-	if err := tx.cancelPayments(ctx, inv.ID, p.ID, payment.StatusREQUIRES_ACTION); err != nil {
 		return err
 	}
 	if err := tx.creditInvoicePayment(ctx, inv, p, r.Payment.GatewayPaymentID); err != nil {

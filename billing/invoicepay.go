@@ -423,9 +423,6 @@ func (tx *Tx) settleInvoice(ctx context.Context, inv *ent.Invoice, r gateway.Inv
 	if err != nil {
 		return err
 	}
-	if err := tx.cancelPayments(ctx, inv.ID, p.ID, payment.StatusREQUIRES_ACTION); err != nil {
-		return err
-	}
 	if err := tx.creditInvoicePayment(ctx, inv, p, r.Payment.GatewayPaymentID); err != nil {
 		return err
 	}
@@ -464,9 +461,6 @@ func (tx *Tx) settleOutside(ctx context.Context, inv *ent.Invoice) error {
 	if err := tx.bookInvoiceOutOfBand(ctx, inv); err != nil {
 		return err
 	}
-	if err := tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION); err != nil {
-		return err
-	}
 	return tx.markPaid(ctx, inv, "")
 }
 
@@ -497,11 +491,10 @@ func (tx *Tx) payingPayment(ctx context.Context, inv *ent.Invoice, r gateway.Inv
 	return tx.createPayment(ctx, start)
 }
 
-// cancelPayments gives up the invoice's payments in these states; except names
-// one that is not given up.
-func (tx *Tx) cancelPayments(ctx context.Context, invoiceID, except string, states ...payment.Status) error {
+// cancelPayments gives up the invoice's payments in these states.
+func (tx *Tx) cancelPayments(ctx context.Context, invoiceID string, states ...payment.Status) error {
 	waiting, err := tx.Payment.Query().
-		Where(payment.InvoiceID(invoiceID), payment.StatusIn(states...), payment.IDNEQ(except)).All(ctx)
+		Where(payment.InvoiceID(invoiceID), payment.StatusIn(states...)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("list unfinished payments: %w", err)
 	}
@@ -519,8 +512,12 @@ func (tx *Tx) cancelPayment(ctx context.Context, id string) error {
 	})
 }
 
-// markPaid moves an invoice to PAID; the ledger has been written before.
+// markPaid moves an invoice to PAID, and gives up the payments that waited for
+// it; the ledger has been written before, and the payment that has paid it.
 func (tx *Tx) markPaid(ctx context.Context, inv *ent.Invoice, receiptURL string) error {
+	if err := tx.cancelPayments(ctx, inv.ID, payment.StatusREQUIRES_ACTION); err != nil {
+		return err
+	}
 	u := tx.Invoice.Update().
 		Where(invoice.ID(inv.ID), invoice.StatusEQ(inv.Status)).
 		SetStatus(invoice.StatusPAID).SetPaidAt(tx.Now).

@@ -124,7 +124,7 @@ func (tx *Tx) voidInvoice(ctx context.Context, inv *ent.Invoice) error {
 		return fmt.Errorf("void invoice %s: %w", inv.ID, err)
 	}
 	tx.changed(ctx, ChangeInvoice, inv.ID, inv.PayerID)
-	if err := tx.cancelPayments(ctx, inv.ID, "", payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING); err != nil {
+	if err := tx.cancelPayments(ctx, inv.ID, payment.StatusREQUIRES_ACTION, payment.StatusPROCESSING); err != nil {
 		return err
 	}
 	return tx.subscriptionInvoiceChanged(ctx, inv.ID)
