@@ -67,10 +67,7 @@ func (s *Service) CreateInvoice(ctx context.Context, d InvoiceDraft) (string, er
 		if provider != nil {
 			c.SetProviderID(provider.ID)
 		}
-		if err := tx.saveInvoice(ctx, c); err != nil {
-			return err
-		}
-		if err := tx.writeInvoiceLines(ctx, id, lines); err != nil {
+		if err := tx.saveInvoice(ctx, c, lines); err != nil {
 			return err
 		}
 		return tx.remember(ctx, op, id, "", "")
@@ -122,13 +119,14 @@ func (tx *Tx) newInvoice(id, payerID string, s invoiceSums, description *string)
 		SetPublicToken(tx.s.newSecret(24)).SetCreatedAt(tx.Now).SetUpdatedAt(tx.Now)
 }
 
-func (tx *Tx) saveInvoice(ctx context.Context, c *ent.InvoiceCreate) error {
+// saveInvoice writes a new invoice with its positions.
+func (tx *Tx) saveInvoice(ctx context.Context, c *ent.InvoiceCreate, lines []line) error {
 	row, err := c.Save(ctx)
 	if err != nil {
 		return fmt.Errorf("store invoice: %w", err)
 	}
 	tx.changed(ctx, ChangeInvoice, row.ID, row.PayerID)
-	return nil
+	return tx.writeInvoiceLines(ctx, row.ID, lines)
 }
 
 // invoiceOfQuote makes the draft that accepting a quote leaves behind. One that
@@ -159,8 +157,5 @@ func (tx *Tx) invoiceOfQuote(ctx context.Context, q *ent.Quote, id, gatewayInvoi
 		// The gateway's draft is not taxed anew when it is issued (freezeTax).
 		c.SetReverseCharge(p.ReverseCharge).SetGatewayInvoiceID(gatewayInvoiceID).SetNextCheckAt(tx.Now.Add(checkIn(0)))
 	}
-	if err := tx.saveInvoice(ctx, c); err != nil {
-		return err
-	}
-	return tx.writeInvoiceLines(ctx, id, lines)
+	return tx.saveInvoice(ctx, c, lines)
 }

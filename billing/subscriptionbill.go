@@ -51,10 +51,7 @@ func (tx *Tx) bill(ctx context.Context, sub *ent.Subscription, n int, b periodBi
 	if ofSale {
 		c.SetQuoteID(*sub.QuoteID)
 	}
-	if err := tx.saveInvoice(ctx, c); err != nil {
-		return err
-	}
-	if err := tx.writeInvoiceLines(ctx, b.invoiceID, lines); err != nil {
+	if err := tx.saveInvoice(ctx, c, lines); err != nil {
 		return err
 	}
 	status, due := sub.Status, end
@@ -304,10 +301,7 @@ func (tx *Tx) billRest(ctx context.Context, sub *ent.Subscription) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.saveInvoice(ctx, c); err != nil {
-		return err
-	}
-	if err := tx.writeInvoiceLines(ctx, b.invoiceID, lines); err != nil {
+	if err := tx.saveInvoice(ctx, c, lines); err != nil {
 		return err
 	}
 	ended, err := tx.lockSubscription(ctx, sub.ID)

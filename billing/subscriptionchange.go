@@ -76,10 +76,7 @@ func (s *Service) UpdateSubscription(ctx context.Context, d SubscriptionChange) 
 			if err != nil {
 				return err
 			}
-			if err := tx.saveInvoice(ctx, c); err != nil {
-				return err
-			}
-			if err := tx.writeInvoiceLines(ctx, invoiceID, plan.now); err != nil {
+			if err := tx.saveInvoice(ctx, c, plan.now); err != nil {
 				return err
 			}
 			u.SetLatestInvoiceID(invoiceID)

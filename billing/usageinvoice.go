@@ -362,10 +362,7 @@ func (tx *Tx) draftUsageInvoice(ctx context.Context, id string, b *ent.Balance, 
 		SetDebtUnits(bill.debt.Units).SetNillableUsageMonth(bill.usageMonth).
 		SetPeriodStart(bill.start).SetPeriodEnd(bill.end).
 		SetNillableProviderID(provider).SetFinalizesAt(tx.Now)
-	if err := tx.saveInvoice(ctx, c); err != nil {
-		return nil, err
-	}
-	if err := tx.writeInvoiceLines(ctx, id, bill.lines); err != nil {
+	if err := tx.saveInvoice(ctx, c, bill.lines); err != nil {
 		return nil, err
 	}
 	return tx.lockInvoice(ctx, id)
