@@ -267,28 +267,31 @@ func (tx *Tx) overdue(ctx context.Context, sub *ent.Subscription) error {
 // gateway has are taken back; what was issued stays due, and what waited for the
 // next invoice is settled.
 func (tx *Tx) endSubscription(ctx context.Context, sub *ent.Subscription) error {
-	u := tx.changeSubscription(sub).SetStatus(subscription.StatusCANCELED).SetCanceledAt(tx.Now).ClearDueAt().ClearNoticeAt()
-	if err := saveSubscription(ctx, sub, u); err != nil {
-		return err
-	}
 	drafts, err := tx.Invoice.Query().
 		Where(invoice.SubscriptionID(sub.ID), invoice.StatusEQ(invoice.StatusDRAFT), invoice.PendingCallIDIsNil(), invoice.GatewayInvoiceIDIsNil()).
 		Order(ent.Asc(invoice.FieldID)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("list drafts of subscription %s: %w", sub.ID, err)
 	}
+	u := tx.changeSubscription(sub).SetStatus(subscription.StatusCANCELED).SetCanceledAt(tx.Now).ClearDueAt().ClearNoticeAt()
+	if err := tx.billRest(ctx, sub, u); err != nil {
+		return err
+	}
+	if err := saveSubscription(ctx, sub, u); err != nil {
+		return err
+	}
 	for _, d := range drafts {
 		if err := tx.voidInvoice(ctx, d); err != nil {
 			return err
 		}
 	}
-	return tx.billRest(ctx, sub)
+	return nil
 }
 
 // billRest settles what waited for the next invoice of a subscription that has
 // none any more, with one of its own: what comes out in the payer's favour goes
-// to the balance with it.
-func (tx *Tx) billRest(ctx context.Context, sub *ent.Subscription) error {
+// to the balance with it. The update is the one by which it ends.
+func (tx *Tx) billRest(ctx context.Context, sub *ent.Subscription, u *ent.SubscriptionUpdate) error {
 	lines := pendingLinesOf(sub.PendingLines, sub.Currency)
 	if len(lines) == 0 {
 		return nil
@@ -301,14 +304,8 @@ func (tx *Tx) billRest(ctx context.Context, sub *ent.Subscription) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.saveInvoice(ctx, c, lines); err != nil {
-		return err
-	}
-	ended, err := tx.lockSubscription(ctx, sub.ID)
-	if err != nil {
-		return err
-	}
-	return saveSubscription(ctx, ended, tx.changeSubscription(ended).SetPendingLines([]schema.PendingLine{}).SetLatestInvoiceID(b.invoiceID))
+	u.SetPendingLines([]schema.PendingLine{}).SetLatestInvoiceID(b.invoiceID)
+	return tx.saveInvoice(ctx, c, lines)
 }
 
 // BeginDraftFinalization is BeginInvoiceFinalization for whoever has just had a
