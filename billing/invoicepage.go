@@ -111,9 +111,6 @@ func (tx *Tx) beginInvoicePage(ctx context.Context, inv *ent.Invoice, id, return
 	if err != nil {
 		return "", nil, "", err
 	}
-	if err := tx.takesPayment(ctx, inv); err != nil {
-		return "", nil, "", err
-	}
 	start.callID = callID
 	p, err := tx.createPayment(ctx, start)
 	if err != nil {

@@ -259,6 +259,11 @@ func (tx *Tx) invoicePaymentStart(ctx context.Context, inv *ent.Invoice, id, ret
 	if err := tx.checkReturnURL(ctx, returnURL); err != nil {
 		return start, err
 	}
+	if inv.GatewayInvoiceID == nil {
+		if err := takesPayment(inv, start.provider); err != nil {
+			return start, err
+		}
+	}
 	start.draft.Currency, start.draft.AmountUnits, start.draft.ReturnUrls = inv.Currency, inv.AmountDueUnits, sameURL(returnURL)
 	return start, nil
 }
