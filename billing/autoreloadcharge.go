@@ -386,7 +386,7 @@ func (tx *Tx) reloadFailed(ctx context.Context, b *ent.Balance, p *ent.Payment, 
 		return tx.tellReloadFailed(ctx, b, p, r, next)
 	}
 	b.AutoReloadSuspendedReason = reason
-	return tx.tellSuspended(ctx, b, reason, p, failureMessage(r))
+	return tx.tellSuspended(ctx, b, reason, p, failureMessage(r.Failure))
 }
 
 // suspendReload suspends the automatic reload of a balance, if it has one.

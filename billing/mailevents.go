@@ -44,7 +44,7 @@ func (tx *Tx) tellInvoiceTry(ctx context.Context, p *ent.Payment, to payment.Sta
 		to == payment.StatusCANCELED && p.Recurring && r.Failure != nil:
 		// Whether it is tried again is read when the mail is written: dunning
 		// decides on that after this, in the same transaction.
-		f.Reason = failureMessage(r)
+		f.Reason = failureMessage(r.Failure)
 		return tx.queueMail(ctx, mail.ChargeFailed, *p.PayerID, f)
 	case to == payment.StatusREQUIRES_ACTION && p.Status != payment.StatusREQUIRES_ACTION:
 		return tx.tellActionRequired(ctx, p, f)
@@ -69,11 +69,11 @@ func (tx *Tx) tellActionRequired(ctx context.Context, p *ent.Payment, f mailFact
 	return tx.queueMail(ctx, mail.PaymentActionRequired, *p.PayerID, f)
 }
 
-func failureMessage(r gateway.PaymentResult) string {
-	if r.Failure == nil {
+func failureMessage(f *gateway.Failure) string {
+	if f == nil {
 		return ""
 	}
-	return cut(r.Failure.Message, 500)
+	return cut(f.Message, 500)
 }
 
 // tellLowBalance tells that a balance has become low.
@@ -93,7 +93,7 @@ func (tx *Tx) tellLowBalance(ctx context.Context, low lowBalance) error {
 func (tx *Tx) tellReloadFailed(ctx context.Context, b *ent.Balance, p *ent.Payment, r gateway.PaymentResult, again time.Time) error {
 	cost := p.Amount()
 	return tx.queueMail(ctx, mail.AutoReloadFailed, b.PayerID, mailFacts{
-		BalanceID: b.ID, PaymentID: p.ID, Cost: &cost, Reason: failureMessage(r), NextAt: &again,
+		BalanceID: b.ID, PaymentID: p.ID, Cost: &cost, Reason: failureMessage(r.Failure), NextAt: &again,
 	})
 }
 

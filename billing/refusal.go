@@ -109,9 +109,7 @@ func (tx *Tx) reopenInvoice(ctx context.Context, p *ent.Payment, failure *gatewa
 	if err := tx.countUnpaid(ctx, inv, amount); err != nil {
 		return err
 	}
-	if inv, err = tx.lockInvoice(ctx, id); err != nil {
-		return err
-	}
+	inv.Status, inv.AmountDueUnits = invoice.StatusOPEN, amount
 	if err := tx.chargeAgain(ctx, inv); err != nil {
 		return err
 	}
@@ -119,7 +117,7 @@ func (tx *Tx) reopenInvoice(ctx context.Context, p *ent.Payment, failure *gatewa
 		return err
 	}
 	cost := p.Amount()
-	f := mailFacts{InvoiceID: id, PaymentID: p.ID, Cost: &cost, Reason: failureMessage(gateway.PaymentResult{Outcome: gateway.Outcome{Failure: failure}})}
+	f := mailFacts{InvoiceID: id, PaymentID: p.ID, Cost: &cost, Reason: failureMessage(failure)}
 	if err := tx.queueMail(ctx, mail.ChargeFailed, inv.PayerID, f); err != nil {
 		return err
 	}
