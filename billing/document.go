@@ -233,12 +233,7 @@ func (s *Service) documentOf(ctx context.Context, kind document.Kind, i *ent.Inv
 	if err != nil {
 		return d, nil, err
 	}
-	if i.Recipient != nil {
-		d.Payer = partyOf(i.Recipient, d.Language)
-	}
-	if i.Seller != nil {
-		d.Seller = partyOf((*schema.Recipient)(i.Seller), d.Language)
-	}
+	sidesOf(&d, i)
 	words := d.Language.Words
 	d.Number, d.Description = orEmpty(i.Number), orEmpty(i.Description)
 	rows, err := s.read.InvoiceLine.Query().Where(invoiceline.InvoiceID(i.ID)).Order(ent.Asc(invoiceline.FieldPosition)).All(ctx)
@@ -252,7 +247,7 @@ func (s *Service) documentOf(ctx context.Context, kind document.Kind, i *ent.Inv
 		d.Sums = append(d.Sums, document.Sum{Name: words.Subtotal, Amount: i.Subtotal()})
 	}
 	for _, t := range i.ShownTaxes() {
-		d.Sums = append(d.Sums, document.Sum{Name: fmt.Sprintf(words.TaxOf, d.Language.Number(t.Rate), d.Language.Number(t.Taxable.Decimal())), Amount: t.Amount})
+		d.Sums = append(d.Sums, taxSum(d.Language, t))
 	}
 	if i.TaxUnits != 0 && len(i.Taxes) == 0 {
 		d.Sums = append(d.Sums, document.Sum{Name: words.Tax, Amount: i.Tax()})
@@ -283,13 +278,7 @@ func (s *Service) noteDocument(ctx context.Context, token string) (document.Docu
 	if err != nil {
 		return d, err
 	}
-	// It belongs to the invoice, and names the same two sides.
-	if i.Recipient != nil {
-		d.Payer = partyOf(i.Recipient, d.Language)
-	}
-	if i.Seller != nil {
-		d.Seller = partyOf((*schema.Recipient)(i.Seller), d.Language)
-	}
+	sidesOf(&d, i)
 	words := d.Language.Words
 	d.Number = n.Number
 	d.Facts = []document.Fact{
@@ -314,13 +303,29 @@ func (s *Service) noteDocument(ctx context.Context, token string) (document.Docu
 		d.Sums = append(d.Sums, document.Sum{Name: words.Subtotal, Amount: n.Subtotal()})
 	}
 	for _, t := range n.ShownTaxes() {
-		d.Sums = append(d.Sums, document.Sum{Name: fmt.Sprintf(words.TaxOf, d.Language.Number(t.Rate), d.Language.Number(t.Taxable.Decimal())), Amount: t.Amount})
+		d.Sums = append(d.Sums, taxSum(d.Language, t))
 	}
 	d.Sums = append(d.Sums, document.Sum{Name: words.TotalCredited, Amount: n.Total()})
 	if i.DebtUnits != nil && n.TaxUnits != 0 {
 		d.Notes = append(d.Notes, words.PositionsWithTax)
 	}
 	return d, nil
+}
+
+// sidesOf names the two sides as they were when an invoice was issued, also on
+// what belongs to it.
+func sidesOf(d *document.Document, i *ent.Invoice) {
+	if i.Recipient != nil {
+		d.Payer = partyOf(i.Recipient, d.Language)
+	}
+	if i.Seller != nil {
+		d.Seller = partyOf((*schema.Recipient)(i.Seller), d.Language)
+	}
+}
+
+// taxSum is the tax at one rate, and on what it is.
+func taxSum(in *language.Language, t *ent.InvoiceTax) document.Sum {
+	return document.Sum{Name: fmt.Sprintf(in.Words.TaxOf, in.Number(t.Rate), in.Number(t.Taxable.Decimal())), Amount: t.Amount}
 }
 
 // newDocument begins a document with its date, by the seller's calendar, and
