@@ -81,6 +81,7 @@ func (d Directory) ListMovements(ctx context.Context, a Account, from, to time.T
 	type answer struct {
 		found *Movement
 		Outcome
+		panicked any
 	}
 	answers := make([]answer, len(ask))
 	var asking sync.WaitGroup
@@ -88,7 +89,10 @@ func (d Directory) ListMovements(ctx context.Context, a Account, from, to time.T
 	for i, m := range ask {
 		slots <- struct{}{}
 		asking.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				answers[i].panicked = recover()
+				<-slots
+			}()
 			answers[i].found, answers[i].Outcome = d.askFor(ctx, a, m)
 		})
 	}
@@ -96,13 +100,15 @@ func (d Directory) ListMovements(ctx context.Context, a Account, from, to time.T
 	res := MovementsResult{Outcome: Outcome{Status: StatusSucceeded}, Asked: true, Unasked: slices.Clone(rest)}
 	for i, m := range ask {
 		switch {
+		case answers[i].panicked != nil:
+			panic(answers[i].panicked) // here, where the caller can recover
 		case !answers[i].Known():
 			res.Unasked = append(res.Unasked, m)
 		case answers[i].found != nil:
 			res.Movements = append(res.Movements, *answers[i].found)
 		}
 	}
-	if n := len(ask); n > 0 && len(res.Unasked) == len(known) {
+	if len(ask) > 0 && len(res.Unasked) == len(known) {
 		return MovementsResult{Outcome: answers[0].Outcome} // it does not answer
 	}
 	res.Complete = len(res.Unasked) == 0

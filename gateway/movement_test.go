@@ -3,8 +3,8 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"purser/money"
@@ -32,18 +32,8 @@ func TestMovementsAreAskedFor(t *testing.T) {
 	for n := range 40 {
 		known = append(known, Movement{Kind: MovementPayment, ID: fmt.Sprint(n), Amount: amount})
 	}
-	var now, most atomic.Int64
 	list := func(answer func(ctx context.Context, id string) PaymentResult) MovementsResult {
-		d := NewDirectory(asks{answer: func(ctx context.Context, id string) PaymentResult {
-			n := now.Add(1)
-			defer now.Add(-1)
-			for {
-				if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
-					break
-				}
-			}
-			return answer(ctx, id)
-		}})
+		d := NewDirectory(asks{answer: answer})
 		return d.ListMovements(t.Context(), Account{Kind: "ASKS"}, time.Time{}, time.Time{}, known)
 	}
 	has := PaymentResult{Outcome: Outcome{Status: StatusSucceeded}, Payment: PaymentState{Status: StatusSucceeded, Amount: amount}}
@@ -64,15 +54,30 @@ func TestMovementsAreAskedFor(t *testing.T) {
 			t.Errorf("movement %d is %+v", i, m)
 		}
 	}
-	if n := most.Load(); n > askedAtOnce {
-		t.Errorf("%d were asked for at once", n)
-	}
 	if res := list(func(context.Context, string) PaymentResult {
 		return PaymentResult{Outcome: Outcome{Status: StatusUnavailable}}
 	}); res.Status != StatusUnavailable || res.Asked {
 		t.Errorf("it does not answer: %+v", res)
 	}
-	if res := list(func(context.Context, string) PaymentResult { return has }); !res.Complete || len(res.Movements) != len(known) {
-		t.Errorf("%+v", res)
-	}
+	func() {
+		defer func() {
+			if p := recover(); p != "out of range" {
+				t.Errorf("an adapter's panic comes as %v", p)
+			}
+		}()
+		list(func(context.Context, string) PaymentResult { panic("out of range") })
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		res := list(func(context.Context, string) PaymentResult {
+			time.Sleep(time.Second)
+			return has
+		})
+		if !res.Complete || len(res.Movements) != len(known) {
+			t.Errorf("%+v", res)
+		}
+		if took := time.Since(begin); took != time.Duration(len(known)/askedAtOnce)*time.Second {
+			t.Errorf("with a second for each it takes %s", took)
+		}
+	})
 }

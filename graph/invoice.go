@@ -20,6 +20,40 @@ func (r *Resolver) invoicePayload(ctx context.Context, id string, err error) (*e
 	return i, refusals, err
 }
 
+// finalizeInvoice asks the gateway for the finalization of an invoice that was
+// begun.
+func (r *Resolver) finalizeInvoice(ctx context.Context, begun *billing.InvoiceFinalization) error {
+	if begun.Call == nil {
+		return nil
+	}
+	ctx, cancel := r.calling(ctx)
+	defer cancel()
+	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
+	if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
+		result = invoices.FinalizeInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
+	}
+	return r.Billing.FinishInvoiceFinalization(ctx, begun.ID, result)
+}
+
+// voidInvoice takes an invoice back, at its gateway as well.
+func (r *Resolver) voidInvoice(ctx context.Context, id string) error {
+	begun, err := r.Billing.BeginInvoiceVoid(ctx, id)
+	if err != nil || begun.Call == nil {
+		return err
+	}
+	ctx, cancel := r.calling(ctx)
+	defer cancel()
+	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
+	invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
+	switch {
+	case ok && begun.Draft:
+		result = invoices.DeleteDraftInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
+	case ok:
+		result = invoices.VoidInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
+	}
+	return r.Billing.FinishInvoiceVoid(ctx, begun.ID, result)
+}
+
 // payInvoice asks the gateway for the payment of an invoice that was begun.
 func (r *Resolver) payInvoice(ctx context.Context, begun *billing.InvoicePayment) error {
 	switch {
@@ -60,7 +94,7 @@ func (r *Resolver) payOnPage(ctx context.Context, c *billing.Call, page gateway.
 	return r.Billing.FinishPayment(ctx, c.ID, result)
 }
 
-// chargeCard charges a saved card for an invoice that its gateway does not keep.
+// chargeCard asks the gateway for a charge of a saved card.
 func (r *Resolver) chargeCard(ctx context.Context, c *billing.Call, request gateway.ChargeRequest) error {
 	ctx, cancel := r.calling(ctx)
 	defer cancel()

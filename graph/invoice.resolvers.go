@@ -10,7 +10,6 @@ import (
 	"purser/auth"
 	"purser/billing"
 	"purser/ent"
-	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/model"
 
@@ -63,14 +62,8 @@ func (r *mutationResolver) InvoiceCreate(ctx context.Context, input model.Invoic
 // InvoiceFinalize is the resolver for the invoiceFinalize field.
 func (r *mutationResolver) InvoiceFinalize(ctx context.Context, input model.InvoiceFinalizeInput) (*model.InvoiceFinalizePayload, error) {
 	begun, err := r.Billing.BeginInvoiceFinalization(ctx, billing.InvoiceFinalizeDraft{ID: input.ID, Key: key(ctx, input.IdempotencyKey)})
-	if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-		if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
-			result = invoices.FinalizeInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
-		}
-		err = r.Billing.FinishInvoiceFinalization(ctx, begun.ID, result)
+	if err == nil {
+		err = r.finalizeInvoice(ctx, begun)
 	}
 	i, errors, err := r.invoicePayload(ctx, input.ID, err)
 	if err != nil {
@@ -101,21 +94,7 @@ func (r *mutationResolver) InvoicePay(ctx context.Context, input model.InvoicePa
 
 // InvoiceVoid is the resolver for the invoiceVoid field.
 func (r *mutationResolver) InvoiceVoid(ctx context.Context, input model.InvoiceVoidInput) (*model.InvoiceVoidPayload, error) {
-	begun, err := r.Billing.BeginInvoiceVoid(ctx, input.ID)
-	if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-		invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
-		switch {
-		case ok && begun.Draft:
-			result = invoices.DeleteDraftInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
-		case ok:
-			result = invoices.VoidInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
-		}
-		err = r.Billing.FinishInvoiceVoid(ctx, begun.ID, result)
-	}
-	i, errors, err := r.invoicePayload(ctx, input.ID, err)
+	i, errors, err := r.invoicePayload(ctx, input.ID, r.voidInvoice(ctx, input.ID))
 	if err != nil {
 		return nil, err
 	}

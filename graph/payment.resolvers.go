@@ -32,13 +32,7 @@ func (r *mutationResolver) PaymentStart(ctx context.Context, input model.Payment
 		})
 	}
 	if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "show a payment page")}
-		if pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, begun.Kind); ok {
-			result = pages.StartHostedPayment(ctx, begun.Account, begun.Call.Call, begun.Request)
-		}
-		err = r.Billing.FinishPayment(ctx, begun.ID, result)
+		err = r.payOnPage(ctx, begun.Call, begun.Request)
 	}
 	errors, err := refused(err)
 	if err != nil {
@@ -62,13 +56,7 @@ func (r *mutationResolver) BalanceTopUp(ctx context.Context, input model.Balance
 		})
 	}
 	if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "charge a saved card")}
-		if charges, ok := gateway.Capability[gateway.Charges](r.Gateways, begun.Kind); ok {
-			result = charges.ChargeCard(ctx, begun.Account, begun.Call.Call, begun.Request)
-		}
-		err = r.Billing.FinishPayment(ctx, begun.ID, result)
+		err = r.chargeCard(ctx, begun.Call, begun.Request)
 	}
 	errors, err := refused(err)
 	if err != nil {

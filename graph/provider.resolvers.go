@@ -11,7 +11,6 @@ import (
 	"purser/billing"
 	"purser/ent"
 	"purser/ent/organization"
-	"purser/gateway"
 	"purser/graph/generated"
 	"purser/graph/model"
 )
@@ -94,13 +93,7 @@ func (r *mutationResolver) ProviderTest(ctx context.Context, input model.Provide
 func (r *mutationResolver) ProviderTestPayment(ctx context.Context, input model.ProviderTestPaymentInput) (*model.ProviderTestPaymentPayload, error) {
 	begun, err := r.testPayment(ctx, input)
 	if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.PaymentResult{Outcome: gateway.Unsupported(begun.Kind, "show a payment page")}
-		if pages, ok := gateway.Capability[gateway.HostedPayments](r.Gateways, begun.Kind); ok {
-			result = pages.StartHostedPayment(ctx, begun.Account, begun.Call.Call, begun.Request)
-		}
-		err = r.Billing.FinishPayment(ctx, begun.ID, result)
+		err = r.payOnPage(ctx, begun.Call, begun.Request)
 	}
 	errors, err := refused(err)
 	if err != nil || len(errors) > 0 {

@@ -10,7 +10,6 @@ import (
 	"purser/ent/invoice"
 	"purser/ent/payment"
 	"purser/ent/subscription"
-	"purser/gateway"
 	"purser/graph/model"
 )
 
@@ -75,35 +74,10 @@ func (r *Resolver) firstCharge(ctx context.Context, invoiceID, returnURL string)
 // has been quicker.
 func (r *Resolver) finalizeDraft(ctx context.Context, invoiceID string) error {
 	begun, err := r.Billing.BeginDraftFinalization(ctx, invoiceID)
-	if err != nil || begun == nil || begun.Call == nil {
+	if err != nil || begun == nil {
 		return err
 	}
-	ctx, cancel := r.calling(ctx)
-	defer cancel()
-	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-	if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
-		result = invoices.FinalizeInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
-	}
-	return r.Billing.FinishInvoiceFinalization(ctx, begun.ID, result)
-}
-
-// voidInvoice takes an invoice back, at its gateway as well.
-func (r *Resolver) voidInvoice(ctx context.Context, id string) error {
-	begun, err := r.Billing.BeginInvoiceVoid(ctx, id)
-	if err != nil || begun.Call == nil {
-		return err
-	}
-	ctx, cancel := r.calling(ctx)
-	defer cancel()
-	result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-	invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind)
-	switch {
-	case ok && begun.Draft:
-		result = invoices.DeleteDraftInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
-	case ok:
-		result = invoices.VoidInvoice(ctx, begun.Account, begun.Call.Call, begun.GatewayInvoiceID)
-	}
-	return r.Billing.FinishInvoiceVoid(ctx, begun.ID, result)
+	return r.finalizeInvoice(ctx, begun)
 }
 
 // invoiceShown shows an invoice, or nothing for no id.

@@ -8,21 +8,14 @@ package graph
 import (
 	"context"
 	"purser/billing"
-	"purser/gateway"
 	"purser/graph/model"
 )
 
 // UsageInvoice is the resolver for the usageInvoice field.
 func (r *mutationResolver) UsageInvoice(ctx context.Context, input model.UsageInvoiceInput) (*model.UsageInvoicePayload, error) {
 	begun, err := r.Billing.BeginUsageInvoice(ctx, billing.UsageInvoiceDraft{PayerID: input.PayerID, Currency: input.Currency, Key: key(ctx, input.IdempotencyKey)})
-	if err == nil && begun.Call != nil {
-		ctx, cancel := r.calling(ctx)
-		defer cancel()
-		result := gateway.InvoiceResult{Outcome: gateway.Unsupported(begun.Kind, "keep invoices")}
-		if invoices, ok := gateway.Capability[gateway.Invoices](r.Gateways, begun.Kind); ok {
-			result = invoices.FinalizeInvoice(ctx, begun.Account, begun.Call.Call, begun.Request)
-		}
-		err = r.Billing.FinishInvoiceFinalization(ctx, begun.ID, result)
+	if err == nil {
+		err = r.finalizeInvoice(ctx, begun)
 	}
 	var id string
 	if begun != nil {

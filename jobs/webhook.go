@@ -204,7 +204,7 @@ type rest struct {
 }
 
 // note remembers whether an endpoint answers. One that says that it has too
-// much to do rests as well.
+// much to do rests as well. Of several that fail together the first counts.
 func (r *Runner) note(endpointID string, a billing.WebhookAnswer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -212,11 +212,15 @@ func (r *Runner) note(endpointID string, a billing.WebhookAnswer) {
 		delete(r.rests, endpointID)
 		return
 	}
+	now, last := time.Now(), r.rests[endpointID]
+	if now.Before(last.until) {
+		return
+	}
 	if len(r.rests) == restsMax {
 		clear(r.rests)
 	}
-	pause := min(max(restFirst, 2*r.rests[endpointID].pause), restMax)
-	r.rests[endpointID] = rest{until: time.Now().Add(pause), pause: pause}
+	pause := min(max(restFirst, 2*last.pause), restMax)
+	r.rests[endpointID] = rest{until: now.Add(pause), pause: pause}
 }
 
 // resting reports whether an endpoint is left alone.

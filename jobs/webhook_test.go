@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,6 +184,37 @@ func TestEndpointRests(t *testing.T) {
 	round(12, 0, 10)
 	if len(o.rests) != 0 || o.Due() != 10 {
 		t.Errorf("rests %v, %d were due", o.rests, o.Due())
+	}
+}
+
+// TestRestOfSeveral: one that stops to answer while it is told several events at
+// the same time rests no longer than one that is told a single one.
+func TestRestOfSeveral(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	var asked atomic.Int64
+	together := make(chan struct{})
+	o.Webhooks = &http.Client{Transport: outside(func(r *http.Request) (int, error) {
+		switch asked.Add(1) {
+		case 1:
+			return http.StatusOK, nil
+		case 1 + lanesOfEndpoint:
+			close(together)
+		}
+		select {
+		case <-together:
+		case <-r.Context().Done():
+		}
+		return 0, errors.New("no answer")
+	})}
+	ctx, _ := o.organization(t, "one", 0)
+	id := o.listens(t, ctx, "https://dying.example/")
+	o.quotes(t, ctx, 1+2*lanesOfEndpoint)
+	if err := o.Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := asked.Load(); n != 1+lanesOfEndpoint || o.rests[id].pause != restFirst {
+		t.Errorf("asked %d times, it rests for %s", n, o.rests[id].pause)
 	}
 }
 

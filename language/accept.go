@@ -33,7 +33,7 @@ func accepted(header string) *Language {
 	return best
 }
 
-// named is the language of ours that a browser's name for one means, or nil.
+// named is the language of ours that a name for one means, or nil.
 func named(tag string) *Language {
 	for tag != "" {
 		for _, l := range all {

@@ -11,6 +11,7 @@ package language
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,16 +65,12 @@ type Language struct {
 var all = []*Language{english, ukrainian}
 
 // All lists the languages that there are words in.
-func All() []*Language { return append([]*Language(nil), all...) }
+func All() []*Language { return slices.Clone(all) }
 
 // Of is the best language for whoever reads the one named.
 func Of(tag string) *Language {
-	for _, choice := range Choices(tag) {
-		for _, l := range all {
-			if strings.EqualFold(l.Tag, choice) {
-				return l
-			}
-		}
+	if l := named(tag); l != nil {
+		return l
 	}
 	return english
 }

@@ -35,6 +35,7 @@ type page struct {
 
 // pageKind is what all pages of one sort have in common.
 type pageKind struct {
+	name     string
 	Style    template.CSS
 	template *template.Template
 	// forms is where its forms lead.
@@ -48,6 +49,7 @@ const noForms = "'none'"
 func newPageKind(name, forms string) *pageKind {
 	functions := template.FuncMap{"plain": language.Plain, "name": isolated}
 	return &pageKind{
+		name:     name,
 		Style:    template.CSS(pageStyle), // embedded in this program
 		template: template.Must(template.New("page.html").Funcs(functions).ParseFS(pageFiles, "page.html", "document.html", name+".html")),
 		forms:    forms,
@@ -92,7 +94,7 @@ func (h *Handler) show(ctx context.Context, w http.ResponseWriter, status int, v
 	}
 	w.WriteHeader(status)
 	if err := p.template.Execute(w, v); err != nil {
-		h.Logger.WarnContext(ctx, "page not shown", "page", p.template.Name(), "error", err)
+		h.Logger.WarnContext(ctx, "page not shown", "page", p.name, "error", err)
 	}
 }
 

@@ -37,7 +37,7 @@ func createPortalSession(t *tx, in *params) (object, error) {
 	}
 	customer, err := t.live("customer", in.str("customer"), "customer")
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	page := t.newID("")
 	session := object{

@@ -58,6 +58,16 @@ func missing(kind, id, param string) *apiError {
 	return e
 }
 
+// unknown is missing for an object that a parameter names: a 400 then, unless it
+// is the id in the address, because the address itself does exist.
+func unknown(kind, id, param string) *apiError {
+	e := missing(kind, id, param)
+	if param != "id" {
+		e.status = http.StatusBadRequest
+	}
+	return e
+}
+
 func notEmulated(param, what string) *apiError {
 	return invalid("", param, "%s is not emulated by this sandbox.", what)
 }

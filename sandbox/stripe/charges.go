@@ -124,14 +124,14 @@ func createRefund(t *tx, in *params) (object, error) {
 func (t *tx) chargeToRefund(in *params) (object, error) {
 	if in.filled("charge") {
 		charge, err := t.named("charge", in.str("charge"), "charge")
-		return charge, missingAs400(err)
+		return charge, err
 	}
 	if !in.filled("payment_intent") {
 		return nil, invalid("parameter_missing", "charge", "One of the following params should be provided for this request: payment_intent or charge.")
 	}
 	pi, err := t.named("payment_intent", in.str("payment_intent"), "payment_intent")
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	if pi.str("latest_charge") == "" {
 		return nil, conflict("", "This PaymentIntent (%s) does not have a successful charge to refund.", pi.id())

@@ -54,7 +54,7 @@ func createSession(t *tx, in *params) (object, error) {
 	if in.filled("customer") {
 		customer, err := t.live("customer", in.str("customer"), "customer")
 		if err != nil {
-			return nil, missingAs400(err)
+			return nil, err
 		}
 		if in.filled("customer_email") {
 			return nil, invalid("parameters_exclusive", "customer_email", "You may only specify one of these parameters: customer, customer_email.")

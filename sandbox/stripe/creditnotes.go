@@ -28,9 +28,9 @@ func createCreditNote(t *tx, in *params) (object, error) {
 	if err := in.err(); err != nil {
 		return nil, err
 	}
-	inv, err := t.get("invoice", in.str("invoice"))
+	inv, err := t.named("invoice", in.str("invoice"), "invoice")
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	currency := inv.str("currency")
 	amount := in.amount("amount", currency, 1)

@@ -34,13 +34,13 @@ func createInvoiceItem(t *tx, in *params) (object, error) {
 	}
 	customer, err := t.live("customer", in.str("customer"), "customer")
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	item := t.newInvoiceItem(customer.id(), "", in.currency("currency"))
 	var inv object
 	if in.filled("invoice") {
 		if inv, err = t.named("invoice", in.str("invoice"), "invoice"); err != nil {
-			return nil, missingAs400(err)
+			return nil, err
 		}
 		switch {
 		case inv.str("customer") != customer.id():

@@ -43,7 +43,7 @@ func createInvoice(t *tx, in *params) (object, error) {
 	}
 	customer, err := t.live("customer", in.str("customer"), "customer")
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	pending := []object{}
 	if behavior != "exclude" {

@@ -60,7 +60,7 @@ func (t *tx) readLine(in *params) (pricedLine, error) {
 		err = invalid("parameter_missing", in.full("price"), "Missing required param: %s.", in.full("price"))
 	}
 	if err != nil {
-		return line, missingAs400(err)
+		return line, err
 	}
 	amount, ok := multiply(line.price, line.quantity)
 	if !ok {

@@ -82,7 +82,7 @@ func (t *tx) fillPaymentIntent(pi object, in *params) error {
 	if in.filled("customer") {
 		customer, err := t.live("customer", in.str("customer"), "customer")
 		if err != nil {
-			return missingAs400(err)
+			return err
 		}
 		if former := pi.str("customer"); former != "" && former != customer.id() {
 			return invalid("", "customer", "You cannot modify customer on a PaymentIntent once it already has been set.")

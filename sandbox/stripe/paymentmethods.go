@@ -1,7 +1,6 @@
 package stripesandbox
 
 import (
-	"errors"
 	"net/http"
 	"time"
 )
@@ -224,7 +223,7 @@ func (t *tx) usablePaymentMethod(id, customer, param string) (object, error) {
 	}
 	pm, err := t.named("payment_method", id, param)
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	switch owner := pm.str("customer"); {
 	case pm.flag("_detached"):
@@ -241,20 +240,10 @@ func (t *tx) usablePaymentMethod(id, customer, param string) (object, error) {
 func (t *tx) attachedPaymentMethod(id, customer, param string) (object, error) {
 	pm, err := t.named("payment_method", id, param)
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	if pm.str("customer") != customer {
 		return nil, invalid("", param, "The customer does not have a payment method with the ID %s. The payment method must be attached to the customer.", id)
 	}
 	return pm, nil
-}
-
-// missingAs400 turns a 404 about an object that a parameter names into the 400
-// the API has for it: the address itself did exist.
-func missingAs400(err error) error {
-	var e *apiError
-	if errors.As(err, &e) && e.status == http.StatusNotFound {
-		e.status = http.StatusBadRequest
-	}
-	return err
 }

@@ -71,7 +71,7 @@ func (t *tx) reviseQuote(q object, in *params) error {
 	}
 	from, err := t.named("quote", part.str("quote"), "from_quote[quote]")
 	if err != nil {
-		return missingAs400(err)
+		return err
 	}
 	if revision && from.str("status") == "draft" {
 		return conflict("", "A quote that is a draft can be edited and cannot be revised.")
@@ -106,7 +106,7 @@ func (t *tx) fillQuote(q object, in *params) error {
 	if in.filled("customer") {
 		customer, err := t.live("customer", in.str("customer"), "customer")
 		if err != nil {
-			return missingAs400(err)
+			return err
 		}
 		if former := q.str("customer"); former != "" && former != customer.id() {
 			return invalid("", "customer", "The customer of a quote cannot be changed once it is set.")

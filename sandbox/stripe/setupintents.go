@@ -53,7 +53,7 @@ func (t *tx) fillSetupIntent(si object, in *params) error {
 	if in.filled("customer") {
 		customer, err := t.live("customer", in.str("customer"), "customer")
 		if err != nil {
-			return missingAs400(err)
+			return err
 		}
 		si["customer"] = customer.id()
 	}

@@ -131,7 +131,7 @@ func (t *tx) named(kind, id, param string) (object, error) {
 		return nil, err
 	}
 	if o == nil || o.kind() != kind {
-		return nil, missing(kind, id, param)
+		return nil, unknown(kind, id, param)
 	}
 	return o, nil
 }
@@ -140,10 +140,7 @@ func (t *tx) named(kind, id, param string) (object, error) {
 func (t *tx) live(kind, id, param string) (object, error) {
 	o, err := t.named(kind, id, param)
 	if err == nil && o.flag("deleted") {
-		o, err = nil, missing(kind, id, param)
-	}
-	if param != "id" {
-		err = missingAs400(err)
+		return nil, unknown(kind, id, param)
 	}
 	return o, err
 }

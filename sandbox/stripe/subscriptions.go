@@ -51,7 +51,7 @@ func createSubscription(t *tx, in *params) (object, error) {
 	}
 	customer, err := t.live("customer", in.str("customer"), "customer")
 	if err != nil {
-		return nil, missingAs400(err)
+		return nil, err
 	}
 	lines, err := t.readLines(in, "items")
 	if err != nil {
@@ -274,7 +274,7 @@ func (t *tx) changeItems(sub object, in *params) error {
 	for _, change := range in.list("items") {
 		at := indexOf(items, change.str("id"))
 		if change.filled("id") && at < 0 {
-			return missingAs400(missing("subscription_item", change.str("id"), change.full("id")))
+			return unknown("subscription_item", change.str("id"), change.full("id"))
 		}
 		if at >= 0 && !change.filled("price") && !change.filled("price_data") {
 			items[at]["quantity"] = change.num("quantity", 0, quantityMax)
