@@ -71,6 +71,21 @@ func (s *stack) renewing(t *testing.T, of gateway.Kind) *cast {
 	return c
 }
 
+// invoiced makes an open invoice of a payer's, of 30.00, whose payments go to this
+// gateway.
+func (s *stack) invoiced(t *testing.T, of gateway.Kind, payer string) string {
+	t.Helper()
+	input := map[string]any{
+		"payerId": payer, "lineItems": []any{map[string]any{"description": "Consulting", "unitAmount": usDollars("30.00")}},
+	}
+	if of == gateway.KindWorldpay {
+		input["providerId"] = s.worldpay.provider
+	}
+	id := s.do(t, "invoiceCreate", "invoice { id }", input).text("invoice.id")
+	s.do(t, "invoiceFinalize", "invoice { id }", map[string]any{"id": id})
+	return id
+}
+
 // retryStep has an invoice charged once more whose automatic charge was
 // declined: at Stripe as soon as the payer has another card, at Worldpay with
 // the same one when the time has come.
@@ -80,14 +95,7 @@ func retryStep(of gateway.Kind, writes string) move {
 		prepare: func(t *testing.T, s *stack, c *cast) {
 			*c = *s.reloading(t, of)
 			heal := s.declining(t, of)
-			input := map[string]any{
-				"payerId": c.payer, "lineItems": []any{map[string]any{"description": "Consulting", "unitAmount": usDollars("30.00")}},
-			}
-			if of == gateway.KindWorldpay {
-				input["providerId"] = s.worldpay.provider
-			}
-			c.invoice = s.do(t, "invoiceCreate", "invoice { id }", input).text("invoice.id")
-			s.do(t, "invoiceFinalize", "invoice { id }", map[string]any{"id": c.invoice})
+			c.invoice = s.invoiced(t, of, c.payer)
 			row, err := s.billing.Client().Invoice.Get(s.ctx, c.invoice)
 			must(t, err)
 			s.dueAt(t, *row.NextAttemptAt)

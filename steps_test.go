@@ -107,14 +107,7 @@ func payStep(of gateway.Kind, writes string) move {
 		name: "invoicePay at " + string(of), class: classCharge, gateway: of, writes: writes, want: "PAID ", takes: true,
 		prepare: func(t *testing.T, s *stack, c *cast) {
 			charge.prepare(t, s, c)
-			input := map[string]any{
-				"payerId": c.payer, "lineItems": []any{map[string]any{"description": "Consulting", "unitAmount": usDollars("30.00")}},
-			}
-			if of == gateway.KindWorldpay {
-				input["providerId"] = s.worldpay.provider
-			}
-			c.invoice = s.do(t, "invoiceCreate", "invoice { id }", input).text("invoice.id")
-			s.do(t, "invoiceFinalize", "invoice { id }", map[string]any{"id": c.invoice})
+			c.invoice = s.invoiced(t, of, c.payer)
 		},
 		ask: func(ctx context.Context, s *stack, c *cast, key string) (string, error) {
 			text, _, err := once(ctx, s, "invoicePay", "invoice { status }", map[string]any{

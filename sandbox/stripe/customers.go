@@ -183,7 +183,7 @@ func deleteCustomer(t *tx, in *params) (object, error) {
 }
 
 func listCustomerPaymentMethods(t *tx, in *params) (object, error) {
-	c, err := t.live("customer", in.path("id"), "customer")
+	c, err := t.live("customer", in.path("id"), "id")
 	if err != nil {
 		return nil, err
 	}
