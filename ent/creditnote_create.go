@@ -13,8 +13,6 @@ import (
 	"purser/money"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -24,7 +22,6 @@ type CreditNoteCreate struct {
 	config
 	mutation *CreditNoteMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -269,7 +266,6 @@ func (_c *CreditNoteCreate) createSpec() (*CreditNote, *sqlgraph.CreateSpec) {
 		_node = &CreditNote{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(creditnote.Table, sqlgraph.NewFieldSpec(creditnote.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -362,225 +358,11 @@ func (_c *CreditNoteCreate) createSpec() (*CreditNote, *sqlgraph.CreateSpec) {
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.CreditNote.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.CreditNoteUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *CreditNoteCreate) OnConflict(opts ...sql.ConflictOption) *CreditNoteUpsertOne {
-	_c.conflict = opts
-	return &CreditNoteUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.CreditNote.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *CreditNoteCreate) OnConflictColumns(columns ...string) *CreditNoteUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &CreditNoteUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// CreditNoteUpsertOne is the builder for "upsert"-ing
-	//  one CreditNote node.
-	CreditNoteUpsertOne struct {
-		create *CreditNoteCreate
-	}
-
-	// CreditNoteUpsert is the "OnConflict" setter.
-	CreditNoteUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
-func (u *CreditNoteUpsert) SetGatewayCreditNoteID(v string) *CreditNoteUpsert {
-	u.Set(creditnote.FieldGatewayCreditNoteID, v)
-	return u
-}
-
-// UpdateGatewayCreditNoteID sets the "gateway_credit_note_id" field to the value that was provided on create.
-func (u *CreditNoteUpsert) UpdateGatewayCreditNoteID() *CreditNoteUpsert {
-	u.SetExcluded(creditnote.FieldGatewayCreditNoteID)
-	return u
-}
-
-// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
-func (u *CreditNoteUpsert) ClearGatewayCreditNoteID() *CreditNoteUpsert {
-	u.SetNull(creditnote.FieldGatewayCreditNoteID)
-	return u
-}
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.CreditNote.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(creditnote.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *CreditNoteUpsertOne) UpdateNewValues() *CreditNoteUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(creditnote.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(creditnote.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.CreatedAt(); exists {
-			s.SetIgnore(creditnote.FieldCreatedAt)
-		}
-		if _, exists := u.create.mutation.InvoiceID(); exists {
-			s.SetIgnore(creditnote.FieldInvoiceID)
-		}
-		if _, exists := u.create.mutation.Number(); exists {
-			s.SetIgnore(creditnote.FieldNumber)
-		}
-		if _, exists := u.create.mutation.Currency(); exists {
-			s.SetIgnore(creditnote.FieldCurrency)
-		}
-		if _, exists := u.create.mutation.TotalUnits(); exists {
-			s.SetIgnore(creditnote.FieldTotalUnits)
-		}
-		if _, exists := u.create.mutation.TaxUnits(); exists {
-			s.SetIgnore(creditnote.FieldTaxUnits)
-		}
-		if _, exists := u.create.mutation.SubtotalUnits(); exists {
-			s.SetIgnore(creditnote.FieldSubtotalUnits)
-		}
-		if _, exists := u.create.mutation.Settlement(); exists {
-			s.SetIgnore(creditnote.FieldSettlement)
-		}
-		if _, exists := u.create.mutation.Reason(); exists {
-			s.SetIgnore(creditnote.FieldReason)
-		}
-		if _, exists := u.create.mutation.Lines(); exists {
-			s.SetIgnore(creditnote.FieldLines)
-		}
-		if _, exists := u.create.mutation.Taxes(); exists {
-			s.SetIgnore(creditnote.FieldTaxes)
-		}
-		if _, exists := u.create.mutation.PublicToken(); exists {
-			s.SetIgnore(creditnote.FieldPublicToken)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.CreditNote.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *CreditNoteUpsertOne) Ignore() *CreditNoteUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *CreditNoteUpsertOne) DoNothing() *CreditNoteUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the CreditNoteCreate.OnConflict
-// documentation for more info.
-func (u *CreditNoteUpsertOne) Update(set func(*CreditNoteUpsert)) *CreditNoteUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&CreditNoteUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
-func (u *CreditNoteUpsertOne) SetGatewayCreditNoteID(v string) *CreditNoteUpsertOne {
-	return u.Update(func(s *CreditNoteUpsert) {
-		s.SetGatewayCreditNoteID(v)
-	})
-}
-
-// UpdateGatewayCreditNoteID sets the "gateway_credit_note_id" field to the value that was provided on create.
-func (u *CreditNoteUpsertOne) UpdateGatewayCreditNoteID() *CreditNoteUpsertOne {
-	return u.Update(func(s *CreditNoteUpsert) {
-		s.UpdateGatewayCreditNoteID()
-	})
-}
-
-// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
-func (u *CreditNoteUpsertOne) ClearGatewayCreditNoteID() *CreditNoteUpsertOne {
-	return u.Update(func(s *CreditNoteUpsert) {
-		s.ClearGatewayCreditNoteID()
-	})
-}
-
-// Exec executes the query.
-func (u *CreditNoteUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for CreditNoteCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *CreditNoteUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *CreditNoteUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: CreditNoteUpsertOne.ID is not supported by MySQL driver. Use CreditNoteUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *CreditNoteUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // CreditNoteCreateBulk is the builder for creating many CreditNote entities in bulk.
 type CreditNoteCreateBulk struct {
 	config
 	err      error
 	builders []*CreditNoteCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the CreditNote entities in the database.
@@ -609,7 +391,6 @@ func (_c *CreditNoteCreateBulk) Save(ctx context.Context) ([]*CreditNote, error)
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -656,180 +437,6 @@ func (_c *CreditNoteCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *CreditNoteCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.CreditNote.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.CreditNoteUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *CreditNoteCreateBulk) OnConflict(opts ...sql.ConflictOption) *CreditNoteUpsertBulk {
-	_c.conflict = opts
-	return &CreditNoteUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.CreditNote.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *CreditNoteCreateBulk) OnConflictColumns(columns ...string) *CreditNoteUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &CreditNoteUpsertBulk{
-		create: _c,
-	}
-}
-
-// CreditNoteUpsertBulk is the builder for "upsert"-ing
-// a bulk of CreditNote nodes.
-type CreditNoteUpsertBulk struct {
-	create *CreditNoteCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.CreditNote.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(creditnote.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *CreditNoteUpsertBulk) UpdateNewValues() *CreditNoteUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(creditnote.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(creditnote.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.CreatedAt(); exists {
-				s.SetIgnore(creditnote.FieldCreatedAt)
-			}
-			if _, exists := b.mutation.InvoiceID(); exists {
-				s.SetIgnore(creditnote.FieldInvoiceID)
-			}
-			if _, exists := b.mutation.Number(); exists {
-				s.SetIgnore(creditnote.FieldNumber)
-			}
-			if _, exists := b.mutation.Currency(); exists {
-				s.SetIgnore(creditnote.FieldCurrency)
-			}
-			if _, exists := b.mutation.TotalUnits(); exists {
-				s.SetIgnore(creditnote.FieldTotalUnits)
-			}
-			if _, exists := b.mutation.TaxUnits(); exists {
-				s.SetIgnore(creditnote.FieldTaxUnits)
-			}
-			if _, exists := b.mutation.SubtotalUnits(); exists {
-				s.SetIgnore(creditnote.FieldSubtotalUnits)
-			}
-			if _, exists := b.mutation.Settlement(); exists {
-				s.SetIgnore(creditnote.FieldSettlement)
-			}
-			if _, exists := b.mutation.Reason(); exists {
-				s.SetIgnore(creditnote.FieldReason)
-			}
-			if _, exists := b.mutation.Lines(); exists {
-				s.SetIgnore(creditnote.FieldLines)
-			}
-			if _, exists := b.mutation.Taxes(); exists {
-				s.SetIgnore(creditnote.FieldTaxes)
-			}
-			if _, exists := b.mutation.PublicToken(); exists {
-				s.SetIgnore(creditnote.FieldPublicToken)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.CreditNote.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *CreditNoteUpsertBulk) Ignore() *CreditNoteUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *CreditNoteUpsertBulk) DoNothing() *CreditNoteUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the CreditNoteCreateBulk.OnConflict
-// documentation for more info.
-func (u *CreditNoteUpsertBulk) Update(set func(*CreditNoteUpsert)) *CreditNoteUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&CreditNoteUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetGatewayCreditNoteID sets the "gateway_credit_note_id" field.
-func (u *CreditNoteUpsertBulk) SetGatewayCreditNoteID(v string) *CreditNoteUpsertBulk {
-	return u.Update(func(s *CreditNoteUpsert) {
-		s.SetGatewayCreditNoteID(v)
-	})
-}
-
-// UpdateGatewayCreditNoteID sets the "gateway_credit_note_id" field to the value that was provided on create.
-func (u *CreditNoteUpsertBulk) UpdateGatewayCreditNoteID() *CreditNoteUpsertBulk {
-	return u.Update(func(s *CreditNoteUpsert) {
-		s.UpdateGatewayCreditNoteID()
-	})
-}
-
-// ClearGatewayCreditNoteID clears the value of the "gateway_credit_note_id" field.
-func (u *CreditNoteUpsertBulk) ClearGatewayCreditNoteID() *CreditNoteUpsertBulk {
-	return u.Update(func(s *CreditNoteUpsert) {
-		s.ClearGatewayCreditNoteID()
-	})
-}
-
-// Exec executes the query.
-func (u *CreditNoteUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the CreditNoteCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for CreditNoteCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *CreditNoteUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

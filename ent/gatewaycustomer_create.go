@@ -9,8 +9,6 @@ import (
 	"purser/ent/gatewaycustomer"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -20,7 +18,6 @@ type GatewayCustomerCreate struct {
 	config
 	mutation *GatewayCustomerMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -173,7 +170,6 @@ func (_c *GatewayCustomerCreate) createSpec() (*GatewayCustomer, *sqlgraph.Creat
 		_node = &GatewayCustomer{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(gatewaycustomer.Table, sqlgraph.NewFieldSpec(gatewaycustomer.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -205,201 +201,11 @@ func (_c *GatewayCustomerCreate) createSpec() (*GatewayCustomer, *sqlgraph.Creat
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.GatewayCustomer.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.GatewayCustomerUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *GatewayCustomerCreate) OnConflict(opts ...sql.ConflictOption) *GatewayCustomerUpsertOne {
-	_c.conflict = opts
-	return &GatewayCustomerUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.GatewayCustomer.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *GatewayCustomerCreate) OnConflictColumns(columns ...string) *GatewayCustomerUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &GatewayCustomerUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// GatewayCustomerUpsertOne is the builder for "upsert"-ing
-	//  one GatewayCustomer node.
-	GatewayCustomerUpsertOne struct {
-		create *GatewayCustomerCreate
-	}
-
-	// GatewayCustomerUpsert is the "OnConflict" setter.
-	GatewayCustomerUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// SetDeletedAt sets the "deleted_at" field.
-func (u *GatewayCustomerUpsert) SetDeletedAt(v time.Time) *GatewayCustomerUpsert {
-	u.Set(gatewaycustomer.FieldDeletedAt, v)
-	return u
-}
-
-// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
-func (u *GatewayCustomerUpsert) UpdateDeletedAt() *GatewayCustomerUpsert {
-	u.SetExcluded(gatewaycustomer.FieldDeletedAt)
-	return u
-}
-
-// ClearDeletedAt clears the value of the "deleted_at" field.
-func (u *GatewayCustomerUpsert) ClearDeletedAt() *GatewayCustomerUpsert {
-	u.SetNull(gatewaycustomer.FieldDeletedAt)
-	return u
-}
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.GatewayCustomer.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(gatewaycustomer.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *GatewayCustomerUpsertOne) UpdateNewValues() *GatewayCustomerUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(gatewaycustomer.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(gatewaycustomer.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.CreatedAt(); exists {
-			s.SetIgnore(gatewaycustomer.FieldCreatedAt)
-		}
-		if _, exists := u.create.mutation.PayerID(); exists {
-			s.SetIgnore(gatewaycustomer.FieldPayerID)
-		}
-		if _, exists := u.create.mutation.ProviderID(); exists {
-			s.SetIgnore(gatewaycustomer.FieldProviderID)
-		}
-		if _, exists := u.create.mutation.GatewayCustomerID(); exists {
-			s.SetIgnore(gatewaycustomer.FieldGatewayCustomerID)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.GatewayCustomer.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *GatewayCustomerUpsertOne) Ignore() *GatewayCustomerUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *GatewayCustomerUpsertOne) DoNothing() *GatewayCustomerUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the GatewayCustomerCreate.OnConflict
-// documentation for more info.
-func (u *GatewayCustomerUpsertOne) Update(set func(*GatewayCustomerUpsert)) *GatewayCustomerUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&GatewayCustomerUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetDeletedAt sets the "deleted_at" field.
-func (u *GatewayCustomerUpsertOne) SetDeletedAt(v time.Time) *GatewayCustomerUpsertOne {
-	return u.Update(func(s *GatewayCustomerUpsert) {
-		s.SetDeletedAt(v)
-	})
-}
-
-// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
-func (u *GatewayCustomerUpsertOne) UpdateDeletedAt() *GatewayCustomerUpsertOne {
-	return u.Update(func(s *GatewayCustomerUpsert) {
-		s.UpdateDeletedAt()
-	})
-}
-
-// ClearDeletedAt clears the value of the "deleted_at" field.
-func (u *GatewayCustomerUpsertOne) ClearDeletedAt() *GatewayCustomerUpsertOne {
-	return u.Update(func(s *GatewayCustomerUpsert) {
-		s.ClearDeletedAt()
-	})
-}
-
-// Exec executes the query.
-func (u *GatewayCustomerUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for GatewayCustomerCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *GatewayCustomerUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *GatewayCustomerUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: GatewayCustomerUpsertOne.ID is not supported by MySQL driver. Use GatewayCustomerUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *GatewayCustomerUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // GatewayCustomerCreateBulk is the builder for creating many GatewayCustomer entities in bulk.
 type GatewayCustomerCreateBulk struct {
 	config
 	err      error
 	builders []*GatewayCustomerCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the GatewayCustomer entities in the database.
@@ -428,7 +234,6 @@ func (_c *GatewayCustomerCreateBulk) Save(ctx context.Context) ([]*GatewayCustom
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -475,156 +280,6 @@ func (_c *GatewayCustomerCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *GatewayCustomerCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.GatewayCustomer.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.GatewayCustomerUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *GatewayCustomerCreateBulk) OnConflict(opts ...sql.ConflictOption) *GatewayCustomerUpsertBulk {
-	_c.conflict = opts
-	return &GatewayCustomerUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.GatewayCustomer.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *GatewayCustomerCreateBulk) OnConflictColumns(columns ...string) *GatewayCustomerUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &GatewayCustomerUpsertBulk{
-		create: _c,
-	}
-}
-
-// GatewayCustomerUpsertBulk is the builder for "upsert"-ing
-// a bulk of GatewayCustomer nodes.
-type GatewayCustomerUpsertBulk struct {
-	create *GatewayCustomerCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.GatewayCustomer.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(gatewaycustomer.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *GatewayCustomerUpsertBulk) UpdateNewValues() *GatewayCustomerUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(gatewaycustomer.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(gatewaycustomer.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.CreatedAt(); exists {
-				s.SetIgnore(gatewaycustomer.FieldCreatedAt)
-			}
-			if _, exists := b.mutation.PayerID(); exists {
-				s.SetIgnore(gatewaycustomer.FieldPayerID)
-			}
-			if _, exists := b.mutation.ProviderID(); exists {
-				s.SetIgnore(gatewaycustomer.FieldProviderID)
-			}
-			if _, exists := b.mutation.GatewayCustomerID(); exists {
-				s.SetIgnore(gatewaycustomer.FieldGatewayCustomerID)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.GatewayCustomer.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *GatewayCustomerUpsertBulk) Ignore() *GatewayCustomerUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *GatewayCustomerUpsertBulk) DoNothing() *GatewayCustomerUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the GatewayCustomerCreateBulk.OnConflict
-// documentation for more info.
-func (u *GatewayCustomerUpsertBulk) Update(set func(*GatewayCustomerUpsert)) *GatewayCustomerUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&GatewayCustomerUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetDeletedAt sets the "deleted_at" field.
-func (u *GatewayCustomerUpsertBulk) SetDeletedAt(v time.Time) *GatewayCustomerUpsertBulk {
-	return u.Update(func(s *GatewayCustomerUpsert) {
-		s.SetDeletedAt(v)
-	})
-}
-
-// UpdateDeletedAt sets the "deleted_at" field to the value that was provided on create.
-func (u *GatewayCustomerUpsertBulk) UpdateDeletedAt() *GatewayCustomerUpsertBulk {
-	return u.Update(func(s *GatewayCustomerUpsert) {
-		s.UpdateDeletedAt()
-	})
-}
-
-// ClearDeletedAt clears the value of the "deleted_at" field.
-func (u *GatewayCustomerUpsertBulk) ClearDeletedAt() *GatewayCustomerUpsertBulk {
-	return u.Update(func(s *GatewayCustomerUpsert) {
-		s.ClearDeletedAt()
-	})
-}
-
-// Exec executes the query.
-func (u *GatewayCustomerUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the GatewayCustomerCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for GatewayCustomerCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *GatewayCustomerUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"purser/ent/gatewayobject"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -20,7 +18,6 @@ type GatewayObjectCreate struct {
 	config
 	mutation *GatewayObjectMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganization sets the "organization" field.
@@ -122,7 +119,6 @@ func (_c *GatewayObjectCreate) createSpec() (*GatewayObject, *sqlgraph.CreateSpe
 		_node = &GatewayObject{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(gatewayobject.Table, sqlgraph.NewFieldSpec(gatewayobject.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -138,153 +134,11 @@ func (_c *GatewayObjectCreate) createSpec() (*GatewayObject, *sqlgraph.CreateSpe
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.GatewayObject.Create().
-//		SetOrganization(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.GatewayObjectUpsert) {
-//			SetOrganization(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *GatewayObjectCreate) OnConflict(opts ...sql.ConflictOption) *GatewayObjectUpsertOne {
-	_c.conflict = opts
-	return &GatewayObjectUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.GatewayObject.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *GatewayObjectCreate) OnConflictColumns(columns ...string) *GatewayObjectUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &GatewayObjectUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// GatewayObjectUpsertOne is the builder for "upsert"-ing
-	//  one GatewayObject node.
-	GatewayObjectUpsertOne struct {
-		create *GatewayObjectCreate
-	}
-
-	// GatewayObjectUpsert is the "OnConflict" setter.
-	GatewayObjectUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.GatewayObject.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(gatewayobject.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *GatewayObjectUpsertOne) UpdateNewValues() *GatewayObjectUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(gatewayobject.FieldID)
-		}
-		if _, exists := u.create.mutation.Organization(); exists {
-			s.SetIgnore(gatewayobject.FieldOrganization)
-		}
-		if _, exists := u.create.mutation.CreatedAt(); exists {
-			s.SetIgnore(gatewayobject.FieldCreatedAt)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.GatewayObject.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *GatewayObjectUpsertOne) Ignore() *GatewayObjectUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *GatewayObjectUpsertOne) DoNothing() *GatewayObjectUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the GatewayObjectCreate.OnConflict
-// documentation for more info.
-func (u *GatewayObjectUpsertOne) Update(set func(*GatewayObjectUpsert)) *GatewayObjectUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&GatewayObjectUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *GatewayObjectUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for GatewayObjectCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *GatewayObjectUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *GatewayObjectUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: GatewayObjectUpsertOne.ID is not supported by MySQL driver. Use GatewayObjectUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *GatewayObjectUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // GatewayObjectCreateBulk is the builder for creating many GatewayObject entities in bulk.
 type GatewayObjectCreateBulk struct {
 	config
 	err      error
 	builders []*GatewayObjectCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the GatewayObject entities in the database.
@@ -313,7 +167,6 @@ func (_c *GatewayObjectCreateBulk) Save(ctx context.Context) ([]*GatewayObject, 
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -360,126 +213,6 @@ func (_c *GatewayObjectCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *GatewayObjectCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.GatewayObject.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.GatewayObjectUpsert) {
-//			SetOrganization(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *GatewayObjectCreateBulk) OnConflict(opts ...sql.ConflictOption) *GatewayObjectUpsertBulk {
-	_c.conflict = opts
-	return &GatewayObjectUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.GatewayObject.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *GatewayObjectCreateBulk) OnConflictColumns(columns ...string) *GatewayObjectUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &GatewayObjectUpsertBulk{
-		create: _c,
-	}
-}
-
-// GatewayObjectUpsertBulk is the builder for "upsert"-ing
-// a bulk of GatewayObject nodes.
-type GatewayObjectUpsertBulk struct {
-	create *GatewayObjectCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.GatewayObject.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(gatewayobject.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *GatewayObjectUpsertBulk) UpdateNewValues() *GatewayObjectUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(gatewayobject.FieldID)
-			}
-			if _, exists := b.mutation.Organization(); exists {
-				s.SetIgnore(gatewayobject.FieldOrganization)
-			}
-			if _, exists := b.mutation.CreatedAt(); exists {
-				s.SetIgnore(gatewayobject.FieldCreatedAt)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.GatewayObject.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *GatewayObjectUpsertBulk) Ignore() *GatewayObjectUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *GatewayObjectUpsertBulk) DoNothing() *GatewayObjectUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the GatewayObjectCreateBulk.OnConflict
-// documentation for more info.
-func (u *GatewayObjectUpsertBulk) Update(set func(*GatewayObjectUpsert)) *GatewayObjectUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&GatewayObjectUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *GatewayObjectUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the GatewayObjectCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for GatewayObjectCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *GatewayObjectUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"purser/ent/price"
 	"purser/money"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -22,7 +20,6 @@ type InvoiceLineCreate struct {
 	config
 	mutation *InvoiceLineMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -224,7 +221,6 @@ func (_c *InvoiceLineCreate) createSpec() (*InvoiceLine, *sqlgraph.CreateSpec) {
 		_node = &InvoiceLine{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(invoiceline.Table, sqlgraph.NewFieldSpec(invoiceline.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -298,177 +294,11 @@ func (_c *InvoiceLineCreate) createSpec() (*InvoiceLine, *sqlgraph.CreateSpec) {
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.InvoiceLine.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.InvoiceLineUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *InvoiceLineCreate) OnConflict(opts ...sql.ConflictOption) *InvoiceLineUpsertOne {
-	_c.conflict = opts
-	return &InvoiceLineUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.InvoiceLine.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *InvoiceLineCreate) OnConflictColumns(columns ...string) *InvoiceLineUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &InvoiceLineUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// InvoiceLineUpsertOne is the builder for "upsert"-ing
-	//  one InvoiceLine node.
-	InvoiceLineUpsertOne struct {
-		create *InvoiceLineCreate
-	}
-
-	// InvoiceLineUpsert is the "OnConflict" setter.
-	InvoiceLineUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.InvoiceLine.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(invoiceline.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *InvoiceLineUpsertOne) UpdateNewValues() *InvoiceLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(invoiceline.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(invoiceline.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.Position(); exists {
-			s.SetIgnore(invoiceline.FieldPosition)
-		}
-		if _, exists := u.create.mutation.Description(); exists {
-			s.SetIgnore(invoiceline.FieldDescription)
-		}
-		if _, exists := u.create.mutation.PriceID(); exists {
-			s.SetIgnore(invoiceline.FieldPriceID)
-		}
-		if _, exists := u.create.mutation.Quantity(); exists {
-			s.SetIgnore(invoiceline.FieldQuantity)
-		}
-		if _, exists := u.create.mutation.Currency(); exists {
-			s.SetIgnore(invoiceline.FieldCurrency)
-		}
-		if _, exists := u.create.mutation.UnitAmountUnits(); exists {
-			s.SetIgnore(invoiceline.FieldUnitAmountUnits)
-		}
-		if _, exists := u.create.mutation.AmountUnits(); exists {
-			s.SetIgnore(invoiceline.FieldAmountUnits)
-		}
-		if _, exists := u.create.mutation.InvoiceID(); exists {
-			s.SetIgnore(invoiceline.FieldInvoiceID)
-		}
-		if _, exists := u.create.mutation.TaxRatePpm(); exists {
-			s.SetIgnore(invoiceline.FieldTaxRatePpm)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.InvoiceLine.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *InvoiceLineUpsertOne) Ignore() *InvoiceLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *InvoiceLineUpsertOne) DoNothing() *InvoiceLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the InvoiceLineCreate.OnConflict
-// documentation for more info.
-func (u *InvoiceLineUpsertOne) Update(set func(*InvoiceLineUpsert)) *InvoiceLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&InvoiceLineUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *InvoiceLineUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for InvoiceLineCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *InvoiceLineUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *InvoiceLineUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: InvoiceLineUpsertOne.ID is not supported by MySQL driver. Use InvoiceLineUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *InvoiceLineUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // InvoiceLineCreateBulk is the builder for creating many InvoiceLine entities in bulk.
 type InvoiceLineCreateBulk struct {
 	config
 	err      error
 	builders []*InvoiceLineCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the InvoiceLine entities in the database.
@@ -497,7 +327,6 @@ func (_c *InvoiceLineCreateBulk) Save(ctx context.Context) ([]*InvoiceLine, erro
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -544,150 +373,6 @@ func (_c *InvoiceLineCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *InvoiceLineCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.InvoiceLine.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.InvoiceLineUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *InvoiceLineCreateBulk) OnConflict(opts ...sql.ConflictOption) *InvoiceLineUpsertBulk {
-	_c.conflict = opts
-	return &InvoiceLineUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.InvoiceLine.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *InvoiceLineCreateBulk) OnConflictColumns(columns ...string) *InvoiceLineUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &InvoiceLineUpsertBulk{
-		create: _c,
-	}
-}
-
-// InvoiceLineUpsertBulk is the builder for "upsert"-ing
-// a bulk of InvoiceLine nodes.
-type InvoiceLineUpsertBulk struct {
-	create *InvoiceLineCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.InvoiceLine.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(invoiceline.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *InvoiceLineUpsertBulk) UpdateNewValues() *InvoiceLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(invoiceline.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(invoiceline.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.Position(); exists {
-				s.SetIgnore(invoiceline.FieldPosition)
-			}
-			if _, exists := b.mutation.Description(); exists {
-				s.SetIgnore(invoiceline.FieldDescription)
-			}
-			if _, exists := b.mutation.PriceID(); exists {
-				s.SetIgnore(invoiceline.FieldPriceID)
-			}
-			if _, exists := b.mutation.Quantity(); exists {
-				s.SetIgnore(invoiceline.FieldQuantity)
-			}
-			if _, exists := b.mutation.Currency(); exists {
-				s.SetIgnore(invoiceline.FieldCurrency)
-			}
-			if _, exists := b.mutation.UnitAmountUnits(); exists {
-				s.SetIgnore(invoiceline.FieldUnitAmountUnits)
-			}
-			if _, exists := b.mutation.AmountUnits(); exists {
-				s.SetIgnore(invoiceline.FieldAmountUnits)
-			}
-			if _, exists := b.mutation.InvoiceID(); exists {
-				s.SetIgnore(invoiceline.FieldInvoiceID)
-			}
-			if _, exists := b.mutation.TaxRatePpm(); exists {
-				s.SetIgnore(invoiceline.FieldTaxRatePpm)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.InvoiceLine.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *InvoiceLineUpsertBulk) Ignore() *InvoiceLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *InvoiceLineUpsertBulk) DoNothing() *InvoiceLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the InvoiceLineCreateBulk.OnConflict
-// documentation for more info.
-func (u *InvoiceLineUpsertBulk) Update(set func(*InvoiceLineUpsert)) *InvoiceLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&InvoiceLineUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *InvoiceLineUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the InvoiceLineCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for InvoiceLineCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *InvoiceLineUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"purser/ent/ledgerseal"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -20,7 +18,6 @@ type LedgerSealCreate struct {
 	config
 	mutation *LedgerSealMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -154,7 +151,6 @@ func (_c *LedgerSealCreate) createSpec() (*LedgerSeal, *sqlgraph.CreateSpec) {
 		_node = &LedgerSeal{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(ledgerseal.Table, sqlgraph.NewFieldSpec(ledgerseal.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -182,162 +178,11 @@ func (_c *LedgerSealCreate) createSpec() (*LedgerSeal, *sqlgraph.CreateSpec) {
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.LedgerSeal.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.LedgerSealUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *LedgerSealCreate) OnConflict(opts ...sql.ConflictOption) *LedgerSealUpsertOne {
-	_c.conflict = opts
-	return &LedgerSealUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.LedgerSeal.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *LedgerSealCreate) OnConflictColumns(columns ...string) *LedgerSealUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &LedgerSealUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// LedgerSealUpsertOne is the builder for "upsert"-ing
-	//  one LedgerSeal node.
-	LedgerSealUpsertOne struct {
-		create *LedgerSealCreate
-	}
-
-	// LedgerSealUpsert is the "OnConflict" setter.
-	LedgerSealUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.LedgerSeal.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(ledgerseal.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *LedgerSealUpsertOne) UpdateNewValues() *LedgerSealUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(ledgerseal.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(ledgerseal.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.CreatedAt(); exists {
-			s.SetIgnore(ledgerseal.FieldCreatedAt)
-		}
-		if _, exists := u.create.mutation.Seq(); exists {
-			s.SetIgnore(ledgerseal.FieldSeq)
-		}
-		if _, exists := u.create.mutation.EntryID(); exists {
-			s.SetIgnore(ledgerseal.FieldEntryID)
-		}
-		if _, exists := u.create.mutation.Hash(); exists {
-			s.SetIgnore(ledgerseal.FieldHash)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.LedgerSeal.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *LedgerSealUpsertOne) Ignore() *LedgerSealUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *LedgerSealUpsertOne) DoNothing() *LedgerSealUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the LedgerSealCreate.OnConflict
-// documentation for more info.
-func (u *LedgerSealUpsertOne) Update(set func(*LedgerSealUpsert)) *LedgerSealUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&LedgerSealUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *LedgerSealUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for LedgerSealCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *LedgerSealUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *LedgerSealUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: LedgerSealUpsertOne.ID is not supported by MySQL driver. Use LedgerSealUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *LedgerSealUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // LedgerSealCreateBulk is the builder for creating many LedgerSeal entities in bulk.
 type LedgerSealCreateBulk struct {
 	config
 	err      error
 	builders []*LedgerSealCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the LedgerSeal entities in the database.
@@ -366,7 +211,6 @@ func (_c *LedgerSealCreateBulk) Save(ctx context.Context) ([]*LedgerSeal, error)
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -413,135 +257,6 @@ func (_c *LedgerSealCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *LedgerSealCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.LedgerSeal.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.LedgerSealUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *LedgerSealCreateBulk) OnConflict(opts ...sql.ConflictOption) *LedgerSealUpsertBulk {
-	_c.conflict = opts
-	return &LedgerSealUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.LedgerSeal.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *LedgerSealCreateBulk) OnConflictColumns(columns ...string) *LedgerSealUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &LedgerSealUpsertBulk{
-		create: _c,
-	}
-}
-
-// LedgerSealUpsertBulk is the builder for "upsert"-ing
-// a bulk of LedgerSeal nodes.
-type LedgerSealUpsertBulk struct {
-	create *LedgerSealCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.LedgerSeal.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(ledgerseal.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *LedgerSealUpsertBulk) UpdateNewValues() *LedgerSealUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(ledgerseal.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(ledgerseal.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.CreatedAt(); exists {
-				s.SetIgnore(ledgerseal.FieldCreatedAt)
-			}
-			if _, exists := b.mutation.Seq(); exists {
-				s.SetIgnore(ledgerseal.FieldSeq)
-			}
-			if _, exists := b.mutation.EntryID(); exists {
-				s.SetIgnore(ledgerseal.FieldEntryID)
-			}
-			if _, exists := b.mutation.Hash(); exists {
-				s.SetIgnore(ledgerseal.FieldHash)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.LedgerSeal.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *LedgerSealUpsertBulk) Ignore() *LedgerSealUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *LedgerSealUpsertBulk) DoNothing() *LedgerSealUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the LedgerSealCreateBulk.OnConflict
-// documentation for more info.
-func (u *LedgerSealUpsertBulk) Update(set func(*LedgerSealUpsert)) *LedgerSealUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&LedgerSealUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *LedgerSealUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the LedgerSealCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for LedgerSealCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *LedgerSealUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"purser/ent/numbercounter"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -19,7 +17,6 @@ type NumberCounterCreate struct {
 	config
 	mutation *NumberCounterMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -130,7 +127,6 @@ func (_c *NumberCounterCreate) createSpec() (*NumberCounter, *sqlgraph.CreateSpe
 		_node = &NumberCounter{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(numbercounter.Table, sqlgraph.NewFieldSpec(numbercounter.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -150,192 +146,11 @@ func (_c *NumberCounterCreate) createSpec() (*NumberCounter, *sqlgraph.CreateSpe
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.NumberCounter.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.NumberCounterUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *NumberCounterCreate) OnConflict(opts ...sql.ConflictOption) *NumberCounterUpsertOne {
-	_c.conflict = opts
-	return &NumberCounterUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.NumberCounter.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *NumberCounterCreate) OnConflictColumns(columns ...string) *NumberCounterUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &NumberCounterUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// NumberCounterUpsertOne is the builder for "upsert"-ing
-	//  one NumberCounter node.
-	NumberCounterUpsertOne struct {
-		create *NumberCounterCreate
-	}
-
-	// NumberCounterUpsert is the "OnConflict" setter.
-	NumberCounterUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// SetValue sets the "value" field.
-func (u *NumberCounterUpsert) SetValue(v int64) *NumberCounterUpsert {
-	u.Set(numbercounter.FieldValue, v)
-	return u
-}
-
-// UpdateValue sets the "value" field to the value that was provided on create.
-func (u *NumberCounterUpsert) UpdateValue() *NumberCounterUpsert {
-	u.SetExcluded(numbercounter.FieldValue)
-	return u
-}
-
-// AddValue adds v to the "value" field.
-func (u *NumberCounterUpsert) AddValue(v int64) *NumberCounterUpsert {
-	u.Add(numbercounter.FieldValue, v)
-	return u
-}
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.NumberCounter.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(numbercounter.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *NumberCounterUpsertOne) UpdateNewValues() *NumberCounterUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(numbercounter.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(numbercounter.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.Name(); exists {
-			s.SetIgnore(numbercounter.FieldName)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.NumberCounter.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *NumberCounterUpsertOne) Ignore() *NumberCounterUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *NumberCounterUpsertOne) DoNothing() *NumberCounterUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the NumberCounterCreate.OnConflict
-// documentation for more info.
-func (u *NumberCounterUpsertOne) Update(set func(*NumberCounterUpsert)) *NumberCounterUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&NumberCounterUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetValue sets the "value" field.
-func (u *NumberCounterUpsertOne) SetValue(v int64) *NumberCounterUpsertOne {
-	return u.Update(func(s *NumberCounterUpsert) {
-		s.SetValue(v)
-	})
-}
-
-// AddValue adds v to the "value" field.
-func (u *NumberCounterUpsertOne) AddValue(v int64) *NumberCounterUpsertOne {
-	return u.Update(func(s *NumberCounterUpsert) {
-		s.AddValue(v)
-	})
-}
-
-// UpdateValue sets the "value" field to the value that was provided on create.
-func (u *NumberCounterUpsertOne) UpdateValue() *NumberCounterUpsertOne {
-	return u.Update(func(s *NumberCounterUpsert) {
-		s.UpdateValue()
-	})
-}
-
-// Exec executes the query.
-func (u *NumberCounterUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for NumberCounterCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *NumberCounterUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *NumberCounterUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: NumberCounterUpsertOne.ID is not supported by MySQL driver. Use NumberCounterUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *NumberCounterUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // NumberCounterCreateBulk is the builder for creating many NumberCounter entities in bulk.
 type NumberCounterCreateBulk struct {
 	config
 	err      error
 	builders []*NumberCounterCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the NumberCounter entities in the database.
@@ -364,7 +179,6 @@ func (_c *NumberCounterCreateBulk) Save(ctx context.Context) ([]*NumberCounter, 
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -411,147 +225,6 @@ func (_c *NumberCounterCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *NumberCounterCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.NumberCounter.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.NumberCounterUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *NumberCounterCreateBulk) OnConflict(opts ...sql.ConflictOption) *NumberCounterUpsertBulk {
-	_c.conflict = opts
-	return &NumberCounterUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.NumberCounter.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *NumberCounterCreateBulk) OnConflictColumns(columns ...string) *NumberCounterUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &NumberCounterUpsertBulk{
-		create: _c,
-	}
-}
-
-// NumberCounterUpsertBulk is the builder for "upsert"-ing
-// a bulk of NumberCounter nodes.
-type NumberCounterUpsertBulk struct {
-	create *NumberCounterCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.NumberCounter.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(numbercounter.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *NumberCounterUpsertBulk) UpdateNewValues() *NumberCounterUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(numbercounter.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(numbercounter.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.Name(); exists {
-				s.SetIgnore(numbercounter.FieldName)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.NumberCounter.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *NumberCounterUpsertBulk) Ignore() *NumberCounterUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *NumberCounterUpsertBulk) DoNothing() *NumberCounterUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the NumberCounterCreateBulk.OnConflict
-// documentation for more info.
-func (u *NumberCounterUpsertBulk) Update(set func(*NumberCounterUpsert)) *NumberCounterUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&NumberCounterUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetValue sets the "value" field.
-func (u *NumberCounterUpsertBulk) SetValue(v int64) *NumberCounterUpsertBulk {
-	return u.Update(func(s *NumberCounterUpsert) {
-		s.SetValue(v)
-	})
-}
-
-// AddValue adds v to the "value" field.
-func (u *NumberCounterUpsertBulk) AddValue(v int64) *NumberCounterUpsertBulk {
-	return u.Update(func(s *NumberCounterUpsert) {
-		s.AddValue(v)
-	})
-}
-
-// UpdateValue sets the "value" field to the value that was provided on create.
-func (u *NumberCounterUpsertBulk) UpdateValue() *NumberCounterUpsertBulk {
-	return u.Update(func(s *NumberCounterUpsert) {
-		s.UpdateValue()
-	})
-}
-
-// Exec executes the query.
-func (u *NumberCounterUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the NumberCounterCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for NumberCounterCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *NumberCounterUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"purser/ent/payersession"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -20,7 +18,6 @@ type PayerSessionCreate struct {
 	config
 	mutation *PayerSessionMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -177,7 +174,6 @@ func (_c *PayerSessionCreate) createSpec() (*PayerSession, *sqlgraph.CreateSpec)
 		_node = &PayerSession{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(payersession.Table, sqlgraph.NewFieldSpec(payersession.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -213,204 +209,11 @@ func (_c *PayerSessionCreate) createSpec() (*PayerSession, *sqlgraph.CreateSpec)
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.PayerSession.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.PayerSessionUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *PayerSessionCreate) OnConflict(opts ...sql.ConflictOption) *PayerSessionUpsertOne {
-	_c.conflict = opts
-	return &PayerSessionUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.PayerSession.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *PayerSessionCreate) OnConflictColumns(columns ...string) *PayerSessionUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &PayerSessionUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// PayerSessionUpsertOne is the builder for "upsert"-ing
-	//  one PayerSession node.
-	PayerSessionUpsertOne struct {
-		create *PayerSessionCreate
-	}
-
-	// PayerSessionUpsert is the "OnConflict" setter.
-	PayerSessionUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// SetRevokedAt sets the "revoked_at" field.
-func (u *PayerSessionUpsert) SetRevokedAt(v time.Time) *PayerSessionUpsert {
-	u.Set(payersession.FieldRevokedAt, v)
-	return u
-}
-
-// UpdateRevokedAt sets the "revoked_at" field to the value that was provided on create.
-func (u *PayerSessionUpsert) UpdateRevokedAt() *PayerSessionUpsert {
-	u.SetExcluded(payersession.FieldRevokedAt)
-	return u
-}
-
-// ClearRevokedAt clears the value of the "revoked_at" field.
-func (u *PayerSessionUpsert) ClearRevokedAt() *PayerSessionUpsert {
-	u.SetNull(payersession.FieldRevokedAt)
-	return u
-}
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.PayerSession.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(payersession.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *PayerSessionUpsertOne) UpdateNewValues() *PayerSessionUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(payersession.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(payersession.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.CreatedAt(); exists {
-			s.SetIgnore(payersession.FieldCreatedAt)
-		}
-		if _, exists := u.create.mutation.PayerID(); exists {
-			s.SetIgnore(payersession.FieldPayerID)
-		}
-		if _, exists := u.create.mutation.Digest(); exists {
-			s.SetIgnore(payersession.FieldDigest)
-		}
-		if _, exists := u.create.mutation.ExpiresAt(); exists {
-			s.SetIgnore(payersession.FieldExpiresAt)
-		}
-		if _, exists := u.create.mutation.CreatedBy(); exists {
-			s.SetIgnore(payersession.FieldCreatedBy)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.PayerSession.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *PayerSessionUpsertOne) Ignore() *PayerSessionUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *PayerSessionUpsertOne) DoNothing() *PayerSessionUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the PayerSessionCreate.OnConflict
-// documentation for more info.
-func (u *PayerSessionUpsertOne) Update(set func(*PayerSessionUpsert)) *PayerSessionUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&PayerSessionUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetRevokedAt sets the "revoked_at" field.
-func (u *PayerSessionUpsertOne) SetRevokedAt(v time.Time) *PayerSessionUpsertOne {
-	return u.Update(func(s *PayerSessionUpsert) {
-		s.SetRevokedAt(v)
-	})
-}
-
-// UpdateRevokedAt sets the "revoked_at" field to the value that was provided on create.
-func (u *PayerSessionUpsertOne) UpdateRevokedAt() *PayerSessionUpsertOne {
-	return u.Update(func(s *PayerSessionUpsert) {
-		s.UpdateRevokedAt()
-	})
-}
-
-// ClearRevokedAt clears the value of the "revoked_at" field.
-func (u *PayerSessionUpsertOne) ClearRevokedAt() *PayerSessionUpsertOne {
-	return u.Update(func(s *PayerSessionUpsert) {
-		s.ClearRevokedAt()
-	})
-}
-
-// Exec executes the query.
-func (u *PayerSessionUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for PayerSessionCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *PayerSessionUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *PayerSessionUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: PayerSessionUpsertOne.ID is not supported by MySQL driver. Use PayerSessionUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *PayerSessionUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // PayerSessionCreateBulk is the builder for creating many PayerSession entities in bulk.
 type PayerSessionCreateBulk struct {
 	config
 	err      error
 	builders []*PayerSessionCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the PayerSession entities in the database.
@@ -439,7 +242,6 @@ func (_c *PayerSessionCreateBulk) Save(ctx context.Context) ([]*PayerSession, er
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -486,159 +288,6 @@ func (_c *PayerSessionCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *PayerSessionCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.PayerSession.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.PayerSessionUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *PayerSessionCreateBulk) OnConflict(opts ...sql.ConflictOption) *PayerSessionUpsertBulk {
-	_c.conflict = opts
-	return &PayerSessionUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.PayerSession.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *PayerSessionCreateBulk) OnConflictColumns(columns ...string) *PayerSessionUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &PayerSessionUpsertBulk{
-		create: _c,
-	}
-}
-
-// PayerSessionUpsertBulk is the builder for "upsert"-ing
-// a bulk of PayerSession nodes.
-type PayerSessionUpsertBulk struct {
-	create *PayerSessionCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.PayerSession.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(payersession.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *PayerSessionUpsertBulk) UpdateNewValues() *PayerSessionUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(payersession.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(payersession.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.CreatedAt(); exists {
-				s.SetIgnore(payersession.FieldCreatedAt)
-			}
-			if _, exists := b.mutation.PayerID(); exists {
-				s.SetIgnore(payersession.FieldPayerID)
-			}
-			if _, exists := b.mutation.Digest(); exists {
-				s.SetIgnore(payersession.FieldDigest)
-			}
-			if _, exists := b.mutation.ExpiresAt(); exists {
-				s.SetIgnore(payersession.FieldExpiresAt)
-			}
-			if _, exists := b.mutation.CreatedBy(); exists {
-				s.SetIgnore(payersession.FieldCreatedBy)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.PayerSession.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *PayerSessionUpsertBulk) Ignore() *PayerSessionUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *PayerSessionUpsertBulk) DoNothing() *PayerSessionUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the PayerSessionCreateBulk.OnConflict
-// documentation for more info.
-func (u *PayerSessionUpsertBulk) Update(set func(*PayerSessionUpsert)) *PayerSessionUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&PayerSessionUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetRevokedAt sets the "revoked_at" field.
-func (u *PayerSessionUpsertBulk) SetRevokedAt(v time.Time) *PayerSessionUpsertBulk {
-	return u.Update(func(s *PayerSessionUpsert) {
-		s.SetRevokedAt(v)
-	})
-}
-
-// UpdateRevokedAt sets the "revoked_at" field to the value that was provided on create.
-func (u *PayerSessionUpsertBulk) UpdateRevokedAt() *PayerSessionUpsertBulk {
-	return u.Update(func(s *PayerSessionUpsert) {
-		s.UpdateRevokedAt()
-	})
-}
-
-// ClearRevokedAt clears the value of the "revoked_at" field.
-func (u *PayerSessionUpsertBulk) ClearRevokedAt() *PayerSessionUpsertBulk {
-	return u.Update(func(s *PayerSessionUpsert) {
-		s.ClearRevokedAt()
-	})
-}
-
-// Exec executes the query.
-func (u *PayerSessionUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the PayerSessionCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for PayerSessionCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *PayerSessionUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"purser/money"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -22,7 +20,6 @@ type PriceCreate struct {
 	config
 	mutation *PriceMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -252,7 +249,6 @@ func (_c *PriceCreate) createSpec() (*Price, *sqlgraph.CreateSpec) {
 		_node = &Price{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(price.Table, sqlgraph.NewFieldSpec(price.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -309,233 +305,11 @@ func (_c *PriceCreate) createSpec() (*Price, *sqlgraph.CreateSpec) {
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.Price.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.PriceUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *PriceCreate) OnConflict(opts ...sql.ConflictOption) *PriceUpsertOne {
-	_c.conflict = opts
-	return &PriceUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.Price.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *PriceCreate) OnConflictColumns(columns ...string) *PriceUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &PriceUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// PriceUpsertOne is the builder for "upsert"-ing
-	//  one Price node.
-	PriceUpsertOne struct {
-		create *PriceCreate
-	}
-
-	// PriceUpsert is the "OnConflict" setter.
-	PriceUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// SetNickname sets the "nickname" field.
-func (u *PriceUpsert) SetNickname(v string) *PriceUpsert {
-	u.Set(price.FieldNickname, v)
-	return u
-}
-
-// UpdateNickname sets the "nickname" field to the value that was provided on create.
-func (u *PriceUpsert) UpdateNickname() *PriceUpsert {
-	u.SetExcluded(price.FieldNickname)
-	return u
-}
-
-// ClearNickname clears the value of the "nickname" field.
-func (u *PriceUpsert) ClearNickname() *PriceUpsert {
-	u.SetNull(price.FieldNickname)
-	return u
-}
-
-// SetActive sets the "active" field.
-func (u *PriceUpsert) SetActive(v bool) *PriceUpsert {
-	u.Set(price.FieldActive, v)
-	return u
-}
-
-// UpdateActive sets the "active" field to the value that was provided on create.
-func (u *PriceUpsert) UpdateActive() *PriceUpsert {
-	u.SetExcluded(price.FieldActive)
-	return u
-}
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.Price.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(price.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *PriceUpsertOne) UpdateNewValues() *PriceUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(price.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(price.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.CreatedAt(); exists {
-			s.SetIgnore(price.FieldCreatedAt)
-		}
-		if _, exists := u.create.mutation.ProductID(); exists {
-			s.SetIgnore(price.FieldProductID)
-		}
-		if _, exists := u.create.mutation.Currency(); exists {
-			s.SetIgnore(price.FieldCurrency)
-		}
-		if _, exists := u.create.mutation.UnitAmountUnits(); exists {
-			s.SetIgnore(price.FieldUnitAmountUnits)
-		}
-		if _, exists := u.create.mutation.RecurrenceInterval(); exists {
-			s.SetIgnore(price.FieldRecurrenceInterval)
-		}
-		if _, exists := u.create.mutation.RecurrenceCount(); exists {
-			s.SetIgnore(price.FieldRecurrenceCount)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.Price.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *PriceUpsertOne) Ignore() *PriceUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *PriceUpsertOne) DoNothing() *PriceUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the PriceCreate.OnConflict
-// documentation for more info.
-func (u *PriceUpsertOne) Update(set func(*PriceUpsert)) *PriceUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&PriceUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetNickname sets the "nickname" field.
-func (u *PriceUpsertOne) SetNickname(v string) *PriceUpsertOne {
-	return u.Update(func(s *PriceUpsert) {
-		s.SetNickname(v)
-	})
-}
-
-// UpdateNickname sets the "nickname" field to the value that was provided on create.
-func (u *PriceUpsertOne) UpdateNickname() *PriceUpsertOne {
-	return u.Update(func(s *PriceUpsert) {
-		s.UpdateNickname()
-	})
-}
-
-// ClearNickname clears the value of the "nickname" field.
-func (u *PriceUpsertOne) ClearNickname() *PriceUpsertOne {
-	return u.Update(func(s *PriceUpsert) {
-		s.ClearNickname()
-	})
-}
-
-// SetActive sets the "active" field.
-func (u *PriceUpsertOne) SetActive(v bool) *PriceUpsertOne {
-	return u.Update(func(s *PriceUpsert) {
-		s.SetActive(v)
-	})
-}
-
-// UpdateActive sets the "active" field to the value that was provided on create.
-func (u *PriceUpsertOne) UpdateActive() *PriceUpsertOne {
-	return u.Update(func(s *PriceUpsert) {
-		s.UpdateActive()
-	})
-}
-
-// Exec executes the query.
-func (u *PriceUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for PriceCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *PriceUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *PriceUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: PriceUpsertOne.ID is not supported by MySQL driver. Use PriceUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *PriceUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // PriceCreateBulk is the builder for creating many Price entities in bulk.
 type PriceCreateBulk struct {
 	config
 	err      error
 	builders []*PriceCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the Price entities in the database.
@@ -565,7 +339,6 @@ func (_c *PriceCreateBulk) Save(ctx context.Context) ([]*Price, error) {
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -612,176 +385,6 @@ func (_c *PriceCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *PriceCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.Price.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.PriceUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *PriceCreateBulk) OnConflict(opts ...sql.ConflictOption) *PriceUpsertBulk {
-	_c.conflict = opts
-	return &PriceUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.Price.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *PriceCreateBulk) OnConflictColumns(columns ...string) *PriceUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &PriceUpsertBulk{
-		create: _c,
-	}
-}
-
-// PriceUpsertBulk is the builder for "upsert"-ing
-// a bulk of Price nodes.
-type PriceUpsertBulk struct {
-	create *PriceCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.Price.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(price.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *PriceUpsertBulk) UpdateNewValues() *PriceUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(price.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(price.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.CreatedAt(); exists {
-				s.SetIgnore(price.FieldCreatedAt)
-			}
-			if _, exists := b.mutation.ProductID(); exists {
-				s.SetIgnore(price.FieldProductID)
-			}
-			if _, exists := b.mutation.Currency(); exists {
-				s.SetIgnore(price.FieldCurrency)
-			}
-			if _, exists := b.mutation.UnitAmountUnits(); exists {
-				s.SetIgnore(price.FieldUnitAmountUnits)
-			}
-			if _, exists := b.mutation.RecurrenceInterval(); exists {
-				s.SetIgnore(price.FieldRecurrenceInterval)
-			}
-			if _, exists := b.mutation.RecurrenceCount(); exists {
-				s.SetIgnore(price.FieldRecurrenceCount)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.Price.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *PriceUpsertBulk) Ignore() *PriceUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *PriceUpsertBulk) DoNothing() *PriceUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the PriceCreateBulk.OnConflict
-// documentation for more info.
-func (u *PriceUpsertBulk) Update(set func(*PriceUpsert)) *PriceUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&PriceUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetNickname sets the "nickname" field.
-func (u *PriceUpsertBulk) SetNickname(v string) *PriceUpsertBulk {
-	return u.Update(func(s *PriceUpsert) {
-		s.SetNickname(v)
-	})
-}
-
-// UpdateNickname sets the "nickname" field to the value that was provided on create.
-func (u *PriceUpsertBulk) UpdateNickname() *PriceUpsertBulk {
-	return u.Update(func(s *PriceUpsert) {
-		s.UpdateNickname()
-	})
-}
-
-// ClearNickname clears the value of the "nickname" field.
-func (u *PriceUpsertBulk) ClearNickname() *PriceUpsertBulk {
-	return u.Update(func(s *PriceUpsert) {
-		s.ClearNickname()
-	})
-}
-
-// SetActive sets the "active" field.
-func (u *PriceUpsertBulk) SetActive(v bool) *PriceUpsertBulk {
-	return u.Update(func(s *PriceUpsert) {
-		s.SetActive(v)
-	})
-}
-
-// UpdateActive sets the "active" field to the value that was provided on create.
-func (u *PriceUpsertBulk) UpdateActive() *PriceUpsertBulk {
-	return u.Update(func(s *PriceUpsert) {
-		s.UpdateActive()
-	})
-}
-
-// Exec executes the query.
-func (u *PriceUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the PriceCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for PriceCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *PriceUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

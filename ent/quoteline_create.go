@@ -11,8 +11,6 @@ import (
 	"purser/ent/quoteline"
 	"purser/money"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -22,7 +20,6 @@ type QuoteLineCreate struct {
 	config
 	mutation *QuoteLineMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -258,7 +255,6 @@ func (_c *QuoteLineCreate) createSpec() (*QuoteLine, *sqlgraph.CreateSpec) {
 		_node = &QuoteLine{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(quoteline.Table, sqlgraph.NewFieldSpec(quoteline.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -336,180 +332,11 @@ func (_c *QuoteLineCreate) createSpec() (*QuoteLine, *sqlgraph.CreateSpec) {
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.QuoteLine.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.QuoteLineUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *QuoteLineCreate) OnConflict(opts ...sql.ConflictOption) *QuoteLineUpsertOne {
-	_c.conflict = opts
-	return &QuoteLineUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.QuoteLine.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *QuoteLineCreate) OnConflictColumns(columns ...string) *QuoteLineUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &QuoteLineUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// QuoteLineUpsertOne is the builder for "upsert"-ing
-	//  one QuoteLine node.
-	QuoteLineUpsertOne struct {
-		create *QuoteLineCreate
-	}
-
-	// QuoteLineUpsert is the "OnConflict" setter.
-	QuoteLineUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.QuoteLine.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(quoteline.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *QuoteLineUpsertOne) UpdateNewValues() *QuoteLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(quoteline.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(quoteline.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.Position(); exists {
-			s.SetIgnore(quoteline.FieldPosition)
-		}
-		if _, exists := u.create.mutation.Description(); exists {
-			s.SetIgnore(quoteline.FieldDescription)
-		}
-		if _, exists := u.create.mutation.PriceID(); exists {
-			s.SetIgnore(quoteline.FieldPriceID)
-		}
-		if _, exists := u.create.mutation.Quantity(); exists {
-			s.SetIgnore(quoteline.FieldQuantity)
-		}
-		if _, exists := u.create.mutation.Currency(); exists {
-			s.SetIgnore(quoteline.FieldCurrency)
-		}
-		if _, exists := u.create.mutation.UnitAmountUnits(); exists {
-			s.SetIgnore(quoteline.FieldUnitAmountUnits)
-		}
-		if _, exists := u.create.mutation.AmountUnits(); exists {
-			s.SetIgnore(quoteline.FieldAmountUnits)
-		}
-		if _, exists := u.create.mutation.QuoteID(); exists {
-			s.SetIgnore(quoteline.FieldQuoteID)
-		}
-		if _, exists := u.create.mutation.RecurrenceInterval(); exists {
-			s.SetIgnore(quoteline.FieldRecurrenceInterval)
-		}
-		if _, exists := u.create.mutation.RecurrenceCount(); exists {
-			s.SetIgnore(quoteline.FieldRecurrenceCount)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.QuoteLine.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *QuoteLineUpsertOne) Ignore() *QuoteLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *QuoteLineUpsertOne) DoNothing() *QuoteLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the QuoteLineCreate.OnConflict
-// documentation for more info.
-func (u *QuoteLineUpsertOne) Update(set func(*QuoteLineUpsert)) *QuoteLineUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&QuoteLineUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *QuoteLineUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for QuoteLineCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *QuoteLineUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *QuoteLineUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: QuoteLineUpsertOne.ID is not supported by MySQL driver. Use QuoteLineUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *QuoteLineUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // QuoteLineCreateBulk is the builder for creating many QuoteLine entities in bulk.
 type QuoteLineCreateBulk struct {
 	config
 	err      error
 	builders []*QuoteLineCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the QuoteLine entities in the database.
@@ -539,7 +366,6 @@ func (_c *QuoteLineCreateBulk) Save(ctx context.Context) ([]*QuoteLine, error) {
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -586,153 +412,6 @@ func (_c *QuoteLineCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *QuoteLineCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.QuoteLine.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.QuoteLineUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *QuoteLineCreateBulk) OnConflict(opts ...sql.ConflictOption) *QuoteLineUpsertBulk {
-	_c.conflict = opts
-	return &QuoteLineUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.QuoteLine.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *QuoteLineCreateBulk) OnConflictColumns(columns ...string) *QuoteLineUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &QuoteLineUpsertBulk{
-		create: _c,
-	}
-}
-
-// QuoteLineUpsertBulk is the builder for "upsert"-ing
-// a bulk of QuoteLine nodes.
-type QuoteLineUpsertBulk struct {
-	create *QuoteLineCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.QuoteLine.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(quoteline.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *QuoteLineUpsertBulk) UpdateNewValues() *QuoteLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(quoteline.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(quoteline.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.Position(); exists {
-				s.SetIgnore(quoteline.FieldPosition)
-			}
-			if _, exists := b.mutation.Description(); exists {
-				s.SetIgnore(quoteline.FieldDescription)
-			}
-			if _, exists := b.mutation.PriceID(); exists {
-				s.SetIgnore(quoteline.FieldPriceID)
-			}
-			if _, exists := b.mutation.Quantity(); exists {
-				s.SetIgnore(quoteline.FieldQuantity)
-			}
-			if _, exists := b.mutation.Currency(); exists {
-				s.SetIgnore(quoteline.FieldCurrency)
-			}
-			if _, exists := b.mutation.UnitAmountUnits(); exists {
-				s.SetIgnore(quoteline.FieldUnitAmountUnits)
-			}
-			if _, exists := b.mutation.AmountUnits(); exists {
-				s.SetIgnore(quoteline.FieldAmountUnits)
-			}
-			if _, exists := b.mutation.QuoteID(); exists {
-				s.SetIgnore(quoteline.FieldQuoteID)
-			}
-			if _, exists := b.mutation.RecurrenceInterval(); exists {
-				s.SetIgnore(quoteline.FieldRecurrenceInterval)
-			}
-			if _, exists := b.mutation.RecurrenceCount(); exists {
-				s.SetIgnore(quoteline.FieldRecurrenceCount)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.QuoteLine.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *QuoteLineUpsertBulk) Ignore() *QuoteLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *QuoteLineUpsertBulk) DoNothing() *QuoteLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the QuoteLineCreateBulk.OnConflict
-// documentation for more info.
-func (u *QuoteLineUpsertBulk) Update(set func(*QuoteLineUpsert)) *QuoteLineUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&QuoteLineUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *QuoteLineUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the QuoteLineCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for QuoteLineCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *QuoteLineUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

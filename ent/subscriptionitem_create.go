@@ -11,8 +11,6 @@ import (
 	"purser/ent/subscriptionitem"
 	"purser/money"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -22,7 +20,6 @@ type SubscriptionItemCreate struct {
 	config
 	mutation *SubscriptionItemMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetOrganizationID sets the "organization_id" field.
@@ -210,7 +207,6 @@ func (_c *SubscriptionItemCreate) createSpec() (*SubscriptionItem, *sqlgraph.Cre
 		_node = &SubscriptionItem{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(subscriptionitem.Table, sqlgraph.NewFieldSpec(subscriptionitem.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -280,174 +276,11 @@ func (_c *SubscriptionItemCreate) createSpec() (*SubscriptionItem, *sqlgraph.Cre
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.SubscriptionItem.Create().
-//		SetOrganizationID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.SubscriptionItemUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *SubscriptionItemCreate) OnConflict(opts ...sql.ConflictOption) *SubscriptionItemUpsertOne {
-	_c.conflict = opts
-	return &SubscriptionItemUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.SubscriptionItem.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *SubscriptionItemCreate) OnConflictColumns(columns ...string) *SubscriptionItemUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &SubscriptionItemUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// SubscriptionItemUpsertOne is the builder for "upsert"-ing
-	//  one SubscriptionItem node.
-	SubscriptionItemUpsertOne struct {
-		create *SubscriptionItemCreate
-	}
-
-	// SubscriptionItemUpsert is the "OnConflict" setter.
-	SubscriptionItemUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.SubscriptionItem.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(subscriptionitem.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *SubscriptionItemUpsertOne) UpdateNewValues() *SubscriptionItemUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(subscriptionitem.FieldID)
-		}
-		if _, exists := u.create.mutation.OrganizationID(); exists {
-			s.SetIgnore(subscriptionitem.FieldOrganizationID)
-		}
-		if _, exists := u.create.mutation.Position(); exists {
-			s.SetIgnore(subscriptionitem.FieldPosition)
-		}
-		if _, exists := u.create.mutation.Description(); exists {
-			s.SetIgnore(subscriptionitem.FieldDescription)
-		}
-		if _, exists := u.create.mutation.PriceID(); exists {
-			s.SetIgnore(subscriptionitem.FieldPriceID)
-		}
-		if _, exists := u.create.mutation.Quantity(); exists {
-			s.SetIgnore(subscriptionitem.FieldQuantity)
-		}
-		if _, exists := u.create.mutation.Currency(); exists {
-			s.SetIgnore(subscriptionitem.FieldCurrency)
-		}
-		if _, exists := u.create.mutation.UnitAmountUnits(); exists {
-			s.SetIgnore(subscriptionitem.FieldUnitAmountUnits)
-		}
-		if _, exists := u.create.mutation.AmountUnits(); exists {
-			s.SetIgnore(subscriptionitem.FieldAmountUnits)
-		}
-		if _, exists := u.create.mutation.SubscriptionID(); exists {
-			s.SetIgnore(subscriptionitem.FieldSubscriptionID)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.SubscriptionItem.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *SubscriptionItemUpsertOne) Ignore() *SubscriptionItemUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *SubscriptionItemUpsertOne) DoNothing() *SubscriptionItemUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the SubscriptionItemCreate.OnConflict
-// documentation for more info.
-func (u *SubscriptionItemUpsertOne) Update(set func(*SubscriptionItemUpsert)) *SubscriptionItemUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&SubscriptionItemUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *SubscriptionItemUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for SubscriptionItemCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *SubscriptionItemUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *SubscriptionItemUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: SubscriptionItemUpsertOne.ID is not supported by MySQL driver. Use SubscriptionItemUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *SubscriptionItemUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // SubscriptionItemCreateBulk is the builder for creating many SubscriptionItem entities in bulk.
 type SubscriptionItemCreateBulk struct {
 	config
 	err      error
 	builders []*SubscriptionItemCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the SubscriptionItem entities in the database.
@@ -476,7 +309,6 @@ func (_c *SubscriptionItemCreateBulk) Save(ctx context.Context) ([]*Subscription
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -523,147 +355,6 @@ func (_c *SubscriptionItemCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *SubscriptionItemCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.SubscriptionItem.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.SubscriptionItemUpsert) {
-//			SetOrganizationID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *SubscriptionItemCreateBulk) OnConflict(opts ...sql.ConflictOption) *SubscriptionItemUpsertBulk {
-	_c.conflict = opts
-	return &SubscriptionItemUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.SubscriptionItem.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *SubscriptionItemCreateBulk) OnConflictColumns(columns ...string) *SubscriptionItemUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &SubscriptionItemUpsertBulk{
-		create: _c,
-	}
-}
-
-// SubscriptionItemUpsertBulk is the builder for "upsert"-ing
-// a bulk of SubscriptionItem nodes.
-type SubscriptionItemUpsertBulk struct {
-	create *SubscriptionItemCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.SubscriptionItem.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(subscriptionitem.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *SubscriptionItemUpsertBulk) UpdateNewValues() *SubscriptionItemUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(subscriptionitem.FieldID)
-			}
-			if _, exists := b.mutation.OrganizationID(); exists {
-				s.SetIgnore(subscriptionitem.FieldOrganizationID)
-			}
-			if _, exists := b.mutation.Position(); exists {
-				s.SetIgnore(subscriptionitem.FieldPosition)
-			}
-			if _, exists := b.mutation.Description(); exists {
-				s.SetIgnore(subscriptionitem.FieldDescription)
-			}
-			if _, exists := b.mutation.PriceID(); exists {
-				s.SetIgnore(subscriptionitem.FieldPriceID)
-			}
-			if _, exists := b.mutation.Quantity(); exists {
-				s.SetIgnore(subscriptionitem.FieldQuantity)
-			}
-			if _, exists := b.mutation.Currency(); exists {
-				s.SetIgnore(subscriptionitem.FieldCurrency)
-			}
-			if _, exists := b.mutation.UnitAmountUnits(); exists {
-				s.SetIgnore(subscriptionitem.FieldUnitAmountUnits)
-			}
-			if _, exists := b.mutation.AmountUnits(); exists {
-				s.SetIgnore(subscriptionitem.FieldAmountUnits)
-			}
-			if _, exists := b.mutation.SubscriptionID(); exists {
-				s.SetIgnore(subscriptionitem.FieldSubscriptionID)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.SubscriptionItem.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *SubscriptionItemUpsertBulk) Ignore() *SubscriptionItemUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *SubscriptionItemUpsertBulk) DoNothing() *SubscriptionItemUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the SubscriptionItemCreateBulk.OnConflict
-// documentation for more info.
-func (u *SubscriptionItemUpsertBulk) Update(set func(*SubscriptionItemUpsert)) *SubscriptionItemUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&SubscriptionItemUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *SubscriptionItemUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the SubscriptionItemCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for SubscriptionItemCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *SubscriptionItemUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

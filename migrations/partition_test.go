@@ -94,12 +94,16 @@ func operate(t *testing.T, c *ent.Client, organization string) {
 	}
 	tx, err := c.Tx(ctx)
 	must(err)
-	_, err = tx.Balance.Query().Where(balance.ID("bal_" + organization)).ForUpdate(entsql.WithLockAction(entsql.SkipLocked)).Only(ctx)
+	_, err = tx.Balance.Query().Where(balance.ID("bal_" + organization)).
+		Modify(func(s *entsql.Selector) { s.ForUpdate(entsql.WithLockAction(entsql.SkipLocked)) }).Only(ctx)
 	must(err)
-	must(tx.NumberCounter.Create().SetID("num_"+organization).SetName("invoice").SetValue(1).
-		OnConflictColumns("organization_id", "name").AddValue(1).Exec(ctx))
-	must(tx.IdempotencyRecord.Create().SetID("idk_"+organization).SetScope("s").SetKey("k").SetFingerprint([]byte{1}).
-		SetSubject("x").SetCreatedAt(now).OnConflictColumns("organization_id", "scope", "key").Ignore().Exec(ctx))
+	_, err = tx.ExecContext(ctx, `INSERT INTO number_counters (id, organization_id, name, value) VALUES ($1, $2, 'invoice', 1)
+		ON CONFLICT (organization_id, name) DO UPDATE SET value = number_counters.value + 1`, "num_"+organization, organization)
+	must(err)
+	_, err = tx.ExecContext(ctx, `INSERT INTO idempotency_records (id, organization_id, scope, key, fingerprint, subject, created_at)
+		VALUES ($1, $2, 's', 'k', $3, 'x', $4) ON CONFLICT (organization_id, scope, key) DO NOTHING`,
+		"idk_"+organization, organization, []byte{1}, now)
+	must(err)
 	must(tx.Commit())
 	_, err = c.IdempotencyRecord.Delete().Exec(ctx)
 	must(err)
