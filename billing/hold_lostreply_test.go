@@ -59,7 +59,7 @@ func TestEveryLostReplyMovesAHoldOnce(t *testing.T) {
 			}
 			h := f.setAside(t, payerID, usd(t, "4"))
 			entries, notices := f.entries(t), len(f.lowNotices(t))
-			proxy.CutReply(try)
+			loseReply(proxy, try)
 			err := c.do(try, payerID, h)
 			cut := proxy.Cuts() > 0
 			proxy.CutWhen(nil)

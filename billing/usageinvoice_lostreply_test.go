@@ -46,7 +46,7 @@ func TestEveryLostReplyInvoicesUsageOnce(t *testing.T) {
 			f.clock.Set(april)
 			balanceID := f.balanceOf(t, payerID, "USD").ID
 			entries := f.entriesOf(t, ledgerentry.KindINVOICE)
-			proxy.CutReply(try)
+			loseReply(proxy, try)
 			err := c.do(try, payerID, balanceID)
 			cut := proxy.Cuts() > 0
 			proxy.CutWhen(nil)

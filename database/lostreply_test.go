@@ -90,7 +90,7 @@ func TestLostReplyNeverWritesTwice(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				proxy.CutReply(n)
+				proxy.CutMessage(n)
 				err = test.write(ctx, db.Write)
 				cut := proxy.Cuts() > 0
 				proxy.CutWhen(nil)
@@ -180,7 +180,7 @@ func TestCommitOnABrokenConnectionIsRetryable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy.CutReply(1)
+	proxy.CutMessage(1)
 	if _, err := tx.ExecContext(t.Context(), `INSERT INTO entry (id) VALUES ($1)`, 1); !database.IsRetryable(err) {
 		t.Errorf("insert: error = %v, want a retryable one", err)
 	}

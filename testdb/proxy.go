@@ -28,6 +28,7 @@ type Proxy struct {
 	mu       sync.Mutex
 	match    func(Message) bool
 	messages int
+	replies  int
 	cuts     int
 	open     map[*proxied]struct{}
 	closed   bool
@@ -47,6 +48,10 @@ type Message struct {
 	// Number counts the messages of all connections since the last CutWhen,
 	// from 1.
 	Number int
+
+	// Reply is not zero where a reply begins, which is all that answers one
+	// request, up to ReadyForQuery. It counts them as Number counts messages.
+	Reply int
 }
 
 // NewProxy starts a proxy in front of the PostgreSQL database named by url. It
@@ -87,13 +92,21 @@ func (p *Proxy) URL() string { return p.url }
 func (p *Proxy) CutWhen(match func(Message) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.match, p.messages, p.cuts = match, 0, 0
+	p.match, p.messages, p.replies, p.cuts = match, 0, 0, 0
 }
 
-// CutReply makes the proxy swallow the n-th message from now on, n counting
-// from 1, and cut the connection that carried it.
-func (p *Proxy) CutReply(n int) {
+// CutMessage makes the proxy swallow the n-th message from now on, n counting
+// from 1, and cut the connection that carried it: what came before it in the
+// same reply arrives.
+func (p *Proxy) CutMessage(n int) {
 	p.CutWhen(func(m Message) bool { return m.Number == n })
+}
+
+// CutReply makes the proxy swallow the n-th reply from now on, n counting from
+// 1, and cut the connection that carried it: the server has done what it was
+// asked, and nothing of that arrives.
+func (p *Proxy) CutReply(n int) {
+	p.CutWhen(func(m Message) bool { return m.Reply == n })
 }
 
 // CutAll cuts every connection at once, as a failing network would.
@@ -127,12 +140,18 @@ func (p *Proxy) Connections() int {
 	return len(p.open)
 }
 
-// swallows counts a message and reports whether it is to be lost.
-func (p *Proxy) swallows(kind byte, body []byte) bool {
+// swallows counts a message, which may be the first one of a reply, and
+// reports whether it is to be lost.
+func (p *Proxy) swallows(kind byte, body []byte, first bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.messages++
-	if p.match == nil || !p.match(Message{Kind: kind, Body: body, Number: p.messages}) {
+	m := Message{Kind: kind, Body: body, Number: p.messages}
+	if first {
+		p.replies++
+		m.Reply = p.replies
+	}
+	if p.match == nil || !p.match(m) {
 		return false
 	}
 	p.match = nil
@@ -193,7 +212,7 @@ func (c *proxied) cut() {
 // answer passes the server's messages on until one is swallowed or the
 // connection ends.
 func (p *Proxy) answer(c *proxied) {
-	ready := false
+	ready, first := false, false
 	for {
 		head := make([]byte, 5)
 		if _, err := io.ReadFull(c.server, head); err != nil {
@@ -203,10 +222,11 @@ func (p *Proxy) answer(c *proxied) {
 		if _, err := io.ReadFull(c.server, body); err != nil {
 			return
 		}
-		if ready && p.swallows(head[0], body) {
+		if ready && p.swallows(head[0], body, first) {
 			return
 		}
-		ready = ready || head[0] == 'Z'
+		first = head[0] == 'Z' // the next one is
+		ready = ready || first
 		if _, err := c.client.Write(append(head, body...)); err != nil {
 			return
 		}
