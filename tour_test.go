@@ -154,9 +154,8 @@ func payOnPage(t *testing.T, s *testServer, answer json.RawMessage) {
 	}
 }
 
-// The same browser tests that prove the playground against a stand-in run
-// against the product in Chromium: playground, hosted invoice, checkout and
-// 3-D Secure.
+// The browser tests of web/ run against the product in Chromium: playground,
+// hosted invoice, checkout and 3-D Secure.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("web/node_modules/playwright-core"); err != nil {
