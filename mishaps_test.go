@@ -31,42 +31,56 @@ import (
 func TestMishaps(t *testing.T) {
 	t.Parallel()
 	for share, name := range []string{dialect.SQLite, dialect.Postgres} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tr := newTrial(t, name)
-			played, plays := 0, 0
-			for row, m := range steps() {
-				// The gateways are looked at once a step: it takes longer than a cell.
-				before, done := tr.taken(t), 0
-				tr.charging(t, m.byItself())
-				for column, h := range mishaps() {
-					run, _ := h.cell(m)
-					switch mine := (row+column)%2 == share || full(); {
-					case run == nil, h.postgres && tr.postgres == nil:
-						continue
-					case !mine && !h.postgres:
+		for half := range 2 { // at once: else this test is what the others wait for
+			t.Run(fmt.Sprintf("%s/%d", name, half), func(t *testing.T) {
+				t.Parallel()
+				tr := newTrial(t, name)
+				played, plays := 0, 0
+				for row, m := range steps() {
+					if row/2%2 != half { // a step at one gateway and its like at the other
 						continue
 					}
-					n := run(t, tr, m)
-					if t.Failed() || n == 0 {
-						t.Fatalf("%s, %s, after it was done %d times", m.name, h.name, n)
-					}
-					played, done = played+1, done+n
+					p, n := tr.row(t, m, row+share)
+					played, plays = played+p, plays+n
 				}
-				tr.finish(t, m)
-				want := 0
-				if m.takes {
-					want = done
-				}
-				if took := tr.taken(t) - before; took != want {
-					t.Fatalf("%s was done %d times and the gateways took money %d times, want %d", m.name, done, took, want)
-				}
-				plays += done
-			}
-			tr.end(t)
-			t.Logf("%d cells, in which something was done %d times", played, plays)
-		})
+				tr.end(t)
+				t.Logf("%d cells, in which something was done %d times", played, plays)
+			})
+		}
 	}
+}
+
+// row plays a step with every mishap, or with every other one, from an even or
+// an odd one on. It returns how many cells were played, and how often the step
+// was done in them.
+func (tr *trial) row(t *testing.T, m move, from int) (played, plays int) {
+	t.Helper()
+	// The gateways are looked at once a step: it takes longer than a cell.
+	before := tr.taken(t)
+	tr.charging(t, m.byItself())
+	for column, h := range mishaps() {
+		run, _ := h.cell(m)
+		switch mine := (from+column)%2 == 0 || full(); {
+		case run == nil, h.postgres && tr.postgres == nil:
+			continue
+		case !mine && !h.postgres:
+			continue
+		}
+		n := run(t, tr, m)
+		if t.Failed() || n == 0 {
+			t.Fatalf("%s, %s, after it was done %d times", m.name, h.name, n)
+		}
+		played, plays = played+1, plays+n
+	}
+	tr.finish(t, m)
+	want := 0
+	if m.takes {
+		want = plays
+	}
+	if took := tr.taken(t) - before; took != want {
+		t.Fatalf("%s was done %d times and the gateways took money %d times, want %d", m.name, plays, took, want)
+	}
+	return played, plays
 }
 
 // TestMishapsAreComplete holds that no cell of the table is empty, and that
