@@ -21,12 +21,12 @@ func lostReplies(t *testing.T, tr *trial, m move) int {
 	usual, plays := tr.usual(t, m)
 	step := 1
 	if !full() {
-		step = max(1, usual.replies/lostRepliesMax)
+		step = max(1, usual.messages/lostRepliesMax)
 	}
 	tr.keys++
-	for n := 1 + tr.keys%step; n <= usual.replies; n += step { // each step meets others of what all share
+	for n := 1 + tr.keys%step; n <= usual.messages; n += step { // each step meets others of what all share
 		plays++
-		tr.without(t, m, fmt.Sprintf("reply %d of %d", n, usual.replies), func(m testdb.Message) bool { return m.Number == n })
+		tr.without(t, m, fmt.Sprintf("message %d of %d", n, usual.messages), func(m testdb.Message) bool { return m.Number == n })
 	}
 	return plays
 }

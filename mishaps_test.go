@@ -211,12 +211,12 @@ func (tr *trial) taken(t *testing.T) int {
 }
 
 // course is how a step goes when all goes well: the requests that it makes of
-// its gateway, how many of them when it is asked first, and how many replies
+// its gateway, how many of them when it is asked first, and how many messages
 // and COMMITs of the database it waits for, where there is a proxy.
 type course struct {
-	requests         []string
-	atOnce           int
-	replies, commits int
+	requests          []string
+	atOnce            int
+	messages, commits int
 }
 
 // usual is the course of a step. The first time it is played for that, and says
@@ -237,7 +237,7 @@ func (tr *trial) usual(t *testing.T, m move) (usual course, plays int) {
 	}
 	usual.requests, usual.atOnce = tr.requestsOf(t, m, c)
 	if tr.proxy != nil {
-		usual.replies = tr.proxy.Messages()
+		usual.messages = tr.proxy.Messages()
 		tr.proxy.CutWhen(nil)
 		if usual.commits == 0 {
 			t.Fatalf("%s commits nothing", m.name)
