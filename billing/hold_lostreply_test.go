@@ -59,10 +59,7 @@ func TestEveryLostReplyMovesAHoldOnce(t *testing.T) {
 			}
 			h := f.setAside(t, payerID, usd(t, "4"))
 			entries, notices := f.entries(t), len(f.lowNotices(t))
-			loseReply(proxy, try)
-			err := c.do(try, payerID, h)
-			cut := proxy.Cuts() > 0
-			proxy.CutWhen(nil)
+			cut, err := withoutReply(proxy, try, func() error { return c.do(try, payerID, h) })
 			if err != nil {
 				t.Errorf("%s, reply %d lost: %v", c.name, try, err)
 			}

@@ -17,16 +17,20 @@ import (
 	"purser/testdb"
 )
 
-// loseReply loses the n-th thing that the database answers from now on: the
-// reply to a statement or, where everything is to be tried, each message of a
-// reply. What a reply means that arrives in part is held by
-// database.TestLostReplyNeverWritesTwice for all statements.
-func loseReply(proxy *testdb.Proxy, n int) {
+// withoutReply does something without the n-th thing that the database answers,
+// and reports whether there was one: the reply to a statement or, where
+// everything is to be tried, each message of a reply. What a reply means that
+// arrives in part is held by database.TestLostReplyNeverWritesTwice for all
+// statements.
+func withoutReply(proxy *testdb.Proxy, n int, do func() error) (lost bool, err error) {
+	lose := proxy.CutReply
 	if full() {
-		proxy.CutMessage(n)
-		return
+		lose = proxy.CutMessage
 	}
-	proxy.CutReply(n)
+	lose(n)
+	defer proxy.CutWhen(nil)
+	err = do()
+	return proxy.Cuts() > 0, err
 }
 
 // The database's answers are lost one after the other, that of COMMIT among
@@ -70,10 +74,7 @@ func TestEveryLostReplyLeavesOneEntry(t *testing.T) {
 		lost := 0
 		for try := 1; ; try++ {
 			before, fresh := f.entriesOf(t, c.kind), f.newPayer(t, payer.BillingModePREPAID)
-			loseReply(proxy, try)
-			err := c.do(try, fresh)
-			cut := proxy.Cuts() > 0
-			proxy.CutWhen(nil)
+			cut, err := withoutReply(proxy, try, func() error { return c.do(try, fresh) })
 			if err != nil {
 				t.Errorf("%s, reply %d lost: %v", c.name, try, err)
 			}
@@ -196,10 +197,10 @@ func TestChangeWithALostReplyIsTold(t *testing.T) {
 	f.reload(t, p.ID, usd(t, "1000"))
 	changes := f.changes.Watch(t.Context(), f.org, ChangeBalance, func(Change) bool { return true })
 	for try := 1; ; try++ {
-		loseReply(proxy, try)
-		_, err := f.ReloadBalance(f.ctx, Reload{PayerID: p.ID, Amount: usd(t, "1"), Key: ptr(fmt.Sprint("reload ", try))})
-		cut := proxy.Cuts() > 0
-		proxy.CutWhen(nil)
+		cut, err := withoutReply(proxy, try, func() error {
+			_, err := f.ReloadBalance(f.ctx, Reload{PayerID: p.ID, Amount: usd(t, "1"), Key: ptr(fmt.Sprint("reload ", try))})
+			return err
+		})
 		if err != nil {
 			t.Fatalf("reply %d lost: %v", try, err)
 		}

@@ -46,10 +46,7 @@ func TestEveryLostReplyInvoicesUsageOnce(t *testing.T) {
 			f.clock.Set(april)
 			balanceID := f.balanceOf(t, payerID, "USD").ID
 			entries := f.entriesOf(t, ledgerentry.KindINVOICE)
-			loseReply(proxy, try)
-			err := c.do(try, payerID, balanceID)
-			cut := proxy.Cuts() > 0
-			proxy.CutWhen(nil)
+			cut, err := withoutReply(proxy, try, func() error { return c.do(try, payerID, balanceID) })
 			if err != nil {
 				t.Errorf("%s, reply %d lost: %v", c.name, try, err)
 			}
